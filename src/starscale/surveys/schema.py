@@ -1,0 +1,225 @@
+"""What a survey file says: the one description of a catalogue that every step reads.
+
+A survey is a TOML file, packaged here or written by the user. Nothing else in the program knows
+any survey's columns, sentinels, cuts or coefficients.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from starscale.vocabulary.columns import LABELS, Column, DType
+from starscale.vocabulary.strict import Frozen
+
+LabelName = Literal["teff", "logg", "fe_h"]
+#: A value that stands for "missing": a number, or a text such as "null".
+Sentinel = float | str
+
+
+class ColumnSpec(Frozen):
+    """One column as the archive delivers it."""
+
+    dtype: DType = "float64"
+    unit: str = ""
+    ucd: str = ""
+    description: str = ""
+    #: Other spellings under which the same column is delivered; letter case never matters.
+    aliases: tuple[str, ...] = ()
+    #: Values of this column that mean "missing", besides those of the whole survey.
+    sentinels: tuple[Sentinel, ...] = ()
+
+    def column(self, name: str) -> Column:
+        """Return this description as a :class:`Column` called `name`."""
+        return Column(name, self.dtype, self.unit, self.ucd, self.description)
+
+
+class Identifier(Frozen):
+    """The catalogue's own identifier of a row (or of a star, where rows repeat)."""
+
+    column: str
+    #: False where one star has several rows (spectra, visits).
+    unique: bool = True
+    #: Smallest and largest identifier that the catalogue can contain (integers only).
+    lower: int | None = None
+    upper: int | None = None
+
+
+class Epoch(Frozen):
+    """When the positions were measured: a column, a default, or both.
+
+    `format` is that of the column; `default` is always a Julian year.
+    """
+
+    column: str | None = None
+    format: Literal["jyear", "mjd", "jd"] = "jyear"
+    default: float | None = None
+
+    @model_validator(mode="after")
+    def _something(self) -> Epoch:
+        if self.column is None and self.default is None:
+            raise ValueError("an epoch needs a column, a default year, or both")
+        return self
+
+
+class Position(Frozen):
+    """Columns with positions (degrees) and their errors; `ra_error` is the one along the great circle."""
+
+    ra: str
+    dec: str
+    ra_error: str | None = None
+    dec_error: str | None = None
+    ra_dec_corr: str | None = None
+    #: Smallest and largest believable position error, mas.
+    error_floor: float = 0.0
+    error_ceiling: float = 1000.0
+    epoch: Epoch | None = None
+
+
+class Motion(Frozen):
+    """Columns with proper motions (`pmra` includes cos(dec)) and parallaxes, with errors and correlations."""
+
+    pmra: str
+    pmdec: str
+    pmra_error: str | None = None
+    pmdec_error: str | None = None
+    parallax: str | None = None
+    parallax_error: str | None = None
+    radial_velocity: str | None = None
+    ra_pmra_corr: str | None = None
+    ra_pmdec_corr: str | None = None
+    dec_pmra_corr: str | None = None
+    dec_pmdec_corr: str | None = None
+    pmra_pmdec_corr: str | None = None
+
+
+class Band(Frozen):
+    """One photometric band; the order in the file is the order in wavelength."""
+
+    magnitude: str
+    error: str | None = None
+    #: R(b) = A(b) / E(B-V), per the E(B-V) scale that `extinction_scale` of the survey names.
+    extinction: float | None = None
+    #: Effective wavelength, nm: orders the bands of different surveys.
+    wavelength: float = Field(gt=0)
+
+
+class Reddening(Frozen):
+    """Column with E(B-V) along the line of sight, and the scale it is on."""
+
+    column: str
+    scale: Literal["sfd", "true"] = "sfd"
+
+
+class Distance(Frozen):
+    """Columns with a distance (pc) and its 68 % interval."""
+
+    value: str
+    lower: str | None = None
+    upper: str | None = None
+
+
+class Estimate(Frozen):
+    """A photometric estimate of a label that the survey itself offers (GSP-Phot, ...), with its 68 % interval."""
+
+    value: str
+    lower: str | None = None
+    upper: str | None = None
+
+
+class LabelColumn(Frozen):
+    """A spectroscopic label: value, error, and what to use where the error is missing."""
+
+    value: str
+    error: str | None = None
+    #: Smallest believable error; stands in where the error is missing.
+    error_floor: float = Field(default=0.0, ge=0)
+
+
+class GaiaIdentifier(Frozen):
+    """Column with the Gaia identifier that the survey itself delivers; DR3 and EDR3 share identifiers, DR2 does not."""
+
+    column: str
+    release: Literal["dr2", "edr3", "dr3"]
+
+
+class Cut(Frozen):
+    """A row is kept when `keep`, an SQL predicate, is true.
+
+    A missing value makes a comparison neither true nor false, so the row is removed, unless the
+    predicate itself says otherwise (``vbroad IS NULL OR vbroad <= 30``).
+    """
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
+    keep: str
+    source: str = ""
+    description: str = ""
+
+
+class Survey(Frozen):
+    """A catalogue, as data."""
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
+    title: str
+    kind: Literal["astrometric", "photometric", "spectroscopic", "distances"]
+    #: Where the archive keeps it: TAP service and table.
+    service: str = ""
+    table: str = ""
+    citation: tuple[str, ...] = ()
+    notes: str = ""
+    sentinels: tuple[Sentinel, ...] = ()
+    id: Identifier
+    position: Position | None = None
+    motion: Motion | None = None
+    columns: dict[str, ColumnSpec]
+    bands: dict[str, Band] = {}
+    #: A long baseline in wavelength, as two band names: one more colour of the default feature set.
+    wide_colour: tuple[str, str] | None = None
+    #: The band whose magnitude stands for the brightness of the star.
+    reference_band: str | None = None
+    extinction_scale: Literal["sfd", "true"] = "sfd"
+    reddening: Reddening | None = None
+    distance: Distance | None = None
+    estimates: dict[LabelName, Estimate] = {}
+    labels: dict[LabelName, LabelColumn] = {}
+    snr: str | None = None
+    gaia: GaiaIdentifier | None = None
+    cuts: tuple[Cut, ...] = ()
+    #: Surveys whose tables extend the rows of this one, joined on the identifier.
+    joins: tuple[Annotated[str, Field(min_length=1)], ...] = ()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Survey:
+        used = self.used_columns()
+        unknown = sorted(set(used) - set(self.columns))
+        if unknown:
+            raise ValueError(f"columns that are used but not described under [columns]: {', '.join(unknown)}")
+        for key in (self.wide_colour or ()) + ((self.reference_band,) if self.reference_band else ()):
+            if key not in self.bands:
+                raise ValueError(f"band {key!r} is not described under [bands]")
+        names = [cut.name for cut in self.cuts]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"cuts with the same name: {', '.join(twice)}")
+        return self
+
+    def used_columns(self) -> list[str]:
+        """Names of the columns that some role of the survey points to (cuts aside), without repetition."""
+        names: list[str | None] = [self.id.column, self.snr]
+        for role in (self.position, self.motion, self.distance, *self.estimates.values(), *self.labels.values()):
+            if role is not None:
+                names += [value for value in role.model_dump().values() if isinstance(value, str)]
+        if self.position and self.position.epoch:
+            names.append(self.position.epoch.column)
+        for band in self.bands.values():
+            names += [band.magnitude, band.error]
+        names += [self.reddening.column if self.reddening else None, self.gaia.column if self.gaia else None]
+        return list(dict.fromkeys(name for name in names if name is not None))
+
+    def described(self) -> dict[str, Column]:
+        """Every column of the file as a :class:`Column`, by name."""
+        return {name: spec.column(name) for name, spec in self.columns.items()}
+
+
+assert set(LabelName.__args__) == set(LABELS), "the schema and the vocabulary must know the same labels"

@@ -1,0 +1,185 @@
+"""What the columns of starscale's own tables are called, and what they mean.
+
+Units are strings of the VOUnit/FITS standard, UCDs are UCD1+. Arrays inside the program are bare
+numbers in these units; the units travel with every file that is written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Literal
+
+DType = Literal["int64", "int32", "int16", "float64", "float32", "bool", "string"]
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """Name, type and meaning of one table column.
+
+    Parameters
+    ----------
+    name : str
+        Column name as it stands in the file.
+    dtype : str
+        Storage type.
+    unit : str
+        VOUnit string; empty for a dimensionless or textual column.
+    ucd : str
+        UCD1+ word(s); empty when none fits.
+    description : str
+        One sentence, with the null rule where a null has a meaning.
+    """
+
+    name: str
+    dtype: DType = "float64"
+    unit: str = ""
+    ucd: str = ""
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """A stellar parameter that the program predicts.
+
+    `lower` and `upper` bound what a star can physically have; a label outside is an error of its
+    catalogue (a value in log units, a sentinel) and not a star. `spread` is the scatter below
+    which a set of labels holds no information (a constant column).
+    """
+
+    name: str
+    symbol: str
+    unit: str
+    ucd: str
+    description: str
+    lower: float
+    upper: float
+    decimals: int
+
+
+LABELS: dict[str, Label] = {
+    label.name: label
+    for label in (
+        Label(
+            "teff", "T_eff", "K", "phys.temperature.effective", "effective temperature", 1000.0, 100000.0, 1
+        ),
+        Label(
+            "logg",
+            "log g",
+            "log(cm.s**-2)",
+            "phys.gravity",
+            "decimal logarithm of the surface gravity",
+            -2.0,
+            7.0,
+            3,
+        ),
+        Label(
+            "fe_h",
+            "[Fe/H]",
+            "",
+            "phys.abund.Fe",
+            "iron abundance relative to the Sun, in dex",
+            -8.0,
+            2.0,
+            3,
+        ),
+    )
+}
+
+SOURCE_ID = Column("source_id", "int64", "", "meta.id;meta.main", "identifier of the leading catalogue")
+RA = Column("ra", "float64", "deg", "pos.eq.ra;meta.main", "right ascension (ICRS) at the catalogue's epoch")
+DEC = Column("dec", "float64", "deg", "pos.eq.dec;meta.main", "declination (ICRS) at the catalogue's epoch")
+
+
+def _label_columns(label: Label) -> list[Column]:
+    base = Column(
+        label.name, "float32", label.unit, label.ucd, f"predicted {label.description}; null: not predicted"
+    )
+    return [
+        base,
+        replace(
+            base,
+            name=f"{label.name}_error",
+            ucd=f"stat.error;{label.ucd}",
+            description=f"half of the 68 % interval of {label.name}",
+        ),
+        *(
+            replace(
+                base,
+                name=f"{label.name}_{end}{suffix}",
+                ucd=f"stat.{'min' if end == 'lower' else 'max'};{label.ucd}",
+                description=f"{end} end of the {level} % interval of {label.name}",
+            )
+            for level, suffix in (("68", ""), ("95", "95"))
+            for end in ("lower", "upper")
+        ),
+    ]
+
+
+def catalogue_columns(labels: Iterable[str] = tuple(LABELS)) -> dict[str, Column]:
+    """Columns of a predicted catalogue, in order, for the labels that the model has."""
+    columns = [SOURCE_ID, RA, DEC]
+    for name in labels:
+        columns += _label_columns(LABELS[name])
+    columns += [
+        Column("p_giant", "float32", "", "stat.probability", "probability that logg is below 3.5"),
+        Column(
+            "domain_score",
+            "float32",
+            "",
+            "stat.fit.goodness",
+            "distance of the inputs from the training set; above 1 lies outside what 99 % of held-out training stars reach",
+        ),
+        Column("flags", "int32", "", "meta.code", "bit mask of reasons for caution; 0: none (docs: flags)"),
+    ]
+    return {column.name: column for column in columns}
+
+
+PAIR_COLUMNS: dict[str, Column] = {
+    column.name: column
+    for column in (
+        SOURCE_ID,
+        Column("original_ext_source_id", "int64", "", "meta.id.cross", "identifier in the external catalogue"),
+        Column(
+            "angular_distance",
+            "float64",
+            "arcsec",
+            "pos.angDistance",
+            "separation after moving the leading source to the epoch of the external one",
+        ),
+        Column(
+            "number_of_neighbours", "int32", "", "meta.number", "good neighbours in the external catalogue"
+        ),
+        Column(
+            "number_of_mates",
+            "int32",
+            "",
+            "meta.number",
+            "other leading sources with the same best neighbour",
+        ),
+        Column("score", "float64", "", "stat.value", "figure of merit; higher is better, compare within one star"),
+        Column("xm_flag", "int32", "", "meta.code", "bit mask about the pair; 0: nothing to say (docs: flags)"),
+    )
+}
+
+LABEL_TABLE_COLUMNS: dict[str, Column] = {
+    column.name: column
+    for column in (
+        SOURCE_ID,
+        *(
+            Column(
+                name + suffix,
+                "float64",
+                label.unit,
+                ("stat.error;" if suffix else "") + label.ucd,
+                f"{'error of the ' if suffix else ''}spectroscopic {label.description}",
+            )
+            for name, label in LABELS.items()
+            for suffix in ("", "_error")
+        ),
+        Column("n_surveys", "int32", "", "meta.number", "surveys that measured the star"),
+        Column("surveys", "int32", "", "meta.code", "bit mask of those surveys, in the order of the run file"),
+        Column("chi2", "float64", "", "stat.fit.chi2", "spread of the measurements about their mean; null: one measurement"),
+        Column("flags", "int32", "", "meta.code", "bit mask about the label; 0: nothing to say (docs: flags)"),
+    )
+}

@@ -1,0 +1,192 @@
+"""The run file: everything a user chooses, strict and frozen.
+
+A run file is TOML. ``extends = "turchi2024"`` (a packaged one, or a path) starts from another run
+file; what the file itself says wins, table by table.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from starscale.vocabulary.columns import LABELS
+from starscale.vocabulary.strict import Frozen
+
+LabelName = Literal["teff", "logg", "fe_h"]
+
+
+class ExtraCut(Frozen):
+    """A cut of the user's own: rows where the SQL predicate `keep` is true are kept."""
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
+    keep: str
+
+
+class Cuts(Frozen):
+    """Which cuts of the survey file apply."""
+
+    apply: bool = True
+    without: tuple[str, ...] = ()
+    extra: tuple[ExtraCut, ...] = ()
+
+
+class Table(Frozen):
+    """A table on disk and the survey file that describes it."""
+
+    survey: str
+    path: Path
+
+
+class CatalogueInput(Table):
+    """The catalogue that leads: one row of it is one star of the result."""
+
+    join: tuple[Table, ...] = ()
+    cuts: Cuts = Cuts()
+
+
+class MatchConfig(Frozen):
+    """How positions are matched."""
+
+    radius: float = Field(default=1.0, gt=0, le=60)
+    #: Which pairs are kept: `strict` one good neighbour on either side; `loose` one neighbour and no
+    #: mates; `best` the best neighbour of every star.
+    pairs: Literal["strict", "loose", "best"] = "strict"
+    proper_motion: bool = True
+
+
+class PhotometryInput(Table):
+    """A photometric catalogue, matched to the leading one."""
+
+    cuts: Cuts = Cuts()
+    match: MatchConfig = MatchConfig()
+
+
+class LabelsInput(Frozen):
+    """A spectroscopic catalogue; without a `path` the labels stand in the leading table itself."""
+
+    survey: str
+    path: Path | None = None
+    cuts: Cuts = Cuts()
+    match: MatchConfig = MatchConfig(pairs="best")
+
+
+class FeaturesConfig(Frozen):
+    """Which inputs the model sees."""
+
+    #: A packaged feature set or the path of one's own.
+    set: str = "default"
+    #: Feature names to leave out (shell-style patterns).
+    without: tuple[str, ...] = ()
+
+
+class SplitConfig(Frozen):
+    """How stars are divided into training, validation and test parts.
+
+    The part of a star follows from a stable hash of its identifier and the seed, so it does not
+    depend on the order of rows or on which other stars are there. With `group_radius`, stars
+    closer than that (arcsec) go to the same part together.
+    """
+
+    train: float = Field(default=0.8, gt=0, lt=1)
+    validation: float = Field(default=0.1, gt=0, lt=1)
+    test: float = Field(default=0.1, gt=0, lt=1)
+    group_radius: float = Field(default=0.0, ge=0, le=3600)
+
+    @model_validator(mode="after")
+    def _whole(self) -> SplitConfig:
+        if abs(self.train + self.validation + self.test - 1) > 1e-9:
+            raise ValueError("train + validation + test must be 1")
+        return self
+
+
+class Turchi2024Config(Frozen):
+    """The network of Turchi et al. 2024: one multilayer perceptron for each label.
+
+    Widths, blocks and losses are the paper's; slope, dropout, optimiser, batch, epochs and scaling
+    are not stated there and are ours.
+    """
+
+    kind: Literal["turchi2024"] = "turchi2024"
+    widths: tuple[int, ...] = (*range(80, 161, 10), *range(160, 79, -10))
+    slope: float = Field(default=0.3, ge=0, lt=1)
+    dropout: float = Field(default=0.1, ge=0, lt=1)
+    batch: int = Field(default=256, ge=2)
+    learning_rate: float = Field(default=1e-3, gt=0)
+    #: Longest number of epochs of the two phases: mean absolute error, then SMAPE.
+    epochs_mae: int = Field(default=120, ge=0)
+    epochs_smape: int = Field(default=60, ge=0)
+    #: Epochs without a better validation loss after which a phase ends.
+    patience: int = Field(default=20, ge=1)
+
+    @model_validator(mode="after")
+    def _some_training(self) -> Turchi2024Config:
+        if self.epochs_mae + self.epochs_smape == 0:
+            raise ValueError("epochs_mae and epochs_smape cannot both be 0")
+        if not self.widths or min(self.widths) < 1:
+            raise ValueError("widths must be one or more positive numbers")
+        return self
+
+
+class MixtureConfig(Frozen):
+    """The default: one network that predicts the joint density of all labels as a mixture of Gaussians."""
+
+    kind: Literal["mixture"] = "mixture"
+    width: int = Field(default=256, ge=1)
+    layers: int = Field(default=3, ge=1)
+    components: int = Field(default=3, ge=1)
+    #: Periodic embedding of every input: number of frequencies and their spread; 0 turns it off.
+    frequencies: int = Field(default=16, ge=0)
+    frequency_scale: float = Field(default=0.05, gt=0)
+    #: Append a whitened copy of the inputs.
+    whiten: bool = True
+    batch: int = Field(default=128, ge=2)
+    epochs: int = Field(default=20, ge=1)
+    learning_rate: float = Field(default=2e-3, gt=0)
+    weight_decay: float = Field(default=0.1, ge=0)
+    #: Networks in the ensemble.
+    members: int = Field(default=5, ge=1)
+
+
+ModelConfig = Annotated[Turchi2024Config | MixtureConfig, Field(discriminator="kind")]
+
+
+class Reference(Frozen):
+    """A catalogue to compare the predictions with, star by star on `source_id`; it takes no part in training."""
+
+    name: str
+    path: Path
+    source_id: str = "source_id"
+    #: Columns of the reference, by label.
+    columns: dict[LabelName, str]
+    #: An SQL predicate on the reference's own columns.
+    where: str | None = None
+
+
+class RunConfig(Frozen):
+    """A whole run."""
+
+    title: str = "starscale run"
+    extends: str | None = None
+    #: The data are simulated; said wherever a figure is shown.
+    mock: bool = False
+    seed: int = Field(default=0, ge=0)
+    #: Trainings with different splits and initial weights; figures are their mean and spread.
+    repeats: int = Field(default=1, ge=1, le=100)
+    target: tuple[LabelName, ...] = tuple(LABELS)  # type: ignore[assignment]
+    catalogue: CatalogueInput
+    photometry: tuple[PhotometryInput, ...] = ()
+    labels: tuple[LabelsInput, ...] = Field(min_length=1)
+    features: FeaturesConfig = FeaturesConfig()
+    split: SplitConfig = SplitConfig()
+    model: ModelConfig = MixtureConfig()
+    compare: tuple[Reference, ...] = ()
+
+    @model_validator(mode="after")
+    def _labels_once(self) -> RunConfig:
+        if len(set(self.target)) != len(self.target) or not self.target:
+            raise ValueError("target must name one or more labels, each once")
+        if len(self.labels) > 1:
+            raise ValueError("this version takes one [[labels]] table; several need 'starscale homogenize' (planned)")
+        return self

@@ -1,0 +1,86 @@
+"""The errors a user sees, and the habit of reporting every problem at once.
+
+A :class:`StarscaleError` is the user's business (bad input, a wrong setting, a full disk): the
+command prints its text and exits with code 2, never with a traceback. Any other exception is a
+defect of the program and exits with code 1.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+
+class StarscaleError(Exception):
+    """Something the user can mend; the message says what, where and how."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong.
+
+    Parameters
+    ----------
+    where : str
+        File, column or configuration key.
+    found : str
+        What is there.
+    expected : str
+        What should be there.
+    fix : str
+        The likely remedy.
+    """
+
+    where: str
+    found: str
+    expected: str = ""
+    fix: str = ""
+
+    def __str__(self) -> str:
+        text = f"{self.where}: {self.found}"
+        if self.expected:
+            text += f"; expected {self.expected}"
+        if self.fix:
+            text += f". {self.fix}"
+        return text
+
+
+class InputError(StarscaleError):
+    """One or more problems of an input, all of them in the message."""
+
+    def __init__(self, problems: Problem | Iterable[Problem]) -> None:
+        self.problems = (problems,) if isinstance(problems, Problem) else tuple(problems)
+        if len(self.problems) == 1:
+            text = str(self.problems[0])
+        else:
+            lines = "\n".join(f"  {i}. {p}" for i, p in enumerate(self.problems, 1))
+            text = f"{len(self.problems)} problems:\n{lines}"
+        super().__init__(text)
+
+
+@dataclass(slots=True)
+class Problems:
+    """Gathers problems so that the user sees all of them in one go."""
+
+    items: list[Problem] = field(default_factory=list)
+
+    def add(self, where: str, found: str, expected: str = "", fix: str = "") -> None:
+        """Note one problem."""
+        self.items.append(Problem(where, found, expected, fix))
+
+    def raise_if_any(self) -> None:
+        """Raise :class:`InputError` with everything noted so far, if anything was."""
+        if self.items:
+            raise InputError(self.items)
+
+
+def did_you_mean(name: str, choices: Iterable[str], *, hint: str = "") -> str:
+    """Return ``'Did you mean ...?'`` for the closest of `choices`, or `hint` when nothing is near."""
+    pool = {choice.lower(): choice for choice in choices}
+    near = difflib.get_close_matches(name.lower(), pool, n=2, cutoff=0.6)
+    # difflib misses a name that contains the other ('gaia_source_id' for 'source_id').
+    near += [low for low in pool if low not in near and len(name) > 3 and name.lower() in low][:2]
+    if not near:
+        return hint
+    return f"Did you mean {' or '.join(repr(pool[low]) for low in near[:2])}?"

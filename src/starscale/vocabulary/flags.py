@@ -1,0 +1,66 @@
+"""The bit masks of starscale's tables, in one place.
+
+Every bit has a number that never changes once published, and a sentence that `starscale explain`,
+the report and the documentation all print from here.
+"""
+
+from __future__ import annotations
+
+from enum import IntFlag
+
+
+class CatalogueFlag(IntFlag):
+    """Bits of `flags` in a predicted catalogue."""
+
+    INPUT_MISSING = 1
+    NOT_PREDICTED = 2
+    OUT_OF_DOMAIN = 4
+    LABEL_OUT_OF_RANGE = 8
+    DWARF_OR_GIANT = 16
+    CUT_FAILED = 32
+    BAD_POSITION = 64
+
+
+class PairFlag(IntFlag):
+    """Bits of `xm_flag` in a table of pairs."""
+
+    SEVERAL_NEIGHBOURS = 1
+    HAS_MATES = 2
+    NO_PROPER_MOTION = 4
+    NO_EPOCH = 8
+    TIE = 16
+
+
+class LabelFlag(IntFlag):
+    """Bits of `flags` in a table of labels."""
+
+    REPEATS_DISAGREE = 1
+    ERROR_MISSING = 2
+
+
+MEANING: dict[IntFlag, str] = {
+    CatalogueFlag.INPUT_MISSING: "one or more inputs of the model are missing and were imputed",
+    CatalogueFlag.NOT_PREDICTED: "too few inputs: the labels are null",
+    CatalogueFlag.OUT_OF_DOMAIN: "the inputs lie outside the training set (domain_score above 1)",
+    CatalogueFlag.LABEL_OUT_OF_RANGE: "a predicted label lies outside the range of the training labels",
+    CatalogueFlag.DWARF_OR_GIANT: "dwarf and giant solutions both have a probability above 0.1",
+    CatalogueFlag.CUT_FAILED: "the star fails a quality cut that the training stars passed",
+    CatalogueFlag.BAD_POSITION: "the position is missing or not on the sphere",
+    PairFlag.SEVERAL_NEIGHBOURS: "more than one good neighbour",
+    PairFlag.HAS_MATES: "another leading source has the same best neighbour",
+    PairFlag.NO_PROPER_MOTION: "the leading source has no proper motion and was not moved",
+    PairFlag.NO_EPOCH: "the external source has no epoch of its own; the survey's default was used",
+    PairFlag.TIE: "two neighbours are equally good; the lower identifier was taken",
+    LabelFlag.REPEATS_DISAGREE: "repeated measurements differ by more than their errors allow (p < 0.001)",
+    LabelFlag.ERROR_MISSING: "no error was given; the survey's floor was used",
+}
+
+
+def describe(kind: type[IntFlag]) -> list[tuple[int, str, str]]:
+    """Rows ``(bit, name, meaning)`` for every bit of one mask."""
+    return [(int(bit), str(bit.name), MEANING[bit]) for bit in kind]
+
+
+def explain(mask: int, kind: type[IntFlag] = CatalogueFlag) -> list[str]:
+    """Sentences for the bits that are set in `mask`."""
+    return [MEANING[bit] for bit in kind if mask & bit]

@@ -1,0 +1,105 @@
+"""Strict, frozen settings read from TOML, with errors that name the key and the likely fix."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from starscale.vocabulary.errors import InputError, Problem, did_you_mean
+
+
+class Frozen(BaseModel):
+    """A settings object: immutable, and an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def load_toml(path: Path) -> dict[str, Any]:
+    """Read a TOML file; a missing file or a syntax error says where.
+
+    Raises
+    ------
+    InputError
+        When the file cannot be read or is not TOML.
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        near = did_you_mean(path.name, (p.name for p in path.parent.glob("*.toml")) if path.parent.is_dir() else ())
+        raise InputError(Problem(str(path), "no such file", "a TOML file", near)) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(Problem(str(path), f"cannot be read ({error})", "a TOML file")) from None
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(Problem(str(path), f"is not valid TOML: {error}")) from None
+
+
+def validate(model: type[Model], data: Mapping[str, Any], source: str) -> Model:
+    """Build `model` from plain data, turning every complaint into one readable problem.
+
+    Parameters
+    ----------
+    model : type
+        The settings class.
+    data : mapping
+        Parsed TOML or JSON.
+    source : str
+        What to call the data in an error (a file name).
+
+    Raises
+    ------
+    InputError
+        With all problems at once.
+    """
+    try:
+        return model.model_validate(dict(data))
+    except ValidationError as error:
+        raise InputError(_problem(model, item, source) for item in error.errors()) from None
+
+
+def _problem(model: type[BaseModel], item: Any, source: str) -> Problem:
+    location = [part for part in item["loc"]]
+    key = ".".join(str(part) for part in location) or "(whole file)"
+    where = f"{source}: {key}"
+    if item["type"] == "extra_forbidden":
+        fields = _fields_at(model, location[:-1])
+        return Problem(
+            where,
+            "unknown key",
+            f"one of {', '.join(sorted(fields))}" if fields else "",
+            did_you_mean(str(location[-1]), fields),
+        )
+    if item["type"] == "missing":
+        return Problem(where, "is missing", "a value", f"Add {location[-1]} = ... to the file.")
+    message = str(item["msg"]).removeprefix("Value error, ")
+    found = repr(item.get("input"))
+    return Problem(where, message if len(found) > 60 else f"{message} (found {found})")
+
+
+def _fields_at(model: Any, location: list[Any]) -> list[str]:
+    """Names of the fields of the settings class that `location` leads to."""
+    classes = _models_in(model)
+    for part in location:
+        if isinstance(part, str):
+            found = [
+                inner
+                for cls in classes
+                if part in cls.model_fields
+                for inner in _models_in(cls.model_fields[part].annotation)
+            ]
+            # A part that is no field is a key of a dictionary or a tag of a union: stay.
+            classes = found or classes
+    return sorted({name for cls in classes for name in cls.model_fields})
+
+
+def _models_in(annotation: Any) -> list[type[BaseModel]]:
+    """Every settings class inside a type annotation such as ``dict[str, Band] | None``."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for part in getattr(annotation, "__args__", ()) for model in _models_in(part)]
