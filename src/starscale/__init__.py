@@ -1,1 +1,77 @@
-"""starscale."""
+"""starscale: put every star on one scale.
+
+The same verbs as the command: :func:`read`, :func:`clean`, :func:`match`, :func:`train`,
+:func:`load`, :func:`predict`, :func:`evaluate`, :func:`run`, :func:`report`, :func:`check`,
+:func:`write`, :func:`mock`, :func:`demo`. They are loaded when they are first used, so that
+``import starscale`` is quick and a table can be cleaned without loading the learning libraries.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from starscale.version import __version__
+
+if TYPE_CHECKING:
+    from starscale.faces.checks import check
+    from starscale.faces.demo import demo, mock
+    from starscale.faces.pipeline import run
+    from starscale.faces.report import write_report as report
+    from starscale.faces.tables import clean, match, read, write
+    from starscale.faces.training import evaluate, load, predict, train
+    from starscale.surveys import load_survey, survey_names
+    from starscale.use.model import Model
+
+#: Public name -> (module, name there).
+_PUBLIC = {
+    "Model": ("starscale.use.model", "Model"),
+    "check": ("starscale.faces.checks", "check"),
+    "clean": ("starscale.faces.tables", "clean"),
+    "demo": ("starscale.faces.demo", "demo"),
+    "evaluate": ("starscale.faces.training", "evaluate"),
+    "load": ("starscale.faces.training", "load"),
+    "load_survey": ("starscale.surveys", "load_survey"),
+    "match": ("starscale.faces.tables", "match"),
+    "mock": ("starscale.faces.demo", "mock"),
+    "predict": ("starscale.faces.training", "predict"),
+    "read": ("starscale.faces.tables", "read"),
+    "report": ("starscale.faces.report", "write_report"),
+    "run": ("starscale.faces.pipeline", "run"),
+    "survey_names": ("starscale.surveys", "survey_names"),
+    "train": ("starscale.faces.training", "train"),
+    "write": ("starscale.faces.tables", "write"),
+}
+
+__all__ = [  # noqa: RUF022  the verbs in the order of use
+    "__version__",
+    "read",
+    "clean",
+    "match",
+    "train",
+    "load",
+    "evaluate",
+    "predict",
+    "report",
+    "run",
+    "check",
+    "write",
+    "mock",
+    "demo",
+    "Model",
+    "load_survey",
+    "survey_names",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'starscale' has no attribute {name!r}")
+    module, attribute = _PUBLIC[name]
+    value = getattr(importlib.import_module(module), attribute)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

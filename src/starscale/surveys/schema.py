@@ -143,6 +143,11 @@ class GaiaIdentifier(Frozen):
     column: str
     release: Literal["dr2", "edr3", "dr3"]
 
+    @property
+    def identifiers(self) -> Literal["dr2", "dr3"]:
+        """The release whose identifiers these are: EDR3 and DR3 share theirs."""
+        return "dr2" if self.release == "dr2" else "dr3"
+
 
 class Cut(Frozen):
     """A row is kept when `keep`, an SQL predicate, is true.
@@ -185,6 +190,8 @@ class Survey(Frozen):
     labels: dict[LabelName, LabelColumn] = {}
     snr: str | None = None
     gaia: GaiaIdentifier | None = None
+    #: Set where the survey's own identifier is that of Gaia; EDR3 and DR3 share identifiers.
+    gaia_release: Literal["dr2", "dr3"] | None = None
     cuts: tuple[Cut, ...] = ()
     #: Surveys whose tables extend the rows of this one, joined on the identifier.
     joins: tuple[Annotated[str, Field(min_length=1)], ...] = ()

@@ -1,1 +1,1 @@
-"""TODO"""
+"""Apply a trained model to tables, and measure how good it is."""

@@ -1,0 +1,1 @@
+"""What things are called: errors, columns, flags, settings, provenance."""

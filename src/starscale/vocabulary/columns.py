@@ -60,9 +60,7 @@ class Label:
 LABELS: dict[str, Label] = {
     label.name: label
     for label in (
-        Label(
-            "teff", "T_eff", "K", "phys.temperature.effective", "effective temperature", 1000.0, 100000.0, 1
-        ),
+        Label("teff", "T_eff", "K", "phys.temperature.effective", "effective temperature", 1000.0, 100000.0, 1),
         Label(
             "logg",
             "log g",
@@ -128,7 +126,7 @@ def catalogue_columns(labels: Iterable[str] = tuple(LABELS)) -> dict[str, Column
             "float32",
             "",
             "stat.fit.goodness",
-            "distance of the inputs from the training set; above 1 lies outside what 99 % of held-out training stars reach",
+            "distance of the inputs from the training set; 99 % of held-out training stars lie below 1",
         ),
         Column("flags", "int32", "", "meta.code", "bit mask of reasons for caution; 0: none (docs: flags)"),
     ]
@@ -147,9 +145,7 @@ PAIR_COLUMNS: dict[str, Column] = {
             "pos.angDistance",
             "separation after moving the leading source to the epoch of the external one",
         ),
-        Column(
-            "number_of_neighbours", "int32", "", "meta.number", "good neighbours in the external catalogue"
-        ),
+        Column("number_of_neighbours", "int32", "", "meta.number", "good neighbours in the external catalogue"),
         Column(
             "number_of_mates",
             "int32",
@@ -179,7 +175,13 @@ LABEL_TABLE_COLUMNS: dict[str, Column] = {
         ),
         Column("n_surveys", "int32", "", "meta.number", "surveys that measured the star"),
         Column("surveys", "int32", "", "meta.code", "bit mask of those surveys, in the order of the run file"),
-        Column("chi2", "float64", "", "stat.fit.chi2", "spread of the measurements about their mean; null: one measurement"),
+        Column(
+            "chi2",
+            "float64",
+            "",
+            "stat.fit.chi2",
+            "spread of the measurements about their mean; null: one measurement",
+        ),
         Column("flags", "int32", "", "meta.code", "bit mask about the label; 0: nothing to say (docs: flags)"),
     )
 }

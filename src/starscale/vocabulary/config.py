@@ -47,12 +47,16 @@ class CatalogueInput(Table):
 
 
 class MatchConfig(Frozen):
-    """How positions are matched."""
+    """How positions of the leading and the photometric catalogues are matched."""
 
+    #: Separation, arcsec, at the epoch of the photometric source.
     radius: float = Field(default=1.0, gt=0, le=60)
     #: Which pairs are kept: `strict` one good neighbour on either side; `loose` one neighbour and no
     #: mates; `best` the best neighbour of every star.
     pairs: Literal["strict", "loose", "best"] = "strict"
+    #: Whether pairs are sought among all rows and the cuts applied afterwards (`match_first`: a
+    #: blended neighbour that a cut removes still counts), or among the rows that passed the cuts.
+    order: Literal["match_first", "clean_first"] = "match_first"
     proper_motion: bool = True
 
 
@@ -60,16 +64,19 @@ class PhotometryInput(Table):
     """A photometric catalogue, matched to the leading one."""
 
     cuts: Cuts = Cuts()
-    match: MatchConfig = MatchConfig()
 
 
 class LabelsInput(Frozen):
-    """A spectroscopic catalogue; without a `path` the labels stand in the leading table itself."""
+    """A spectroscopic catalogue; without a `path` the labels stand in the leading table itself.
+
+    Its rows find their star by the Gaia identifier that the survey delivers, or by position
+    within `radius` (arcsec).
+    """
 
     survey: str
     path: Path | None = None
     cuts: Cuts = Cuts()
-    match: MatchConfig = MatchConfig(pairs="best")
+    radius: float = Field(default=1.0, gt=0, le=60)
 
 
 class FeaturesConfig(Frozen):
@@ -177,6 +184,7 @@ class RunConfig(Frozen):
     target: tuple[LabelName, ...] = tuple(LABELS)  # type: ignore[assignment]
     catalogue: CatalogueInput
     photometry: tuple[PhotometryInput, ...] = ()
+    match: MatchConfig = MatchConfig()
     labels: tuple[LabelsInput, ...] = Field(min_length=1)
     features: FeaturesConfig = FeaturesConfig()
     split: SplitConfig = SplitConfig()
@@ -188,5 +196,7 @@ class RunConfig(Frozen):
         if len(set(self.target)) != len(self.target) or not self.target:
             raise ValueError("target must name one or more labels, each once")
         if len(self.labels) > 1:
-            raise ValueError("this version takes one [[labels]] table; several need 'starscale homogenize' (planned)")
+            raise ValueError(
+                "this version takes one [[labels]] table; several need 'starscale homogenize' (planned)"
+            )
         return self

@@ -32,7 +32,9 @@ def load_toml(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        near = did_you_mean(path.name, (p.name for p in path.parent.glob("*.toml")) if path.parent.is_dir() else ())
+        near = did_you_mean(
+            path.name, (p.name for p in path.parent.glob("*.toml")) if path.parent.is_dir() else ()
+        )
         raise InputError(Problem(str(path), "no such file", "a TOML file", near)) from None
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(Problem(str(path), f"cannot be read ({error})", "a TOML file")) from None
@@ -64,7 +66,7 @@ def validate(model: type[Model], data: Mapping[str, Any], source: str) -> Model:
 
 
 def _problem(model: type[BaseModel], item: Any, source: str) -> Problem:
-    location = [part for part in item["loc"]]
+    location = list(item["loc"])
     key = ".".join(str(part) for part in location) or "(whole file)"
     where = f"{source}: {key}"
     if item["type"] == "extra_forbidden":

@@ -1,0 +1,1 @@
+"""The packaged feature sets (TOML)."""

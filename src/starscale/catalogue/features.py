@@ -1,0 +1,409 @@
+"""Features: what the model sees, as SQL expressions on a table's columns.
+
+A feature set (TOML) says which features to make from whatever surveys take part;
+:func:`build_features` turns it into a list of named expressions. That list is stored with the
+model, readable and complete, and :func:`evaluate_features` is the one path by which training and
+prediction compute their inputs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from importlib import resources
+from itertools import pairwise
+from pathlib import Path
+from typing import Annotated, Literal
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from polars.exceptions import PolarsError
+from pydantic import Field
+
+from starscale.surveys import Survey
+from starscale.vocabulary.config import FeaturesConfig
+from starscale.vocabulary.errors import InputError, Problem, Problems, did_you_mean
+from starscale.vocabulary.strict import Frozen, load_toml, validate
+
+_FOLDER = resources.files("starscale.catalogue.feature_sets")
+#: E(B-V) of the SFD map over true E(B-V) (Schlafly & Finkbeiner 2011, sec. 4): R(b) per true
+#: E(B-V) is multiplied by it where the E(B-V) at hand is on the SFD scale, and divided the other way.
+SFD_TO_TRUE = 0.86
+
+
+@dataclass(frozen=True, slots=True)
+class Feature:
+    """One input of a model: a name and the SQL expression that computes it."""
+
+    name: str
+    expression: str
+    unit: str = ""
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A survey that takes part, and what its columns are called in the joined table."""
+
+    survey: Survey
+    names: Mapping[str, str]
+
+    def sql(self, column: str) -> str:
+        """The column as an SQL identifier."""
+        return quote(self.names.get(column, column))
+
+
+class ColumnFeature(Frozen):
+    """A column as it is."""
+
+    kind: Literal["column"]
+    name: str
+    column: str
+    unit: str = ""
+    description: str = ""
+
+
+class HalfWidth(Frozen):
+    """Half of an interval: the error that an archive does not give."""
+
+    kind: Literal["half_width"]
+    name: str
+    lower: str
+    upper: str
+    unit: str = ""
+    description: str = ""
+
+
+class AbsoluteMagnitude(Frozen):
+    """``m - 5 log10(D / pc) + 5 - R(b) E(B-V)``; without the last term when `dereddened` is false."""
+
+    kind: Literal["absolute_magnitude"]
+    name: str
+    #: ``survey.band``
+    band: str = Field(pattern=r"^[^.]+\.[^.]+$")
+    dereddened: bool = True
+    description: str = ""
+
+
+class Expression(Frozen):
+    """Any SQL expression."""
+
+    kind: Literal["expression"]
+    name: str
+    expression: str
+    unit: str = ""
+    description: str = ""
+
+
+class Family(Frozen):
+    """Features that follow from the surveys that take part.
+
+    ``colours``: colours of bands next to each other in wavelength, and each survey's wide colour;
+    ``absolute_magnitudes``: of every band, dereddened where E(B-V) is known, if a distance is;
+    ``reference_magnitudes``: apparent magnitude of each survey's reference band, if no distance is;
+    ``log_distance``, ``log_reddening``: decimal logarithms of distance and of E(B-V) + 0.02;
+    ``estimates``: a survey's own estimates of labels, and the logarithms of their errors.
+    """
+
+    kind: Literal[
+        "colours", "absolute_magnitudes", "reference_magnitudes", "log_distance", "log_reddening", "estimates"
+    ]
+
+
+Entry = Annotated[ColumnFeature | HalfWidth | AbsoluteMagnitude | Expression | Family, Field(discriminator="kind")]
+
+
+class FeatureSet(Frozen):
+    """A feature set as data."""
+
+    name: str
+    title: str
+    citation: tuple[str, ...] = ()
+    #: Surveys that must take part; empty for a set that serves any.
+    surveys: tuple[str, ...] = ()
+    features: tuple[Entry, ...]
+
+
+def feature_set_names() -> list[str]:
+    """Names of the packaged feature sets."""
+    return sorted(item.name.removesuffix(".toml") for item in _FOLDER.iterdir() if item.name.endswith(".toml"))
+
+
+def load_feature_set(name: str, *, base: Path | None = None) -> FeatureSet:
+    """Load a feature set by packaged name or by the path of a TOML file.
+
+    Raises
+    ------
+    InputError
+        Unknown name, or not a valid feature set.
+    """
+    if name.endswith(".toml"):
+        path = Path(name) if base is None else base / name
+        return validate(FeatureSet, load_toml(path), str(path))
+    if name not in feature_set_names():
+        raise InputError(
+            Problem(
+                f"feature set {name!r}",
+                "unknown name",
+                f"one of {', '.join(feature_set_names())}, or the path of a .toml file",
+                did_you_mean(name, feature_set_names()),
+            )
+        )
+    with resources.as_file(_FOLDER / f"{name}.toml") as path:
+        return validate(FeatureSet, load_toml(path), f"packaged feature set {name}")
+
+
+def build_features(
+    feature_set: FeatureSet, members: Sequence[Member], config: FeaturesConfig
+) -> tuple[Feature, ...]:
+    """Turn a feature set into concrete features for the surveys that take part.
+
+    Parameters
+    ----------
+    feature_set : FeatureSet
+    members : sequence of Member
+        The leading survey first, then those joined to it.
+    config : FeaturesConfig
+        Patterns of features to leave out.
+
+    Raises
+    ------
+    InputError
+        A survey or band that the set needs is not there; a name twice; nothing left.
+    """
+    problems = Problems()
+    present = {member.survey.name: member for member in members}
+    for name in feature_set.surveys:
+        if name not in present:
+            problems.add(
+                f"feature set {feature_set.name}",
+                f"survey {name!r} takes no part",
+                f"it among {', '.join(present)}",
+            )
+    problems.raise_if_any()
+    features: list[Feature] = []
+    for entry in feature_set.features:
+        features += _expand(entry, members, present)
+    left_out = [f.name for f in features if any(fnmatchcase(f.name, pattern) for pattern in config.without)]
+    for pattern in config.without:
+        if not any(fnmatchcase(f.name, pattern) for f in features):
+            names = [f.name for f in features]
+            problems.add("features.without", f"{pattern!r} fits no feature", "", did_you_mean(pattern, names))
+    features = [f for f in features if f.name not in left_out]
+    names = [f.name for f in features]
+    for twice in sorted({name for name in names if names.count(name) > 1}):
+        problems.add(f"feature set {feature_set.name}", f"two features are called {twice!r}")
+    if not features:
+        problems.add(
+            f"feature set {feature_set.name}",
+            "makes no features from " + ", ".join(present),
+            "one or more surveys with two or more bands",
+        )
+    problems.raise_if_any()
+    return tuple(features)
+
+
+def feature_columns(features: Sequence[Feature]) -> list[str]:
+    """Columns that the expressions look at, each once, in order of first use."""
+    return list(dict.fromkeys(name for f in features for name in pl.sql_expr(f.expression).meta.root_names()))
+
+
+def evaluate_features(
+    table: pl.DataFrame, features: Sequence[Feature], *, where: str = "table"
+) -> NDArray[np.float64]:
+    """Compute the inputs of a model.
+
+    Parameters
+    ----------
+    table : polars.DataFrame, (n_stars, any)
+        Standardised.
+    features : sequence of Feature
+    where : str
+        What to call the table in an error.
+
+    Returns
+    -------
+    ndarray, (n_stars, n_features)
+        float64, C order; NaN where a feature cannot be computed (an input missing, the logarithm
+        of a negative number).
+
+    Raises
+    ------
+    InputError
+        Columns that are missing, expressions that cannot be evaluated; all of them at once.
+    """
+    columns = feature_columns(features)
+    problems = Problems()
+    for name in columns:
+        if name not in table.columns:
+            users = [f.name for f in features if name in pl.sql_expr(f.expression).meta.root_names()]
+            problems.add(
+                f"{where}: column {name!r}",
+                "is missing",
+                f"needed for the model's input {users[0]!r}"
+                + (f" and {len(users) - 1} more" if users[1:] else ""),
+                did_you_mean(name, table.columns),
+            )
+        elif not (table[name].dtype.is_numeric() or table[name].dtype in (pl.Boolean, pl.Null)):
+            problems.add(f"{where}: column {name!r}", f"is of type {table[name].dtype}", "numbers")
+    problems.raise_if_any()
+    # One type for all: a float32 column in FITS and a float64 one in CSV must give the same features.
+    numbers = table.select(pl.col(columns).cast(pl.Float64))
+    result = np.empty((table.height, len(features)), order="C")
+    for i, feature in enumerate(features):
+        try:
+            values = numbers.select(pl.sql_expr(feature.expression).cast(pl.Float64)).to_series()
+        except PolarsError as error:
+            problems.add(f"feature {feature.name!r}", f"{feature.expression} cannot be evaluated ({error})")
+            continue
+        result[:, i] = values.fill_null(np.nan).to_numpy()
+    problems.raise_if_any()
+    result[~np.isfinite(result)] = np.nan
+    return result
+
+
+def quote(name: str) -> str:
+    """A column name as an SQL identifier."""
+    if '"' in name:
+        raise InputError(Problem(f"column {name!r}", "has a double quote in its name", "", "Rename the column."))
+    return f'"{name}"'
+
+
+def _expand(entry: Entry, members: Sequence[Member], present: Mapping[str, Member]) -> list[Feature]:
+    match entry:
+        case ColumnFeature():
+            return [Feature(entry.name, quote(entry.column), entry.unit, entry.description)]
+        case HalfWidth():
+            width = f"({quote(entry.upper)} - {quote(entry.lower)}) / 2"
+            return [Feature(entry.name, width, entry.unit, entry.description)]
+        case AbsoluteMagnitude():
+            return [_named_absolute_magnitude(entry, members, present)]
+        case Expression():
+            return [Feature(entry.name, entry.expression, entry.unit, entry.description)]
+        case Family():
+            return _FAMILIES[entry.kind](members)
+
+
+def _named_absolute_magnitude(
+    entry: AbsoluteMagnitude, members: Sequence[Member], present: Mapping[str, Member]
+) -> Feature:
+    survey, band = entry.band.split(".")
+    member = present.get(survey)
+    if member is None or band not in member.survey.bands:
+        raise InputError(Problem(f"feature {entry.name!r}", f"there is no band {entry.band!r}"))
+    expression = _absolute(member, band, members, dereddened=entry.dereddened)
+    if expression is None:
+        raise InputError(
+            Problem(
+                f"feature {entry.name!r}",
+                "no survey that takes part gives what it needs",
+                "a distance" + (", E(B-V) and an extinction coefficient" if entry.dereddened else ""),
+            )
+        )
+    return Feature(entry.name, expression, "mag", entry.description)
+
+
+def _distance(members: Sequence[Member]) -> str | None:
+    return next((m.sql(m.survey.distance.value) for m in members if m.survey.distance), None)
+
+
+def _reddening(members: Sequence[Member]) -> tuple[str, str] | None:
+    """Column with E(B-V), and its scale."""
+    return next(((m.sql(r.column), r.scale) for m in members if (r := m.survey.reddening)), None)
+
+
+def _extinction(member: Member, band: str, members: Sequence[Member]) -> str | None:
+    """A(b) as an expression; None where the coefficient or E(B-V) is not known."""
+    coefficient, reddening = member.survey.bands[band].extinction, _reddening(members)
+    if coefficient is None or reddening is None:
+        return None
+    column, scale = reddening
+    factor = {("true", "sfd"): SFD_TO_TRUE, ("sfd", "true"): 1 / SFD_TO_TRUE}
+    coefficient *= factor.get((member.survey.extinction_scale, scale), 1.0)
+    return f"{coefficient:.6g} * {column}"
+
+
+def _absolute(member: Member, band: str, members: Sequence[Member], *, dereddened: bool) -> str | None:
+    distance = _distance(members)
+    extinction = _extinction(member, band, members)
+    if distance is None or (dereddened and extinction is None):
+        return None
+    expression = f"{member.sql(member.survey.bands[band].magnitude)} - 5 * LOG10({distance}) + 5"
+    return f"{expression} - {extinction}" if dereddened else expression
+
+
+def _colours(members: Sequence[Member]) -> list[Feature]:
+    features = []
+    for member in members:
+        names = list(member.survey.bands)
+        pairs = list(pairwise(names))
+        if member.survey.wide_colour and member.survey.wide_colour not in pairs:
+            pairs.append(member.survey.wide_colour)
+        for blue, red in pairs:
+            a, b = (member.sql(member.survey.bands[x].magnitude) for x in (blue, red))
+            features.append(Feature(f"{member.survey.name}.{blue}-{red}", f"{a} - {b}", "mag", "colour"))
+    return features
+
+
+def _absolute_magnitudes(members: Sequence[Member]) -> list[Feature]:
+    features = []
+    for member in members:
+        for band in member.survey.bands:
+            # Without E(B-V) the magnitude is only as good as the star is near, but better than nothing.
+            corrected = _absolute(member, band, members, dereddened=True)
+            plain = _absolute(member, band, members, dereddened=False)
+            if plain is not None:
+                text = "absolute magnitude" + (", dereddened" if corrected else ", not dereddened")
+                features.append(Feature(f"{member.survey.name}.M_{band}", corrected or plain, "mag", text))
+    return features
+
+
+def _reference_magnitudes(members: Sequence[Member]) -> list[Feature]:
+    if _distance(members) is not None:
+        return []
+    return [
+        Feature(f"{m.survey.name}.{ref}", m.sql(m.survey.bands[ref].magnitude), "mag", "apparent magnitude")
+        for m in members
+        if (ref := m.survey.reference_band)
+    ]
+
+
+def _log_distance(members: Sequence[Member]) -> list[Feature]:
+    column = _distance(members)
+    return (
+        [] if column is None else [Feature("log_distance", f"LOG10({column})", "", "log10 of the distance in pc")]
+    )
+
+
+def _log_reddening(members: Sequence[Member]) -> list[Feature]:
+    reddening = _reddening(members)
+    if reddening is None:
+        return []
+    # 0.02 mag is about the error of E(B-V): below it the logarithm would only show noise.
+    return [Feature("log_reddening", f"LOG10({reddening[0]} + 0.02)", "", "log10 of E(B-V) + 0.02")]
+
+
+def _estimates(members: Sequence[Member]) -> list[Feature]:
+    features = []
+    for member in members:
+        for label, estimate in member.survey.estimates.items():
+            name = f"{member.survey.name}.{label}"
+            features.append(Feature(name, member.sql(estimate.value), "", f"the survey's own estimate of {label}"))
+            if estimate.lower and estimate.upper:
+                width = f"({member.sql(estimate.upper)} - {member.sql(estimate.lower)}) / 2"
+                features.append(
+                    Feature(f"{name}_log_error", f"LOG10({width} + 0.0001)", "", f"log10 of the error of {name}")
+                )
+    return features
+
+
+_FAMILIES = {
+    "colours": _colours,
+    "absolute_magnitudes": _absolute_magnitudes,
+    "reference_magnitudes": _reference_magnitudes,
+    "log_distance": _log_distance,
+    "log_reddening": _log_reddening,
+    "estimates": _estimates,
+}

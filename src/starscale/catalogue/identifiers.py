@@ -1,0 +1,138 @@
+"""Are these identifiers whole? A 64-bit id that went through a float is lost for good."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from starscale.surveys import Survey
+from starscale.vocabulary.errors import Problem
+
+_RESAVE = (
+    "Export the table again with this column as a 64-bit integer or as text (Parquet, FITS and VOTable keep it)."
+)
+#: A float holds integers exactly only up to here.
+_EXACT = 2**53
+#: Identifiers that end in this many zeros were rounded; by chance one in 10**_ZEROS does.
+_ZEROS = 3
+
+
+def identifier_problems(ids: pl.Series, survey: Survey, where: str) -> list[Problem]:
+    """Say what is wrong with a column of identifiers; an empty list when nothing is.
+
+    Single rows without an identifier are no damage: cuts remove and count them, a match needs
+    all (:func:`missing_identifiers`).
+
+    Parameters
+    ----------
+    ids : polars.Series
+        The column as it was read.
+    survey : Survey
+        Its `id` says type, range and whether a value may repeat.
+    where : str
+        Table and column, for the message.
+    """
+    dtype = survey.columns[survey.id.column].dtype
+    if ids.dtype.is_float() and dtype == "int64":
+        return _float_problems(ids, where)
+    if ids.dtype == pl.String and dtype == "int64":
+        return _text_problems(ids, where)
+    if len(ids) and ids.null_count() == len(ids):
+        return [Problem(where, "all identifiers are missing", "one in every row")]
+    problems = []
+    if dtype == "int64" and ids.dtype.is_integer():
+        problems += _integer_problems(ids.drop_nulls(), survey, where)
+    if survey.id.unique:
+        problems += _duplicate_problems(ids.drop_nulls(), where)
+    return problems
+
+
+def missing_identifiers(ids: pl.Series, where: str) -> list[Problem]:
+    """Complain about rows without an identifier."""
+    if not (missing := ids.null_count()):
+        return []
+    fix = "Remove these rows first ('starscale clean' does)."
+    return [Problem(where, f"{missing} of {len(ids)} identifiers are missing", "one in every row", fix)]
+
+
+def _float_problems(ids: pl.Series, where: str) -> list[Problem]:
+    present = ids.drop_nulls().drop_nans()
+    if len(present) == 0:
+        return [Problem(where, "all identifiers are missing", "one in every row")]
+    largest = float(present.abs().max())  # type: ignore[arg-type]
+    if largest < _EXACT and bool((present == present.round()).all()):
+        return []
+    example = f"{present[0]:.17g}"
+    return [
+        Problem(
+            where,
+            f"{len(present)} identifiers are floating-point numbers (first: {example}); a float keeps 15 to 17 "
+            "digits, so the last digits are lost and the rows cannot be matched",
+            "64-bit integers",
+            _RESAVE,
+        )
+    ]
+
+
+def _text_problems(ids: pl.Series, where: str) -> list[Problem]:
+    present = ids.drop_nulls().str.strip_chars()
+    scientific = present.filter(present.str.contains(r"(?i)^[+-]?\d+(\.\d*)?e[+-]?\d+$"))
+    if len(scientific):
+        return [
+            Problem(
+                where,
+                f"{len(scientific)} of {len(ids)} identifiers are in scientific notation (first: {scientific[0]});"
+                " their last digits are lost and the rows cannot be matched",
+                "64-bit integers",
+                _RESAVE,
+            )
+        ]
+    wrong = present.filter(present.str.to_integer(strict=False, base=10).is_null())
+    if len(wrong):
+        return [Problem(where, f"{len(wrong)} of {len(ids)} identifiers are not numbers (first: {wrong[0]!r})")]
+    return []
+
+
+def _integer_problems(ids: pl.Series, survey: Survey, where: str) -> list[Problem]:
+    problems = []
+    ids = ids.cast(pl.Int64)
+    low, high = survey.id.lower, survey.id.upper
+    too_low = ids.filter(ids < low) if low is not None else ids.clear()
+    too_high = ids.filter(ids > high) if high is not None else ids.clear()
+    outside = too_low.append(too_high)
+    if len(outside):
+        problems.append(
+            Problem(
+                where,
+                f"{len(outside)} of {len(ids)} identifiers lie outside those of {survey.name} (first: {outside[0]})",
+                f"{low if low is not None else '...'} to {high if high is not None else '...'}",
+                "Is this the identifier of another catalogue or release?",
+            )
+        )
+    big = ids.filter(ids.abs() > _EXACT)
+    rounded = int((big % 10**_ZEROS == 0).sum())
+    # A handful may end in zeros by chance; one in ten cannot (chance: one in a thousand each).
+    if rounded >= 3 and rounded > 0.1 * len(big):
+        problems.append(
+            Problem(
+                where,
+                f"{rounded} of {len(big)} identifiers end in {_ZEROS} zeros: rounded by some program",
+                "64-bit integers with all their digits",
+                _RESAVE,
+            )
+        )
+    return problems
+
+
+def _duplicate_problems(ids: pl.Series, where: str) -> list[Problem]:
+    distinct = ids.n_unique()
+    if distinct == len(ids):
+        return []
+    repeated = ids.filter(ids.is_duplicated())
+    return [
+        Problem(
+            where,
+            f"{len(ids) - distinct} rows repeat an identifier of another row (first: {repeated[0]})",
+            "every identifier once",
+            "Remove the repeated rows (in Python: table.unique('...'); in TOPCAT: internal match by exact value).",
+        )
+    ]

@@ -1,0 +1,145 @@
+"""Spectroscopic labels of one survey: a row a star, repeats merged.
+
+Several surveys on one scale (METHOD section 5) build on this table.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+from scipy.stats import chi2 as chi2_distribution
+
+from starscale.surveys import Survey
+from starscale.vocabulary.columns import LABEL_TABLE_COLUMNS, LABELS
+from starscale.vocabulary.errors import InputError, Problem
+from starscale.vocabulary.flags import LabelFlag
+
+#: Repeats whose spread is less likely than this are flagged.
+_DISAGREE = 1e-3
+
+
+def link_by_id(table: pl.DataFrame, survey: Survey) -> pl.DataFrame:
+    """Pairs from the Gaia identifier that the survey delivers: `source_id` and the row number."""
+    if survey.gaia is None:
+        raise InputError(Problem(f"survey {survey.name}", "has no Gaia identifier", "a [gaia] section"))
+    return (
+        table.select(pl.col(survey.gaia.column).alias("source_id"))
+        .with_row_index("row")
+        .filter(pl.col("source_id") > 0)
+    )
+
+
+def link_by_position(best: pl.DataFrame, row_ids: pl.Series) -> pl.DataFrame:
+    """Pairs from a match that the spectroscopic catalogue leads: each of its rows goes to the nearest star.
+
+    Parameters
+    ----------
+    best : polars.DataFrame
+        All pairs with `source_id`, `row` and `angular_distance`.
+    row_ids : polars.Series
+        Row numbers of the catalogue.
+    """
+    return (
+        best.filter(pl.col("row").is_in(row_ids.implode()))
+        .sort("angular_distance", "source_id")
+        .unique("row", keep="first", maintain_order=True)
+        .select("source_id", "row")
+    )
+
+
+def label_table(table: pl.DataFrame, links: pl.DataFrame, survey: Survey) -> tuple[pl.DataFrame, dict[str, int]]:
+    """Merge the measurements of every star by inverse variance.
+
+    Parameters
+    ----------
+    table : polars.DataFrame
+        The spectroscopic catalogue, standardised and cut.
+    links : polars.DataFrame
+        `source_id` and `row`, the row number in `table`.
+    survey : Survey
+        Which columns hold the labels; errors below its floor are raised to it, missing ones replaced.
+
+    Returns
+    -------
+    labels : polars.DataFrame
+        Columns of :data:`LABEL_TABLE_COLUMNS`; labels that the survey does not have are null.
+    counts : dict of str to int
+        Rows that were dropped, and why.
+    """
+    rows = links.join(table.with_row_index("row"), on="row", how="inner").drop("row")
+    # The id column of links may be called as one of the table's own.
+    measured = pl.any_horizontal(
+        *(
+            pl.col(spec.value).is_between(LABELS[name].lower, LABELS[name].upper)
+            for name, spec in survey.labels.items()
+        )
+    ).fill_null(False)
+    counts = {"rows": table.height, "without_star": table.height - links.height}
+    counts["without_labels"] = rows.height - rows.filter(measured).height
+    rows = rows.filter(measured)
+    prepared = rows.select("source_id", *_prepared(survey, rows.columns))
+    merged = prepared.group_by("source_id", maintain_order=True).agg(
+        *(part for name in survey.labels for part in _merge(name)), pl.len().alias("_n")
+    )
+    counts["stars"] = merged.height
+    counts["repeats"] = rows.height - merged.height
+    return _finish(merged, survey), counts
+
+
+def _prepared(survey: Survey, columns: list[str]) -> list[pl.Expr]:
+    """Value and error of each label in its own range, null elsewhere."""
+    expressions = []
+    for name, spec in survey.labels.items():
+        value = pl.col(spec.value).cast(pl.Float64)
+        inside = value.is_between(LABELS[name].lower, LABELS[name].upper)
+        error = (
+            pl.col(spec.error).cast(pl.Float64).abs() if spec.error in columns else pl.lit(None, dtype=pl.Float64)
+        )
+        expressions += [
+            pl.when(inside).then(value).alias(name),
+            pl.when(inside)
+            .then(pl.max_horizontal(error.fill_null(0.0), pl.lit(spec.error_floor)))
+            .alias(f"{name}_error"),
+            (inside & error.is_null()).fill_null(False).alias(f"{name}_no_error"),
+        ]
+    return expressions
+
+
+def _merge(name: str) -> list[pl.Expr]:
+    """Inverse-variance mean; a plain mean where no error is known (all zero)."""
+    value, error = pl.col(name), pl.col(f"{name}_error")
+    weight = pl.when(error > 0).then(error.pow(-2.0))
+    total = weight.filter(value.is_not_null()).sum()
+    mean = pl.when(total > 0).then((value * weight).sum() / total).otherwise(value.mean())
+    n = value.count()
+    return [
+        mean.alias(name),
+        pl.when(total > 0).then(total.pow(-0.5)).alias(f"{name}_error"),
+        ((value - mean) / error).pow(2).filter(error > 0).sum().alias(f"{name}_chi2"),
+        n.alias(f"{name}_n"),
+        pl.col(f"{name}_no_error").any().alias(f"{name}_no_error"),
+    ]
+
+
+def _finish(merged: pl.DataFrame, survey: Survey) -> pl.DataFrame:
+    names = list(survey.labels)
+    chi2 = pl.sum_horizontal(*(pl.col(f"{name}_chi2").fill_nan(None) for name in names))
+    freedom = pl.sum_horizontal(*((pl.col(f"{name}_n") - 1).clip(0) for name in names))
+    table = merged.with_columns(
+        pl.when(freedom > 0).then(chi2).alias("chi2"),
+        freedom.alias("_freedom"),
+        pl.lit(1, dtype=pl.Int32).alias("n_surveys"),
+        pl.lit(1, dtype=pl.Int32).alias("surveys"),
+    )
+    table = table.with_columns(
+        *(pl.lit(None, dtype=pl.Float64).alias(name) for name in LABELS if name not in names),
+        *(pl.lit(None, dtype=pl.Float64).alias(f"{name}_error") for name in LABELS if name not in names),
+    )
+    spread = table["chi2"].fill_null(0.0).to_numpy()
+    degrees = np.maximum(table["_freedom"].to_numpy(), 1)
+    disagree = chi2_distribution.sf(spread, degrees) < _DISAGREE
+    no_error = (
+        table.select(pl.any_horizontal(*(pl.col(f"{name}_no_error") for name in names))).to_series().to_numpy()
+    )
+    flags = np.where(disagree, LabelFlag.REPEATS_DISAGREE, 0) | np.where(no_error, LabelFlag.ERROR_MISSING, 0)
+    return table.with_columns(pl.Series("flags", flags.astype(np.int32))).select(*LABEL_TABLE_COLUMNS)

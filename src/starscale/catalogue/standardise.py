@@ -1,0 +1,181 @@
+"""Bring a table as an archive delivers it into the one form that every kernel expects.
+
+Afterwards columns have the survey file's spelling, type and unit, and a missing value is null,
+whatever stood for it before (NaN, infinity, -9999, an empty text).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import polars as pl
+
+from starscale.catalogue.identifiers import identifier_problems
+from starscale.io.units import convert, same_unit
+from starscale.surveys import Survey
+from starscale.surveys.schema import ColumnSpec
+from starscale.vocabulary.columns import Column
+from starscale.vocabulary.errors import InputError, Problems, did_you_mean
+
+POLARS_TYPE: dict[str, type[pl.DataType]] = {
+    "int64": pl.Int64,
+    "int32": pl.Int32,
+    "int16": pl.Int16,
+    "float64": pl.Float64,
+    "float32": pl.Float32,
+    "bool": pl.Boolean,
+    "string": pl.String,
+}
+_TRUE = ("true", "t", "1", "yes")
+_FALSE = ("false", "f", "0", "no")
+
+
+def spelling(names: Iterable[str], survey: Survey) -> dict[str, str]:
+    """Map the described columns that are among `names` to the spelling they have there.
+
+    Letter case never matters; an exact name wins over an alias.
+    """
+    by_lower: dict[str, str] = {}
+    for name in names:
+        by_lower.setdefault(name.lower(), name)
+    found = {}
+    for column, spec in survey.columns.items():
+        for candidate in (column, *spec.aliases):
+            if candidate.lower() in by_lower:
+                found[column] = by_lower[candidate.lower()]
+                break
+    return found
+
+
+def standardise(
+    table: pl.DataFrame,
+    survey: Survey,
+    *,
+    where: str = "table",
+    found_columns: Mapping[str, Column] | None = None,
+    unique_ids: bool = True,
+) -> pl.DataFrame:
+    """Return `table` with the survey's column names, types, units and nulls.
+
+    Parameters
+    ----------
+    table : polars.DataFrame, (n_rows, any)
+        As read. Columns that the survey does not describe are kept as they are.
+    survey : Survey
+        The description.
+    where : str
+        What to call the table in an error (its file name).
+    found_columns : mapping of str to Column, optional
+        What the file itself says about its columns; a unit that differs is converted.
+    unique_ids : bool
+        Check that identifiers are unique where the survey says so (off for one chunk of many).
+
+    Raises
+    ------
+    InputError
+        No identifier column, damaged or repeated identifiers, a value that is not of the
+        column's type, a unit that cannot be converted; all of them at once.
+    """
+    problems = Problems()
+    present = spelling(table.columns, survey)
+    if survey.id.column not in present:
+        problems.add(
+            f"{where}: column {survey.id.column!r}",
+            "is missing",
+            f"the identifier of {survey.title}",
+            did_you_mean(survey.id.column, table.columns),
+        )
+    else:
+        ids = table[present[survey.id.column]]
+        label = f"{where}: column {present[survey.id.column]!r}"
+        for problem in identifier_problems(ids, survey, label):
+            if unique_ids or "repeat" not in problem.found:
+                problems.items.append(problem)
+    taken = {original: column for column, original in present.items()}
+    series = []
+    for original in table.columns:
+        if original not in taken:
+            clash = original in present and present[original] != original
+            series.append(table[original].alias(f"{original}_original") if clash else table[original])
+            continue
+        column = taken[original]
+        spec = survey.columns[column]
+        try:
+            series.append(
+                _clean_column(
+                    table[original], spec, survey.sentinels, found_columns, f"{where}: column {original!r}"
+                ).alias(column)
+            )
+        except InputError as error:
+            # The identifier was examined above, in more detail.
+            if column != survey.id.column or not problems.items:
+                problems.items.extend(error.problems)
+    problems.raise_if_any()
+    return pl.DataFrame(series) if series else table
+
+
+def _clean_column(
+    values: pl.Series,
+    spec: ColumnSpec,
+    survey_sentinels: tuple[float | str, ...],
+    found_columns: Mapping[str, Column] | None,
+    where: str,
+) -> pl.Series:
+    """One column: missing values to null, then type, then unit."""
+    target = POLARS_TYPE[spec.dtype]()
+    sentinels = (*survey_sentinels, *spec.sentinels)
+    if values.dtype == pl.String:
+        stripped = values.str.strip_chars()
+        texts = [s for s in sentinels if isinstance(s, str)]
+        values = stripped.set((stripped == "") | stripped.is_in(texts), None)
+    if values.dtype != target:
+        values = _cast(values, target, where)
+    numbers = [float(s) for s in sentinels if not isinstance(s, str)]
+    if target.is_numeric() and numbers:
+        # -9999.99 stored as float32 is not the double of that name: compare in the column's own type.
+        candidates = pl.Series(numbers).cast(target, strict=False).drop_nulls().unique()
+        values = values.set(values.is_in(candidates.implode()).fill_null(False), None)
+    if target.is_float():
+        values = values.set(~values.is_finite(), None)
+        found = found_columns.get(values.name) if found_columns else None
+        if found is not None and found.unit and not same_unit(found.unit, spec.unit):
+            values = convert(values, found.unit, spec.unit, where)
+    return values
+
+
+def _cast(values: pl.Series, target: pl.DataType, where: str) -> pl.Series:
+    problems = Problems()
+    if target == pl.Boolean and values.dtype == pl.String:
+        low = values.str.to_lowercase()
+        wrong = values.filter(low.is_not_null() & ~low.is_in([*_TRUE, *_FALSE]))
+        result = pl.select(
+            pl.when(low.is_in(_TRUE)).then(True).when(low.is_in(_FALSE)).then(False).alias(values.name)
+        ).to_series()
+    elif target.is_integer() and values.dtype.is_float():
+        finite = values.set(~values.is_finite(), None)
+        wrong = finite.filter(finite != finite.round())
+        result = finite.cast(target, strict=False)
+    else:
+        result = values.cast(target, strict=False)
+        wrong = values.filter(values.is_not_null() & result.is_null())
+    if len(wrong):
+        problems.add(
+            where,
+            f"{len(wrong)} of {len(values)} values are not of type {target} (first: {wrong[0]!r})",
+            "",
+            "If this value means 'missing', list it under `sentinels` in the survey file.",
+        )
+    problems.raise_if_any()
+    return result
+
+
+def require(table_columns: Iterable[str], needed: Iterable[str], where: str, purpose: str) -> None:
+    """Raise one :class:`InputError` that names every column of `needed` that is not there."""
+    columns = list(table_columns)
+    problems = Problems()
+    for name in dict.fromkeys(needed):
+        if name not in columns:
+            problems.add(
+                f"{where}: column {name!r}", "is missing", f"needed for {purpose}", did_you_mean(name, columns)
+            )
+    problems.raise_if_any()

@@ -1,0 +1,286 @@
+"""The command `starscale`.
+
+Exit codes: 0 good; 2 usage or bad input; 1 a defect of the program. A user's mistake never shows
+a traceback.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import polars as pl
+import typer
+
+import starscale as ss
+from starscale import io
+from starscale.faces.text import attrition_rows, figures_rows, layout
+from starscale.vocabulary.config import Cuts, ExtraCut, MatchConfig
+from starscale.vocabulary.errors import InputError, Problem, StarscaleError
+from starscale.vocabulary.provenance import record
+
+app = typer.Typer(
+    name="starscale",
+    help="Put every star on one scale: effective temperature, surface gravity and metallicity for the stars of "
+    "photometric surveys, learnt from spectroscopic ones.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Output = Annotated[Path, typer.Option("--output", "-o", help="Where to write; the suffix says the format.")]
+
+
+def _say(text: str) -> None:
+    typer.echo(text, err=True)
+
+
+def _version(value: bool) -> None:
+    if value:
+        typer.echo(f"starscale {ss.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and stop.")
+    ] = False,
+) -> None:
+    del version
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder for everything that the demo makes.")] = Path("demo"),
+    stars: Annotated[int, typer.Option(min=2000, help="Stars of the mock sky.")] = 100_000,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the mock sky and the training.")] = 1,
+) -> None:
+    """Make a mock sky, run every step on it, write a catalogue and a report.
+
+    Example: `starscale demo --out demo --stars 20000`
+    """
+    result = ss.demo(out, stars=stars, seed=seed, say=_say)
+    _print_run(result)
+
+
+@app.command()
+def mock(
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the tables.")] = Path("mock"),
+    stars: Annotated[int, typer.Option(min=500, help="Number of stars.")] = 100_000,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed makes the same sky.")] = 1,
+) -> None:
+    """Write a mock sky with known truth, in the archives' own table formats.
+
+    Example: `starscale mock -o mock --stars 20000`
+    """
+    rows = ss.mock(output, stars=stars, seed=seed)
+    typer.echo(layout(["table (MOCK: simulated)", "rows"], [[name, f"{n:,}"] for name, n in rows.items()]))
+    typer.echo(f"written to {output}/")
+
+
+@app.command()
+def clean(
+    table: Annotated[Path, typer.Argument(help="Table to clean.")],
+    survey: Annotated[str, typer.Option(help="Survey name, or the path of a survey file.")],
+    output: Output,
+    join: Annotated[
+        list[str] | None,
+        typer.Option(help="SURVEY=PATH: a table that shares the identifier, such as distances. Repeatable."),
+    ] = None,
+    without: Annotated[list[str] | None, typer.Option(help="A cut to leave out. Repeatable.")] = None,
+    cut: Annotated[list[str] | None, typer.Option(help="NAME=SQL: a cut of your own. Repeatable.")] = None,
+) -> None:
+    """Apply the quality cuts of a survey and print what each removed.
+
+    Example: `starscale clean gaia.parquet --survey gaia_dr3 --join bailer_jones_edr3=dist.parquet -o ok.parquet`
+    """
+    extra = tuple(ExtraCut(name=n, keep=k) for n, k in _pairs(cut, "--cut", "NAME=SQL"))
+    joins = [(Path(path), name) for name, path in _pairs(join, "--join", "SURVEY=PATH")]
+    cleaned = ss.clean(table, survey=survey, join=joins, cuts=Cuts(without=tuple(without or ()), extra=extra))
+    provenance = _provenance("clean", table, survey=survey, attrition=cleaned.attrition.frame().to_dicts())
+    ss.write(cleaned.table, output, surveys=[survey, *(name for _, name in joins)], provenance=provenance)
+    typer.echo(layout(*attrition_rows(cleaned.attrition)))
+    typer.echo(f"{cleaned.table.height:,} of {cleaned.attrition.n_in:,} rows written to {output}")
+
+
+@app.command()
+def match(
+    left: Annotated[Path, typer.Argument(help="Leading catalogue (Gaia): its stars move to the other epoch.")],
+    right: Annotated[Path, typer.Argument(help="Catalogue in which counterparts are sought.")],
+    left_survey: Annotated[str, typer.Option("--left", help="Survey of the leading catalogue.")],
+    right_survey: Annotated[str, typer.Option("--right", help="Survey of the other one.")],
+    output: Output,
+    radius: Annotated[float, typer.Option(min=0.001, max=60, help="Separation, arcsec.")] = 1.0,
+    pairs: Annotated[
+        str,
+        typer.Option(help="strict: one good neighbour on either side; loose: one neighbour, no mates; best: all."),
+    ] = "strict",
+    proper_motion: Annotated[bool, typer.Option(help="Move the leading stars by their proper motions.")] = True,
+) -> None:
+    """Match two catalogues by position at the epoch of the second.
+
+    Example: `starscale match gaia.parquet smss.parquet --left gaia_dr3 --right skymapper_dr2 -o pairs.parquet`
+    """
+    if pairs not in ("strict", "loose", "best"):
+        raise InputError(Problem("--pairs", f"unknown choice {pairs!r}", "strict, loose or best"))
+    settings = MatchConfig(radius=radius, pairs=pairs, proper_motion=proper_motion)
+    matched = ss.match(left, right, left_survey=left_survey, right_survey=right_survey, settings=settings)
+    s = matched.statistics
+    provenance = _provenance("match", left, right, left=left_survey, right=right_survey, **settings.model_dump())
+    ss.write(matched.pairs, output, provenance=provenance)
+    rows = [
+        ["rows of the leading catalogue", f"{s.n_lead:,}"],
+        ["rows of the other", f"{s.n_external:,}"],
+        [f'pairs within {s.radius:g}"', f"{s.n_pairs:,}"],
+        ["stars with a neighbour", f"{s.n_matched:,}"],
+        ["clean pairs, strict", f"{s.n_strict:,}"],
+        ["clean pairs, loose", f"{s.n_loose:,}"],
+        ["median separation, arcsec", f"{s.median_distance:.4f}"],
+    ]
+    typer.echo(layout(["match", "count"], rows))
+    typer.echo(f"{matched.pairs.height:,} pairs ({pairs}) written to {output}")
+
+
+@app.command()
+def train(
+    run_file: Annotated[Path, typer.Argument(help="Run file (TOML).")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the model bundle.")],
+    table: Annotated[
+        Path | None,
+        typer.Option(help="Training table, as `run` writes it; default: made from the run file's tables."),
+    ] = None,
+) -> None:
+    """Train the model of a run file and write its bundle.
+
+    Example: `starscale train run.toml -o model/`
+    """
+    trained = ss.train(run_file, table=table)
+    trained.save(output)
+    _print_figures(trained.figures, _sample("test part", trained.model.mock))
+    for warning in trained.model.predictor.warnings:
+        _say(f"note: {warning}")
+    typer.echo(f"model written to {output}/")
+
+
+@app.command()
+def evaluate(
+    model: Annotated[Path, typer.Argument(help="Model bundle.")],
+    table: Annotated[Path, typer.Argument(help="Table with the model's inputs and the labels teff, logg, fe_h.")],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="JSON file for the figures, in all bins.")
+    ] = None,
+) -> None:
+    """Compare predictions with known labels.
+
+    Example: `starscale evaluate model/ test.parquet -o metrics.json`
+    """
+    figures = ss.evaluate(model, table)
+    if output is not None:
+        io.atomic_text(output, figures.with_columns(pl.col(pl.Float64).fill_nan(None)).write_json() + "\n")
+    _print_figures(figures, str(table))
+
+
+@app.command()
+def predict(
+    model: Annotated[Path, typer.Argument(help="Model bundle.")],
+    stars: Annotated[Path, typer.Argument(help="Table of stars: Parquet, FITS, VOTable, ECSV, CSV.")],
+    output: Output,
+    chunk: Annotated[int, typer.Option(min=1, help="Rows at a time.")] = 100_000,
+) -> None:
+    """Predict the labels of every star of a table, whatever its size.
+
+    Example: `starscale predict model/ stars.parquet -o catalogue.fits`
+    """
+    counts = ss.predict(model, stars, output, chunk=chunk)
+    rows = [[name, f"{n:,}"] for name, n in counts.flags.items()]
+    typer.echo(layout(["flag", "rows"], rows))
+    typer.echo(f"{counts.predicted:,} of {counts.rows:,} stars predicted; written to {output}")
+
+
+@app.command()
+def report(run_folder: Annotated[Path, typer.Argument(help="Folder of a run.")]) -> None:
+    """Write the report of a run: one HTML page that needs no network.
+
+    Example: `starscale report run/`
+    """
+    typer.echo(f"report written to {ss.report(run_folder)}")
+
+
+@app.command()
+def run(
+    run_file: Annotated[Path, typer.Argument(help="Run file (TOML).")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the run.")] = Path("run"),
+) -> None:
+    """Do everything that a run file says; steps whose inputs did not change are not done again.
+
+    Example: `starscale run run.toml -o run/`
+    """
+    _print_run(ss.run(run_file, output, say=_say))
+
+
+@app.command()
+def check(
+    path: Annotated[Path, typer.Argument(help="A table, a model bundle, a survey file or a run file.")],
+    survey: Annotated[str | None, typer.Option(help="For a table: the survey that it should be.")] = None,
+) -> None:
+    """Say what a file is and what is wrong with it, in one go.
+
+    Example: `starscale check gaia.csv --survey gaia_dr3`
+    """
+    for sentence in ss.check(path, survey=survey):
+        typer.echo(sentence)
+    typer.echo("nothing wrong found")
+
+
+def _pairs(values: list[str] | None, option: str, form: str) -> list[tuple[str, str]]:
+    found = []
+    for value in values or ():
+        name, equals, rest = value.partition("=")
+        if not equals or not name or not rest:
+            raise InputError(Problem(option, f"{value!r}", form))
+        found.append((name.strip(), rest.strip()))
+    return found
+
+
+def _provenance(command: str, *inputs: Path, **settings: Any) -> dict[str, Any]:
+    sums = {str(path): {"sha256": io.checksum(path)} for path in inputs}
+    return record(command=command, mock=False, settings=settings, inputs=sums)
+
+
+def _sample(name: str, mock_data: bool) -> str:
+    return f"{name}, MOCK data" if mock_data else name
+
+
+def _print_figures(figures: pl.DataFrame, sample: str) -> None:
+    typer.echo(f"\nprediction - label ({sample})")
+    typer.echo(layout(*figures_rows(figures)))
+
+
+def _print_run(result: Any) -> None:
+    metrics = result.metrics
+    _print_figures(_frame(metrics["test"]), _sample("test part", metrics["mock"]))
+    for comparison in metrics["compare"]:
+        sample = f"{comparison['name']}, {comparison['stars']:,} stars that took no part in training"
+        typer.echo(f"\nprediction - {sample}")
+        typer.echo(layout(*figures_rows(_frame(comparison["figures"]))))
+    typer.echo(f"\ncatalogue: {result.catalogue}\nreport:    {result.report}")
+
+
+def _frame(rows: list[dict[str, Any]]) -> pl.DataFrame:
+    return pl.DataFrame(rows, infer_schema_length=None)
+
+
+def main() -> None:
+    """Run the command; turn a user's mistake into one message and exit code 2."""
+    try:
+        app()
+    except StarscaleError as error:
+        typer.echo(f"starscale: {error}", err=True)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        typer.echo("starscale: interrupted", err=True)
+        sys.exit(130)

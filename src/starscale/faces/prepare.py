@@ -1,0 +1,340 @@
+"""From the tables that a run file names to the table that a model is trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from starscale.catalogue.cuts import Attrition, apply_cuts, choose_cuts
+from starscale.catalogue.features import (
+    Feature,
+    FeatureSet,
+    Member,
+    build_features,
+    feature_columns,
+    load_feature_set,
+)
+from starscale.catalogue.joins import join_pairs, names_in
+from starscale.catalogue.labels import label_table, link_by_id, link_by_position
+from starscale.catalogue.match import find_pairs
+from starscale.catalogue.positions import positions
+from starscale.catalogue.splits import assign_parts, position_groups
+from starscale.faces.tables import Cleaned, Matched, clean, match, position_columns, read
+from starscale.surveys import Survey, load_survey
+from starscale.surveys.schema import ColumnSpec, Cut
+from starscale.vocabulary.config import LabelsInput, PhotometryInput, RunConfig
+from starscale.vocabulary.errors import InputError, Problems, did_you_mean
+
+
+@dataclass(frozen=True, slots=True)
+class Labelled:
+    """Result of :func:`label_stars`: the table of labels, what the cuts removed, and counts."""
+
+    labels: pl.DataFrame
+    attrition: Attrition
+    counts: dict[str, int]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A run file with everything it names loaded and checked, before anything expensive starts."""
+
+    config: RunConfig
+    base: Path
+    lead: Survey
+    joins: tuple[Survey, ...]
+    photometry: tuple[Survey, ...]
+    label_survey: Survey
+    feature_set: FeatureSet
+
+    def path(self, relative: Path) -> Path:
+        """A path of the run file, from the folder of that file."""
+        return self.base / relative
+
+    @property
+    def surveys(self) -> tuple[Survey, ...]:
+        """All surveys that describe columns of the joined table."""
+        return (self.lead, *self.joins, *self.photometry)
+
+    @property
+    def joined_tables(self) -> list[tuple[Path, Survey]]:
+        """Tables that share the identifier of the leading one."""
+        return [(self.path(t.path), s) for t, s in zip(self.config.catalogue.join, self.joins, strict=True)]
+
+
+def plan(config: RunConfig, base: Path) -> Plan:
+    """Load every survey and feature set of a run and check that the files are there.
+
+    Raises
+    ------
+    InputError
+        Everything that is wrong, at once.
+    """
+    problems = Problems()
+    loaded: dict[str, Survey] = {}
+    tables = [config.catalogue, *config.catalogue.join, *config.photometry, *config.labels]
+    for table in tables:
+        try:
+            loaded[table.survey] = load_survey(table.survey, base=base)
+        except InputError as error:
+            problems.items.extend(error.problems)
+        if table.path is not None and not (base / table.path).exists():
+            path = base / table.path
+            near = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
+            problems.add(str(path), "no such file or directory", "a table", did_you_mean(path.name, near))
+    for reference in config.compare:
+        if not (base / reference.path).exists():
+            problems.add(str(base / reference.path), f"no such file (compare {reference.name!r})")
+    try:
+        feature_set = load_feature_set(config.features.set, base=base)
+    except InputError as error:
+        raise InputError([*problems.items, *error.problems]) from None
+    problems.raise_if_any()
+    labels = config.labels[0]
+    label_survey = loaded[labels.survey]
+    for target in config.target:
+        if target not in label_survey.labels:
+            problems.add(
+                f"survey {label_survey.name}",
+                f"has no label {target!r}",
+                f"one of {', '.join(label_survey.labels)}",
+            )
+    if labels.path is None and label_survey.name != loaded[config.catalogue.survey].name:
+        problems.add("labels.path", "is missing", "the table of the label survey")
+    names = [loaded[t.survey].name for t in (config.catalogue, *config.catalogue.join, *config.photometry)]
+    for name in sorted({name for name in names if names.count(name) > 1}):
+        problems.add("run file", f"survey {name!r} takes part twice")
+    problems.raise_if_any()
+    return Plan(
+        config,
+        base,
+        loaded[config.catalogue.survey],
+        tuple(loaded[t.survey] for t in config.catalogue.join),
+        tuple(loaded[t.survey] for t in config.photometry),
+        label_survey,
+        feature_set,
+    )
+
+
+def clean_lead(run: Plan) -> Cleaned:
+    """The leading catalogue with its joined tables, after its cuts."""
+    table = run.config.catalogue
+    return clean(run.path(table.path), survey=run.lead, join=run.joined_tables, cuts=table.cuts)
+
+
+def clean_photometry(run: Plan, table: PhotometryInput, survey: Survey) -> Cleaned:
+    """One photometric catalogue after its cuts."""
+    return clean(run.path(table.path), survey=survey, cuts=table.cuts)
+
+
+def match_photometry(
+    run: Plan, lead: pl.DataFrame, table: PhotometryInput, cleaned: pl.DataFrame, survey: Survey
+) -> Matched:
+    """Pairs of the leading and one photometric catalogue, in the order that the run file asks for.
+
+    With ``match_first`` the whole catalogues are matched and the pairs of rows that the cuts
+    removed are dropped afterwards.
+    """
+    if run.config.match.order == "clean_first":
+        return match(lead, cleaned, left_survey=run.lead, right_survey=survey, settings=run.config.match)
+    found = match(
+        run.path(run.config.catalogue.path),
+        run.path(table.path),
+        left_survey=run.lead,
+        right_survey=survey,
+        settings=run.config.match,
+    )
+    kept = found.pairs.filter(
+        pl.col("source_id").is_in(lead[run.lead.id.column].implode()),
+        pl.col("original_ext_source_id").is_in(cleaned[survey.id.column].implode()),
+    )
+    return Matched(kept, found.best, found.statistics)
+
+
+def join_all(
+    run: Plan, lead: pl.DataFrame, photometry: Sequence[tuple[pl.DataFrame, pl.DataFrame, Survey]]
+) -> pl.DataFrame:
+    """Stars with a pair in every photometric catalogue, all columns side by side.
+
+    Parameters
+    ----------
+    run : Plan
+    lead : polars.DataFrame
+        The clean leading catalogue.
+    photometry : sequence of (pairs, table, survey)
+    """
+    for pairs, table, survey in photometry:
+        useful = [name for name in survey.columns if name in table.columns]
+        lead = join_pairs(lead, pairs, table.select(useful), lead=run.lead, survey=survey)
+    return lead
+
+
+def members_in(run: Plan, columns: Sequence[str]) -> tuple[Member, ...]:
+    """The surveys of a run, and what their columns are called in the joined table."""
+    own = {name: name for name in run.lead.columns}
+    joins = [{**names_in(columns, s), s.id.column: run.lead.id.column} for s in run.joins]
+    photometry = [names_in(columns, s) for s in run.photometry]
+    return tuple(Member(s, names) for s, names in zip(run.surveys, [own, *joins, *photometry], strict=True))
+
+
+def label_stars(run: Plan, lead: pl.DataFrame) -> Labelled:
+    """The table of labels of the run's label survey, a row a star.
+
+    Stars are found among all rows of the leading catalogue, not only those that passed its cuts:
+    otherwise a label whose star was cut would go to a neighbour.
+    """
+    entry = run.config.labels[0]
+    survey = run.label_survey
+    table, where = _label_rows(run, entry, lead)
+    mask, attrition = apply_cuts(table, choose_cuts(survey.cuts, entry.cuts, where), where=where)
+    table = table.filter(mask)
+    if entry.path is None:
+        links = table.select(pl.col(run.lead.id.column).alias("source_id")).with_row_index("row")
+    elif (
+        survey.gaia is not None
+        and survey.gaia.column in table.columns
+        and survey.gaia.identifiers == run.lead.gaia_release
+    ):
+        links = link_by_id(table, survey)
+    else:
+        links = _link_by_position(run, table, survey, entry.radius, where)
+    labels, counts = label_table(table, links, survey)
+    return Labelled(labels, attrition, counts)
+
+
+def _label_rows(run: Plan, entry: LabelsInput, lead: pl.DataFrame) -> tuple[pl.DataFrame, str]:
+    if entry.path is None:
+        return lead, str(run.config.catalogue.path)
+    path = run.path(entry.path)
+    return read(path, survey=run.label_survey), str(path)
+
+
+def _link_by_position(run: Plan, table: pl.DataFrame, survey: Survey, radius: float, where: str) -> pl.DataFrame:
+    path = run.path(run.config.catalogue.path)
+    everything = read(path, survey=run.lead, columns=position_columns(run.lead))
+    pairs = find_pairs(positions(everything, run.lead, str(path)), positions(table, survey, where), radius)
+    candidates = pl.DataFrame(
+        {
+            "source_id": everything[run.lead.id.column].gather(pairs.lead),
+            "row": pl.Series(pairs.external.astype(np.uint32)),
+            "angular_distance": pairs.distance,
+        }
+    )
+    return link_by_position(candidates, pl.Series(np.arange(table.height, dtype=np.uint32)))
+
+
+def training_table(run: Plan, stars: pl.DataFrame, labels: pl.DataFrame) -> pl.DataFrame:
+    """Stars that have a label, with the labels beside the inputs and the part of the first repeat.
+
+    Raises
+    ------
+    InputError
+        When no star has a label.
+    """
+    target = [c for name in run.config.target for c in (name, f"{name}_error")]
+    key = run.lead.id.column
+    chosen = labels.select(pl.col("source_id").alias(key), *target).filter(
+        pl.any_horizontal(*(pl.col(name).is_not_null() for name in run.config.target))
+    )
+    # A column of the catalogue that is called like a label gives way: it is no input (checked in `inputs`).
+    table = stars.drop([name for name in target if name in stars.columns]).join(
+        chosen, on=key, how="inner", maintain_order="left"
+    )
+    problems = Problems()
+    if table.height == 0:
+        problems.add(
+            f"survey {run.label_survey.name}",
+            f"none of its {labels.height} labelled stars is among the {stars.height} that passed cuts and match",
+            "common stars",
+            "Do the catalogues cover the same sky, and is the match radius large enough?",
+        )
+    problems.raise_if_any()
+    return table.with_columns(parts(run, table, run.config.seed))
+
+
+def prepare(run: Plan) -> pl.DataFrame:
+    """Do every step up to the training table, in memory."""
+    lead = clean_lead(run).table
+    photometry = []
+    for entry, survey in zip(run.config.photometry, run.photometry, strict=True):
+        table = clean_photometry(run, entry, survey).table
+        photometry.append((match_photometry(run, lead, entry, table, survey).pairs, table, survey))
+    return training_table(run, join_all(run, lead, photometry), label_stars(run, lead).labels)
+
+
+def parts(run: Plan, table: pl.DataFrame, seed: int) -> pl.Series:
+    """Training, validation or test, for every row of the training table."""
+    split = run.config.split
+    groups = position_groups(positions(table, run.lead), split.group_radius) if split.group_radius > 0 else None
+    return assign_parts(table[run.lead.id.column], split, seed, groups)
+
+
+def features_of(run: Plan, members: Sequence[Member]) -> tuple[Feature, ...]:
+    """The features of the run.
+
+    Raises
+    ------
+    InputError
+        When a feature would look at a label.
+    """
+    features = build_features(run.feature_set, members, run.config.features)
+    problems = Problems()
+    own_labels = (
+        {spec.value for spec in run.label_survey.labels.values()} if run.config.labels[0].path is None else set()
+    )
+    for column in feature_columns(features):
+        if column in own_labels or column in run.config.target:
+            problems.add(f"column {column!r}", "is a label and an input at once", "inputs that are not the answer")
+    problems.raise_if_any()
+    return features
+
+
+def inputs_survey(run: Plan, members: Sequence[Member], features: Sequence[Feature]) -> Survey:
+    """Describe the table that the model expects: as a survey, so that it is read like any other."""
+    needed = [*feature_columns(features), *(c for m in members for c in _reference_magnitude(m))]
+    columns: dict[str, ColumnSpec] = {}
+    for member in members:
+        for column, spec in member.survey.columns.items():
+            name = member.names.get(column, column)
+            if name in needed or member.survey is run.lead:
+                sentinels = (*member.survey.sentinels, *spec.sentinels)
+                columns.setdefault(name, spec.model_copy(update={"sentinels": sentinels}))
+    for name in needed:
+        columns.setdefault(name, ColumnSpec())
+    lead = run.lead
+    return Survey(
+        name="inputs",
+        title=lead.title,
+        kind=lead.kind,
+        id=lead.id,
+        position=lead.position,
+        columns=columns | {c: lead.columns[c] for c in lead.used_columns()},
+        gaia_release=lead.gaia_release,
+    )
+
+
+def _reference_magnitude(member: Member) -> list[str]:
+    band = member.survey.reference_band
+    return [member.names.get(m, m) for m in ([member.survey.bands[band].magnitude] if band else [])]
+
+
+def magnitude_column(members: Sequence[Member], available: Sequence[str]) -> str | None:
+    """The magnitude that stands for the brightness of a star: the first survey's that has one."""
+    return next((name for m in members for name in _reference_magnitude(m) if name in available), None)
+
+
+def all_cuts(run: Plan) -> tuple[Cut, ...]:
+    """The cuts that the training stars passed."""
+    config = run.config
+    chosen = list(choose_cuts(run.lead.cuts, config.catalogue.cuts, "catalogue"))
+    for table, survey in zip(config.photometry, run.photometry, strict=True):
+        # One name may stand in two surveys: say whose it is.
+        chosen += [
+            cut.model_copy(update={"name": f"{survey.name}_{cut.name}"})
+            for cut in choose_cuts(survey.cuts, table.cuts, survey.name)
+        ]
+    return tuple(chosen)

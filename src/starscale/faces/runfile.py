@@ -1,0 +1,81 @@
+"""Read a run file: TOML, with what it extends, and paths relative to the file itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from starscale.vocabulary.config import RunConfig
+from starscale.vocabulary.errors import InputError, Problem, did_you_mean
+from starscale.vocabulary.strict import load_toml, validate
+
+_FOLDER = resources.files("starscale.faces.runs")
+
+
+def preset_names() -> list[str]:
+    """Names of the packaged run files."""
+    return sorted(item.name.removesuffix(".toml") for item in _FOLDER.iterdir() if item.name.endswith(".toml"))
+
+
+def load_run(path: str | Path) -> tuple[RunConfig, Path]:
+    """Read and check a run file.
+
+    Returns
+    -------
+    config : RunConfig
+    base : Path
+        The folder that relative paths start from.
+
+    Raises
+    ------
+    InputError
+        With everything that is wrong in the file.
+    """
+    path = Path(path)
+    return validate(RunConfig, _with_parents(load_toml(path), path.parent, (str(path),)), str(path)), path.parent
+
+
+def _with_parents(data: dict[str, Any], base: Path, chain: tuple[str, ...]) -> dict[str, Any]:
+    parent = data.get("extends")
+    if not isinstance(parent, str):
+        return data
+    if parent in chain:
+        raise InputError(Problem(chain[0], f"extends itself: {' -> '.join((*chain, parent))}"))
+    if parent.endswith(".toml"):
+        file = base / parent
+        inherited = _with_parents(load_toml(file), file.parent, (*chain, parent))
+    elif parent in preset_names():
+        with resources.as_file(_FOLDER / f"{parent}.toml") as file:
+            inherited = load_toml(file)
+    else:
+        names = preset_names()
+        raise InputError(
+            Problem(
+                f"{chain[-1]}: extends",
+                f"unknown name {parent!r}",
+                f"one of {', '.join(names)}, or a path that ends in .toml",
+                did_you_mean(parent, names),
+            )
+        )
+    return _merge(inherited, data)
+
+
+def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Merge tables key by key; anything else in `above` replaces what is below.
+
+    Another kind of model replaces the whole table: the settings of one mean nothing to the other.
+    """
+    result = dict(below)
+    for key, value in above.items():
+        old = result.get(key)
+        if (
+            isinstance(old, Mapping)
+            and isinstance(value, Mapping)
+            and value.get("kind") in (None, old.get("kind"))
+        ):
+            result[key] = _merge(old, value)
+        else:
+            result[key] = value
+    return result

@@ -1,0 +1,1 @@
+"""The packaged run files (TOML) that others extend."""

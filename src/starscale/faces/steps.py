@@ -1,0 +1,109 @@
+"""The folder of a run: steps whose inputs did not change are not done again."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from starscale.io import atomic_text, checksum
+from starscale.version import __version__
+from starscale.vocabulary.provenance import fingerprint
+
+PROVENANCE_FILE = "provenance.json"
+Say = Callable[[str], None]
+
+
+@dataclass
+class RunFolder:
+    """A run's directory and the record of the steps that filled it.
+
+    A step has a key: the hash of the program's version, its settings, and the checksums of what
+    it reads. It is skipped when the record holds the same key and its files are there, unchanged.
+    """
+
+    path: Path
+    say: Say
+    record: dict[str, Any] = field(default_factory=dict)
+    _previous: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def open(cls, path: Path, record: Mapping[str, Any], say: Say) -> RunFolder:
+        """Open or create the folder; `record` is the provenance that the steps are added to."""
+        try:
+            previous = json.loads((path / PROVENANCE_FILE).read_text(encoding="utf-8")).get("steps", {})
+        except (OSError, ValueError, AttributeError):
+            # No record, or one that cannot be read: every step is done again.
+            previous = {}
+        return cls(path, say, {**record, "steps": {}}, previous)
+
+    def file(self, name: str) -> Path:
+        """A file of the run."""
+        return self.path / name
+
+    def checksum(self, name: str) -> str:
+        """Checksum of a file that an earlier step of this run wrote or confirmed."""
+        for step in self.record["steps"].values():
+            if name in step["files"]:
+                return str(step["files"][name])
+        raise KeyError(name)
+
+    def step(
+        self,
+        name: str,
+        *,
+        settings: Any,
+        reads: Mapping[str, str],
+        writes: Sequence[str],
+        work: Callable[[], dict[str, Any]],
+    ) -> dict[str, Any]:
+        """Do a step, or take its result from the record.
+
+        Parameters
+        ----------
+        name : str
+        settings : plain data
+            Everything of the configuration that the step depends on.
+        reads : mapping of str to str
+            What it reads, with checksums.
+        writes : sequence of str
+            Files (or directories) of the run that it writes.
+        work : callable
+            Does it and returns plain data to remember (counts, tables for the report).
+
+        Returns
+        -------
+        dict
+            What `work` returned, now or then.
+        """
+        key = fingerprint({"version": __version__, "name": name, "settings": settings, "reads": reads})
+        old = self._previous.get(name)
+        if old is not None and old["key"] == key and self._unchanged(old["files"], writes):
+            self.say(f"{name}: unchanged")
+            self.record["steps"][name] = old
+            return dict(old["result"])
+        started = time.monotonic()
+        self.say(f"{name} ...")
+        result = json.loads(json.dumps(work(), default=str))
+        seconds = time.monotonic() - started
+        self.record["steps"][name] = {
+            "key": key,
+            "reads": dict(reads),
+            "files": {file: checksum(self.file(file)) for file in writes},
+            "seconds": round(seconds, 2),
+            "result": result,
+        }
+        self.save()
+        return dict(result)
+
+    def _unchanged(self, files: Mapping[str, str], writes: Sequence[str]) -> bool:
+        return set(files) == set(writes) and all(
+            self.file(file).exists() and checksum(self.file(file)) == digest for file, digest in files.items()
+        )
+
+    def save(self) -> None:
+        """Write the record."""
+        atomic_text(self.file(PROVENANCE_FILE), json.dumps(self.record, indent=1, default=str) + "\n")

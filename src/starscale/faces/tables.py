@@ -1,0 +1,245 @@
+"""The verbs on tables: read, write, clean, match."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from starscale import io
+from starscale.catalogue.cuts import Attrition, apply_cuts, choose_cuts
+from starscale.catalogue.identifiers import missing_identifiers
+from starscale.catalogue.joins import join_by_id
+from starscale.catalogue.match import MatchStatistics, choose_pairs, match_catalogues
+from starscale.catalogue.positions import positions
+from starscale.catalogue.standardise import spelling, standardise
+from starscale.surveys import Survey, load_survey
+from starscale.surveys.schema import Cut
+from starscale.vocabulary.columns import LABEL_TABLE_COLUMNS, PAIR_COLUMNS, Column, catalogue_columns
+from starscale.vocabulary.config import Cuts, MatchConfig
+from starscale.vocabulary.errors import InputError, Problem
+
+#: The key under which provenance stands in a file's metadata.
+PROVENANCE_KEY = "starscale.provenance"
+
+AnyTable = Any  #: a path, or a polars, Arrow, pandas or astropy table
+
+
+@dataclass(frozen=True, slots=True)
+class Cleaned:
+    """Result of :func:`clean`: the rows that passed, and what each cut removed."""
+
+    table: pl.DataFrame
+    attrition: Attrition
+
+
+@dataclass(frozen=True, slots=True)
+class Matched:
+    """Result of :func:`match`: the chosen pairs, every star's best neighbour, and counts."""
+
+    pairs: pl.DataFrame
+    best: pl.DataFrame
+    statistics: MatchStatistics
+
+
+def read(
+    source: AnyTable, *, survey: str | Path | Survey | None = None, columns: Sequence[str] | None = None
+) -> pl.DataFrame:
+    """Read a table.
+
+    Parameters
+    ----------
+    source : path or table
+        Parquet (file, directory, HATS), FITS, VOTable, ECSV or CSV; or a polars, Arrow, pandas or
+        astropy table.
+    survey : str, Path or Survey, optional
+        The description of the catalogue: columns then get its names, types, units and nulls, and
+        identifiers are checked.
+    columns : sequence of str, optional
+        With a survey: its column names, of which those that are there are read. Without: the
+        file's own, all of which must be there.
+
+    Returns
+    -------
+    polars.DataFrame
+
+    Raises
+    ------
+    InputError
+        Everything that is wrong with the table, at once.
+    """
+    if survey is None:
+        return io.read(source, columns=columns)
+    description = load_survey(survey)
+    if not isinstance(source, str | Path):
+        table = io.read(source)
+        wanted = _wanted(table.columns, description, columns)
+        return standardise(table.select(wanted), description)
+    opened = io.open_table(Path(source))
+    wanted = _wanted(list(opened.schema), description, columns)
+    table = io.read(source, columns=wanted)
+    return standardise(table, description, where=str(source), found_columns=opened.columns)
+
+
+def _wanted(available: list[str], survey: Survey, columns: Sequence[str] | None) -> list[str]:
+    if columns is None:
+        return available
+    found = spelling(available, survey)
+    return [found[name] for name in columns if name in found]
+
+
+def described(*surveys: Survey) -> dict[str, Column]:
+    """What is known about columns: those of the surveys, and of starscale's own tables."""
+    known: dict[str, Column] = {**catalogue_columns(), **PAIR_COLUMNS, **LABEL_TABLE_COLUMNS}
+    for survey in surveys:
+        known |= survey.described()
+    return known
+
+
+def write(
+    table: AnyTable,
+    path: str | Path,
+    *,
+    surveys: Sequence[str | Path | Survey] = (),
+    columns: Mapping[str, Column] | None = None,
+    provenance: Mapping[str, Any] | None = None,
+) -> None:
+    """Write a table, whole or not at all, with units, UCDs, descriptions and provenance.
+
+    Parameters
+    ----------
+    table : table
+        Anything that :func:`read` takes.
+    path : str or Path
+        The suffix says the format: .parquet, .fits, .vot, .ecsv, .csv.
+    surveys : sequence of surveys
+        Whose column descriptions apply.
+    columns : mapping of str to Column, optional
+        Further descriptions, which win.
+    provenance : mapping, optional
+        Plain data, stored as JSON.
+
+    Raises
+    ------
+    StarscaleError
+        Unknown suffix, an output that cannot be written.
+    """
+    frame = io.read(table)
+    known = {**described(*(load_survey(s) for s in surveys)), **(columns or {})}
+    chosen = {name: known[name] for name in frame.columns if name in known}
+    metadata = {PROVENANCE_KEY: json.dumps(provenance, default=str)} if provenance else None
+    io.write(frame, path, columns=chosen, metadata=metadata)
+
+
+def extend(
+    table: pl.DataFrame, join: Sequence[tuple[AnyTable, str | Path | Survey]], *, lead: Survey
+) -> pl.DataFrame:
+    """Append the columns of tables that share the identifier (distances, ...); a star without a row gets nulls."""
+    for source, survey in join:
+        description = load_survey(survey)
+        extra = read(source, survey=description, columns=list(description.columns))
+        table = join_by_id(table, extra, lead=lead, survey=description)
+    return table
+
+
+def clean(
+    source: AnyTable,
+    *,
+    survey: str | Path | Survey,
+    join: Sequence[tuple[AnyTable, str | Path | Survey]] = (),
+    cuts: Cuts = Cuts(),  # noqa: B008  frozen
+) -> Cleaned:
+    """Apply the cuts of a survey file.
+
+    Parameters
+    ----------
+    source : path or table
+    survey : str, Path or Survey
+        Whose cuts apply.
+    join : sequence of (table, survey)
+        Tables that share the identifier and bring columns that a cut needs (distances, ...).
+    cuts : Cuts
+        Cuts to leave out, and cuts of one's own.
+
+    Returns
+    -------
+    Cleaned
+
+    Raises
+    ------
+    InputError
+        No rows, a column that a cut needs is missing, an identifier is damaged, ...
+    """
+    description = load_survey(survey)
+    where = str(source) if isinstance(source, str | Path) else "table"
+    table = read(source, survey=description)
+    if table.height == 0:
+        raise InputError(Problem(where, "has no rows", "one or more"))
+    table = extend(table, join, lead=description)
+    has_identifier = Cut(name="identifier", keep=f'"{description.id.column}" IS NOT NULL', description="has an id")
+    chosen = choose_cuts(description.cuts, cuts, where)
+    mask, attrition = apply_cuts(table, [has_identifier, *chosen], where=where)
+    return Cleaned(table.filter(mask), attrition)
+
+
+def match(
+    left: AnyTable,
+    right: AnyTable,
+    *,
+    left_survey: str | Path | Survey,
+    right_survey: str | Path | Survey,
+    settings: MatchConfig = MatchConfig(),  # noqa: B008  frozen
+) -> Matched:
+    """Match two catalogues by position.
+
+    Parameters
+    ----------
+    left, right : path or table
+        The leading catalogue (Gaia), whose stars move to the epoch of each candidate, and the
+        one in which counterparts are sought.
+    left_survey, right_survey : str, Path or Survey
+        Which columns hold identifiers, positions, epochs and proper motions.
+    settings : MatchConfig
+        Radius, choice of pairs, proper motion on or off.
+
+    Returns
+    -------
+    Matched
+
+    Raises
+    ------
+    InputError
+        Positions missing or off the sphere, identifiers damaged or repeated, no rows.
+    """
+    sides = []
+    for source, survey in ((left, left_survey), (right, right_survey)):
+        description = load_survey(survey)
+        where = str(source) if isinstance(source, str | Path) else f"table of {description.name}"
+        table = read(source, survey=description, columns=position_columns(description))
+        if table.height == 0:
+            raise InputError(Problem(where, "has no rows", "one or more"))
+        ids = table[description.id.column]
+        if missing := missing_identifiers(ids, f"{where}: column {description.id.column!r}"):
+            raise InputError(missing)
+        sides.append((ids, positions(table, description, where)))
+    (left_ids, lead), (right_ids, external) = sides
+    if not settings.proper_motion:
+        lead = lead.without_motion()
+    best, statistics = match_catalogues(lead, external, (left_ids, right_ids), radius=settings.radius)
+    return Matched(choose_pairs(best, settings.pairs), best, statistics)
+
+
+def position_columns(survey: Survey) -> list[str]:
+    """Columns that a match needs."""
+    names = [survey.id.column]
+    if survey.position:
+        names += [survey.position.ra, survey.position.dec]
+        if survey.position.epoch and survey.position.epoch.column:
+            names.append(survey.position.epoch.column)
+    if survey.motion:
+        names += [survey.motion.pmra, survey.motion.pmdec]
+    return list(dict.fromkeys(names))

@@ -1,0 +1,279 @@
+"""The verbs on models: train, load, predict, evaluate."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from starscale import io
+from starscale.catalogue.features import evaluate_features
+from starscale.catalogue.splits import PARTS
+from starscale.catalogue.standardise import require
+from starscale.faces.card import model_card
+from starscale.faces.prepare import (
+    Plan,
+    all_cuts,
+    features_of,
+    inputs_survey,
+    magnitude_column,
+    members_in,
+    parts,
+    plan,
+    prepare,
+)
+from starscale.faces.progress import Bar, TrainingBar
+from starscale.faces.runfile import load_run
+from starscale.faces.tables import PROVENANCE_KEY, AnyTable
+from starscale.learn.predictor import fit_predictor
+from starscale.learn.sample import Sample
+from starscale.use.evaluate import evaluate as compare
+from starscale.use.evaluate import summarise
+from starscale.use.model import Model
+from starscale.use.predict import PredictionCounts, predict_file
+from starscale.vocabulary.errors import InputError, Problem
+from starscale.vocabulary.provenance import record
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Trained:
+    """Result of :func:`train_plan`.
+
+    Attributes
+    ----------
+    model : Model
+        Of the first repeat.
+    figures : polars.DataFrame
+        Figures of merit on the test parts: mean over the repeats and spread.
+    test : polars.DataFrame
+        Predictions and labels of the first repeat's test part.
+    counts : mapping
+        Stars in each part of the first repeat.
+    """
+
+    model: Model
+    figures: pl.DataFrame
+    test: pl.DataFrame
+    counts: Mapping[str, int]
+
+    def save(self, path: str | Path) -> None:
+        """Write the bundle of the model, with its card."""
+        self.model.save(path, card=model_card(self.model, self.figures))
+
+
+def train_plan(run: Plan, table: pl.DataFrame, *, provenance: Mapping[str, Any] | None = None) -> Trained:
+    """Train the model of a run on its training table, once for every repeat.
+
+    Every repeat has its own split and initial weights. The first repeat's model is kept; the
+    others say how much its figures depend on chance.
+    """
+    config = run.config
+    members = members_in(run, table.columns)
+    features = features_of(run, members)
+    x = evaluate_features(table, features, where="training table")
+    y = (_numbers(table, config.target), _numbers(table, [f"{name}_error" for name in config.target]))
+    magnitude = magnitude_column(members, table.columns)
+    shared: dict[str, Any] = {
+        "features": features,
+        "inputs": inputs_survey(run, members, features),
+        "labels": config.target,
+        "cuts": all_cuts(run),
+        "mock": config.mock,
+    }
+    repeats = [_repeat(run, repeat, table, x, y, magnitude, shared) for repeat in range(config.repeats)]
+    first, figures = repeats[0], summarise([repeat.figures for repeat in repeats])
+    information = {
+        "title": config.title,
+        "split": first.counts,
+        "repeats": config.repeats,
+        "figures": json.loads(figures.write_json()),
+        "provenance": dict(provenance or record(command="train", mock=config.mock, settings=settings(run))),
+    }
+    return replace(first, model=replace(first.model, information=information), figures=figures)
+
+
+def _repeat(
+    run: Plan,
+    repeat: int,
+    table: pl.DataFrame,
+    x: Array,
+    y: tuple[Array, Array],
+    magnitude: str | None,
+    shared: Mapping[str, Any],
+) -> Trained:
+    """One training with its own split and seed, and its figures on its own test part."""
+    config = run.config
+    part = parts(run, table, config.seed + repeat)
+    rows = {name: np.flatnonzero((part == name).to_numpy()) for name in PARTS}
+    samples = {name: Sample(x[r], y[0][r], y[1][r]) for name, r in rows.items()}
+    bar = TrainingBar(f"training {repeat + 1} of {config.repeats}" if config.repeats > 1 else "training")
+    try:
+        predictor = fit_predictor(
+            config.model,
+            config.target,
+            samples["train"],
+            samples["validation"],
+            seed=config.seed + repeat,
+            progress=bar,
+        )
+    finally:
+        bar.close()
+    model = Model(predictor=predictor, label_ranges=_ranges(config.target, samples["train"]), **shared)
+    test = table[rows["test"]]
+    predicted = model.predict(test, where="test part")
+    brightness = test[magnitude].alias("magnitude") if magnitude else None
+    reference = test.select(pl.col(name).alias(f"{name}_label") for name in config.target)
+    if brightness is not None:
+        reference = reference.with_columns(brightness)
+    return Trained(
+        model=model,
+        figures=compare(predicted, test, config.target, magnitude=brightness),
+        test=pl.concat([predicted, reference], how="horizontal"),
+        counts={name: len(r) for name, r in rows.items()},
+    )
+
+
+def settings(run: Plan) -> dict[str, Any]:
+    """The settings of a run as plain data."""
+    return run.config.model_dump(mode="json")
+
+
+def _numbers(table: pl.DataFrame, names: Sequence[str]) -> Array:
+    """Columns as float64, NaN where null. Shape (n_rows, n_names)."""
+    return table.select(pl.col(names).cast(pl.Float64).fill_null(np.nan)).to_numpy()
+
+
+def _ranges(labels: Sequence[str], sample: Sample) -> dict[str, tuple[float, float]]:
+    return {
+        name: (float(np.nanmin(sample.y[:, i])), float(np.nanmax(sample.y[:, i]))) for i, name in enumerate(labels)
+    }
+
+
+def train(run_file: str | Path, *, table: AnyTable | None = None) -> Trained:
+    """Train the model of a run file.
+
+    Parameters
+    ----------
+    run_file : path
+        TOML.
+    table : path or table, optional
+        A training table, as `run` writes it; default: made from the tables that the run file names.
+
+    Returns
+    -------
+    Trained
+        ``.model`` predicts; ``.save(path)`` writes the bundle.
+
+    Raises
+    ------
+    InputError
+        Everything that is wrong with the settings or the tables, before training starts.
+    """
+    config, base = load_run(run_file)
+    the_plan = plan(config, base)
+    if table is None:
+        training = prepare(the_plan)
+    else:
+        training = io.read(table)
+        target = (c for name in config.target for c in (name, f"{name}_error"))
+        require(training.columns, target, str(table) if isinstance(table, str | Path) else "table", "training")
+    return train_plan(the_plan, training)
+
+
+def load(path: str | Path) -> Model:
+    """Open a model bundle.
+
+    Raises
+    ------
+    InputError
+        When it is not a bundle, or a file of it is missing, altered or of a newer version.
+    """
+    return Model.load(path)
+
+
+def predict(
+    model: Model | str | Path, source: str | Path, target: str | Path, *, chunk: int = 100_000
+) -> PredictionCounts:
+    """Predict the stars of a file into a catalogue file, in chunks.
+
+    Parameters
+    ----------
+    model : Model or path
+        A model, or the bundle of one.
+    source, target : path
+        Any format that :func:`read` reads and :func:`write` writes; rows and their order are kept.
+    chunk : int
+        Rows at a time.
+
+    Raises
+    ------
+    StarscaleError
+        Bad input or an output that cannot be written; no half-written catalogue is left.
+    """
+    bundle = model if isinstance(model, Model) else load(model)
+    opened = io.open_table(Path(source))
+    provenance = record(
+        command="predict",
+        mock=bundle.mock,
+        settings={"chunk": chunk},
+        inputs={"stars": {"path": str(source), "sha256": io.checksum(Path(source))}},
+    )
+    provenance["model"] = {"title": bundle.information.get("title")}
+    if not isinstance(model, Model):
+        provenance["model"] |= {"path": str(model), "sha256": io.checksum(Path(model))}
+    with Bar("predicting", opened.n_rows) as bar:
+        return predict_file(
+            bundle,
+            Path(source),
+            Path(target),
+            metadata={PROVENANCE_KEY: json.dumps(provenance)},
+            chunk=chunk,
+            report=bar.advance,
+        )
+
+
+def evaluate(model: Model | str | Path, source: AnyTable) -> pl.DataFrame:
+    """Predict a table with known labels and compare.
+
+    Parameters
+    ----------
+    model : Model or path
+    source : path or table
+        The model's inputs and a column for each label (`teff`, `logg`, `fe_h`). Where a column
+        `part` stands in it (a training table), only the rows of the test part are used.
+
+    Returns
+    -------
+    polars.DataFrame
+        See :func:`starscale.use.evaluate.evaluate`.
+
+    Raises
+    ------
+    InputError
+        No label column, no row to compare.
+    """
+    bundle = model if isinstance(model, Model) else load(model)
+    where = str(source) if isinstance(source, str | Path) else "table"
+    table = io.read(source)
+    known = [name for name in bundle.labels if name in table.columns]
+    if not known:
+        raise InputError(
+            Problem(
+                where, "has no label to compare with", f"one or more of the columns {', '.join(bundle.labels)}"
+            )
+        )
+    if "part" in table.columns:
+        table = table.filter(pl.col("part") == "test")
+    if table.height == 0:
+        raise InputError(
+            Problem(where, "has no rows to compare", "one or more (of the test part, if there is one)")
+        )
+    return compare(bundle.predict(table, where=where), table, known)

@@ -1,0 +1,171 @@
+"""How far predictions are from what is known (METHOD section 7).
+
+Standard deviation, MAD, RMSE and a model's own error are four different things; all are given,
+always for a named sample.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+#: Turns the median absolute deviation of a Gaussian into its standard deviation.
+MAD_SCALE = 1.4826
+#: Edges of the bins in which every figure is repeated.
+BINS: dict[str, tuple[float, ...]] = {
+    "teff": (3000, 4000, 4500, 5000, 5500, 6000, 6500, 7000, 8000),
+    "logg": (0, 1, 2, 3, 3.5, 4, 4.5, 5.5),
+    "fe_h": (-4, -2.5, -2, -1.5, -1, -0.5, 0, 0.6),
+    "magnitude": (5, 10, 12, 13, 14, 15, 16, 17, 18, 20),
+}
+#: Figures of merit, in the order of the tables.
+FIGURES = ("mean", "median", "std", "mad", "rmse", "outliers", "coverage68", "coverage95", "error")
+
+
+def mad(x: Array) -> float:
+    """``1.4826 median(|x - median(x)|)`` (Turchi et al. 2024, eq. 3); NaN for an empty array."""
+    return float(MAD_SCALE * np.median(np.abs(x - np.median(x)))) if len(x) else float("nan")
+
+
+def figures(difference: Array, inside68: Array, inside95: Array, error: Array) -> dict[str, float]:
+    """Figures of merit of ``prediction - reference``.
+
+    Parameters
+    ----------
+    difference : ndarray, (n,)
+        Finite values.
+    inside68, inside95 : ndarray, (n,)
+        1 where the reference lies in the interval, 0 where not, NaN where there is no interval.
+    error : ndarray, (n,)
+        The predicted errors.
+
+    Returns
+    -------
+    dict
+        `n` and :data:`FIGURES`; `outliers` is the share beyond three MAD of the median.
+    """
+    n = len(difference)
+    if n == 0:
+        return {"n": 0, **dict.fromkeys(FIGURES, float("nan"))}
+    spread = mad(difference)
+    return {
+        "n": n,
+        "mean": float(difference.mean()),
+        "median": float(np.median(difference)),
+        "std": float(difference.std()),
+        "mad": spread,
+        "rmse": float(np.sqrt((difference**2).mean())),
+        "outliers": float((np.abs(difference - np.median(difference)) > 3 * spread).mean()),
+        "coverage68": _mean(inside68),
+        "coverage95": _mean(inside95),
+        "error": float(np.median(error[np.isfinite(error)])) if np.isfinite(error).any() else float("nan"),
+    }
+
+
+def evaluate(
+    catalogue: pl.DataFrame,
+    reference: pl.DataFrame,
+    labels: Sequence[str],
+    *,
+    magnitude: pl.Series | None = None,
+    bins: Mapping[str, Sequence[float]] = BINS,
+) -> pl.DataFrame:
+    """Compare a catalogue with reference labels, row by row.
+
+    Parameters
+    ----------
+    catalogue : polars.DataFrame, (n, ...)
+        Predictions.
+    reference : polars.DataFrame, (n, ...)
+        A column for each label, in the same row order; null where unknown.
+    labels : sequence of str
+    magnitude : polars.Series, (n,), optional
+        Brightness, for bins.
+    bins : mapping of str to edges
+        By reference label and by magnitude.
+
+    Returns
+    -------
+    polars.DataFrame
+        One row for each label and bin: `label`, `by` ("all" or the binned quantity), `low`,
+        `high`, `n`, and :data:`FIGURES`.
+    """
+    binned = {name: _numbers(reference[name]) for name in labels if name in bins}
+    if magnitude is not None:
+        binned["magnitude"] = _numbers(magnitude)
+    rows = []
+    for label in labels:
+        truth = _numbers(reference[label])
+        difference = _numbers(catalogue[label]) - truth
+        inside = [
+            _inside(truth, _numbers(catalogue[f"{label}_lower{s}"]), _numbers(catalogue[f"{label}_upper{s}"]))
+            for s in ("", "95")
+        ]
+        error = _numbers(catalogue[f"{label}_error"])
+        known = np.isfinite(difference)
+
+        def row(by: str, low: float, high: float, mask: NDArray[np.bool_]) -> dict[str, object]:
+            return {
+                "label": label,  # noqa: B023  called within the loop
+                "by": by,
+                "low": low,
+                "high": high,
+                **figures(difference[mask], inside[0][mask], inside[1][mask], error[mask]),  # noqa: B023
+            }
+
+        rows.append(row("all", float("nan"), float("nan"), known))
+        for by, values in binned.items():
+            edges = list(bins[by])
+            with np.errstate(invalid="ignore"):
+                rows += [
+                    row(by, low, high, mask)
+                    for low, high in pairwise(edges)
+                    if (mask := known & (values >= low) & (values < high)).any()
+                ]
+    return pl.DataFrame(rows, infer_schema_length=None)
+
+
+def summarise(repeats: Sequence[pl.DataFrame]) -> pl.DataFrame:
+    """Mean and spread (standard deviation) of every figure over repeats.
+
+    Parameters
+    ----------
+    repeats : sequence of polars.DataFrame
+        Results of :func:`evaluate`.
+
+    Returns
+    -------
+    polars.DataFrame
+        `label`, `by`, `low`, `high`, `n` (mean count), and for every figure its mean and, as
+        ``<figure>_spread``, its standard deviation (null for one repeat).
+    """
+    keys = ["label", "by", "low", "high"]
+    stacked = pl.concat(repeats, how="vertical").with_columns(pl.col("low", "high").fill_nan(None))
+    return stacked.group_by(keys, maintain_order=True).agg(
+        pl.col("n").mean(),
+        pl.len().alias("repeats"),
+        *(pl.col(name).fill_nan(None).mean().alias(name) for name in FIGURES),
+        *(pl.col(name).fill_nan(None).std().alias(f"{name}_spread") for name in FIGURES),
+    )
+
+
+def _numbers(series: pl.Series) -> Array:
+    return series.cast(pl.Float64).fill_null(np.nan).to_numpy().astype(np.float64)
+
+
+def _inside(truth: Array, low: Array, high: Array) -> Array:
+    with np.errstate(invalid="ignore"):
+        inside = ((truth >= low) & (truth <= high)).astype(np.float64)
+    inside[~(np.isfinite(low) & np.isfinite(high))] = np.nan
+    return inside
+
+
+def _mean(values: Array) -> float:
+    finite = values[np.isfinite(values)]
+    return float(finite.mean()) if len(finite) else float("nan")

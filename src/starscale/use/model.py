@@ -1,0 +1,198 @@
+"""The front object of a trained model: a table of stars in, a catalogue out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from starscale.catalogue.cuts import apply_cuts, cut_columns
+from starscale.catalogue.features import Feature, evaluate_features
+from starscale.catalogue.standardise import spelling, standardise
+from starscale.learn.bundle import load_bundle, save_bundle
+from starscale.learn.predictor import Prediction, Predictor
+from starscale.surveys.schema import Cut, Survey
+from starscale.vocabulary.columns import Column, catalogue_columns
+from starscale.vocabulary.errors import InputError, Problem
+from starscale.vocabulary.flags import CatalogueFlag
+from starscale.vocabulary.strict import validate
+
+#: Both solutions, dwarf and giant, count as possible above this probability.
+_POSSIBLE = 0.1
+
+
+@dataclass(frozen=True)
+class Model:
+    """A trained model with everything that a prediction needs.
+
+    Attributes
+    ----------
+    predictor : Predictor
+        Scaling, networks, calibration, domain.
+    features : tuple of Feature
+        The inputs, as expressions on columns.
+    inputs : Survey
+        The columns of a table of stars: names, units, sentinels; read as any survey file.
+    labels : tuple of str
+        What is predicted, in the predictor's order.
+    cuts : tuple of Cut
+        The quality cuts that the training stars passed.
+    label_ranges : mapping of str to (float, float)
+        Smallest and largest training label.
+    mock : bool
+        Whether the training data were simulated.
+    information : mapping
+        Title, metrics, provenance: what the bundle says about itself.
+    """
+
+    predictor: Predictor
+    features: tuple[Feature, ...]
+    inputs: Survey
+    labels: tuple[str, ...]
+    cuts: tuple[Cut, ...] = ()
+    label_ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    mock: bool = False
+    information: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def columns(self) -> dict[str, Column]:
+        """Columns of the catalogue that :meth:`predict` returns."""
+        columns = catalogue_columns(self.labels)
+        id_type = self.inputs.columns[self.inputs.id.column].dtype
+        columns["source_id"] = Column(
+            "source_id", id_type, "", "meta.id;meta.main", self.inputs.title + " identifier"
+        )
+        return columns
+
+    def input_columns(self, available: Sequence[str]) -> list[str]:
+        """Of the columns of a file, those that a prediction reads."""
+        return list(spelling(available, self.inputs).values())
+
+    def predict(
+        self, table: pl.DataFrame, *, where: str = "table", found_columns: Mapping[str, Column] | None = None
+    ) -> pl.DataFrame:
+        """Predict the labels of every row.
+
+        Parameters
+        ----------
+        table : polars.DataFrame, (n_stars, any)
+            Columns as the archives name them; :attr:`inputs` says which are needed.
+        where : str
+            What to call the table in an error.
+        found_columns : mapping of str to Column, optional
+            Units as the file states them.
+
+        Returns
+        -------
+        polars.DataFrame, (n_stars, n_columns)
+            Same rows, same order. Where nothing can be predicted the labels are null and `flags` says so.
+
+        Raises
+        ------
+        InputError
+            Missing columns, damaged identifiers; all of them at once.
+        """
+        clean = standardise(table, self.inputs, where=where, found_columns=found_columns, unique_ids=False)
+        x = evaluate_features(clean, self.features, where=where)
+        prediction = self.predictor.predict(x)
+        return self._catalogue(clean, prediction, where)
+
+    def _catalogue(self, clean: pl.DataFrame, prediction: Prediction, where: str) -> pl.DataFrame:
+        position = self.inputs.position
+        empty = pl.lit(None, dtype=pl.Float64)
+        ra, dec = (
+            pl.col(name).cast(pl.Float64) if position and name in clean.columns else empty
+            for name in ((position.ra, position.dec) if position else ("", ""))
+        )
+        catalogue = clean.select(
+            pl.col(self.inputs.id.column).alias("source_id"), ra.alias("ra"), dec.alias("dec")
+        )
+        values = {}
+        for i, label in enumerate(self.labels):
+            values[label] = prediction.value[:, i]
+            for part in ("error", "lower", "upper", "lower95", "upper95"):
+                values[f"{label}_{part}"] = getattr(prediction, part)[:, i]
+        values["p_giant"] = prediction.p_giant
+        values["domain_score"] = prediction.domain_score
+        series = [
+            pl.Series(name, np.asarray(value, dtype=np.float32)).fill_nan(None) for name, value in values.items()
+        ]
+        catalogue = catalogue.with_columns(series)
+        flags = self._flags(clean, catalogue, prediction, where)
+        return catalogue.with_columns(pl.Series("flags", flags, dtype=pl.Int32)).select(*self.columns)
+
+    def _flags(self, clean: pl.DataFrame, catalogue: pl.DataFrame, prediction: Prediction, where: str) -> Any:
+        outside = np.zeros(clean.height, dtype=bool)
+        for i, label in enumerate(self.labels):
+            if label in self.label_ranges:
+                low, high = self.label_ranges[label]
+                with np.errstate(invalid="ignore"):
+                    outside |= (prediction.value[:, i] < low) | (prediction.value[:, i] > high)
+        ra, dec = catalogue["ra"].to_numpy(), catalogue["dec"].to_numpy()
+        with np.errstate(invalid="ignore"):
+            conditions = {
+                CatalogueFlag.INPUT_MISSING: prediction.n_missing > 0,
+                CatalogueFlag.NOT_PREDICTED: ~prediction.predicted,
+                CatalogueFlag.OUT_OF_DOMAIN: prediction.domain_score > 1,
+                CatalogueFlag.LABEL_OUT_OF_RANGE: outside,
+                CatalogueFlag.DWARF_OR_GIANT: np.minimum(prediction.p_giant, 1 - prediction.p_giant) > _POSSIBLE,
+                CatalogueFlag.CUT_FAILED: ~self._passes_cuts(clean, where),
+                CatalogueFlag.BAD_POSITION: ~(np.isfinite(ra) & (np.abs(dec) <= 90)),
+            }
+        return sum(
+            (np.where(mask, int(bit), 0) for bit, mask in conditions.items()), np.zeros(clean.height, dtype=int)
+        )
+
+    def _passes_cuts(self, clean: pl.DataFrame, where: str) -> Any:
+        """Whether rows pass the cuts whose columns the table has."""
+        possible = [cut for cut in self.cuts if set(cut_columns(cut, where)) <= set(clean.columns)]
+        return apply_cuts(clean, possible, where=where)[0].to_numpy()
+
+    def save(self, path: str | Path, *, card: str) -> None:
+        """Write the model as a bundle: a directory of safetensors and JSON, and `card` as its README.
+
+        Raises
+        ------
+        StarscaleError
+            When the directory cannot be written.
+        """
+        document = {
+            "features": [asdict(feature) for feature in self.features],
+            "inputs": self.inputs.model_dump(mode="json", exclude_defaults=True),
+            "labels": list(self.labels),
+            "cuts": [cut.model_dump(exclude_defaults=True) for cut in self.cuts],
+            "label_ranges": {name: list(ends) for name, ends in self.label_ranges.items()},
+            "mock": self.mock,
+            "information": dict(self.information),
+        }
+        save_bundle(Path(path), self.predictor, document, card)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Model:
+        """Open a bundle.
+
+        Raises
+        ------
+        InputError
+            When it is not a bundle, or a file of it is missing, altered or of a newer version.
+        """
+        predictor, document = load_bundle(Path(path))
+        try:
+            return cls(
+                predictor=predictor,
+                features=tuple(Feature(**item) for item in document["features"]),
+                inputs=validate(Survey, document["inputs"], f"{path}/bundle.json: inputs"),
+                labels=tuple(document["labels"]),
+                cuts=tuple(validate(Cut, item, f"{path}/bundle.json: cuts") for item in document["cuts"]),
+                label_ranges={name: (low, high) for name, (low, high) in document["label_ranges"].items()},
+                mock=bool(document["mock"]),
+                information=document["information"],
+            )
+        except (KeyError, TypeError) as error:
+            raise InputError(
+                Problem(f"{path}/bundle.json", f"is incomplete ({error})", "a bundle written by 'starscale train'")
+            ) from None

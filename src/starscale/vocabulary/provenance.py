@@ -1,0 +1,69 @@
+"""Where a result comes from: versions, inputs with checksums, settings, seed, counts.
+
+The record is plain data (JSON), written beside the results and into every file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from starscale.version import __version__
+
+#: Packages whose version can change a result.
+_PACKAGES = ("astropy", "equinox", "jax", "numpy", "optax", "polars", "pyarrow", "scipy")
+
+CITATION = (
+    "Turchi, A., Pancino, E., Rossi, F., et al. 2024, "
+    "The Survey of Surveys: machine learning for stellar parametrization"
+)
+
+
+def versions() -> dict[str, str]:
+    """Versions of starscale, Python and the packages that take part in a result."""
+    found = {"starscale": __version__, "python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def fingerprint(document: Any) -> str:
+    """SHA-256 of plain data, whatever the order of its keys."""
+    text = json.dumps(document, sort_keys=True, separators=(",", ":"), default=str, allow_nan=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def record(
+    *, command: str, mock: bool, settings: Mapping[str, Any] | None = None, inputs: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Start a provenance record.
+
+    Parameters
+    ----------
+    command : str
+        The verb that made the result.
+    mock : bool
+        Whether the data are simulated.
+    settings : mapping, optional
+        The settings that were in force.
+    inputs : mapping, optional
+        Input files with checksums and row counts.
+    """
+    return {
+        "command": command,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "mock": mock,
+        "versions": versions(),
+        "settings": dict(settings or {}),
+        "settings_sha256": fingerprint(settings or {}),
+        "inputs": dict(inputs or {}),
+        "citation": CITATION,
+    }
