@@ -30,7 +30,7 @@ from starscale.faces.tables import described, write
 from starscale.faces.training import predict, settings, train_plan
 from starscale.surveys import Survey
 from starscale.use.evaluate import evaluate
-from starscale.vocabulary.config import Reference
+from starscale.vocabulary.config import LabelsInput, Reference, Table
 from starscale.vocabulary.errors import InputError, Problem, Problems, did_you_mean
 from starscale.vocabulary.provenance import record
 
@@ -105,7 +105,12 @@ class _Run:
         return RunResult(self.folder.path, metrics)
 
     def _input_checksums(self) -> dict[str, str]:
-        tables = [self.config.catalogue, *self.config.catalogue.join, *self.config.photometry, *self.config.labels]
+        tables: list[Table | LabelsInput] = [
+            self.config.catalogue,
+            *self.config.catalogue.join,
+            *self.config.photometry,
+            *self.config.labels,
+        ]
         paths = [t.path for t in tables if t.path is not None] + [r.path for r in self.config.compare]
         return {str(path): io.checksum(self.plan.path(path)) for path in dict.fromkeys(paths)}
 

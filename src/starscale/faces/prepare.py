@@ -26,7 +26,7 @@ from starscale.catalogue.splits import assign_parts, position_groups
 from starscale.faces.tables import Cleaned, Matched, clean, match, position_columns, read
 from starscale.surveys import Survey, load_survey
 from starscale.surveys.schema import ColumnSpec, Cut
-from starscale.vocabulary.config import LabelsInput, PhotometryInput, RunConfig
+from starscale.vocabulary.config import LabelsInput, PhotometryInput, RunConfig, Table
 from starscale.vocabulary.errors import InputError, Problems, did_you_mean
 
 
@@ -76,7 +76,12 @@ def plan(config: RunConfig, base: Path) -> Plan:
     """
     problems = Problems()
     loaded: dict[str, Survey] = {}
-    tables = [config.catalogue, *config.catalogue.join, *config.photometry, *config.labels]
+    tables: list[Table | LabelsInput] = [
+        config.catalogue,
+        *config.catalogue.join,
+        *config.photometry,
+        *config.labels,
+    ]
     for table in tables:
         try:
             loaded[table.survey] = load_survey(table.survey, base=base)

@@ -42,7 +42,9 @@ def load_survey(survey: str | Path | Survey, *, base: Path | None = None) -> Sur
         path = Path(text) if base is None else base / text
         return validate(Survey, load_toml(path), str(path))
     if text not in survey_names():
-        fix = did_you_mean(text, survey_names(), hint="A survey of your own is given by the path of its .toml file.")
+        fix = did_you_mean(
+            text, survey_names(), hint="A survey of your own is given by the path of its .toml file."
+        )
         raise InputError(Problem(f"survey {text!r}", "unknown name", f"one of {', '.join(survey_names())}", fix))
     return _packaged(text)
 

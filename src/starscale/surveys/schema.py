@@ -10,10 +10,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from starscale.vocabulary.columns import LABELS, Column, DType
+from starscale.vocabulary.columns import Column, DType, LabelName
 from starscale.vocabulary.strict import Frozen
 
-LabelName = Literal["teff", "logg", "fe_h"]
 #: A value that stands for "missing": a number, or a text such as "null".
 Sentinel = float | str
 
@@ -121,7 +120,7 @@ class Distance(Frozen):
 
 
 class Estimate(Frozen):
-    """A photometric estimate of a label that the survey itself offers (GSP-Phot, ...), with its 68 % interval."""
+    """A photometric estimate of a label that the survey itself offers (GSP-Phot), with its 68 % interval."""
 
     value: str
     lower: str | None = None
@@ -138,7 +137,7 @@ class LabelColumn(Frozen):
 
 
 class GaiaIdentifier(Frozen):
-    """Column with the Gaia identifier that the survey itself delivers; DR3 and EDR3 share identifiers, DR2 does not."""
+    """Column with the Gaia identifier that the survey itself delivers."""
 
     column: str
     release: Literal["dr2", "edr3", "dr3"]
@@ -178,7 +177,7 @@ class Survey(Frozen):
     position: Position | None = None
     motion: Motion | None = None
     columns: dict[str, ColumnSpec]
-    bands: dict[str, Band] = {}
+    bands: dict[str, Band] = Field(default_factory=dict)
     #: A long baseline in wavelength, as two band names: one more colour of the default feature set.
     wide_colour: tuple[str, str] | None = None
     #: The band whose magnitude stands for the brightness of the star.
@@ -186,8 +185,8 @@ class Survey(Frozen):
     extinction_scale: Literal["sfd", "true"] = "sfd"
     reddening: Reddening | None = None
     distance: Distance | None = None
-    estimates: dict[LabelName, Estimate] = {}
-    labels: dict[LabelName, LabelColumn] = {}
+    estimates: dict[LabelName, Estimate] = Field(default_factory=dict)
+    labels: dict[LabelName, LabelColumn] = Field(default_factory=dict)
     snr: str | None = None
     gaia: GaiaIdentifier | None = None
     #: Set where the survey's own identifier is that of Gaia; EDR3 and DR3 share identifiers.
@@ -227,6 +226,3 @@ class Survey(Frozen):
     def described(self) -> dict[str, Column]:
         """Every column of the file as a :class:`Column`, by name."""
         return {name: spec.column(name) for name, spec in self.columns.items()}
-
-
-assert set(LabelName.__args__) == set(LABELS), "the schema and the vocabulary must know the same labels"

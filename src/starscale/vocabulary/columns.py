@@ -10,6 +10,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Literal
 
+#: The labels, for settings that must name one; the same as the keys of :data:`LABELS`.
+LabelName = Literal["teff", "logg", "fe_h"]
 DType = Literal["int64", "int32", "int16", "float64", "float32", "bool", "string"]
 
 

@@ -11,10 +11,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from starscale.vocabulary.columns import LABELS
+from starscale.vocabulary.columns import LabelName
 from starscale.vocabulary.strict import Frozen
-
-LabelName = Literal["teff", "logg", "fe_h"]
 
 
 class ExtraCut(Frozen):
@@ -181,7 +179,7 @@ class RunConfig(Frozen):
     seed: int = Field(default=0, ge=0)
     #: Trainings with different splits and initial weights; figures are their mean and spread.
     repeats: int = Field(default=1, ge=1, le=100)
-    target: tuple[LabelName, ...] = tuple(LABELS)  # type: ignore[assignment]
+    target: tuple[LabelName, ...] = ("teff", "logg", "fe_h")
     catalogue: CatalogueInput
     photometry: tuple[PhotometryInput, ...] = ()
     match: MatchConfig = MatchConfig()

@@ -1,0 +1,65 @@
+# One list of commands, the same on a laptop and in continuous integration.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+# Workers of the test run; the suite is meant for two cores.
+WORKERS ?= 2
+
+.PHONY: help demo test test-slow service-tests lint types docs docs-test real bench ci clean
+
+help:            ## this list
+	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 18
+
+$(VENV)/.made:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "starscale needs Python 3.11 or newer: make PYTHON=python3.12 ...")'
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/.core: $(VENV)/.made pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.core pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@touch $@
+
+$(VENV)/.docs: $(VENV)/.dev pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[docs]'
+	@touch $@
+
+demo: $(VENV)/.core       ## a mock sky, every step on it, a catalogue and a report in demo/
+	$(BIN)/starscale demo --out demo
+
+test: $(VENV)/.dev        ## the fast tests
+	$(BIN)/python -m pytest -q -n $(WORKERS)
+
+test-slow: $(VENV)/.dev   ## the slow tests
+	$(BIN)/python -m pytest -q -m slow
+
+service-tests: $(VENV)/.dev  ## tests that need other programs (a browser)
+	./.ci/service-tests $(BIN)/python
+
+lint: $(VENV)/.dev        ## style
+	$(BIN)/ruff check src tests benchmarks examples docs
+	$(BIN)/ruff format --check src tests benchmarks examples docs
+
+types: $(VENV)/.dev       ## types
+	$(BIN)/mypy
+
+docs: $(VENV)/.docs       ## build the documentation in docs/_build
+	$(BIN)/sphinx-build -q -W --keep-going -b html docs docs/_build/html
+
+docs-test: $(VENV)/.dev   ## run every command and every Python block of README and docs
+	$(BIN)/python -m pytest -q -m docs tests/test_docs.py
+
+real: $(VENV)/.dev        ## measurements on real tables and on the independent mock sky (needs ../shared/data)
+	$(BIN)/python benchmarks/real_data.py
+
+bench: $(VENV)/.dev       ## speed, as ratios to what one would use instead
+	$(BIN)/python benchmarks/train_paper_network.py
+
+ci:                       ## everything that continuous integration does
+	./.ci/run
+
+clean:                    ## remove what was built
+	rm -rf $(VENV) build dist demo docs/_build .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,468 @@
+"""The pictures of the report: arrays and tables in, a matplotlib figure out.
+
+Only matplotlib's object-oriented interface is used, so nothing global changes and no display is
+needed. Missing values are left out; a picture without any value says so.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import polars as pl
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.collections import QuadMesh
+from matplotlib.colors import LogNorm
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+from numpy.typing import NDArray
+
+from starscale.vocabulary.columns import LABELS
+
+Array = NDArray[np.float64]
+Limits = tuple[float, float]
+
+DPI = 110
+#: Blue and orange of Okabe and Ito: told apart by all kinds of colour vision.
+BLUE, ORANGE, GREY = "#0072b2", "#d55e00", "#555555"
+#: Stars that a running median needs in a bin.
+_FEWEST = 20
+#: A sky map of a field smaller than this (deg) shows the field, not the whole sky.
+_FIELD = 60.0
+
+
+def png(figure: Figure, *, mock: bool = False) -> bytes:
+    """Draw a figure as PNG; that of mock data says so itself, since pictures get copied out of pages."""
+    if mock:
+        figure.suptitle("MOCK DATA (simulated stars)", fontsize=9, color="#b00020", fontweight="bold")
+    buffer = io.BytesIO()
+    # Without the name of the software the same run gives the same bytes.
+    figure.savefig(buffer, format="png", dpi=DPI, metadata={"Software": None})
+    return buffer.getvalue()
+
+
+def numbers(table: pl.DataFrame, name: str) -> Array:
+    """A column as float64 with NaN for null; all NaN where there is no such column. Shape (n_rows,)."""
+    if name not in table.columns:
+        return np.full(table.height, np.nan)
+    return table[name].cast(pl.Float64).fill_null(np.nan).to_numpy().astype(np.float64)
+
+
+def axis_name(name: str) -> str:
+    """What an axis is called: symbol and unit of a label, else the name of the column."""
+    if name == "magnitude":
+        return "magnitude (mag)"
+    if name not in LABELS:
+        return name
+    symbol, _, index = LABELS[name].symbol.partition("_")
+    return (f"${symbol}_{{\\mathrm{{{index}}}}}$" if index else symbol) + f" ({unit(name)})"
+
+
+def unit(name: str) -> str:
+    """Unit of a label in print: the logarithmic ones are in dex."""
+    return "K" if LABELS[name].unit == "K" else "dex"
+
+
+def one_to_one(test: pl.DataFrame, labels: Sequence[str]) -> Figure:
+    """Predicted against spectroscopic value, coloured by density (Turchi et al. 2024, Fig. 1).
+
+    Parameters
+    ----------
+    test : polars.DataFrame, (n, ...)
+        For every label its prediction, and the spectroscopic value as ``<label>_label``.
+    labels : sequence of str
+        One panel each.
+    """
+    figure, panels = _panels(1, len(labels), (3.75, 3.9))
+    for axes, label in zip(panels[0], labels, strict=False):
+        truth, predicted = _finite(numbers(test, f"{label}_label"), numbers(test, label))
+        axes.set(xlabel=f"spectroscopic {axis_name(label)}", ylabel=f"predicted {axis_name(label)}")
+        if not len(truth):
+            _nothing(axes)
+            continue
+        limits = limits_of(truth, predicted)
+        mesh = _density(axes, truth, predicted, limits, limits)
+        axes.plot(limits, limits, "--", color="black", linewidth=1)
+        axes.set(xlim=limits, ylim=limits)
+        axes.set_box_aspect(1)
+        _colourbar(figure, mesh, axes, "stars per bin")
+        _note(axes, f"n = {len(truth):,}" + _beyond((truth, limits), (predicted, limits)))
+    return figure
+
+
+def error_distribution(test: pl.DataFrame, labels: Sequence[str]) -> Figure:
+    """Distribution of ``prediction - label``, log scale, as shares of the sample (Turchi et al. 2024, Fig. 2).
+
+    Parameters
+    ----------
+    test : polars.DataFrame, (n, ...)
+        As for :func:`one_to_one`.
+    labels : sequence of str
+        One panel each.
+    """
+    figure, panels = _panels(1, len(labels), (3.75, 3.2))
+    for axes, label in zip(panels[0], labels, strict=False):
+        difference = numbers(test, label) - numbers(test, f"{label}_label")
+        axes.set(xlabel=f"predicted - spectroscopic {axis_name(label)}", ylabel="share of the sample per bin")
+        _histogram(axes, difference, _around_zero(difference), BLUE)
+        axes.axvline(0, color="black", linewidth=1, linestyle="--")
+    return figure
+
+
+def pulls(test: pl.DataFrame, labels: Sequence[str]) -> Figure:
+    """Distribution of ``(prediction - label) / predicted error`` with a unit Gaussian.
+
+    Parameters
+    ----------
+    test : polars.DataFrame, (n, ...)
+        As for :func:`one_to_one`, with ``<label>_error``.
+    labels : sequence of str
+        One panel each.
+    """
+    figure, panels = _panels(1, len(labels), (3.75, 3.2))
+    limits = (-6.0, 6.0)
+    for axes, label in zip(panels[0], labels, strict=False):
+        error = numbers(test, f"{label}_error")
+        error[~(error > 0)] = np.nan
+        width = _histogram(axes, (numbers(test, label) - numbers(test, f"{label}_label")) / error, limits, BLUE)
+        axes.set(xlabel=f"error of {LABELS[label].name} / predicted error", ylabel="share of the sample per bin")
+        if width:
+            x = np.linspace(*limits, 241)
+            y = width * np.exp(-(x**2) / 2) / np.sqrt(2 * np.pi)
+            bottom = axes.get_ylim()[0]
+            axes.plot(x, np.where(y >= bottom, y, np.nan), "--", color="black", linewidth=1)
+    return figure
+
+
+def residual_trends(test: pl.DataFrame, labels: Sequence[str], against: Sequence[str]) -> Figure:
+    """Density of ``prediction - label`` with its running median and central 68 %.
+
+    Parameters
+    ----------
+    test : polars.DataFrame, (n, ...)
+        As for :func:`one_to_one`; may have `magnitude`.
+    labels : sequence of str
+        One row of panels each.
+    against : sequence of str
+        One column of panels each: labels (their spectroscopic value) or ``magnitude``.
+    """
+    figure, panels = _panels(len(labels), len(against), (2.85, 2.35))
+    for row, label in zip(panels, labels, strict=False):
+        difference = numbers(test, label) - numbers(test, f"{label}_label")
+        ylim = _around_zero(difference, percent=99.0)
+        for axes, name in zip(row, against, strict=False):
+            x, y = _finite(numbers(test, name if name == "magnitude" else f"{name}_label"), difference)
+            if axes is row[0]:
+                axes.set_ylabel(f"error of {axis_name(label)}")
+            if row is panels[-1]:
+                axes.set_xlabel(("" if name == "magnitude" else "spectroscopic ") + axis_name(name))
+            if not len(x):
+                _nothing(axes)
+                continue
+            xlim = limits_of(x)
+            _density(axes, x, y, xlim, ylim, bins=60, colours="Greys", faintest=0.4)
+            centre, (low, median, high) = running_quantiles(x, y)
+            axes.fill_between(centre, low, high, color=BLUE, alpha=0.25, linewidth=0)
+            axes.plot(centre, median, color=BLUE, linewidth=1.8)
+            axes.axhline(0, color="black", linewidth=1, linestyle="--")
+            axes.set(xlim=xlim, ylim=ylim)
+    return figure
+
+
+def running_quantiles(x: Array, y: Array) -> tuple[Array, Array]:
+    """16, 50 and 84 % quantiles of `y` in up to 20 bins of `x` with equally many stars.
+
+    Parameters
+    ----------
+    x, y : ndarray, (n,)
+        Finite values.
+
+    Returns
+    -------
+    centre : ndarray, (n_bins,)
+        Median of `x` in each bin; empty when there are too few stars for one bin.
+    quantiles : ndarray, (3, n_bins)
+    """
+    n_bins = min(20, len(x) // _FEWEST)
+    if n_bins == 0:
+        return np.empty(0), np.empty((3, 0))
+    groups = np.array_split(np.argsort(x, kind="stable"), n_bins)
+    centre = np.array([np.median(x[rows]) for rows in groups])
+    return centre, np.array([np.quantile(y[rows], (0.16, 0.5, 0.84)) for rows in groups]).T
+
+
+def coverage(bins: pl.DataFrame, labels: Sequence[str]) -> Figure:
+    """Share of stars whose label lies in the 68 and 95 % intervals, against the nominal shares.
+
+    Parameters
+    ----------
+    bins : polars.DataFrame
+        `label`, `by` (``predicted`` or ``magnitude``), `low`, `high`, `n`, `coverage68`, `coverage95`.
+        Bins with fewer than 20 stars are not drawn.
+    labels : sequence of str
+        One column of panels each; one row for each `by` that has a bin.
+    """
+    drawn = bins.filter(pl.col("n") >= _FEWEST)
+    kinds = [by for by in ("predicted", "magnitude") if by in drawn["by"]]
+    figure, panels = _panels(len(kinds), len(labels), (3.75, 2.8))
+    if not kinds:
+        for axes in panels[0]:
+            _nothing(axes)
+    for row, by in zip(panels, kinds, strict=False):
+        for axes, label in zip(row, labels, strict=False):
+            part = drawn.filter((pl.col("label") == label) & (pl.col("by") == by))
+            low, high, n = numbers(part, "low"), numbers(part, "high"), numbers(part, "n")
+            for level, colour, marker in ((68, BLUE, "o"), (95, ORANGE, "s")):
+                share = numbers(part, f"coverage{level}")
+                axes.axhline(level, color=colour, linewidth=1, linestyle="--")
+                axes.errorbar(
+                    (low + high) / 2,
+                    100 * share,
+                    xerr=(high - low) / 2,
+                    yerr=100 * binomial_error(share, n),
+                    fmt=marker,
+                    markersize=4,
+                    linewidth=1,
+                    color=colour,
+                    label=f"{level} % interval",
+                )
+            axes.set(ylim=(min(40.0, axes.get_ylim()[0]), 101))
+            axes.set_xlabel(f"predicted {axis_name(label)}" if by == "predicted" else axis_name(by))
+            axes.set_ylabel(f"{LABELS[label].name}: in interval (%)")
+            if axes is panels[0][0]:
+                axes.legend(fontsize=8, frameon=False, loc="lower left", ncols=2)
+    return figure
+
+
+def binomial_error(share: Array, n: Array) -> Array:
+    """Standard error of a share of `n` stars, from the counts with half a star added to either side.
+
+    The half keeps the error of a share of 0 or 1 above zero.
+    """
+    smooth = (share * n + 0.5) / (n + 1)
+    error: Array = np.sqrt(smooth * (1 - smooth) / (n + 1))
+    return error
+
+
+def separations(distances: Mapping[str, Array], radius: float) -> Figure:
+    """Distribution of the separations of the kept pairs.
+
+    Parameters
+    ----------
+    distances : mapping of str to ndarray
+        For each survey the separations, arcsec.
+    radius : float
+        Search radius, arcsec: the end of the axis.
+    """
+    figure, panels = _panels(1, len(distances), (3.75, 3.0))
+    for axes, (name, values) in zip(panels[0], distances.items(), strict=False):
+        _histogram(axes, values, (0.0, radius), BLUE, sample="pairs")
+        axes.set(xlabel="separation (arcsec)", ylabel="share of the pairs per bin")
+        axes.set_title(name, fontsize=10)
+    return figure
+
+
+def kiel(stars: pl.DataFrame) -> Figure:
+    """Kiel diagram twice: coloured by density, and by the mean [Fe/H] of each cell.
+
+    Parameters
+    ----------
+    stars : polars.DataFrame, (n, ...)
+        `teff`, `logg`, and perhaps `fe_h`.
+    """
+    teff, logg, fe_h = (numbers(stars, name) for name in ("teff", "logg", "fe_h"))
+    coloured = bool(np.isfinite(fe_h).any())
+    figure, panels = _panels(1, 2 if coloured else 1, (5.2, 4.4))
+    x, y = _finite(teff, logg)
+    xlim, ylim = limits_of(x), limits_of(y)
+    for axes in panels[0]:
+        axes.set(xlabel=axis_name("teff"), ylabel=axis_name("logg"))
+        if not len(x):
+            _nothing(axes)
+    if not len(x):
+        return figure
+    mesh = _density(panels[0][0], x, y, xlim, ylim, bins=110)
+    _colourbar(figure, mesh, panels[0][0], "stars per bin")
+    if coloured:
+        x3, y3, z3 = _finite(teff, logg, fe_h)
+        edges = [np.linspace(*limits, 111) for limits in (xlim, ylim)]
+        counts = np.histogram2d(x3, y3, bins=edges)[0]
+        sums = np.histogram2d(x3, y3, bins=edges, weights=z3)[0]
+        mean = np.divide(sums, counts, out=np.full_like(sums, np.nan), where=counts > 0)
+        low, high = limits_of(mean, percent=96.0, pad=0.0)
+        mesh = panels[0][1].pcolormesh(*edges, mean.T, cmap="cividis", vmin=low, vmax=high)
+        _colourbar(figure, mesh, panels[0][1], f"mean {axis_name('fe_h')}", extend="both")
+    for axes in panels[0]:
+        axes.set(xlim=xlim[::-1], ylim=ylim[::-1])
+    return figure
+
+
+def label_distributions(stars: pl.DataFrame, test: pl.DataFrame, labels: Sequence[str]) -> Figure:
+    """Distribution of every label in the catalogue, and of the spectroscopic labels of the test part.
+
+    Parameters
+    ----------
+    stars : polars.DataFrame, (n, ...)
+        Predicted labels.
+    test : polars.DataFrame, (m, ...)
+        ``<label>_label``; may have no rows.
+    labels : sequence of str
+        One panel each.
+    """
+    figure, panels = _panels(1, len(labels), (3.75, 3.0))
+    for axes, label in zip(panels[0], labels, strict=False):
+        predicted, known = numbers(stars, label), numbers(test, f"{label}_label")
+        limits = limits_of(predicted, known, percent=99.6)
+        _histogram(axes, predicted, limits, BLUE, title="catalogue", note=False)
+        _histogram(axes, known, limits, ORANGE, title="spectroscopic, test part", note=False, empty="")
+        axes.set(xlabel=axis_name(label), ylabel="share of the stars per bin")
+        if axes is panels[0][0] and axes.has_data():
+            axes.legend(fontsize=8, frameon=False, loc="lower center")
+    return figure
+
+
+def sky(ra: Array, dec: Array, *, weight: float = 1.0) -> Figure:
+    """Stars per square degree: in Aitoff projection, or, for a small field, of the field alone.
+
+    Parameters
+    ----------
+    ra, dec : ndarray, (n,)
+        ICRS, deg.
+    weight : float
+        Stars of the catalogue that each of these stands for.
+    """
+    ra, dec = _finite(ra, dec)
+    figure = Figure(figsize=(8.6, 4.4), layout="constrained")
+    FigureCanvasAgg(figure)
+    angle = np.radians(ra)
+    middle = float(np.degrees(np.arctan2(np.sin(angle).sum(), np.cos(angle).sum())))
+    offset = (ra - middle + 180) % 360 - 180
+    field = len(ra) > 0 and np.ptp(offset) < _FIELD and np.ptp(dec) < _FIELD
+    axes = figure.add_subplot() if field else figure.add_subplot(projection="aitoff")
+    if field:
+        xlim, ylim = limits_of(offset, percent=100.0), limits_of(dec, percent=100.0)
+        edges = np.linspace(*xlim, 81), np.linspace(*ylim, 61)
+        axes.set(xlabel="RA (deg)", ylabel="Dec (deg)", xlim=xlim[::-1], ylim=ylim)
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{(x + middle) % 360:g}"))
+        axes.set_aspect(1 / np.cos(np.radians(np.mean(ylim))))
+    else:
+        offset = (ra + 180) % 360 - 180
+        edges = np.linspace(-180, 180, 181), np.linspace(-90, 90, 91)
+        axes.grid(visible=True, linewidth=0.4, color="#999999")
+        # East is to the left, as on charts of the sky.
+        axes.set_xticks(np.radians([-120, -60, 0, 60, 120]), ["120°", "60°", "0°", "300°", "240°"], fontsize=8)
+        axes.set_yticks(np.radians([-60, -30, 0, 30, 60]), ["-60°", "-30°", "0°", "30°", "60°"], fontsize=8)
+    if not len(ra):
+        _nothing(axes)
+        return figure
+    area = np.outer(np.diff(edges[0]), np.degrees(np.diff(np.sin(np.radians(edges[1])))))
+    density = weight * np.histogram2d(offset, dec, bins=edges)[0] / area
+    density[density == 0] = np.nan
+    x, y = edges if field else (-np.radians(edges[0]), np.radians(edges[1]))
+    low, high = float(np.nanmin(density)), float(np.nanmax(density))
+    mesh = axes.pcolormesh(x, y, density.T, cmap="viridis", norm=LogNorm(low, max(high, 1.5 * low)))
+    _colourbar(figure, mesh, axes, "stars per square degree")
+    return figure
+
+
+def limits_of(*values: Array, percent: float = 99.8, pad: float = 0.04) -> Limits:
+    """Limits of an axis: the central `percent` of the finite values, with a margin; never of zero width."""
+    joined = np.concatenate([v[np.isfinite(v)] for v in values])
+    if not len(joined):
+        return 0.0, 1.0
+    low, high = np.percentile(joined, (50 - percent / 2, 50 + percent / 2))
+    margin = pad * (high - low) if high - low > 1e-9 * max(abs(high), 1.0) else max(abs(high) * 0.01, 0.1)
+    return float(low - margin), float(high + margin)
+
+
+def _around_zero(values: Array, percent: float = 99.8) -> Limits:
+    reach = max(map(abs, limits_of(values, percent=percent)))
+    return -reach, reach
+
+
+def _finite(*arrays: Array) -> list[Array]:
+    """The rows in which every array is finite."""
+    mask = np.logical_and.reduce([np.isfinite(a) for a in arrays])
+    return [a[mask] for a in arrays]
+
+
+def _panels(rows: int, columns: int, size: tuple[float, float]) -> tuple[Figure, list[list[Axes]]]:
+    """A figure with a grid of axes, at least one; `size` of one panel in inches."""
+    rows, columns = max(rows, 1), max(columns, 1)
+    figure = Figure(figsize=(columns * size[0], rows * size[1]), layout="constrained")
+    FigureCanvasAgg(figure)
+    panels = figure.subplots(rows, columns, squeeze=False)
+    for axes in panels.flat:
+        axes.tick_params(labelsize=8.5, direction="in", top=True, right=True)
+        axes.xaxis.set_major_locator(MaxNLocator(5))
+    return figure, panels.tolist()
+
+
+def _density(
+    axes: Axes,
+    x: Array,
+    y: Array,
+    xlim: Limits,
+    ylim: Limits,
+    *,
+    bins: int = 90,
+    colours: str = "viridis",
+    faintest: float = 1.0,
+) -> QuadMesh:
+    """Counts in cells on a logarithmic colour scale; empty cells stay white."""
+    counts, x_edges, y_edges = np.histogram2d(x, y, bins=bins, range=(xlim, ylim))
+    counts[counts == 0] = np.nan
+    most = float(np.nanmax(counts)) if np.isfinite(counts).any() else 1.0
+    return axes.pcolormesh(x_edges, y_edges, counts.T, cmap=colours, norm=LogNorm(faintest, max(most, 2.0)))
+
+
+def _histogram(
+    axes: Axes,
+    values: Array,
+    limits: Limits,
+    colour: str,
+    *,
+    title: str = "",
+    note: bool = True,
+    sample: str = "n",
+    empty: str = "no values",
+) -> float:
+    """Shares per bin on a log scale, of all finite values; returns the width of a bin, 0 without values."""
+    finite = values[np.isfinite(values)]
+    if not len(finite):
+        if empty:
+            _nothing(axes, empty)
+        return 0.0
+    counts, edges = np.histogram(finite, bins=80, range=limits)
+    axes.stairs(counts / len(finite), edges, color=colour, fill=True, alpha=0.25)
+    axes.stairs(counts / len(finite), edges, color=colour, linewidth=1.2, label=title)
+    axes.set_yscale("log")
+    floor, top = 0.5 / len(finite), max(1.0, counts.max()) / len(finite)
+    bottom = min(floor, axes.get_ylim()[0]) if axes.get_autoscaley_on() is False else floor
+    # Head room for the note above the highest bin.
+    axes.set(xlim=limits, ylim=(bottom, max(top * (top / floor) ** 0.18 * 1.5, 4 * bottom)))
+    if note:
+        _note(axes, f"{sample} = {len(finite):,}" + _beyond((finite, limits)))
+    return float(edges[1] - edges[0])
+
+
+def _beyond(*pairs: tuple[Array, Limits]) -> str:
+    """How many stars lie off the axes: no picture hides them unsaid."""
+    outside = np.logical_or.reduce([(v < low) | (v > high) for v, (low, high) in pairs]).sum()
+    return f", {outside:,} off the axes" if outside else ""
+
+
+def _note(axes: Axes, text: str) -> None:
+    axes.text(0.03, 0.97, text, transform=axes.transAxes, ha="left", va="top", fontsize=8, color=GREY)
+
+
+def _nothing(axes: Axes, text: str = "no values") -> None:
+    axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", color=GREY)
+
+
+def _colourbar(figure: Figure, mesh: QuadMesh, axes: Axes, title: str, *, extend: str = "neither") -> None:
+    bar = figure.colorbar(mesh, ax=axes, pad=0.02, shrink=0.9, aspect=28, extend=extend)
+    bar.set_label(title, fontsize=8.5)
+    bar.ax.tick_params(labelsize=8)
