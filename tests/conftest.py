@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+import starscale as ss
+
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
@@ -15,3 +17,56 @@ def shared() -> Path:
     if not SHARED.is_dir():
         pytest.skip("the tables of ../shared/data are not here")
     return SHARED
+
+
+RUN_FILE = """\
+title = "a small run"
+mock = true
+seed = 3
+
+[catalogue]
+survey = "gaia_dr3"
+path = "mock/gaia_dr3.parquet"
+
+[[catalogue.join]]
+survey = "bailer_jones_edr3"
+path = "mock/bailer_jones_edr3.parquet"
+
+[[photometry]]
+survey = "skymapper_dr2"
+path = "mock/skymapper_dr2.parquet"
+
+[[labels]]
+survey = "galah_dr3"
+path = "mock/galah_dr3.parquet"
+
+[model]
+kind = "mixture"
+members = 1
+epochs = 8
+batch = 16
+width = 32
+layers = 1
+frequencies = 4
+
+[[compare]]
+name = "truth (mock)"
+path = "mock/truth.parquet"
+columns = { teff = "teff", logg = "logg", fe_h = "fe_h" }
+"""
+
+
+@pytest.fixture(scope="session")
+def sky(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a small mock sky in ``mock/`` and a run file ``run.toml`` with a tiny network."""
+    folder = tmp_path_factory.mktemp("sky")
+    ss.mock(folder / "mock", stars=8000, seed=5)
+    (folder / "run.toml").write_text(RUN_FILE)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def finished(sky: Path) -> Path:
+    """The folder of a finished run on the small mock sky; tests must not change it."""
+    ss.run(sky / "run.toml", sky / "run")
+    return sky / "run"

@@ -23,6 +23,8 @@ from starscale.vocabulary.columns import LABELS
 
 Array = NDArray[np.float64]
 Limits = tuple[float, float]
+#: Title, values and colour of a histogram.
+Sample = tuple[str, Array, str]
 
 DPI = 110
 #: Blue and orange of Okabe and Ito: told apart by all kinds of colour vision.
@@ -44,10 +46,11 @@ def png(figure: Figure, *, mock: bool = False) -> bytes:
 
 
 def numbers(table: pl.DataFrame, name: str) -> Array:
-    """A column as float64 with NaN for null; all NaN where there is no such column. Shape (n_rows,)."""
+    """A column as float64, NaN where it is not finite; all NaN where there is no such column. Shape (n_rows,)."""
     if name not in table.columns:
         return np.full(table.height, np.nan)
-    return table[name].cast(pl.Float64).fill_null(np.nan).to_numpy().astype(np.float64)
+    values = table[name].cast(pl.Float64).fill_null(np.nan).to_numpy().astype(np.float64)
+    return np.where(np.isfinite(values), values, np.nan)
 
 
 def axis_name(name: str) -> str:
@@ -75,7 +78,7 @@ def one_to_one(test: pl.DataFrame, labels: Sequence[str]) -> Figure:
     labels : sequence of str
         One panel each.
     """
-    figure, panels = _panels(1, len(labels), (3.75, 3.9))
+    figure, panels = _panels(1, len(labels), (3.75, 3.25))
     for axes, label in zip(panels[0], labels, strict=False):
         truth, predicted = _finite(numbers(test, f"{label}_label"), numbers(test, label))
         axes.set(xlabel=f"spectroscopic {axis_name(label)}", ylabel=f"predicted {axis_name(label)}")
@@ -84,10 +87,10 @@ def one_to_one(test: pl.DataFrame, labels: Sequence[str]) -> Figure:
             continue
         limits = limits_of(truth, predicted)
         mesh = _density(axes, truth, predicted, limits, limits)
+        _colourbar(figure, mesh, axes, "stars per bin" if axes is panels[0][-1] else "")
         axes.plot(limits, limits, "--", color="black", linewidth=1)
         axes.set(xlim=limits, ylim=limits)
         axes.set_box_aspect(1)
-        _colourbar(figure, mesh, axes, "stars per bin")
         _note(axes, f"n = {len(truth):,}" + _beyond((truth, limits), (predicted, limits)))
     return figure
 
@@ -106,8 +109,8 @@ def error_distribution(test: pl.DataFrame, labels: Sequence[str]) -> Figure:
     for axes, label in zip(panels[0], labels, strict=False):
         difference = numbers(test, label) - numbers(test, f"{label}_label")
         axes.set(xlabel=f"predicted - spectroscopic {axis_name(label)}", ylabel="share of the sample per bin")
-        _histogram(axes, difference, _around_zero(difference), BLUE)
-        axes.axvline(0, color="black", linewidth=1, linestyle="--")
+        _histogram(axes, _around_zero(difference), ("", difference, BLUE))
+        axes.axvline(0, ymax=0.88, color="black", linewidth=1, linestyle="--")
     return figure
 
 
@@ -126,7 +129,8 @@ def pulls(test: pl.DataFrame, labels: Sequence[str]) -> Figure:
     for axes, label in zip(panels[0], labels, strict=False):
         error = numbers(test, f"{label}_error")
         error[~(error > 0)] = np.nan
-        width = _histogram(axes, (numbers(test, label) - numbers(test, f"{label}_label")) / error, limits, BLUE)
+        pull = (numbers(test, label) - numbers(test, f"{label}_label")) / error
+        width = _histogram(axes, limits, ("", pull, BLUE))
         axes.set(xlabel=f"error of {LABELS[label].name} / predicted error", ylabel="share of the sample per bin")
         if width:
             x = np.linspace(*limits, 241)
@@ -162,35 +166,39 @@ def residual_trends(test: pl.DataFrame, labels: Sequence[str], against: Sequence
                 _nothing(axes)
                 continue
             xlim = limits_of(x)
-            _density(axes, x, y, xlim, ylim, bins=60, colours="Greys", faintest=0.4)
-            centre, (low, median, high) = running_quantiles(x, y)
-            axes.fill_between(centre, low, high, color=BLUE, alpha=0.25, linewidth=0)
-            axes.plot(centre, median, color=BLUE, linewidth=1.8)
+            _density(axes, x, y, xlim, ylim, bins=60, colours="Greys", lighter=20)
+            centre, (low, median, high) = running_quantiles(x, y, xlim)
+            axes.fill_between(centre, low, high, color=BLUE, alpha=0.2, linewidth=0)
+            axes.plot(centre, np.transpose([low, high]), color=BLUE, linewidth=0.8)
+            axes.plot(centre, median, color=BLUE, linewidth=2)
             axes.axhline(0, color="black", linewidth=1, linestyle="--")
             axes.set(xlim=xlim, ylim=ylim)
     return figure
 
 
-def running_quantiles(x: Array, y: Array) -> tuple[Array, Array]:
-    """16, 50 and 84 % quantiles of `y` in up to 20 bins of `x` with equally many stars.
+def running_quantiles(x: Array, y: Array, limits: Limits) -> tuple[Array, Array]:
+    """16, 50 and 84 % quantiles of `y` in 20 bins of `x`.
+
+    The bins are equally wide, not equally full, so that the rare stars at either end are seen.
 
     Parameters
     ----------
     x, y : ndarray, (n,)
         Finite values.
+    limits : tuple of float
+        Ends of the first and the last bin.
 
     Returns
     -------
     centre : ndarray, (n_bins,)
-        Median of `x` in each bin; empty when there are too few stars for one bin.
+        Median of `x` in each bin that has 20 stars or more.
     quantiles : ndarray, (3, n_bins)
     """
-    n_bins = min(20, len(x) // _FEWEST)
-    if n_bins == 0:
-        return np.empty(0), np.empty((3, 0))
-    groups = np.array_split(np.argsort(x, kind="stable"), n_bins)
+    number = np.digitize(x, np.linspace(*limits, 21))
+    groups = [rows for i in range(1, 21) if len(rows := np.flatnonzero(number == i)) >= _FEWEST]
     centre = np.array([np.median(x[rows]) for rows in groups])
-    return centre, np.array([np.quantile(y[rows], (0.16, 0.5, 0.84)) for rows in groups]).T
+    quantiles = [np.quantile(y[rows], (0.16, 0.5, 0.84)) for rows in groups]
+    return centre, np.array(quantiles).reshape(-1, 3).T
 
 
 def coverage(bins: pl.DataFrame, labels: Sequence[str]) -> Figure:
@@ -258,7 +266,7 @@ def separations(distances: Mapping[str, Array], radius: float) -> Figure:
     """
     figure, panels = _panels(1, len(distances), (3.75, 3.0))
     for axes, (name, values) in zip(panels[0], distances.items(), strict=False):
-        _histogram(axes, values, (0.0, radius), BLUE, sample="pairs")
+        _histogram(axes, (0.0, radius), ("", values, BLUE), noun="pairs")
         axes.set(xlabel="separation (arcsec)", ylabel="share of the pairs per bin")
         axes.set_title(name, fontsize=10)
     return figure
@@ -315,11 +323,10 @@ def label_distributions(stars: pl.DataFrame, test: pl.DataFrame, labels: Sequenc
     for axes, label in zip(panels[0], labels, strict=False):
         predicted, known = numbers(stars, label), numbers(test, f"{label}_label")
         limits = limits_of(predicted, known, percent=99.6)
-        _histogram(axes, predicted, limits, BLUE, title="catalogue", note=False)
-        _histogram(axes, known, limits, ORANGE, title="spectroscopic, test part", note=False, empty="")
+        _histogram(axes, limits, ("catalogue", predicted, BLUE), ("spectroscopic, test part", known, ORANGE))
         axes.set(xlabel=axis_name(label), ylabel="share of the stars per bin")
-        if axes is panels[0][0] and axes.has_data():
-            axes.legend(fontsize=8, frameon=False, loc="lower center")
+        if axes is panels[0][0] and axes.patches:
+            axes.legend(fontsize=8, frameon=False, loc="upper left", ncols=2)
     return figure
 
 
@@ -396,7 +403,7 @@ def _panels(rows: int, columns: int, size: tuple[float, float]) -> tuple[Figure,
     panels = figure.subplots(rows, columns, squeeze=False)
     for axes in panels.flat:
         axes.tick_params(labelsize=8.5, direction="in", top=True, right=True)
-        axes.xaxis.set_major_locator(MaxNLocator(5))
+        axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
     return figure, panels.tolist()
 
 
@@ -409,42 +416,44 @@ def _density(
     *,
     bins: int = 90,
     colours: str = "viridis",
-    faintest: float = 1.0,
+    lighter: float = 1.0,
 ) -> QuadMesh:
-    """Counts in cells on a logarithmic colour scale; empty cells stay white."""
+    """Counts in cells on a logarithmic colour scale; empty cells stay white.
+
+    With `lighter` above 1 the scale ends that many times above the highest count, for a background.
+    """
     counts, x_edges, y_edges = np.histogram2d(x, y, bins=bins, range=(xlim, ylim))
     counts[counts == 0] = np.nan
     most = float(np.nanmax(counts)) if np.isfinite(counts).any() else 1.0
-    return axes.pcolormesh(x_edges, y_edges, counts.T, cmap=colours, norm=LogNorm(faintest, max(most, 2.0)))
+    return axes.pcolormesh(
+        x_edges, y_edges, counts.T, cmap=colours, norm=LogNorm(1 / lighter**0.5, lighter * max(most, 2.0))
+    )
 
 
-def _histogram(
-    axes: Axes,
-    values: Array,
-    limits: Limits,
-    colour: str,
-    *,
-    title: str = "",
-    note: bool = True,
-    sample: str = "n",
-    empty: str = "no values",
-) -> float:
-    """Shares per bin on a log scale, of all finite values; returns the width of a bin, 0 without values."""
-    finite = values[np.isfinite(values)]
-    if not len(finite):
-        if empty:
-            _nothing(axes, empty)
+def _histogram(axes: Axes, limits: Limits, *samples: Sample, noun: str = "n") -> float:
+    """Shares per bin on a log scale, of all finite values of each sample.
+
+    Returns the width of a bin; 0 when no sample has a value.
+    """
+    drawn = [(title, values[np.isfinite(values)], colour) for title, values, colour in samples]
+    drawn = [sample for sample in drawn if len(sample[1])]
+    if not drawn:
+        _nothing(axes)
         return 0.0
-    counts, edges = np.histogram(finite, bins=80, range=limits)
-    axes.stairs(counts / len(finite), edges, color=colour, fill=True, alpha=0.25)
-    axes.stairs(counts / len(finite), edges, color=colour, linewidth=1.2, label=title)
+    edges = np.linspace(*limits, 81)
+    floor, top = 1.0, 0.0
+    for title, values, colour in drawn:
+        share = np.histogram(values, bins=edges)[0] / len(values)
+        axes.stairs(share, edges, color=colour, fill=True, alpha=0.2)
+        axes.stairs(share, edges, color=colour, linewidth=1.2, label=title)
+        # Half a star: bins with one star are seen, empty ones are not.
+        floor, top = min(floor, 0.5 / len(values)), max(top, share.max(), 1 / len(values))
     axes.set_yscale("log")
-    floor, top = 0.5 / len(finite), max(1.0, counts.max()) / len(finite)
-    bottom = min(floor, axes.get_ylim()[0]) if axes.get_autoscaley_on() is False else floor
-    # Head room for the note above the highest bin.
-    axes.set(xlim=limits, ylim=(bottom, max(top * (top / floor) ** 0.18 * 1.5, 4 * bottom)))
-    if note:
-        _note(axes, f"{sample} = {len(finite):,}" + _beyond((finite, limits)))
+    # A quarter of the height is head room for the note or the legend.
+    axes.set(xlim=limits, ylim=(floor, top * (top / floor) ** 0.25))
+    if len(samples) == 1:
+        values = drawn[0][1]
+        _note(axes, f"{noun} = {len(values):,}" + _beyond((values, limits)))
     return float(edges[1] - edges[0])
 
 
@@ -463,6 +472,7 @@ def _nothing(axes: Axes, text: str = "no values") -> None:
 
 
 def _colourbar(figure: Figure, mesh: QuadMesh, axes: Axes, title: str, *, extend: str = "neither") -> None:
-    bar = figure.colorbar(mesh, ax=axes, pad=0.02, shrink=0.9, aspect=28, extend=extend)
+    # An inset is as high as the panel, whatever the layout makes of it.
+    bar = figure.colorbar(mesh, cax=axes.inset_axes((1.025, 0, 0.03, 1)), extend=extend)
     bar.set_label(title, fontsize=8.5)
     bar.ax.tick_params(labelsize=8)

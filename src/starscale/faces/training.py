@@ -123,6 +123,7 @@ def _repeat(
             samples["validation"],
             seed=config.seed + repeat,
             progress=bar,
+            features=[feature.name for feature in shared["features"]],
         )
     finally:
         bar.close()

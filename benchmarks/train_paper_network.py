@@ -1,0 +1,130 @@
+"""How fast the paper's network trains here, against Keras on TensorFlow.
+
+    python benchmarks/train_paper_network.py [--keras-python PYTHON]
+
+Both sides train the same network (one label; widths, slope, dropout, batch, Adam, mean absolute error) on the same
+made-up data with 27 features, each in a process of its own, in turns. Timed are whole epochs, validation included,
+after the first, which compiles. Without --keras-python a virtual environment with tensorflow-cpu is made under
+build/. Run it when the machine has nothing else to do; only the ratio means anything.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import venv
+from collections.abc import Mapping
+from pathlib import Path
+
+import jax
+import numpy as np
+
+from starscale.learn import Sample, fit_predictor
+from starscale.vocabulary.config import Turchi2024Config
+
+HERE = Path(__file__).resolve()
+KERAS_SIDE = HERE.with_name("train_paper_network_keras.py")
+N_FEATURES = 27
+SEED = 1
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "--keras-python", type=Path, help="interpreter of an environment with keras and tensorflow"
+    )
+    parser.add_argument("--stars", type=int, default=60_000)
+    parser.add_argument("--epochs", type=int, default=6, help="epochs of a round, the first of which is not timed")
+    parser.add_argument("--rounds", type=int, default=4)
+    parser.add_argument("--data", type=Path, help=argparse.SUPPRESS)  # one round of this side, in its own process
+    options = parser.parse_args()
+    if options.data:
+        print(json.dumps(train_here(options.data)))
+        return
+    keras_python = options.keras_python or keras_environment(HERE.parents[1] / "build" / "keras")
+    ratios, speeds = [], {"starscale": [], "keras": []}
+    with tempfile.TemporaryDirectory() as folder:
+        data = Path(folder) / "data.npz"
+        make_data(data, options.stars, options.epochs)
+        for number in range(1, options.rounds + 1):
+            ours = run([sys.executable, str(HERE), "--data", str(data)])
+            theirs = run([str(keras_python), str(KERAS_SIDE), str(data)])
+            for side, result in (("starscale", ours), ("keras", theirs)):
+                speeds[side].append(options.stars / float(np.median(result["seconds"])))
+                print(
+                    f"round {number}  {result['what']:28s} {speeds[side][-1]:9,.0f} stars/s   "
+                    f"best validation loss {result['loss']:.4f}",
+                    flush=True,
+                )
+            ratios.append(speeds["starscale"][-1] / speeds["keras"][-1])
+    for side, values in speeds.items():
+        print(f"{side:10s} median {np.median(values):9,.0f} stars/s")
+    print(f"ratio      median {np.median(ratios):.2f}, from {min(ratios):.2f} to {max(ratios):.2f}")
+
+
+def make_data(path: Path, n_stars: int, epochs: int) -> None:
+    """Write correlated features and a label that depends on them smoothly, with noise."""
+    rng = np.random.default_rng(SEED)
+    n = n_stars + n_stars // 8
+    x = rng.normal(size=(n, N_FEATURES)) @ rng.normal(size=(N_FEATURES, N_FEATURES)) / N_FEATURES**0.5
+    x = (x - x[:n_stars].mean(axis=0)) / x[:n_stars].std(axis=0)
+    t = np.sin(x[:, 0]) + 0.5 * x[:, 1] * x[:, 2] + 0.3 * x[:, 3] + 0.1 * rng.normal(size=n)
+    t = (t - t[:n_stars].mean()) / t[:n_stars].std()
+    model = Turchi2024Config()
+    settings = model.model_dump(include={"widths", "slope", "dropout", "batch", "learning_rate"})
+    np.savez(
+        path,
+        x=x[:n_stars],
+        t=t[:n_stars],
+        x_validation=x[n_stars:],
+        t_validation=t[n_stars:],
+        settings=json.dumps({**settings, "epochs": epochs, "seed": SEED}),
+    )
+
+
+def train_here(path: Path) -> dict[str, object]:
+    """Train through the public function and note when each epoch has ended."""
+    data = np.load(path)
+    epochs = json.loads(str(data["settings"]))["epochs"]
+    ends: list[float] = []
+    losses: list[float] = []
+
+    def note(phase: str, epoch: int, n_epochs: int, figures: Mapping[str, float], /) -> None:
+        ends.append(time.perf_counter())
+        losses.append(figures["validation"])
+
+    def sample(suffix: str) -> Sample:
+        # A temperature, so that the label passes the check of its range; standardising gives t back.
+        return Sample(data[f"x{suffix}"], 6000.0 + 500.0 * data[f"t{suffix}"][:, None])
+
+    config = Turchi2024Config(epochs_mae=epochs, epochs_smape=0, patience=epochs)
+    fit_predictor(config, ("teff",), sample(""), sample("_validation"), seed=SEED, progress=note)
+    return {"seconds": np.diff(ends).tolist(), "loss": min(losses), "what": f"starscale, JAX {jax.__version__}"}
+
+
+def run(command: list[str]) -> dict[str, list[float]]:
+    """Run one side and read the line of JSON that it prints last."""
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "KERAS_BACKEND": "tensorflow"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode:
+        sys.exit(f"{' '.join(command)} failed:\n{done.stderr[-2000:]}")
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def keras_environment(path: Path) -> Path:
+    """Make a virtual environment with TensorFlow, unless it is there already."""
+    python = path / "bin" / "python"
+    if not python.exists():
+        print(f"installing tensorflow-cpu in {path} ...", flush=True)
+        venv.create(path, with_pip=True)
+        subprocess.run([str(python), "-m", "pip", "install", "-q", "tensorflow-cpu", "keras"], check=True)
+    return python
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,492 @@
+"""The report of a run: one HTML page that says what went in, what came out, and how good it is.
+
+The page needs nothing but itself: no network, no scripts. Everything on it was computed by the
+steps of the run; here it is put together, and histograms are drawn.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from matplotlib.figure import Figure
+
+from starscale import io
+from starscale.catalogue.cuts import Attrition
+from starscale.catalogue.splits import PARTS
+from starscale.faces import plots
+from starscale.faces.steps import PROVENANCE_FILE
+from starscale.faces.text import HEADINGS, attrition_rows, figure, figures_rows
+from starscale.surveys import load_survey
+from starscale.use.evaluate import BINS, FIGURES, evaluate
+from starscale.vocabulary.columns import LABELS
+from starscale.vocabulary.errors import InputError, Problem
+from starscale.vocabulary.flags import CatalogueFlag, describe
+
+REPORT_FILE = "report.html"
+#: Stars of the catalogue, or pairs, that a picture is drawn from; spread evenly over the table.
+SAMPLE = 200_000
+
+_FIGURES_SCHEMA = {
+    "label": pl.String,
+    "by": pl.String,
+    **dict.fromkeys(("low", "high", "n", *FIGURES, *(f"{name}_spread" for name in FIGURES)), pl.Float64),
+}
+_COUNTS = {
+    "rows": "rows that passed the cuts of the label survey",
+    "without_star": "rows without a star in the leading catalogue",
+    "without_labels": "rows with no usable label",
+    "stars": "stars with a label",
+    "repeats": "repeated measurements merged into their star",
+}
+_MATCH = {
+    "n_lead": "sources of the leading catalogue",
+    "n_external": "sources of the survey",
+    "radius": "search radius (arcsec)",
+    "n_pairs": "pairs within the radius",
+    "n_matched": "leading sources with a neighbour",
+    "n_strict": "of which alone on either side (strict)",
+    "n_loose": "of which with one neighbour and no mates (loose)",
+    "median_distance": "median separation of best neighbours (arcsec)",
+    "n_kept": "pairs kept",
+}
+
+
+_NUMBER = re.compile(r"-?|[-+]?[\d.,]+( ± [\d.,-]+)?( %)?")
+
+Context = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Headings and cells; `code` are the columns in typewriter type."""
+
+    headings: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    code: Sequence[int] = ()
+
+    @property
+    def numeric(self) -> list[bool]:
+        """Which columns hold numbers only."""
+        return [all(_NUMBER.fullmatch(row[i]) for row in self.rows) for i in range(len(self.headings))]
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What stands in the folder of a run: its records, and the predictions of its test part."""
+
+    folder: Path
+    provenance: Mapping[str, Any]
+    settings: Mapping[str, Any]
+    steps: Mapping[str, Mapping[str, Any]]
+    metrics: Mapping[str, Any]
+    mock: bool
+    test: pl.DataFrame
+    labels: tuple[str, ...]
+
+    @classmethod
+    def load(cls, folder: Path) -> Run:
+        """Read them.
+
+        Raises
+        ------
+        InputError
+            When it is not the folder of a run, or a record is damaged.
+        """
+        record, metrics = _document(folder / PROVENANCE_FILE), _document(folder / "metrics.json")
+        if not record:
+            fix = "Name the folder that 'starscale run' wrote."
+            raise InputError(
+                Problem(str(folder), f"is not the folder of a run: no {PROVENANCE_FILE} in it", fix=fix)
+            )
+        steps = {name: _mapping(step) for name, step in _mapping(record.get("steps")).items()}
+        mock = bool(record.get("mock") or metrics.get("mock"))
+        part = _test_part(folder / "test.parquet")
+        return cls(folder, record, _mapping(record.get("settings")), steps, metrics, mock, *part)
+
+    def result(self, step: str) -> Mapping[str, Any]:
+        """What a step returned; empty when it was not done."""
+        return _mapping(self.steps.get(step, {}).get("result"))
+
+    def results(self, verb: str) -> dict[str, Mapping[str, Any]]:
+        """What the steps "<verb> <survey>" returned, by survey."""
+        prefix = f"{verb} "
+        return {name.removeprefix(prefix): self.result(name) for name in self.steps if name.startswith(prefix)}
+
+    def attritions(self, verb: str) -> dict[str, Attrition]:
+        """The attrition tables of the steps "<verb> <survey>", by survey."""
+        found = {}
+        for survey, result in self.results(verb).items():
+            if "attrition" in result:
+                try:
+                    found[survey] = Attrition.from_dict(result["attrition"])
+                except (KeyError, TypeError) as error:
+                    raise _damaged(self.folder / PROVENANCE_FILE, f"the cuts of {survey!r}") from error
+        return found
+
+    def draw(self, figure: Figure) -> str:
+        """A figure as the page takes it in: PNG in base64."""
+        return base64.b64encode(plots.png(figure, mock=self.mock)).decode("ascii")
+
+
+def write_report(folder: str | Path) -> Path:
+    """Write the report of a run: one HTML page that needs nothing beside it.
+
+    Parameters
+    ----------
+    folder : path
+        What `run` wrote.
+
+    Returns
+    -------
+    Path
+        ``report.html`` in that folder.
+
+    Raises
+    ------
+    InputError
+        When it is not the folder of a run, or a file of it is damaged.
+    """
+    run = Run.load(Path(folder))
+    environment = Environment(
+        loader=PackageLoader("starscale.faces"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    page = environment.get_template(REPORT_FILE).render(
+        title=str(run.metrics.get("title") or run.settings.get("title") or "starscale run"),
+        mock=run.mock,
+        created=str(run.provenance.get("created", "")),
+        version=str(_mapping(run.provenance.get("versions")).get("starscale", "")),
+        summary=_summary(run),
+        inputs=_inputs(run),
+        cuts=[(name, Table(*attrition_rows(a), code=(1,))) for name, a in run.attritions("clean").items()],
+        match=_match(run),
+        labels=_labels(run),
+        accuracy=_accuracy(run),
+        test=_test(run),
+        comparisons=[_comparison(reference) for reference in run.metrics.get("compare", ())],
+        catalogue=_catalogue(run),
+        flags=_flags(run),
+        record=_record(run),
+    )
+    target = run.folder / REPORT_FILE
+    io.atomic_text(target, page)
+    return target
+
+
+def _summary(run: Run) -> Context:
+    """From the rows of the tables to the stars of the catalogue."""
+    cleaned, predicted = run.attritions("clean"), run.result("predict")
+    split = _mapping(run.metrics.get("split") or run.result("train").get("split"))
+    lead = next(iter(cleaned.values()), None)
+    joined, labelled = run.result("join").get("stars"), run.result("training set").get("stars")
+    flow: list[tuple[str, Any]] = []
+    for survey, attrition in cleaned.items():
+        flow += [(f"{survey}: rows read", attrition.n_in), (f"{survey}: left by the cuts", attrition.n_out)]
+    flow += [
+        ("stars left by all cuts and matches", joined),
+        ("of these with spectroscopic labels", labelled),
+        *((f"of these in the {'training' if part == 'train' else part} part", split.get(part)) for part in PARTS),
+        ("rows of the catalogue", predicted.get("rows")),
+        ("of these predicted", predicted.get("predicted")),
+    ]
+    facts = [("stars in", lead.n_in if lead else None), ("after cuts and match", joined)]
+    facts += [("with spectroscopic labels", labelled), ("predicted", predicted.get("predicted"))]
+    return {
+        "facts": [(what, _count(value)) for what, value in facts if value is not None],
+        "flow": Table(["what", "count"], [[what, _count(value)] for what, value in flow if value is not None]),
+        "model": _mapping(run.settings.get("model")).get("kind", ""),
+    }
+
+
+def _inputs(run: Run) -> Context:
+    """The tables that the run read, and their surveys."""
+    inputs = _mapping(run.provenance.get("inputs"))
+    sums = {path: str(_mapping(entry).get("sha256") or "-") for path, entry in inputs.items()}
+    attritions = {"labels": run.attritions("labels")}
+    attritions["leading"] = attritions["photometry"] = run.attritions("clean")
+    files, surveys = [], {}
+    for role, survey, path in _named_tables(run.settings):
+        name, title, citation = _described(survey) if role != "comparison" else (survey, "", "")
+        if role != "comparison":
+            surveys[name] = [name, title, citation]
+        known = attritions.get(role, {}).get(name)
+        rows = _count(known.n_in if known else None)
+        files.append([role, name, path or "(in the leading table)", rows, sums.get(path, "-")])
+    named = {row[2] for row in files}
+    files += [["", "", path, "-", digest] for path, digest in sums.items() if path not in named]
+    return {
+        "files": Table(["role", "survey", "file", "rows", "SHA-256"], files, code=(2, 4)),
+        "surveys": Table(["survey", "title", "to cite"], list(surveys.values())),
+    }
+
+
+def _named_tables(settings: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+    """Role, survey and path of every table that a run file names."""
+    lead = _mapping(settings.get("catalogue"))
+    tables = [("leading", lead)] if lead else []
+    tables += [("joined", table) for table in lead.get("join", ())]
+    for key, role in (("photometry", "photometry"), ("labels", "labels"), ("compare", "comparison")):
+        tables += [(role, table) for table in settings.get(key, ())]
+    for role, table in tables:
+        yield role, str(table.get("survey") or table.get("name") or ""), str(table.get("path") or "")
+
+
+def _described(survey: str) -> tuple[str, str, str]:
+    """Name, title and citation of a survey; the name alone where its file is no longer there."""
+    try:
+        known = load_survey(survey)
+    except InputError:
+        return Path(survey).name.removesuffix(".toml"), "", ""
+    return known.name, known.title, "; ".join(known.citation)
+
+
+def _match(run: Run) -> Context:
+    """Counts of every match, and the separations of its pairs."""
+    results = run.results("match")
+    rows = [
+        [meaning, *(_plain(result.get(key)) for result in results.values())]
+        for key, meaning in _MATCH.items()
+        if any(key in result for result in results.values())
+    ]
+    distances = {}
+    for name in results:
+        sample, _ = _spread_sample(run.folder / f"pairs_{name}.parquet", ("angular_distance",))
+        if not sample.is_empty():
+            distances[name] = plots.numbers(sample, "angular_distance")
+    radius = max((float(r["radius"]) for r in results.values() if r.get("radius")), default=1.0)
+    return {
+        "counts": Table(["count", *results], rows) if rows else None,
+        "separations": run.draw(plots.separations(distances, radius)) if distances else "",
+    }
+
+
+def _labels(run: Run) -> Context:
+    """How the labels came about."""
+    counts = []
+    for survey, result in run.results("labels").items():
+        rows = [[_COUNTS.get(name, name), _count(n)] for name, n in _mapping(result.get("counts")).items()]
+        if rows:
+            counts.append((survey, Table(["what", "count"], rows)))
+    return {
+        "counts": counts,
+        "cuts": [(name, Table(*attrition_rows(a), code=(1,))) for name, a in run.attritions("labels").items()],
+    }
+
+
+def _accuracy(run: Run) -> Context:
+    """Figures of merit on the test parts of all trainings."""
+    table = _figures(run.metrics.get("test"))
+    return {
+        "size": _count(_mapping(run.metrics.get("split")).get("test")),
+        "repeats": int(run.metrics.get("repeats") or 1),
+        "errors": None if table.is_empty() else _error_table(table),
+        "bins": _binned(table),
+    }
+
+
+def _binned(table: pl.DataFrame) -> list[tuple[str, Table]]:
+    """A table for each quantity that the figures of merit are binned by."""
+    quantities = [by for by in table["by"].unique(maintain_order=True) if by != "all"]
+    return [(f"spectroscopic {by}" if by in LABELS else by, _error_table(table, by)) for by in quantities]
+
+
+def _error_table(table: pl.DataFrame, by: str = "all") -> Table:
+    """The table of errors, with the median predicted error beside the measured ones."""
+    headings, rows = figures_rows(table, by)
+    named = table.filter(pl.col("by") == by).iter_rows(named=True)
+    errors = [figure(row, "error", LABELS[row["label"]].decimals) for row in named]
+    at = headings.index(HEADINGS["rmse"]) + 1
+    cells = [[*row[:at], error, *row[at:]] for row, error in zip(rows, errors, strict=True)]
+    return Table(
+        [*headings[:at], "predicted error", *headings[at:]],
+        [[cell.replace("+-", "±") for cell in row] for row in cells],
+    )
+
+
+def _test(run: Run) -> Context | None:
+    """Pictures of the test part of the first training."""
+    test, labels = run.test, run.labels
+    if test.is_empty() or not labels:
+        return None
+    bright = "magnitude" in test.columns
+    shares = _coverage(test, labels)
+    return {
+        "stars": _count(test.height),
+        "bright": bright,
+        "one_to_one": run.draw(plots.one_to_one(test, labels)),
+        "distribution": run.draw(plots.error_distribution(test, labels)),
+        "trends": run.draw(plots.residual_trends(test, labels, [*labels, *(("magnitude",) if bright else ())])),
+        "coverage": run.draw(plots.coverage(shares, labels)),
+        "pulls": run.draw(plots.pulls(test, labels)),
+        "shares": _coverage_table(shares),
+    }
+
+
+def _coverage(test: pl.DataFrame, labels: Sequence[str]) -> pl.DataFrame:
+    """Figures of merit of the test part by predicted value and by magnitude, for :func:`plots.coverage`."""
+    truth = test.select(pl.col(f"{name}_label").alias(name) for name in labels)
+    found = []
+    for name in labels:
+        # `evaluate` bins by one more column than the true labels: here it is what a user sees.
+        seen = [("predicted", test[name], BINS[name])]
+        if "magnitude" in test.columns:
+            seen.append(("magnitude", test["magnitude"], BINS["magnitude"]))
+        for by, values, edges in seen:
+            bins = evaluate(test, truth, [name], magnitude=values, bins={"magnitude": edges})
+            found.append(bins.filter(pl.col("by") == "magnitude").with_columns(pl.lit(by).alias("by")))
+    return pl.concat(found)
+
+
+def _coverage_table(shares: pl.DataFrame) -> Table:
+    rows = []
+    for row in shares.iter_rows(named=True):
+        cells = []
+        for share in (row["coverage68"], row["coverage95"]):
+            error = plots.binomial_error(share, row["n"])
+            cells.append("-" if math.isnan(share) else f"{100 * share:.1f} ± {100 * error:.1f}")
+        by = "predicted value" if row["by"] == "predicted" else row["by"]
+        rows.append([row["label"], by, f"{row['low']:g} to {row['high']:g}", f"{row['n']:,}", *cells])
+    return Table(["label", "by", "bin", "n", HEADINGS["coverage68"], HEADINGS["coverage95"]], rows)
+
+
+def _comparison(reference: Mapping[str, Any]) -> Context:
+    """Figures of merit against one external catalogue."""
+    table = _figures(reference.get("figures"))
+    return {
+        "name": str(reference.get("name", "")),
+        "stars": _count(reference.get("stars")),
+        "errors": _error_table(table) if reference.get("stars") and not table.is_empty() else None,
+        "bins": _binned(table),
+    }
+
+
+def _catalogue(run: Run) -> Context | None:
+    """Pictures of the catalogue."""
+    stars, weight = _spread_sample(run.folder / "catalogue.parquet", ("ra", "dec", *LABELS))
+    if stars.is_empty():
+        return None
+    labels = [name for name in LABELS if name in stars.columns]
+    position = {"ra", "dec"} <= set(stars.columns)
+    ra, dec = plots.numbers(stars, "ra"), plots.numbers(stars, "dec")
+    return {
+        "stars": _count(stars.height),
+        "weight": weight,
+        "coloured": "fe_h" in labels,
+        "kiel": run.draw(plots.kiel(stars)) if {"teff", "logg"} <= set(labels) else "",
+        "distributions": run.draw(plots.label_distributions(stars, run.test, labels)) if labels else "",
+        "sky": run.draw(plots.sky(ra, dec, weight=weight)) if position else "",
+    }
+
+
+def _flags(run: Run) -> Table | None:
+    predicted = run.result("predict")
+    counts, rows = _mapping(predicted.get("flags")), int(predicted.get("rows") or 0)
+    known = {name: (str(bit), meaning) for bit, name, meaning in describe(CatalogueFlag)}
+    cells = [
+        [name, *known.get(name, ("-", "")), _count(n), f"{100 * n / rows:.2f} %" if rows else "-"]
+        for name, n in counts.items()
+    ]
+    return Table(["flag", "bit", "meaning", "stars", "share"], cells, code=(0,)) if cells else None
+
+
+def _record(run: Run) -> Context:
+    """What made the run, with what, from what."""
+    record = run.provenance
+    steps = []
+    for name, step in run.steps.items():
+        files = [f"{file} {_short(digest)}" for file, digest in _mapping(step.get("files")).items()]
+        steps.append([name, f"{float(step.get('seconds') or 0):,.1f}", ", ".join(files), _short(step.get("key"))])
+    versions = [[name, str(version)] for name, version in _mapping(record.get("versions")).items()]
+    card = run.folder / "model" / "MODEL_CARD.md"
+    return {
+        "command": str(record.get("command", "")),
+        "citation": str(record.get("citation", "")),
+        "steps": Table(["step", "seconds", "files", "key"], steps, code=(2, 3)),
+        "versions": Table(["package", "version"], versions),
+        "settings_sha256": str(record.get("settings_sha256", "-")),
+        "settings": json.dumps(run.settings, indent=2, ensure_ascii=False),
+        "card": card.read_text(encoding="utf-8", errors="replace") if card.is_file() else "",
+    }
+
+
+def _test_part(path: Path) -> tuple[pl.DataFrame, tuple[str, ...]]:
+    """Predictions and labels of the test part, and the labels that stand in it."""
+    if not path.exists():
+        return pl.DataFrame(), ()
+    source = io.open_table(path)
+    labels = tuple(name for name in LABELS if f"{name}_label" in source.schema)
+    parts = ("", "_label", "_error", "_lower", "_upper", "_lower95", "_upper95")
+    wanted = [name + part for name in labels for part in parts]
+    if "magnitude" in source.schema:
+        wanted.append("magnitude")
+    return source.read(wanted), labels
+
+
+def _spread_sample(path: Path, columns: Sequence[str]) -> tuple[pl.DataFrame, int]:
+    """About :data:`SAMPLE` rows, evenly over a table of any size, and how many rows each stands for.
+
+    Columns that are not there are left out; a table that is not there has no rows.
+    """
+    if not path.exists():
+        return pl.DataFrame(), 1
+    source = io.open_table(path)
+    wanted = [name for name in columns if name in source.schema]
+    if not wanted:
+        return pl.DataFrame(), 1
+    step = -(-source.n_rows // SAMPLE) or 1
+    # Batches of a multiple of the step: the rows taken are the same however the file is cut.
+    batches = source.batches(step * max(1, SAMPLE // step), wanted)
+    empty = pl.DataFrame(schema={name: source.schema[name] for name in wanted})
+    return pl.concat([empty, *(batch.gather_every(step) for batch in batches)]), step
+
+
+def _figures(rows: Any) -> pl.DataFrame:
+    """Rows of figures of merit, as they stand in a record, as a table."""
+    return pl.DataFrame(list(rows or ()), schema=_FIGURES_SCHEMA, strict=False).filter(
+        pl.col("label").is_in(list(LABELS))
+    )
+
+
+def _document(path: Path) -> dict[str, Any]:
+    """A JSON object; an empty one where there is no file."""
+    if not path.is_file():
+        return {}
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise _damaged(path, str(error)) from error
+    if not isinstance(document, dict):
+        raise _damaged(path, "not an object")
+    return document
+
+
+def _damaged(path: Path, reason: str) -> InputError:
+    return InputError(Problem(str(path), f"is damaged ({reason})", "the record of a run", "Do the run again."))
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _count(value: Any) -> str:
+    return f"{value:,.0f}" if isinstance(value, int | float) else "-"
+
+
+def _plain(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else _count(value)
+
+
+def _short(digest: Any) -> str:
+    return str(digest or "-")[:12]

@@ -1,0 +1,174 @@
+"""Between astropy tables and polars tables."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import polars as pl
+from astropy.table import Column as AstropyColumn
+from astropy.table import MaskedColumn, Table
+from astropy.utils.exceptions import AstropyWarning
+
+from starscale.io.portable import flat
+from starscale.io.table import describe, unique_names
+from starscale.vocabulary.columns import Column
+from starscale.vocabulary.errors import Problems
+
+
+def from_astropy(table: Table) -> tuple[pl.DataFrame, dict[str, Column], dict[str, str]]:
+    """Return rows, descriptions of the columns and metadata of an astropy Table or QTable.
+
+    Masked values become null, byte strings text, quantities bare numbers in their own unit. Vector
+    columns become :class:`polars.Array` (same length in every row) or :class:`polars.List`.
+
+    Raises
+    ------
+    InputError
+        For columns that are no plain numbers or texts (sky coordinates, times).
+    """
+    problems = Problems()
+    series = []
+    known: dict[str, dict[str, str]] = {}
+    for name, alias in zip(table.colnames, unique_names(table.colnames), strict=True):
+        column = table[name]
+        values, mask = _plain(column)
+        if values is None:
+            problems.add(
+                f"column {name!r}",
+                f"holds {type(column).__name__} objects",
+                "numbers, booleans or text",
+                "Write the parts of it into columns of their own (ra, dec, ...).",
+            )
+            continue
+        series.append(series_of(alias, values, mask))
+        about = getattr(column, "info", column)
+        meta = getattr(about, "meta", None) or {}
+        known[alias] = {
+            "unit": unit_text(about.unit),
+            "ucd": str(meta.get("ucd", "")),
+            "description": str(about.description or ""),
+        }
+    problems.raise_if_any()
+    frame = pl.DataFrame(series)
+    metadata = {str(key): value for key, value in table.meta.items() if isinstance(value, str)}
+    return frame, describe(frame.schema, known), metadata
+
+
+def unit_text(unit: Any) -> str:
+    """Return an astropy unit as VOUnit text where that is possible, else as astropy writes it; empty for none."""
+    if unit is None:
+        return ""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", AstropyWarning)
+            return str(unit.to_string("vounit"))
+    except (ValueError, TypeError, AttributeError, AstropyWarning):
+        return str(unit)
+
+
+def _plain(column: Any) -> tuple[np.ndarray[Any, Any] | None, np.ndarray[Any, Any] | None]:
+    """Bare values and mask of a column or quantity; no values when it is neither."""
+    if not hasattr(column, "dtype") or not hasattr(column, "shape"):
+        return None, None
+    if hasattr(column, "to_value"):
+        column = column.value
+    mask = getattr(column, "mask", None)
+    bare = getattr(column, "unmasked", column)
+    values = np.asarray(getattr(bare, "data", bare) if mask is None else np.ma.getdata(bare))
+    return values, None if mask is None else np.asarray(mask)
+
+
+def series_of(name: str, values: np.ndarray[Any, Any], mask: np.ndarray[Any, Any] | None) -> pl.Series:
+    """Build a series from values of any shape, byte order and kind; true in `mask` means null."""
+    shape = values.shape[1:]
+    if values.dtype.kind == "O":
+        return _objects(name, values, mask)
+    cells = values.reshape(-1)
+    if cells.dtype.kind == "S":
+        cells = np.char.decode(cells, "utf-8", "replace")
+    if cells.dtype.kind == "c":
+        shape = (*shape, 2)
+        cells = np.ascontiguousarray(cells).view(cells.real.dtype)
+        mask = None if mask is None else np.repeat(mask.reshape(-1), 2)
+    if cells.dtype.kind == "U":
+        one = pl.Series(name, cells.tolist(), dtype=pl.String)
+    else:
+        if cells.dtype == np.float16:
+            cells = cells.astype(np.float32)
+        one = pl.Series(name, np.ascontiguousarray(cells.astype(cells.dtype.newbyteorder("="))))
+    if mask is not None and mask.any():
+        one = pl.select(pl.when(~pl.Series(mask.reshape(-1))).then(one)).to_series().alias(name)
+    if not shape:
+        return one
+    if 0 in (len(values), *shape):
+        return pl.Series(name, [], dtype=pl.Array(one.dtype, shape))
+    return one.reshape((len(values), *shape)).alias(name)
+
+
+def _objects(name: str, values: np.ndarray[Any, Any], mask: np.ndarray[Any, Any] | None) -> pl.Series:
+    """Column of Python objects: texts, or arrays of differing length."""
+    hidden: np.ndarray[Any, Any] = np.zeros(len(values), bool)
+    if mask is not None and len(values):
+        hidden = np.asarray(mask.reshape(len(values), -1).all(axis=1))
+    cells = [None if skip else _cell(value) for value, skip in zip(values, hidden, strict=True)]
+    if all(cell is None for cell in cells):
+        return pl.Series(name, cells, dtype=pl.String)
+    return pl.Series(name, cells, strict=True)
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    if isinstance(value, np.ma.MaskedArray):
+        return value.tolist()
+    return value.tolist() if isinstance(value, (np.ndarray, np.generic)) else value
+
+
+def to_astropy(
+    frame: pl.DataFrame,
+    columns: Mapping[str, Column],
+    metadata: Mapping[str, str],
+    *,
+    text: type[np.generic] = np.str_,
+) -> Table:
+    """Return an astropy Table with the units, UCDs and descriptions of `columns`; nulls are masked.
+
+    `text` is the numpy type of text columns: ``numpy.str_`` (all of one width), or ``numpy.object_``, where
+    null becomes a blank text.
+    """
+    table = Table(meta=dict(metadata))
+    for series in frame:
+        about = columns.get(series.name, Column(series.name))
+        table[series.name] = _astropy_column(series, about, text)
+    return table
+
+
+def _astropy_column(series: pl.Series, about: Column, text: type[np.generic]) -> AstropyColumn:
+    shape: tuple[int, ...] = (len(series),)
+    if isinstance(series.dtype, pl.Array):
+        shape = (len(series), *series.dtype.shape)
+        series = flat(series)
+    hidden = series.is_null().to_numpy()
+    if series.dtype == pl.String:
+        values = np.array(series.fill_null("").to_list(), dtype=text)
+        if text is np.object_:
+            # numpy gives a masked object a shape of its own, which astropy cannot write; blank is null there.
+            hidden = np.zeros_like(hidden)
+    else:
+        values = series.fill_null(False if series.dtype == pl.Boolean else 0).to_numpy()
+    return _described(values.reshape(shape), hidden.reshape(shape), about)
+
+
+def _described(values: np.ndarray[Any, Any], hidden: np.ndarray[Any, Any], about: Column) -> AstropyColumn:
+    kind = MaskedColumn if hidden.any() else AstropyColumn
+    column = kind(values, mask=hidden) if hidden.any() else kind(values)
+    if about.unit:
+        column.unit = about.unit
+    if about.description:
+        column.description = about.description
+    if about.ucd:
+        column.meta["ucd"] = about.ucd
+    return column

@@ -1,0 +1,143 @@
+"""Where the rows of a CSV file begin, how its fields are separated, and what its columns are called."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import itertools
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, cast
+
+from starscale.io.sniff import GZIP_MAGIC
+from starscale.io.table import CHUNK_ROWS
+from starscale.vocabulary.errors import InputError, Problem
+
+_BOM = b"\xef\xbb\xbf"
+#: Lines within which the first row must come.
+_LOOK = 200
+NOT_UTF8 = "Convert it: iconv -f latin1 -t utf-8 OLD > NEW."
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Names of the columns; lines before the first row; `trailing`: every row ends with a separator too many."""
+
+    names: tuple[str, ...]
+    skip: int
+    separator: str
+    trailing: bool = False
+
+
+def _open(path: Path) -> IO[bytes]:
+    with path.open("rb") as file:
+        packed = file.read(2) == GZIP_MAGIC
+    return cast("IO[bytes]", gzip.open(path)) if packed else path.open("rb")
+
+
+def pieces(path: Path, skip: int, rows: int) -> Iterator[tuple[int, list[bytes]]]:
+    """Yield ``(number of the first line, lines)`` in pieces of about `rows` lines; no quoted text is cut in two.
+
+    Raises
+    ------
+    InputError
+        When the file cannot be read to its end.
+    """
+    try:
+        with _open(path) as file:
+            number = 1 + sum(1 for _ in itertools.islice(file, skip))
+            while lines := list(itertools.islice(file, rows)):
+                while sum(line.count(b'"') for line in lines) % 2 and (more := file.readline()):
+                    lines.append(more)
+                yield number, lines
+                number += len(lines)
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        fix = "It was probably cut short: download it again."
+        raise InputError(Problem(str(path), f"is a damaged gzip file ({error})", fix=fix)) from None
+
+
+def find_layout(path: Path) -> Layout:
+    """Read the header and compare it with the rows.
+
+    Raises
+    ------
+    InputError
+        When there is no header, or the rows have more fields than it and no row counter explains it.
+    """
+    low = path.name.lower().removesuffix(".gz")
+    lines: list[str] = []
+    for first, chunk in itertools.islice(pieces(path, 0, _LOOK), 1):
+        for number, line in enumerate(chunk, first):
+            try:
+                lines.append(line.decode("utf-8").rstrip("\r\n"))
+            except UnicodeDecodeError:
+                where = f"{path}, line {number}"
+                raise InputError(Problem(where, "is not UTF-8 text", fix=NOT_UTF8)) from None
+    if lines:
+        lines[0] = lines[0].removeprefix(_BOM.decode())
+    header = _header_line(lines, low)
+    if header is None:
+        raise InputError(Problem(str(path), "has no header line", "names of columns in the first line"))
+    separator = "\t" if low.endswith(".tsv") else _separator(lines[header])
+    names = next(csv.reader([lines[header].removeprefix("#").lstrip()], delimiter=separator))
+    if names and not names[0].strip():
+        names[0] = "index"
+    layout = Layout(tuple(names), header + 1, separator)
+    fields = next((len(row) for row in csv.reader(lines[header + 1 :], delimiter=separator) if row), len(names))
+    if fields == len(names) + 1:
+        return _one_more(path, layout)
+    return layout
+
+
+def _header_line(lines: list[str], name: str) -> int | None:
+    """Index of the header: the last leading ``#`` line if it has as many fields as the rows, else the next."""
+    filled = [i for i, line in enumerate(lines) if line.strip()]
+    plain = next((i for i in filled if not lines[i].startswith("#")), None)
+    marked = [i for i in filled if plain is None or i < plain]
+    if not marked:
+        return plain
+    last = lines[marked[-1]]
+    separator = "\t" if name.endswith((".tsv", ".tsv.gz")) else _separator(last)
+    if plain is None or last.count(separator) == lines[plain].count(separator) > 0:
+        return marked[-1]
+    return plain
+
+
+def _separator(header: str) -> str:
+    return next((mark for mark in (",", "\t", ";", "|") if mark in header), ",")
+
+
+def _one_more(path: Path, layout: Layout) -> Layout:
+    """Explain rows with one field more than the header.
+
+    pandas and R write a row counter without a name before the first column; other programs close
+    every row with a separator. Anything else would be a guess about which name belongs to which value.
+    """
+    counter, trailing = True, True
+    before: int | None = None
+    for _, chunk in pieces(path, layout.skip, CHUNK_ROWS):
+        texts = (line.decode("utf-8", "replace") for line in chunk)
+        for row in csv.reader(texts, delimiter=layout.separator):
+            if not row:
+                continue
+            trailing = trailing and not row[-1].strip()
+            value = int(row[0]) if counter and row[0].strip().isdecimal() else None
+            counter = value is not None and (before is None or value > before)
+            before = value
+        if not (counter or trailing):
+            break
+    if counter and not trailing:
+        return Layout(("index", *layout.names), layout.skip, layout.separator)
+    if trailing and not counter:
+        return Layout(layout.names, layout.skip, layout.separator, trailing=True)
+    n = len(layout.names)
+    raise InputError(
+        Problem(
+            f"{path}, line {layout.skip + 1}",
+            f"has {n + 1} fields where the header has {n} names",
+            "as many fields as names (or a leading row counter as pandas writes it)",
+            "Write a name for every column into the header.",
+        )
+    )

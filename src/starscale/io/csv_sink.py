@@ -1,0 +1,54 @@
+"""Writing CSV and TSV files.
+
+A CSV file has no room for units, descriptions or metadata; write ECSV to keep them. Null is an
+empty field, an empty text is ``""``, NaN is ``NaN``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import polars as pl
+
+from starscale.io.portable import plain_frame, plain_schema
+from starscale.io.table import CHUNK_ROWS, Plan, Sink
+from starscale.vocabulary.errors import InputError, Problem, Problems
+
+
+class CsvSink(Sink):
+    """Writes rows as they come."""
+
+    def __init__(self, plan: Plan) -> None:
+        schema = plain_schema(plan.schema, str(plan.target))
+        problems = Problems()
+        for name, dtype in schema.items():
+            if dtype.is_nested():
+                fix = "Write Parquet, or a column for each element."
+                problems.add(str(plan.target), f"a CSV file cannot hold the vector column {name!r}", fix=fix)
+        problems.raise_if_any()
+        self._separator = "\t" if plan.target.name.lower().endswith(".tsv") else ","
+        self._file = plan.path.open("wb")
+        self._file.write(pl.DataFrame(schema=schema).write_csv(separator=self._separator).encode())
+
+    def append(self, frame: pl.DataFrame) -> None:
+        """Write rows."""
+        # polars would write to the file itself, but reports a full disk without its error number.
+        for piece in plain_frame(frame).iter_slices(CHUNK_ROWS):
+            self._file.write(piece.write_csv(include_header=False, separator=self._separator).encode())
+
+    def close(self, metadata: Mapping[str, str]) -> None:  # noqa: ARG002
+        """Finish the file; there is no place for `metadata` in it."""
+        self._file.close()
+
+    def abort(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+def open_sink(plan: Plan) -> Sink:
+    """Start a CSV file."""
+    if not plan.schema:
+        raise InputError(
+            Problem(str(plan.target), "a CSV file cannot hold a table without columns", fix="Write Parquet.")
+        )
+    return CsvSink(plan)

@@ -1,0 +1,117 @@
+"""The table formats, as data.
+
+The module that reads or writes a format is imported by name when a file of that format turns up:
+astropy and pyarrow cost about a second together, and a run that touches only Parquet or CSV, or
+``starscale --help``, should not pay for all of them.
+"""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, cast
+
+from starscale.io.table import Plan, Sink, Source
+from starscale.vocabulary.errors import InputError, Problem, did_you_mean
+
+
+class SourceModule(Protocol):
+    """A module that reads a format."""
+
+    def open_source(self, path: Path, part: str | None) -> Source:
+        """Open a file; `part` names a table inside it where the format can hold several."""
+
+
+class SinkModule(Protocol):
+    """A module that writes a format."""
+
+    def open_sink(self, plan: Plan) -> Sink:
+        """Start a file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """One format: its suffixes (lower case, the first is the usual one) and the modules that know it."""
+
+    name: str
+    title: str
+    suffixes: tuple[str, ...]
+    source: str
+    sink: str
+    #: Suffixes that can be read and also be written.
+    written: tuple[str, ...]
+
+    def reader(self) -> SourceModule:
+        """Import the module that reads it."""
+        return cast("SourceModule", importlib.import_module(self.source))
+
+    def writer(self) -> SinkModule:
+        """Import the module that writes it."""
+        return cast("SinkModule", importlib.import_module(self.sink))
+
+
+FORMATS: dict[str, Format] = {
+    item.name: item
+    for item in (
+        Format(
+            "parquet",
+            "Parquet",
+            (".parquet", ".parq", ".pq"),
+            "starscale.io.parquet_source",
+            "starscale.io.parquet_sink",
+            (".parquet", ".parq", ".pq"),
+        ),
+        Format(
+            "fits",
+            "FITS",
+            (".fits", ".fit", ".fits.gz", ".fit.gz"),
+            "starscale.io.fits_source",
+            "starscale.io.fits_sink",
+            (".fits", ".fit", ".fits.gz", ".fit.gz"),
+        ),
+        Format(
+            "votable",
+            "VOTable",
+            (".vot", ".votable", ".xml", ".vot.gz", ".xml.gz"),
+            "starscale.io.votable",
+            "starscale.io.votable",
+            (".vot", ".votable", ".xml"),
+        ),
+        Format("ecsv", "ECSV", (".ecsv", ".ecsv.gz"), "starscale.io.ecsv", "starscale.io.ecsv", (".ecsv",)),
+        Format(
+            "csv",
+            "CSV",
+            (".csv", ".tsv", ".csv.gz", ".tsv.gz"),
+            "starscale.io.csv_source",
+            "starscale.io.csv_sink",
+            (".csv", ".tsv"),
+        ),
+    )
+}
+
+
+def by_suffix(name: str) -> Format | None:
+    """Return the format that a file name stands for, or None."""
+    low = name.lower()
+    return next((item for item in FORMATS.values() if low.endswith(item.suffixes)), None)
+
+
+def to_write(path: Path) -> Format:
+    """Return the format to write `path` in.
+
+    Raises
+    ------
+    InputError
+        When the suffix stands for no format that can be written.
+    """
+    low = path.name.lower()
+    for item in FORMATS.values():
+        if low.endswith(item.written):
+            return item
+    known = [suffix for item in FORMATS.values() for suffix in item.written]
+    suffix = "".join(path.suffixes[-2:]) if low.endswith(".gz") else path.suffix
+    found = f"cannot be written: suffix {suffix!r}" if suffix else "cannot be written: the name has no suffix"
+    raise InputError(
+        Problem(str(path), found, f"one of {', '.join(known)}", did_you_mean(suffix, known) if suffix else "")
+    )

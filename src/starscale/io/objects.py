@@ -1,0 +1,46 @@
+"""Tables that the user hands over in memory."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any, cast
+
+import polars as pl
+
+from starscale.vocabulary.errors import InputError, Problem
+
+
+def from_object(table: Any) -> pl.DataFrame:
+    """Return a table object of another library as a polars DataFrame.
+
+    The library is recognised by the name of the module that defines the object's class: whoever
+    hands over a pandas table has pandas, nobody else needs it.
+
+    Raises
+    ------
+    InputError
+        When the object is no table, or holds what no column can hold.
+    """
+    if isinstance(table, pl.DataFrame):
+        return table
+    if isinstance(table, pl.LazyFrame):
+        return table.collect()
+    homes = {cls.__module__ for cls in type(table).__mro__}
+    what = f"{type(table).__module__.split('.')[0]} {type(table).__name__}"
+    try:
+        if any(home.startswith("astropy.table") for home in homes) and hasattr(table, "colnames"):
+            return cast(
+                "pl.DataFrame", importlib.import_module("starscale.io.astropy_tables").from_astropy(table)[0]
+            )
+        if any(home.split(".")[0] == "pandas" for home in homes) and hasattr(table, "columns"):
+            # The index is not a column; NaN is how pandas says "missing".
+            return pl.from_pandas(table, nan_to_null=True)
+        if hasattr(table, "__arrow_c_stream__"):
+            frame = pl.from_arrow(table)
+            if isinstance(frame, pl.DataFrame):
+                return frame
+    except (TypeError, ValueError, pl.exceptions.PolarsError) as error:
+        # pyarrow's own errors derive from ValueError and TypeError.
+        fix = "Every column must hold values of one kind under a name of its own."
+        raise InputError(Problem(what, f"cannot be turned into a table: {error}", fix=fix)) from error
+    raise InputError(Problem(what, "is not a table", "a path, or a polars, pandas, Arrow or astropy table"))

@@ -1,0 +1,76 @@
+"""Reading a table, whatever it is in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from starscale.io.formats import FORMATS
+from starscale.io.objects import from_object
+from starscale.io.sniff import detect, missing
+from starscale.io.table import Source, require_columns
+from starscale.vocabulary.errors import InputError, Problem
+
+
+def open_table(path: str | Path) -> Source:
+    """Open a table without reading its rows, as far as the format allows.
+
+    Parameters
+    ----------
+    path : str or Path
+        A Parquet, FITS, VOTable, ECSV or CSV file; a directory of Parquet files; a HATS catalogue or
+        collection. ``stars.fits#2`` and ``stars.fits#NAME`` choose an extension of a FITS file; the
+        default is the first binary table.
+
+    Returns
+    -------
+    Source
+        Parquet and FITS know their schema and number of rows from the header. A CSV file is read
+        through once, in pieces, to find types that hold for every row. VOTable and ECSV files are
+        read whole.
+
+    Raises
+    ------
+    InputError
+        When there is no such file, or it is not the table its name says it is.
+    """
+    target, part = Path(path).expanduser(), None
+    if not target.exists() and "#" in target.name:
+        name, _, part = target.name.rpartition("#")
+        target = target.with_name(name)
+    if not target.exists():
+        raise missing(Path(path).expanduser() if part is None else target)
+    if target.is_dir():
+        return FORMATS["parquet"].reader().open_source(target, part)
+    if not target.is_file():
+        raise InputError(Problem(str(target), "is neither a file nor a directory", "a table"))
+    return detect(target).reader().open_source(target, part)
+
+
+def read(source: Any, *, columns: Sequence[str] | None = None) -> pl.DataFrame:
+    """Read a table into memory.
+
+    Parameters
+    ----------
+    source : path or table
+        Anything :func:`open_table` takes; or a table in memory: polars DataFrame or LazyFrame,
+        pyarrow Table, pandas DataFrame, astropy Table or QTable (masked values become null, byte
+        strings text, quantities bare numbers in their own unit).
+    columns : sequence of str, optional
+        Columns to read, in the order wanted; default: all.
+
+    Raises
+    ------
+    InputError
+        When it cannot be read, or for every column that is not there.
+    """
+    if isinstance(source, (str, Path)):
+        return open_table(source).read(columns)
+    frame = from_object(source)
+    if columns is None:
+        return frame
+    require_columns("the table", columns, frame.columns)
+    return frame.select(columns)

@@ -1,0 +1,147 @@
+"""Find out what a file really is, from its first bytes, and say so when that is not what its name says."""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from pathlib import Path
+
+from starscale.io.formats import FORMATS, Format, by_suffix
+from starscale.vocabulary.errors import InputError, Problem, did_you_mean
+
+_HEAD = 4096
+GZIP_MAGIC = b"\x1f\x8b"
+
+#: First bytes of files that are no table we read: what they are, and what to do.
+_FOREIGN = (
+    (b"\x89HDF\r\n", "an HDF5 file", "Convert it to Parquet or FITS first."),
+    (b"\x93NUMPY", "a NumPy array file", "Convert it to Parquet or FITS first."),
+    (b"PK\x03\x04", "a ZIP archive (a spreadsheet, an .npz file, or files packed together)", "Unpack it first."),
+    (b"BZh", "a bzip2 file", "Unpack it first."),
+    (b"\xfd7zXZ", "an xz file", "Unpack it first."),
+    (b"\x28\xb5\x2f\xfd", "a zstandard file", "Unpack it first."),
+    (b"\x80\x04", "a Python pickle", "Pickles are never opened: they can run code. Save it as Parquet."),
+    (b"%PDF", "a PDF document", ""),
+    (b"ARROW1", "an Arrow IPC (Feather) file", "Convert it to Parquet first."),
+)
+_PAGE = (
+    "Probably an error or login page that was saved in place of the table: open it in a browser, download again."
+)
+
+
+def read_head(path: Path, size: int = _HEAD) -> bytes:
+    """Return the first bytes of a file, unpacked when it is a gzip file.
+
+    Raises
+    ------
+    InputError
+        When it cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            head = file.read(size)
+        if not head.startswith(GZIP_MAGIC):
+            return head
+        with gzip.open(path) as packed:
+            return packed.read(size)
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise InputError(
+            Problem(
+                str(path), f"is a damaged gzip file ({error})", fix="It was probably cut short: download it again."
+            )
+        ) from None
+    except OSError as error:
+        raise InputError(Problem(str(path), f"cannot be read ({error.strerror or error})")) from None
+
+
+def content_of(head: bytes) -> str | None:
+    """Name of the format whose signature the first bytes carry; ``csv`` for other text, None for other bytes."""
+    text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
+    if head.startswith(b"PAR1"):
+        return "parquet"
+    if head.startswith(b"SIMPLE  ="):
+        return "fits"
+    if text.startswith(b"<") and b"<votable" in text.lower():
+        return "votable"
+    if text.startswith(b"# %ECSV"):
+        return "ecsv"
+    if b"\0" in head or any(head.startswith(magic) for magic, *_ in _FOREIGN) or text.startswith((b"<", b"{")):
+        return None
+    return "csv"
+
+
+def _foreign(head: bytes) -> tuple[str, str]:
+    """Say what bytes that are no table are, and what to do about it."""
+    text = head.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
+    if text.startswith((b"<!doctype html", b"<html")) or (text.startswith(b"<") and b"<html" in text):
+        return "is an HTML page, not a table", _PAGE
+    if text.startswith(b"<"):
+        return "is an XML document without a VOTABLE element", "Ask the archive for VOTable output."
+    if text.startswith(b"{"):
+        return "is a JSON document, not a table", "Perhaps an error message of the archive: look into it."
+    for magic, what, fix in _FOREIGN:
+        if head.startswith(magic):
+            return f"is {what}, not a table", fix
+    return "is binary data of an unknown kind", ""
+
+
+def detect(path: Path) -> Format:
+    """Return the format of an existing file, judged by content and checked against the name.
+
+    Raises
+    ------
+    InputError
+        For an empty file, a file that is no table, or content that is not what the suffix says.
+    """
+    expected = by_suffix(path.name)
+    head = read_head(path)
+    if not head:
+        fix = "The download or the program that wrote it was probably interrupted: make it again."
+        raise InputError(Problem(str(path), "is empty (0 bytes)", "a table", fix))
+    content = content_of(head)
+    kinds = ", ".join(item.title for item in FORMATS.values())
+    if content is None or (content == "csv" and expected is not None and expected.name != "csv"):
+        found, fix = _foreign(head) if content is None else ("is plain text", _text_fix(head))
+        if content is None and found.endswith("unknown kind") and expected is not None:
+            found, fix = (
+                f"does not start like a {expected.title} file",
+                "It is damaged or something else: make it again.",
+            )
+        wanted = f"a {expected.title} file, as its name says" if expected else f"a table ({kinds})"
+        raise InputError(Problem(str(path), found, wanted, fix))
+    if expected is None:
+        if content == "csv" and not any(mark in head.splitlines()[0] for mark in (b",", b"\t", b";")):
+            raise InputError(
+                Problem(str(path), "is text without columns separated by commas or tabs", f"a table ({kinds})")
+            )
+        return FORMATS[content]
+    # A header of comments makes a CSV file an ECSV file; archives name such files .csv.
+    if content != expected.name and not (content == "ecsv" and expected.name == "csv"):
+        actual = FORMATS[content]
+        raise InputError(
+            Problem(
+                str(path),
+                f"is a {actual.title} file inside",
+                f"a {expected.title} file, as its name says",
+                f"Rename it to end in {actual.suffixes[0]}.",
+            )
+        )
+    return FORMATS[content]
+
+
+def _text_fix(head: bytes) -> str:
+    first = head.splitlines()[0][:80].decode("utf-8", "replace")
+    return f"It begins with {first!r}: rename it to .csv if it is a table, else download it again."
+
+
+def missing(path: Path) -> InputError:
+    """Return the error for a path where nothing is."""
+    if "://" in str(path) or str(path).startswith(("http:/", "https:/", "s3:/", "ftp:/")):
+        return InputError(Problem(str(path), "is an address, not a file", fix="Download the table first."))
+    parent = path.parent
+    if not parent.is_dir():
+        return InputError(
+            Problem(str(path), f"no such file: the folder {str(parent)!r} does not exist", "a table")
+        )
+    names = sorted(item.name for item in parent.iterdir())
+    return InputError(Problem(str(path), "no such file", "a table", did_you_mean(path.name, names)))

@@ -1,0 +1,182 @@
+"""Writing a table, in one go or piece by piece; the file appears when it is whole."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import polars as pl
+
+from starscale.io.atomic import atomic
+from starscale.io.formats import to_write
+from starscale.io.objects import from_object
+from starscale.io.table import Plan, Sink
+from starscale.vocabulary.columns import Column
+
+
+class Writer:
+    """Takes rows piece by piece; use it in a ``with`` block.
+
+    Attributes
+    ----------
+    metadata : dict of str to str
+        May be filled until the block ends.
+    n_rows : int
+        Rows taken so far.
+
+    Notes
+    -----
+    Parquet, FITS and CSV hold one piece in memory at a time. VOTable and ECSV gather all rows and
+    write when the block ends. An exception in the block leaves an older file as it was.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        schema: pl.Schema,
+        columns: Mapping[str, Column],
+        metadata: Mapping[str, str],
+        n_rows: int | None,
+    ) -> None:
+        self.path = path
+        self.schema = schema
+        self.metadata = dict(metadata)
+        self.n_rows = 0
+        self._columns = columns
+        self._expected = n_rows
+        self._module = to_write(path).writer()
+        self._file: AbstractContextManager[Path] | None = None
+        self._sink: Sink | None = None
+
+    def append(self, frame: pl.DataFrame) -> None:
+        """Add rows.
+
+        Raises
+        ------
+        ValueError
+            When the columns are not those of the schema.
+        """
+        if self._sink is None:
+            raise ValueError("rows can be added inside the 'with' block only")
+        if frame.schema != self.schema:
+            wrong = {
+                name: f"{frame.schema.get(name)} instead of {self.schema.get(name)}"
+                for name in {**self.schema, **frame.schema}
+                if frame.schema.get(name) != self.schema.get(name)
+            }
+            raise ValueError(f"rows for {self.path} have other columns than announced: {wrong or 'another order'}")
+        self._sink.append(frame)
+        self.n_rows += frame.height
+
+    def __enter__(self) -> Self:
+        self._file = atomic(self.path)
+        partial = self._file.__enter__()
+        try:
+            self._sink = self._module.open_sink(Plan(partial, self.path, self.schema, self._columns))
+        except BaseException as error:
+            # The exit of atomic() cleans up, and explains an error of the disk.
+            self._file.__exit__(type(error), error, error.__traceback__)
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        file, sink = self._file, self._sink
+        if file is None or sink is None:
+            raise ValueError("a writer is left once, after it was entered")
+        self._sink = None
+        if error is None:
+            try:
+                self._check_rows()
+                sink.close(self.metadata)
+            except BaseException as late:
+                _abort(sink)
+                file.__exit__(type(late), late, late.__traceback__)
+                raise
+        else:
+            _abort(sink)
+        file.__exit__(kind, error, trace)
+
+    def _check_rows(self) -> None:
+        if self._expected is not None and self._expected != self.n_rows:
+            raise ValueError(f"{self.path}: {self._expected} rows were announced and {self.n_rows} came")
+
+
+def _abort(sink: Sink) -> None:
+    """Let go of a file that failed; a disk that is full may well complain once more."""
+    with suppress(OSError):
+        sink.abort()
+
+
+def open_writer(
+    path: str | Path,
+    schema: pl.Schema,
+    *,
+    columns: Mapping[str, Column] | None = None,
+    metadata: Mapping[str, str] | None = None,
+    n_rows: int | None = None,
+) -> Writer:
+    """Start a file that takes rows piece by piece.
+
+    Parameters
+    ----------
+    path : str or Path
+        The suffix says the format, as in :func:`write`.
+    schema : polars.Schema
+        Columns of every piece, in order.
+    columns : mapping of str to Column, optional
+        Units, UCDs and descriptions; others than those of the schema are ignored.
+    metadata : mapping of str to str, optional
+        Texts about the whole table; more may be set on the writer until its block ends.
+    n_rows : int, optional
+        Rows that will come; when given, another number is an error and no file is written.
+
+    Raises
+    ------
+    InputError
+        For a suffix that cannot be written, or columns that the format cannot hold.
+    """
+    return Writer(Path(path).expanduser(), schema, columns or {}, metadata or {}, n_rows)
+
+
+def write(
+    table: Any,
+    path: str | Path,
+    *,
+    columns: Mapping[str, Column] | None = None,
+    metadata: Mapping[str, str] | None = None,
+) -> None:
+    """Write a table; the file appears when it is whole, an older one stays until then.
+
+    Parameters
+    ----------
+    table : polars.DataFrame or table
+        Any table object that :func:`starscale.io.read` takes.
+    path : str or Path
+        Ends in ``.parquet``, ``.fits``, ``.fits.gz``, ``.vot`` or ``.xml`` (VOTable, BINARY2), ``.ecsv``,
+        ``.csv`` or ``.tsv``.
+    columns : mapping of str to Column, optional
+        Units, UCDs and descriptions. A CSV file has no room for them.
+    metadata : mapping of str to str, optional
+        Texts about the whole table (provenance as JSON, ...). A CSV file has no room for them.
+
+    Raises
+    ------
+    InputError
+        For a suffix that cannot be written, or columns that the format cannot hold.
+    StarscaleError
+        When the disk refuses.
+
+    Notes
+    -----
+    What becomes of missing values: Parquet, VOTable and ECSV keep nulls of every type. FITS stores a null
+    as NaN, as a number that the column does not contain (TNULL), as the undefined logical value, or as a
+    blank text. CSV stores an empty field.
+    """
+    frame = from_object(table)
+    with open_writer(path, frame.schema, columns=columns, metadata=metadata, n_rows=frame.height) as writer:
+        writer.append(frame)

@@ -1,0 +1,110 @@
+"""Units of columns."""
+
+from __future__ import annotations
+
+import polars as pl
+import pytest
+
+from starscale.io.units import convert, same_unit
+from starscale.vocabulary.columns import catalogue_columns
+from starscale.vocabulary.errors import InputError
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "factor"),
+    [
+        ("deg", "mas", 3.6e6),
+        ("arcsec/yr", "mas.yr**-1", 1e3),
+        ("mas yr-1", "arcsec.yr**-1", 1e-3),
+        ('"', "mas", 1e3),
+        ("kpc", "pc", 1e3),
+        ("Angstrom", "nm", 0.1),
+        ("[m/s2]", "log(m.s**-2)", 1.0),
+    ],
+)
+def test_values_follow_the_units(old: str, new: str, factor: float) -> None:
+    values = pl.Series("x", [1.0, None, -2.5])
+    turned = convert(values, old, new, "column 'x'")
+    assert turned.name == "x"
+    assert turned[1] is None
+    assert turned[0] == pytest.approx(factor)
+    assert turned[2] == pytest.approx(-2.5 * factor)
+
+
+def test_a_logarithm_is_shifted() -> None:
+    turned = convert(pl.Series([2.4378]), "log(m.s**-2)", "log(cm.s**-2)", "logg")
+    assert turned[0] == pytest.approx(4.4378)
+
+
+@pytest.mark.parametrize(
+    ("one", "two"),
+    [
+        ("mas.yr**-1", "mas/yr"),
+        ("mas/yr", "mas yr-1"),
+        ("mas.yr-1", "mas.yr**-1"),
+        ("log(cm.s**-2)", "dex"),
+        ("dex(cm/s2)", "log(cm.s**-2)"),
+        ("[cm/s2]", "log(cm.s**-2)"),
+        ("dex", ""),
+        ("-", ""),
+        ("mag(AB)", "mag"),
+        ("deg", "degrees"),
+        ('"', "arcsec"),
+        ("not a unit", "not a unit"),
+    ],
+)
+def test_spellings_of_one_unit(one: str, two: str) -> None:
+    assert same_unit(one, two)
+    assert same_unit(two, one)
+    values = pl.Series([1, 2])
+    assert convert(values, one, two, "x") is values
+
+
+@pytest.mark.parametrize(
+    ("one", "two"),
+    [
+        ("mas", "arcsec"),
+        ("mag", ""),
+        ("mag", "dex"),
+        ("K", ""),
+        ("log(cm.s**-2)", "log(m.s**-2)"),
+        ("furlongs", "m"),
+    ],
+)
+def test_units_that_differ(one: str, two: str) -> None:
+    assert not same_unit(one, two)
+    assert not same_unit(two, one)
+
+
+@pytest.mark.parametrize(("old", "new"), [("", "mag"), ("mag", ""), (" ", "deg")])
+def test_without_a_unit_nothing_is_done(old: str, new: str) -> None:
+    values = pl.Series([1.5])
+    assert convert(values, old, new, "x") is values
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [("Jy", "mag", "a unit that becomes 'mag'"), ("deg", "K", "'deg'"), ("furlongs", "m", "not known")],
+)
+def test_units_that_cannot_become_one_another_are_an_error(old: str, new: str, said: str) -> None:
+    with pytest.raises(InputError, match=r"stars\.fits, column 'g'") as error:
+        convert(pl.Series([1.0]), old, new, "stars.fits, column 'g'")
+    assert said in str(error.value)
+
+
+def test_text_has_no_unit() -> None:
+    with pytest.raises(InputError, match="numbers"):
+        convert(pl.Series(["1"]), "deg", "mas", "x")
+
+
+def test_types() -> None:
+    assert convert(pl.Series([1, 2]), "kpc", "pc", "x").to_list() == [1000.0, 2000.0]
+    assert convert(pl.Series([1.0], dtype=pl.Float32), "kpc", "pc", "x").dtype == pl.Float32
+
+
+def test_every_unit_of_the_vocabulary_is_known() -> None:
+    for column in catalogue_columns().values():
+        if column.unit:
+            assert same_unit(column.unit, f" {column.unit} ")
+            with pytest.raises(InputError, match="becomes"):
+                convert(pl.Series([1.0]), column.unit, "Jy", "x")
