@@ -73,7 +73,7 @@ def test_the_saved_model_predicts_what_the_trained_one_did(finished: Path) -> No
     catalogue = io.read(finished / "catalogue.parquet").join(test, on="source_id", how="semi")
     both = catalogue.join(test, on="source_id", suffix="_then", maintain_order="left")
     for label in ("teff", "logg", "fe_h"):
-        assert np.allclose(both[label], both[f"{label}_then"], rtol=1e-5, equal_nan=True)
+        assert np.allclose(both[label], both[f"{label}_then"], rtol=1e-5, atol=1e-5, equal_nan=True)
     assert both["flags"].to_list() == both["flags_then"].to_list()
 
 
@@ -185,7 +185,7 @@ def test_predicting_chunk_by_chunk_changes_nothing(finished: Path, tmp_path: Pat
     chunked = io.read(tmp_path / "out.parquet")
     assert chunked["source_id"].equals(whole["source_id"])
     for label in ("teff", "logg", "fe_h"):
-        assert np.allclose(chunked[label], whole[label], rtol=1e-5, equal_nan=True)
+        assert np.allclose(chunked[label], whole[label], rtol=1e-5, atol=1e-5, equal_nan=True)
 
 
 @pytest.mark.parametrize("suffix", ["fits", "vot", "ecsv", "csv"])
@@ -247,7 +247,7 @@ def test_order_of_rows_does_not_matter(finished: Path) -> None:
     there = model.predict(shuffled).sort("source_id")
     here = model.predict(stars).sort("source_id")
     for label in ("teff", "logg", "fe_h"):
-        assert np.allclose(there[label], here[label], rtol=1e-5, equal_nan=True)
+        assert np.allclose(there[label], here[label], rtol=1e-5, atol=1e-5, equal_nan=True)
 
 
 def test_evaluate_uses_the_test_part(finished: Path) -> None:

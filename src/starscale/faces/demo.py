@@ -69,8 +69,6 @@ def mock(out: str | Path, *, stars: int = 100_000, seed: int = 1) -> dict[str, i
     sky = make_sky(n_stars=stars, seed=seed)
     packaged = survey_names()
     provenance = record(command="mock", mock=True, settings={"stars": stars, "seed": seed})
-    # The time of making is left out, so that the same seed makes the same files.
-    del provenance["created"]
     for name, table in sky.tables.items():
         known = described(*([load_survey(name)] if name in packaged else []))
         metadata = {PROVENANCE_KEY: json.dumps(provenance), "starscale.mock": "simulated, not observed"}

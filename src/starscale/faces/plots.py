@@ -16,7 +16,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import QuadMesh
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import FuncFormatter, LogFormatter, MaxNLocator
 from numpy.typing import NDArray
 
 from starscale.vocabulary.columns import LABELS
@@ -60,12 +60,8 @@ def axis_name(name: str) -> str:
     if name not in LABELS:
         return name
     symbol, _, index = LABELS[name].symbol.partition("_")
-    return (f"${symbol}_{{\\mathrm{{{index}}}}}$" if index else symbol) + f" ({unit(name)})"
-
-
-def unit(name: str) -> str:
-    """Unit of a label in print: the logarithmic ones are in dex."""
-    return "K" if LABELS[name].unit == "K" else "dex"
+    unit = "K" if LABELS[name].unit == "K" else "dex"
+    return (f"${symbol}_{{\\mathrm{{{index}}}}}$" if index else symbol) + f" ({unit})"
 
 
 def one_to_one(test: pl.DataFrame, labels: Sequence[str]) -> Figure:
@@ -86,7 +82,7 @@ def one_to_one(test: pl.DataFrame, labels: Sequence[str]) -> Figure:
             _nothing(axes)
             continue
         limits = limits_of(truth, predicted)
-        mesh = _density(axes, truth, predicted, limits, limits)
+        mesh = _density(axes, truth, predicted, (limits, limits), bins=90)
         _colourbar(figure, mesh, axes, "stars per bin" if axes is panels[0][-1] else "")
         axes.plot(limits, limits, "--", color="black", linewidth=1)
         axes.set(xlim=limits, ylim=limits)
@@ -98,12 +94,7 @@ def one_to_one(test: pl.DataFrame, labels: Sequence[str]) -> Figure:
 def error_distribution(test: pl.DataFrame, labels: Sequence[str]) -> Figure:
     """Distribution of ``prediction - label``, log scale, as shares of the sample (Turchi et al. 2024, Fig. 2).
 
-    Parameters
-    ----------
-    test : polars.DataFrame, (n, ...)
-        As for :func:`one_to_one`.
-    labels : sequence of str
-        One panel each.
+    The parameters are those of :func:`one_to_one`.
     """
     figure, panels = _panels(1, len(labels), (3.75, 3.2))
     for axes, label in zip(panels[0], labels, strict=False):
@@ -117,12 +108,7 @@ def error_distribution(test: pl.DataFrame, labels: Sequence[str]) -> Figure:
 def pulls(test: pl.DataFrame, labels: Sequence[str]) -> Figure:
     """Distribution of ``(prediction - label) / predicted error`` with a unit Gaussian.
 
-    Parameters
-    ----------
-    test : polars.DataFrame, (n, ...)
-        As for :func:`one_to_one`, with ``<label>_error``.
-    labels : sequence of str
-        One panel each.
+    The parameters are those of :func:`one_to_one`; `test` needs ``<label>_error`` as well.
     """
     figure, panels = _panels(1, len(labels), (3.75, 3.2))
     limits = (-6.0, 6.0)
@@ -166,7 +152,7 @@ def residual_trends(test: pl.DataFrame, labels: Sequence[str], against: Sequence
                 _nothing(axes)
                 continue
             xlim = limits_of(x)
-            _density(axes, x, y, xlim, ylim, bins=60, colours="Greys", lighter=20)
+            _density(axes, x, y, (xlim, ylim), bins=60, colours="Greys", lighter=20)
             centre, (low, median, high) = running_quantiles(x, y, xlim)
             axes.fill_between(centre, low, high, color=BLUE, alpha=0.2, linewidth=0)
             axes.plot(centre, np.transpose([low, high]), color=BLUE, linewidth=0.8)
@@ -207,17 +193,16 @@ def coverage(bins: pl.DataFrame, labels: Sequence[str]) -> Figure:
     Parameters
     ----------
     bins : polars.DataFrame
-        `label`, `by` (``predicted`` or ``magnitude``), `low`, `high`, `n`, `coverage68`, `coverage95`.
-        Bins with fewer than 20 stars are not drawn.
+        `label`, `by` (``predicted`` or ``magnitude``), `low`, `high`, `n`, `coverage68`, `coverage95`;
+        bins with fewer than 20 stars are not drawn.
     labels : sequence of str
         One column of panels each; one row for each `by` that has a bin.
     """
     drawn = bins.filter(pl.col("n") >= _FEWEST)
     kinds = [by for by in ("predicted", "magnitude") if by in drawn["by"]]
     figure, panels = _panels(len(kinds), len(labels), (3.75, 2.8))
-    if not kinds:
-        for axes in panels[0]:
-            _nothing(axes)
+    for axes in [] if kinds else panels[0]:
+        _nothing(axes)
     for row, by in zip(panels, kinds, strict=False):
         for axes, label in zip(row, labels, strict=False):
             part = drawn.filter((pl.col("label") == label) & (pl.col("by") == by))
@@ -225,17 +210,9 @@ def coverage(bins: pl.DataFrame, labels: Sequence[str]) -> Figure:
             for level, colour, marker in ((68, BLUE, "o"), (95, ORANGE, "s")):
                 share = numbers(part, f"coverage{level}")
                 axes.axhline(level, color=colour, linewidth=1, linestyle="--")
-                axes.errorbar(
-                    (low + high) / 2,
-                    100 * share,
-                    xerr=(high - low) / 2,
-                    yerr=100 * binomial_error(share, n),
-                    fmt=marker,
-                    markersize=4,
-                    linewidth=1,
-                    color=colour,
-                    label=f"{level} % interval",
-                )
+                wide, error = (high - low) / 2, 100 * binomial_error(share, n)
+                points = axes.errorbar((low + high) / 2, 100 * share, error, wide, marker, color=colour)
+                points.set_label(f"{level} % interval")
             axes.set(ylim=(min(40.0, axes.get_ylim()[0]), 101))
             axes.set_xlabel(f"predicted {axis_name(label)}" if by == "predicted" else axis_name(by))
             axes.set_ylabel(f"{LABELS[label].name}: in interval (%)")
@@ -257,12 +234,7 @@ def binomial_error(share: Array, n: Array) -> Array:
 def separations(distances: Mapping[str, Array], radius: float) -> Figure:
     """Distribution of the separations of the kept pairs.
 
-    Parameters
-    ----------
-    distances : mapping of str to ndarray
-        For each survey the separations, arcsec.
-    radius : float
-        Search radius, arcsec: the end of the axis.
+    `distances` are those of each survey and `radius`, the end of the axis, that of the search; arcsec.
     """
     figure, panels = _panels(1, len(distances), (3.75, 3.0))
     for axes, (name, values) in zip(panels[0], distances.items(), strict=False):
@@ -291,7 +263,7 @@ def kiel(stars: pl.DataFrame) -> Figure:
             _nothing(axes)
     if not len(x):
         return figure
-    mesh = _density(panels[0][0], x, y, xlim, ylim, bins=110)
+    mesh = _density(panels[0][0], x, y, (xlim, ylim), bins=110)
     _colourbar(figure, mesh, panels[0][0], "stars per bin")
     if coloured:
         x3, y3, z3 = _finite(teff, logg, fe_h)
@@ -310,14 +282,7 @@ def kiel(stars: pl.DataFrame) -> Figure:
 def label_distributions(stars: pl.DataFrame, test: pl.DataFrame, labels: Sequence[str]) -> Figure:
     """Distribution of every label in the catalogue, and of the spectroscopic labels of the test part.
 
-    Parameters
-    ----------
-    stars : polars.DataFrame, (n, ...)
-        Predicted labels.
-    test : polars.DataFrame, (m, ...)
-        ``<label>_label``; may have no rows.
-    labels : sequence of str
-        One panel each.
+    `stars` has the predicted labels; `test` is that of :func:`one_to_one`, perhaps without rows.
     """
     figure, panels = _panels(1, len(labels), (3.75, 3.0))
     for axes, label in zip(panels[0], labels, strict=False):
@@ -341,36 +306,41 @@ def sky(ra: Array, dec: Array, *, weight: float = 1.0) -> Figure:
         Stars of the catalogue that each of these stands for.
     """
     ra, dec = _finite(ra, dec)
-    figure = Figure(figsize=(8.6, 4.4), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = _figure(8.6, 4.4)
     angle = np.radians(ra)
     middle = float(np.degrees(np.arctan2(np.sin(angle).sum(), np.cos(angle).sum())))
-    offset = (ra - middle + 180) % 360 - 180
-    field = len(ra) > 0 and np.ptp(offset) < _FIELD and np.ptp(dec) < _FIELD
+    # Without the jump at 360, which may cross the field.
+    near = middle + (ra - middle + 180) % 360 - 180
+    field = len(ra) > 0 and np.ptp(near) < _FIELD and np.ptp(dec) < _FIELD
     axes = figure.add_subplot() if field else figure.add_subplot(projection="aitoff")
     if field:
-        xlim, ylim = limits_of(offset, percent=100.0), limits_of(dec, percent=100.0)
+        ra = near
+        xlim, ylim = limits_of(ra, percent=100.0), limits_of(dec, percent=100.0)
+        ylim = max(ylim[0], -90.0), min(ylim[1], 90.0)
         edges = np.linspace(*xlim, 81), np.linspace(*ylim, 61)
         axes.set(xlabel="RA (deg)", ylabel="Dec (deg)", xlim=xlim[::-1], ylim=ylim)
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{(x + middle) % 360:g}"))
-        axes.set_aspect(1 / np.cos(np.radians(np.mean(ylim))))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x % 360:g}"))
+        axes.set_aspect(1 / max(0.05, np.cos(np.radians(np.mean(ylim)))))
     else:
-        offset = (ra + 180) % 360 - 180
-        edges = np.linspace(-180, 180, 181), np.linspace(-90, 90, 91)
+        ra = (ra + 180) % 360 - 180
+        # Cells of equal area, so that those near the poles are not noisier than the others.
+        edges = np.linspace(-180, 180, 145), np.degrees(np.arcsin(np.linspace(-1, 1, 73)))
         axes.grid(visible=True, linewidth=0.4, color="#999999")
         # East is to the left, as on charts of the sky.
         axes.set_xticks(np.radians([-120, -60, 0, 60, 120]), ["120°", "60°", "0°", "300°", "240°"], fontsize=8)
+        for text in axes.get_xticklabels():
+            text.set_bbox({"facecolor": "white", "edgecolor": "none", "alpha": 0.7, "pad": 1})
         axes.set_yticks(np.radians([-60, -30, 0, 30, 60]), ["-60°", "-30°", "0°", "30°", "60°"], fontsize=8)
     if not len(ra):
         _nothing(axes)
         return figure
     area = np.outer(np.diff(edges[0]), np.degrees(np.diff(np.sin(np.radians(edges[1])))))
-    density = weight * np.histogram2d(offset, dec, bins=edges)[0] / area
+    density = weight * np.histogram2d(ra, dec, bins=edges)[0] / area
     density[density == 0] = np.nan
     x, y = edges if field else (-np.radians(edges[0]), np.radians(edges[1]))
-    low, high = float(np.nanmin(density)), float(np.nanmax(density))
+    low, high = np.nanpercentile(density, (1, 99))
     mesh = axes.pcolormesh(x, y, density.T, cmap="viridis", norm=LogNorm(low, max(high, 1.5 * low)))
-    _colourbar(figure, mesh, axes, "stars per square degree")
+    _colourbar(figure, mesh, axes, "stars per square degree", extend="both")
     return figure
 
 
@@ -395,11 +365,16 @@ def _finite(*arrays: Array) -> list[Array]:
     return [a[mask] for a in arrays]
 
 
+def _figure(width: float, height: float) -> Figure:
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
 def _panels(rows: int, columns: int, size: tuple[float, float]) -> tuple[Figure, list[list[Axes]]]:
     """A figure with a grid of axes, at least one; `size` of one panel in inches."""
     rows, columns = max(rows, 1), max(columns, 1)
-    figure = Figure(figsize=(columns * size[0], rows * size[1]), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = _figure(columns * size[0], rows * size[1])
     panels = figure.subplots(rows, columns, squeeze=False)
     for axes in panels.flat:
         axes.tick_params(labelsize=8.5, direction="in", top=True, right=True)
@@ -411,18 +386,17 @@ def _density(
     axes: Axes,
     x: Array,
     y: Array,
-    xlim: Limits,
-    ylim: Limits,
+    limits: tuple[Limits, Limits],
     *,
-    bins: int = 90,
+    bins: int,
     colours: str = "viridis",
-    lighter: float = 1.0,
+    lighter: float = 1,
 ) -> QuadMesh:
     """Counts in cells on a logarithmic colour scale; empty cells stay white.
 
     With `lighter` above 1 the scale ends that many times above the highest count, for a background.
     """
-    counts, x_edges, y_edges = np.histogram2d(x, y, bins=bins, range=(xlim, ylim))
+    counts, x_edges, y_edges = np.histogram2d(x, y, bins=bins, range=limits)
     counts[counts == 0] = np.nan
     most = float(np.nanmax(counts)) if np.isfinite(counts).any() else 1.0
     return axes.pcolormesh(
@@ -444,7 +418,8 @@ def _histogram(axes: Axes, limits: Limits, *samples: Sample, noun: str = "n") ->
     floor, top = 1.0, 0.0
     for title, values, colour in drawn:
         share = np.histogram(values, bins=edges)[0] / len(values)
-        axes.stairs(share, edges, color=colour, fill=True, alpha=0.2)
+        if len(drawn) == 1:
+            axes.stairs(share, edges, color=colour, fill=True, alpha=0.2)
         axes.stairs(share, edges, color=colour, linewidth=1.2, label=title)
         # Half a star: bins with one star are seen, empty ones are not.
         floor, top = min(floor, 0.5 / len(values)), max(top, share.max(), 1 / len(values))
@@ -475,4 +450,7 @@ def _colourbar(figure: Figure, mesh: QuadMesh, axes: Axes, title: str, *, extend
     # An inset is as high as the panel, whatever the layout makes of it.
     bar = figure.colorbar(mesh, cax=axes.inset_axes((1.025, 0, 0.03, 1)), extend=extend)
     bar.set_label(title, fontsize=8.5)
-    bar.ax.tick_params(labelsize=8)
+    bar.ax.tick_params(which="both", labelsize=8)
+    if isinstance(mesh.norm, LogNorm):
+        bar.ax.yaxis.set_major_formatter(LogFormatter())
+        bar.ax.yaxis.set_minor_formatter(LogFormatter(minor_thresholds=(1, 0.4)))

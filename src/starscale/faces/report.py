@@ -35,11 +35,8 @@ REPORT_FILE = "report.html"
 #: Stars of the catalogue, or pairs, that a picture is drawn from; spread evenly over the table.
 SAMPLE = 200_000
 
-_FIGURES_SCHEMA = {
-    "label": pl.String,
-    "by": pl.String,
-    **dict.fromkeys(("low", "high", "n", *FIGURES, *(f"{name}_spread" for name in FIGURES)), pl.Float64),
-}
+_NUMBERS = ("low", "high", "n", *FIGURES, *(f"{name}_spread" for name in FIGURES))
+_FIGURES_SCHEMA = {"label": pl.String, "by": pl.String, **dict.fromkeys(_NUMBERS, pl.Float64)}
 _COUNTS = {
     "rows": "rows that passed the cuts of the label survey",
     "without_star": "rows without a star in the leading catalogue",
@@ -58,10 +55,7 @@ _MATCH = {
     "median_distance": "median separation of best neighbours (arcsec)",
     "n_kept": "pairs kept",
 }
-
-
 _NUMBER = re.compile(r"-?|[-+]?[\d.,]+( ± [\d.,-]+)?( %)?")
-
 Context = dict[str, Any]
 
 
@@ -103,10 +97,8 @@ class Run:
         """
         record, metrics = _document(folder / PROVENANCE_FILE), _document(folder / "metrics.json")
         if not record:
-            fix = "Name the folder that 'starscale run' wrote."
-            raise InputError(
-                Problem(str(folder), f"is not the folder of a run: no {PROVENANCE_FILE} in it", fix=fix)
-            )
+            found = f"is not the folder of a run: no {PROVENANCE_FILE} in it"
+            raise InputError(Problem(str(folder), found, fix="Name the folder that 'starscale run' wrote."))
         steps = {name: _mapping(step) for name, step in _mapping(record.get("steps")).items()}
         mock = bool(record.get("mock") or metrics.get("mock"))
         part = _test_part(folder / "test.parquet")
@@ -123,14 +115,11 @@ class Run:
 
     def attritions(self, verb: str) -> dict[str, Attrition]:
         """The attrition tables of the steps "<verb> <survey>", by survey."""
-        found = {}
-        for survey, result in self.results(verb).items():
-            if "attrition" in result:
-                try:
-                    found[survey] = Attrition.from_dict(result["attrition"])
-                except (KeyError, TypeError) as error:
-                    raise _damaged(self.folder / PROVENANCE_FILE, f"the cuts of {survey!r}") from error
-        return found
+        found = {name: result["attrition"] for name, result in self.results(verb).items() if "attrition" in result}
+        try:
+            return {survey: Attrition.from_dict(document) for survey, document in found.items()}
+        except (KeyError, TypeError) as error:
+            raise _damaged(self.folder / PROVENANCE_FILE, f"the cuts of a step {verb!r}") from error
 
     def draw(self, figure: Figure) -> str:
         """A figure as the page takes it in: PNG in base64."""
@@ -156,14 +145,9 @@ def write_report(folder: str | Path) -> Path:
         When it is not the folder of a run, or a file of it is damaged.
     """
     run = Run.load(Path(folder))
-    environment = Environment(
-        loader=PackageLoader("starscale.faces"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    page = environment.get_template(REPORT_FILE).render(
+    loader = PackageLoader("starscale.faces")
+    layout = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+    page = layout.get_template(REPORT_FILE).render(
         title=str(run.metrics.get("title") or run.settings.get("title") or "starscale run"),
         mock=run.mock,
         created=str(run.provenance.get("created", "")),
@@ -180,9 +164,8 @@ def write_report(folder: str | Path) -> Path:
         flags=_flags(run),
         record=_record(run),
     )
-    target = run.folder / REPORT_FILE
-    io.atomic_text(target, page)
-    return target
+    io.atomic_text(run.folder / REPORT_FILE, page)
+    return run.folder / REPORT_FILE
 
 
 def _summary(run: Run) -> Context:
@@ -218,8 +201,9 @@ def _inputs(run: Run) -> Context:
     attritions["leading"] = attritions["photometry"] = run.attritions("clean")
     files, surveys = [], {}
     for role, survey, path in _named_tables(run.settings):
-        name, title, citation = _described(survey) if role != "comparison" else (survey, "", "")
-        if role != "comparison":
+        name = survey
+        if role != "compare":
+            name, title, citation = _described(survey)
             surveys[name] = [name, title, citation]
         known = attritions.get(role, {}).get(name)
         rows = _count(known.n_in if known else None)
@@ -233,12 +217,10 @@ def _inputs(run: Run) -> Context:
 
 
 def _named_tables(settings: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
-    """Role, survey and path of every table that a run file names."""
+    """Role, survey (or name) and path of every table that a run file names."""
     lead = _mapping(settings.get("catalogue"))
-    tables = [("leading", lead)] if lead else []
-    tables += [("joined", table) for table in lead.get("join", ())]
-    for key, role in (("photometry", "photometry"), ("labels", "labels"), ("compare", "comparison")):
-        tables += [(role, table) for table in settings.get(key, ())]
+    tables = [*([("leading", lead)] if lead else []), *(("joined", table) for table in lead.get("join", ()))]
+    tables += [(key, table) for key in ("photometry", "labels", "compare") for table in settings.get(key, ())]
     for role, table in tables:
         yield role, str(table.get("survey") or table.get("name") or ""), str(table.get("path") or "")
 
@@ -255,32 +237,23 @@ def _described(survey: str) -> tuple[str, str, str]:
 def _match(run: Run) -> Context:
     """Counts of every match, and the separations of its pairs."""
     results = run.results("match")
-    rows = [
-        [meaning, *(_plain(result.get(key)) for result in results.values())]
-        for key, meaning in _MATCH.items()
-        if any(key in result for result in results.values())
-    ]
-    distances = {}
-    for name in results:
-        sample, _ = _spread_sample(run.folder / f"pairs_{name}.parquet", ("angular_distance",))
-        if not sample.is_empty():
-            distances[name] = plots.numbers(sample, "angular_distance")
+    rows = [[meaning, *(_count(r.get(key)) for r in results.values())] for key, meaning in _MATCH.items()]
+    column = "angular_distance"
+    pairs = {name: _spread_sample(run.folder / f"pairs_{name}.parquet", (column,))[0] for name in results}
+    distances = {name: plots.numbers(table, column) for name, table in pairs.items() if not table.is_empty()}
     radius = max((float(r["radius"]) for r in results.values() if r.get("radius")), default=1.0)
     return {
-        "counts": Table(["count", *results], rows) if rows else None,
+        "counts": Table(["count", *results], rows) if results else None,
         "separations": run.draw(plots.separations(distances, radius)) if distances else "",
     }
 
 
 def _labels(run: Run) -> Context:
     """How the labels came about."""
-    counts = []
-    for survey, result in run.results("labels").items():
-        rows = [[_COUNTS.get(name, name), _count(n)] for name, n in _mapping(result.get("counts")).items()]
-        if rows:
-            counts.append((survey, Table(["what", "count"], rows)))
+    found = {survey: _mapping(result.get("counts")) for survey, result in run.results("labels").items()}
+    rows = {s: [[_COUNTS.get(name, name), _count(n)] for name, n in counts.items()] for s, counts in found.items()}
     return {
-        "counts": counts,
+        "counts": [(survey, Table(["what", "count"], cells)) for survey, cells in rows.items() if cells],
         "cuts": [(name, Table(*attrition_rows(a), code=(1,))) for name, a in run.attritions("labels").items()],
     }
 
@@ -308,11 +281,9 @@ def _error_table(table: pl.DataFrame, by: str = "all") -> Table:
     named = table.filter(pl.col("by") == by).iter_rows(named=True)
     errors = [figure(row, "error", LABELS[row["label"]].decimals) for row in named]
     at = headings.index(HEADINGS["rmse"]) + 1
-    cells = [[*row[:at], error, *row[at:]] for row, error in zip(rows, errors, strict=True)]
-    return Table(
-        [*headings[:at], "predicted error", *headings[at:]],
-        [[cell.replace("+-", "±") for cell in row] for row in cells],
-    )
+    rows = [[*row[:at], error, *row[at:]] for row, error in zip(rows, errors, strict=True)]
+    headings = [*headings[:at], "predicted error", *headings[at:]]
+    return Table(headings, [[cell.replace("+-", "±") for cell in row] for row in rows])
 
 
 def _test(run: Run) -> Context | None:
@@ -356,8 +327,7 @@ def _coverage_table(shares: pl.DataFrame) -> Table:
         for share in (row["coverage68"], row["coverage95"]):
             error = plots.binomial_error(share, row["n"])
             cells.append("-" if math.isnan(share) else f"{100 * share:.1f} ± {100 * error:.1f}")
-        by = "predicted value" if row["by"] == "predicted" else row["by"]
-        rows.append([row["label"], by, f"{row['low']:g} to {row['high']:g}", f"{row['n']:,}", *cells])
+        rows.append([row["label"], row["by"], f"{row['low']:g} to {row['high']:g}", f"{row['n']:,}", *cells])
     return Table(["label", "by", "bin", "n", HEADINGS["coverage68"], HEADINGS["coverage95"]], rows)
 
 
@@ -378,7 +348,6 @@ def _catalogue(run: Run) -> Context | None:
     if stars.is_empty():
         return None
     labels = [name for name in LABELS if name in stars.columns]
-    position = {"ra", "dec"} <= set(stars.columns)
     ra, dec = plots.numbers(stars, "ra"), plots.numbers(stars, "dec")
     return {
         "stars": _count(stars.height),
@@ -386,7 +355,7 @@ def _catalogue(run: Run) -> Context | None:
         "coloured": "fe_h" in labels,
         "kiel": run.draw(plots.kiel(stars)) if {"teff", "logg"} <= set(labels) else "",
         "distributions": run.draw(plots.label_distributions(stars, run.test, labels)) if labels else "",
-        "sky": run.draw(plots.sky(ra, dec, weight=weight)) if position else "",
+        "sky": run.draw(plots.sky(ra, dec, weight=weight)) if {"ra", "dec"} <= set(stars.columns) else "",
     }
 
 
@@ -406,8 +375,10 @@ def _record(run: Run) -> Context:
     record = run.provenance
     steps = []
     for name, step in run.steps.items():
-        files = [f"{file} {_short(digest)}" for file, digest in _mapping(step.get("files")).items()]
-        steps.append([name, f"{float(step.get('seconds') or 0):,.1f}", ", ".join(files), _short(step.get("key"))])
+        files = [f"{file} {str(digest)[:12]}" for file, digest in _mapping(step.get("files")).items()]
+        steps.append(
+            [name, f"{float(step.get('seconds') or 0):,.1f}", ", ".join(files), str(step.get("key"))[:12]]
+        )
     versions = [[name, str(version)] for name, version in _mapping(record.get("versions")).items()]
     card = run.folder / "model" / "MODEL_CARD.md"
     return {
@@ -429,9 +400,7 @@ def _test_part(path: Path) -> tuple[pl.DataFrame, tuple[str, ...]]:
     labels = tuple(name for name in LABELS if f"{name}_label" in source.schema)
     parts = ("", "_label", "_error", "_lower", "_upper", "_lower95", "_upper95")
     wanted = [name + part for name in labels for part in parts]
-    if "magnitude" in source.schema:
-        wanted.append("magnitude")
-    return source.read(wanted), labels
+    return source.read(wanted + [name for name in ("magnitude",) if name in source.schema]), labels
 
 
 def _spread_sample(path: Path, columns: Sequence[str]) -> tuple[pl.DataFrame, int]:
@@ -439,32 +408,26 @@ def _spread_sample(path: Path, columns: Sequence[str]) -> tuple[pl.DataFrame, in
 
     Columns that are not there are left out; a table that is not there has no rows.
     """
-    if not path.exists():
+    source = io.open_table(path) if path.exists() else None
+    wanted = [name for name in columns if source is not None and name in source.schema]
+    if source is None or not wanted or not source.n_rows:
         return pl.DataFrame(), 1
-    source = io.open_table(path)
-    wanted = [name for name in columns if name in source.schema]
-    if not wanted:
-        return pl.DataFrame(), 1
-    step = -(-source.n_rows // SAMPLE) or 1
+    step = -(-source.n_rows // SAMPLE)
     # Batches of a multiple of the step: the rows taken are the same however the file is cut.
     batches = source.batches(step * max(1, SAMPLE // step), wanted)
-    empty = pl.DataFrame(schema={name: source.schema[name] for name in wanted})
-    return pl.concat([empty, *(batch.gather_every(step) for batch in batches)]), step
+    return pl.concat(batch.gather_every(step) for batch in batches), step
 
 
 def _figures(rows: Any) -> pl.DataFrame:
     """Rows of figures of merit, as they stand in a record, as a table."""
-    return pl.DataFrame(list(rows or ()), schema=_FIGURES_SCHEMA, strict=False).filter(
-        pl.col("label").is_in(list(LABELS))
-    )
+    table = pl.DataFrame(list(rows or ()), schema=_FIGURES_SCHEMA, strict=False)
+    return table.filter(pl.col("label").is_in(list(LABELS)))
 
 
 def _document(path: Path) -> dict[str, Any]:
     """A JSON object; an empty one where there is no file."""
-    if not path.is_file():
-        return {}
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     except ValueError as error:
         raise _damaged(path, str(error)) from error
     if not isinstance(document, dict):
@@ -481,12 +444,7 @@ def _mapping(value: Any) -> Mapping[str, Any]:
 
 
 def _count(value: Any) -> str:
-    return f"{value:,.0f}" if isinstance(value, int | float) else "-"
-
-
-def _plain(value: Any) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else _count(value)
-
-
-def _short(digest: Any) -> str:
-    return str(digest or "-")[:12]
+    """A number of a record in print; a dash where it is missing."""
+    if isinstance(value, float):
+        return f"{value:.3g}"
+    return f"{value:,}" if isinstance(value, int) else "-"

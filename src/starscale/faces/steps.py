@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -105,5 +106,6 @@ class RunFolder:
         )
 
     def save(self) -> None:
-        """Write the record."""
-        atomic_text(self.file(PROVENANCE_FILE), json.dumps(self.record, indent=1, default=str) + "\n")
+        """Write the record, with the time."""
+        document = {"created": datetime.now(UTC).isoformat(timespec="seconds"), **self.record}
+        atomic_text(self.file(PROVENANCE_FILE), json.dumps(document, indent=1, default=str) + "\n")

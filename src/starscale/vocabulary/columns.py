@@ -107,7 +107,7 @@ def _label_columns(label: Label) -> list[Column]:
             replace(
                 base,
                 name=f"{label.name}_{end}{suffix}",
-                ucd=f"stat.{'min' if end == 'lower' else 'max'};{label.ucd}",
+                ucd=f"{label.ucd};stat.{'min' if end == 'lower' else 'max'}",
                 description=f"{end} end of the {level} % interval of {label.name}",
             )
             for level, suffix in (("68", ""), ("95", "95"))

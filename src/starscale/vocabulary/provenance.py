@@ -9,7 +9,6 @@ import hashlib
 import json
 import platform
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -46,6 +45,9 @@ def record(
 ) -> dict[str, Any]:
     """Start a provenance record.
 
+    It holds no time, so that the same work gives the same files byte for byte; the record of a
+    run (`provenance.json`) says when.
+
     Parameters
     ----------
     command : str
@@ -59,7 +61,6 @@ def record(
     """
     return {
         "command": command,
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "mock": mock,
         "versions": versions(),
         "settings": dict(settings or {}),

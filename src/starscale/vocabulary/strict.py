@@ -5,7 +5,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -79,6 +79,11 @@ def _problem(model: type[BaseModel], item: Any, source: str) -> Problem:
         )
     if item["type"] == "missing":
         return Problem(where, "is missing", "a value", f"Add {location[-1]} = ... to the file.")
+    if item["type"] in ("union_tag_not_found", "union_tag_invalid"):
+        tag = str(item["ctx"]["discriminator"]).strip("'")
+        tags = sorted(_tags(_classes_at(model, location), tag))
+        found = f"{tag} = {item['ctx']['tag']!r} is unknown" if "tag" in item["ctx"] else f"{tag} is missing"
+        return Problem(where, found, f"one of {', '.join(tags)}", did_you_mean(item["ctx"].get("tag", ""), tags))
     message = str(item["msg"]).removeprefix("Value error, ")
     found = repr(item.get("input"))
     return Problem(where, message if len(found) > 60 else f"{message} (found {found})")
@@ -86,6 +91,11 @@ def _problem(model: type[BaseModel], item: Any, source: str) -> Problem:
 
 def _fields_at(model: Any, location: list[Any]) -> list[str]:
     """Names of the fields of the settings class that `location` leads to."""
+    return sorted({name for cls in _classes_at(model, location) for name in cls.model_fields})
+
+
+def _classes_at(model: Any, location: list[Any]) -> list[type[BaseModel]]:
+    """The settings classes that `location` leads to; several where the kind of a union is not known."""
     classes = _models_in(model)
     for part in location:
         if isinstance(part, str):
@@ -95,9 +105,18 @@ def _fields_at(model: Any, location: list[Any]) -> list[str]:
                 if part in cls.model_fields
                 for inner in _models_in(cls.model_fields[part].annotation)
             ]
-            # A part that is no field is a key of a dictionary or a tag of a union: stay.
-            classes = found or classes
-    return sorted({name for cls in classes for name in cls.model_fields})
+            # A part that is no field is the tag of a union, or the key of a dictionary.
+            tagged = [cls for cls in classes if part in _tags([cls])]
+            classes = found or tagged or classes
+    return classes
+
+
+def _tags(classes: list[type[BaseModel]], discriminator: str = "kind") -> set[str]:
+    """Literal values of the field that tells the classes of a union apart."""
+    annotations = [
+        cls.model_fields[discriminator].annotation for cls in classes if discriminator in cls.model_fields
+    ]
+    return {value for annotation in annotations for value in get_args(annotation) if isinstance(value, str)}
 
 
 def _models_in(annotation: Any) -> list[type[BaseModel]]:

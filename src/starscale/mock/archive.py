@@ -1,0 +1,79 @@
+"""Tables with exactly the columns and types that a survey file describes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from starscale.mock.evolution import Floats
+from starscale.mock.galaxy import SFD_SCALE, unit_vectors
+from starscale.mock.spectrum import BANDS
+from starscale.surveys import load_survey
+
+_TYPES: dict[str, Any] = {
+    "int64": pl.Int64,
+    "int32": pl.Int32,
+    "int16": pl.Int16,
+    "float64": pl.Float64,
+    "float32": pl.Float32,
+    "bool": pl.Boolean,
+    "string": pl.String,
+}
+
+ARCSEC = np.radians(1.0 / 3600.0)
+
+
+def archive_table(survey: str, columns: Mapping[str, Any], *, keep_nan: bool = False) -> pl.DataFrame:
+    """Return `columns` as the table of a packaged survey: its column order and types.
+
+    Parameters
+    ----------
+    survey : str
+        Name of a packaged survey file.
+    columns : mapping
+        Arrays by column name; a missing one is a defect of the mock and raises KeyError.
+    keep_nan : bool
+        Whether the archive writes NaN where a value is missing; otherwise NaN becomes null.
+    """
+    described = load_survey(survey).columns
+    unknown = sorted(set(columns) - set(described))
+    if unknown:
+        raise KeyError(f"{survey} has no columns {', '.join(unknown)}")
+    table = pl.DataFrame({name: columns[name] for name in described})
+    return table.select(_typed(table[name], _TYPES[spec.dtype], keep_nan) for name, spec in described.items())
+
+
+def _typed(column: pl.Series, dtype: Any, keep_nan: bool) -> pl.Series:
+    if column.dtype.is_float() and not keep_nan:
+        column = column.fill_nan(None)
+    return column.cast(dtype)
+
+
+def extinctions(ebv: Floats, teff: Floats) -> Floats:
+    """Extinction in every band, mag, shape (n, 9), from true E(B-V) with the coefficients of the survey files.
+
+    The wide Gaia bands see less of it in cool stars; the size of that effect is INVENTED.
+    """
+    gaia, skymapper = load_survey("gaia_dr3"), load_survey("skymapper_dr2")
+    colour = np.clip(teff / 5772.0 - 1.0, -0.4, 0.6)
+    columns = []
+    for band in BANDS:
+        survey = gaia if band in gaia.bands else skymapper
+        coefficient = survey.bands[band].extinction or 0.0
+        scale = 1.0 if survey.extinction_scale == "true" else 1.0 / SFD_SCALE
+        slope = {"G": 0.10, "BP": 0.06, "RP": 0.02}.get(band, 0.0)
+        columns.append(coefficient * scale * ebv * (1 + slope * colour))
+    return np.stack(columns, axis=1)
+
+
+def close_pairs(ra: Floats, dec: Floats, radius: float) -> tuple[NDArray[np.int64], Floats]:
+    """Pairs of positions (deg) nearer than `radius` (arcsec): indices, shape (n, 2), and separations (arcsec)."""
+    vectors = unit_vectors(ra, dec)
+    pairs = cKDTree(vectors).query_pairs(radius * ARCSEC, output_type="ndarray").astype(np.int64)
+    apart = np.linalg.norm(vectors[pairs[:, 0]] - vectors[pairs[:, 1]], axis=1) / ARCSEC
+    return pairs, apart
