@@ -94,7 +94,7 @@ def train_here(path: Path) -> dict[str, object]:
     ends: list[float] = []
     losses: list[float] = []
 
-    def note(phase: str, epoch: int, n_epochs: int, figures: Mapping[str, float], /) -> None:
+    def note(_phase: str, _epoch: int, _n_epochs: int, figures: Mapping[str, float], /) -> None:
         ends.append(time.perf_counter())
         losses.append(figures["validation"])
 

@@ -19,7 +19,7 @@ extends = "default"
 title = "starscale demo (mock sky)"
 mock = true
 seed = {seed}
-repeats = 1
+repeats = 3
 
 [catalogue]
 survey = "gaia_dr3"
@@ -39,7 +39,7 @@ path = "mock/{labels}.parquet"
 
 [model]
 kind = "mixture"
-members = 3
+members = 2
 
 # The truth is known only because the sky is a mock.
 [[compare]]

@@ -82,7 +82,7 @@ def one_to_one(test: pl.DataFrame, labels: Sequence[str]) -> Figure:
             _nothing(axes)
             continue
         limits = limits_of(truth, predicted)
-        mesh = _density(axes, truth, predicted, (limits, limits), bins=90)
+        mesh = _density(axes, truth, predicted, (limits, limits))
         _colourbar(figure, mesh, axes, "stars per bin" if axes is panels[0][-1] else "")
         axes.plot(limits, limits, "--", color="black", linewidth=1)
         axes.set(xlim=limits, ylim=limits)
@@ -152,7 +152,7 @@ def residual_trends(test: pl.DataFrame, labels: Sequence[str], against: Sequence
                 _nothing(axes)
                 continue
             xlim = limits_of(x)
-            _density(axes, x, y, (xlim, ylim), bins=60, colours="Greys", lighter=20)
+            _density(axes, x, y, (xlim, ylim), colours="Greys", lighter=12)
             centre, (low, median, high) = running_quantiles(x, y, xlim)
             axes.fill_between(centre, low, high, color=BLUE, alpha=0.2, linewidth=0)
             axes.plot(centre, np.transpose([low, high]), color=BLUE, linewidth=0.8)
@@ -199,10 +199,8 @@ def coverage(bins: pl.DataFrame, labels: Sequence[str]) -> Figure:
         One column of panels each; one row for each `by` that has a bin.
     """
     drawn = bins.filter(pl.col("n") >= _FEWEST)
-    kinds = [by for by in ("predicted", "magnitude") if by in drawn["by"]]
+    kinds = [by for by in ("predicted", "magnitude") if by in drawn["by"]] or ["predicted"]
     figure, panels = _panels(len(kinds), len(labels), (3.75, 2.8))
-    for axes in [] if kinds else panels[0]:
-        _nothing(axes)
     for row, by in zip(panels, kinds, strict=False):
         for axes, label in zip(row, labels, strict=False):
             part = drawn.filter((pl.col("label") == label) & (pl.col("by") == by))
@@ -210,10 +208,13 @@ def coverage(bins: pl.DataFrame, labels: Sequence[str]) -> Figure:
             for level, colour, marker in ((68, BLUE, "o"), (95, ORANGE, "s")):
                 share = numbers(part, f"coverage{level}")
                 axes.axhline(level, color=colour, linewidth=1, linestyle="--")
-                wide, error = (high - low) / 2, 100 * binomial_error(share, n)
-                points = axes.errorbar((low + high) / 2, 100 * share, error, wide, marker, color=colour)
+                bars = 100 * binomial_error(share, n), (high - low) / 2
+                points = axes.errorbar((low + high) / 2, 100 * share, *bars, marker, color=colour, markersize=4)
                 points.set_label(f"{level} % interval")
-            axes.set(ylim=(min(40.0, axes.get_ylim()[0]), 101))
+            if part.is_empty():
+                _nothing(axes, f"no bin with {_FEWEST} stars")
+                axes.set_xticks([])
+            axes.set(ylim=(min(40.0, axes.get_ylim()[0]), 103))
             axes.set_xlabel(f"predicted {axis_name(label)}" if by == "predicted" else axis_name(by))
             axes.set_ylabel(f"{LABELS[label].name}: in interval (%)")
             if axes is panels[0][0]:
@@ -263,11 +264,11 @@ def kiel(stars: pl.DataFrame) -> Figure:
             _nothing(axes)
     if not len(x):
         return figure
-    mesh = _density(panels[0][0], x, y, (xlim, ylim), bins=110)
+    mesh = _density(panels[0][0], x, y, (xlim, ylim))
     _colourbar(figure, mesh, panels[0][0], "stars per bin")
     if coloured:
         x3, y3, z3 = _finite(teff, logg, fe_h)
-        edges = [np.linspace(*limits, 111) for limits in (xlim, ylim)]
+        edges = [np.linspace(*limits, _cells(x) + 1) for limits in (xlim, ylim)]
         counts = np.histogram2d(x3, y3, bins=edges)[0]
         sums = np.histogram2d(x3, y3, bins=edges, weights=z3)[0]
         mean = np.divide(sums, counts, out=np.full_like(sums, np.nan), where=counts > 0)
@@ -280,10 +281,7 @@ def kiel(stars: pl.DataFrame) -> Figure:
 
 
 def label_distributions(stars: pl.DataFrame, test: pl.DataFrame, labels: Sequence[str]) -> Figure:
-    """Distribution of every label in the catalogue, and of the spectroscopic labels of the test part.
-
-    `stars` has the predicted labels; `test` is that of :func:`one_to_one`, perhaps without rows.
-    """
+    """Distribution of every label of `stars`, and of the spectroscopic labels of `test` (perhaps without rows)."""
     figure, panels = _panels(1, len(labels), (3.75, 3.0))
     for axes, label in zip(panels[0], labels, strict=False):
         predicted, known = numbers(stars, label), numbers(test, f"{label}_label")
@@ -298,12 +296,7 @@ def label_distributions(stars: pl.DataFrame, test: pl.DataFrame, labels: Sequenc
 def sky(ra: Array, dec: Array, *, weight: float = 1.0) -> Figure:
     """Stars per square degree: in Aitoff projection, or, for a small field, of the field alone.
 
-    Parameters
-    ----------
-    ra, dec : ndarray, (n,)
-        ICRS, deg.
-    weight : float
-        Stars of the catalogue that each of these stands for.
+    `ra` and `dec` (ICRS, deg) have shape (n,); each stands for `weight` stars.
     """
     ra, dec = _finite(ra, dec)
     figure = _figure(8.6, 4.4)
@@ -383,25 +376,22 @@ def _panels(rows: int, columns: int, size: tuple[float, float]) -> tuple[Figure,
 
 
 def _density(
-    axes: Axes,
-    x: Array,
-    y: Array,
-    limits: tuple[Limits, Limits],
-    *,
-    bins: int,
-    colours: str = "viridis",
-    lighter: float = 1,
+    axes: Axes, x: Array, y: Array, limits: tuple[Limits, Limits], *, colours: str = "viridis", lighter: float = 1
 ) -> QuadMesh:
     """Counts in cells on a logarithmic colour scale; empty cells stay white.
 
     With `lighter` above 1 the scale ends that many times above the highest count, for a background.
     """
-    counts, x_edges, y_edges = np.histogram2d(x, y, bins=bins, range=limits)
+    counts, x_edges, y_edges = np.histogram2d(x, y, bins=_cells(x), range=limits)
     counts[counts == 0] = np.nan
     most = float(np.nanmax(counts)) if np.isfinite(counts).any() else 1.0
-    return axes.pcolormesh(
-        x_edges, y_edges, counts.T, cmap=colours, norm=LogNorm(1 / lighter**0.5, lighter * max(most, 2.0))
-    )
+    scale = LogNorm(1 / lighter**0.5, lighter * max(most, 2.0))
+    return axes.pcolormesh(x_edges, y_edges, counts.T, cmap=colours, norm=scale)
+
+
+def _cells(x: Array) -> int:
+    """Cells along one axis of a density: coarser where there are few stars."""
+    return int(np.clip(len(x) ** 0.5, 30, 100))
 
 
 def _histogram(axes: Axes, limits: Limits, *samples: Sample, noun: str = "n") -> float:
@@ -414,7 +404,8 @@ def _histogram(axes: Axes, limits: Limits, *samples: Sample, noun: str = "n") ->
     if not drawn:
         _nothing(axes)
         return 0.0
-    edges = np.linspace(*limits, 81)
+    fewest = min(len(values) for _, values, _ in drawn)
+    edges = np.linspace(*limits, 1 + int(np.clip(3 * fewest ** (1 / 3), 24, 80)))
     floor, top = 1.0, 0.0
     for title, values, colour in drawn:
         share = np.histogram(values, bins=edges)[0] / len(values)

@@ -265,14 +265,14 @@ def _accuracy(run: Run) -> Context:
         "size": _count(_mapping(run.metrics.get("split")).get("test")),
         "repeats": int(run.metrics.get("repeats") or 1),
         "errors": None if table.is_empty() else _error_table(table),
-        "bins": _binned(table),
+        "bins": _binned(table, "spectroscopic"),
     }
 
 
-def _binned(table: pl.DataFrame) -> list[tuple[str, Table]]:
+def _binned(table: pl.DataFrame, whose: str) -> list[tuple[str, Table]]:
     """A table for each quantity that the figures of merit are binned by."""
     quantities = [by for by in table["by"].unique(maintain_order=True) if by != "all"]
-    return [(f"spectroscopic {by}" if by in LABELS else by, _error_table(table, by)) for by in quantities]
+    return [(f"{whose} {by}" if by in LABELS else by, _error_table(table, by)) for by in quantities]
 
 
 def _error_table(table: pl.DataFrame, by: str = "all") -> Table:
@@ -338,7 +338,7 @@ def _comparison(reference: Mapping[str, Any]) -> Context:
         "name": str(reference.get("name", "")),
         "stars": _count(reference.get("stars")),
         "errors": _error_table(table) if reference.get("stars") and not table.is_empty() else None,
-        "bins": _binned(table),
+        "bins": _binned(table, "the reference's"),
     }
 
 
@@ -446,5 +446,5 @@ def _mapping(value: Any) -> Mapping[str, Any]:
 def _count(value: Any) -> str:
     """A number of a record in print; a dash where it is missing."""
     if isinstance(value, float):
-        return f"{value:.3g}"
+        return f"{value:.3g}" if math.isfinite(value) else "-"
     return f"{value:,}" if isinstance(value, int) else "-"

@@ -1,0 +1,153 @@
+"""A model on disk: a directory with settings in JSON, weights in safetensors, and a card to read.
+
+Nothing in it is executed on loading, so a bundle from a stranger is safe to open.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors.numpy
+from safetensors import SafetensorError
+
+from starscale.io import atomic_directory
+from starscale.learn.predictor import Predictor
+from starscale.version import __version__
+from starscale.vocabulary.errors import InputError, Problem, Problems
+
+FORMAT = "starscale model bundle"
+FORMAT_VERSION = 1
+INDEX = "bundle.json"
+WEIGHTS = "weights.safetensors"
+CARD = "MODEL_CARD.md"
+
+_AGAIN = "Copy or train the model again."
+
+
+def save_bundle(path: Path, predictor: Predictor, document: Mapping[str, Any], card: str) -> None:
+    """Write a model to a directory, all of it or nothing.
+
+    Parameters
+    ----------
+    path : Path
+        The directory; one that is there is replaced.
+    predictor : Predictor
+        The model.
+    document : mapping
+        The caller's own settings and provenance, JSON-able.
+    card : str
+        Text of the model card (Markdown).
+
+    Raises
+    ------
+    InputError
+        When `document` cannot be written as JSON.
+    """
+    model, arrays = predictor.state()
+    # safetensors writes the memory as it lies: a view with strides would be stored in the wrong order.
+    whole = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    files = {WEIGHTS: safetensors.numpy.save(whole), CARD: card.encode()}
+    index: dict[str, Any] = {
+        "format": FORMAT,
+        "format_version": FORMAT_VERSION,
+        "written_by": f"starscale {__version__}",
+        "files": {name: {"sha256": _digest(data), "size": len(data)} for name, data in files.items()},
+        "model": model,
+        "document": dict(document),
+    }
+    try:
+        index["sha256"] = _digest(_canonical(index))
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            Problem("document", f"cannot be written as JSON ({error})", "plain, finite values")
+        ) from None
+    with atomic_directory(path, marker=INDEX) as directory:
+        for name, data in files.items():
+            (directory / name).write_bytes(data)
+        (directory / INDEX).write_text(json.dumps(index, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def load_bundle(path: Path) -> tuple[Predictor, dict[str, Any]]:
+    """Read a model and the caller's document, after checking that nothing was altered.
+
+    Raises
+    ------
+    InputError
+        When this is no bundle, a newer one than this version reads, or an incomplete or altered one.
+    """
+    index = _read_index(path)
+    files = _read_files(path, index)
+    try:
+        arrays = safetensors.numpy.load(files[WEIGHTS])
+    except SafetensorError as error:
+        raise InputError(
+            Problem(str(path / WEIGHTS), f"is not a safetensors file ({error})", "", _AGAIN)
+        ) from None
+    return Predictor.from_state(index["model"], arrays), index["document"]
+
+
+def _read_index(path: Path) -> dict[str, Any]:
+    where = path / INDEX
+    if not path.is_dir():
+        found = "is a file" if path.exists() else "no such directory"
+        raise InputError(Problem(str(path), found, "the directory of a model", "Give what starscale train wrote."))
+    try:
+        index = json.loads(where.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(
+            Problem(str(path), f"has no {INDEX}", "a model bundle", "Give the model's own directory.")
+        ) from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise InputError(Problem(str(where), f"is damaged: {error}", "complete JSON", _AGAIN)) from None
+    except OSError as error:
+        raise InputError(Problem(str(where), f"cannot be read ({error})")) from None
+    if not isinstance(index, dict) or index.get("format") != FORMAT:
+        raise InputError(Problem(str(where), "is not the index of a starscale model", f"format = {FORMAT!r}"))
+    version = index.get("format_version")
+    if version != FORMAT_VERSION:
+        raise InputError(
+            Problem(
+                str(where),
+                f"has format version {version!r}, written by {index.get('written_by', 'an unknown program')}",
+                f"{FORMAT_VERSION}, which starscale {__version__} reads",
+                "Update starscale.",
+            )
+        )
+    stored = index.pop("sha256", None)
+    if stored != _digest(_canonical(index)):
+        raise InputError(
+            Problem(str(where), "was altered after it was written (its checksum differs)", "", _AGAIN)
+        )
+    return index
+
+
+def _read_files(path: Path, index: Mapping[str, Any]) -> dict[str, bytes]:
+    problems, files = Problems(), {}
+    for name in (WEIGHTS, CARD):
+        expected = index["files"][name]
+        try:
+            data = (path / name).read_bytes()
+        except OSError as error:
+            found = "is missing" if isinstance(error, FileNotFoundError) else f"cannot be read ({error})"
+            problems.add(str(path / name), found, f"{expected['size']} bytes", _AGAIN)
+            continue
+        if _digest(data) != expected["sha256"]:
+            found = f"was altered: {len(data)} bytes, and its checksum differs"
+            problems.add(str(path / name), found, f"{expected['size']} bytes as written", _AGAIN)
+        files[name] = data
+    problems.raise_if_any()
+    return files
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def _canonical(index: Mapping[str, Any]) -> bytes:
+    """Return one spelling for equal content, whatever the layout of the file."""
+    return json.dumps(index, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()

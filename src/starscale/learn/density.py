@@ -1,0 +1,102 @@
+"""Mixtures of diagonal Gaussians: density, moments, quantiles."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+#: Halvings of the bracket of a quantile; it ends narrower than single precision resolves.
+BISECTIONS = 24
+#: ``log sigma = 3 tanh(s / 3) - 1`` keeps every width between exp(-4) and exp(2) standard deviations.
+LOG_SIGMA_RANGE = 3.0
+LOG_SIGMA_CENTER = -1.0
+
+
+class MixtureDensity(NamedTuple):
+    """One mixture for each star, over the joint space of standardised labels.
+
+    Parameters
+    ----------
+    log_weight : array, shape (n, n_components)
+        Logarithms of weights that sum to 1.
+    mean, log_sigma : array, shape (n, n_components, n_labels)
+        Centres and widths of the components.
+    """
+
+    log_weight: jax.Array
+    mean: jax.Array
+    log_sigma: jax.Array
+
+    @classmethod
+    def from_head(cls, head: jax.Array, components: int) -> MixtureDensity:
+        """Read the output of a network, shape (n, components * (1 + 2 n_labels))."""
+        logits, rest = head[:, :components], head[:, components:]
+        mean, raw = jnp.split(rest.reshape(head.shape[0], components, -1), 2, axis=2)
+        log_sigma = LOG_SIGMA_RANGE * jnp.tanh(raw / LOG_SIGMA_RANGE) + LOG_SIGMA_CENTER
+        return cls(jax.nn.log_softmax(logits), mean, log_sigma)
+
+    @classmethod
+    def pooled(cls, members: MixtureDensity) -> MixtureDensity:
+        """Equal-weight mixture of an ensemble, whose arrays have a leading axis of members."""
+        n_members, n = members.log_weight.shape[:2]
+        weight = jnp.moveaxis(members.log_weight, 0, 1).reshape(n, -1) - jnp.log(n_members)
+        mean, log_sigma = (
+            jnp.moveaxis(a, 0, 1).reshape(n, weight.shape[1], -1) for a in (members.mean, members.log_sigma)
+        )
+        return cls(weight, mean, log_sigma)
+
+    def log_density(self, t: jax.Array, present: jax.Array) -> jax.Array:
+        """Log density of labels (n, n_labels), those with `present` 0 integrated out: shape (n,)."""
+        z = (t[:, None, :] - self.mean) * jnp.exp(-self.log_sigma)
+        terms = -0.5 * z**2 - self.log_sigma - 0.5 * jnp.log(2 * jnp.pi)
+        return jax.nn.logsumexp(self.log_weight + (terms * present[:, None, :]).sum(axis=2), axis=1)
+
+    def average(self) -> jax.Array:
+        """Mean of each label: shape (n, n_labels)."""
+        return (jnp.exp(self.log_weight)[:, :, None] * self.mean).sum(axis=1)
+
+    def cdf(self, t: jax.Array) -> jax.Array:
+        """Marginal probability of each label below `t`, shape (n_values, n, n_labels) in and out."""
+        return _stars_first(_cdf(*self._stars_last(), jnp.moveaxis(t, 1, 2)))
+
+    def quantiles(self, probabilities: jax.Array) -> jax.Array:
+        """Quantiles of each label's marginal: shape (n_probabilities, n, n_labels).
+
+        A quantile of a mixture lies between the smallest and the largest of its components'; bisection from
+        there.
+        """
+        weight, mean, inverse_sigma = self._stars_last()
+        p = probabilities[:, None, None]
+        ends = mean[:, None] + jax.scipy.special.ndtri(p) / inverse_sigma[:, None]
+
+        def halve(_: int, bracket: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+            low, high = bracket
+            middle = 0.5 * (low + high)
+            short = _cdf(weight, mean, inverse_sigma, middle) < p
+            return jnp.where(short, middle, low), jnp.where(short, high, middle)
+
+        low, high = jax.lax.fori_loop(0, BISECTIONS, halve, (ends.min(axis=0), ends.max(axis=0)))
+        return _stars_first(0.5 * (low + high))
+
+    def _stars_last(self) -> tuple[jax.Array, jax.Array, jax.Array]:
+        """Weight (C, n), mean and 1/sigma (C, n_labels, n): in this layout loops vectorise, 5 times as fast."""
+        return (
+            jnp.exp(self.log_weight).T,
+            jnp.moveaxis(self.mean, 0, 2),
+            jnp.exp(-jnp.moveaxis(self.log_sigma, 0, 2)),
+        )
+
+
+def _stars_first(array: jax.Array) -> jax.Array:
+    return jnp.moveaxis(array, 2, 1)
+
+
+def _cdf(weight: jax.Array, mean: jax.Array, inverse_sigma: jax.Array, t: jax.Array) -> jax.Array:
+    """Probability below `t`, shape (n_values, n_labels, n)."""
+    total = jnp.zeros_like(t)
+    for w, m, i in zip(weight, mean, inverse_sigma, strict=True):
+        total += w * jax.lax.erf((t - m) * (i * 2**-0.5))
+    # The weights sum to 1 but for rounding, hence the clipping.
+    return jnp.clip(0.5 + 0.5 * total, 0, 1)

@@ -1,0 +1,94 @@
+"""How far a star's inputs lie from those of the training stars.
+
+Two distances, each divided by what 99 % of held-out stars stay below: the Mahalanobis distance of the
+scaled, filled inputs, which sees combinations that no training star has; and the largest single deviation,
+which sees one wild value among many good ones (scaling bounds it, so the first may not). The score is the
+larger one, scaled again so that 1 is the 99th percentile of held-out stars.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from starscale.learn.arrays import Arrays, take
+from starscale.learn.preparation import Inputs
+from starscale.learn.sample import FloatArray
+from starscale.learn.scaling import whitening_matrix
+
+#: Share of held-out stars inside the domain.
+INSIDE = 0.99
+#: A feature's reach is this quantile of the training stars' deviations from its median.
+REACH = 0.999
+
+
+@dataclass(frozen=True)
+class Domain:
+    """Region of inputs that the training stars cover.
+
+    Parameters
+    ----------
+    center, whitening : ndarray, shapes (n_usable,), (n_usable, n_usable)
+        For the Mahalanobis distance in scaled inputs.
+    median, reach : ndarray, shape (n_usable,)
+        Middle and usual extent of each input, in its own unit.
+    scale : ndarray, shape (2,)
+        Divisors of the two distances.
+    """
+
+    center: FloatArray
+    whitening: FloatArray
+    median: FloatArray
+    reach: FloatArray
+    scale: FloatArray
+
+    @classmethod
+    def fit(cls, x: FloatArray, inputs: Inputs, held_out: FloatArray, held_out_inputs: Inputs) -> Domain:
+        """Learn the region from training stars and its edge from held-out ones.
+
+        Parameters
+        ----------
+        x, held_out : ndarray, shape (n, n_usable)
+            Unscaled usable inputs; NaN: missing.
+        inputs, held_out_inputs : Inputs
+            The same stars, prepared.
+        """
+        center, whitening = whitening_matrix(inputs.values.astype(np.float64))
+        median = np.nanmedian(x, axis=0)
+        deviation = np.abs(x - median)
+        reach = np.nanquantile(deviation, REACH, axis=0)
+        # A flag that is set in very few stars deviates in fewer than the quantile sees.
+        reach = np.where(reach > 0, reach, np.nanmax(deviation, axis=0))
+        domain = cls(center, whitening, median, reach, np.ones(2))
+        distances = domain._distances(held_out, held_out_inputs)
+        scale = np.quantile(distances, INSIDE, axis=0)
+        # A sample without any spread (copies of one star) has no edge; then every star is as far as it is.
+        scale = np.where(scale > 0, scale, 1.0)
+        both = np.quantile((distances / scale).max(axis=1), INSIDE)
+        return cls(center, whitening, median, reach, scale * (both if both > 0 else 1.0))
+
+    def score(self, x: FloatArray, inputs: Inputs) -> FloatArray:
+        """Return the distance of each star, shape (n,); above 1 lies outside what 99 % of held-out stars reach."""
+        return np.asarray((self._distances(x, inputs) / self.scale).max(axis=1))
+
+    def _distances(self, x: FloatArray, inputs: Inputs) -> FloatArray:
+        white = (inputs.values - self.center) @ self.whitening
+        single = np.max(np.abs(x - self.median) / self.reach, axis=1, where=~inputs.missing, initial=0.0)
+        return np.stack([np.sqrt((white**2).sum(axis=1)), single], axis=1)
+
+    def state(self) -> Arrays:
+        """Return what :meth:`from_state` needs."""
+        return {name: getattr(self, name) for name in ("center", "whitening", "median", "reach", "scale")}
+
+    @classmethod
+    def from_state(cls, arrays: Arrays, n_usable: int) -> Domain:
+        """Rebuild from :meth:`state`."""
+        shapes = {
+            "center": (n_usable,),
+            "whitening": (n_usable, n_usable),
+            "median": (n_usable,),
+            "reach": (n_usable,),
+            "scale": (2,),
+        }
+        return cls(**{name: take(arrays, "domain", name, shape) for name, shape in shapes.items()})

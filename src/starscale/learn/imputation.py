@@ -1,0 +1,138 @@
+"""Missing inputs, filled with their conditional mean under a multivariate Gaussian.
+
+For a star with observed inputs o and missing inputs m, ``E[z_m | z_o] = mu_m - P_mm^-1 P_mo (z_o - mu_o)``
+with P the inverse of the covariance; mean and covariance come from the EM algorithm (Dempster, Laird &
+Rubin 1977; Little & Rubin 2019, section 11.2). Stars are handled in groups with the same pattern of gaps, so the
+cost grows with the number of patterns and not with the number of stars.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from starscale.learn.arrays import Arrays, take
+from starscale.learn.sample import FloatArray
+
+#: Stars, and different patterns of gaps among them, that the fit looks at.
+MAX_ROWS = 20_000
+MAX_PATTERNS = 2_000
+ITERATIONS = 30
+TOLERANCE = 1e-4
+#: Share of the covariance that is replaced by its diagonal: it keeps the inverse stable.
+SHRINKAGE = 1e-3
+#: Least variance of a scaled input.
+FLOOR = 1e-6
+
+
+@dataclass(frozen=True)
+class GaussianImputer:
+    """Mean and covariance of the scaled inputs."""
+
+    mean: FloatArray
+    covariance: FloatArray
+
+    @classmethod
+    def fit(cls, z: FloatArray, seed: int = 0) -> GaussianImputer:
+        """Estimate mean and covariance from rows with gaps.
+
+        Parameters
+        ----------
+        z : ndarray, shape (n, n_features)
+            Scaled inputs; NaN: missing. Every column has values.
+        seed : int
+            Which stars are looked at, where there are more than `MAX_ROWS`.
+        """
+        z = _subsample(z, seed)
+        missing = np.isnan(z)
+        mean: FloatArray = np.nanmean(z, axis=0)
+        filled = np.where(missing, mean, z)
+        covariance = _shrunk(np.cov(filled, rowvar=False, bias=True).reshape(z.shape[1], -1))
+        if not missing.any():
+            return cls(mean, covariance)
+        groups = list(_groups(missing))
+        for _ in range(ITERATIONS):
+            # What the filling itself does not show: the conditional covariance of the gaps.
+            unseen = np.zeros_like(covariance)
+            filled = z.copy()
+            precision = np.linalg.inv(covariance)
+            for rows, gaps in groups:
+                if gaps.any():
+                    inner = np.linalg.inv(precision[np.ix_(gaps, gaps)])
+                    filled[np.ix_(rows, gaps)] = _conditional(mean, precision, inner, z[rows], gaps)
+                    unseen[np.ix_(gaps, gaps)] += len(rows) * inner
+            previous, mean = mean, filled.mean(axis=0)
+            deviation = filled - mean
+            update = _shrunk((deviation.T @ deviation + unseen) / len(z))
+            change = max(np.abs(update - covariance).max(), np.abs(mean - previous).max())
+            covariance = update
+            if change < TOLERANCE:
+                break
+        return cls(mean, covariance)
+
+    def transform(self, z: FloatArray) -> FloatArray:
+        """Return `z`, shape (n, n_features), with its gaps filled; observed values are untouched."""
+        missing = np.isnan(z)
+        if not missing.any():
+            return z
+        filled = z.copy()
+        precision = np.linalg.inv(self.covariance)
+        incomplete = np.flatnonzero(missing.any(axis=1))
+        for group, gaps in _groups(missing[incomplete]):
+            rows = incomplete[group]
+            inner = np.linalg.inv(precision[np.ix_(gaps, gaps)])
+            filled[np.ix_(rows, gaps)] = _conditional(self.mean, precision, inner, z[rows], gaps)
+        return filled
+
+    def state(self) -> Arrays:
+        """Return what :meth:`from_state` needs."""
+        return {"mean": self.mean, "covariance": self.covariance}
+
+    @classmethod
+    def from_state(cls, arrays: Arrays, n_features: int) -> GaussianImputer:
+        """Rebuild from :meth:`state`."""
+        return cls(
+            take(arrays, "imputer", "mean", (n_features,)),
+            take(arrays, "imputer", "covariance", (n_features, n_features)),
+        )
+
+
+def _conditional(
+    mean: FloatArray, precision: NDArray[Any], inner: NDArray[Any], z: FloatArray, gaps: NDArray[np.bool_]
+) -> FloatArray:
+    seen = ~gaps
+    return np.asarray(mean[gaps] - (z[:, seen] - mean[seen]) @ (inner @ precision[np.ix_(gaps, seen)]).T)
+
+
+def _shrunk(covariance: FloatArray) -> FloatArray:
+    diagonal = np.maximum(np.diagonal(covariance), FLOOR)
+    return (1 - SHRINKAGE) * covariance + np.diag(SHRINKAGE * diagonal + FLOOR)
+
+
+def _pattern_numbers(missing: NDArray[np.bool_]) -> NDArray[np.intp]:
+    """Give every row of a mask the number of its pattern: shape (n,)."""
+    packed = np.ascontiguousarray(np.packbits(missing, axis=1))
+    return np.unique(packed.view(np.dtype((np.void, packed.shape[1]))).ravel(), return_inverse=True)[1]
+
+
+def _groups(missing: NDArray[np.bool_]) -> Iterator[tuple[NDArray[np.intp], NDArray[np.bool_]]]:
+    """Yield row numbers and the mask that they share, for each different row of `missing`."""
+    number = _pattern_numbers(missing)
+    order = np.argsort(number, kind="stable")
+    for rows in np.split(order, np.flatnonzero(np.diff(number[order])) + 1):
+        yield rows, missing[rows[0]]
+
+
+def _subsample(z: FloatArray, seed: int) -> FloatArray:
+    """At most `MAX_ROWS` rows with `MAX_PATTERNS` patterns, in random order, every column still with values."""
+    rows = np.random.default_rng(seed).permutation(len(z))[:MAX_ROWS]
+    number = _pattern_numbers(np.isnan(z[rows]))
+    first_seen = np.zeros(len(rows), dtype=np.int64)
+    first_seen[np.unique(number, return_index=True)[1]] = 1
+    kept = rows[np.cumsum(first_seen) <= MAX_PATTERNS]
+    # A column that is filled in very few stars could have lost all of them.
+    return z if np.isnan(z[kept]).all(axis=0).any() else z[kept]

@@ -1,0 +1,275 @@
+"""A trained model as a whole: preparation, regressor, calibration and domain."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from starscale.learn.arrays import Arrays, entry, prefixed, take, under
+from starscale.learn.calibration import Calibration, calibrate, calibration_from_state
+from starscale.learn.domain import Domain
+from starscale.learn.learners import learner
+from starscale.learn.preparation import Preparation
+from starscale.learn.regressor import Progress, Regressor, Targets, Threshold, silent
+from starscale.learn.sample import FloatArray, Sample, check_finite_or_missing, check_samples
+from starscale.vocabulary.config import ModelConfig
+from starscale.vocabulary.errors import InputError, Problem, StarscaleError
+
+#: Least share of the usable features that a star must have to be predicted.
+MIN_PRESENT = 0.5
+GRAVITY = "logg"
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Predicted labels of n stars, in the units of the vocabulary.
+
+    Parameters
+    ----------
+    value : ndarray, shape (n, n_labels)
+        The median where the learner predicts a distribution, so that it always lies inside the intervals
+        (it has the smallest absolute error, but a bias where errors are skewed); the network's output else.
+    mean : ndarray, shape (n, n_labels)
+        Mean of the distribution (the smallest squared error, no bias on average); equal to `value` for a
+        learner that predicts a point.
+    error : ndarray, shape (n, n_labels)
+        Half of the width of the 68 % interval.
+    lower, upper, lower95, upper95 : ndarray, shape (n, n_labels)
+        Ends of the intervals of 68.27 % and 95.45 %.
+    p_giant : ndarray, shape (n,)
+        Probability that logg is below the limit of the model (3.5 by default); NaN without logg.
+    domain_score : ndarray, shape (n,)
+        Distance from the training stars' inputs; above 1: farther than 99 % of held-out ones.
+    n_missing : ndarray of int, shape (n,)
+        Usable inputs that are missing.
+    predicted : ndarray of bool, shape (n,)
+        False where too few inputs are there; everything else but `n_missing` is NaN then.
+    """
+
+    value: FloatArray
+    mean: FloatArray
+    error: FloatArray
+    lower: FloatArray
+    upper: FloatArray
+    lower95: FloatArray
+    upper95: FloatArray
+    p_giant: FloatArray
+    domain_score: FloatArray
+    n_missing: NDArray[np.int64]
+    predicted: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """A trained model.
+
+    Parameters
+    ----------
+    labels, features : tuple of str
+        Names of the columns of the result and of the input.
+    preparation, regressor, calibration, domain
+        The parts, in the order in which they are used.
+    label_range : ndarray, shape (n_labels, 2)
+        Smallest and largest training label.
+    giant_logg : float
+        Stars below this surface gravity count as giants.
+    min_present : float
+        Least share of the usable features that a star must have to be predicted.
+    warnings : tuple of str
+        What a user should know: features that are not used, labels that were not calibrated.
+    """
+
+    labels: tuple[str, ...]
+    features: tuple[str, ...]
+    preparation: Preparation
+    regressor: Regressor
+    calibration: Calibration
+    domain: Domain
+    label_range: FloatArray
+    giant_logg: float
+    min_present: float
+    warnings: tuple[str, ...]
+
+    def predict(self, x: FloatArray, batch: int = 65536) -> Prediction:
+        """Predict stars.
+
+        Parameters
+        ----------
+        x : ndarray, shape (n, n_features)
+            Inputs; NaN: missing.
+        batch : int
+            Stars that are worked on at a time; it bounds the memory and does not change the result
+            (beyond single-precision rounding).
+
+        Raises
+        ------
+        InputError
+            When `x` has another number of columns, or infinities.
+        """
+        x = np.asarray(x, dtype=np.float64)
+        if x.ndim != 2 or x.shape[1] != len(self.features):
+            raise InputError(
+                Problem(
+                    "inputs",
+                    f"have shape {x.shape}",
+                    f"(n, {len(self.features)}): {', '.join(self.features[:5])}, ...",
+                )
+            )
+        if batch < 1:
+            raise InputError(Problem("batch", str(batch), "a positive number"))
+        check_finite_or_missing(x, "inputs", self.features)
+        parts = [self._predict_batch(x[i : i + batch]) for i in range(0, max(len(x), 1), batch)]
+        return Prediction(
+            **{f.name: np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(Prediction)}
+        )
+
+    def _predict_batch(self, x: FloatArray) -> Prediction:
+        usable = x[:, self.preparation.usable]
+        n_missing = np.isnan(usable).sum(axis=1)
+        predicted = n_missing <= (1 - self.min_present) * usable.shape[1]
+        n_labels = len(self.labels)
+        value, mean, error, low, high, low95, high95 = np.full((7, len(x), n_labels), np.nan)
+        p_giant, score = np.full((2, len(x)), np.nan)
+        if predicted.any():
+            inputs = self.preparation.apply(x[predicted])
+            raw = self.regressor.predict(inputs, self._threshold())
+            ends = self.calibration.intervals(raw, self._threshold())
+            value[predicted], mean[predicted] = raw.value, raw.mean
+            (low[predicted], low95[predicted]), (high[predicted], high95[predicted]) = (
+                np.moveaxis(end, 2, 0) for end in (ends.lower, ends.upper)
+            )
+            error[predicted] = (high[predicted] - low[predicted]) / 2
+            if ends.below is not None:
+                p_giant[predicted] = ends.below
+            score[predicted] = self.domain.score(usable[predicted], inputs)
+        return Prediction(value, mean, error, low, high, low95, high95, p_giant, score, n_missing, predicted)
+
+    def _threshold(self) -> Threshold | None:
+        return Threshold(self.labels.index(GRAVITY), self.giant_logg) if GRAVITY in self.labels else None
+
+    def state(self) -> tuple[dict[str, Any], Arrays]:
+        """Return the model as a JSON-able document and named arrays."""
+        preparation, preparation_arrays = self.preparation.state()
+        regressor, regressor_arrays = self.regressor.state()
+        document = {
+            "labels": list(self.labels),
+            "features": list(self.features),
+            "giant_logg": self.giant_logg,
+            "min_present": self.min_present,
+            "warnings": list(self.warnings),
+            "preparation": preparation,
+            "regressor": {"kind": self.regressor.kind, **regressor},
+            "calibration": {"kind": self.calibration.kind},
+        }
+        return document, {
+            "label_range": self.label_range,
+            **prefixed("preparation", preparation_arrays),
+            **prefixed("regressor", regressor_arrays),
+            **prefixed("calibration", self.calibration.state()),
+            **prefixed("domain", self.domain.state()),
+        }
+
+    @classmethod
+    def from_state(cls, document: Mapping[str, Any], arrays: Arrays) -> Predictor:
+        """Rebuild a model from :meth:`state`.
+
+        Raises
+        ------
+        InputError
+            When a setting or an array is missing, or an array has not the shape or type that the settings ask for.
+        """
+        keys = ("labels", "features", "giant_logg", "min_present", "warnings", "preparation", "regressor")
+        stored = {key: entry(document, key, "model") for key in (*keys, "calibration")}
+        n_labels = len(stored["labels"])
+        preparation = Preparation.from_state(stored["preparation"], under("preparation", arrays))
+        regressor_class = learner(entry(stored["regressor"], "kind", "regressor"))
+        return cls(
+            labels=tuple(stored["labels"]),
+            features=tuple(stored["features"]),
+            preparation=preparation,
+            regressor=regressor_class.from_state(stored["regressor"], under("regressor", arrays)),
+            calibration=calibration_from_state(stored["calibration"], under("calibration", arrays), n_labels),
+            domain=Domain.from_state(under("domain", arrays), int(preparation.usable.sum())),
+            label_range=take(arrays, "model", "label_range", (n_labels, 2)),
+            giant_logg=float(stored["giant_logg"]),
+            min_present=float(stored["min_present"]),
+            warnings=tuple(stored["warnings"]),
+        )
+
+
+def fit_predictor(
+    config: ModelConfig,
+    labels: Sequence[str],
+    train: Sample,
+    validation: Sample,
+    *,
+    seed: int,
+    progress: Progress | None = None,
+    giant_logg: float = 3.5,
+    features: Sequence[str] | None = None,
+) -> Predictor:
+    """Train a model, calibrate its intervals and learn its domain.
+
+    Parameters
+    ----------
+    config : Turchi2024Config or MixtureConfig
+        Settings of the learner.
+    labels : sequence of str
+        Names of the columns of `y`.
+    train : Sample
+        Stars to learn from. Scaling, imputation and weights come from these alone.
+    validation : Sample
+        Stars kept aside. The mixture uses them for the calibration and the edge of the domain only. The paper's
+        network uses them before that to decide when to stop, so that its intervals come out mildly too narrow.
+    seed : int
+        The same seed gives the same model on the same machine, bit for bit.
+    progress : callable, optional
+        Told about every epoch.
+    giant_logg : float
+        Stars below this surface gravity count as giants in `p_giant`.
+    features : sequence of str, optional
+        Names of the columns of `x`, for messages.
+
+    Raises
+    ------
+    InputError
+        When the samples cannot be learnt from; all problems at once.
+    StarscaleError
+        When the training diverges.
+    """
+    labels = tuple(labels)
+    names = check_samples(labels, train, validation, features)
+    learner_class = learner(config.kind)
+    preparation = Preparation.fit(train.x, learner_class.scaling, seed)
+    inputs, held_out = preparation.apply(train.x), preparation.apply(validation.x)
+    regressor = learner_class.fit(
+        config,
+        (inputs, Targets(labels, train.y)),
+        (held_out, Targets(labels, validation.y)),
+        seed=seed,
+        progress=progress or silent,
+    )
+    raw = regressor.predict(held_out)
+    if not np.isfinite(raw.value).all():
+        raise StarscaleError(
+            "the trained model predicts values that are not finite. "
+            "Try a smaller learning_rate, and look for wild values in the features."
+        )
+    calibration, notes = calibrate(raw, validation.y, labels)
+    usable = preparation.usable
+    return Predictor(
+        labels=labels,
+        features=names,
+        preparation=preparation,
+        regressor=regressor,
+        calibration=calibration,
+        domain=Domain.fit(train.x[:, usable], inputs, validation.x[:, usable], held_out),
+        label_range=np.stack([np.nanmin(train.y, axis=0), np.nanmax(train.y, axis=0)], axis=1),
+        giant_logg=float(giant_logg),
+        min_present=MIN_PRESENT,
+        warnings=(*preparation.warnings(train.x, names), *notes),
+    )

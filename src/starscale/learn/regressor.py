@@ -1,0 +1,105 @@
+"""The interface between a learner and everything around it.
+
+A learner turns prepared inputs into an uncalibrated prediction. Preparation, calibration, domain and
+storage are the same for all of them, so a further learner is one more file and one line in `learners.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from starscale.learn.arrays import Arrays
+from starscale.learn.preparation import Inputs, Scaling
+from starscale.learn.sample import FloatArray
+
+#: Probabilities inside the intervals that are reported (one and two sigma of a Gaussian).
+LEVELS = (0.6826894921370859, 0.9544997361036416)
+
+
+class Progress(Protocol):
+    """Told about every epoch of a training."""
+
+    def __call__(self, phase: str, epoch: int, n_epochs: int, figures: Mapping[str, float], /) -> None:
+        """Take note: `epoch` counts from 1; `figures` are losses by name."""
+
+
+def silent(phase: str, epoch: int, n_epochs: int, figures: Mapping[str, float], /) -> None:
+    """Ignore progress."""
+
+
+@dataclass(frozen=True)
+class Targets:
+    """Labels of the stars of a training: names, and values of shape (n, n_labels) with NaN for missing."""
+
+    labels: tuple[str, ...]
+    y: FloatArray
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """A label (by column number) and a value of it."""
+
+    label: int
+    value: float
+
+
+@dataclass(frozen=True)
+class Raw:
+    """An uncalibrated prediction, in physical units.
+
+    Parameters
+    ----------
+    value, mean : ndarray, shape (n, n_labels)
+        The value to report (the median, where the learner predicts a distribution) and the mean.
+    lower, upper : ndarray, shape (n, n_labels, 2), optional
+        Ends of the central intervals of `LEVELS`; None from a learner that predicts a point.
+    below : ndarray, shape (n,), optional
+        Probability that the label of the threshold is below its value; None as above or without a threshold.
+    """
+
+    value: FloatArray
+    mean: FloatArray
+    lower: FloatArray | None = None
+    upper: FloatArray | None = None
+    below: FloatArray | None = None
+
+
+class Regressor(Protocol):
+    """Something that learnt to predict labels."""
+
+    kind: ClassVar[str]
+    scaling: ClassVar[Scaling]
+
+    @classmethod
+    def fit(
+        cls,
+        config: Any,
+        train: tuple[Inputs, Targets],
+        validation: tuple[Inputs, Targets],
+        *,
+        seed: int,
+        progress: Progress,
+    ) -> Self:
+        """Learn; what `validation` is used for, if anything, is said by the class."""
+
+    def predict(self, inputs: Inputs, threshold: Threshold | None = None) -> Raw:
+        """Predict the labels of stars; a row of the result depends on that row of the inputs alone."""
+
+    def state(self) -> tuple[dict[str, Any], Arrays]:
+        """Return settings (JSON-able) and arrays, enough for :meth:`from_state`."""
+
+    @classmethod
+    def from_state(cls, document: Mapping[str, Any], arrays: Arrays) -> Self:
+        """Rebuild; raises InputError when settings and arrays do not fit together."""
+
+
+def padded(array: NDArray[Any], least: int = 512) -> NDArray[Any]:
+    """Repeat the first row up to a length of `least` or a power of two, so that few shapes are ever compiled."""
+    n = len(array)
+    size = max(least, 1 << max(n - 1, 0).bit_length())
+    return np.concatenate([array, np.repeat(array[:1], size - n, axis=0)]) if n < size else array

@@ -1,0 +1,179 @@
+"""Samples of stars, and every check of them that training depends on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from starscale.vocabulary.columns import LABELS
+from starscale.vocabulary.errors import Problems, did_you_mean
+
+FloatArray = NDArray[np.float64]
+
+#: Fewer stars than this, with the label, cannot be trained on or calibrated with.
+MIN_TRAIN = 20
+MIN_VALIDATION = 10
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Stars with inputs and labels.
+
+    Parameters
+    ----------
+    x : ndarray, shape (n_stars, n_features)
+        Inputs; NaN: missing.
+    y : ndarray, shape (n_stars, n_labels)
+        Labels in the units of the vocabulary (K, dex, dex); NaN: missing.
+    y_error : ndarray, shape (n_stars, n_labels), optional
+        Errors of the labels, same units.
+
+    Raises
+    ------
+    InputError
+        When the shapes do not fit together.
+    """
+
+    x: FloatArray
+    y: FloatArray
+    y_error: FloatArray | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("x", "y", "y_error"):
+            if (array := getattr(self, name)) is not None:
+                object.__setattr__(self, name, np.asarray(array, dtype=np.float64))
+        problems = Problems()
+        for name, array in (("x", self.x), ("y", self.y)):
+            if array.ndim != 2 or array.shape[1] == 0:
+                problems.add(name, f"has shape {array.shape}", "two dimensions: stars, columns")
+        if self.x.shape[:1] != self.y.shape[:1]:
+            problems.add(
+                "x and y", f"have {self.x.shape[:1]} and {self.y.shape[:1]} rows", "the same stars in both"
+            )
+        if self.y_error is not None and self.y_error.shape != self.y.shape:
+            problems.add("y_error", f"has shape {self.y_error.shape}", f"the shape of y, {self.y.shape}")
+        problems.raise_if_any()
+
+    def __len__(self) -> int:
+        return int(self.x.shape[0])
+
+
+def check_samples(
+    labels: Sequence[str], train: Sample, validation: Sample, features: Sequence[str] | None = None
+) -> tuple[str, ...]:
+    """Check everything that a fit depends on and return the names of the features.
+
+    Parameters
+    ----------
+    labels : sequence of str
+        Names of the columns of `y`.
+    train, validation : Sample
+        The two parts.
+    features : sequence of str, optional
+        Names of the columns of `x`; by default they are numbered.
+
+    Raises
+    ------
+    InputError
+        With all problems at once.
+    """
+    problems = Problems()
+    names = _check_shapes(problems, labels, train, validation, features)
+    problems.raise_if_any()
+    for part, sample, least in (("training", train, MIN_TRAIN), ("validation", validation, MIN_VALIDATION)):
+        if len(sample) < least:
+            problems.add(
+                f"{part} part",
+                f"{len(sample)} stars",
+                f"at least {least}",
+                "Match more stars to the spectroscopic catalogue, or loosen cuts.",
+            )
+        _check_inputs(problems, f"{part} part", sample.x, names)
+        if len(sample) >= least:
+            for column, label in enumerate(labels):
+                _check_label(problems, f"{part} part, {label}", label, sample.y[:, column], least)
+    if len(train) and not usable_features(train.x).any():
+        problems.add(
+            "training part", "every feature is constant or missing everywhere", "a feature that tells stars apart"
+        )
+    problems.raise_if_any()
+    return names
+
+
+def usable_features(x: FloatArray) -> NDArray[np.bool_]:
+    """Tell which features vary: shape (n_features,), False for constant or missing everywhere."""
+    low = np.min(x, axis=0, where=np.isfinite(x), initial=np.inf)
+    high = np.max(x, axis=0, where=np.isfinite(x), initial=-np.inf)
+    return np.asarray(high > low)
+
+
+def check_finite_or_missing(x: FloatArray, where: str, names: Sequence[str]) -> None:
+    """Refuse infinities: a missing input is NaN, an infinity is an error of whoever made it.
+
+    Raises
+    ------
+    InputError
+        With the features and the number of rows.
+    """
+    problems = Problems()
+    _check_inputs(problems, where, x, names)
+    problems.raise_if_any()
+
+
+def _check_shapes(
+    problems: Problems, labels: Sequence[str], train: Sample, validation: Sample, features: Sequence[str] | None
+) -> tuple[str, ...]:
+    for label in labels:
+        if label not in LABELS:
+            problems.add(
+                "labels", f"{label!r} is unknown", f"one of {', '.join(LABELS)}", did_you_mean(label, LABELS)
+            )
+    if len(set(labels)) != len(labels):
+        problems.add("labels", f"{tuple(labels)} names one twice", "each label once")
+    for part, sample in (("training", train), ("validation", validation)):
+        if sample.y.shape[1] != len(labels):
+            problems.add(
+                f"{part} part", f"y has {sample.y.shape[1]} columns", f"{len(labels)}, one for each label"
+            )
+    n_features = train.x.shape[1]
+    if validation.x.shape[1] != n_features:
+        problems.add("validation part", f"x has {validation.x.shape[1]} columns", f"{n_features}, as in training")
+    if features is not None and len(features) != n_features:
+        problems.add("features", f"{len(features)} names", f"{n_features}, one for each column of x")
+    return tuple(features) if features is not None else tuple(f"feature {i}" for i in range(n_features))
+
+
+def _check_inputs(problems: Problems, where: str, x: FloatArray, names: Sequence[str]) -> None:
+    infinite = np.isinf(x)
+    if infinite.any():
+        columns = [names[i] for i in np.flatnonzero(infinite.any(axis=0)).tolist()]
+        problems.add(
+            where,
+            f"{int(infinite.any(axis=1).sum())} rows have infinite inputs ({', '.join(columns[:5])})",
+            "finite numbers, or NaN where an input is missing",
+            "Look for a logarithm or a division of zero in the feature.",
+        )
+
+
+def _check_label(problems: Problems, where: str, label: str, y: FloatArray, least: int) -> None:
+    present = y[~np.isnan(y)]
+    if present.size < least:
+        found = "missing in every star" if present.size == 0 else f"present in {present.size} stars only"
+        problems.add(where, found, f"at least {least} stars with it", f"Leave {label} out of target.")
+        return
+    limits = LABELS[label]
+    outside = (present < limits.lower) | (present > limits.upper)
+    if outside.any():
+        problems.add(
+            where,
+            f"{int(outside.sum())} stars lie outside (smallest {present.min():g}, largest {present.max():g})",
+            f"{limits.lower:g} to {limits.upper:g} {limits.unit}".rstrip(),
+            "Name the sentinel or add a cut in the survey file of the labels.",
+        )
+    elif present.min() == present.max():
+        problems.add(
+            where, f"is {present[0]:g} in every star", "values that differ", f"Leave {label} out of target."
+        )

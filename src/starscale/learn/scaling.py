@@ -1,0 +1,103 @@
+"""Inputs and labels on a scale on which networks train."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from starscale.learn.arrays import Arrays, entry, take
+from starscale.learn.sample import FloatArray
+
+#: Interquartile range of the unit normal distribution.
+IQR_NORMAL = 1.3489795003921634
+#: Values beyond this many units of the scale are drawn in (see FeatureScaler.transform).
+SQUASH = 4.0
+#: Added to the eigenvalues before whitening, so that directions of pure noise are not blown up.
+WHITEN_FLOOR = 1e-4
+
+
+@dataclass(frozen=True)
+class FeatureScaler:
+    """``z = (x - center) / width``, then ``z / sqrt(1 + (z / squash)^2)`` where `squash` is not 0.
+
+    The second step keeps order and sign, leaves small values alone and bounds wild ones by `squash`.
+    """
+
+    center: FloatArray
+    width: FloatArray
+    squash: float
+
+    @classmethod
+    def standard(cls, x: FloatArray) -> FeatureScaler:
+        """Mean and standard deviation of each column, NaN left out, no squashing."""
+        return cls(np.nanmean(x, axis=0), np.nanstd(x, axis=0), 0.0)
+
+    @classmethod
+    def robust(cls, x: FloatArray) -> FeatureScaler:
+        """Median and interquartile range of each column, squashed at 4 units."""
+        low, center, high = np.nanquantile(x, (0.25, 0.5, 0.75), axis=0)
+        width = (high - low) / IQR_NORMAL
+        # Half of the stars share one value (a 0/1 column): its quartiles say nothing, its scatter does.
+        return cls(center, np.where(width > 0, width, np.nanstd(x, axis=0)), SQUASH)
+
+    def transform(self, x: FloatArray) -> FloatArray:
+        """Scale `x`, shape (n, n_features); NaN stays NaN."""
+        z = (x - self.center) / self.width
+        return z / np.sqrt(1 + (z / self.squash) ** 2) if self.squash else z
+
+    def state(self) -> tuple[dict[str, Any], Arrays]:
+        """Return what :meth:`from_state` needs."""
+        return {"squash": self.squash}, {"center": self.center, "width": self.width}
+
+    @classmethod
+    def from_state(cls, document: Mapping[str, Any], arrays: Arrays, n_features: int) -> FeatureScaler:
+        """Rebuild from :meth:`state`."""
+        center, width = (take(arrays, "scaler", name, (n_features,)) for name in ("center", "width"))
+        return cls(center, width, float(entry(document, "squash", "scaler")))
+
+
+@dataclass(frozen=True)
+class LabelScaler:
+    """Labels with mean 0 and standard deviation 1 in the training part."""
+
+    mean: FloatArray
+    width: FloatArray
+
+    @classmethod
+    def fit(cls, y: FloatArray) -> LabelScaler:
+        """Mean and standard deviation of each label, NaN left out."""
+        return cls(np.nanmean(y, axis=0), np.nanstd(y, axis=0))
+
+    def transform(self, y: FloatArray) -> FloatArray:
+        """Physical to standardised, shape (n, n_labels)."""
+        return (y - self.mean) / self.width
+
+    def restore(self, t: NDArray[Any]) -> FloatArray:
+        """Standardised to physical; any shape whose last axis is the labels."""
+        return np.asarray(self.mean + self.width * np.asarray(t, dtype=np.float64))
+
+    def state(self) -> Arrays:
+        """Return what :meth:`from_state` needs."""
+        return {"mean": self.mean, "width": self.width}
+
+    @classmethod
+    def from_state(cls, arrays: Arrays, n_labels: int) -> LabelScaler:
+        """Rebuild from :meth:`state`."""
+        mean, width = (take(arrays, "label scaler", name, (n_labels,)) for name in ("mean", "width"))
+        return cls(mean, width)
+
+
+def whitening_matrix(z: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return the mean and the matrix W for which ``(z - mean) @ W`` has unit covariance.
+
+    Parameters
+    ----------
+    z : ndarray, shape (n, n_features)
+        Scaled inputs without gaps.
+    """
+    eigenvalues, vectors = np.linalg.eigh(np.atleast_2d(np.cov(z, rowvar=False)))
+    return z.mean(axis=0), vectors / np.sqrt(np.maximum(eigenvalues, 0) + WHITEN_FLOOR)

@@ -1,0 +1,146 @@
+"""One epoch as one compiled loop, early stopping, and the check that a loss stays finite."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, NamedTuple, Protocol
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from numpy.typing import NDArray
+
+from starscale.vocabulary.errors import StarscaleError
+
+
+class TrainState(NamedTuple):
+    """What a training step changes."""
+
+    params: Any
+    statistics: Any
+    optimiser: Any
+
+
+class BatchLoss(Protocol):
+    """Loss of a batch. Hashable by value: two equal losses share one compilation."""
+
+    def __call__(
+        self, params: Any, statistics: Any, constants: Any, batch: Any, key: jax.Array
+    ) -> tuple[Any, Any]:
+        """Return the loss and the new statistics."""
+
+    def __hash__(self) -> int: ...
+
+
+class Optimiser(Protocol):
+    """The two functions of an optax gradient transformation."""
+
+    @property
+    def init(self) -> Callable[..., Any]:
+        """Make the optimiser's state from parameters."""
+
+    @property
+    def update(self) -> Callable[..., Any]:
+        """Turn gradients into updates."""
+
+
+def n_steps(n_stars: int, batch: int) -> int:
+    """Count the steps of an epoch: whole batches only (the stars left out change every epoch), at least one."""
+    return max(n_stars // batch, 1)
+
+
+@partial(jax.jit, static_argnames=("loss", "optimiser", "batch"))
+def run_epoch(
+    state: TrainState,
+    data: Any,
+    constants: Any,
+    key: jax.Array,
+    *,
+    loss: BatchLoss,
+    optimiser: Optimiser,
+    batch: int,
+) -> tuple[TrainState, jax.Array]:
+    """Train for one epoch on shuffled batches.
+
+    Parameters
+    ----------
+    state : TrainState
+    data : tree of arrays
+        Each with the stars along its first axis.
+    constants : tree of arrays
+        Handed to the loss as they are.
+    key : array
+        Of the random numbers of this epoch.
+    loss, optimiser, batch
+        Compiled in; a batch is the whole sample where that is smaller.
+
+    Returns
+    -------
+    state : TrainState
+    losses : array, shape (n_steps,)
+    """
+    n_stars = jax.tree.leaves(data)[0].shape[0]
+    size, steps = min(batch, n_stars), n_steps(n_stars, batch)
+    shuffle_key, step_key = jax.random.split(key)
+    order = jax.random.permutation(shuffle_key, n_stars)[: steps * size].reshape(steps, size)
+
+    def step(state: TrainState, item: tuple[jax.Array, jax.Array]) -> tuple[TrainState, jax.Array]:
+        rows, key = item
+        drawn = jax.tree.map(lambda array: array[rows], data)
+        (value, statistics), gradient = jax.value_and_grad(loss, has_aux=True)(
+            state.params, state.statistics, constants, drawn, key
+        )
+        updates, inner = optimiser.update(gradient, state.optimiser, state.params)
+        params = jax.tree.map(lambda p, u: p + u, state.params, updates)
+        return TrainState(params, statistics, inner), value
+
+    return jax.lax.scan(step, state, (order, jax.random.split(step_key, steps)))
+
+
+def mean_loss(losses: jax.Array, phase: str, epoch: int) -> float:
+    """Average the losses of an epoch, or say at which step they stopped being numbers.
+
+    Raises
+    ------
+    StarscaleError
+        When a loss is not finite.
+    """
+    host: NDArray[np.float32] = np.asarray(losses)
+    bad = np.flatnonzero(~np.isfinite(host))
+    if bad.size:
+        raise StarscaleError(
+            f"{phase}: the loss is {host[bad[0]]} at step {(epoch - 1) * host.size + int(bad[0]) + 1} "
+            f"(epoch {epoch}). Try a smaller learning_rate or a larger batch, and look for wild values in the "
+            "features."
+        )
+    return float(host.mean(dtype=np.float64))
+
+
+def stacked(trees: Sequence[Any]) -> Any:
+    """Stack the leaves of equal trees along a new first axis."""
+    return jax.tree.map(lambda *leaves: jnp.asarray(np.stack([np.asarray(leaf) for leaf in leaves])), *trees)
+
+
+class EarlyStopping:
+    """Keeps the best candidate so far and says when to give up.
+
+    Parameters
+    ----------
+    patience : int
+        Epochs without a better loss after which to stop.
+    """
+
+    def __init__(self, patience: int) -> None:
+        self.patience = patience
+        self.best_loss = float("inf")
+        self.best: Any = None
+        self.waited = 0
+
+    def update(self, loss: float, candidate: Any) -> bool:
+        """Take note of a candidate; return True when it is time to stop."""
+        if self.best is None or loss < self.best_loss:
+            self.best_loss, self.best, self.waited = loss, candidate, 0
+        else:
+            self.waited += 1
+        return self.waited >= self.patience

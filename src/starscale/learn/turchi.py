@@ -1,0 +1,213 @@
+"""The learner of Turchi et al. 2024: one deep multilayer perceptron for each label.
+
+From the paper: 18 hidden layers of 80 to 160 units "in a diamond", blocks of Dense, LeakyReLU, BatchNorm and
+Dropout, mean absolute error first and SMAPE after it, one network a label. Not stated there, hence ours:
+slope, dropout rate, optimiser, batch, epochs, early stopping, and all scaling. Inputs have mean 0 and variance 1
+in the training part and gaps filled by their conditional mean. The network's output is the standardised label.
+The first phase compares that (the optimiser does not care about the constant factor to physical units); SMAPE is
+taken in physical units.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from typing import Any, ClassVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from starscale.learn.arrays import Arrays, entry, prefixed, tree_from_arrays, tree_to_arrays, under
+from starscale.learn.losses import absolute_error, smape
+from starscale.learn.networks import Dense, DiamondNetwork, Statistics, folded_forward, moving_average
+from starscale.learn.preparation import Inputs, Scaling
+from starscale.learn.randomness import seeded
+from starscale.learn.regressor import Progress, Raw, Targets, Threshold, padded
+from starscale.learn.sample import FloatArray
+from starscale.learn.scaling import LabelScaler
+from starscale.learn.training import EarlyStopping, Optimiser, TrainState, mean_loss, run_epoch, stacked
+from starscale.vocabulary.config import Turchi2024Config
+
+#: Stars that go through a network together in prediction.
+CHUNK = 8192
+
+#: Inputs (n, n_inputs) and standardised label (n,), on the device.
+Data = tuple[jax.Array, jax.Array]
+
+
+@dataclass(frozen=True)
+class _Loss:
+    """Loss of a batch in one of the two phases; `constants` are mean and width of the label."""
+
+    smape: bool
+    slope: float
+    dropout: float
+
+    def value(self, output: jax.Array, t: jax.Array, constants: tuple[jax.Array, jax.Array]) -> jax.Array:
+        mean, width = constants
+        if self.smape:
+            return smape(mean + width * output, mean + width * t)
+        return absolute_error(output, t)
+
+    def __call__(
+        self,
+        network: DiamondNetwork,
+        statistics: Statistics,
+        constants: tuple[jax.Array, jax.Array],
+        batch: Data,
+        key: jax.Array,
+    ) -> tuple[jax.Array, Statistics]:
+        x, t = batch
+        output, of_batch = network.train_forward(x, key, slope=self.slope, rate=self.dropout)
+        return self.value(output, t, constants), moving_average(statistics, of_batch)
+
+
+@partial(jax.jit, static_argnames=("loss",))
+def _validation_loss(
+    network: DiamondNetwork, statistics: Statistics, constants: Any, data: Data, *, loss: _Loss
+) -> jax.Array:
+    x, t = data
+    return loss.value(folded_forward(network.folded(statistics), x, loss.slope), t, constants)
+
+
+@lru_cache(maxsize=8)
+def _adam(learning_rate: float) -> Optimiser:
+    # One object for one rate: compiled epochs are found again by the identity of their optimiser. eps as in Keras.
+    return optax.adam(learning_rate, eps=1e-7)  # type: ignore[no-any-return]
+
+
+@partial(jax.jit, static_argnames=("slope",))
+def _predict(layers: tuple[Dense, ...], x: jax.Array, *, slope: float) -> jax.Array:
+    """Run one network for each label (leading axis of `layers`): shape (n, n_labels)."""
+    outputs: jax.Array = jax.lax.map(lambda chain: folded_forward(chain, x, slope), layers)
+    return outputs.T
+
+
+@dataclass(frozen=True)
+class Turchi2024:
+    """Trained networks, batch normalisation worked into the layers."""
+
+    kind: ClassVar[str] = "turchi2024"
+    scaling: ClassVar[Scaling] = "standard"
+
+    n_inputs: int
+    widths: tuple[int, ...]
+    slope: float
+    labels: LabelScaler
+    layers: tuple[Dense, ...]
+
+    @classmethod
+    def fit(
+        cls,
+        config: Turchi2024Config,
+        train: tuple[Inputs, Targets],
+        validation: tuple[Inputs, Targets],
+        *,
+        seed: int,
+        progress: Progress,
+    ) -> Turchi2024:
+        """Train one network after the other.
+
+        The validation part decides when each phase stops and which epoch's weights are kept.
+        """
+        names = train[1].labels
+        scaler = LabelScaler.fit(train[1].y)
+        rng, chains = np.random.default_rng(seed), []
+        for column, key in enumerate(jax.random.split(seeded(seed), len(names))):
+            parts = [
+                _of_label(inputs, scaler.transform(targets.y)[:, column])
+                for inputs, targets in (train, validation)
+            ]
+            constants = (jnp.float32(scaler.mean[column]), jnp.float32(scaler.width[column]))
+            chains.append(_fit_label(config, parts[0], parts[1], constants, rng, key, names[column], progress))
+        return cls(train[0].values.shape[1], config.widths, config.slope, scaler, stacked(chains))
+
+    def predict(self, inputs: Inputs, threshold: Threshold | None = None) -> Raw:  # noqa: ARG002
+        """Predict the labels; value and mean are the same, there are no intervals."""
+        parts = [
+            np.asarray(_predict(self.layers, jnp.asarray(padded(chunk)), slope=self.slope))[: len(chunk)]
+            for chunk in np.split(inputs.values, range(CHUNK, len(inputs), CHUNK))
+        ]
+        value: FloatArray = self.labels.restore(np.concatenate(parts))
+        return Raw(value, value)
+
+    def state(self) -> tuple[dict[str, Any], Arrays]:
+        """Return what :meth:`from_state` needs."""
+        document = {
+            "n_inputs": self.n_inputs,
+            "n_labels": len(self.labels.mean),
+            "widths": list(self.widths),
+            "slope": self.slope,
+        }
+        return document, {
+            **prefixed("layers", tree_to_arrays(self.layers)),
+            **prefixed("labels", self.labels.state()),
+        }
+
+    @classmethod
+    def from_state(cls, document: Mapping[str, Any], arrays: Arrays) -> Turchi2024:
+        """Rebuild from :meth:`state`."""
+        n_inputs, n_labels, widths, slope = (
+            entry(document, key, "regressor") for key in ("n_inputs", "n_labels", "widths", "slope")
+        )
+        network = DiamondNetwork(np.random.default_rng(), n_inputs, tuple(widths))
+        one = _folded(network, network.initial_statistics())
+        skeleton = jax.tree.map(lambda leaf: np.broadcast_to(leaf, (n_labels, *leaf.shape)), one)
+        layers = tree_from_arrays(skeleton, under("layers", arrays), "regressor")
+        labels = LabelScaler.from_state(under("labels", arrays), n_labels)
+        return cls(n_inputs, tuple(widths), float(slope), labels, layers)
+
+
+@jax.jit
+def _folded(network: DiamondNetwork, statistics: Statistics) -> tuple[Dense, ...]:
+    return network.folded(statistics)
+
+
+def _of_label(inputs: Inputs, t: FloatArray) -> Data:
+    """Return inputs and standardised label of the stars that have the label."""
+    present = ~np.isnan(t)
+    return jnp.asarray(inputs.values[present]), jnp.asarray(t[present], dtype=jnp.float32)
+
+
+def _fit_label(
+    config: Turchi2024Config,
+    train: Data,
+    validation: Data,
+    constants: tuple[jax.Array, jax.Array],
+    rng: np.random.Generator,
+    key: jax.Array,
+    label: str,
+    progress: Progress,
+) -> tuple[Dense, ...]:
+    network = DiamondNetwork(rng, train[0].shape[1], config.widths)
+    statistics = network.initial_statistics()
+    optimiser = _adam(config.learning_rate)
+    phases = ((False, config.epochs_mae), (True, config.epochs_smape))
+    for (is_smape, epochs), phase_key in zip(phases, jax.random.split(key), strict=True):
+        loss = _Loss(is_smape, config.slope, config.dropout)
+        phase = f"{label}, {'SMAPE' if is_smape else 'absolute error'}"
+        stopping = EarlyStopping(config.patience)
+        if is_smape and config.epochs_mae:
+            # The second phase may not end worse, in its own loss, than the first one left off.
+            start = _validation_loss(network, statistics, constants, validation, loss=loss)
+            stopping.update(float(start), (network, statistics))
+        # Each phase starts its optimiser afresh: the gradients of the two losses differ in size.
+        state = TrainState(network, statistics, jax.jit(optimiser.init)(network))
+        for epoch in range(1, epochs + 1):
+            epoch_key = jax.random.fold_in(phase_key, epoch)
+            state, losses = run_epoch(
+                state, train, constants, epoch_key, loss=loss, optimiser=optimiser, batch=config.batch
+            )
+            figures = {"training": mean_loss(losses, phase, epoch)}
+            held_out = _validation_loss(state.params, state.statistics, constants, validation, loss=loss)
+            figures["validation"] = mean_loss(held_out[None], f"{phase}, validation", epoch)
+            progress(phase, epoch, epochs, figures)
+            if stopping.update(figures["validation"], (state.params, state.statistics)):
+                break
+        if stopping.best is not None:
+            network, statistics = stopping.best
+    layers: tuple[Dense, ...] = _folded(network, statistics)
+    return layers
