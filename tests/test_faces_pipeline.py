@@ -13,6 +13,7 @@ import pytest
 
 import starscale as ss
 from starscale import io
+from starscale.faces.runfile import load_run
 from starscale.vocabulary.columns import LABEL_TABLE_COLUMNS, PAIR_COLUMNS, catalogue_columns
 from starscale.vocabulary.errors import InputError
 from starscale.vocabulary.flags import CatalogueFlag
@@ -261,3 +262,24 @@ def test_evaluate_uses_the_test_part(finished: Path) -> None:
 def test_evaluate_without_labels(finished: Path) -> None:
     with pytest.raises(InputError, match="no label to compare with"):
         ss.evaluate(finished / "model", finished / "matched.parquet")
+
+
+def test_paths_of_an_extended_file_stay_relative_to_it(sky: Path, tmp_path: Path) -> None:
+    inner = sky / "inner"
+    inner.mkdir(exist_ok=True)
+    (inner / "child.toml").write_text('extends = "../run.toml"\ntitle = "child"\n')
+    config, base = load_run(inner / "child.toml")
+    assert config.title == "child"
+    assert (base / config.catalogue.path).resolve() == (sky / "mock" / "gaia_dr3.parquet").resolve()
+    assert config.catalogue.survey == "gaia_dr3"
+
+
+def test_a_table_without_a_band_of_its_survey_is_refused(sky: Path) -> None:
+    """Even where no cut needs the band: a column of another survey might stand in unnoticed."""
+    table = io.read(sky / "mock" / "skymapper_dr2.parquet").drop("z_psf")
+    io.write(table, sky / "mock" / "no_z.parquet")
+    entry = 'path = "mock/no_z.parquet"\n[photometry.cuts]\nwithout = ["not_faint"]'
+    text = (sky / "run.toml").read_text().replace('path = "mock/skymapper_dr2.parquet"', entry)
+    (sky / "no_z.toml").write_text(text)
+    with pytest.raises(InputError, match=r"z_psf.*band or E\(B-V\)"):
+        ss.train(sky / "no_z.toml")

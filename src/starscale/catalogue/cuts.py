@@ -9,9 +9,10 @@ from typing import Any
 import polars as pl
 from polars.exceptions import PolarsError
 
+from starscale.catalogue.sql import columns_of, row_expression
 from starscale.surveys.schema import Cut
 from starscale.vocabulary.config import Cuts
-from starscale.vocabulary.errors import InputError, Problem, Problems, did_you_mean
+from starscale.vocabulary.errors import InputError, Problems, did_you_mean
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +109,7 @@ def cut_columns(cut: Cut, where: str) -> list[str]:
     InputError
         When the predicate is not SQL.
     """
-    return list(dict.fromkeys(_parse(cut, where).meta.root_names()))
+    return columns_of(_parse(cut, where))
 
 
 def apply_cuts(table: pl.DataFrame, cuts: Sequence[Cut], *, where: str = "table") -> tuple[pl.Series, Attrition]:
@@ -142,13 +143,12 @@ def apply_cuts(table: pl.DataFrame, cuts: Sequence[Cut], *, where: str = "table"
         except InputError as error:
             problems.items.extend(error.problems)
             continue
-        for name in dict.fromkeys(expression.meta.root_names()):
+        for name in columns_of(expression):
             if name not in table.columns:
                 problems.add(
                     f"{where}: column {name!r}",
-                    "is missing",
-                    f"needed by the cut {cut.name!r} ({' '.join(cut.keep.split())})",
-                    did_you_mean(name, table.columns)
+                    f"is missing, but needed by the cut {cut.name!r} ({' '.join(cut.keep.split())})",
+                    fix=did_you_mean(name, table.columns)
                     or f"Leave the cut out with --without {cut.name}, or add the column.",
                 )
         expressions.append(expression.fill_null(False).alias(cut.name))
@@ -166,12 +166,7 @@ def apply_cuts(table: pl.DataFrame, cuts: Sequence[Cut], *, where: str = "table"
 
 
 def _parse(cut: Cut, where: str) -> pl.Expr:
-    try:
-        return pl.sql_expr(cut.keep)
-    except PolarsError as error:
-        raise InputError(
-            Problem(f"{where}: cut {cut.name!r}", f"{cut.keep!r} is not an SQL predicate ({error})")
-        ) from None
+    return row_expression(cut.keep, f"{where}: cut {cut.name!r}", "an SQL predicate")
 
 
 def _evaluate(table: pl.DataFrame, cuts: Sequence[Cut], expressions: list[pl.Expr], where: str) -> list[pl.Series]:

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from polars.exceptions import PolarsError
 from pydantic import Field
 
+from starscale.catalogue.sql import columns_of, row_expression
 from starscale.surveys import Survey
 from starscale.vocabulary.config import FeaturesConfig
 from starscale.vocabulary.errors import InputError, Problem, Problems, did_you_mean
@@ -207,7 +208,7 @@ def build_features(
 
 def feature_columns(features: Sequence[Feature]) -> list[str]:
     """Columns that the expressions look at, each once, in order of first use."""
-    return list(dict.fromkeys(name for f in features for name in pl.sql_expr(f.expression).meta.root_names()))
+    return list(dict.fromkeys(name for f in features for name in columns_of(_parse(f))))
 
 
 def evaluate_features(
@@ -238,13 +239,12 @@ def evaluate_features(
     problems = Problems()
     for name in columns:
         if name not in table.columns:
-            users = [f.name for f in features if name in pl.sql_expr(f.expression).meta.root_names()]
+            users = [f.name for f in features if name in columns_of(_parse(f))]
             problems.add(
                 f"{where}: column {name!r}",
-                "is missing",
-                f"needed for the model's input {users[0]!r}"
+                f"is missing, but needed for the model's input {users[0]!r}"
                 + (f" and {len(users) - 1} more" if users[1:] else ""),
-                did_you_mean(name, table.columns),
+                fix=did_you_mean(name, table.columns),
             )
         elif not (table[name].dtype.is_numeric() or table[name].dtype in (pl.Boolean, pl.Null)):
             problems.add(f"{where}: column {name!r}", f"is of type {table[name].dtype}", "numbers")
@@ -254,7 +254,7 @@ def evaluate_features(
     result = np.empty((table.height, len(features)), order="C")
     for i, feature in enumerate(features):
         try:
-            values = numbers.select(pl.sql_expr(feature.expression).cast(pl.Float64)).to_series()
+            values = numbers.select(_parse(feature).cast(pl.Float64)).to_series()
         except PolarsError as error:
             problems.add(f"feature {feature.name!r}", f"{feature.expression} cannot be evaluated ({error})")
             continue
@@ -262,6 +262,10 @@ def evaluate_features(
     problems.raise_if_any()
     result[~np.isfinite(result)] = np.nan
     return result
+
+
+def _parse(feature: Feature) -> pl.Expr:
+    return row_expression(feature.expression, f"feature {feature.name!r}")
 
 
 def quote(name: str) -> str:

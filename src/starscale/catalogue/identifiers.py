@@ -14,9 +14,13 @@ _RESAVE = (
 _EXACT = 2**53
 #: Identifiers that end in this many zeros were rounded; by chance one in 10**_ZEROS does.
 _ZEROS = 3
+#: Above this a double holds one integer in 512 (one in four of those with seven zero bits, as Gaia's have).
+_COARSE = 2**61
+#: So many identifiers above _COARSE cannot all be doubles by chance (4**-20).
+_TOO_MANY = 20
 
 
-def identifier_problems(ids: pl.Series, survey: Survey, where: str) -> list[Problem]:
+def identifier_problems(ids: pl.Series, survey: Survey, where: str, *, whole: bool = True) -> list[Problem]:
     """Say what is wrong with a column of identifiers; an empty list when nothing is.
 
     Single rows without an identifier are no damage: cuts remove and count them, a match needs
@@ -30,19 +34,34 @@ def identifier_problems(ids: pl.Series, survey: Survey, where: str) -> list[Prob
         Its `id` says type, range and whether a value may repeat.
     where : str
         Table and column, for the message.
+    whole : bool
+        The column is whole, not a chunk of one: look for repeated identifiers, where the survey says
+        that there are none, and complain when all are missing.
     """
-    dtype = survey.columns[survey.id.column].dtype
-    if ids.dtype.is_float() and dtype == "int64":
-        return _float_problems(ids, where)
-    if ids.dtype == pl.String and dtype == "int64":
-        return _text_problems(ids, where)
-    if len(ids) and ids.null_count() == len(ids):
+    integer = survey.columns[survey.id.column].dtype != "string"
+    if ids.dtype == pl.String:
+        ids = ids.str.strip_chars()
+        ids = ids.set(ids == "", None)
+    elif ids.dtype.is_float():
+        ids = ids.fill_nan(None)
+    present = ids.drop_nulls()
+    if not len(ids):
+        return []
+    if not len(present):
+        if not whole:
+            return []
         return [Problem(where, "all identifiers are missing", "one in every row")]
-    problems = []
-    if dtype == "int64" and ids.dtype.is_integer():
-        problems += _integer_problems(ids.drop_nulls(), survey, where)
-    if survey.id.unique:
-        problems += _duplicate_problems(ids.drop_nulls(), where)
+    if integer and ids.dtype.is_float():
+        if problems := _float_problems(present, where):
+            return problems
+        present = present.cast(pl.Int64)
+    elif integer and ids.dtype == pl.String:
+        if problems := _text_problems(present, where):
+            return problems
+        present = present.str.to_integer(base=10)
+    problems = _integer_problems(present, survey, where) if integer and present.dtype.is_integer() else []
+    if survey.id.unique and whole:
+        problems += _duplicate_problems(present, where)
     return problems
 
 
@@ -54,10 +73,7 @@ def missing_identifiers(ids: pl.Series, where: str) -> list[Problem]:
     return [Problem(where, f"{missing} of {len(ids)} identifiers are missing", "one in every row", fix)]
 
 
-def _float_problems(ids: pl.Series, where: str) -> list[Problem]:
-    present = ids.drop_nulls().drop_nans()
-    if len(present) == 0:
-        return [Problem(where, "all identifiers are missing", "one in every row")]
+def _float_problems(present: pl.Series, where: str) -> list[Problem]:
     largest = float(present.abs().max())  # type: ignore[arg-type]
     if largest < _EXACT and bool((present == present.round()).all()):
         return []
@@ -73,28 +89,29 @@ def _float_problems(ids: pl.Series, where: str) -> list[Problem]:
     ]
 
 
-def _text_problems(ids: pl.Series, where: str) -> list[Problem]:
-    present = ids.drop_nulls().str.strip_chars()
+def _text_problems(present: pl.Series, where: str) -> list[Problem]:
     scientific = present.filter(present.str.contains(r"(?i)^[+-]?\d+(\.\d*)?e[+-]?\d+$"))
     if len(scientific):
         return [
             Problem(
                 where,
-                f"{len(scientific)} of {len(ids)} identifiers are in scientific notation (first: {scientific[0]});"
-                " their last digits are lost and the rows cannot be matched",
+                f"{len(scientific)} of {len(present)} identifiers are in scientific notation "
+                f"(first: {scientific[0]}); their last digits are lost and the rows cannot be matched",
                 "64-bit integers",
                 _RESAVE,
             )
         ]
     wrong = present.filter(present.str.to_integer(strict=False, base=10).is_null())
     if len(wrong):
-        return [Problem(where, f"{len(wrong)} of {len(ids)} identifiers are not numbers (first: {wrong[0]!r})")]
+        return [
+            Problem(where, f"{len(wrong)} of {len(present)} identifiers are not numbers (first: {wrong[0]!r})")
+        ]
     return []
 
 
 def _integer_problems(ids: pl.Series, survey: Survey, where: str) -> list[Problem]:
     problems = []
-    ids = ids.cast(pl.Int64)
+    ids = ids if ids.dtype == pl.UInt64 else ids.cast(pl.Int64)
     low, high = survey.id.lower, survey.id.upper
     too_low = ids.filter(ids < low) if low is not None else ids.clear()
     too_high = ids.filter(ids > high) if high is not None else ids.clear()
@@ -103,7 +120,8 @@ def _integer_problems(ids: pl.Series, survey: Survey, where: str) -> list[Proble
         problems.append(
             Problem(
                 where,
-                f"{len(outside)} of {len(ids)} identifiers lie outside those of {survey.name} (first: {outside[0]})",
+                f"{len(outside)} of {len(ids)} identifiers lie outside those of {survey.name} "
+                f"(first: {outside[0]})",
                 f"{low if low is not None else '...'} to {high if high is not None else '...'}",
                 "Is this the identifier of another catalogue or release?",
             )
@@ -116,6 +134,18 @@ def _integer_problems(ids: pl.Series, survey: Survey, where: str) -> list[Proble
             Problem(
                 where,
                 f"{rounded} of {len(big)} identifiers end in {_ZEROS} zeros: rounded by some program",
+                "64-bit integers with all their digits",
+                _RESAVE,
+            )
+        )
+        return problems
+    coarse = ids.filter(ids.abs() > _COARSE)
+    if len(coarse) >= _TOO_MANY and bool((coarse.cast(pl.Float64).cast(ids.dtype, strict=False) == coarse).all()):
+        problems.append(
+            Problem(
+                where,
+                f"all {len(coarse)} identifiers above 2**61 are integers that a floating-point number can hold: "
+                "some program kept them as such and lost their last digits",
                 "64-bit integers with all their digits",
                 _RESAVE,
             )

@@ -66,8 +66,10 @@ def label_table(table: pl.DataFrame, links: pl.DataFrame, survey: Survey) -> tup
     counts : dict of str to int
         Rows that were dropped, and why.
     """
-    rows = links.join(table.with_row_index("row"), on="row", how="inner").drop("row")
-    # The id column of links may be called as one of the table's own.
+    # Only what is needed: a column of the table may be called as one of `links`.
+    needed = [c for spec in survey.labels.values() for c in (spec.value, spec.error) if c in table.columns]
+    measurements = table.select(pl.col(list(dict.fromkeys(needed)))).with_row_index("row")
+    rows = links.join(measurements, on="row", how="inner", maintain_order="left").drop("row")
     measured = pl.any_horizontal(
         *(
             pl.col(spec.value).is_between(LABELS[name].lower, LABELS[name].upper)
@@ -93,7 +95,9 @@ def _prepared(survey: Survey, columns: list[str]) -> list[pl.Expr]:
         value = pl.col(spec.value).cast(pl.Float64)
         inside = value.is_between(LABELS[name].lower, LABELS[name].upper)
         error = (
-            pl.col(spec.error).cast(pl.Float64).abs() if spec.error in columns else pl.lit(None, dtype=pl.Float64)
+            pl.col(spec.error).cast(pl.Float64).fill_nan(None).abs()
+            if spec.error in columns
+            else pl.lit(None, dtype=pl.Float64)
         )
         expressions += [
             pl.when(inside).then(value).alias(name),
@@ -111,12 +115,13 @@ def _merge(name: str) -> list[pl.Expr]:
     weight = pl.when(error > 0).then(error.pow(-2.0))
     total = weight.filter(value.is_not_null()).sum()
     mean = pl.when(total > 0).then((value * weight).sum() / total).otherwise(value.mean())
-    n = value.count()
+    # Only measurements with an error enter chi2, so only they count as degrees of freedom.
+    free = (value.is_not_null() & (error > 0)).sum().cast(pl.Int64) - 1
     return [
         mean.alias(name),
         pl.when(total > 0).then(total.pow(-0.5)).alias(f"{name}_error"),
         ((value - mean) / error).pow(2).filter(error > 0).sum().alias(f"{name}_chi2"),
-        n.alias(f"{name}_n"),
+        free.clip(0).alias(f"{name}_free"),
         pl.col(f"{name}_no_error").any().alias(f"{name}_no_error"),
     ]
 
@@ -124,7 +129,7 @@ def _merge(name: str) -> list[pl.Expr]:
 def _finish(merged: pl.DataFrame, survey: Survey) -> pl.DataFrame:
     names = list(survey.labels)
     chi2 = pl.sum_horizontal(*(pl.col(f"{name}_chi2").fill_nan(None) for name in names))
-    freedom = pl.sum_horizontal(*((pl.col(f"{name}_n") - 1).clip(0) for name in names))
+    freedom = pl.sum_horizontal(*(pl.col(f"{name}_free") for name in names))
     table = merged.with_columns(
         pl.when(freedom > 0).then(chi2).alias("chi2"),
         freedom.alias("_freedom"),

@@ -56,7 +56,8 @@ def find_pairs(lead: Positions, external: Positions, radius: float) -> Neighbour
     """
     lead_rows, external_rows = np.flatnonzero(lead.valid), np.flatnonzero(external.valid)
     if not len(lead_rows) or not len(external_rows):
-        return Neighbourhood(*(np.empty(0, dtype=np.intp) for _ in range(2)), np.empty(0))
+        nobody = np.empty(0, dtype=np.intp)
+        return Neighbourhood(nobody, nobody, np.empty(0))
     epochs = external.epoch[external_rows]
     known = epochs[np.isfinite(epochs)]
     middle = float((known.min() + known.max()) / 2) if len(known) else np.nan

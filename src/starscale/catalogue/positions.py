@@ -98,7 +98,7 @@ class Positions:
         step_ra = np.where(years != 0, self.pmra[rows] * years * MAS, 0.0)
         step_dec = np.where(years != 0, self.pmdec[rows] * years * MAS, 0.0)
         moved = vector + step_ra[:, None] * east + step_dec[:, None] * north
-        return moved / np.linalg.norm(moved, axis=1, keepdims=True)
+        return np.asarray(moved / np.linalg.norm(moved, axis=1, keepdims=True), dtype=np.float64)
 
 
 def positions(table: pl.DataFrame, survey: Survey, where: str = "table") -> Positions:
@@ -119,9 +119,8 @@ def positions(table: pl.DataFrame, survey: Survey, where: str = "table") -> Posi
         if name not in table.columns:
             problems.add(
                 f"{where}: column {name!r}",
-                "is missing",
-                "needed for positions",
-                did_you_mean(name, table.columns),
+                "is missing, but needed for positions",
+                fix=did_you_mean(name, table.columns),
             )
     problems.raise_if_any()
     ra, dec = _column(table, role.ra), _column(table, role.dec)
@@ -167,12 +166,13 @@ def _epochs(table: pl.DataFrame, survey: Survey) -> tuple[Array, NDArray[np.bool
     values = _column(table, epoch.column)
     if epoch.format != "jyear":
         values = 2000.0 + (values - _J2000[epoch.format]) / 365.25
-    # A zero stands for "no epoch" in several archives and would move stars by two thousand years.
-    own = np.isfinite(values) & (values > 1800) & (values < 2200)
+    # A zero stands for "no epoch" in several archives and would move stars by two thousand years, or,
+    # as an MJD, to 1858: before any catalogue of positions that is of use here.
+    own = np.isfinite(values) & (values > 1880) & (values < 2200)
     return np.where(own, values, default), own
 
 
 def separation(a: Array, b: Array) -> Array:
     """Angle between unit vectors, arcsec; exact for small angles. Shapes (n, 3), (n, 3) -> (n,)."""
     chord = np.linalg.norm(a - b, axis=1)
-    return 2 * np.arcsin(np.minimum(chord / 2, 1.0)) / ARCSEC
+    return np.asarray(2 * np.arcsin(np.minimum(chord / 2, 1.0)) / ARCSEC, dtype=np.float64)

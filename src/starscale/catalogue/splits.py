@@ -70,7 +70,8 @@ def assign_parts(
     seed : int
         Another seed gives another split.
     groups : ndarray of int, (n,), optional
-        Rows of one group go together (by the smallest hash in the group).
+        Rows of one group go together. Their part follows from the smallest hash in the group, hashed
+        once more: the smallest itself would send large groups to the first part.
 
     Returns
     -------
@@ -80,7 +81,7 @@ def assign_parts(
     if groups is not None and len(groups):
         smallest = np.full(groups.max() + 1, np.iinfo(np.uint64).max, dtype=np.uint64)
         np.minimum.at(smallest, groups, hashes)
-        hashes = smallest[groups]
+        hashes = _splitmix(smallest)[groups]
     place = hashes.astype(np.float64) / 2.0**64
     edges = np.array([config.train, config.train + config.validation])
     return pl.Series("part", np.array(PARTS)[np.searchsorted(edges, place, side="right")])

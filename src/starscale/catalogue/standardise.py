@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+import numpy as np
 import polars as pl
 
 from starscale.catalogue.identifiers import identifier_problems
@@ -33,16 +34,18 @@ _FALSE = ("false", "f", "0", "no")
 def spelling(names: Iterable[str], survey: Survey) -> dict[str, str]:
     """Map the described columns that are among `names` to the spelling they have there.
 
-    Letter case never matters; an exact name wins over an alias.
+    Letter case never matters; an exact name wins over another case, and either over an alias.
     """
     by_lower: dict[str, str] = {}
+    exact = set()
     for name in names:
         by_lower.setdefault(name.lower(), name)
+        exact.add(name)
     found = {}
     for column, spec in survey.columns.items():
         for candidate in (column, *spec.aliases):
-            if candidate.lower() in by_lower:
-                found[column] = by_lower[candidate.lower()]
+            if candidate in exact or candidate.lower() in by_lower:
+                found[column] = candidate if candidate in exact else by_lower[candidate.lower()]
                 break
     return found
 
@@ -53,7 +56,7 @@ def standardise(
     *,
     where: str = "table",
     found_columns: Mapping[str, Column] | None = None,
-    unique_ids: bool = True,
+    whole: bool = True,
 ) -> pl.DataFrame:
     """Return `table` with the survey's column names, types, units and nulls.
 
@@ -67,8 +70,9 @@ def standardise(
         What to call the table in an error (its file name).
     found_columns : mapping of str to Column, optional
         What the file itself says about its columns; a unit that differs is converted.
-    unique_ids : bool
-        Check that identifiers are unique where the survey says so (off for one chunk of many).
+    whole : bool
+        The table is whole, not a chunk of one: check that identifiers are unique where the survey
+        says so, and that there are some.
 
     Raises
     ------
@@ -88,15 +92,12 @@ def standardise(
     else:
         ids = table[present[survey.id.column]]
         label = f"{where}: column {present[survey.id.column]!r}"
-        for problem in identifier_problems(ids, survey, label):
-            if unique_ids or "repeat" not in problem.found:
-                problems.items.append(problem)
+        problems.items.extend(identifier_problems(ids, survey, label, whole=whole))
     taken = {original: column for column, original in present.items()}
     series = []
     for original in table.columns:
         if original not in taken:
-            clash = original in present and present[original] != original
-            series.append(table[original].alias(f"{original}_original") if clash else table[original])
+            series.append(table[original])
             continue
         column = taken[original]
         spec = survey.columns[column]
@@ -124,23 +125,45 @@ def _clean_column(
     """One column: missing values to null, then type, then unit."""
     target = POLARS_TYPE[spec.dtype]()
     sentinels = (*survey_sentinels, *spec.sentinels)
+    if isinstance(values.dtype, pl.Categorical | pl.Enum):
+        values = values.cast(pl.String)
+    # Before the type is changed: as a truth value, -9999 and NaN would be true.
     if values.dtype == pl.String:
-        stripped = values.str.strip_chars()
-        texts = [s for s in sentinels if isinstance(s, str)]
-        values = stripped.set((stripped == "") | stripped.is_in(texts), None)
+        values = values.str.strip_chars()
+        values = values.set(_stands_for_missing_text(values, target, sentinels), None)
+    elif values.dtype.is_numeric():
+        values = values.set(_stands_for_missing(values, sentinels), None)
     if values.dtype != target:
         values = _cast(values, target, where)
-    numbers = [float(s) for s in sentinels if not isinstance(s, str)]
-    if target.is_numeric() and numbers:
-        # -9999.99 stored as float32 is not the double of that name: compare in the column's own type.
-        candidates = pl.Series(numbers).cast(target, strict=False).drop_nulls().unique()
-        values = values.set(values.is_in(candidates.implode()).fill_null(False), None)
     if target.is_float():
-        values = values.set(~values.is_finite(), None)
         found = found_columns.get(values.name) if found_columns else None
         if found is not None and found.unit and not same_unit(found.unit, spec.unit):
             values = convert(values, found.unit, spec.unit, where)
     return values
+
+
+def _stands_for_missing(values: pl.Series, sentinels: Iterable[float | str]) -> pl.Series:
+    """Where a number is a sentinel or not finite."""
+    numbers = [float(s) for s in sentinels if not isinstance(s, str)]
+    if values.dtype.is_float():
+        # -9999.99 that once was a float32 is another double than the one of that name.
+        candidates = pl.Series([*numbers, *(float(np.float32(s)) for s in numbers)], dtype=pl.Float64)
+        return (values.cast(pl.Float64).is_in(candidates.implode()) | ~values.is_finite()).fill_null(False)
+    whole = pl.Series([s for s in numbers if s.is_integer()], dtype=pl.Float64)
+    candidates = whole.cast(values.dtype, strict=False).drop_nulls()
+    return values.is_in(candidates.implode()).fill_null(False)
+
+
+def _stands_for_missing_text(
+    values: pl.Series, target: pl.DataType, sentinels: tuple[float | str, ...]
+) -> pl.Series:
+    """Where a text is empty, a sentinel, or a number that is one."""
+    texts = pl.Series(["", *(s for s in sentinels if isinstance(s, str))])
+    missing = values.is_in(texts.implode())
+    if target != pl.String:
+        # A text that is no number stands for nothing here; the cast will complain about it.
+        missing = missing | _stands_for_missing(values.cast(pl.Float64, strict=False), sentinels)
+    return missing.fill_null(False)
 
 
 def _cast(values: pl.Series, target: pl.DataType, where: str) -> pl.Series:
@@ -151,10 +174,12 @@ def _cast(values: pl.Series, target: pl.DataType, where: str) -> pl.Series:
         result = pl.select(
             pl.when(low.is_in(_TRUE)).then(True).when(low.is_in(_FALSE)).then(False).alias(values.name)
         ).to_series()
+    elif target == pl.Boolean and values.dtype.is_numeric():
+        wrong = values.filter((values != 0) & (values != 1))
+        result = values.cast(target)
     elif target.is_integer() and values.dtype.is_float():
-        finite = values.set(~values.is_finite(), None)
-        wrong = finite.filter(finite != finite.round())
-        result = finite.cast(target, strict=False)
+        result = values.cast(target, strict=False)
+        wrong = values.filter((values != values.round()) | (values.is_not_null() & result.is_null()))
     else:
         result = values.cast(target, strict=False)
         wrong = values.filter(values.is_not_null() & result.is_null())
@@ -176,6 +201,8 @@ def require(table_columns: Iterable[str], needed: Iterable[str], where: str, pur
     for name in dict.fromkeys(needed):
         if name not in columns:
             problems.add(
-                f"{where}: column {name!r}", "is missing", f"needed for {purpose}", did_you_mean(name, columns)
+                f"{where}: column {name!r}",
+                f"is missing, but needed for {purpose}",
+                fix=did_you_mean(name, columns),
             )
     problems.raise_if_any()

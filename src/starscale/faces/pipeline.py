@@ -11,6 +11,7 @@ from typing import Any
 import polars as pl
 
 from starscale import io
+from starscale.catalogue.sql import row_expression
 from starscale.faces.prepare import (
     Plan,
     clean_lead,
@@ -350,7 +351,9 @@ def reference_table(path: Path, reference: Reference) -> pl.DataFrame:
             problems.add(f"{path}: column {name!r}", "is missing", "", did_you_mean(name, table.columns))
     problems.raise_if_any()
     if reference.where is not None:
-        table = table.filter(pl.sql_expr(reference.where))
+        table = table.filter(
+            row_expression(reference.where, f"compare {reference.name!r}: where", "an SQL predicate")
+        )
     return (
         table.select(
             pl.col(reference.source_id).alias("source_id"),

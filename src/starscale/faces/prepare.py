@@ -23,6 +23,7 @@ from starscale.catalogue.labels import label_table, link_by_id, link_by_position
 from starscale.catalogue.match import find_pairs
 from starscale.catalogue.positions import positions
 from starscale.catalogue.splits import assign_parts, position_groups
+from starscale.catalogue.standardise import require
 from starscale.faces.tables import Cleaned, Matched, clean, match, position_columns, read
 from starscale.surveys import Survey, load_survey
 from starscale.surveys.schema import ColumnSpec, Cut
@@ -128,12 +129,25 @@ def plan(config: RunConfig, base: Path) -> Plan:
 def clean_lead(run: Plan) -> Cleaned:
     """The leading catalogue with its joined tables, after its cuts."""
     table = run.config.catalogue
-    return clean(run.path(table.path), survey=run.lead, join=run.joined_tables, cuts=table.cuts)
+    cleaned = clean(run.path(table.path), survey=run.lead, join=run.joined_tables, cuts=table.cuts)
+    _require_magnitudes(cleaned, run.lead, table)
+    return cleaned
 
 
 def clean_photometry(run: Plan, table: PhotometryInput, survey: Survey) -> Cleaned:
     """One photometric catalogue after its cuts."""
-    return clean(run.path(table.path), survey=survey, cuts=table.cuts)
+    cleaned = clean(run.path(table.path), survey=survey, cuts=table.cuts)
+    _require_magnitudes(cleaned, survey, table)
+    return cleaned
+
+
+def _require_magnitudes(cleaned: Cleaned, survey: Survey, table: Table) -> None:
+    """Refuse a table without a band of its survey: a column of another survey might stand in unnoticed."""
+    needed = [band.magnitude for band in survey.bands.values()]
+    if survey.reddening is not None:
+        needed.append(survey.reddening.column)
+    purpose = f"a band or E(B-V) of survey {survey.name} (a copy of its survey file may leave it out)"
+    require(cleaned.table.columns, needed, str(table.path), purpose)
 
 
 def match_photometry(

@@ -34,32 +34,48 @@ def load_run(path: str | Path) -> tuple[RunConfig, Path]:
         With everything that is wrong in the file.
     """
     path = Path(path)
-    return validate(RunConfig, _with_parents(load_toml(path), path.parent, (str(path),)), str(path)), path.parent
+    return validate(RunConfig, _with_parents(path, ()), str(path)), path.parent
 
 
-def _with_parents(data: dict[str, Any], base: Path, chain: tuple[str, ...]) -> dict[str, Any]:
+def _with_parents(file: Path, chain: tuple[Path, ...]) -> dict[str, Any]:
+    """Parse a run file and merge it over what it extends."""
+    if file.resolve() in chain:
+        raise InputError(Problem(str(chain[0]), f"extends itself: {' -> '.join(p.name for p in (*chain, file))}"))
+    chain = (*chain, file.resolve())
+    data = load_toml(file)
     parent = data.get("extends")
     if not isinstance(parent, str):
         return data
-    if parent in chain:
-        raise InputError(Problem(chain[0], f"extends itself: {' -> '.join((*chain, parent))}"))
     if parent.endswith(".toml"):
-        file = base / parent
-        inherited = _with_parents(load_toml(file), file.parent, (*chain, parent))
+        inherited = _rebase(_with_parents(file.parent / parent, chain), Path(parent).parent)
     elif parent in preset_names():
-        with resources.as_file(_FOLDER / f"{parent}.toml") as file:
-            inherited = load_toml(file)
+        with resources.as_file(_FOLDER / f"{parent}.toml") as preset:
+            inherited = load_toml(preset)
     else:
         names = preset_names()
         raise InputError(
             Problem(
-                f"{chain[-1]}: extends",
+                f"{file}: extends",
                 f"unknown name {parent!r}",
                 f"one of {', '.join(names)}, or a path that ends in .toml",
                 did_you_mean(parent, names),
             )
         )
     return _merge(inherited, data)
+
+
+def _rebase(data: Any, folder: Path) -> Any:
+    """Make the relative paths of an extended file relative to the file that extends it."""
+    if isinstance(data, list):
+        return [_rebase(item, folder) for item in data]
+    if not isinstance(data, dict):
+        return data
+    return {
+        key: str(folder / value)
+        if isinstance(value, str) and (key == "path" or (key in ("survey", "set") and value.endswith(".toml")))
+        else _rebase(value, folder)
+        for key, value in data.items()
+    }
 
 
 def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:

@@ -96,7 +96,7 @@ class Model:
         InputError
             Missing columns, damaged identifiers; all of them at once.
         """
-        clean = standardise(table, self.inputs, where=where, found_columns=found_columns, unique_ids=False)
+        clean = standardise(table, self.inputs, where=where, found_columns=found_columns, whole=False)
         x = evaluate_features(clean, self.features, where=where)
         prediction = self.predictor.predict(x)
         return self._catalogue(clean, prediction, where)

@@ -38,29 +38,36 @@ class LabelFlag(IntFlag):
     ERROR_MISSING = 2
 
 
-MEANING: dict[IntFlag, str] = {
-    CatalogueFlag.INPUT_MISSING: "one or more inputs of the model are missing and were imputed",
-    CatalogueFlag.NOT_PREDICTED: "too few inputs: the labels are null",
-    CatalogueFlag.OUT_OF_DOMAIN: "the inputs lie outside the training set (domain_score above 1)",
-    CatalogueFlag.LABEL_OUT_OF_RANGE: "a predicted label lies outside the range of the training labels",
-    CatalogueFlag.DWARF_OR_GIANT: "dwarf and giant solutions both have a probability above 0.1",
-    CatalogueFlag.CUT_FAILED: "the star fails a quality cut that the training stars passed",
-    CatalogueFlag.BAD_POSITION: "the position is missing or not on the sphere",
-    PairFlag.SEVERAL_NEIGHBOURS: "more than one good neighbour",
-    PairFlag.HAS_MATES: "another leading source has the same best neighbour",
-    PairFlag.NO_PROPER_MOTION: "the leading source has no proper motion and was not moved",
-    PairFlag.NO_EPOCH: "the external source has no epoch of its own; the survey's default was used",
-    PairFlag.TIE: "two neighbours are equally good; the lower identifier was taken",
-    LabelFlag.REPEATS_DISAGREE: "repeated measurements differ by more than their errors allow (p < 0.001)",
-    LabelFlag.ERROR_MISSING: "no error was given; the survey's floor was used",
+#: By kind of mask first: members of different kinds with the same number are equal, and would be one key.
+MEANING: dict[type[IntFlag], dict[IntFlag, str]] = {
+    CatalogueFlag: {
+        CatalogueFlag.INPUT_MISSING: "one or more inputs of the model are missing and were imputed",
+        CatalogueFlag.NOT_PREDICTED: "too few inputs: the labels are null",
+        CatalogueFlag.OUT_OF_DOMAIN: "the inputs lie outside the training set (domain_score above 1)",
+        CatalogueFlag.LABEL_OUT_OF_RANGE: "a predicted label lies outside the range of the training labels",
+        CatalogueFlag.DWARF_OR_GIANT: "dwarf and giant solutions both have a probability above 0.1",
+        CatalogueFlag.CUT_FAILED: "the star fails a quality cut that the training stars passed",
+        CatalogueFlag.BAD_POSITION: "the position is missing or not on the sphere",
+    },
+    PairFlag: {
+        PairFlag.SEVERAL_NEIGHBOURS: "more than one good neighbour",
+        PairFlag.HAS_MATES: "another leading source has the same best neighbour",
+        PairFlag.NO_PROPER_MOTION: "the leading source has no proper motion and was not moved",
+        PairFlag.NO_EPOCH: "the external source has no epoch of its own; the survey's default was used",
+        PairFlag.TIE: "two neighbours are equally good; the lower identifier was taken",
+    },
+    LabelFlag: {
+        LabelFlag.REPEATS_DISAGREE: "repeated measurements differ by more than their errors allow (p < 0.001)",
+        LabelFlag.ERROR_MISSING: "no error was given; the survey's floor was used",
+    },
 }
 
 
 def describe(kind: type[IntFlag]) -> list[tuple[int, str, str]]:
     """Rows ``(bit, name, meaning)`` for every bit of one mask."""
-    return [(int(bit), str(bit.name), MEANING[bit]) for bit in kind]
+    return [(int(bit), str(bit.name), meaning) for bit, meaning in MEANING[kind].items()]
 
 
 def explain(mask: int, kind: type[IntFlag] = CatalogueFlag) -> list[str]:
     """Sentences for the bits that are set in `mask`."""
-    return [MEANING[bit] for bit in kind if mask & bit]
+    return [meaning for bit, meaning in MEANING[kind].items() if mask & bit]

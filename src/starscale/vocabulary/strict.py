@@ -62,7 +62,16 @@ def validate(model: type[Model], data: Mapping[str, Any], source: str) -> Model:
     try:
         return model.model_validate(dict(data))
     except ValidationError as error:
-        raise InputError(_problem(model, item, source) for item in error.errors()) from None
+        items = error.errors()
+        raise InputError(_problem(model, item, source) for item in items if not _follows(item, items)) from None
+
+
+def _follows(item: Any, items: list[Any]) -> bool:
+    """Whether a list is "too short" only because an entry of it, complained about elsewhere, did not count."""
+    location = item["loc"]
+    return item["type"] == "too_short" and any(
+        len(other["loc"]) > len(location) and other["loc"][: len(location)] == location for other in items
+    )
 
 
 def _problem(model: type[BaseModel], item: Any, source: str) -> Problem:

@@ -1,0 +1,57 @@
+"""SQL expressions that stand in survey files, run files and feature sets.
+
+They are evaluated row by row, whole tables and chunks alike; an aggregate (the mean of a column)
+would depend on how a table is divided, so it is refused.
+"""
+
+from __future__ import annotations
+
+import re
+
+import polars as pl
+from polars.exceptions import PolarsError
+
+from starscale.vocabulary.errors import InputError, Problem
+
+_AGGREGATE = re.compile(
+    r"\b(avg|corr|count|covar\w*|first|last|max|mean|median|min|mode|quantile\w*|std\w*|sum|var\w*)\s*\(|\bover\s*\(",
+    re.IGNORECASE,
+)
+_QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
+
+
+def row_expression(text: str, where: str, what: str = "an SQL expression") -> pl.Expr:
+    """Parse an SQL expression that looks at one row at a time.
+
+    Parameters
+    ----------
+    text : str
+        SQL, as polars reads it; it can reach columns only, no files.
+    where : str
+        What to call it in an error.
+    what : str
+        What it should be.
+
+    Raises
+    ------
+    InputError
+        Not SQL, or an aggregate over rows.
+    """
+    found = _AGGREGATE.search(_QUOTED.sub("''", text))
+    if found:
+        name = found.group(0).rstrip("( ").upper()
+        raise InputError(
+            Problem(
+                where, f"{text!r} uses {name}, which looks at many rows", f"{what} that looks at one row at a time"
+            )
+        )
+    try:
+        return pl.sql_expr(text)
+    except PolarsError as error:
+        first_line = str(error).splitlines()[0]
+        raise InputError(Problem(where, f"{text!r} is not {what} ({first_line})")) from None
+
+
+def columns_of(expression: pl.Expr) -> list[str]:
+    """Columns that an expression looks at, each once, in order of first use."""
+    return list(dict.fromkeys(expression.meta.root_names()))

@@ -1,0 +1,194 @@
+"""The rules of the house, checked on the source: layers, imports, and names that belong to data files."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+from starscale.surveys import survey_names
+
+SOURCE = Path(__file__).resolve().parents[1] / "src" / "starscale"
+#: A module imports from its own layer and those before it.
+LAYERS = ("version", "vocabulary", "surveys", "io", "catalogue", "mock", "learn", "use", "faces", "")
+#: The command is a face of the public names and may import them.
+MAY_IMPORT_THE_ROOT = {"starscale.faces.cli"}
+LEARNING = {"jax", "jaxlib", "equinox", "optax"}
+UNSAFE_MODULES = {"pickle", "cPickle", "joblib", "dill", "cloudpickle", "shelve", "marshal"}
+UNSAFE_CALLS = {"eval", "exec"}
+#: The mock sky is about concrete surveys, and the demonstration is about the mock sky.
+MAY_NAME_SURVEYS = ("starscale.mock", "starscale.faces.demo")
+
+
+def module_name(path: Path) -> str:
+    parts = ("starscale", *path.relative_to(SOURCE).with_suffix("").parts)
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {module_name(path): ast.parse(path.read_text(encoding="utf-8")) for path in sorted(SOURCE.rglob("*.py"))}
+
+
+def layer(module: str) -> int:
+    parts = module.split(".")
+    if parts[1:] in ([], ["__main__"]):
+        return LAYERS.index("")
+    return LAYERS.index(parts[1])
+
+
+def is_type_checking(node: ast.AST) -> bool:
+    return isinstance(node, ast.If) and ast.unparse(node.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING")
+
+
+def imports(tree: ast.AST, inside: bool = False) -> Iterator[tuple[str, bool]]:
+    """Every imported name, dotted, and whether it is imported within a function; TYPE_CHECKING blocks aside."""
+    for node in ast.iter_child_nodes(tree):
+        if is_type_checking(node):
+            continue
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, inside) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "relative imports are not used here"
+            yield from ((f"{node.module}.{alias.name}", inside) for alias in node.names)
+        else:
+            within = inside or isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+            yield from imports(node, within)
+
+
+def internal(module: str, tree: ast.AST | None = None) -> set[str]:
+    """Modules of starscale that a module imports: ``from a.b import c`` means a.b.c where that is a module."""
+    found = set()
+    for name, _ in imports(tree if tree is not None else MODULES[module]):
+        if name.split(".")[0] == "starscale":
+            found.add(name if name in MODULES else name.rpartition(".")[0])
+    return found
+
+
+def misplaced(module: str, imported: set[str]) -> list[str]:
+    allowed = {"starscale"} if module in MAY_IMPORT_THE_ROOT else set()
+    return sorted(name for name in imported - allowed if layer(name) > layer(module))
+
+
+def test_every_part_is_a_layer() -> None:
+    parts = {name.split(".")[1] for name in MODULES if name.count(".")} - {"__main__"}
+    assert parts == set(LAYERS) - {""}
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_module_imports_from_the_layers_below_it(module: str) -> None:
+    assert misplaced(module, internal(module)) == []
+
+
+def test_there_are_no_import_cycles() -> None:
+    # A package's __init__ runs before its modules, but `from package import module` does not need its names.
+    graph = {name: internal(name) - {name} for name in MODULES}
+    try:
+        order = list(TopologicalSorter(graph).static_order())
+    except CycleError as error:
+        pytest.fail(" -> ".join(error.args[1]))
+    assert set(order) >= set(MODULES)
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_nothing_internal_is_imported_inside_a_function(module: str) -> None:
+    assert [name for name, inside in imports(MODULES[module]) if inside and name.startswith("starscale")] == []
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_only_learn_imports_the_learning_libraries(module: str) -> None:
+    packages = {name.split(".")[0] for name, _ in imports(MODULES[module])}
+    assert module.startswith("starscale.learn") or not packages & LEARNING
+
+
+def unsafe(tree: ast.AST) -> list[str]:
+    found = [name for name, _ in imports(tree) if name.split(".")[0] in UNSAFE_MODULES]
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            if isinstance(node.func, ast.Name) and node.func.id in UNSAFE_CALLS:
+                found.append(node.func.id)
+            found += [
+                f"{k.arg}=True"
+                for k in node.keywords
+                if k.arg == "allow_pickle" and ast.unparse(k.value) != "False"
+            ]
+    return found
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_nothing_runs_code_from_a_file(module: str) -> None:
+    assert unsafe(MODULES[module]) == []
+
+
+def survey_words(tree: ast.AST) -> list[str]:
+    """Survey names in code (names, attributes, keywords, texts), docstrings aside."""
+    docstrings = {
+        id(node.body[0].value)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
+        and node.body
+        and isinstance(node.body[0], ast.Expr)
+    }
+    pattern = re.compile(rf"\b({'|'.join(map(re.escape, survey_names()))})\b", re.IGNORECASE)
+    found = []
+    for node in ast.walk(tree):
+        texts: list[str] = []
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docstrings:
+            texts = [node.value]
+        elif isinstance(node, ast.Name):
+            texts = [node.id]
+        elif isinstance(node, ast.Attribute):
+            texts = [node.attr]
+        elif isinstance(node, ast.arg | ast.keyword):
+            texts = [node.arg or ""]
+        elif isinstance(node, ast.FunctionDef | ast.ClassDef):
+            texts = [node.name]
+        found += [match for text in texts for match in pattern.findall(text)]
+    return found
+
+
+@pytest.mark.parametrize("module", [m for m in MODULES if not m.startswith(MAY_NAME_SURVEYS)])
+def test_no_survey_is_named_in_code(module: str) -> None:
+    assert survey_words(MODULES[module]) == []
+
+
+def test_importing_the_package_loads_nothing_heavy() -> None:
+    heavy = ("jax", "equinox", "matplotlib", "astropy.io", "polars", "scipy", "pyarrow", "pydantic")
+
+    def loaded(statement: str) -> set[str]:
+        script = f"import sys, starscale; {statement}; print(*(n for n in {heavy!r} if n in sys.modules))"
+        command = [sys.executable, "-c", script]
+        return set(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split())
+
+    assert loaded("pass") == set()
+    # A verb loads what it needs (and so this check can fail), but cleaning a table needs no learning.
+    cleaning = loaded("starscale.clean")
+    assert "polars" in cleaning
+    assert not {"jax", "equinox", "matplotlib"} & cleaning
+
+
+def test_the_checks_can_fail() -> None:
+    bad = ast.parse(
+        '"""About segue."""\n'
+        "import pickle\n"
+        "from starscale.faces.tables import clean\n"
+        "if TYPE_CHECKING:\n    from starscale.use.model import Model\n"
+        "def f():\n"
+        '    """Of segue."""\n'
+        "    from starscale import io\n"
+        "    import starscale.catalogue.cuts\n"
+        '    return eval("gaia_dr3") or np.load(x, allow_pickle=True) or segue.x\n'
+    )
+    assert misplaced("starscale.io.fake", internal("fake", bad)) == [
+        "starscale.catalogue.cuts",
+        "starscale.faces.tables",
+    ]
+    assert [name for name, inside in imports(bad) if inside] == ["starscale.io", "starscale.catalogue.cuts"]
+    assert unsafe(bad) == ["pickle", "eval", "allow_pickle=True"]
+    assert sorted(survey_words(bad)) == ["gaia_dr3", "segue"]
+    assert misplaced("starscale.faces.plots", {"starscale"}) == ["starscale"]
+    assert misplaced("starscale.faces.cli", {"starscale"}) == []
