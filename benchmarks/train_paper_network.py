@@ -31,6 +31,7 @@ HERE = Path(__file__).resolve()
 KERAS_SIDE = HERE.with_name("train_paper_network_keras.py")
 N_FEATURES = 27
 SEED = 1
+BATCH = 256
 
 
 def main() -> None:
@@ -75,7 +76,7 @@ def make_data(path: Path, n_stars: int, epochs: int) -> None:
     x = (x - x[:n_stars].mean(axis=0)) / x[:n_stars].std(axis=0)
     t = np.sin(x[:, 0]) + 0.5 * x[:, 1] * x[:, 2] + 0.3 * x[:, 3] + 0.1 * rng.normal(size=n)
     t = (t - t[:n_stars].mean()) / t[:n_stars].std()
-    model = Turchi2024Config()
+    model = Turchi2024Config(batch=BATCH)
     settings = model.model_dump(include={"widths", "slope", "dropout", "batch", "learning_rate"})
     np.savez(
         path,
@@ -102,7 +103,7 @@ def train_here(path: Path) -> dict[str, object]:
         # A temperature, so that the label passes the check of its range; standardising gives t back.
         return Sample(data[f"x{suffix}"], 6000.0 + 500.0 * data[f"t{suffix}"][:, None])
 
-    config = Turchi2024Config(epochs_mae=epochs, epochs_smape=0, patience=epochs)
+    config = Turchi2024Config(batch=BATCH, epochs_mae=epochs, epochs_smape=0, patience=epochs)
     fit_predictor(config, ("teff",), sample(""), sample("_validation"), seed=SEED, progress=note)
     return {"seconds": np.diff(ends).tolist(), "loss": min(losses), "what": f"starscale, JAX {jax.__version__}"}
 

@@ -14,7 +14,7 @@ from starscale.learn.preparation import Preparation
 from starscale.learn.randomness import seeded
 from starscale.learn.regressor import Targets, silent
 from starscale.learn.training import EarlyStopping, TrainState, mean_loss, n_steps, run_epoch
-from starscale.learn.turchi import Turchi2024
+from starscale.learn.turchi import Turchi2024, batch_size
 from starscale.vocabulary.config import MixtureConfig, Turchi2024Config
 from starscale.vocabulary.errors import StarscaleError
 
@@ -189,3 +189,10 @@ def test_a_diverging_training_is_an_error_of_the_settings() -> None:
     wild = TURCHI.model_copy(update={"learning_rate": 1e38})
     with pytest.raises(StarscaleError, match=r"teff.*learning_rate"):
         fit_predictor(wild, ("teff", "logg"), sample(300, 0), sample(150, 1), seed=0)
+
+
+@pytest.mark.parametrize(("n_stars", "batch"), [(20, 32), (3_200, 64), (6_399, 64), (6_400, 128), (600_000, 256)])
+def test_the_papers_network_has_some_fifty_batches_in_an_epoch(n_stars: int, batch: int) -> None:
+    """With few, the running statistics of the batch normalisation lag behind the network."""
+    assert batch_size(Turchi2024Config(), n_stars) == batch
+    assert batch_size(Turchi2024Config(batch=77), n_stars) == 77

@@ -117,7 +117,10 @@ def match(
     radius: Annotated[float, typer.Option(min=0.001, max=60, help="Separation, arcsec.")] = 1.0,
     pairs: Annotated[
         str,
-        typer.Option(help="strict: one good neighbour on either side; loose: one neighbour, no mates; best: all."),
+        typer.Option(
+            help="strict: one good neighbour on either side; loose: one neighbour, no mates; best: the best "
+            "neighbour of every star."
+        ),
     ] = "strict",
     proper_motion: Annotated[bool, typer.Option(help="Move the leading stars by their proper motions.")] = True,
 ) -> None:
@@ -169,7 +172,9 @@ def train(
 @app.command()
 def evaluate(
     model: Annotated[Path, typer.Argument(help="Model bundle.")],
-    table: Annotated[Path, typer.Argument(help="Table with the model's inputs and the labels teff, logg, fe_h.")],
+    table: Annotated[
+        Path, typer.Argument(help="Table with the model's inputs and labels; of a training table, the test part.")
+    ],
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="JSON file for the figures, in all bins.")
     ] = None,
@@ -187,7 +192,7 @@ def evaluate(
 @app.command()
 def predict(
     model: Annotated[Path, typer.Argument(help="Model bundle.")],
-    stars: Annotated[Path, typer.Argument(help="Table of stars: Parquet, FITS, VOTable, ECSV, CSV.")],
+    stars: Annotated[Path, typer.Argument(help="Table with the columns of all the model's surveys side by side.")],
     output: Output,
     chunk: Annotated[int, typer.Option(min=1, help="Rows at a time.")] = 100_000,
 ) -> None:

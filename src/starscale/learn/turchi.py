@@ -172,6 +172,13 @@ def _of_label(inputs: Inputs, t: FloatArray) -> Data:
     return jnp.asarray(inputs.values[present]), jnp.asarray(t[present], dtype=jnp.float32)
 
 
+def batch_size(config: Turchi2024Config, n_stars: int) -> int:
+    """Stars in a batch: as chosen, or enough batches in an epoch for the batch normalisation to follow."""
+    if config.batch is not None:
+        return config.batch
+    return int(2 ** np.clip(np.floor(np.log2(max(n_stars, 1) / 50)), 5, 8))
+
+
 def _fit_label(
     config: Turchi2024Config,
     train: Data,
@@ -184,6 +191,7 @@ def _fit_label(
 ) -> tuple[Dense, ...]:
     network = DiamondNetwork(rng, train[0].shape[1], config.widths)
     statistics = network.initial_statistics()
+    batch = batch_size(config, len(train[1]))
     optimiser = _adam(config.learning_rate)
     phases = ((False, config.epochs_mae), (True, config.epochs_smape))
     for (is_smape, epochs), phase_key in zip(phases, jax.random.split(key), strict=True):
@@ -199,7 +207,7 @@ def _fit_label(
         for epoch in range(1, epochs + 1):
             epoch_key = jax.random.fold_in(phase_key, epoch)
             state, losses = run_epoch(
-                state, train, constants, epoch_key, loss=loss, optimiser=optimiser, batch=config.batch
+                state, train, constants, epoch_key, loss=loss, optimiser=optimiser, batch=batch
             )
             figures = {"training": mean_loss(losses, phase, epoch)}
             held_out = _validation_loss(state.params, state.statistics, constants, validation, loss=loss)

@@ -117,7 +117,9 @@ class Turchi2024Config(Frozen):
     widths: tuple[int, ...] = (*range(80, 161, 10), *range(160, 79, -10))
     slope: float = Field(default=0.3, ge=0, lt=1)
     dropout: float = Field(default=0.1, ge=0, lt=1)
-    batch: int = Field(default=256, ge=2)
+    #: Stars in a batch; by default the power of two below a fiftieth of the training stars, 32 to 256.
+    #: Batch normalisation remembers some hundred batches: with few in an epoch it lags behind the network.
+    batch: int | None = Field(default=None, ge=2)
     learning_rate: float = Field(default=1e-3, gt=0)
     #: Longest number of epochs of the two phases: mean absolute error, then SMAPE.
     epochs_mae: int = Field(default=120, ge=0)
