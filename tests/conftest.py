@@ -60,7 +60,7 @@ columns = { teff = "teff", logg = "logg", fe_h = "fe_h" }
 def sky(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a small mock sky in ``mock/`` and a run file ``run.toml`` with a tiny network."""
     folder = tmp_path_factory.mktemp("sky")
-    ss.mock(folder / "mock", stars=8000, seed=5)
+    ss.make_mock(folder / "mock", stars=8000, seed=5)
     (folder / "run.toml").write_text(RUN_FILE)
     return folder
 

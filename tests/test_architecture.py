@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+import starscale
 from starscale.surveys import survey_names
 
 SOURCE = Path(__file__).resolve().parents[1] / "src" / "starscale"
@@ -192,3 +193,9 @@ def test_the_checks_can_fail() -> None:
     assert sorted(survey_words(bad)) == ["gaia_dr3", "segue"]
     assert misplaced("starscale.faces.plots", {"starscale"}) == ["starscale"]
     assert misplaced("starscale.faces.cli", {"starscale"}) == []
+
+
+def test_no_public_name_is_that_of_a_subpackage() -> None:
+    """Importing the subpackage would put it in the place of the function."""
+    subpackages = {path.name for path in SOURCE.iterdir() if (path / "__init__.py").exists()}
+    assert not subpackages & set(starscale.__all__)

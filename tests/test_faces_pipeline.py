@@ -283,3 +283,14 @@ def test_a_table_without_a_band_of_its_survey_is_refused(sky: Path) -> None:
     (sky / "no_z.toml").write_text(text)
     with pytest.raises(InputError, match=r"z_psf.*band or E\(B-V\)"):
         ss.train(sky / "no_z.toml")
+
+
+def test_stars_beyond_the_training_magnitudes_are_flagged(finished: Path) -> None:
+    model = ss.load(finished / "model")
+    assert model.magnitude == "phot_g_mean_mag"
+    low, high = model.magnitude_range
+    magnitudes = [low - 0.01, low, (low + high) / 2, high, high + 0.01, None]
+    stars = io.read(finished / "matched.parquet").head(6)
+    stars = stars.with_columns(pl.Series("phot_g_mean_mag", magnitudes, dtype=pl.Float64))
+    flags = model.predict(stars)["flags"] & int(CatalogueFlag.OUTSIDE_MAGNITUDES) > 0
+    assert flags.to_list() == [True, False, False, False, True, False]

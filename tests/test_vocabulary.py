@@ -115,6 +115,7 @@ def test_bits_that_are_published_never_change() -> None:
         "DWARF_OR_GIANT": 16,
         "CUT_FAILED": 32,
         "BAD_POSITION": 64,
+        "OUTSIDE_MAGNITUDES": 128,
     }
     assert {f.name: int(f) for f in PairFlag} == {
         "SEVERAL_NEIGHBOURS": 1,

@@ -2,7 +2,7 @@
 
 The same verbs as the command: :func:`read`, :func:`clean`, :func:`match`, :func:`train`,
 :func:`load`, :func:`predict`, :func:`evaluate`, :func:`run`, :func:`report`, :func:`check`,
-:func:`write`, :func:`mock`, :func:`demo`. They are loaded when they are first used, so that
+:func:`write`, :func:`make_mock`, :func:`demo`. They are loaded when they are first used, so that
 ``import starscale`` is quick and a table can be cleaned without loading the learning libraries.
 """
 
@@ -15,7 +15,7 @@ from starscale.version import __version__
 
 if TYPE_CHECKING:
     from starscale.faces.checks import check
-    from starscale.faces.demo import demo, mock
+    from starscale.faces.demo import demo, make_mock
     from starscale.faces.pipeline import run
     from starscale.faces.report import write_report as report
     from starscale.faces.tables import clean, match, read, write
@@ -32,8 +32,8 @@ _PUBLIC = {
     "evaluate": ("starscale.faces.training", "evaluate"),
     "load": ("starscale.faces.training", "load"),
     "load_survey": ("starscale.surveys", "load_survey"),
+    "make_mock": ("starscale.faces.demo", "make_mock"),
     "match": ("starscale.faces.tables", "match"),
-    "mock": ("starscale.faces.demo", "mock"),
     "predict": ("starscale.faces.training", "predict"),
     "read": ("starscale.faces.tables", "read"),
     "report": ("starscale.faces.report", "write_report"),
@@ -56,7 +56,7 @@ __all__ = [  # noqa: RUF022  the verbs in the order of use
     "run",
     "check",
     "write",
-    "mock",
+    "make_mock",
     "demo",
     "Model",
     "load_survey",

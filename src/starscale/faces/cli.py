@@ -77,7 +77,7 @@ def mock(
 
     Example: `starscale mock -o mock --stars 20000`
     """
-    rows = ss.mock(output, stars=stars, seed=seed)
+    rows = ss.make_mock(output, stars=stars, seed=seed)
     typer.echo(layout(["table (MOCK: simulated)", "rows"], [[name, f"{n:,}"] for name, n in rows.items()]))
     typer.echo(f"written to {output}/")
 

@@ -49,7 +49,7 @@ columns = {{ teff = "teff", logg = "logg", fe_h = "fe_h" }}
 """
 
 
-def mock(out: str | Path, *, stars: int = 100_000, seed: int = 1) -> dict[str, int]:
+def make_mock(out: str | Path, *, stars: int = 100_000, seed: int = 1) -> dict[str, int]:
     """Write a mock sky: tables in the archives' own formats, and the truth.
 
     Parameters
@@ -104,6 +104,6 @@ def demo(
     """
     folder = Path(out)
     say(f"making a mock sky of {stars:,} stars ...")
-    mock(folder / "mock", stars=stars, seed=seed)
+    make_mock(folder / "mock", stars=stars, seed=seed)
     io.atomic_text(folder / "run.toml", _RUN_FILE.format(seed=seed, labels=labels))
     return run(folder / "run.toml", folder / "run", say=say)

@@ -290,7 +290,7 @@ class _Run:
                 "repeats": self.config.repeats,
                 "split": train_step["split"],
                 "test": train_step["figures"],
-                "compare": [self._compare(reference) for reference in self.config.compare],
+                "compare": [table for reference in self.config.compare for table in self._compare(reference)],
             }
             io.atomic_text(self.folder.file(METRICS), json.dumps(metrics, indent=1) + "\n")
             return metrics
@@ -306,8 +306,8 @@ class _Run:
             work=work,
         )
 
-    def _compare(self, reference: Reference) -> dict[str, Any]:
-        """Compare the stars that took no part in training with an external catalogue."""
+    def _compare(self, reference: Reference) -> list[dict[str, Any]]:
+        """Compare stars that took no part in training with a reference: all of them, and those without a flag."""
         known = reference_table(self.plan.path(reference.path), reference)
         training = self._load(TRAINING)
         key = self.plan.lead.id.column
@@ -324,12 +324,16 @@ class _Run:
             brightness = both.select("source_id").join(sizes, on="source_id", how="left", maintain_order="left")[
                 "magnitude"
             ]
-        figures = evaluate(both, truth, labels, magnitude=brightness)
-        return {
-            "name": reference.name,
-            "stars": both.height,
-            "figures": json.loads(figures.with_columns(pl.col(pl.Float64).fill_nan(None)).write_json()),
-        }
+        tables = []
+        for name, mask in {
+            reference.name: pl.repeat(True, both.height, eager=True),
+            f"{reference.name}, without a flag": both["flags"] == 0,
+        }.items():
+            chosen = brightness.filter(mask) if brightness is not None else None
+            figures = evaluate(both.filter(mask), truth.filter(mask), labels, magnitude=chosen)
+            rows = json.loads(figures.with_columns(pl.col(pl.Float64).fill_nan(None)).write_json())
+            tables.append({"name": name, "stars": int(mask.sum()), "figures": rows})
+        return tables
 
     def _report(self) -> None:
         self.folder.say("report ...")

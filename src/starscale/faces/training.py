@@ -127,7 +127,12 @@ def _repeat(
         )
     finally:
         bar.close()
-    model = Model(predictor=predictor, label_ranges=_ranges(config.target, samples["train"]), **shared)
+    model = Model(
+        predictor=predictor,
+        label_ranges=_ranges(config.target, samples["train"]),
+        **shared,
+        **_magnitudes(table[rows["train"]], magnitude),
+    )
     test = table[rows["test"]]
     predicted = model.predict(test, where="test part")
     brightness = test[magnitude].alias("magnitude") if magnitude else None
@@ -145,6 +150,14 @@ def _repeat(
 def settings(run: Plan) -> dict[str, Any]:
     """The settings of a run as plain data."""
     return run.config.model_dump(mode="json")
+
+
+def _magnitudes(training: pl.DataFrame, column: str | None) -> dict[str, Any]:
+    """What a model knows about the brightness of its training stars."""
+    values = training[column].drop_nulls() if column is not None else pl.Series(dtype=pl.Float64)
+    if values.is_empty():
+        return {}
+    return {"magnitude": column, "magnitude_range": (float(values.min()), float(values.max()))}  # type: ignore[arg-type]
 
 
 def _numbers(table: pl.DataFrame, names: Sequence[str]) -> Array:

@@ -10,20 +10,11 @@ import polars as pl
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from starscale.catalogue.standardise import POLARS_TYPE
 from starscale.mock.evolution import Floats
 from starscale.mock.galaxy import SFD_SCALE, unit_vectors
 from starscale.mock.spectrum import BANDS
 from starscale.surveys import load_survey
-
-_TYPES: dict[str, Any] = {
-    "int64": pl.Int64,
-    "int32": pl.Int32,
-    "int16": pl.Int16,
-    "float64": pl.Float64,
-    "float32": pl.Float32,
-    "bool": pl.Boolean,
-    "string": pl.String,
-}
 
 ARCSEC = np.radians(1.0 / 3600.0)
 
@@ -45,7 +36,7 @@ def archive_table(survey: str, columns: Mapping[str, Any], *, keep_nan: bool = F
     if unknown:
         raise KeyError(f"{survey} has no columns {', '.join(unknown)}")
     table = pl.DataFrame({name: columns[name] for name in described})
-    return table.select(_typed(table[name], _TYPES[spec.dtype], keep_nan) for name, spec in described.items())
+    return table.select(_typed(table[name], POLARS_TYPE[spec.dtype], keep_nan) for name, spec in described.items())
 
 
 def _typed(column: pl.Series, dtype: Any, keep_nan: bool) -> pl.Series:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -43,6 +44,10 @@ class Model:
         The quality cuts that the training stars passed.
     label_ranges : mapping of str to (float, float)
         Smallest and largest training label.
+    magnitude : str or None
+        Column that stands for the brightness of a star; it need not be in a table.
+    magnitude_range : (float, float)
+        Brightest and faintest training star.
     mock : bool
         Whether the training data were simulated.
     information : mapping
@@ -55,6 +60,8 @@ class Model:
     labels: tuple[str, ...]
     cuts: tuple[Cut, ...] = ()
     label_ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    magnitude: str | None = None
+    magnitude_range: tuple[float, float] = (-math.inf, math.inf)
     mock: bool = False
     information: Mapping[str, Any] = field(default_factory=dict)
 
@@ -142,10 +149,18 @@ class Model:
                 CatalogueFlag.DWARF_OR_GIANT: np.minimum(prediction.p_giant, 1 - prediction.p_giant) > _POSSIBLE,
                 CatalogueFlag.CUT_FAILED: ~self._passes_cuts(clean, where),
                 CatalogueFlag.BAD_POSITION: ~(np.isfinite(ra) & (np.abs(dec) <= 90)),
+                CatalogueFlag.OUTSIDE_MAGNITUDES: self._outside_magnitudes(clean),
             }
         return sum(
             (np.where(mask, int(bit), 0) for bit, mask in conditions.items()), np.zeros(clean.height, dtype=int)
         )
+
+    def _outside_magnitudes(self, clean: pl.DataFrame) -> Any:
+        """Where the brightness is known and that of no training star."""
+        if self.magnitude is None or self.magnitude not in clean.columns:
+            return np.zeros(clean.height, dtype=bool)
+        low, high = self.magnitude_range
+        return (~clean[self.magnitude].is_between(low, high)).fill_null(False).to_numpy()
 
     def _passes_cuts(self, clean: pl.DataFrame, where: str) -> Any:
         """Whether rows pass the cuts whose columns the table has."""
@@ -166,6 +181,8 @@ class Model:
             "labels": list(self.labels),
             "cuts": [cut.model_dump(exclude_defaults=True) for cut in self.cuts],
             "label_ranges": {name: list(ends) for name, ends in self.label_ranges.items()},
+            "magnitude": self.magnitude,
+            "magnitude_range": list(self.magnitude_range),
             "mock": self.mock,
             "information": dict(self.information),
         }
@@ -189,6 +206,8 @@ class Model:
                 labels=tuple(document["labels"]),
                 cuts=tuple(validate(Cut, item, f"{path}/bundle.json: cuts") for item in document["cuts"]),
                 label_ranges={name: (low, high) for name, (low, high) in document["label_ranges"].items()},
+                magnitude=document["magnitude"],
+                magnitude_range=(document["magnitude_range"][0], document["magnitude_range"][1]),
                 mock=bool(document["mock"]),
                 information=document["information"],
             )

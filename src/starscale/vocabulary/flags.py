@@ -19,6 +19,7 @@ class CatalogueFlag(IntFlag):
     DWARF_OR_GIANT = 16
     CUT_FAILED = 32
     BAD_POSITION = 64
+    OUTSIDE_MAGNITUDES = 128
 
 
 class PairFlag(IntFlag):
@@ -48,6 +49,10 @@ MEANING: dict[type[IntFlag], dict[IntFlag, str]] = {
         CatalogueFlag.DWARF_OR_GIANT: "dwarf and giant solutions both have a probability above 0.1",
         CatalogueFlag.CUT_FAILED: "the star fails a quality cut that the training stars passed",
         CatalogueFlag.BAD_POSITION: "the position is missing or not on the sphere",
+        CatalogueFlag.OUTSIDE_MAGNITUDES: (
+            "fainter or brighter than every training star: its inputs are noisier than those that the intervals "
+            "were calibrated on"
+        ),
     },
     PairFlag: {
         PairFlag.SEVERAL_NEIGHBOURS: "more than one good neighbour",
