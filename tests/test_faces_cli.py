@@ -277,3 +277,13 @@ class TestBadInput:
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
         assert done.returncode == 1
         assert "a defect" in done.stderr
+
+
+def test_what_comes_from_a_mock_sky_says_so(stars: Path) -> None:
+    """Through a clean table too: the word travels from file to file."""
+    clean(stars / "gaia_dr3.parquet", stars / "clean.parquet")
+    skymapper = ["skymapper_dr2.parquet", "--left", "gaia_dr3", "--right", "skymapper_dr2", "-o", "pairs.fits"]
+    done = starscale("match", "clean.parquet", *skymapper, cwd=stars)
+    assert done.returncode == 0, done.stderr
+    for name in ("clean.parquet", "pairs.fits"):
+        assert json.loads(io.open_table(stars / name).metadata["starscale.provenance"])["mock"] is True

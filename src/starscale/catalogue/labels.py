@@ -1,6 +1,6 @@
 """Spectroscopic labels of one survey: a row a star, repeats merged.
 
-Several surveys on one scale (METHOD section 5) build on this table.
+Several surveys on one scale will build on this table.
 """
 
 from __future__ import annotations

@@ -24,6 +24,7 @@ def model_card(model: Model, figures: pl.DataFrame) -> str:
     kind = (
         "**MOCK (simulated) stars: no figure here says anything about real ones**" if model.mock else "real stars"
     )
+    notes = information.get("warnings", [])
     ranges = [
         [name, LABELS[name].unit or "dex", f"{low:.2f}", f"{high:.2f}"]
         for name, (low, high) in model.label_ranges.items()
@@ -42,6 +43,7 @@ def model_card(model: Model, figures: pl.DataFrame) -> str:
         f"## Figures on the test part ({information.get('repeats', 1)} repeats; mean +- spread)\n"
         + markdown(*figures_rows(figures)),
         "## Inputs\n" + markdown(["name", "expression", "unit", "description"], features),
+        *(["## Notes on the training\n" + "\n".join(f"- {text}" for text in notes)] if notes else []),
         "## Cuts\n" + (markdown(["name", "keeps rows where"], _cuts(model)) if model.cuts else "None."),
         f"## Citation\n{CITATION}",
     ]

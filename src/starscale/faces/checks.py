@@ -6,6 +6,7 @@ from pathlib import Path
 
 from starscale import io
 from starscale.catalogue.cuts import cut_columns
+from starscale.catalogue.features import feature_columns
 from starscale.catalogue.positions import positions
 from starscale.catalogue.standardise import spelling
 from starscale.faces.prepare import plan
@@ -51,7 +52,7 @@ def _bundle(path: Path) -> list[str]:
         f"{path}: a model bundle, whole and unaltered",
         f"predicts {', '.join(model.labels)} from {len(model.features)} inputs"
         + (" (trained on MOCK stars)" if model.mock else ""),
-        f"needs the columns {', '.join(model.inputs.columns)}",
+        f"needs the columns {', '.join([model.inputs.id.column, *feature_columns(model.features)])}",
     ]
 
 

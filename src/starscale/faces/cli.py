@@ -15,6 +15,7 @@ import typer
 
 import starscale as ss
 from starscale import io
+from starscale.faces.tables import is_mock
 from starscale.faces.text import attrition_rows, figures_rows, layout
 from starscale.vocabulary.config import Cuts, ExtraCut, MatchConfig
 from starscale.vocabulary.errors import InputError, Problem, StarscaleError
@@ -253,7 +254,7 @@ def _pairs(values: list[str] | None, option: str, form: str) -> list[tuple[str, 
 
 def _provenance(command: str, *inputs: Path, **settings: Any) -> dict[str, Any]:
     sums = {str(path): {"sha256": io.checksum(path)} for path in inputs}
-    return record(command=command, mock=False, settings=settings, inputs=sums)
+    return record(command=command, mock=is_mock(*inputs), settings=settings, inputs=sums)
 
 
 def _sample(name: str, mock_data: bool) -> str:

@@ -86,7 +86,7 @@ def demo(
     *,
     stars: int = 100_000,
     seed: int = 1,
-    labels: str = "galah_dr3",
+    labels: str = "lamost_dr5",
     say: Callable[[str], None] = lambda _: None,
 ) -> RunResult:
     """Make a mock sky and do a whole run on it: catalogue, report, errors against the truth.

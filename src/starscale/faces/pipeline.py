@@ -257,7 +257,13 @@ class _Run:
             )
             trained.save(self.folder.file(MODEL))
             self._write(trained.test, TEST)
-            return {"split": dict(trained.counts), "figures": json.loads(trained.figures.write_json())}
+            for warning in trained.model.predictor.warnings:
+                self.folder.say(f"note: {warning}")
+            return {
+                "warnings": list(trained.model.predictor.warnings),
+                "split": dict(trained.counts),
+                "figures": json.loads(trained.figures.write_json()),
+            }
 
         self.folder.step(
             "train",

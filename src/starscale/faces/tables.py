@@ -85,6 +85,18 @@ def read(
     return standardise(table, description, where=str(source), found_columns=opened.columns)
 
 
+def is_mock(*paths: str | Path) -> bool:
+    """Whether one of these files says in its provenance that its stars are simulated."""
+    for path in paths:
+        try:
+            if json.loads(io.open_table(Path(path)).metadata[PROVENANCE_KEY])["mock"]:
+                return True
+        except (KeyError, TypeError, ValueError):
+            # A file that starscale did not write says nothing.
+            continue
+    return False
+
+
 def _wanted(available: list[str], survey: Survey, columns: Sequence[str] | None) -> list[str]:
     if columns is None:
         return available

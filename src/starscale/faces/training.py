@@ -95,6 +95,7 @@ def train_plan(run: Plan, table: pl.DataFrame, *, provenance: Mapping[str, Any] 
         "split": first.counts,
         "repeats": config.repeats,
         "figures": json.loads(figures.write_json()),
+        "warnings": list(first.model.predictor.warnings),
         "provenance": dict(provenance or record(command="train", mock=config.mock, settings=settings(run))),
     }
     return replace(first, model=replace(first.model, information=information), figures=figures)

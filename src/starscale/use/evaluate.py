@@ -1,4 +1,4 @@
-"""How far predictions are from what is known (METHOD section 7).
+"""How far predictions are from what is known (Turchi et al. 2024, sec. 4, and more).
 
 Standard deviation, MAD, RMSE and a model's own error are four different things; all are given,
 always for a named sample.

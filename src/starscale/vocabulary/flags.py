@@ -1,6 +1,6 @@
 """The bit masks of starscale's tables, in one place.
 
-Every bit has a number that never changes once published, and a sentence that `starscale explain`,
+Every bit has a number that never changes once published, and a sentence that
 the report and the documentation all print from here.
 """
 

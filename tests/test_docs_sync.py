@@ -1,0 +1,245 @@
+"""The documentation says what the program does: keys, options, columns, flags, names, suffixes, links.
+
+A failing test prints the row that the page should have.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from enum import IntFlag
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from pydantic import BaseModel
+from pydantic_core import PydanticUndefined
+
+import starscale as ss
+from starscale.catalogue.features import FeaturesConfig, Member, build_features, load_feature_set
+from starscale.faces.cli import app
+from starscale.io.formats import FORMATS
+from starscale.surveys import load_survey, survey_names
+from starscale.vocabulary import config
+from starscale.vocabulary.columns import LABEL_TABLE_COLUMNS, PAIR_COLUMNS, Column, catalogue_columns
+from starscale.vocabulary.flags import CatalogueFlag, LabelFlag, PairFlag, describe
+
+ROOT = Path(__file__).resolve().parents[1]
+DOCS = ROOT / "docs"
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted(DOCS.glob("*.md")), *sorted((ROOT / "changes").glob("*.md"))]
+
+SETTINGS: dict[str, type[BaseModel]] = {
+    "Top level": config.RunConfig,
+    "catalogue": config.CatalogueInput,
+    "catalogue.join": config.Table,
+    "photometry": config.PhotometryInput,
+    "cuts": config.Cuts,
+    "cuts.extra": config.ExtraCut,
+    "match": config.MatchConfig,
+    "labels": config.LabelsInput,
+    "features": config.FeaturesConfig,
+    "split": config.SplitConfig,
+    'kind = "mixture"': config.MixtureConfig,
+    'kind = "turchi2024"': config.Turchi2024Config,
+    "compare": config.Reference,
+}
+COLUMNS: dict[str, Mapping[str, Column]] = {
+    "Catalogue": catalogue_columns(),
+    "Pairs": PAIR_COLUMNS,
+    "Labels": LABEL_TABLE_COLUMNS,
+}
+FLAGS: dict[str, type[IntFlag]] = {
+    "Flags of the catalogue": CatalogueFlag,
+    "Flags of pairs": PairFlag,
+    "Flags of labels": LabelFlag,
+}
+COMMANDS: dict[str, Any] = typer.main.get_group(app).commands
+
+
+def page(name: str) -> str:
+    return (DOCS / name).read_text(encoding="utf-8")
+
+
+def section(name: str, heading: str) -> str:
+    """The text under a heading, up to the next heading."""
+    found = re.search(rf"^#+ {re.escape(heading)}\n(.*?)(?=^#+ |\Z)", page(name), re.MULTILINE | re.DOTALL)
+    assert found is not None, f"docs/{name} has no section {heading!r}"
+    return found[1]
+
+
+def rows(text: str) -> list[list[str]]:
+    """Cells of the first table in a text, without its heading."""
+    found = re.search(r"(?:^\|.*\n?)+", text, re.MULTILINE)
+    lines = found[0].splitlines() if found else []
+    return [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines[2:]]
+
+
+def default_text(value: Any) -> str:
+    """A default as the tables of run_file.md write it; empty where they say it in words."""
+    if value is PydanticUndefined:
+        return "*required*"
+    if value is None:
+        return "-"
+    if isinstance(value, BaseModel):
+        return ""
+    return f"`{json.dumps(value)}`"
+
+
+@pytest.mark.parametrize("heading", SETTINGS)
+def test_every_key_of_the_run_file_is_described_with_its_default(heading: str) -> None:
+    fields = SETTINGS[heading].model_fields
+    described = {row[0].strip("`"): row for row in rows(section("run_file.md", heading))}
+    assert list(described) == list(fields)
+    for name, field in fields.items():
+        if expected := default_text(field.default):
+            assert described[name][1] == expected, name
+        else:
+            assert described[name][1].startswith("all ") or "all defaults" in described[name][1]
+        assert described[name][2] or name == "kind", f"{name}: no meaning"
+
+
+def test_every_section_of_the_run_file_is_compared() -> None:
+    headings = set(re.findall(r"^##+ (.+)$", page("run_file.md"), re.MULTILINE))
+    # [model] has a table for each kind.
+    assert headings - {"model"} == set(SETTINGS)
+    reached = {config.RunConfig} | {
+        model for field in config.RunConfig.model_fields.values() for model in within(field)
+    }
+    assert reached == set(SETTINGS.values())
+
+
+def within(field: Any) -> Iterator[type[BaseModel]]:
+    """Settings classes inside the type of a field, and inside those."""
+    pending = [field.annotation]
+    while pending:
+        annotation = pending.pop()
+        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+            yield annotation
+            pending += [inner.annotation for inner in annotation.model_fields.values()]
+        pending += getattr(annotation, "__args__", ())
+
+
+def test_defaults_of_the_packaged_run_files_are_as_described() -> None:
+    text = section("run_file.md", "Top level")
+    for name in ("default", "turchi2024"):
+        preset = (ROOT / "src/starscale/faces/runs" / f"{name}.toml").read_text(encoding="utf-8")
+        repeats = re.search(r"^repeats = (\d+)", preset, re.MULTILINE)
+        assert repeats is not None
+        assert re.search(rf"`{name}` (has )?{repeats[1]}\b", text), f"`{name}` has {repeats[1]} repeats"
+
+
+@pytest.mark.parametrize("heading", COLUMNS)
+def test_every_column_is_listed(heading: str) -> None:
+    expected = [
+        f"| `{c.name}` | {c.dtype} | {code(c.unit)}| {code(c.ucd)}| {c.description} |"
+        for c in COLUMNS[heading].values()
+    ]
+    assert table_lines("tables.md", heading) == expected
+
+
+@pytest.mark.parametrize("heading", FLAGS)
+def test_every_flag_is_listed(heading: str) -> None:
+    expected = [f"| {bit} | `{name}` | {meaning} |" for bit, name, meaning in describe(FLAGS[heading])]
+    assert table_lines("tables.md", heading) == expected
+
+
+def code(text: str) -> str:
+    return f"`{text}` " if text else ""
+
+
+def table_lines(name: str, heading: str) -> list[str]:
+    return [" ".join(line.split()) for line in section(name, heading).splitlines() if line.startswith("|")][2:]
+
+
+def test_every_command_has_a_section_and_a_row() -> None:
+    names = re.findall(r"^## (\w+)$", page("command.md"), re.MULTILINE)
+    assert names == list(COMMANDS)
+    listed = [row[0] for row in rows(page("command.md"))]
+    assert listed == [f"[`{name}`](#{name})" for name in COMMANDS]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_option_is_described_with_its_default(name: str) -> None:
+    text = section("command.md", name)
+    described = {row[0]: row[1] for row in rows(text)}
+    expected = {}
+    for parameter in COMMANDS[name].params:
+        if parameter.param_type_name == "argument":
+            assert parameter.name.upper() in text
+        elif "--help" not in parameter.opts:
+            names = [*sorted(parameter.opts, key=len), *parameter.secondary_opts]
+            if parameter.required:
+                default = "*required*"
+            elif parameter.secondary_opts:
+                default = f"`{names[0 if parameter.default else 1]}`"
+            else:
+                default = "-" if parameter.default in (None, []) else f"`{parameter.default}`"
+            expected[", ".join(f"`{option}`" for option in names)] = default
+    assert described == expected
+
+
+def test_every_public_name_is_on_the_python_page() -> None:
+    text = page("python.md")
+    missing = [name for name in ss.__all__ if not re.search(rf"(`|\.){name}(`|$)|auto\w+:: {name}\b", text, re.M)]
+    assert not missing
+    documented = re.findall(r"auto\w+:: (?:starscale\.)?(\w+)(?:\(\))?$", text, re.M)
+    assert {name for name in ss.__all__ if name != "__version__"} <= set(documented)
+
+
+def test_every_suffix_is_on_the_formats_page() -> None:
+    table = rows(page("formats.md"))
+    for item in FORMATS.values():
+        row = next(row for row in table if row[0].startswith(item.title))
+        for suffix in item.suffixes:
+            assert f"`{suffix}`" in row[1], f"{item.title}: {suffix}"
+        if set(item.written) != set(item.suffixes):
+            assert set(re.findall(r"`(\.[\w.]+)`", row[2])) == set(item.written), item.title
+        else:
+            assert row[2].startswith("the same") or set(re.findall(r"`(\.[\w.]+)`", row[2])) == set(item.written)
+
+
+def test_every_packaged_survey_is_listed() -> None:
+    listed = {row[0].strip("`") for row in rows(section("surveys.md", "Packaged surveys"))}
+    assert listed == set(survey_names())
+
+
+def test_the_paper_features_are_listed_and_the_default_is_counted() -> None:
+    surveys = [load_survey(name) for name in ("gaia_dr3", "bailer_jones_edr3", "skymapper_dr2")]
+    made = {
+        name: build_features(load_feature_set(name), [Member(s, {}) for s in surveys], FeaturesConfig())
+        for name in ("default", "turchi2024")
+    }
+    listed = {
+        name
+        for row in rows(section("features.md", "`turchi2024`: the paper's"))
+        for name in re.findall(r"`(\w+)`", row[0])
+    }
+    assert listed == {feature.name for feature in made["turchi2024"]}
+    assert f"these are {len(made['default'])} features" in page("features.md")
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_relative_links_lead_somewhere(path: Path) -> None:
+    text = re.sub(r"^```.*?^```$", "", path.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    broken = []
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        if re.match(r"[a-z]+:", target):
+            continue
+        file, _, anchor = target.partition("#")
+        place = path if not file else path.parent / file
+        if not place.exists() or (anchor and anchor not in anchors(place)):
+            broken.append(target)
+    assert not broken
+
+
+def anchors(path: Path) -> set[str]:
+    """Anchors of the headings of a page, as GitHub and MyST make them."""
+    headings = re.findall(r"^#+ (.+)$", path.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_every_page_is_in_the_table_of_contents() -> None:
+    listed = {line.strip() for line in page("index.md").splitlines()}
+    assert {path.stem for path in DOCS.glob("*.md")} - {"index"} <= listed
