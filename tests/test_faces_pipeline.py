@@ -294,3 +294,14 @@ def test_stars_beyond_the_training_magnitudes_are_flagged(finished: Path) -> Non
     stars = stars.with_columns(pl.Series("phot_g_mean_mag", magnitudes, dtype=pl.Float64))
     flags = model.predict(stars)["flags"] & int(CatalogueFlag.OUTSIDE_MAGNITUDES) > 0
     assert flags.to_list() == [True, False, False, False, True, False]
+
+
+def test_another_program_does_every_step_again(
+    sky: Path, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = tmp_path / "run"
+    shutil.copytree(finished, copy)
+    monkeypatch.setattr("starscale.faces.steps.program", lambda: "another")
+    said: list[str] = []
+    ss.run(sky / "run.toml", copy, say=said.append)
+    assert not any(text.endswith("unchanged") for text in said)

@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from starscale.io import atomic_text, checksum
-from starscale.version import __version__
-from starscale.vocabulary.provenance import fingerprint
+from starscale.vocabulary.provenance import fingerprint, program
 
 PROVENANCE_FILE = "provenance.json"
 Say = Callable[[str], None]
@@ -22,7 +21,7 @@ Say = Callable[[str], None]
 class RunFolder:
     """A run's directory and the record of the steps that filled it.
 
-    A step has a key: the hash of the program's version, its settings, and the checksums of what
+    A step has a key: the hash of the program itself, the step's settings, and the checksums of what
     it reads. It is skipped when the record holds the same key and its files are there, unchanged.
     """
 
@@ -80,7 +79,7 @@ class RunFolder:
         dict
             What `work` returned, now or then.
         """
-        key = fingerprint({"version": __version__, "name": name, "settings": settings, "reads": reads})
+        key = fingerprint({"program": program(), "name": name, "settings": settings, "reads": reads})
         old = self._previous.get(name)
         if old is not None and old["key"] == key and self._unchanged(old["files"], writes):
             self.say(f"{name}: unchanged")

@@ -9,6 +9,8 @@ import hashlib
 import json
 import platform
 from collections.abc import Mapping
+from functools import lru_cache
+from importlib import resources
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -32,6 +34,18 @@ def versions() -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return found
+
+
+@lru_cache
+def program() -> str:
+    """SHA-256 of the program's own files: another version, or a changed checkout, is another program."""
+    root = resources.files("starscale")
+    digest = hashlib.sha256()
+    with resources.as_file(root) as folder:
+        for path in sorted(p for p in folder.rglob("*") if p.suffix in (".py", ".toml")):
+            digest.update(path.relative_to(folder).as_posix().encode())
+            digest.update(path.read_bytes())
+    return digest.hexdigest()
 
 
 def fingerprint(document: Any) -> str:
