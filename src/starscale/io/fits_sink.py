@@ -7,9 +7,9 @@ therefore wait in a temporary file without a name (in memory while they are few)
 
 from __future__ import annotations
 
-import gzip
 import math
 import tempfile
+import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import IO, Any, cast
@@ -140,29 +140,30 @@ class FitsSink(Sink):
         self._stream.close()
         self._waiting.seek(0)
         fields = self._fields()
-        packed = self._plan.target.name.lower().endswith(".gz")
-        with self._plan.path.open("wb") as raw:
-            # No name and no time inside: the same table gives the same file.
-            file = (
-                cast("IO[bytes]", gzip.GzipFile("", "wb", fileobj=raw, compresslevel=6, mtime=0))
-                if packed
-                else raw
-            )
-            file.write(_primary())
-            file.write(_header(fields, self._rows, self._plan.columns, metadata))
-            size = 0
-            for frame in self._pieces():
-                block = _records(frame, fields)
-                file.write(block)
-                size += len(block)
-            file.write(b"\0" * (-size % BLOCK))
-            if packed:
-                file.close()
+        # gzip, with no name and no time inside: the same table gives the same file. zlib rather than
+        # gzip.GzipFile, which would write once more when it is dropped after a failed write.
+        packer = zlib.compressobj(6, wbits=31) if self._plan.target.name.lower().endswith(".gz") else None
+        with self._plan.path.open("wb") as file:
+            for block in self._blocks(fields, metadata):
+                file.write(packer.compress(block) if packer else block)
+            if packer:
+                file.write(packer.flush())
         self._waiting.close()
 
     def abort(self) -> None:
         """Drop the waiting rows."""
         self._waiting.close()
+
+    def _blocks(self, fields: list[_Field], metadata: Mapping[str, str]) -> Iterator[bytes]:
+        """The file from its first byte to its last."""
+        yield _primary()
+        yield _header(fields, self._rows, self._plan.columns, metadata)
+        size = 0
+        for frame in self._pieces():
+            block = _records(frame, fields)
+            size += len(block)
+            yield block
+        yield b"\0" * (-size % BLOCK)
 
     def _pieces(self) -> Iterator[pl.DataFrame]:
         with pa.ipc.open_stream(self._waiting) as stream:
