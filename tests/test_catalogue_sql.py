@@ -5,7 +5,7 @@ from __future__ import annotations
 import polars as pl
 import pytest
 
-from starscale.catalogue.sql import columns_of, row_expression
+from starscale.catalogue.sql import columns_of, rename_columns, row_expression
 from starscale.vocabulary.errors import InputError
 
 
@@ -39,3 +39,10 @@ def test_expressions_of_one_row_pass(text: str) -> None:
     rows = [table[i : i + 1].select(row_expression(text, "here")).to_series()[0] for i in range(2)]
     assert whole.to_list() == rows
     assert set(columns_of(row_expression(text, "here"))) <= set(table.columns)
+
+
+def test_renaming_columns_leaves_texts_and_other_words_alone() -> None:
+    text = "flags = 0 AND name <> 'flags' AND \"flags\" IN (1, 2) AND flags_psf = 0 AND ABS(u) < 1"
+    renamed = rename_columns(text, {"flags": "mine", "u": "u", "other": "x"})
+    expected = '"mine" = 0 AND name <> \'flags\' AND "mine" IN (1, 2) AND flags_psf = 0 AND ABS(u) < 1'
+    assert renamed == expected

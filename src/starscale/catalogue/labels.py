@@ -5,6 +5,8 @@ Several surveys on one scale will build on this table.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import polars as pl
 from scipy.stats import chi2 as chi2_distribution
@@ -45,6 +47,16 @@ def link_by_position(best: pl.DataFrame, row_ids: pl.Series) -> pl.DataFrame:
         .unique("row", keep="first", maintain_order=True)
         .select("source_id", "row")
     )
+
+
+def within_limits(names: Sequence[str]) -> list[pl.Expr]:
+    """Labels as float64, null where no star can have the value: an error of its catalogue, or a sentinel."""
+    return [
+        pl.when(pl.col(name).cast(pl.Float64).is_between(LABELS[name].lower, LABELS[name].upper))
+        .then(pl.col(name).cast(pl.Float64))
+        .alias(name)
+        for name in names
+    ]
 
 
 def label_table(table: pl.DataFrame, links: pl.DataFrame, survey: Survey) -> tuple[pl.DataFrame, dict[str, int]]:

@@ -7,6 +7,7 @@ would depend on how a table is divided, so it is refused.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 import polars as pl
 from polars.exceptions import PolarsError
@@ -17,6 +18,8 @@ _AGGREGATE = re.compile(
     r"\b(avg|corr|count|covar\w*|first|last|max|mean|median|min|mode|quantile\w*|std\w*|sum|var\w*)\s*\(|\bover\s*\(",
     re.IGNORECASE,
 )
+#: A text, a quoted name, or a bare word.
+_TOKEN = re.compile(r"'[^']*'|\"[^\"]*\"|[A-Za-z_]\w*")
 _QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
 
 
@@ -50,6 +53,24 @@ def row_expression(text: str, where: str, what: str = "an SQL expression") -> pl
     except PolarsError as error:
         first_line = str(error).splitlines()[0]
         raise InputError(Problem(where, f"{text!r} is not {what} ({first_line})")) from None
+
+
+def rename_columns(text: str, names: Mapping[str, str]) -> str:
+    """Give columns of an SQL expression other names; texts in quotes stay as they are.
+
+    Parameters
+    ----------
+    text : str
+    names : mapping of str to str
+        New name of a column, by its old one.
+    """
+
+    def renamed(found: re.Match[str]) -> str:
+        token = found.group(0)
+        new = names.get(token.strip('"')) if not token.startswith("'") else None
+        return token if new is None or new == token.strip('"') else f'"{new}"'
+
+    return _TOKEN.sub(renamed, text)
 
 
 def columns_of(expression: pl.Expr) -> list[str]:

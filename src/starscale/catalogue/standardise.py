@@ -15,10 +15,10 @@ from starscale.catalogue.identifiers import identifier_problems
 from starscale.io.units import convert, same_unit
 from starscale.surveys import Survey
 from starscale.surveys.schema import ColumnSpec
-from starscale.vocabulary.columns import Column
+from starscale.vocabulary.columns import Column, DType
 from starscale.vocabulary.errors import InputError, Problems, did_you_mean
 
-POLARS_TYPE: dict[str, type[pl.DataType]] = {
+POLARS_TYPE: dict[DType, type[pl.DataType]] = {
     "int64": pl.Int64,
     "int32": pl.Int32,
     "int16": pl.Int16,

@@ -52,6 +52,7 @@ def _bundle(path: Path) -> list[str]:
         f"{path}: a model bundle, whole and unaltered",
         f"predicts {', '.join(model.labels)} from {len(model.features)} inputs"
         + (" (trained on MOCK stars)" if model.mock else ""),
+        *(f"note: {warning}" for warning in model.information.get("warnings", ())),
         f"needs the columns {', '.join([model.inputs.id.column, *feature_columns(model.features)])}",
     ]
 
@@ -70,7 +71,7 @@ def _settings(path: Path) -> list[str]:
     return [
         f"{path}: a valid run file; every table that it names is there",
         f"surveys: {', '.join(s.name for s in ready.surveys)}; labels of {ready.label_survey.name}; "
-        f"features {ready.feature_set.name}; model {config.model.kind}, {config.repeats} repeats",
+        f"features {ready.feature_set.name}; model {config.model.kind}, {config.repeats} training(s)",
     ]
 
 

@@ -15,7 +15,7 @@ import typer
 
 import starscale as ss
 from starscale import io
-from starscale.faces.tables import is_mock
+from starscale.faces.tables import is_mock, refuse_same
 from starscale.faces.text import attrition_rows, figures_rows, layout
 from starscale.vocabulary.config import Cuts, ExtraCut, MatchConfig
 from starscale.vocabulary.errors import InputError, Problem, StarscaleError
@@ -101,8 +101,11 @@ def clean(
     """
     extra = tuple(ExtraCut(name=n, keep=k) for n, k in _pairs(cut, "--cut", "NAME=SQL"))
     joins = [(Path(path), name) for name, path in _pairs(join, "--join", "SURVEY=PATH")]
+    refuse_same(output, table, *(path for path, _ in joins))
     cleaned = ss.clean(table, survey=survey, join=joins, cuts=Cuts(without=tuple(without or ()), extra=extra))
-    provenance = _provenance("clean", table, survey=survey, attrition=cleaned.attrition.frame().to_dicts())
+    inputs = [table, *(path for path, _ in joins)]
+    attrition = cleaned.attrition.frame().to_dicts()
+    provenance = _provenance("clean", *inputs, survey=survey, join=join, attrition=attrition)
     ss.write(cleaned.table, output, surveys=[survey, *(name for _, name in joins)], provenance=provenance)
     typer.echo(layout(*attrition_rows(cleaned.attrition)))
     typer.echo(f"{cleaned.table.height:,} of {cleaned.attrition.n_in:,} rows written to {output}")
@@ -132,6 +135,7 @@ def match(
     if pairs not in ("strict", "loose", "best"):
         raise InputError(Problem("--pairs", f"unknown choice {pairs!r}", "strict, loose or best"))
     settings = MatchConfig(radius=radius, pairs=pairs, proper_motion=proper_motion)
+    refuse_same(output, left, right)
     matched = ss.match(left, right, left_survey=left_survey, right_survey=right_survey, settings=settings)
     s = matched.statistics
     provenance = _provenance("match", left, right, left=left_survey, right=right_survey, **settings.model_dump())
@@ -182,12 +186,14 @@ def evaluate(
 ) -> None:
     """Compare predictions with known labels.
 
-    Example: `starscale evaluate model/ test.parquet -o metrics.json`
+    Example: `starscale evaluate model/ run/training.parquet -o metrics.json`
     """
     figures = ss.evaluate(model, table)
     if output is not None:
         io.atomic_text(output, figures.with_columns(pl.col(pl.Float64).fill_nan(None)).write_json() + "\n")
-    _print_figures(figures, str(table))
+    bundle = ss.load(model)
+    sample = f"{table}; of a training table the test part, of any other all rows"
+    _print_figures(figures, _sample(sample, bundle.mock or is_mock(table)))
 
 
 @app.command()
@@ -201,10 +207,14 @@ def predict(
 
     Example: `starscale predict model/ stars.parquet -o catalogue.fits`
     """
+    bundle = ss.load(model)
+    for warning in bundle.information.get("warnings", ()):
+        _say(f"note on the model: {warning}")
     counts = ss.predict(model, stars, output, chunk=chunk)
     rows = [[name, f"{n:,}"] for name, n in counts.flags.items()]
     typer.echo(layout(["flag", "rows"], rows))
-    typer.echo(f"{counts.predicted:,} of {counts.rows:,} stars predicted; written to {output}")
+    mock_data = " (model of MOCK stars)" if bundle.mock else ""
+    typer.echo(f"{counts.predicted:,} of {counts.rows:,} stars predicted{mock_data}; written to {output}")
 
 
 @app.command()

@@ -11,6 +11,7 @@ from typing import Any
 import polars as pl
 
 from starscale import io
+from starscale.catalogue.labels import within_limits
 from starscale.catalogue.sql import row_expression
 from starscale.faces.prepare import (
     Plan,
@@ -314,9 +315,9 @@ class _Run:
 
     def _compare(self, reference: Reference) -> list[dict[str, Any]]:
         """Compare stars that took no part in training with a reference: all of them, and those without a flag."""
-        known = reference_table(self.plan.path(reference.path), reference)
         training = self._load(TRAINING)
         key = self.plan.lead.id.column
+        known = reference_table(self.plan.path(reference.path), reference, training.schema[key])
         used = training.filter(pl.col("part") != "test")[key]
         catalogue = self._load(CATALOGUE).filter(~pl.col("source_id").is_in(used.implode()))
         both = catalogue.join(known, on="source_id", how="inner", suffix="_reference", maintain_order="left")
@@ -342,12 +343,13 @@ class _Run:
         return tables
 
     def _report(self) -> None:
+        self.folder.save()
         self.folder.say("report ...")
         write_report(self.folder.path)
 
 
-def reference_table(path: Path, reference: Reference) -> pl.DataFrame:
-    """Read an external catalogue: `source_id` and its labels.
+def reference_table(path: Path, reference: Reference, id_type: pl.DataType) -> pl.DataFrame:
+    """Read an external catalogue: `source_id` and its labels, null where no star can have the value.
 
     Raises
     ------
@@ -360,6 +362,15 @@ def reference_table(path: Path, reference: Reference) -> pl.DataFrame:
         if name not in table.columns:
             problems.add(f"{path}: column {name!r}", "is missing", "", did_you_mean(name, table.columns))
     problems.raise_if_any()
+    for name in reference.columns.values():
+        if not table[name].dtype.is_numeric():
+            problems.add(f"{path}: column {name!r}", f"is of type {table[name].dtype}", "numbers")
+    if table[reference.source_id].dtype != id_type:
+        kind = table[reference.source_id].dtype
+        problems.add(
+            f"{path}: column {reference.source_id!r}", f"is of type {kind}", f"identifiers of type {id_type}"
+        )
+    problems.raise_if_any()
     if reference.where is not None:
         table = table.filter(
             row_expression(reference.where, f"compare {reference.name!r}: where", "an SQL predicate")
@@ -369,6 +380,7 @@ def reference_table(path: Path, reference: Reference) -> pl.DataFrame:
             pl.col(reference.source_id).alias("source_id"),
             *(pl.col(column).cast(pl.Float64).alias(label) for label, column in reference.columns.items()),
         )
+        .with_columns(within_limits(list(reference.columns)))
         .filter(pl.col("source_id").is_not_null())
         .unique("source_id", keep="first", maintain_order=True)
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from starscale.catalogue.cuts import Attrition, apply_cuts, choose_cuts
+from starscale.catalogue.cuts import Attrition, apply_cuts, choose_cuts, cut_columns
 from starscale.catalogue.features import (
     Feature,
     FeatureSet,
@@ -23,12 +24,17 @@ from starscale.catalogue.labels import label_table, link_by_id, link_by_position
 from starscale.catalogue.match import find_pairs
 from starscale.catalogue.positions import positions
 from starscale.catalogue.splits import assign_parts, position_groups
-from starscale.catalogue.standardise import require
-from starscale.faces.tables import Cleaned, Matched, clean, match, position_columns, read
+from starscale.catalogue.sql import rename_columns
+from starscale.catalogue.standardise import POLARS_TYPE, require
+from starscale.faces.tables import Cleaned, Matched, clean, is_mock, match, position_columns, read
 from starscale.surveys import Survey, load_survey
 from starscale.surveys.schema import ColumnSpec, Cut
+from starscale.vocabulary.columns import DType
 from starscale.vocabulary.config import LabelsInput, PhotometryInput, RunConfig, Table
 from starscale.vocabulary.errors import InputError, Problems, did_you_mean
+
+#: Name of a column type in a survey file, by the type in a table.
+_DTYPE: dict[pl.DataType, DType] = {kind(): name for name, kind in POLARS_TYPE.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +114,7 @@ def plan(config: RunConfig, base: Path) -> Plan:
                 f"survey {label_survey.name}",
                 f"has no label {target!r}",
                 f"one of {', '.join(label_survey.labels)}",
+                f"Name what it has: target = {json.dumps(list(label_survey.labels))}.",
             )
     if labels.path is None and label_survey.name != loaded[config.catalogue.survey].name:
         problems.add("labels.path", "is missing", "the table of the label survey")
@@ -115,8 +122,9 @@ def plan(config: RunConfig, base: Path) -> Plan:
     for name in sorted({name for name in names if names.count(name) > 1}):
         problems.add("run file", f"survey {name!r} takes part twice")
     problems.raise_if_any()
-    return Plan(
-        config,
+    paths = [base / t.path for t in tables if t.path is not None]
+    ready = Plan(
+        config if config.mock else config.model_copy(update={"mock": is_mock(*paths)}),
         base,
         loaded[config.catalogue.survey],
         tuple(loaded[t.survey] for t in config.catalogue.join),
@@ -124,6 +132,9 @@ def plan(config: RunConfig, base: Path) -> Plan:
         label_survey,
         feature_set,
     )
+    # Built here only to be checked: the names of columns in the joined table are not known yet.
+    features_of(ready, members_in(ready, ()))
+    return ready
 
 
 def clean_lead(run: Plan) -> Cleaned:
@@ -209,7 +220,9 @@ def label_stars(run: Plan, lead: pl.DataFrame) -> Labelled:
     entry = run.config.labels[0]
     survey = run.label_survey
     table, where = _label_rows(run, entry, lead)
-    mask, attrition = apply_cuts(table, choose_cuts(survey.cuts, entry.cuts, where), where=where)
+    # Labels in the leading table have passed its cuts already, as far as the user wanted them.
+    own_cuts = () if entry.path is None else survey.cuts
+    mask, attrition = apply_cuts(table, choose_cuts(own_cuts, entry.cuts, where), where=where)
     table = table.filter(mask)
     if entry.path is None:
         links = table.select(pl.col(run.lead.id.column).alias("source_id")).with_row_index("row")
@@ -235,7 +248,10 @@ def _label_rows(run: Plan, entry: LabelsInput, lead: pl.DataFrame) -> tuple[pl.D
 def _link_by_position(run: Plan, table: pl.DataFrame, survey: Survey, radius: float, where: str) -> pl.DataFrame:
     path = run.path(run.config.catalogue.path)
     everything = read(path, survey=run.lead, columns=position_columns(run.lead))
-    pairs = find_pairs(positions(everything, run.lead, str(path)), positions(table, survey, where), radius)
+    lead = positions(everything, run.lead, str(path))
+    if not run.config.match.proper_motion:
+        lead = lead.without_motion()
+    pairs = find_pairs(lead, positions(table, survey, where), radius)
     candidates = pl.DataFrame(
         {
             "source_id": everything[run.lead.id.column].gather(pairs.lead),
@@ -302,9 +318,12 @@ def features_of(run: Plan, members: Sequence[Member]) -> tuple[Feature, ...]:
     """
     features = build_features(run.feature_set, members, run.config.features)
     problems = Problems()
-    own_labels = (
-        {spec.value for spec in run.label_survey.labels.values()} if run.config.labels[0].path is None else set()
-    )
+    own_labels = {
+        member.names.get(spec.value, spec.value)
+        for member in members
+        if _holds_labels(run, member)
+        for spec in run.label_survey.labels.values()
+    }
     for column in feature_columns(features):
         if column in own_labels or column in run.config.target:
             problems.add(f"column {column!r}", "is a label and an input at once", "inputs that are not the answer")
@@ -312,9 +331,26 @@ def features_of(run: Plan, members: Sequence[Member]) -> tuple[Feature, ...]:
     return features
 
 
-def inputs_survey(run: Plan, members: Sequence[Member], features: Sequence[Feature]) -> Survey:
+def _holds_labels(run: Plan, member: Member) -> bool:
+    """Whether the labels stand in the table of a survey that takes part."""
+    config = run.config
+    labels = config.labels[0].path
+    if labels is None:
+        return member.survey is run.lead
+    tables = zip([config.catalogue, *config.catalogue.join, *config.photometry], run.surveys, strict=True)
+    return member.survey.name == run.label_survey.name or any(
+        survey is member.survey and run.path(table.path).resolve() == run.path(labels).resolve()
+        for table, survey in tables
+    )
+
+
+def inputs_survey(
+    run: Plan, members: Sequence[Member], features: Sequence[Feature], cuts: Sequence[Cut], table: pl.DataFrame
+) -> Survey:
     """Describe the table that the model expects: as a survey, so that it is read like any other."""
-    needed = [*feature_columns(features), *(c for m in members for c in _reference_magnitude(m))]
+    required = [*feature_columns(features), *(c for m in members for c in _reference_magnitude(m))]
+    looked_at = [c for cut in cuts for c in cut_columns(cut, "cuts")]
+    needed = list(dict.fromkeys([*required, *looked_at]))
     columns: dict[str, ColumnSpec] = {}
     for member in members:
         for column, spec in member.survey.columns.items():
@@ -323,10 +359,10 @@ def inputs_survey(run: Plan, members: Sequence[Member], features: Sequence[Featu
                 sentinels = (*member.survey.sentinels, *spec.sentinels)
                 columns.setdefault(name, spec.model_copy(update={"sentinels": sentinels}))
     for name in needed:
-        columns.setdefault(name, ColumnSpec())
+        columns.setdefault(name, ColumnSpec(dtype=_DTYPE.get(table.schema[name], "float64")))
     lead = run.lead
     return Survey(
-        name="inputs",
+        name=lead.name,
         title=lead.title,
         kind=lead.kind,
         id=lead.id,
@@ -346,14 +382,14 @@ def magnitude_column(members: Sequence[Member], available: Sequence[str]) -> str
     return next((name for m in members for name in _reference_magnitude(m) if name in available), None)
 
 
-def all_cuts(run: Plan) -> tuple[Cut, ...]:
-    """The cuts that the training stars passed."""
+def all_cuts(run: Plan, members: Sequence[Member]) -> tuple[Cut, ...]:
+    """The cuts that the training stars passed, on the columns of the joined table."""
     config = run.config
     chosen = list(choose_cuts(run.lead.cuts, config.catalogue.cuts, "catalogue"))
+    names = {member.survey.name: member.names for member in members}
     for table, survey in zip(config.photometry, run.photometry, strict=True):
-        # One name may stand in two surveys: say whose it is.
-        chosen += [
-            cut.model_copy(update={"name": f"{survey.name}_{cut.name}"})
-            for cut in choose_cuts(survey.cuts, table.cuts, survey.name)
-        ]
+        for cut in choose_cuts(survey.cuts, table.cuts, survey.name):
+            # One name, of a cut or of a column, may stand in two surveys: say whose it is.
+            keep = rename_columns(cut.keep, names[survey.name])
+            chosen.append(cut.model_copy(update={"name": f"{survey.name}_{cut.name}", "keep": keep}))
     return tuple(chosen)

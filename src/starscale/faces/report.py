@@ -100,6 +100,10 @@ class Run:
             found = f"is not the folder of a run: no {PROVENANCE_FILE} in it"
             raise InputError(Problem(str(folder), found, fix="Name the folder that 'starscale run' wrote."))
         steps = {name: _mapping(step) for name, step in _mapping(record.get("steps")).items()}
+        if "evaluate" not in steps:
+            # Files of an earlier run may still lie here; beside the new settings they would mislead.
+            fix = "Run 'starscale run' again: what was done is not done twice."
+            raise InputError(Problem(str(folder), "holds a run that did not finish", "a finished run", fix))
         mock = bool(record.get("mock") or metrics.get("mock"))
         part = _test_part(folder / "test.parquet")
         return cls(folder, record, _mapping(record.get("settings")), steps, metrics, mock, *part)

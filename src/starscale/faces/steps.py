@@ -85,6 +85,8 @@ class RunFolder:
             self.say(f"{name}: unchanged")
             self.record["steps"][name] = old
             return dict(old["result"])
+        # From here on what later steps left in the folder is out of date: the record must not name it.
+        self.save()
         started = time.monotonic()
         self.say(f"{name} ...")
         result = json.loads(json.dumps(work(), default=str))

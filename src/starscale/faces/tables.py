@@ -26,6 +26,9 @@ from starscale.vocabulary.errors import InputError, Problem
 #: The key under which provenance stands in a file's metadata.
 PROVENANCE_KEY = "starscale.provenance"
 
+#: Formats that tell their provenance without being read whole.
+_CARRY_PROVENANCE = (".parquet", ".fits")
+
 AnyTable = Any  #: a path, or a polars, Arrow, pandas or astropy table
 
 
@@ -85,9 +88,24 @@ def read(
     return standardise(table, description, where=str(source), found_columns=opened.columns)
 
 
+def refuse_same(target: str | Path, *sources: AnyTable) -> None:
+    """Refuse to write over what is being read.
+
+    Raises
+    ------
+    InputError
+        When `target` is one of the `sources`.
+    """
+    for source in sources:
+        if isinstance(source, str | Path) and Path(source).resolve() == Path(target).resolve():
+            raise InputError(Problem(str(target), "is the input and the output", "another file for the output"))
+
+
 def is_mock(*paths: str | Path) -> bool:
     """Whether one of these files says in its provenance that its stars are simulated."""
     for path in paths:
+        if Path(path).suffix not in _CARRY_PROVENANCE:
+            continue
         try:
             if json.loads(io.open_table(Path(path)).metadata[PROVENANCE_KEY])["mock"]:
                 return True
@@ -154,6 +172,10 @@ def extend(
     for source, survey in join:
         description = load_survey(survey)
         extra = read(source, survey=description, columns=list(description.columns))
+        if repeated := extra.height - extra[description.id.column].n_unique():
+            where = str(source) if isinstance(source, str | Path) else f"table of {description.name}"
+            found = f"{repeated} rows repeat the identifier of another"
+            raise InputError(Problem(where, found, "one row a star, to be joined", "Merge or remove them first."))
         table = join_by_id(table, extra, lead=lead, survey=description)
     return table
 

@@ -14,8 +14,10 @@ from numpy.typing import NDArray
 
 from starscale import io
 from starscale.catalogue.features import evaluate_features
-from starscale.catalogue.splits import PARTS
-from starscale.catalogue.standardise import require
+from starscale.catalogue.labels import within_limits
+from starscale.catalogue.positions import positions
+from starscale.catalogue.splits import PARTS, assign_parts, position_groups
+from starscale.catalogue.standardise import require, standardise
 from starscale.faces.card import model_card
 from starscale.faces.prepare import (
     Plan,
@@ -30,13 +32,14 @@ from starscale.faces.prepare import (
 )
 from starscale.faces.progress import Bar, TrainingBar
 from starscale.faces.runfile import load_run
-from starscale.faces.tables import PROVENANCE_KEY, AnyTable
+from starscale.faces.tables import PROVENANCE_KEY, AnyTable, refuse_same
 from starscale.learn.predictor import fit_predictor
 from starscale.learn.sample import Sample
 from starscale.use.evaluate import evaluate as compare
 from starscale.use.evaluate import summarise
 from starscale.use.model import Model
 from starscale.use.predict import PredictionCounts, predict_file
+from starscale.vocabulary.config import SplitConfig
 from starscale.vocabulary.errors import InputError, Problem
 from starscale.vocabulary.provenance import record
 
@@ -81,11 +84,12 @@ def train_plan(run: Plan, table: pl.DataFrame, *, provenance: Mapping[str, Any] 
     x = evaluate_features(table, features, where="training table")
     y = (_numbers(table, config.target), _numbers(table, [f"{name}_error" for name in config.target]))
     magnitude = magnitude_column(members, table.columns)
+    cuts = all_cuts(run, members)
     shared: dict[str, Any] = {
         "features": features,
-        "inputs": inputs_survey(run, members, features),
+        "inputs": inputs_survey(run, members, features, cuts, table),
         "labels": config.target,
-        "cuts": all_cuts(run),
+        "cuts": cuts,
         "mock": config.mock,
     }
     repeats = [_repeat(run, repeat, table, x, y, magnitude, shared) for repeat in range(config.repeats)]
@@ -93,6 +97,7 @@ def train_plan(run: Plan, table: pl.DataFrame, *, provenance: Mapping[str, Any] 
     information = {
         "title": config.title,
         "split": first.counts,
+        "split_rule": {"seed": config.seed, **config.split.model_dump()},
         "repeats": config.repeats,
         "figures": json.loads(figures.write_json()),
         "warnings": list(first.model.predictor.warnings),
@@ -151,6 +156,18 @@ def _repeat(
 def settings(run: Plan) -> dict[str, Any]:
     """The settings of a run as plain data."""
     return run.config.model_dump(mode="json")
+
+
+def _parts_of(model: Model, table: pl.DataFrame, where: str) -> pl.Series:
+    """The parts that the stars of a training table had in the training of this very model."""
+    rule = dict(model.information["split_rule"])
+    seed = rule.pop("seed")
+    split = SplitConfig(**rule)
+    stars = standardise(table, model.inputs, where=where)
+    groups = (
+        position_groups(positions(stars, model.inputs), split.group_radius) if split.group_radius > 0 else None
+    )
+    return assign_parts(stars[model.inputs.id.column], split, seed, groups)
 
 
 def _magnitudes(training: pl.DataFrame, column: str | None) -> dict[str, Any]:
@@ -234,6 +251,7 @@ def predict(
         Bad input or an output that cannot be written; no half-written catalogue is left.
     """
     bundle = model if isinstance(model, Model) else load(model)
+    refuse_same(target, source)
     opened = io.open_table(Path(source))
     provenance = record(
         command="predict",
@@ -262,8 +280,10 @@ def evaluate(model: Model | str | Path, source: AnyTable) -> pl.DataFrame:
     ----------
     model : Model or path
     source : path or table
-        The model's inputs and a column for each label (`teff`, `logg`, `fe_h`). Where a column
-        `part` stands in it (a training table), only the rows of the test part are used.
+        The model's inputs and a column for each label (`teff`, `logg`, `fe_h`); values that no star
+        can have (sentinels) are left out. Where a column `part` stands in it (a training table),
+        only the stars are used that were in the test part when this model was trained; of any other
+        table all rows are, whether the model has seen them or not.
 
     Returns
     -------
@@ -285,8 +305,12 @@ def evaluate(model: Model | str | Path, source: AnyTable) -> pl.DataFrame:
                 where, "has no label to compare with", f"one or more of the columns {', '.join(bundle.labels)}"
             )
         )
+    for name in known:
+        if not (table[name].dtype.is_numeric() or table[name].dtype == pl.Null):
+            raise InputError(Problem(f"{where}: column {name!r}", f"is of type {table[name].dtype}", "numbers"))
+    table = table.with_columns(within_limits(known))
     if "part" in table.columns:
-        table = table.filter(pl.col("part") == "test")
+        table = table.filter(_parts_of(bundle, table, where) == "test")
     if table.height == 0:
         raise InputError(
             Problem(where, "has no rows to compare", "one or more (of the test part, if there is one)")

@@ -21,6 +21,8 @@ from starscale.vocabulary.errors import InputError, Problem, StarscaleError
 
 #: Least share of the usable features that a star must have to be predicted.
 MIN_PRESENT = 0.5
+#: Fewer validation stars than this say little about a 99th percentile.
+FEW = 100
 GRAVITY = "logg"
 
 
@@ -260,6 +262,11 @@ def fit_predictor(
             "Try a smaller learning_rate, and look for wild values in the features."
         )
     calibration, notes = calibrate(raw, validation.y, labels)
+    if len(validation.x) < FEW:
+        notes.append(
+            f"the edge of the domain rests on {len(validation.x)} validation stars ({FEW} or more are meant): "
+            "domain_score and the flag OUT_OF_DOMAIN are rough",
+        )
     usable = preparation.usable
     return Predictor(
         labels=labels,

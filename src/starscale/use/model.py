@@ -148,7 +148,7 @@ class Model:
                 CatalogueFlag.LABEL_OUT_OF_RANGE: outside,
                 CatalogueFlag.DWARF_OR_GIANT: np.minimum(prediction.p_giant, 1 - prediction.p_giant) > _POSSIBLE,
                 CatalogueFlag.CUT_FAILED: ~self._passes_cuts(clean, where),
-                CatalogueFlag.BAD_POSITION: ~(np.isfinite(ra) & (np.abs(dec) <= 90)),
+                CatalogueFlag.BAD_POSITION: ~((np.abs(ra - 180) <= 540) & (np.abs(dec) <= 90)),
                 CatalogueFlag.OUTSIDE_MAGNITUDES: self._outside_magnitudes(clean),
             }
         return sum(
