@@ -20,15 +20,14 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from matplotlib.figure import Figure
 
 from starscale import io
-from starscale.catalogue.cuts import Attrition
 from starscale.catalogue.splits import PARTS
 from starscale.faces import plots
-from starscale.faces.steps import PROVENANCE_FILE
+from starscale.faces.finished import FinishedRun, mapping
 from starscale.faces.text import HEADINGS, attrition_rows, figure, figures_rows
 from starscale.surveys import load_survey
 from starscale.use.evaluate import BINS, FIGURES, evaluate
 from starscale.vocabulary.columns import LABELS
-from starscale.vocabulary.errors import InputError, Problem
+from starscale.vocabulary.errors import InputError
 from starscale.vocabulary.flags import CatalogueFlag, describe
 
 REPORT_FILE = "report.html"
@@ -73,63 +72,6 @@ class Table:
         return [all(_NUMBER.fullmatch(row[i]) for row in self.rows) for i in range(len(self.headings))]
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
-    """What stands in the folder of a run: its records, and the predictions of its test part."""
-
-    folder: Path
-    provenance: Mapping[str, Any]
-    settings: Mapping[str, Any]
-    steps: Mapping[str, Mapping[str, Any]]
-    metrics: Mapping[str, Any]
-    mock: bool
-    test: pl.DataFrame
-    labels: tuple[str, ...]
-
-    @classmethod
-    def load(cls, folder: Path) -> Run:
-        """Read them.
-
-        Raises
-        ------
-        InputError
-            When it is not the folder of a run, or a record is damaged.
-        """
-        record, metrics = _document(folder / PROVENANCE_FILE), _document(folder / "metrics.json")
-        if not record:
-            found = f"is not the folder of a run: no {PROVENANCE_FILE} in it"
-            raise InputError(Problem(str(folder), found, fix="Name the folder that 'starscale run' wrote."))
-        steps = {name: _mapping(step) for name, step in _mapping(record.get("steps")).items()}
-        if "evaluate" not in steps:
-            # Files of an earlier run may still lie here; beside the new settings they would mislead.
-            fix = "Run 'starscale run' again: what was done is not done twice."
-            raise InputError(Problem(str(folder), "holds a run that did not finish", "a finished run", fix))
-        mock = bool(record.get("mock") or metrics.get("mock"))
-        part = _test_part(folder / "test.parquet")
-        return cls(folder, record, _mapping(record.get("settings")), steps, metrics, mock, *part)
-
-    def result(self, step: str) -> Mapping[str, Any]:
-        """What a step returned; empty when it was not done."""
-        return _mapping(self.steps.get(step, {}).get("result"))
-
-    def results(self, verb: str) -> dict[str, Mapping[str, Any]]:
-        """What the steps "<verb> <survey>" returned, by survey."""
-        prefix = f"{verb} "
-        return {name.removeprefix(prefix): self.result(name) for name in self.steps if name.startswith(prefix)}
-
-    def attritions(self, verb: str) -> dict[str, Attrition]:
-        """The attrition tables of the steps "<verb> <survey>", by survey."""
-        found = {name: result["attrition"] for name, result in self.results(verb).items() if "attrition" in result}
-        try:
-            return {survey: Attrition.from_dict(document) for survey, document in found.items()}
-        except (KeyError, TypeError) as error:
-            raise _damaged(self.folder / PROVENANCE_FILE, f"the cuts of a step {verb!r}") from error
-
-    def draw(self, figure: Figure) -> str:
-        """A figure as the page takes it in: PNG in base64."""
-        return base64.b64encode(plots.png(figure, mock=self.mock)).decode("ascii")
-
-
 def write_report(folder: str | Path) -> Path:
     """Write the report of a run: one HTML page that needs nothing beside it.
 
@@ -148,14 +90,14 @@ def write_report(folder: str | Path) -> Path:
     InputError
         When it is not the folder of a run, or a file of it is damaged.
     """
-    run = Run.load(Path(folder))
+    run = FinishedRun.load(Path(folder))
     loader = PackageLoader("starscale.faces")
     layout = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     page = layout.get_template(REPORT_FILE).render(
         title=str(run.metrics.get("title") or run.settings.get("title") or "starscale run"),
         mock=run.mock,
         created=str(run.provenance.get("created", "")),
-        version=str(_mapping(run.provenance.get("versions")).get("starscale", "")),
+        version=str(mapping(run.provenance.get("versions")).get("starscale", "")),
         summary=_summary(run),
         inputs=_inputs(run),
         cuts=[(name, Table(*attrition_rows(a), code=(1,))) for name, a in run.attritions("clean").items()],
@@ -172,10 +114,10 @@ def write_report(folder: str | Path) -> Path:
     return run.folder / REPORT_FILE
 
 
-def _summary(run: Run) -> Context:
+def _summary(run: FinishedRun) -> Context:
     """From the rows of the tables to the stars of the catalogue."""
     cleaned, predicted = run.attritions("clean"), run.result("predict")
-    split = _mapping(run.metrics.get("split") or run.result("train").get("split"))
+    split = mapping(run.metrics.get("split") or run.result("train").get("split"))
     lead = next(iter(cleaned.values()), None)
     joined, labelled = run.result("join").get("stars"), run.result("training set").get("stars")
     flow: list[tuple[str, Any]] = []
@@ -193,14 +135,14 @@ def _summary(run: Run) -> Context:
     return {
         "facts": [(what, _count(value)) for what, value in facts if value is not None],
         "flow": Table(["what", "count"], [[what, _count(value)] for what, value in flow if value is not None]),
-        "model": _mapping(run.settings.get("model")).get("kind", ""),
+        "model": mapping(run.settings.get("model")).get("kind", ""),
     }
 
 
-def _inputs(run: Run) -> Context:
+def _inputs(run: FinishedRun) -> Context:
     """The tables that the run read, and their surveys."""
-    inputs = _mapping(run.provenance.get("inputs"))
-    sums = {path: str(_mapping(entry).get("sha256") or "-") for path, entry in inputs.items()}
+    inputs = mapping(run.provenance.get("inputs"))
+    sums = {path: str(mapping(entry).get("sha256") or "-") for path, entry in inputs.items()}
     attritions = {"labels": run.attritions("labels")}
     attritions["leading"] = attritions["photometry"] = run.attritions("clean")
     files, surveys = [], {}
@@ -222,7 +164,7 @@ def _inputs(run: Run) -> Context:
 
 def _named_tables(settings: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
     """Role, survey (or name) and path of every table that a run file names."""
-    lead = _mapping(settings.get("catalogue"))
+    lead = mapping(settings.get("catalogue"))
     tables = [*([("leading", lead)] if lead else []), *(("joined", table) for table in lead.get("join", ()))]
     tables += [(key, table) for key in ("photometry", "labels", "compare") for table in settings.get(key, ())]
     for role, table in tables:
@@ -238,7 +180,7 @@ def _described(survey: str) -> tuple[str, str, str]:
     return known.name, known.title, "; ".join(known.citation)
 
 
-def _match(run: Run) -> Context:
+def _match(run: FinishedRun) -> Context:
     """Counts of every match, and the separations of its pairs."""
     results = run.results("match")
     rows = [[meaning, *(_count(r.get(key)) for r in results.values())] for key, meaning in _MATCH.items()]
@@ -248,13 +190,13 @@ def _match(run: Run) -> Context:
     radius = max((float(r["radius"]) for r in results.values() if r.get("radius")), default=1.0)
     return {
         "counts": Table(["count", *results], rows) if results else None,
-        "separations": run.draw(plots.separations(distances, radius)) if distances else "",
+        "separations": _draw(run, plots.separations(distances, radius)) if distances else "",
     }
 
 
-def _labels(run: Run) -> Context:
+def _labels(run: FinishedRun) -> Context:
     """How the labels came about."""
-    found = {survey: _mapping(result.get("counts")) for survey, result in run.results("labels").items()}
+    found = {survey: mapping(result.get("counts")) for survey, result in run.results("labels").items()}
     rows = {s: [[_COUNTS.get(name, name), _count(n)] for name, n in counts.items()] for s, counts in found.items()}
     return {
         "counts": [(survey, Table(["what", "count"], cells)) for survey, cells in rows.items() if cells],
@@ -262,11 +204,11 @@ def _labels(run: Run) -> Context:
     }
 
 
-def _accuracy(run: Run) -> Context:
+def _accuracy(run: FinishedRun) -> Context:
     """Figures of merit on the test parts of all trainings."""
     table = _figures(run.metrics.get("test"))
     return {
-        "size": _count(_mapping(run.metrics.get("split")).get("test")),
+        "size": _count(mapping(run.metrics.get("split")).get("test")),
         "repeats": int(run.metrics.get("repeats") or 1),
         "errors": None if table.is_empty() else _error_table(table),
         "bins": _binned(table, "spectroscopic"),
@@ -290,7 +232,7 @@ def _error_table(table: pl.DataFrame, by: str = "all") -> Table:
     return Table(headings, [[cell.replace("+-", "±") for cell in row] for row in rows])
 
 
-def _test(run: Run) -> Context | None:
+def _test(run: FinishedRun) -> Context | None:
     """Pictures of the test part of the first training."""
     test, labels = run.test, run.labels
     if test.is_empty() or not labels:
@@ -300,11 +242,11 @@ def _test(run: Run) -> Context | None:
     return {
         "stars": _count(test.height),
         "bright": bright,
-        "one_to_one": run.draw(plots.one_to_one(test, labels)),
-        "distribution": run.draw(plots.error_distribution(test, labels)),
-        "trends": run.draw(plots.residual_trends(test, labels, [*labels, *(("magnitude",) if bright else ())])),
-        "coverage": run.draw(plots.coverage(shares, labels)),
-        "pulls": run.draw(plots.pulls(test, labels)),
+        "one_to_one": _draw(run, plots.one_to_one(test, labels)),
+        "distribution": _draw(run, plots.error_distribution(test, labels)),
+        "trends": _draw(run, plots.residual_trends(test, labels, [*labels, *(("magnitude",) if bright else ())])),
+        "coverage": _draw(run, plots.coverage(shares, labels)),
+        "pulls": _draw(run, plots.pulls(test, labels)),
         "shares": _coverage_table(shares),
     }
 
@@ -346,7 +288,7 @@ def _comparison(reference: Mapping[str, Any]) -> Context:
     }
 
 
-def _catalogue(run: Run) -> Context | None:
+def _catalogue(run: FinishedRun) -> Context | None:
     """Pictures of the catalogue."""
     stars, weight = _spread_sample(run.folder / "catalogue.parquet", ("ra", "dec", *LABELS))
     if stars.is_empty():
@@ -357,15 +299,15 @@ def _catalogue(run: Run) -> Context | None:
         "stars": _count(stars.height),
         "weight": weight,
         "coloured": "fe_h" in labels,
-        "kiel": run.draw(plots.kiel(stars)) if {"teff", "logg"} <= set(labels) else "",
-        "distributions": run.draw(plots.label_distributions(stars, run.test, labels)) if labels else "",
-        "sky": run.draw(plots.sky(ra, dec, weight=weight)) if {"ra", "dec"} <= set(stars.columns) else "",
+        "kiel": _draw(run, plots.kiel(stars)) if {"teff", "logg"} <= set(labels) else "",
+        "distributions": _draw(run, plots.label_distributions(stars, run.test, labels)) if labels else "",
+        "sky": _draw(run, plots.sky(ra, dec, weight=weight)) if {"ra", "dec"} <= set(stars.columns) else "",
     }
 
 
-def _flags(run: Run) -> Table | None:
+def _flags(run: FinishedRun) -> Table | None:
     predicted = run.result("predict")
-    counts, rows = _mapping(predicted.get("flags")), int(predicted.get("rows") or 0)
+    counts, rows = mapping(predicted.get("flags")), int(predicted.get("rows") or 0)
     known = {name: (str(bit), meaning) for bit, name, meaning in describe(CatalogueFlag)}
     cells = [
         [name, *known.get(name, ("-", "")), _count(n), f"{100 * n / rows:.2f} %" if rows else "-"]
@@ -374,16 +316,16 @@ def _flags(run: Run) -> Table | None:
     return Table(["flag", "bit", "meaning", "stars", "share"], cells, code=(0,)) if cells else None
 
 
-def _record(run: Run) -> Context:
+def _record(run: FinishedRun) -> Context:
     """What made the run, with what, from what."""
     record = run.provenance
     steps = []
     for name, step in run.steps.items():
-        files = [f"{file} {str(digest)[:12]}" for file, digest in _mapping(step.get("files")).items()]
+        files = [f"{file} {str(digest)[:12]}" for file, digest in mapping(step.get("files")).items()]
         steps.append(
             [name, f"{float(step.get('seconds') or 0):,.1f}", ", ".join(files), str(step.get("key"))[:12]]
         )
-    versions = [[name, str(version)] for name, version in _mapping(record.get("versions")).items()]
+    versions = [[name, str(version)] for name, version in mapping(record.get("versions")).items()]
     card = run.folder / "model" / "MODEL_CARD.md"
     return {
         "command": str(record.get("command", "")),
@@ -394,17 +336,6 @@ def _record(run: Run) -> Context:
         "settings": json.dumps(run.settings, indent=2, ensure_ascii=False),
         "card": card.read_text(encoding="utf-8", errors="replace") if card.is_file() else "",
     }
-
-
-def _test_part(path: Path) -> tuple[pl.DataFrame, tuple[str, ...]]:
-    """Predictions and labels of the test part, and the labels that stand in it."""
-    if not path.exists():
-        return pl.DataFrame(), ()
-    source = io.open_table(path)
-    labels = tuple(name for name in LABELS if f"{name}_label" in source.schema)
-    parts = ("", "_label", "_error", "_lower", "_upper", "_lower95", "_upper95")
-    wanted = [name + part for name in labels for part in parts]
-    return source.read(wanted + [name for name in ("magnitude",) if name in source.schema]), labels
 
 
 def _spread_sample(path: Path, columns: Sequence[str]) -> tuple[pl.DataFrame, int]:
@@ -428,27 +359,13 @@ def _figures(rows: Any) -> pl.DataFrame:
     return table.filter(pl.col("label").is_in(list(LABELS)))
 
 
-def _document(path: Path) -> dict[str, Any]:
-    """A JSON object; an empty one where there is no file."""
-    try:
-        document = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    except ValueError as error:
-        raise _damaged(path, str(error)) from error
-    if not isinstance(document, dict):
-        raise _damaged(path, "not an object")
-    return document
-
-
-def _damaged(path: Path, reason: str) -> InputError:
-    return InputError(Problem(str(path), f"is damaged ({reason})", "the record of a run", "Do the run again."))
-
-
-def _mapping(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
-
-
 def _count(value: Any) -> str:
     """A number of a record in print; a dash where it is missing."""
     if isinstance(value, float):
         return f"{value:.3g}" if math.isfinite(value) else "-"
     return f"{value:,}" if isinstance(value, int) else "-"
+
+
+def _draw(run: FinishedRun, figure: Figure) -> str:
+    """A figure as the page takes it in: PNG in base64."""
+    return base64.b64encode(plots.png(figure, mock=run.mock)).decode("ascii")
