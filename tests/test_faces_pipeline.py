@@ -305,3 +305,15 @@ def test_another_program_does_every_step_again(
     said: list[str] = []
     ss.run(sky / "run.toml", copy, say=said.append)
     assert not any(text.endswith("unchanged") for text in said)
+
+
+def test_tables_of_an_earlier_run_are_named(sky: Path, finished: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "run"
+    shutil.copytree(finished, copy)
+    text = (sky / "run.toml").read_text()
+    without = text[: text.index("[[photometry]]")] + text[text.index("[[labels]]") :]
+    (sky / "gaia_only.toml").write_text(without)
+    said: list[str] = []
+    ss.run(sky / "gaia_only.toml", copy, say=said.append)
+    assert any(text.startswith("note: clean_skymapper_dr2.parquet is left from an earlier run") for text in said)
+    assert any(text.startswith("note: pairs_skymapper_dr2.parquet") for text in said)

@@ -104,6 +104,8 @@ class _Run:
         self._predict()
         metrics = self._metrics()
         self._report()
+        for file in self.folder.left_over():
+            self.folder.say(f"note: {file} is left from an earlier run with other settings; nothing here uses it")
         return RunResult(self.folder.path, metrics)
 
     def _input_checksums(self) -> dict[str, str]:

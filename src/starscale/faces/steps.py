@@ -106,6 +106,12 @@ class RunFolder:
             self.file(file).exists() and checksum(self.file(file)) == digest for file, digest in files.items()
         )
 
+    def left_over(self) -> list[str]:
+        """Files that an earlier run with other settings left here and this one did not write."""
+        ours = {file for step in self.record["steps"].values() for file in step["files"]}
+        before = {file for step in self._previous.values() for file in step["files"]}
+        return sorted(file for file in before - ours if self.file(file).exists())
+
     def save(self) -> None:
         """Write the record, with the time."""
         document = {"created": datetime.now(UTC).isoformat(timespec="seconds"), **self.record}
