@@ -13,7 +13,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from starscale.catalogue.features import (
-    SFD_TO_TRUE,
     Feature,
     FeatureSet,
     Member,
@@ -124,7 +123,7 @@ def test_the_default_set_for_gaia_and_skymapper() -> None:
     modulus = 5 * np.log10(t["r_med_geo"]) - 5
     # Gaia's coefficient is per true E(B-V), the column is on the SFD scale.
     for name, expected in {
-        "gaia_dr3.M_G": t["phot_g_mean_mag"] - modulus - 2.740 * SFD_TO_TRUE * t["ebmv_sfd"],
+        "gaia_dr3.M_G": t["phot_g_mean_mag"] - modulus - 2.740 * 0.86 * t["ebmv_sfd"],
         "gaia_dr3.M_BP": t["phot_bp_mean_mag"] - modulus - 3.374 * 0.86 * t["ebmv_sfd"],
         "skymapper_dr2.M_v": t["v_psf"] - modulus - 4.026 * t["ebmv_sfd"],
         "skymapper_dr2.g-i": t["g_psf"] - t["i_psf"],

@@ -24,14 +24,12 @@ from pydantic import Field
 
 from starscale.catalogue.sql import columns_of, row_expression
 from starscale.surveys import Survey
+from starscale.surveys.schema import TRUE_OVER_SFD
 from starscale.vocabulary.config import FeaturesConfig
 from starscale.vocabulary.errors import InputError, Problem, Problems, did_you_mean
 from starscale.vocabulary.strict import Frozen, load_toml, validate
 
 _FOLDER = resources.files("starscale.catalogue.feature_sets")
-#: E(B-V) of the SFD map over true E(B-V) (Schlafly & Finkbeiner 2011, sec. 4): R(b) per true
-#: E(B-V) is multiplied by it where the E(B-V) at hand is on the SFD scale, and divided the other way.
-SFD_TO_TRUE = 0.86
 
 
 @dataclass(frozen=True, slots=True)
@@ -324,7 +322,8 @@ def _extinction(member: Member, band: str, members: Sequence[Member]) -> str | N
     if coefficient is None or reddening is None:
         return None
     column, scale = reddening
-    factor = {("true", "sfd"): SFD_TO_TRUE, ("sfd", "true"): 1 / SFD_TO_TRUE}
+    # R(b) per true E(B-V) shrinks where the E(B-V) at hand is that of the map, and grows the other way.
+    factor = {("true", "sfd"): TRUE_OVER_SFD, ("sfd", "true"): 1 / TRUE_OVER_SFD}
     coefficient *= factor.get((member.survey.extinction_scale, scale), 1.0)
     return f"{coefficient:.6g} * {column}"
 

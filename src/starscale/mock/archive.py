@@ -12,9 +12,10 @@ from scipy.spatial import cKDTree
 
 from starscale.catalogue.standardise import POLARS_TYPE
 from starscale.mock.evolution import Floats
-from starscale.mock.galaxy import SFD_SCALE, unit_vectors
+from starscale.mock.galaxy import unit_vectors
 from starscale.mock.spectrum import BANDS
 from starscale.surveys import load_survey
+from starscale.surveys.schema import TRUE_OVER_SFD
 
 ARCSEC = np.radians(1.0 / 3600.0)
 
@@ -56,7 +57,7 @@ def extinctions(ebv: Floats, teff: Floats) -> Floats:
     for band in BANDS:
         survey = gaia if band in gaia.bands else skymapper
         coefficient = survey.bands[band].extinction or 0.0
-        scale = 1.0 if survey.extinction_scale == "true" else 1.0 / SFD_SCALE
+        scale = 1.0 if survey.extinction_scale == "true" else 1.0 / TRUE_OVER_SFD
         slope = {"G": 0.10, "BP": 0.06, "RP": 0.02}.get(band, 0.0)
         columns.append(coefficient * scale * ebv * (1 + slope * colour))
     return np.stack(columns, axis=1)

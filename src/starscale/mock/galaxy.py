@@ -21,9 +21,6 @@ SHARES = (1.0, 0.12, 0.0051)
 #: Scale height of the dust, pc, and true E(B-V) per pc in the plane near the Sun.
 DUST_HEIGHT, DUST_DENSITY = 120.0, 0.00028
 
-#: E(B-V) of the map of Schlegel et al. is larger than the true one: Schlafly & Finkbeiner 2011, ApJ 737, 103.
-SFD_SCALE = 0.86
-
 # Rows: unit vectors towards the centre, l = 90 and the pole (ESA 1997, SP-1200, volume 1, equation 1.5.11).
 _TO_GALACTIC = np.array(
     [

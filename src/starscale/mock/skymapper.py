@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from starscale.mock.archive import archive_table, close_pairs
 from starscale.mock.evolution import Floats
 from starscale.mock.fields import FIELDS, Stars
-from starscale.mock.galaxy import SFD_SCALE
 from starscale.mock.spectrum import BANDS
+from starscale.surveys.schema import TRUE_OVER_SFD
 
 FILTERS = ("u", "v", "g", "r", "i", "z")
 #: Northern limit of the survey, deg.
@@ -181,7 +181,7 @@ def skymapper_table(
         "e_dej2000": sigma * np.exp(rng.normal(0.0, 0.1, n)),
         "mean_epoch": mjd,
         "rms_epoch": rng.uniform(60.0, 400.0, n),
-        "ebmv_sfd": column / SFD_SCALE * np.exp(rng.normal(0.0, 0.03, n)),
+        "ebmv_sfd": column / TRUE_OVER_SFD * np.exp(rng.normal(0.0, 0.03, n)),
     }
     columns |= _measured(true, kind, rng) | _quality(kind, true[:, 2], rng)
     nothing = np.full(n_strange, -1)

@@ -13,6 +13,7 @@ from starscale.mock.archive import archive_table
 from starscale.mock.evolution import Floats
 from starscale.mock.fields import FIELDS, Stars
 from starscale.mock.labels import LABELS, SPECTROGRAPHS, Rows, draw_calibrators, observe
+from starscale.surveys.schema import TRUE_OVER_SFD
 
 #: What GALAH's files hold where an integer is missing.
 _NO_INTEGER = np.iinfo(np.int64).min
@@ -113,7 +114,7 @@ def _galah(stars: Stars, rows: Rows, rng: np.random.Generator) -> pl.DataFrame:
         "flag_fe_h": np.where(rows.blank, 32, np.where(rng.random(n) < 0.02, 1, 0)),
         "chi2_sp": rng.gamma(4.0, 0.4, n) * np.where(rows.outlier, 2.0, 1.0),
         "rv_galah": _velocities(stars, rows, 0.3, rng),
-        "ebv": stars.ebv_column[rows.star] / 0.86,
+        "ebv": stars.ebv_column[rows.star] / TRUE_OVER_SFD,
     }
     columns |= {f"snr_c{arm}_iraf": rows.signal * factor for arm, factor in enumerate((0.6, 0.85, 1.0, 0.9), 1)}
     columns |= _labels(rows, LABELS, ("e_teff", "e_logg", "e_fe_h"), np.nan)

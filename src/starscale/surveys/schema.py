@@ -104,6 +104,10 @@ class Band(Frozen):
     wavelength: float = Field(gt=0)
 
 
+#: True E(B-V) over that of the SFD map (Schlafly & Finkbeiner 2011, ApJ 737, 103): what ties the two scales.
+TRUE_OVER_SFD = 0.86
+
+
 class Reddening(Frozen):
     """Column with E(B-V) along the line of sight, and the scale it is on."""
 
