@@ -31,24 +31,6 @@ def link_by_id(table: pl.DataFrame, survey: Survey) -> pl.DataFrame:
     )
 
 
-def link_by_position(best: pl.DataFrame, row_ids: pl.Series) -> pl.DataFrame:
-    """Pairs from a match that the spectroscopic catalogue leads: each of its rows goes to the nearest star.
-
-    Parameters
-    ----------
-    best : polars.DataFrame
-        All pairs with `source_id`, `row` and `angular_distance`.
-    row_ids : polars.Series
-        Row numbers of the catalogue.
-    """
-    return (
-        best.filter(pl.col("row").is_in(row_ids.implode()))
-        .sort("angular_distance", "source_id")
-        .unique("row", keep="first", maintain_order=True)
-        .select("source_id", "row")
-    )
-
-
 def within_limits(names: Sequence[str]) -> list[pl.Expr]:
     """Labels as float64, null where no star can have the value: an error of its catalogue, or a sentinel."""
     return [

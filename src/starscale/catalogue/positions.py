@@ -5,12 +5,14 @@ Everything works on unit vectors, so that the poles and right ascension 0 are or
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from starscale.catalogue.position_errors import MotionErrors, PositionErrors, motion_errors, position_errors
 from starscale.surveys import Survey
 from starscale.vocabulary.errors import InputError, Problem, Problems, did_you_mean
 
@@ -18,6 +20,8 @@ Array = NDArray[np.float64]
 
 ARCSEC = np.pi / 180 / 3600
 MAS = ARCSEC / 1000
+#: km/s of one astronomical unit a year: turns a radial velocity and a parallax into a proper motion.
+AU_PER_YEAR = 4.740470446
 #: Julian epoch 2000.0 as MJD and JD.
 _J2000 = {"mjd": 51544.5, "jd": 2451545.0}
 
@@ -36,6 +40,12 @@ class Positions:
         Proper motions, mas/yr, `pmra` with cos(dec); NaN where unknown.
     own_epoch : ndarray of bool, (n,)
         False where the epoch is the survey's default.
+    errors : PositionErrors, optional
+        Error ellipses of the positions; without them a match by errors is not possible.
+    motion_errors : MotionErrors, optional
+        Errors of the proper motions and their correlations with the positions.
+    parallax, radial_velocity : ndarray, (n,), optional
+        mas and km/s; NaN where unknown. They matter for the nearest and fastest stars only.
     """
 
     ra: Array
@@ -44,6 +54,10 @@ class Positions:
     pmra: Array | None
     pmdec: Array | None
     own_epoch: NDArray[np.bool_]
+    errors: PositionErrors | None = None
+    motion_errors: MotionErrors | None = None
+    parallax: Array | None = None
+    radial_velocity: Array | None = None
 
     def __len__(self) -> int:
         return len(self.ra)
@@ -62,7 +76,18 @@ class Positions:
 
     def without_motion(self) -> Positions:
         """The same positions, standing still."""
-        return replace(self, pmra=None, pmdec=None)
+        return replace(self, pmra=None, pmdec=None, motion_errors=None)
+
+    def take(self, rows: NDArray[np.intp]) -> Positions:
+        """Some rows, in the order given."""
+        changes: dict[str, Any] = {}
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, np.ndarray):
+                changes[field.name] = value[rows]
+            elif value is not None:
+                changes[field.name] = value.take(rows)
+        return replace(self, **changes)
 
     def speed(self) -> Array:
         """Total proper motion, mas/yr; 0 where unknown. Shape (n,)."""
@@ -70,12 +95,45 @@ class Positions:
             return np.zeros(len(self))
         return np.where(self.moving, np.hypot(self.pmra, self.pmdec), 0.0)
 
-    def vectors(self, rows: NDArray[np.intp], at: Array) -> Array:
-        """Unit vectors of some rows, each moved to an epoch.
+    def triads(self, rows: NDArray[np.intp]) -> tuple[Array, Array, Array]:
+        """Unit vectors towards some rows, and of east and north there. Shapes (m, 3)."""
+        ra, dec = np.radians(self.ra[rows]), np.radians(self.dec[rows])
+        sin_ra, cos_ra, sin_dec, cos_dec = np.sin(ra), np.cos(ra), np.sin(dec), np.cos(dec)
+        radial = np.stack([cos_dec * cos_ra, cos_dec * sin_ra, sin_dec], axis=1)
+        east = np.stack([-sin_ra, cos_ra, np.zeros_like(ra)], axis=1)
+        north = np.stack([-sin_dec * cos_ra, -sin_dec * sin_ra, cos_dec], axis=1)
+        return radial, east, north
 
-        The star moves uniformly on the tangent plane of its own position and is projected back
-        (motion in a straight line with unknown radial velocity, ESA 1997, Hipparcos vol. 1,
-        sec. 1.5.5 with the radial terms at zero), so a large motion near a pole is right too.
+    def years(self, rows: NDArray[np.intp], at: Array) -> Array:
+        """Years from the epoch of some rows to `at`; 0 where either is unknown. Shape (m,)."""
+        span = at - self.epoch[rows]
+        return np.where(np.isfinite(span), span, 0.0)
+
+    def foreshortening(self, rows: NDArray[np.intp], years: Array) -> Array:
+        """Distance after some years over the distance now, from radial velocity and parallax. Shape (m,).
+
+        1 where either is unknown, or the parallax is not positive.
+        """
+        if self.radial_velocity is None or self.parallax is None:
+            return np.ones(len(rows))
+        rate = self.radial_velocity[rows] * self.parallax[rows] / AU_PER_YEAR * MAS
+        return np.where((self.parallax[rows] > 0) & np.isfinite(rate), 1 + rate * years, 1.0)
+
+    def shifts(self, rows: NDArray[np.intp], at: Array) -> tuple[Array, Array]:
+        """Motion of some rows until `at` on the tangent plane of their own position, east and north, mas.
+
+        A star in uniform motion through space draws a straight line there; nearer, it moves faster
+        (ESA 1997, Hipparcos vol. 1, sec. 1.5.5). Rows that do not move, or whose `at` is NaN, have 0.
+        """
+        if self.pmra is None or self.pmdec is None:
+            return np.zeros(len(rows)), np.zeros(len(rows))
+        years = np.where(self.moving[rows], self.years(rows, at), 0.0)
+        scale = years / self.foreshortening(rows, years)
+        moves = years != 0
+        return np.where(moves, self.pmra[rows] * scale, 0.0), np.where(moves, self.pmdec[rows] * scale, 0.0)
+
+    def vectors(self, rows: NDArray[np.intp], at: Array) -> Array:
+        """Unit vectors of some rows, each moved to an epoch, right near a pole and for any motion.
 
         Parameters
         ----------
@@ -87,22 +145,16 @@ class Positions:
         -------
         ndarray, (m, 3)
         """
-        ra, dec = np.radians(self.ra[rows]), np.radians(self.dec[rows])
-        sin_ra, cos_ra, sin_dec, cos_dec = np.sin(ra), np.cos(ra), np.sin(dec), np.cos(dec)
-        vector = np.stack([cos_dec * cos_ra, cos_dec * sin_ra, sin_dec], axis=1)
+        radial, east, north = self.triads(rows)
         if self.pmra is None or self.pmdec is None:
-            return vector
-        years = np.where(self.moving[rows] & np.isfinite(at), at - self.epoch[rows], 0.0)
-        east = np.stack([-sin_ra, cos_ra, np.zeros_like(ra)], axis=1)
-        north = np.stack([-sin_dec * cos_ra, -sin_dec * sin_ra, cos_dec], axis=1)
-        step_ra = np.where(years != 0, self.pmra[rows] * years * MAS, 0.0)
-        step_dec = np.where(years != 0, self.pmdec[rows] * years * MAS, 0.0)
-        moved = vector + step_ra[:, None] * east + step_dec[:, None] * north
+            return radial
+        step_east, step_north = self.shifts(rows, at)
+        moved = radial + (step_east * MAS)[:, None] * east + (step_north * MAS)[:, None] * north
         return np.asarray(moved / np.linalg.norm(moved, axis=1, keepdims=True), dtype=np.float64)
 
 
-def positions(table: pl.DataFrame, survey: Survey, where: str = "table") -> Positions:
-    """Take the positions out of a standardised table.
+def positions(table: pl.DataFrame, survey: Survey, where: str = "table", *, whole: bool = True) -> Positions:
+    """Take the positions out of a standardised table; one that is not `whole` may hold none.
 
     Raises
     ------
@@ -134,7 +186,7 @@ def positions(table: pl.DataFrame, survey: Survey, where: str = "table") -> Posi
                 f"degrees, {low:g} to {high:g}",
                 "Are the columns swapped, or is the unit not degrees?",
             )
-    if len(ra) and not (np.isfinite(ra) & np.isfinite(dec)).any():
+    if whole and len(ra) and not (np.isfinite(ra) & np.isfinite(dec)).any():
         problems.add(where, f"none of the {len(ra)} rows has a finite position", "ra and dec in degrees")
     problems.raise_if_any()
     epoch, own = _epochs(table, survey)
@@ -147,7 +199,15 @@ def positions(table: pl.DataFrame, survey: Survey, where: str = "table") -> Posi
         pmra=_column(table, motion.pmra) if has_motion and motion else None,
         pmdec=_column(table, motion.pmdec) if has_motion and motion else None,
         own_epoch=own,
+        errors=position_errors(table, survey),
+        motion_errors=motion_errors(table, survey) if has_motion else None,
+        parallax=_optional(table, motion.parallax if motion else None),
+        radial_velocity=_optional(table, motion.radial_velocity if motion else None),
     )
+
+
+def _optional(table: pl.DataFrame, name: str | None) -> Array | None:
+    return _column(table, name) if name is not None and name in table.columns else None
 
 
 def _column(table: pl.DataFrame, name: str) -> Array:

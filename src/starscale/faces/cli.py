@@ -7,6 +7,7 @@ a traceback.
 from __future__ import annotations
 
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,11 +16,13 @@ import typer
 
 import starscale as ss
 from starscale import io
+from starscale.faces.match_text import loss_rows, match_rows
 from starscale.faces.tables import is_mock, refuse_same
 from starscale.faces.text import attrition_rows, figures_rows, layout
 from starscale.vocabulary.config import Cuts, ExtraCut, MatchConfig
 from starscale.vocabulary.errors import InputError, Problem, StarscaleError
 from starscale.vocabulary.provenance import record
+from starscale.vocabulary.strict import validate
 
 app = typer.Typer(
     name="starscale",
@@ -113,43 +116,65 @@ def clean(
 
 @app.command()
 def match(
-    left: Annotated[Path, typer.Argument(help="Leading catalogue (Gaia): its stars move to the other epoch.")],
-    right: Annotated[Path, typer.Argument(help="Catalogue in which counterparts are sought.")],
-    left_survey: Annotated[str, typer.Option("--left", help="Survey of the leading catalogue.")],
-    right_survey: Annotated[str, typer.Option("--right", help="Survey of the other one.")],
+    left: Annotated[Path, typer.Argument(help="Gaia: its stars move to the epoch of the other catalogue.")],
+    right: Annotated[Path, typer.Argument(help="The catalogue to match it with.")],
+    left_survey: Annotated[str, typer.Option("--left", help="Survey of the first.")],
+    right_survey: Annotated[str, typer.Option("--right", help="Survey of the second.")],
     output: Output,
-    radius: Annotated[float, typer.Option(min=0.001, max=60, help="Separation, arcsec.")] = 1.0,
+    method: Annotated[
+        str, typer.Option(help="figure_of_merit: errors, density and motions decide; nearest: the separation.")
+    ] = "figure_of_merit",
+    mode: Annotated[
+        str | None,
+        typer.Option(
+            help="dense: every Gaia star looks for its counterpart; sparse: every other source for its star, "
+            "one-to-one. Default: as the survey file says."
+        ),
+    ] = None,
+    radius: Annotated[
+        float | None, typer.Option(help="Largest separation, arcsec, at most 60; default 5, or 1 for the nearest.")
+    ] = None,
+    errors: Annotated[
+        str,
+        typer.Option(help="calibrated: learnt from the pairs; stated: as the catalogues give them."),
+    ] = "calibrated",
     pairs: Annotated[
         str,
         typer.Option(
             help="strict: one good neighbour on either side; loose: one neighbour, no mates; best: the best "
-            "neighbour of every star."
+            "neighbour of every source."
         ),
     ] = "strict",
-    proper_motion: Annotated[bool, typer.Option(help="Move the leading stars by their proper motions.")] = True,
+    proper_motion: Annotated[bool, typer.Option(help="Move the stars by their proper motions.")] = True,
+    neighbours: Annotated[Path | None, typer.Option(help="File for all good neighbours.")] = None,
+    unmatched: Annotated[Path | None, typer.Option(help="File for what has no pair, and why.")] = None,
+    duplicates: Annotated[
+        Path | None, typer.Option(help="File for the entries of the second catalogue that repeat another.")
+    ] = None,
 ) -> None:
-    """Match two catalogues by position at the epoch of the second.
+    """Match Gaia with another catalogue by position, proper motion, errors and local density.
 
     Example: `starscale match gaia.parquet smss.parquet --left gaia_dr3 --right skymapper_dr2 -o pairs.parquet`
     """
-    if pairs not in ("strict", "loose", "best"):
-        raise InputError(Problem("--pairs", f"unknown choice {pairs!r}", "strict, loose or best"))
-    settings = MatchConfig(radius=radius, pairs=pairs, proper_motion=proper_motion)
-    refuse_same(output, left, right)
+    given = {"method": method, "mode": mode, "radius": radius, "errors": errors, "pairs": pairs}
+    settings = validate(MatchConfig, {**given, "proper_motion": proper_motion}, "options of match")
+    files = {"neighbours": neighbours, "unmatched": unmatched, "duplicates": duplicates}
+    outputs = [output, *(path for path in files.values() if path is not None)]
+    if len({path.resolve() for path in outputs}) < len(outputs):
+        raise InputError(Problem("outputs", "two of them are the same file", "a file for each"))
+    for path in outputs:
+        refuse_same(path, left, right)
     matched = ss.match(left, right, left_survey=left_survey, right_survey=right_survey, settings=settings)
-    s = matched.statistics
     provenance = _provenance("match", left, right, left=left_survey, right=right_survey, **settings.model_dump())
+    provenance["match"] = {**asdict(matched.statistics), "model": matched.model}
+    for kind, beside in files.items():
+        if beside is not None:
+            ss.write(getattr(matched, kind), beside, provenance=provenance)
     ss.write(matched.pairs, output, provenance=provenance)
-    rows = [
-        ["rows of the leading catalogue", f"{s.n_lead:,}"],
-        ["rows of the other", f"{s.n_external:,}"],
-        [f'pairs within {s.radius:g}"', f"{s.n_pairs:,}"],
-        ["stars with a neighbour", f"{s.n_matched:,}"],
-        ["clean pairs, strict", f"{s.n_strict:,}"],
-        ["clean pairs, loose", f"{s.n_loose:,}"],
-        ["median separation, arcsec", f"{s.median_distance:.4f}"],
-    ]
-    typer.echo(layout(["match", "count"], rows))
+    typer.echo(layout(*match_rows(matched.statistics, matched.model)))
+    losses = matched.unmatched["reason"].value_counts(sort=True)
+    if losses.height:
+        typer.echo("\n" + layout(["without a pair, because", "sources"], loss_rows(dict(losses.iter_rows()))))
     typer.echo(f"{matched.pairs.height:,} pairs ({pairs}) written to {output}")
 
 

@@ -162,6 +162,7 @@ class _Run:
     def _photometry(self, i: int, name: str) -> None:
         entry, survey = self.config.photometry[i], self.plan.photometry[i]
         clean_name, pairs_name = f"clean_{name}.parquet", f"pairs_{name}.parquet"
+        beside = {kind: f"{kind}_{name}.parquet" for kind in ("neighbours", "unmatched", "duplicates")}
         source = {str(entry.path): self.sums[str(entry.path)]}
 
         def clean_work() -> dict[str, Any]:
@@ -173,7 +174,16 @@ class _Run:
             lead, table = self._load(self._clean_name), self._load(clean_name)
             matched = match_photometry(self.plan, lead, entry, table, survey)
             self._write(matched.pairs, pairs_name)
-            return {**asdict(matched.statistics), "n_kept": matched.pairs.height}
+            for kind, file in beside.items():
+                self._write(getattr(matched, kind), file)
+            return {
+                **asdict(matched.statistics),
+                "n_kept": matched.pairs.height,
+                "order": self.config.match.order,
+                "pairs": self.config.match.pairs,
+                "model": matched.model,
+                "losses": dict(matched.unmatched["reason"].value_counts(sort=True).iter_rows()),
+            }
 
         self.folder.step(
             f"clean {name}",
@@ -187,7 +197,7 @@ class _Run:
             f"match {name}",
             settings=[self.config.match.model_dump(mode="json"), self._survey_settings(self.plan.lead, survey)],
             reads={**source, lead_path: self.sums[lead_path], **self._own(self._clean_name, clean_name)},
-            writes=[pairs_name],
+            writes=[pairs_name, *beside.values()],
             work=match_work,
         )
 

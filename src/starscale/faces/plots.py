@@ -7,7 +7,7 @@ needed. Missing values are left out; a picture without any value says so.
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import polars as pl
@@ -74,12 +74,12 @@ def one_to_one(test: pl.DataFrame, labels: Sequence[str]) -> Figure:
     labels : sequence of str
         One panel each.
     """
-    figure, panels = _panels(1, len(labels), (3.75, 3.25))
+    figure, panels = grid(1, len(labels), (3.75, 3.25))
     for axes, label in zip(panels[0], labels, strict=False):
         truth, predicted = _finite(numbers(test, f"{label}_label"), numbers(test, label))
         axes.set(xlabel=f"spectroscopic {axis_name(label)}", ylabel=f"predicted {axis_name(label)}")
         if not len(truth):
-            _nothing(axes)
+            nothing(axes)
             continue
         limits = limits_of(truth, predicted)
         mesh = _density(axes, truth, predicted, (limits, limits))
@@ -96,11 +96,11 @@ def error_distribution(test: pl.DataFrame, labels: Sequence[str]) -> Figure:
 
     The parameters are those of :func:`one_to_one`.
     """
-    figure, panels = _panels(1, len(labels), (3.75, 3.2))
+    figure, panels = grid(1, len(labels), (3.75, 3.2))
     for axes, label in zip(panels[0], labels, strict=False):
         difference = numbers(test, label) - numbers(test, f"{label}_label")
         axes.set(xlabel=f"predicted - spectroscopic {axis_name(label)}", ylabel="share of the sample per bin")
-        _histogram(axes, _around_zero(difference), ("", difference, BLUE))
+        histogram(axes, _around_zero(difference), ("", difference, BLUE))
         axes.axvline(0, ymax=0.88, color="black", linewidth=1, linestyle="--")
     return figure
 
@@ -110,13 +110,13 @@ def pulls(test: pl.DataFrame, labels: Sequence[str]) -> Figure:
 
     The parameters are those of :func:`one_to_one`; `test` needs ``<label>_error`` as well.
     """
-    figure, panels = _panels(1, len(labels), (3.75, 3.2))
+    figure, panels = grid(1, len(labels), (3.75, 3.2))
     limits = (-6.0, 6.0)
     for axes, label in zip(panels[0], labels, strict=False):
         error = numbers(test, f"{label}_error")
         error[~(error > 0)] = np.nan
         pull = (numbers(test, label) - numbers(test, f"{label}_label")) / error
-        width = _histogram(axes, limits, ("", pull, BLUE))
+        width = histogram(axes, limits, ("", pull, BLUE))
         axes.set(xlabel=f"error of {LABELS[label].name} / predicted error", ylabel="share of the sample per bin")
         if width:
             x = np.linspace(*limits, 241)
@@ -138,7 +138,7 @@ def residual_trends(test: pl.DataFrame, labels: Sequence[str], against: Sequence
     against : sequence of str
         One column of panels each: labels (their spectroscopic value) or ``magnitude``.
     """
-    figure, panels = _panels(len(labels), len(against), (2.85, 2.35))
+    figure, panels = grid(len(labels), len(against), (2.85, 2.35))
     for row, label in zip(panels, labels, strict=False):
         difference = numbers(test, label) - numbers(test, f"{label}_label")
         ylim = _around_zero(difference, percent=99.0)
@@ -149,7 +149,7 @@ def residual_trends(test: pl.DataFrame, labels: Sequence[str], against: Sequence
             if row is panels[-1]:
                 axes.set_xlabel(("" if name == "magnitude" else "spectroscopic ") + axis_name(name))
             if not len(x):
-                _nothing(axes)
+                nothing(axes)
                 continue
             xlim = limits_of(x)
             _density(axes, x, y, (xlim, ylim), colours="Greys", lighter=12)
@@ -200,7 +200,7 @@ def coverage(bins: pl.DataFrame, labels: Sequence[str]) -> Figure:
     """
     drawn = bins.filter(pl.col("n") >= _FEWEST)
     kinds = [by for by in ("predicted", "magnitude") if by in drawn["by"]] or ["predicted"]
-    figure, panels = _panels(len(kinds), len(labels), (3.75, 2.8))
+    figure, panels = grid(len(kinds), len(labels), (3.75, 2.8))
     for row, by in zip(panels, kinds, strict=False):
         for axes, label in zip(row, labels, strict=False):
             part = drawn.filter((pl.col("label") == label) & (pl.col("by") == by))
@@ -212,7 +212,7 @@ def coverage(bins: pl.DataFrame, labels: Sequence[str]) -> Figure:
                 points = axes.errorbar((low + high) / 2, 100 * share, *bars, marker, color=colour, markersize=4)
                 points.set_label(f"{level} % interval")
             if part.is_empty():
-                _nothing(axes, f"no bin with {_FEWEST} stars")
+                nothing(axes, f"no bin with {_FEWEST} stars")
                 axes.set_xticks([])
             axes.set(ylim=(min(40.0, axes.get_ylim()[0]), 103))
             axes.set_xlabel(f"predicted {axis_name(label)}" if by == "predicted" else axis_name(by))
@@ -232,19 +232,6 @@ def binomial_error(share: Array, n: Array) -> Array:
     return error
 
 
-def separations(distances: Mapping[str, Array], radius: float) -> Figure:
-    """Distribution of the separations of the kept pairs.
-
-    `distances` are those of each survey and `radius`, the end of the axis, that of the search; arcsec.
-    """
-    figure, panels = _panels(1, len(distances), (3.75, 3.0))
-    for axes, (name, values) in zip(panels[0], distances.items(), strict=False):
-        _histogram(axes, (0.0, radius), ("", values, BLUE), noun="pairs")
-        axes.set(xlabel="separation (arcsec)", ylabel="share of the pairs per bin")
-        axes.set_title(name, fontsize=10)
-    return figure
-
-
 def kiel(stars: pl.DataFrame) -> Figure:
     """Kiel diagram twice: coloured by density, and by the mean [Fe/H] of each cell.
 
@@ -255,13 +242,13 @@ def kiel(stars: pl.DataFrame) -> Figure:
     """
     teff, logg, fe_h = (numbers(stars, name) for name in ("teff", "logg", "fe_h"))
     coloured = bool(np.isfinite(fe_h).any())
-    figure, panels = _panels(1, 2 if coloured else 1, (5.2, 4.4))
+    figure, panels = grid(1, 2 if coloured else 1, (5.2, 4.4))
     x, y = _finite(teff, logg)
     xlim, ylim = limits_of(x), limits_of(y)
     for axes in panels[0]:
         axes.set(xlabel=axis_name("teff"), ylabel=axis_name("logg"))
         if not len(x):
-            _nothing(axes)
+            nothing(axes)
     if not len(x):
         return figure
     mesh = _density(panels[0][0], x, y, (xlim, ylim))
@@ -282,11 +269,11 @@ def kiel(stars: pl.DataFrame) -> Figure:
 
 def label_distributions(stars: pl.DataFrame, test: pl.DataFrame, labels: Sequence[str]) -> Figure:
     """Distribution of every label of `stars`, and of the spectroscopic labels of `test` (perhaps without rows)."""
-    figure, panels = _panels(1, len(labels), (3.75, 3.0))
+    figure, panels = grid(1, len(labels), (3.75, 3.0))
     for axes, label in zip(panels[0], labels, strict=False):
         predicted, known = numbers(stars, label), numbers(test, f"{label}_label")
         limits = limits_of(predicted, known, percent=99.6)
-        _histogram(axes, limits, ("catalogue", predicted, BLUE), ("spectroscopic, test part", known, ORANGE))
+        histogram(axes, limits, ("catalogue", predicted, BLUE), ("spectroscopic, test part", known, ORANGE))
         axes.set(xlabel=axis_name(label), ylabel="share of the stars per bin")
         if axes is panels[0][0] and axes.patches:
             axes.legend(fontsize=8, frameon=False, loc="upper left", ncols=2)
@@ -325,7 +312,7 @@ def sky(ra: Array, dec: Array, *, weight: float = 1.0) -> Figure:
             text.set_bbox({"facecolor": "white", "edgecolor": "none", "alpha": 0.7, "pad": 1})
         axes.set_yticks(np.radians([-60, -30, 0, 30, 60]), ["-60°", "-30°", "0°", "30°", "60°"], fontsize=8)
     if not len(ra):
-        _nothing(axes)
+        nothing(axes)
         return figure
     area = np.outer(np.diff(edges[0]), np.degrees(np.diff(np.sin(np.radians(edges[1])))))
     density = weight * np.histogram2d(ra, dec, bins=edges)[0] / area
@@ -364,7 +351,7 @@ def _figure(width: float, height: float) -> Figure:
     return figure
 
 
-def _panels(rows: int, columns: int, size: tuple[float, float]) -> tuple[Figure, list[list[Axes]]]:
+def grid(rows: int, columns: int, size: tuple[float, float]) -> tuple[Figure, list[list[Axes]]]:
     """A figure with a grid of axes, at least one; `size` of one panel in inches."""
     rows, columns = max(rows, 1), max(columns, 1)
     figure = _figure(columns * size[0], rows * size[1])
@@ -394,7 +381,7 @@ def _cells(x: Array) -> int:
     return int(np.clip(len(x) ** 0.5, 30, 100))
 
 
-def _histogram(axes: Axes, limits: Limits, *samples: Sample, noun: str = "n") -> float:
+def histogram(axes: Axes, limits: Limits, *samples: Sample, noun: str = "n") -> float:
     """Shares per bin on a log scale, of all finite values of each sample.
 
     Returns the width of a bin; 0 when no sample has a value.
@@ -402,7 +389,7 @@ def _histogram(axes: Axes, limits: Limits, *samples: Sample, noun: str = "n") ->
     drawn = [(title, values[np.isfinite(values)], colour) for title, values, colour in samples]
     drawn = [sample for sample in drawn if len(sample[1])]
     if not drawn:
-        _nothing(axes)
+        nothing(axes)
         return 0.0
     fewest = min(len(values) for _, values, _ in drawn)
     edges = np.linspace(*limits, 1 + int(np.clip(3 * fewest ** (1 / 3), 24, 80)))
@@ -433,7 +420,8 @@ def _note(axes: Axes, text: str) -> None:
     axes.text(0.03, 0.97, text, transform=axes.transAxes, ha="left", va="top", fontsize=8, color=GREY)
 
 
-def _nothing(axes: Axes, text: str = "no values") -> None:
+def nothing(axes: Axes, text: str = "no values") -> None:
+    """Say on a panel that there is nothing to draw."""
     axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", color=GREY)
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
 import polars as pl
 
+from starscale.catalogue.crossmatch.inputs import match_columns, side_of
+from starscale.catalogue.crossmatch.link import link_by_position
+from starscale.catalogue.crossmatch.losses import counterpart_cut
 from starscale.catalogue.cuts import Attrition, apply_cuts, choose_cuts, cut_columns
 from starscale.catalogue.features import (
     Feature,
@@ -20,13 +22,12 @@ from starscale.catalogue.features import (
     load_feature_set,
 )
 from starscale.catalogue.joins import join_pairs, names_in
-from starscale.catalogue.labels import label_table, link_by_id, link_by_position
-from starscale.catalogue.match import find_pairs
+from starscale.catalogue.labels import label_table, link_by_id
 from starscale.catalogue.positions import positions
 from starscale.catalogue.splits import assign_parts, position_groups
 from starscale.catalogue.sql import rename_columns
 from starscale.catalogue.standardise import POLARS_TYPE, require
-from starscale.faces.tables import Cleaned, Matched, clean, is_mock, match, position_columns, read
+from starscale.faces.tables import Cleaned, Matched, clean, is_mock, match, read
 from starscale.surveys import Survey, load_survey
 from starscale.surveys.schema import ColumnSpec, Cut
 from starscale.vocabulary.columns import DType
@@ -178,11 +179,17 @@ def match_photometry(
         right_survey=survey,
         settings=run.config.match,
     )
-    kept = found.pairs.filter(
-        pl.col("source_id").is_in(lead[run.lead.id.column].implode()),
-        pl.col("original_ext_source_id").is_in(cleaned[survey.id.column].implode()),
+    clean_star = pl.col("source_id").is_in(lead[run.lead.id.column].implode())
+    clean_counterpart = pl.col("original_ext_source_id").is_in(cleaned[survey.id.column].implode())
+    if found.statistics.mode == "dense":
+        leading, own, other = lead[run.lead.id.column], clean_star, clean_counterpart
+    else:
+        leading, own, other = cleaned[survey.id.column], clean_counterpart, clean_star
+    lost = found.unmatched.filter(pl.col("leading_id").is_in(leading.implode()))
+    cut = counterpart_cut(found.pairs.filter(own & ~other), found.statistics.mode, lost.schema)
+    return replace(
+        found, pairs=found.pairs.filter(clean_star & clean_counterpart), unmatched=pl.concat([lost, cut])
     )
-    return Matched(kept, found.best, found.statistics)
 
 
 def join_all(
@@ -247,19 +254,10 @@ def _label_rows(run: Plan, entry: LabelsInput, lead: pl.DataFrame) -> tuple[pl.D
 
 def _link_by_position(run: Plan, table: pl.DataFrame, survey: Survey, radius: float, where: str) -> pl.DataFrame:
     path = run.path(run.config.catalogue.path)
-    everything = read(path, survey=run.lead, columns=position_columns(run.lead))
-    lead = positions(everything, run.lead, str(path))
-    if not run.config.match.proper_motion:
-        lead = lead.without_motion()
-    pairs = find_pairs(lead, positions(table, survey, where), radius)
-    candidates = pl.DataFrame(
-        {
-            "source_id": everything[run.lead.id.column].gather(pairs.lead),
-            "row": pl.Series(pairs.external.astype(np.uint32)),
-            "angular_distance": pairs.distance,
-        }
-    )
-    return link_by_position(candidates, pl.Series(np.arange(table.height, dtype=np.uint32)))
+    everything = read(path, survey=run.lead, columns=match_columns(run.lead))
+    settings = run.config.match.model_copy(update={"radius": radius, "mode": "sparse", "pairs": "best"})
+    links, _ = link_by_position(side_of(everything, run.lead, str(path)), table, survey, settings, where)
+    return links
 
 
 def training_table(run: Plan, stars: pl.DataFrame, labels: pl.DataFrame) -> pl.DataFrame:

@@ -12,6 +12,7 @@ import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from starscale import io
 from starscale.catalogue.splits import PARTS
 from starscale.faces import plots
 from starscale.faces.finished import FinishedRun, mapping
+from starscale.faces.match_report import match_section
 from starscale.faces.text import HEADINGS, attrition_rows, figure, figures_rows
 from starscale.surveys import load_survey
 from starscale.use.evaluate import BINS, FIGURES, evaluate
@@ -42,17 +44,6 @@ _COUNTS = {
     "without_labels": "rows with no usable label",
     "stars": "stars with a label",
     "repeats": "repeated measurements merged into their star",
-}
-_MATCH = {
-    "n_lead": "sources of the leading catalogue",
-    "n_external": "sources of the survey",
-    "radius": "search radius (arcsec)",
-    "n_pairs": "pairs within the radius",
-    "n_matched": "leading sources with a neighbour",
-    "n_strict": "of which alone on either side (strict)",
-    "n_loose": "of which with one neighbour and no mates (loose)",
-    "median_distance": "median separation of best neighbours (arcsec)",
-    "n_kept": "pairs kept",
 }
 _NUMBER = re.compile(r"-?|[-+]?[\d.,]+( ± [\d.,-]+)?( %)?")
 Context = dict[str, Any]
@@ -181,17 +172,17 @@ def _described(survey: str) -> tuple[str, str, str]:
 
 
 def _match(run: FinishedRun) -> Context:
-    """Counts of every match, and the separations of its pairs."""
-    results = run.results("match")
-    rows = [[meaning, *(_count(r.get(key)) for r in results.values())] for key, meaning in _MATCH.items()]
-    column = "angular_distance"
-    pairs = {name: _spread_sample(run.folder / f"pairs_{name}.parquet", (column,))[0] for name in results}
-    distances = {name: plots.numbers(table, column) for name, table in pairs.items() if not table.is_empty()}
-    radius = max((float(r["radius"]) for r in results.values() if r.get("radius")), default=1.0)
-    return {
-        "counts": Table(["count", *results], rows) if results else None,
-        "separations": _draw(run, plots.separations(distances, radius)) if distances else "",
-    }
+    """Counts, losses and promises of every match."""
+    section = match_section(
+        run, _count, partial(_draw, run), lambda path, columns: _spread_sample(path, columns)[0]
+    )
+    surveys = section.pop("headings")
+    tables = {name: Table(["what", *surveys], section.pop(name)) for name in ("counts", "model", "losses")}
+    quality = Table(
+        ["survey", "probability at least", "best pairs", "true pairs kept %", "wrong among them %"],
+        section.pop("quality"),
+    )
+    return {**section, **{name: t if t.rows else None for name, t in (*tables.items(), ("quality", quality))}}
 
 
 def _labels(run: FinishedRun) -> Context:

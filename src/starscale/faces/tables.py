@@ -11,15 +11,23 @@ from typing import Any
 import polars as pl
 
 from starscale import io
+from starscale.catalogue.crossmatch.engine import Statistics, crossmatch, statistics
+from starscale.catalogue.crossmatch.inputs import curated, match_columns, side_of
+from starscale.catalogue.crossmatch.select import choose_pairs
 from starscale.catalogue.cuts import Attrition, apply_cuts, choose_cuts
-from starscale.catalogue.identifiers import missing_identifiers
 from starscale.catalogue.joins import join_by_id
-from starscale.catalogue.match import MatchStatistics, choose_pairs, match_catalogues
-from starscale.catalogue.positions import positions
 from starscale.catalogue.standardise import spelling, standardise
 from starscale.surveys import Survey, load_survey
 from starscale.surveys.schema import Cut
-from starscale.vocabulary.columns import LABEL_TABLE_COLUMNS, PAIR_COLUMNS, Column, catalogue_columns
+from starscale.vocabulary.columns import (
+    DUPLICATE_COLUMNS,
+    LABEL_TABLE_COLUMNS,
+    NEIGHBOUR_COLUMNS,
+    PAIR_COLUMNS,
+    UNMATCHED_COLUMNS,
+    Column,
+    catalogue_columns,
+)
 from starscale.vocabulary.config import Cuts, MatchConfig
 from starscale.vocabulary.errors import InputError, Problem
 
@@ -42,11 +50,33 @@ class Cleaned:
 
 @dataclass(frozen=True, slots=True)
 class Matched:
-    """Result of :func:`match`: the chosen pairs, every star's best neighbour, and counts."""
+    """Result of :func:`match`.
+
+    Attributes
+    ----------
+    pairs : polars.DataFrame
+        The chosen pairs.
+    best : polars.DataFrame
+        The best pair of every leading source that has one, chosen or not.
+    neighbours : polars.DataFrame
+        All good neighbours.
+    unmatched : polars.DataFrame
+        Leading sources without a chosen pair, and what they lost it to.
+    duplicates : polars.DataFrame
+        Entries of the external catalogue that repeat another, and the one that stands for them.
+    statistics : Statistics
+        Counts.
+    model : dict
+        What was learnt of errors, offsets, blends and completeness.
+    """
 
     pairs: pl.DataFrame
     best: pl.DataFrame
-    statistics: MatchStatistics
+    neighbours: pl.DataFrame
+    unmatched: pl.DataFrame
+    duplicates: pl.DataFrame
+    statistics: Statistics
+    model: dict[str, Any]
 
 
 def read(
@@ -124,7 +154,14 @@ def _wanted(available: list[str], survey: Survey, columns: Sequence[str] | None)
 
 def described(*surveys: Survey) -> dict[str, Column]:
     """What is known about columns: those of the surveys, and of starscale's own tables."""
-    known: dict[str, Column] = {**catalogue_columns(), **PAIR_COLUMNS, **LABEL_TABLE_COLUMNS}
+    known: dict[str, Column] = {
+        **catalogue_columns(),
+        **DUPLICATE_COLUMNS,
+        **UNMATCHED_COLUMNS,
+        **NEIGHBOUR_COLUMNS,
+        **PAIR_COLUMNS,
+        **LABEL_TABLE_COLUMNS,
+    }
     for survey in surveys:
         known |= survey.described()
     return known
@@ -233,12 +270,11 @@ def match(
     Parameters
     ----------
     left, right : path or table
-        The leading catalogue (Gaia), whose stars move to the epoch of each candidate, and the
-        one in which counterparts are sought.
+        Gaia, whose stars move to the epoch of each candidate, and the catalogue to match it with.
     left_survey, right_survey : str, Path or Survey
-        Which columns hold identifiers, positions, epochs and proper motions.
+        Which columns hold identifiers, positions, errors, epochs and proper motions.
     settings : MatchConfig
-        Radius, choice of pairs, proper motion on or off.
+        Method, radius, choice of pairs, ...
 
     Returns
     -------
@@ -249,31 +285,31 @@ def match(
     InputError
         Positions missing or off the sphere, identifiers damaged or repeated, no rows.
     """
-    sides = []
-    for source, survey in ((left, left_survey), (right, right_survey)):
-        description = load_survey(survey)
-        where = str(source) if isinstance(source, str | Path) else f"table of {description.name}"
-        table = read(source, survey=description, columns=position_columns(description))
+    tables, sides = [], []
+    for source, survey in ((left, load_survey(left_survey)), (right, load_survey(right_survey))):
+        where = str(source) if isinstance(source, str | Path) else f"table of {survey.name}"
+        table = read(source, survey=survey, columns=match_columns(survey))
         if table.height == 0:
             raise InputError(Problem(where, "has no rows", "one or more"))
-        ids = table[description.id.column]
-        if missing := missing_identifiers(ids, f"{where}: column {description.id.column!r}"):
-            raise InputError(missing)
-        sides.append((ids, positions(table, description, where)))
-    (left_ids, lead), (right_ids, external) = sides
-    if not settings.proper_motion:
-        lead = lead.without_motion()
-    best, statistics = match_catalogues(lead, external, (left_ids, right_ids), radius=settings.radius)
-    return Matched(choose_pairs(best, settings.pairs), best, statistics)
-
-
-def position_columns(survey: Survey) -> list[str]:
-    """Columns that a match needs."""
-    names = [survey.id.column]
-    if survey.position:
-        names += [survey.position.ra, survey.position.dec]
-        if survey.position.epoch and survey.position.epoch.column:
-            names.append(survey.position.epoch.column)
-    if survey.motion:
-        names += [survey.motion.pmra, survey.motion.pmdec]
-    return list(dict.fromkeys(names))
+        tables.append(table)
+        sides.append(side_of(table, survey, where))
+    moving, standing = sides
+    survey = load_survey(right_survey)
+    mode = settings.mode or survey.match_mode
+    imprecise = duplicate = None
+    join_table = pl.DataFrame(schema=dict.fromkeys(DUPLICATE_COLUMNS, standing.ids.dtype))
+    if settings.curate:
+        standing, found = curated(standing, tables[1], survey)
+        imprecise, duplicate, join_table = found.imprecise, found.duplicate, found.table(standing.ids)
+    result = crossmatch(moving, standing, settings, mode, imprecise=imprecise, duplicate=duplicate)
+    taken_out = (0 if imprecise is None else int(imprecise.sum()), join_table.height)
+    counts = statistics(result, settings, mode, rows=(len(moving), len(standing)), curated=taken_out)
+    return Matched(
+        choose_pairs(result.best, settings.pairs),
+        result.best,
+        result.neighbours,
+        result.unmatched,
+        join_table,
+        counts,
+        result.model.summary(),
+    )

@@ -62,6 +62,14 @@ class Epoch(Frozen):
         return self
 
 
+class ErrorEllipse(Frozen):
+    """Columns with the axes of an error ellipse and the position angle of the longer one, deg, north over east."""
+
+    major: str
+    minor: str
+    angle: str
+
+
 class Position(Frozen):
     """Columns with positions (degrees) and their errors; `ra_error` is the one along the great circle."""
 
@@ -70,10 +78,34 @@ class Position(Frozen):
     ra_error: str | None = None
     dec_error: str | None = None
     ra_dec_corr: str | None = None
-    #: Smallest and largest believable position error, mas.
-    error_floor: float = 0.0
-    error_ceiling: float = 1000.0
+    #: Instead of `ra_error`, `dec_error` and `ra_dec_corr`.
+    ellipse: ErrorEllipse | None = None
+    #: Smallest and largest believable position error, mas; a row with a larger one is not matched.
+    error_floor: float = Field(default=0.0, ge=0)
+    error_ceiling: float = Field(default=1000.0, gt=0)
+    #: Stands in where a row has no error of its own, mas.
+    error_default: float = Field(default=100.0, gt=0)
     epoch: Epoch | None = None
+
+    @model_validator(mode="after")
+    def _one_description_of_errors(self) -> Position:
+        if self.ellipse is not None and (self.ra_error or self.dec_error or self.ra_dec_corr):
+            raise ValueError("give either an error ellipse or ra_error, dec_error and ra_dec_corr")
+        return self
+
+
+class Duplicates(Frozen):
+    """When two rows of a catalogue are one source.
+
+    Two rows closer than `radius` (arcsec) are one where every band that both have agrees to
+    `tolerance` mag, and they share one band at least; without bands nearness is enough. Of a group
+    the row with the largest `prefer` stays, then the one with the smaller position error, then the
+    one with the lower identifier.
+    """
+
+    radius: float = Field(gt=0, le=10)
+    tolerance: float = Field(default=0.2, gt=0)
+    prefer: str | None = None
 
 
 class Motion(Frozen):
@@ -180,6 +212,11 @@ class Survey(Frozen):
     id: Identifier
     position: Position | None = None
     motion: Motion | None = None
+    duplicates: Duplicates | None = None
+    #: Which side leads a match with Gaia: `dense` where every Gaia star looks for its counterpart here and
+    #: several may share one, `sparse` where every row here looks for its star, one-to-one. By default
+    #: spectroscopic catalogues are sparse and all others dense (Marrese et al. 2019).
+    match: Literal["dense", "sparse"] | None = None
     columns: dict[str, ColumnSpec]
     bands: dict[str, Band] = Field(default_factory=dict)
     #: A long baseline in wavelength, as two band names: one more colour of the default feature set.
@@ -217,15 +254,29 @@ class Survey(Frozen):
     def used_columns(self) -> list[str]:
         """Names of the columns that some role of the survey points to (cuts aside), without repetition."""
         names: list[str | None] = [self.id.column, self.snr]
-        for role in (self.position, self.motion, self.distance, *self.estimates.values(), *self.labels.values()):
+        ellipse = self.position.ellipse if self.position else None
+        for role in (
+            self.position,
+            ellipse,
+            self.motion,
+            self.distance,
+            *self.estimates.values(),
+            *self.labels.values(),
+        ):
             if role is not None:
                 names += [value for value in role.model_dump().values() if isinstance(value, str)]
         if self.position and self.position.epoch:
             names.append(self.position.epoch.column)
         for band in self.bands.values():
             names += [band.magnitude, band.error]
+        names.append(self.duplicates.prefer if self.duplicates else None)
         names += [self.reddening.column if self.reddening else None, self.gaia.column if self.gaia else None]
         return list(dict.fromkeys(name for name in names if name is not None))
+
+    @property
+    def match_mode(self) -> Literal["dense", "sparse"]:
+        """How the catalogue is matched with Gaia when nothing else is asked for."""
+        return self.match or ("sparse" if self.kind == "spectroscopic" else "dense")
 
     def described(self) -> dict[str, Column]:
         """Every column of the file as a :class:`Column`, by name."""

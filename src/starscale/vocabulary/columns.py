@@ -147,7 +147,13 @@ PAIR_COLUMNS: dict[str, Column] = {
             "pos.angDistance",
             "separation after moving the leading source to the epoch of the external one",
         ),
-        Column("number_of_neighbours", "int32", "", "meta.number", "good neighbours in the external catalogue"),
+        Column(
+            "number_of_neighbours",
+            "int32",
+            "",
+            "meta.number",
+            "good neighbours of the leading source",
+        ),
         Column(
             "number_of_mates",
             "int32",
@@ -155,8 +161,61 @@ PAIR_COLUMNS: dict[str, Column] = {
             "meta.number",
             "other leading sources with the same best neighbour",
         ),
-        Column("score", "float64", "", "stat.value", "figure of merit; higher is better, compare within one star"),
+        Column(
+            "score",
+            "float64",
+            "",
+            "stat.value",
+            "logarithm of the figure of merit; higher is better, compare within one leading source",
+        ),
         Column("xm_flag", "int32", "", "meta.code", "bit mask about the pair; 0: nothing to say (docs: flags)"),
+        Column(
+            "match_probability",
+            "float64",
+            "",
+            "stat.probability",
+            "probability that the two are one source; null: matched by separation alone",
+        ),
+    )
+}
+
+NEIGHBOUR_COLUMNS: dict[str, Column] = {
+    column.name: column
+    for column in (
+        *(PAIR_COLUMNS[name] for name in ("source_id", "original_ext_source_id", "angular_distance")),
+        Column(
+            "normalised_distance",
+            "float64",
+            "",
+            "stat.value",
+            "separation over the combined error ellipse (Mahalanobis); null: matched by separation alone",
+        ),
+        *(PAIR_COLUMNS[name] for name in ("score", "xm_flag", "match_probability")),
+        Column("best", "bool", "", "meta.code", "whether this is the best neighbour of the leading source"),
+    )
+}
+
+UNMATCHED_COLUMNS: dict[str, Column] = {
+    column.name: column
+    for column in (
+        Column("leading_id", "int64", "", "meta.id", "identifier of a leading source that has no pair"),
+        Column("reason", "string", "", "meta.code", "why it has none"),
+        Column(
+            "rival_id",
+            "int64",
+            "",
+            "meta.id.assoc",
+            "what it lost its match to: the neighbour, or the other leading source; null: to nothing",
+        ),
+        replace(PAIR_COLUMNS["angular_distance"], description="separation of its best or nearest candidate"),
+    )
+}
+
+DUPLICATE_COLUMNS: dict[str, Column] = {
+    column.name: column
+    for column in (
+        Column("original_ext_source_id", "int64", "", "meta.id", "identifier of an entry that repeats another"),
+        Column("clean_ext_source_id", "int64", "", "meta.id.main", "the entry that stands for it in the match"),
     )
 }
 

@@ -47,8 +47,25 @@ class CatalogueInput(Table):
 class MatchConfig(Frozen):
     """How positions of the leading and the photometric catalogues are matched."""
 
-    #: Separation, arcsec, at the epoch of the photometric source.
-    radius: float = Field(default=1.0, gt=0, le=60)
+    #: `figure_of_merit`: position errors, local density and proper motions decide, after Marrese et al.
+    #: (2019); `nearest`: the separation alone.
+    method: Literal["figure_of_merit", "nearest"] = "figure_of_merit"
+    #: Who looks for whom: `dense`, every Gaia star for its counterpart, which several may share; `sparse`,
+    #: every external source for its star, one-to-one. Default: as the survey file says.
+    mode: Literal["dense", "sparse"] | None = None
+    #: Largest separation of a pair, arcsec, at the epoch of the external source; by default 5 for the figure
+    #: of merit, where the errors set a closer limit, and 1 for the nearest.
+    radius: float | None = Field(default=None, gt=0, le=60)
+    #: Whether errors are learnt from the pairs themselves (a scale, a floor, local offsets, blends) or
+    #: taken as the catalogues state them.
+    errors: Literal["calibrated", "stated"] = "calibrated"
+    #: Share of the true pairs that the test of good neighbours would keep if all errors were Gaussian:
+    #: 0.9999994 is 5.36 sigma.
+    gamma: float = Field(default=0.9999994, gt=0.3, lt=1)
+    #: A pair that fails the test is a good neighbour all the same when it is this likely: a blended source.
+    least_probability: float = Field(default=0.1, gt=0, le=1)
+    #: Spread of the proper motions of stars that have none, mas/yr: their position errors grow by it.
+    unknown_motion: float = Field(default=20.0, ge=0)
     #: Which pairs are kept: `strict` one good neighbour on either side; `loose` one neighbour and no
     #: mates; `best` the best neighbour of every star.
     pairs: Literal["strict", "loose", "best"] = "strict"
@@ -56,6 +73,13 @@ class MatchConfig(Frozen):
     #: blended neighbour that a cut removes still counts), or among the rows that passed the cuts.
     order: Literal["match_first", "clean_first"] = "match_first"
     proper_motion: bool = True
+    #: Whether entries that repeat one another are collapsed first, as the survey file says.
+    curate: bool = True
+
+    @property
+    def search_radius(self) -> float:
+        """Largest separation of a pair, arcsec."""
+        return self.radius if self.radius is not None else (5.0 if self.method == "figure_of_merit" else 1.0)
 
 
 class PhotometryInput(Table):
@@ -68,13 +92,13 @@ class LabelsInput(Frozen):
     """A spectroscopic catalogue; without a `path` the labels stand in the leading table itself.
 
     Its rows find their star by the Gaia identifier that the survey delivers, or by position
-    within `radius` (arcsec).
+    within `radius` (arcsec) where the errors of both allow it.
     """
 
     survey: str
     path: Path | None = None
     cuts: Cuts = Cuts()
-    radius: float = Field(default=1.0, gt=0, le=60)
+    radius: float = Field(default=2.0, gt=0, le=60)
 
 
 class FeaturesConfig(Frozen):

@@ -30,6 +30,13 @@ class PairFlag(IntFlag):
     NO_PROPER_MOTION = 4
     NO_EPOCH = 8
     TIE = 16
+    HIGH_PROPER_MOTION = 32
+    AMBIGUOUS = 64
+    EDGE_OF_COVERAGE = 128
+    BLENDED = 256
+    ERROR_ASSUMED = 512
+    ONE_TO_ONE = 1024
+    DUPLICATES = 2048
 
 
 class LabelFlag(IntFlag):
@@ -56,10 +63,19 @@ MEANING: dict[type[IntFlag], dict[IntFlag, str]] = {
     },
     PairFlag: {
         PairFlag.SEVERAL_NEIGHBOURS: "more than one good neighbour",
-        PairFlag.HAS_MATES: "another leading source has the same best neighbour",
+        PairFlag.HAS_MATES: "another leading source has the same best neighbour (dense match)",
         PairFlag.NO_PROPER_MOTION: "the leading source has no proper motion and was not moved",
         PairFlag.NO_EPOCH: "the external source has no epoch of its own; the survey's default was used",
         PairFlag.TIE: "two neighbours are equally good; the lower identifier was taken",
+        PairFlag.HIGH_PROPER_MOTION: "the star moved farther than the search radius between the two epochs",
+        PairFlag.AMBIGUOUS: "the best neighbour is less than ten times as probable as the next",
+        PairFlag.EDGE_OF_COVERAGE: "near the edge of the searched catalogue: its density is uncertain here",
+        PairFlag.BLENDED: (
+            "farther apart than position errors allow, as blended sources are; nothing likelier is there"
+        ),
+        PairFlag.ERROR_ASSUMED: "a position has no error of its own; the survey's default was used",
+        PairFlag.ONE_TO_ONE: "another source lost this partner, or took this one's first choice (sparse match)",
+        PairFlag.DUPLICATES: "the external source stands for several entries of its catalogue",
     },
     LabelFlag: {
         LabelFlag.REPEATS_DISAGREE: "repeated measurements differ by more than their errors allow (p < 0.001)",

@@ -1,4 +1,4 @@
-"""Matching: the same pairs and separations as a brute force with astropy, and every number of the result."""
+"""Candidates and the nearest match: as a brute force with astropy, and every number of the result."""
 
 from __future__ import annotations
 
@@ -11,9 +11,13 @@ import pytest
 from astropy.coordinates import SkyCoord
 from astropy.time import Time
 
-from starscale.catalogue.match import choose_pairs, find_pairs, match_catalogues
+from starscale.catalogue.crossmatch.candidates import find_candidates
+from starscale.catalogue.crossmatch.engine import Statistics, crossmatch, statistics
+from starscale.catalogue.crossmatch.pieces import Side
+from starscale.catalogue.crossmatch.select import choose_pairs
 from starscale.catalogue.positions import Array, Positions
 from starscale.vocabulary.columns import PAIR_COLUMNS
+from starscale.vocabulary.config import MatchConfig
 from starscale.vocabulary.flags import PairFlag
 
 Pairs = dict[tuple[int, int], float]
@@ -44,6 +48,15 @@ def sky(
 
 def ids(n: int, first: int = 1) -> pl.Series:
     return pl.Series(np.arange(first, first + n, dtype=np.int64))
+
+
+def match_catalogues(
+    lead: Positions, external: Positions, names: tuple[pl.Series, pl.Series], *, radius: float
+) -> tuple[pl.DataFrame, Statistics]:
+    config = MatchConfig(method="nearest", radius=radius)
+    found = crossmatch(Side.of(lead, names[0]), Side.of(external, names[1]), config, "dense")
+    counts = statistics(found, config, "dense", rows=(len(lead), len(external)), curated=(0, 0))
+    return found.best, counts
 
 
 def match(lead: Positions, external: Positions, radius: float = 1.0) -> pl.DataFrame:
@@ -87,8 +100,10 @@ def brute_force(lead: Positions, external: Positions, radius: float) -> Pairs:
 
 
 def as_pairs(lead: Positions, external: Positions, radius: float) -> Pairs:
-    found = find_pairs(lead, external, radius)
-    return {(int(i), int(j)): float(d) for i, j, d in zip(found.lead, found.external, found.distance, strict=True)}
+    found = find_candidates(lead, external, radius)
+    return {
+        (int(i), int(j)): float(d) for i, j, d in zip(found.moving, found.standing, found.distance, strict=True)
+    }
 
 
 def assert_same(lead: Positions, external: Positions, radius: float) -> Pairs:
@@ -191,7 +206,7 @@ NOWHERE = sky([np.nan], [20.0])
 def test_nothing_to_match(lead: Positions, external: Positions) -> None:
     best, statistics = match_catalogues(lead, external, (ids(len(lead)), ids(len(external))), radius=1.0)
     assert best.height == 0
-    assert {*PAIR_COLUMNS, "external_degree"} == set(best.columns)
+    assert {*PAIR_COLUMNS, "degree"} == set(best.columns)
     assert (statistics.n_pairs, statistics.n_matched, statistics.n_strict) == (0, 0, 0)
     assert np.isnan(statistics.median_distance)
 
@@ -206,8 +221,16 @@ def test_one_star_at_the_same_place() -> None:
         "number_of_mates": 0,
         "score": 0.0,
         "xm_flag": int(PairFlag.NO_PROPER_MOTION),
-        "external_degree": 1,
+        "match_probability": None,
+        "degree": 1,
     }
+
+
+def moved_far(lead: Positions, i: int, at: float, radius: float) -> bool:
+    assert lead.pmra is not None
+    assert lead.pmdec is not None
+    way = np.hypot(lead.pmra[i], lead.pmdec[i]) * abs(at - lead.epoch[i]) / 1000
+    return bool(way > radius)
 
 
 @pytest.mark.parametrize("seed", range(15))
@@ -230,15 +253,16 @@ def test_counts_are_those_of_a_dictionary(seed: int) -> None:
         known = np.isfinite([lead.pmra[i], lead.pmdec[i], lead.epoch[i]]).all()
         flag |= flag if known else PairFlag.NO_PROPER_MOTION
         flag |= flag if external.own_epoch[j] else PairFlag.NO_EPOCH
+        flag |= PairFlag.HIGH_PROPER_MOTION if moved_far(lead, i, external.epoch[j], radius) else flag
         flag |= PairFlag.TIE if sorted(near.values())[:2].count(near[j]) > 1 else flag
-        expected.append((i + 1, j + 1001, near[j], len(near), picked[j] - 1, -near[j], int(flag), degree[j]))
+        expected.append((i + 1, j + 1001, near[j], len(near), picked[j] - 1, -near[j], int(flag), None, degree[j]))
     best, statistics = match_catalogues(lead, external, (ids(len(lead)), ids(len(external), 1001)), radius=radius)
     assert best.rows() == expected
-    strict = [row[:2] for row in expected if row[3] == 1 and row[7] == 1]
+    strict = [row[:2] for row in expected if row[3] == 1 and row[8] == 1]
     loose = [row[:2] for row in expected if row[3] == 1 and row[4] == 0]
     assert choose_pairs(best, "strict").select("source_id", "original_ext_source_id").rows() == strict
     assert choose_pairs(best, "loose").select("source_id", "original_ext_source_id").rows() == loose
-    assert choose_pairs(best, "best").rows() == [row[:7] for row in expected]
+    assert choose_pairs(best, "best").rows() == [row[:8] for row in expected]
     assert (statistics.n_pairs, statistics.n_matched) == (len(pairs), len(of))
     assert (statistics.n_strict, statistics.n_loose) == (len(strict), len(loose))
 
@@ -251,7 +275,7 @@ def test_the_three_choices_differ_where_they_should() -> None:
     best = match(lead, external)
     assert best["original_ext_source_id"].to_list() == [1001, 1002, 1002, 1003, 1004]
     assert best["number_of_mates"].to_list() == [0, 1, 1, 0, 0]
-    assert best["external_degree"].to_list() == [1, 2, 2, 1, 2]
+    assert best["degree"].to_list() == [1, 2, 2, 1, 2]
     assert choose_pairs(best, "strict")["source_id"].to_list() == [1]
     assert choose_pairs(best, "loose")["source_id"].to_list() == [1, 5]
     assert choose_pairs(best, "best")["source_id"].to_list() == [1, 2, 3, 4, 5]

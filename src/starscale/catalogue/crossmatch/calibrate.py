@@ -1,0 +1,285 @@
+"""Learn the model of true pairs from the catalogues themselves.
+
+Nothing else is needed: among stars with their candidates, true counterparts crowd near zero
+displacement and chance neighbours are spread evenly with the known density of the catalogue. The
+parameters are those of the largest likelihood of all stars,
+
+    prod_i [ (1 - Q) + Q sum_j p(D_ij) / rho_j ]
+
+(Sutherland & Saunders 1992, MNRAS 259, 413; Pineau et al. 2017, A&A 597, A89), with the share `Q`
+of stars that have a counterpart.
+
+A sample is chosen by a hash of the identifiers, so that it does not depend on the order of rows or
+on how the work is divided.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+
+from starscale.catalogue.crossmatch.candidates import Candidates
+from starscale.catalogue.crossmatch.model import (
+    NO_OFFSETS,
+    OFFSET_ORDER,
+    Offsets,
+    PairModel,
+    magnitude_bin,
+)
+from starscale.catalogue.healpix import Array, cells
+from starscale.catalogue.positions import Positions
+
+#: Stars that the errors are learnt from at most, and for each cell of the offsets.
+SAMPLE, CELL_SAMPLE = 40_000, 400
+#: With fewer stars with a candidate the errors are taken as stated.
+FEWEST = 200
+#: Offsets are drawn to those of the wider cell as if that held so many stars more.
+_PULL = 30.0
+#: Widest cells of the offsets.
+_COARSEST = 2
+#: Stars of a bin of magnitude in which the completeness is estimated, and bins at most.
+_BIN, _BINS = 400, 10
+Hashes = NDArray[np.uint64]
+
+
+@dataclass(frozen=True, slots=True)
+class StarSample:
+    """Leading sources inside the coverage of the searched catalogue, with all their candidates.
+
+    Parameters
+    ----------
+    hashes : ndarray of uint64, (n_stars,)
+        Of the identifiers, ascending.
+    brightness : ndarray, (n_stars,)
+        Magnitudes; NaN where unknown.
+    star : ndarray of int, (n_pairs,)
+        Which star a pair belongs to.
+    pairs : Candidates, n_pairs
+    log_density : ndarray, (n_pairs,)
+        Of the searched catalogue at the candidate, per mas^2.
+    ra, dec : ndarray, (n_pairs,)
+        Of the standing source, deg: where the offset is looked up.
+    east_axis, north_axis : ndarray, (n_pairs, 3)
+        Of the moving source, to turn an offset into the plane of the pair.
+    """
+
+    hashes: Hashes
+    brightness: Array
+    star: NDArray[np.intp]
+    pairs: Candidates
+    log_density: Array
+    ra: Array
+    dec: Array
+    east_axis: Array
+    north_axis: Array
+
+    def lowest(self, most: int = SAMPLE) -> StarSample:
+        """The stars with the lowest hashes."""
+        order = np.argsort(self.hashes, kind="stable")[:most]
+        number = np.full(len(self.hashes), -1, dtype=np.intp)
+        number[order] = np.arange(len(order))
+        mine = number[self.star] >= 0
+        # Pairs in an order that does not depend on the pieces: sums come out the same to the last bit.
+        rows = np.flatnonzero(mine)
+        rows = rows[np.lexsort((self.pairs.distance[rows], number[self.star[rows]]))]
+        return StarSample(
+            self.hashes[order],
+            self.brightness[order],
+            number[self.star[rows]],
+            self.pairs.take(rows),
+            self.log_density[rows],
+            self.ra[rows],
+            self.dec[rows],
+            self.east_axis[rows],
+            self.north_axis[rows],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class OffsetSample:
+    """Displacement vectors (mas) of stars with one candidate only, with their cell and hash. Shape (n, ...)."""
+
+    hashes: Hashes
+    pixels: NDArray[np.int64]
+    vectors: Array
+
+    def lowest(self) -> OffsetSample:
+        """Those with the lowest hashes in every cell."""
+        order = np.lexsort((self.hashes, self.pixels))
+        pixels = self.pixels[order]
+        first = np.flatnonzero(np.diff(pixels, prepend=-1))
+        rank = np.arange(len(order)) - np.repeat(first, np.diff(np.append(first, len(order))))
+        chosen = order[rank < CELL_SAMPLE]
+        return OffsetSample(self.hashes[chosen], self.pixels[chosen], self.vectors[chosen])
+
+
+def sample_stars(
+    pairs: Candidates,
+    leading: NDArray[np.intp],
+    log_density: Array,
+    moving: Positions,
+    standing: Positions,
+    *,
+    inside: NDArray[np.bool_],
+    hashes: Hashes,
+    brightness: Array | None,
+) -> tuple[StarSample, OffsetSample]:
+    """Take the samples out of the candidates of a piece of the sky.
+
+    Parameters
+    ----------
+    pairs : Candidates
+    leading : ndarray of int, (n_pairs,)
+        Row of the leading source of every pair.
+    log_density : ndarray, (n_pairs,)
+    moving, standing : Positions
+    inside : ndarray of bool, (n_leading,)
+        Leading sources of this piece that lie inside the coverage.
+    hashes, brightness : ndarray, (n_leading,)
+    """
+    rows = np.flatnonzero(inside)
+    number = np.full(len(inside), -1, dtype=np.intp)
+    number[rows] = np.arange(len(rows))
+    mine = number[leading] >= 0
+    pairs, log_density, star = pairs.take(mine), log_density[mine], number[leading[mine]]
+    _, east, north = moving.triads(pairs.moving)
+    ra, dec = standing.ra[pairs.standing], standing.dec[pairs.standing]
+    known = np.full(len(rows), np.nan) if brightness is None else brightness[rows]
+    stars = StarSample(hashes[rows], known, star, pairs, log_density, ra, dec, east, north).lowest()
+    alone = np.flatnonzero(np.bincount(star, minlength=len(rows))[star] == 1)
+    vectors = pairs.east[alone, None] * east[alone] + pairs.north[alone, None] * north[alone]
+    offsets = OffsetSample(hashes[rows[star[alone]]], cells(ra[alone], dec[alone], OFFSET_ORDER), vectors)
+    return stars, offsets.lowest()
+
+
+def gather(samples: Sequence[tuple[StarSample, OffsetSample]]) -> tuple[StarSample, OffsetSample]:
+    """Put the samples of pieces together; the result is that of the undivided sky."""
+    shifts = np.cumsum([0, *(len(stars.hashes) for stars, _ in samples[:-1])])
+    stars = StarSample(
+        **{
+            field.name: np.concatenate([getattr(s, field.name) for s, _ in samples])
+            for field in fields(StarSample)
+            if field.name not in ("star", "pairs")
+        },
+        star=np.concatenate([s.star + shift for (s, _), shift in zip(samples, shifts, strict=True)]),
+        pairs=Candidates(
+            *(np.concatenate([getattr(s.pairs, field.name) for s, _ in samples]) for field in fields(Candidates))
+        ),
+    )
+    offsets = OffsetSample(
+        *(np.concatenate([getattr(o, field.name) for _, o in samples]) for field in fields(OffsetSample))
+    )
+    return stars.lowest(), offsets.lowest()
+
+
+def fit_offsets(sample: OffsetSample) -> Offsets:
+    """Median displacement of every cell, drawn to that of the wider cell around it where stars are few."""
+    if len(sample.hashes) < FEWEST:
+        return NO_OFFSETS
+    pixels = np.unique(sample.pixels)
+    vectors = np.repeat(np.median(sample.vectors, axis=0)[None], len(pixels), axis=0)
+    for order in range(_COARSEST, OFFSET_ORDER + 1):
+        shift = 2 * (OFFSET_ORDER - order)
+        _, inverse = np.unique(pixels >> shift, return_inverse=True)
+        groups, member = np.unique(sample.pixels >> shift, return_inverse=True)
+        in_order = np.argsort(member, kind="stable")
+        parts = np.split(sample.vectors[in_order], np.searchsorted(member[in_order], np.arange(1, len(groups))))
+        medians = np.stack([np.median(part, axis=0) for part in parts])
+        weight = np.array([len(part) for part in parts], dtype=np.float64)
+        weight = (weight / (weight + _PULL))[inverse, None]
+        vectors = weight * medians[inverse] + (1 - weight) * vectors
+    return Offsets(pixels, vectors)
+
+
+def fit_model(stars: StarSample, offsets: OffsetSample, *, radius: float, as_stated: bool = False) -> PairModel:
+    """Learn the model.
+
+    Parameters
+    ----------
+    stars : StarSample
+    offsets : OffsetSample
+    radius : float
+        That of the candidates, arcsec.
+    as_stated : bool
+        Take errors as they are stated and learn the completeness alone.
+
+    Returns
+    -------
+    PairModel
+        With the stated errors where there are too few stars to say more (`stars` is 0 then).
+    """
+    model = PairModel()
+    east, north = stars.pairs.east, stars.pairs.north
+    with_candidate = len(np.unique(stars.star))
+    if not as_stated and with_candidate >= FEWEST:
+        frame = fit_offsets(offsets)
+        vector = frame.at(stars.ra, stars.dec)
+        east = east - (vector * stars.east_axis).sum(axis=1)
+        north = north - (vector * stars.north_axis).sum(axis=1)
+        scale, floor, share, wide = _fit_errors(stars, east, north, radius)
+        model = PairModel(
+            scale=scale, floor=floor, wide=wide, wide_fraction=share, offsets=frame, stars=with_candidate
+        )
+    return _with_completeness(model, stars, east, north)
+
+
+def _fit_errors(stars: StarSample, east: Array, north: Array, radius: float) -> tuple[float, float, float, float]:
+    """Scale, floor (mas), wide share and wide error (mas) of the largest likelihood."""
+    n = len(stars.hashes)
+    # Typical displacement of the nearest candidates: where the search starts.
+    nearest = np.full(n, np.inf)
+    np.minimum.at(nearest, stars.star, np.hypot(east, north))
+    typical = float(np.median(nearest[np.isfinite(nearest)]))
+
+    def unpack(x: Array) -> tuple[float, float, float, float, float]:
+        return float(np.exp(x[0])), float(np.exp(x[1])), _expit(x[2]), float(np.exp(x[3])), _expit(x[4])
+
+    def loss(x: Array) -> float:
+        scale, floor, share, wide, complete = unpack(x)
+        trial = PairModel(scale=scale, floor=floor, wide=wide, wide_fraction=share)
+        log_p, _ = trial.log_likelihood(stars.pairs, east, north)
+        evidence = np.bincount(stars.star, np.exp(log_p - stars.log_density), minlength=n)
+        return float(-np.mean(np.log1p(-complete + complete * evidence)))
+
+    widest = np.log(radius * 1000 / 2)
+    start = np.array([0.0, np.log(max(typical / 2, 0.1)), -4.0, min(np.log(10 * typical + 100), widest), 3.0])
+    bounds = [
+        (np.log(0.1), np.log(10.0)),
+        (np.log(0.01), widest),
+        (-12.0, 0.0),
+        (np.log(20.0), widest),
+        (-6.0, 9.0),
+    ]
+    found = minimize(loss, start, method="L-BFGS-B", bounds=bounds, options={"maxiter": 200, "ftol": 1e-10})
+    scale, floor, share, wide, _ = unpack(found.x)
+    return scale, floor, share, wide
+
+
+def _expit(x: float) -> float:
+    return float(1 / (1 + np.exp(-x)))
+
+
+def _with_completeness(model: PairModel, stars: StarSample, east: Array, north: Array) -> PairModel:
+    """Estimate the share of stars with a counterpart in bins of magnitude, by expectation maximisation."""
+    n = len(stars.hashes)
+    log_p, _ = model.log_likelihood(stars.pairs, east, north)
+    evidence = np.bincount(stars.star, np.exp(log_p - stars.log_density), minlength=n)
+    known = stars.brightness[np.isfinite(stars.brightness)]
+    bins = int(np.clip(len(known) // _BIN, 1, _BINS))
+    edges = np.quantile(known, np.arange(1, bins) / bins) if bins > 1 else np.empty(0)
+    member = magnitude_bin(stars.brightness, edges)
+    count = np.bincount(member, minlength=bins + 1)
+    whole = 0.9
+    complete = np.full(bins + 1, whole)
+    for _ in range(100):
+        prior = complete[member]
+        has = prior * evidence / (1 - prior + prior * evidence)
+        whole = (has.sum() + 0.9) / (n + 1)
+        # A bin with few stars is drawn to the whole sample; no share is ever exactly 0 or 1.
+        complete = (np.bincount(member, has, minlength=bins + 1) + 10 * whole) / (count + 10)
+        complete = np.clip(complete, 1e-4, 1 - 1e-4)
+    return replace(model, edges=edges, completeness=complete)

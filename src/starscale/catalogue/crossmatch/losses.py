@@ -1,0 +1,122 @@
+"""What each leading source without a pair lost its match to."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from starscale.catalogue.crossmatch.select import Mode, PairChoice, is_clean
+from starscale.vocabulary.columns import UNMATCHED_COLUMNS
+
+#: Why a leading source has no pair, in the order in which the reasons are looked for.
+REASONS = {
+    "no_position": "it has no position, or none that is precise enough",
+    "duplicate": "it repeats another row of its catalogue",
+    "not_covered": "the other catalogue does not reach it",
+    "no_candidate": "nothing lies within the search radius",
+    "not_compatible": "what lies there is too far away for the position errors",
+    "taken": "its neighbours went to sources that they fit better (one-to-one)",
+    "several_neighbours": "it has several good neighbours (cleaning)",
+    "shared_neighbour": "its neighbour is a good neighbour of another source too (cleaning)",
+    "counterpart_cut": "its counterpart does not pass the cuts of its own catalogue",
+}
+
+
+def unmatched(
+    leading: pl.DataFrame, nearest: pl.DataFrame, neighbours: pl.DataFrame, choice: PairChoice
+) -> pl.DataFrame:
+    """Say of every leading source without a pair why it has none.
+
+    Parameters
+    ----------
+    leading : polars.DataFrame
+        All leading sources: `leading` (row number), `leading_id`, `reason`, null where the source
+        could be matched, and `covered`, whether the other catalogue reaches it.
+    nearest : polars.DataFrame
+        `leading`, `searched_id` and `angular_distance` of the nearest candidate of those sources that have one.
+    neighbours : polars.DataFrame
+        All good pairs, finished.
+    choice : str
+        Which pairs are kept.
+
+    Returns
+    -------
+    polars.DataFrame
+        Columns of :data:`UNMATCHED_COLUMNS`, in the order of `leading`.
+    """
+    kept = neighbours.filter(pl.col("best") & is_clean(choice)).select("leading")
+    first = neighbours.group_by("leading", maintain_order=True).agg(
+        pl.col("searched").first(),
+        pl.col("searched_id").first().alias("first_id"),
+        pl.col("angular_distance").first().alias("first_distance"),
+        pl.col("searched_id").get(1, null_on_oob=True).alias("second_id"),
+        pl.col("best").any().alias("has_best"),
+        pl.len().alias("n"),
+    )
+    lost = leading.join(kept, on="leading", how="anti", maintain_order="left").join(
+        first, on="leading", how="left", maintain_order="left"
+    )
+    lost = lost.join(nearest, on="leading", how="left", maintain_order="left").join(
+        _other_claimants(neighbours, lost), on="leading", how="left", maintain_order="left"
+    )
+    found = (
+        pl.when(pl.col("reason").is_not_null())
+        .then(pl.col("reason"))
+        .when(pl.col("n").is_null() & pl.col("angular_distance").is_null())
+        .then(pl.when("covered").then(pl.lit("no_candidate")).otherwise(pl.lit("not_covered")))
+        .when(pl.col("n").is_null())
+        .then(pl.lit("not_compatible"))
+        .when(~pl.col("has_best"))
+        .then(pl.lit("taken"))
+        .when(pl.col("n") > 1)
+        .then(pl.lit("several_neighbours"))
+        .otherwise(pl.lit("shared_neighbour"))
+    )
+    lost = lost.with_columns(found.alias("reason"))
+    rival = (
+        pl.when(pl.col("reason") == "not_compatible")
+        .then(pl.col("searched_id"))
+        .when(pl.col("reason") == "several_neighbours")
+        .then(pl.col("second_id"))
+    )
+    claimed = pl.col("reason").is_in(["taken", "shared_neighbour"])
+    columns = {
+        "leading_id": pl.col("leading_id"),
+        "reason": pl.col("reason"),
+        "rival_id": rival,
+        "angular_distance": pl.coalesce("first_distance", "angular_distance"),
+    }
+    if leading.schema["leading_id"] == neighbours.schema["searched_id"]:
+        columns["rival_id"] = pl.when(claimed).then(pl.col("claimant_id")).otherwise(rival)
+    else:
+        # Identifiers of the two catalogues are of different types: all are given as text.
+        columns["rival_id"] = (
+            pl.when(claimed).then(pl.col("claimant_id").cast(pl.String)).otherwise(rival.cast(pl.String))
+        )
+    return lost.select(columns[name].alias(name) for name in UNMATCHED_COLUMNS)
+
+
+def counterpart_cut(pairs: pl.DataFrame, mode: Mode, schema: pl.Schema) -> pl.DataFrame:
+    """Losses of pairs whose other side was cut afterwards, in the form of :func:`unmatched`."""
+    sides = ("source_id", "original_ext_source_id")
+    own, other = sides if mode == "dense" else sides[::-1]
+    return pairs.select(
+        pl.col(own).alias("leading_id"),
+        pl.lit("counterpart_cut").alias("reason"),
+        pl.col(other).cast(schema["rival_id"]).alias("rival_id"),
+        "angular_distance",
+    )
+
+
+def _other_claimants(neighbours: pl.DataFrame, lost: pl.DataFrame) -> pl.DataFrame:
+    """For every lost source the other one with the best claim on its first choice."""
+    wishes = lost.filter(pl.col("searched").is_not_null()).select("leading", "searched")
+    claims = neighbours.select(
+        "searched", pl.col("leading").alias("other"), pl.col("leading_id").alias("claimant_id"), "best", "score"
+    )
+    return (
+        wishes.join(claims, on="searched", how="inner")
+        .filter(pl.col("leading") != pl.col("other"))
+        .sort("leading", "best", "score", "claimant_id", descending=[False, True, True, False])
+        .unique("leading", keep="first", maintain_order=True)
+        .select("leading", "claimant_id")
+    )

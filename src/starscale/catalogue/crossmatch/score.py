@@ -1,0 +1,116 @@
+"""Figure of merit and probability of every candidate."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from starscale.catalogue.crossmatch.candidates import Candidates
+from starscale.catalogue.crossmatch.model import PairModel
+from starscale.catalogue.healpix import Array
+
+#: Square milliarcseconds in a square arcsecond.
+MAS2 = 1e6
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """Candidates with what speaks for them. All arrays have the shape (n_pairs,).
+
+    Parameters
+    ----------
+    pairs : Candidates
+    distance_sigma : ndarray
+        `d`, the normalised distance, in the narrow error ellipse.
+    score : ndarray
+        Natural logarithm of the figure of merit.
+    probability : ndarray
+        Posterior probability that the two are one source, among all candidates of the leading one.
+    good : ndarray of bool
+        Good neighbours.
+    blended : ndarray of bool
+        Good neighbours outside the narrow error ellipse.
+    """
+
+    pairs: Candidates
+    distance_sigma: Array
+    score: Array
+    probability: Array
+    good: NDArray[np.bool_]
+    blended: NDArray[np.bool_]
+
+
+def limit(gamma: float) -> float:
+    """`k`: a true pair lies within `k` sigma with probability `gamma` (Rayleigh distribution).
+
+    `k = sqrt(-2 ln(1 - gamma))`; 5.36 for 0.9999994.
+    """
+    return float(np.sqrt(-2 * np.log(1 - gamma)))
+
+
+def score_pairs(
+    pairs: Candidates,
+    residuals: tuple[Array, Array],
+    model: PairModel,
+    *,
+    leading: NDArray[np.intp],
+    density: Array,
+    completeness: Array,
+    gamma: float,
+    least_probability: float,
+) -> Scored:
+    """Score all candidates of some leading sources.
+
+    Parameters
+    ----------
+    pairs : Candidates
+        All candidates of every leading source that occurs.
+    residuals : tuple of ndarray, (n_pairs,)
+        Displacement without the offset of the frame, mas, east and north.
+    model : PairModel
+    leading : ndarray of int, (n_pairs,)
+        The leading source of each pair.
+    density : ndarray, (n_pairs,)
+        Surface density of the searched catalogue at the candidate, per arcsec^2.
+    completeness : ndarray, (n_pairs,)
+        Prior probability `Q` that the leading source has a counterpart.
+    gamma : float
+        Share of true pairs that the chi-square test of good neighbours is to keep.
+    least_probability : float
+        A pair that fails the test is a good neighbour all the same when it is this likely: a blend.
+
+    Returns
+    -------
+    Scored
+
+    Notes
+    -----
+    The figure of merit is the ratio of the hypotheses "one source" and "there by chance",
+    `p(D) / rho`; with the narrow component alone it is `exp(-d^2/2) / (2 pi sqrt|C| rho)`.
+    The probability among the candidates `j` of one source (Sutherland & Saunders 1992):
+
+        P_j = Q r_j / (1 - Q + Q sum_i r_i)
+    """
+    log_p, chi2 = model.log_likelihood(pairs, *residuals)
+    score = log_p - np.log(density / MAS2)
+    groups, member = np.unique(leading, return_inverse=True)
+    # Relative to the best of each source, so that nothing overflows.
+    best = np.full(len(groups), -np.inf)
+    np.maximum.at(best, member, score)
+    relative = np.exp(score - best[member])
+    total = np.bincount(member, relative, minlength=len(groups))[member]
+    odds = completeness / (1 - completeness)
+    # A source alone with a perfect score overflows exp(-best): its probability is then exactly 1.
+    probability = odds * relative / (np.exp(np.clip(-best[member], -700, 700)) + odds * total)
+    narrow = chi2 < limit(gamma) ** 2
+    likely = (probability >= least_probability) & (model.wide_fraction > 0)
+    return Scored(pairs, np.sqrt(chi2), score, probability, narrow | likely, likely & ~narrow)
+
+
+def score_by_distance(pairs: Candidates) -> Scored:
+    """Score by separation alone, for comparison: the nearest is the best, and all candidates are good."""
+    n = len(pairs)
+    nothing = np.full(n, np.nan)
+    return Scored(pairs, nothing, -pairs.distance, nothing, np.ones(n, dtype=bool), np.zeros(n, dtype=bool))

@@ -1,0 +1,151 @@
+"""From scored candidates to the neighbours of every source, its best one, and the clean pairs."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import polars as pl
+
+from starscale.vocabulary.columns import NEIGHBOUR_COLUMNS, PAIR_COLUMNS
+from starscale.vocabulary.flags import PairFlag
+
+Mode = Literal["dense", "sparse"]
+PairChoice = Literal["strict", "loose", "best"]
+
+#: Neighbours whose scores differ by less are ambiguous: a factor of ten.
+_AMBIGUOUS = 2.302585092994046
+
+
+def count_neighbours(neighbours: pl.DataFrame) -> pl.DataFrame:
+    """Sort the good neighbours of every leading source, best first, and count them.
+
+    Parameters
+    ----------
+    neighbours : polars.DataFrame
+        One row a good pair: `leading` (row number), `searched`, `searched_id`, `score`, `xm_flag`.
+
+    Returns
+    -------
+    polars.DataFrame
+        With `number_of_neighbours` and `best`, and the flags that follow from the neighbours.
+    """
+    table = best_first(neighbours)
+    second = pl.col("score").shift(-1).over("leading")
+    best = pl.col("leading").is_first_distinct()
+    return table.with_columns(
+        pl.len().over("leading").cast(pl.Int32).alias("number_of_neighbours"), best.alias("best")
+    ).with_columns(
+        _flagged(
+            (PairFlag.SEVERAL_NEIGHBOURS, pl.col("number_of_neighbours") > 1),
+            (PairFlag.TIE, best & (second == pl.col("score"))),
+            # The nearest of two says nothing about probability.
+            (
+                PairFlag.AMBIGUOUS,
+                best & pl.col("match_probability").is_not_null() & (pl.col("score") - second < _AMBIGUOUS),
+            ),
+        )
+    )
+
+
+def best_first(neighbours: pl.DataFrame) -> pl.DataFrame:
+    """Sort pairs by leading source, best first; the lower identifier decides, so that row order never does."""
+    return neighbours.sort("leading", "score", "searched_id", descending=[False, True, False])
+
+
+def with_mates(neighbours: pl.DataFrame) -> pl.DataFrame:
+    """Count, over the whole sky, who else has the same neighbour (dense match).
+
+    Returns
+    -------
+    polars.DataFrame
+        With `number_of_mates`, and `degree`: leading sources that have the searched one as a good neighbour.
+    """
+    return add_mates(
+        neighbours.with_columns(
+            pl.len().over("searched").cast(pl.Int32).alias("degree"),
+            pl.col("best").sum().over("searched").cast(pl.Int32).alias("chosen"),
+        )
+    )
+
+
+def add_mates(neighbours: pl.DataFrame) -> pl.DataFrame:
+    """Mates of every best pair, from how often its searched source was `chosen`."""
+    mates = pl.when("best").then(pl.col("chosen") - 1).otherwise(0).cast(pl.Int32)
+    return (
+        neighbours.with_columns(mates.alias("number_of_mates"))
+        .with_columns(_flagged((PairFlag.HAS_MATES, pl.col("number_of_mates") > 0)))
+        .drop("chosen")
+    )
+
+
+def one_to_one(neighbours: pl.DataFrame) -> pl.DataFrame:
+    """Give every source at most one partner: the best pair first, then the best of what is left (sparse match).
+
+    The result is the stable one: no two sources would both rather have each other.
+
+    Returns
+    -------
+    polars.DataFrame
+        With `best` anew, `number_of_mates` (always 0) and `degree`.
+    """
+    key = ["score", "leading_id", "searched_id"]
+    left = neighbours.sort(key, descending=[True, False, False]).select("leading", "searched", "best")
+    chosen = [left.clear().select("leading", "searched")]
+    while left.height:
+        mutual = left.filter(pl.col("leading").is_first_distinct() & pl.col("searched").is_first_distinct())
+        chosen.append(mutual.select("leading", "searched"))
+        left = left.join(mutual, on="leading", how="anti", maintain_order="left").join(
+            mutual, on="searched", how="anti", maintain_order="left"
+        )
+    pairs = pl.concat(chosen).with_columns(pl.lit(True).alias("given"))
+    wanted = pl.col("best").sum().over("searched")
+    return (
+        neighbours.join(pairs, on=["leading", "searched"], how="left", maintain_order="left")
+        .with_columns(
+            pl.len().over("searched").cast(pl.Int32).alias("degree"),
+            pl.lit(0, dtype=pl.Int32).alias("number_of_mates"),
+            pl.col("given").fill_null(False),
+        )
+        .with_columns(
+            _flagged((PairFlag.ONE_TO_ONE, pl.col("given") & ((wanted > 1) | ~pl.col("best")))),
+            pl.col("given").alias("best"),
+        )
+        .drop("given")
+    )
+
+
+def best_pairs(neighbours: pl.DataFrame) -> pl.DataFrame:
+    """The best pair of every leading source that has one: columns of :data:`PAIR_COLUMNS`, and `degree`."""
+    return neighbours.filter("best").select(*PAIR_COLUMNS, "degree")
+
+
+def neighbour_columns(neighbours: pl.DataFrame) -> pl.DataFrame:
+    """All good neighbours: the columns of :data:`NEIGHBOUR_COLUMNS`."""
+    return neighbours.select(*NEIGHBOUR_COLUMNS)
+
+
+def is_clean(choice: PairChoice) -> pl.Expr:
+    """Whether a best pair is kept.
+
+    `strict`: exactly one good neighbour on either side; `loose`: one neighbour and no mates;
+    `best`: every best pair.
+    """
+    alone = pl.col("number_of_neighbours") == 1
+    return {
+        "strict": alone & (pl.col("degree") == 1),
+        "loose": alone & (pl.col("number_of_mates") == 0),
+        "best": pl.lit(True),
+    }[choice]
+
+
+def choose_pairs(best: pl.DataFrame, choice: PairChoice) -> pl.DataFrame:
+    """Keep the clean pairs (:func:`is_clean`): the columns of :data:`PAIR_COLUMNS`."""
+    return best.filter(is_clean(choice)).select(*PAIR_COLUMNS)
+
+
+def _flagged(*bits: tuple[PairFlag, pl.Expr]) -> pl.Expr:
+    """`xm_flag` with further bits where their conditions hold."""
+    flag = pl.col("xm_flag")
+    for bit, condition in bits:
+        flag = flag | pl.when(condition).then(int(bit)).otherwise(0).cast(pl.Int32)
+    return flag.alias("xm_flag")

@@ -1,0 +1,43 @@
+"""HEALPix cells of positions, in the nested scheme (Gorski et al. 2005, ApJ 622, 759), by cdshealpix."""
+
+from __future__ import annotations
+
+import numpy as np
+from astropy import units as u
+from astropy.coordinates import Latitude, Longitude
+from cdshealpix import nested
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+Cells = NDArray[np.int64]
+
+#: Square arcseconds on the sphere.
+SPHERE = 4 * np.pi * np.degrees(1) ** 2 * 3600.0**2
+
+
+def cells(ra: Array, dec: Array, order: int) -> Cells:
+    """Nested cell of every position (deg) at an order. Shape (n,).
+
+    Positions must be finite.
+    """
+    longitude = Longitude(np.asarray(ra, dtype=np.float64), u.deg)
+    latitude = Latitude(np.asarray(dec, dtype=np.float64), u.deg)
+    return np.asarray(nested.lonlat_to_healpix(longitude, latitude, order)).astype(np.int64)
+
+
+def neighbourhoods(pixels: Cells, order: int) -> Cells:
+    """Every cell with its up to eight neighbours, -1 where there is none. Shape (n, 9)."""
+    if not len(pixels):
+        return np.empty((0, 9), dtype=np.int64)
+    return np.asarray(nested.neighbours(pixels.astype(np.uint64), order)).astype(np.int64).reshape(-1, 9)
+
+
+def centres(pixels: Cells, order: int) -> tuple[Array, Array]:
+    """Right ascension and declination of the centres of cells, deg."""
+    longitude, latitude = nested.healpix_to_lonlat(pixels.astype(np.uint64), order)
+    return np.asarray(longitude.to_value(u.deg)), np.asarray(latitude.to_value(u.deg))
+
+
+def cell_area(order: int) -> float:
+    """Area of a cell, arcsec^2."""
+    return float(SPHERE / (12 * 4.0**order))

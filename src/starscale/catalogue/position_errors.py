@@ -1,0 +1,155 @@
+"""Error ellipses of positions and proper motions, in mas, from a table's columns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Self
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from starscale.io.units import convert
+from starscale.surveys import Survey
+from starscale.surveys.schema import ErrorEllipse, Position
+
+Array = NDArray[np.float64]
+
+
+class _Rows:
+    """Arrays of the same length, of which rows can be taken."""
+
+    __slots__ = ()
+
+    def take(self, rows: NDArray[np.intp]) -> Self:
+        """Some rows, in the order given."""
+        values = [getattr(self, field.name)[rows] for field in fields(self)]  # type: ignore[arg-type]
+        return type(self)(*values)
+
+
+@dataclass(frozen=True, slots=True)
+class PositionErrors(_Rows):
+    """Covariance of a position in its tangent plane, and whether it was measured.
+
+    Parameters
+    ----------
+    east, north : ndarray, (n,)
+        Variances, mas^2.
+    cross : ndarray, (n,)
+        Covariance, mas^2.
+    stated : ndarray of bool, (n,)
+        False where the catalogue gives no error and the survey file's default stands in.
+    """
+
+    east: Array
+    north: Array
+    cross: Array
+    stated: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class MotionErrors(_Rows):
+    """Errors of proper motions, mas/yr, and their covariances with the position, mas^2/yr; 0 where unknown.
+
+    Parameters
+    ----------
+    pmra, pmdec : ndarray, (n,)
+        Standard errors, mas/yr.
+    pm_cross : ndarray, (n,)
+        Covariance of the two, mas^2/yr^2.
+    ra_pmra, ra_pmdec, dec_pmra, dec_pmdec : ndarray, (n,)
+        Covariances of position and motion, mas^2/yr.
+    """
+
+    pmra: Array
+    pmdec: Array
+    pm_cross: Array
+    ra_pmra: Array
+    ra_pmdec: Array
+    dec_pmra: Array
+    dec_pmdec: Array
+
+
+def position_errors(table: pl.DataFrame, survey: Survey) -> PositionErrors | None:
+    """Take the error ellipses out of a standardised table; None where the survey has no positions.
+
+    An error that is missing, zero or negative becomes the survey's `error_default`; one below
+    `error_floor` becomes that floor (Marrese et al. 2019, A&A 621, A144, floor the errors of the
+    external catalogues in the same way).
+    """
+    role = survey.position
+    if role is None:
+        return None
+    if role.ellipse is not None:
+        return _from_ellipse(table, survey, role, role.ellipse)
+    ra, ra_stated = _floored(_in_mas(table, survey, role.ra_error), role)
+    dec, dec_stated = _floored(_in_mas(table, survey, role.dec_error), role)
+    correlation = _correlation(table, role.ra_dec_corr)
+    return PositionErrors(ra**2, dec**2, correlation * ra * dec, ra_stated & dec_stated)
+
+
+def _from_ellipse(table: pl.DataFrame, survey: Survey, role: Position, ellipse: ErrorEllipse) -> PositionErrors:
+    major, major_stated = _floored(_in_mas(table, survey, ellipse.major), role)
+    minor, minor_stated = _floored(_in_mas(table, survey, ellipse.minor), role)
+    # Without an angle the ellipse is a circle of its longer axis.
+    angle = np.radians(_numbers(table, ellipse.angle))
+    minor = np.where(np.isfinite(angle), minor, major)
+    angle = np.nan_to_num(angle)
+    # The angle runs from north over east.
+    sin, cos = np.sin(angle), np.cos(angle)
+    return PositionErrors(
+        east=(major * sin) ** 2 + (minor * cos) ** 2,
+        north=(major * cos) ** 2 + (minor * sin) ** 2,
+        cross=(major**2 - minor**2) * sin * cos,
+        stated=major_stated & minor_stated,
+    )
+
+
+def motion_errors(table: pl.DataFrame, survey: Survey) -> MotionErrors | None:
+    """Take the errors of proper motions out of a standardised table; None where the survey has no motions."""
+    motion, errors = survey.motion, position_errors(table, survey)
+    if motion is None or errors is None:
+        return None
+    pmra = _or_zero(_numbers(table, motion.pmra_error))
+    pmdec = _or_zero(_numbers(table, motion.pmdec_error))
+    ra, dec = np.sqrt(errors.east), np.sqrt(errors.north)
+    return MotionErrors(
+        pmra=pmra,
+        pmdec=pmdec,
+        pm_cross=_correlation(table, motion.pmra_pmdec_corr) * pmra * pmdec,
+        ra_pmra=_correlation(table, motion.ra_pmra_corr) * ra * pmra,
+        ra_pmdec=_correlation(table, motion.ra_pmdec_corr) * ra * pmdec,
+        dec_pmra=_correlation(table, motion.dec_pmra_corr) * dec * pmra,
+        dec_pmdec=_correlation(table, motion.dec_pmdec_corr) * dec * pmdec,
+    )
+
+
+def _numbers(table: pl.DataFrame, name: str | None) -> Array:
+    """A column as float64, NaN where missing; all NaN where there is no such column."""
+    if name is None or name not in table.columns:
+        return np.full(table.height, np.nan)
+    return table[name].cast(pl.Float64).fill_null(np.nan).to_numpy().astype(np.float64)
+
+
+def _in_mas(table: pl.DataFrame, survey: Survey, name: str | None) -> Array:
+    values = _numbers(table, name)
+    if name is None:
+        return values
+    unit = survey.columns[name].unit or "mas"
+    return convert(pl.Series(values), unit, "mas", f"survey {survey.name}: column {name!r}").to_numpy()
+
+
+def _floored(error: Array, role: Position) -> tuple[Array, NDArray[np.bool_]]:
+    """Believable errors, and where they were stated."""
+    stated = np.isfinite(error) & (error > 0)
+    default = max(role.error_default, role.error_floor)
+    return np.maximum(np.where(stated, error, default), role.error_floor), stated
+
+
+def _correlation(table: pl.DataFrame, name: str | None) -> Array:
+    # A correlation of exactly one would leave no area to the ellipse.
+    return np.clip(_or_zero(_numbers(table, name)), -0.9999, 0.9999)
+
+
+def _or_zero(values: Array) -> Array:
+    return np.where(np.isfinite(values) & (values != 0), values, 0.0)
