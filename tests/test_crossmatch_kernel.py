@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 import pytest
-from skies import random_sky, sides
 
+from skies import random_sky, sides
 from starscale.catalogue.crossmatch.candidates import find_candidates
 from starscale.catalogue.crossmatch.density import DensityMap
 from starscale.catalogue.crossmatch.engine import Match, crossmatch
