@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import chi2
 
-from starscale.catalogue.labels import label_table, link_by_id, link_by_position
+from starscale.catalogue.labels import label_table, link_by_id
 from starscale.surveys import Survey
 from starscale.vocabulary.columns import LABEL_TABLE_COLUMNS
 from starscale.vocabulary.errors import InputError
@@ -238,16 +238,3 @@ def test_links_by_identifier() -> None:
     }
     with pytest.raises(InputError, match="has no Gaia identifier"):
         link_by_id(table, survey().model_copy(update={"gaia": None}))
-
-
-def test_links_by_position_take_the_nearest_star_of_each_row() -> None:
-    candidates = pl.DataFrame(
-        {
-            "source_id": [1, 2, 3, 2, 9, 8],
-            "row": pl.Series([0, 0, 1, 2, 3, 3], dtype=pl.UInt32),
-            "angular_distance": [0.5, 0.2, 0.9, 0.1, 0.3, 0.3],
-        }
-    )
-    found = link_by_position(candidates, pl.Series([0, 2, 3], dtype=pl.UInt32))
-    # Row 1 is not asked for; rows 0 and 2 share a star; a tie goes to the lower identifier.
-    assert sorted(found.select("row", "source_id").rows()) == [(0, 2), (2, 2), (3, 8)]

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from skies import field_of, random_sky, sides
-from starscale.catalogue.crossmatch.curate import Evidence, curate, representatives
+from starscale.catalogue.crossmatch.curate import Evidence, collapse, curate, rank_keys
 from starscale.catalogue.crossmatch.engine import crossmatch
 from starscale.catalogue.crossmatch.link import link_by_position
 from starscale.catalogue.crossmatch.losses import REASONS
@@ -73,10 +73,11 @@ def test_curation_does_not_depend_on_the_order_of_rows(seed: int) -> None:
     assert shuffled.table(ids.gather(order)).sort(key).equals(straight)
 
 
-def test_representatives_of_nothing() -> None:
-    nothing = np.empty(0, dtype=int)
-    assert representatives(0, nothing, nothing, nothing).shape == (0,)
-    assert representatives(2, nothing, nothing, np.arange(2)).tolist() == [0, 1]
+def test_nothing_to_collapse() -> None:
+    where, ids = row([0, 10], [50, 50]), pl.Series([1, 2])
+    nothing = np.empty((0, 2), dtype=int)
+    for rows in (np.empty(0, dtype=int), np.arange(2)):
+        assert collapse(nothing, rank_keys(where, ids, None, rows)).is_empty()
 
 
 @pytest.mark.parametrize("choice", ["strict", "loose", "best"])

@@ -14,7 +14,14 @@ import pytest
 import starscale as ss
 from starscale import io
 from starscale.faces.runfile import load_run
-from starscale.vocabulary.columns import LABEL_TABLE_COLUMNS, PAIR_COLUMNS, catalogue_columns
+from starscale.vocabulary.columns import (
+    DUPLICATE_COLUMNS,
+    LABEL_TABLE_COLUMNS,
+    NEIGHBOUR_COLUMNS,
+    PAIR_COLUMNS,
+    UNMATCHED_COLUMNS,
+    catalogue_columns,
+)
 from starscale.vocabulary.errors import InputError
 from starscale.vocabulary.flags import CatalogueFlag
 
@@ -25,21 +32,27 @@ def test_run_leaves_the_files_of_the_contract(finished: Path) -> None:
         "catalogue.parquet",
         "clean_gaia_dr3.parquet",
         "clean_skymapper_dr2.parquet",
+        "duplicates_skymapper_dr2.parquet",
         "labels.parquet",
         "matched.parquet",
         "metrics.json",
         "model",
+        "neighbours_skymapper_dr2.parquet",
         "pairs_skymapper_dr2.parquet",
         "provenance.json",
         "report.html",
         "test.parquet",
         "training.parquet",
+        "unmatched_skymapper_dr2.parquet",
     }
 
 
 def test_columns_of_the_contract(finished: Path) -> None:
     assert io.read(finished / "catalogue.parquet").columns == list(catalogue_columns())
     assert io.read(finished / "pairs_skymapper_dr2.parquet").columns == list(PAIR_COLUMNS)
+    assert io.read(finished / "neighbours_skymapper_dr2.parquet").columns == list(NEIGHBOUR_COLUMNS)
+    assert io.read(finished / "unmatched_skymapper_dr2.parquet").columns == list(UNMATCHED_COLUMNS)
+    assert io.read(finished / "duplicates_skymapper_dr2.parquet").columns == list(DUPLICATE_COLUMNS)
     assert io.read(finished / "labels.parquet").columns == list(LABEL_TABLE_COLUMNS)
 
 

@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 from fakes import predictions
-from starscale.faces import plots, report
+from starscale.faces import match_plots, plots, report
 from starscale.vocabulary.columns import LABELS
 
 
@@ -45,7 +45,8 @@ def test_no_picture_breaks_or_warns(case: str) -> None:
         plots.residual_trends(table, labels, [*labels, "magnitude"]),
         plots.pulls(table, labels),
         plots.coverage(shares, labels),
-        plots.separations({"a": np.abs(plots.numbers(table, "fe_h")), "b": np.empty(0)}, 1.0),
+        match_plots.separations({"a": np.abs(plots.numbers(table, "fe_h")), "b": np.empty(0)}),
+        match_plots.match_quality({"a": np.clip(plots.numbers(table, "fe_h"), 0, 1), "b": np.empty(0)}),
         plots.kiel(table),
         plots.label_distributions(table, pl.DataFrame(), labels),
         plots.sky(ra, dec),

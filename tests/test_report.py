@@ -81,7 +81,7 @@ def make_run(
         rng = np.random.default_rng(3)
         distance = np.abs(np.where(rng.random(n) < 0.98, rng.rayleigh(0.12, n), np.sqrt(rng.random(n))))
         pl.DataFrame({"angular_distance": distance}).write_parquet(folder / f"pairs_{survey}.parquet")
-        statistics = {
+        statistics: dict[str, Any] = {
             "n_lead": 120001,
             "n_external": 98765,
             "n_pairs": 70707,
@@ -89,6 +89,12 @@ def make_run(
             "n_strict": 69001,
         }
         statistics |= {"n_loose": 69555, "radius": 1.0, "median_distance": 0.14142, "n_kept": 68999}
+        statistics |= {"mode": "dense", "method": "figure_of_merit", "order": "match_first", "pairs": "strict"}
+        statistics |= {"model": {"error_scale": 1.23, "blended_share": 0.017}}
+        statistics |= {"losses": {"no_candidate": 777, "several_neighbours": 1042}}
+        probability = 1 - 10.0 ** rng.uniform(-9, -0.3, n)
+        neighbours = pl.DataFrame({"match_probability": probability, "best": rng.random(n) < 0.97})
+        neighbours.write_parquet(folder / f"neighbours_{survey}.parquet")
         steps |= {f"clean {survey}": {"attrition": attrition("sky", 98765)}, f"match {survey}": statistics}
     counts = {"rows": 5432, "without_star": 321, "without_labels": 12, "stars": 4999, "repeats": 100}
     steps |= {
@@ -246,7 +252,7 @@ def test_nothing_outside_is_needed(html: str, page: Page) -> None:
 
 def test_pictures_are_pngs_with_a_text(html: str) -> None:
     images = re.findall(r'<img alt="([^"]+)" src="data:image/png;base64,([^"]+)">', html)
-    assert len(images) == 9
+    assert len(images) == 10
     assert all(base64.b64decode(data, validate=True).startswith(b"\x89PNG") for _, data in images)
 
 
@@ -367,7 +373,8 @@ def test_one_table_and_one_label(tmp_path: Path) -> None:
         ("metrics.json", "The run has no figures of merit yet"),
         ("test.parquet", "The run has no predictions of a test part"),
         ("catalogue.parquet", "The run has no catalogue yet"),
-        ("pairs_skymapper_dr2.parquet", "Counts of the positional match"),
+        ("pairs_skymapper_dr2.parquet", "Counts of the match"),
+        ("neighbours_skymapper_dr2.parquet", "Counts of the match"),
         ("model/MODEL_CARD.md", "Settings in force"),
     ],
 )

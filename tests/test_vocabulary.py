@@ -123,6 +123,13 @@ def test_bits_that_are_published_never_change() -> None:
         "NO_PROPER_MOTION": 4,
         "NO_EPOCH": 8,
         "TIE": 16,
+        "HIGH_PROPER_MOTION": 32,
+        "AMBIGUOUS": 64,
+        "EDGE_OF_COVERAGE": 128,
+        "BLENDED": 256,
+        "ERROR_ASSUMED": 512,
+        "ONE_TO_ONE": 1024,
+        "DUPLICATES": 2048,
     }
     assert {f.name: int(f) for f in LabelFlag} == {"REPEATS_DISAGREE": 1, "ERROR_MISSING": 2}
 
@@ -172,7 +179,8 @@ def test_an_unknown_key() -> None:
     assert text.endswith("Did you mean 'match'?")
     (text,) = complaints(match={"raduis": 1})
     assert (
-        text == "run.toml: match.raduis: unknown key; expected one of order, pairs, proper_motion, radius. "
+        text == "run.toml: match.raduis: unknown key; expected one of curate, errors, gamma, least_probability, "
+        "method, mode, order, pairs, proper_motion, radius, unknown_motion. "
         "Did you mean 'radius'?"
     )
     (text,) = complaints(
@@ -264,7 +272,9 @@ def test_frozen_settings_are_strict() -> None:
 
     with pytest.raises(ValidationError):
         Small(b=2)  # type: ignore[call-arg]
-    assert MatchConfig().radius == 1.0
+    assert MatchConfig().search_radius == 5.0
+    assert MatchConfig(method="nearest").search_radius == 1.0
+    assert MatchConfig(method="nearest", radius=2).search_radius == 2.0
     assert SplitConfig().train == 0.8
 
 

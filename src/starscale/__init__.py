@@ -1,7 +1,7 @@
 """starscale: put every star on one scale.
 
-The same verbs as the command: :func:`read`, :func:`clean`, :func:`match`, :func:`train`,
-:func:`load`, :func:`predict`, :func:`evaluate`, :func:`run`, :func:`report`, :func:`check`,
+The same verbs as the command: :func:`read`, :func:`clean`, :func:`match`, :func:`match_files`,
+:func:`train`, :func:`load`, :func:`predict`, :func:`evaluate`, :func:`run`, :func:`report`, :func:`check`,
 :func:`write`, :func:`make_mock`, :func:`demo`. They are loaded when they are first used, so that
 ``import starscale`` is quick and a table can be cleaned without loading the learning libraries.
 """
@@ -16,6 +16,7 @@ from starscale.version import __version__
 if TYPE_CHECKING:
     from starscale.faces.checks import check
     from starscale.faces.demo import demo, make_mock
+    from starscale.faces.match_files import match_files
     from starscale.faces.pipeline import run
     from starscale.faces.report import write_report as report
     from starscale.faces.tables import clean, match, read, write
@@ -32,6 +33,7 @@ _PUBLIC = {
     "evaluate": ("starscale.faces.training", "evaluate"),
     "load": ("starscale.faces.training", "load"),
     "load_survey": ("starscale.surveys", "load_survey"),
+    "match_files": ("starscale.faces.match_files", "match_files"),
     "make_mock": ("starscale.faces.demo", "make_mock"),
     "match": ("starscale.faces.tables", "match"),
     "predict": ("starscale.faces.training", "predict"),
@@ -48,6 +50,7 @@ __all__ = [  # noqa: RUF022  the verbs in the order of use
     "read",
     "clean",
     "match",
+    "match_files",
     "train",
     "load",
     "evaluate",

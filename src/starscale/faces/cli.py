@@ -7,7 +7,6 @@ a traceback.
 from __future__ import annotations
 
 import sys
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -151,6 +150,15 @@ def match(
     duplicates: Annotated[
         Path | None, typer.Option(help="File for the entries of the second catalogue that repeat another.")
     ] = None,
+    tiles: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            max=10,
+            help="HEALPix order of tiles to work through on disk; by default for large tables only. The result is "
+            "the same.",
+        ),
+    ] = None,
 ) -> None:
     """Match Gaia with another catalogue by position, proper motion, errors and local density.
 
@@ -159,23 +167,20 @@ def match(
     given = {"method": method, "mode": mode, "radius": radius, "errors": errors, "pairs": pairs}
     settings = validate(MatchConfig, {**given, "proper_motion": proper_motion}, "options of match")
     files = {"neighbours": neighbours, "unmatched": unmatched, "duplicates": duplicates}
-    outputs = [output, *(path for path in files.values() if path is not None)]
-    if len({path.resolve() for path in outputs}) < len(outputs):
-        raise InputError(Problem("outputs", "two of them are the same file", "a file for each"))
-    for path in outputs:
-        refuse_same(path, left, right)
-    matched = ss.match(left, right, left_survey=left_survey, right_survey=right_survey, settings=settings)
-    provenance = _provenance("match", left, right, left=left_survey, right=right_survey, **settings.model_dump())
-    provenance["match"] = {**asdict(matched.statistics), "model": matched.model}
-    for kind, beside in files.items():
-        if beside is not None:
-            ss.write(getattr(matched, kind), beside, provenance=provenance)
-    ss.write(matched.pairs, output, provenance=provenance)
+    matched = ss.match_files(
+        left,
+        right,
+        output,
+        left_survey=left_survey,
+        right_survey=right_survey,
+        settings=settings,
+        order=tiles,
+        **files,
+    )
     typer.echo(layout(*match_rows(matched.statistics, matched.model)))
-    losses = matched.unmatched["reason"].value_counts(sort=True)
-    if losses.height:
-        typer.echo("\n" + layout(["without a pair, because", "sources"], loss_rows(dict(losses.iter_rows()))))
-    typer.echo(f"{matched.pairs.height:,} pairs ({pairs}) written to {output}")
+    if matched.losses:
+        typer.echo("\n" + layout(["without a pair, because", "sources"], loss_rows(matched.losses)))
+    typer.echo(f"{matched.pairs:,} pairs ({pairs}) written to {output}")
 
 
 @app.command()

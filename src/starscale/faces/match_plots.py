@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from starscale.catalogue.crossmatch.quality import expected_quality
-from starscale.faces.plots import BLUE, ORANGE, Array, grid, histogram
+from starscale.faces.plots import BLUE, ORANGE, Array, grid, histogram, nothing
 
 #: Share of the pairs that the axis of separations holds.
 _SHOWN = 0.999
@@ -18,7 +18,9 @@ def separations(distances: Mapping[str, Array]) -> Figure:
     """Distribution of the separations of the kept pairs of each survey, arcsec."""
     figure, panels = grid(1, len(distances), (3.75, 3.0))
     for axes, (name, values) in zip(panels[0], distances.items(), strict=False):
-        end = float(np.quantile(values, _SHOWN)) or 1e-3
+        known = values[np.isfinite(values)]
+        end = float(np.quantile(known, _SHOWN)) if len(known) else 1.0
+        end = end or 1e-3
         histogram(axes, (0.0, 1.1 * end), ("", values, BLUE), noun="pairs")
         axes.set(xlabel="separation (arcsec)", ylabel="share of the pairs per bin")
         axes.set_title(name, fontsize=10)
@@ -33,8 +35,13 @@ def match_quality(best: Mapping[str, Array]) -> Figure:
     """
     figure, panels = grid(len(best), 2, (4.6, 3.0))
     edges = np.logspace(-8, 0, 49)
-    for row, (name, probability) in zip(panels, best.items(), strict=False):
+    for row, (name, values) in zip(panels, best.items(), strict=False):
         left, right = row
+        probability = values[np.isfinite(values)]
+        if not len(probability):
+            nothing(left)
+            nothing(right)
+            continue
         left.hist(np.clip(1 - probability, edges[0], 1.0), bins=edges.tolist(), color=BLUE)
         left.set(xscale="log", yscale="log", xlabel="1 - match probability", ylabel="best pairs per bin")
         left.set_title(name, fontsize=10)

@@ -101,61 +101,90 @@ def curate(
     evidence : Evidence, optional
         Magnitudes and preference; without it nearness and the position errors decide.
     """
-    n = len(positions)
-    imprecise = np.zeros(n, dtype=bool)
-    if positions.errors is not None:
-        imprecise = np.maximum(positions.errors.east, positions.errors.north) > ceiling**2
-    stands_for = np.arange(n)
-    left = _without(positions, imprecise)
+    imprecise = is_imprecise(positions, ceiling)
+    left = take_out(positions, imprecise)
+    stands_for = np.arange(len(positions))
     if duplicates is not None:
-        first, second = duplicate_pairs(left, duplicates, evidence)
-        stands_for = representatives(n, first, second, _ranking(positions, ids, evidence))
-    return Curated(_without(left, stands_for != np.arange(n)), imprecise, stands_for)
+        links = duplicate_pairs(left, duplicates, evidence)
+        repeats = collapse(links, rank_keys(positions, ids, evidence, np.unique(links)))
+        stands_for[repeats["row"].to_numpy()] = repeats["stands_for"].to_numpy()
+    return Curated(take_out(left, stands_for != np.arange(len(positions))), imprecise, stands_for)
 
 
-def duplicate_pairs(positions: Positions, duplicates: Duplicates, evidence: Evidence | None) -> tuple[Rows, Rows]:
-    """Pairs of rows that are one source."""
+def is_imprecise(positions: Positions, ceiling: float) -> NDArray[np.bool_]:
+    """Rows whose position error is above `ceiling` (mas). Shape (n,)."""
+    errors = positions.errors
+    if errors is None:
+        return np.zeros(len(positions), dtype=bool)
+    return np.asarray(np.maximum(errors.east, errors.north) > ceiling**2)
+
+
+def duplicate_pairs(positions: Positions, duplicates: Duplicates, evidence: Evidence | None) -> Rows:
+    """Pairs of rows that are one source. Shape (n_pairs, 2)."""
     rows = np.flatnonzero(positions.valid)
     if not len(rows):
-        return rows, rows
+        return np.empty((0, 2), dtype=np.intp)
     vectors = positions.without_motion().vectors(rows, np.full(len(rows), np.nan))
     chord = 2 * np.sin(duplicates.radius * ARCSEC / 2)
-    pairs = cKDTree(vectors).query_pairs(chord, output_type="ndarray")
-    first, second = rows[pairs[:, 0]], rows[pairs[:, 1]]
+    pairs: Rows = rows[cKDTree(vectors).query_pairs(chord, output_type="ndarray")]
     if evidence is None or not evidence.magnitudes:
-        return first, second
-    shared, agree = np.zeros(len(first), dtype=int), np.ones(len(first), dtype=bool)
+        return pairs
+    shared, agree = np.zeros(len(pairs), dtype=int), np.ones(len(pairs), dtype=bool)
     for magnitude in evidence.magnitudes.values():
-        difference = np.abs(magnitude[first] - magnitude[second])
+        difference = np.abs(magnitude[pairs[:, 0]] - magnitude[pairs[:, 1]])
         known = np.isfinite(difference)
         shared += known
         agree &= ~known | (difference <= duplicates.tolerance)
-    same = agree & (shared > 0)
-    return first[same], second[same]
+    return pairs[agree & (shared > 0)]
 
 
-def representatives(n: int, first: Rows, second: Rows, ranking: Rows) -> Rows:
-    """Row that stands for each of `n` rows: the best ranked (lowest) of those that pairs chain together."""
-    graph = coo_matrix((np.ones(len(first)), (first, second)), shape=(n, n))
+def rank_keys(positions: Positions, ids: pl.Series, evidence: Evidence | None, rows: Rows) -> pl.DataFrame:
+    """What ranks some rows: `row`, `preference`, `error` and `id`."""
+    errors = positions.errors
+    nothing = np.zeros(len(rows))
+    return pl.DataFrame(
+        {
+            "row": rows,
+            "preference": nothing if evidence is None else np.nan_to_num(evidence.preference[rows], nan=-np.inf),
+            "error": nothing if errors is None else (errors.east + errors.north)[rows],
+            "id": ids.gather(rows),
+        }
+    )
+
+
+def collapse(links: Rows, keys: pl.DataFrame) -> pl.DataFrame:
+    """Choose the row that stands for each group of rows that are chained together.
+
+    Parameters
+    ----------
+    links : ndarray of int, (n_pairs, 2)
+        Pairs of rows that are one source.
+    keys : polars.DataFrame
+        Of :func:`rank_keys`, for every row of `links` once.
+
+    Returns
+    -------
+    polars.DataFrame
+        For every row that another stands for: `row`, `id`, `stands_for` and `stands_for_id`.
+    """
+    ranked = keys.sort("preference", "error", "id", descending=[True, False, False])
+    rows = ranked["row"].to_numpy()
+    n = len(rows)
+    by_row = np.argsort(rows)
+    number = by_row[np.searchsorted(rows[by_row], links)] if n else links
+    graph = coo_matrix((np.ones(len(number)), (number[:, 0], number[:, 1])), shape=(n, n))
     _, group = connected_components(graph, directed=False)
-    order = np.lexsort((ranking, group))
-    best = np.empty(group.max() + 1 if n else 0, dtype=np.intp)
-    best[group[order[::-1]]] = order[::-1]
-    return np.asarray(best[group] if n else np.empty(0, dtype=np.intp))
+    # Rows are numbered by rank: the first of a group is the best.
+    _, first = np.unique(group, return_index=True)
+    best = first[group]
+    table = ranked.select("row", "id").with_columns(
+        pl.Series("stands_for", rows[best]), ranked["id"].gather(best).alias("stands_for_id")
+    )
+    return table.filter(pl.col("row") != pl.col("stands_for")).sort("row")
 
 
-def _ranking(positions: Positions, ids: pl.Series, evidence: Evidence | None) -> Rows:
-    """Number of every row, the best first."""
-    n = len(positions)
-    preference = np.zeros(n) if evidence is None else np.nan_to_num(evidence.preference, nan=-np.inf)
-    error = np.zeros(n) if positions.errors is None else positions.errors.east + positions.errors.north
-    identifier = ids.rank("ordinal").to_numpy()
-    ranking = np.empty(n, dtype=np.intp)
-    ranking[np.lexsort((identifier, error, -preference))] = np.arange(n)
-    return ranking
-
-
-def _without(positions: Positions, out: NDArray[np.bool_]) -> Positions:
+def take_out(positions: Positions, out: NDArray[np.bool_]) -> Positions:
+    """The same positions with NaN where a row is to take no part."""
     if not out.any():
         return positions
     return replace(positions, ra=np.where(out, np.nan, positions.ra), dec=np.where(out, np.nan, positions.dec))

@@ -16,13 +16,18 @@ REASONS = {
     "not_compatible": "what lies there is too far away for the position errors",
     "taken": "its neighbours went to sources that they fit better (one-to-one)",
     "several_neighbours": "it has several good neighbours (cleaning)",
-    "shared_neighbour": "its neighbour is a good neighbour of another source too (cleaning)",
+    "shared_neighbour": "its neighbour is a good neighbour of others too (cleaning)",
     "counterpart_cut": "its counterpart does not pass the cuts of its own catalogue",
 }
 
 
 def unmatched(
-    leading: pl.DataFrame, nearest: pl.DataFrame, neighbours: pl.DataFrame, choice: PairChoice
+    leading: pl.DataFrame,
+    nearest: pl.DataFrame,
+    neighbours: pl.DataFrame,
+    choice: PairChoice,
+    *,
+    claims: pl.DataFrame | None = None,
 ) -> pl.DataFrame:
     """Say of every leading source without a pair why it has none.
 
@@ -37,6 +42,9 @@ def unmatched(
         All good pairs, finished.
     choice : str
         Which pairs are kept.
+    claims : polars.DataFrame, optional
+        Where `neighbours` are not those of all leading sources: the good pairs of the searched sources that
+        are shared, finished or not.
 
     Returns
     -------
@@ -56,7 +64,10 @@ def unmatched(
         first, on="leading", how="left", maintain_order="left"
     )
     lost = lost.join(nearest, on="leading", how="left", maintain_order="left").join(
-        _other_claimants(neighbours, lost), on="leading", how="left", maintain_order="left"
+        _other_claimants(neighbours if claims is None else claims, lost),
+        on="leading",
+        how="left",
+        maintain_order="left",
     )
     found = (
         pl.when(pl.col("reason").is_not_null())

@@ -1,0 +1,428 @@
+"""Match catalogues that are larger than memory: tile by tile, with the kernel of the match in memory.
+
+Both tables are read once and their rows sorted into tiles on disk. Every tile is then matched with
+its margin, twice: to learn the errors, and to find the neighbours. What can only be counted over the whole
+sky is kept in two small integers for every external source. The result is that of the match
+in memory, row for row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import polars as pl
+
+from starscale.catalogue.crossmatch.calibrate import gather
+from starscale.catalogue.crossmatch.curate import collapse, duplicate_pairs, is_imprecise, rank_keys, take_out
+from starscale.catalogue.crossmatch.density import DensityMap
+from starscale.catalogue.crossmatch.engine import Matcher, Statistics
+from starscale.catalogue.crossmatch.inputs import error_ceiling, evidence, match_columns, side_of
+from starscale.catalogue.crossmatch.losses import unmatched
+from starscale.catalogue.crossmatch.model import PairModel
+from starscale.catalogue.crossmatch.pieces import (
+    SORT_ORDER,
+    Epochs,
+    Piece,
+    Side,
+    in_ranges,
+    ranges_around,
+    tiles_of,
+)
+from starscale.catalogue.crossmatch.select import (
+    Mode,
+    add_mates,
+    best_first,
+    best_pairs,
+    choose_pairs,
+    neighbour_columns,
+    one_to_one,
+)
+from starscale.catalogue.healpix import Cells
+from starscale.catalogue.positions import positions
+from starscale.catalogue.standardise import spelling, standardise
+from starscale.io import Writer, open_table, open_writer
+from starscale.io.scatter import Scatter
+from starscale.surveys import Survey
+from starscale.vocabulary.columns import DUPLICATE_COLUMNS, Column
+from starscale.vocabulary.config import MatchConfig
+from starscale.vocabulary.errors import InputError, Problem
+
+#: Rows that are read, and leading rows that are written, at a time.
+CHUNK = 1_000_000
+_ROW, _PIXEL = "__row", "__pixel"
+Report = Callable[[str, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Outputs:
+    """Files to write; None: not wanted."""
+
+    pairs: Path | None
+    neighbours: Path | None = None
+    unmatched: Path | None = None
+    duplicates: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OnDisk:
+    """Result of :func:`match_on_disk`.
+
+    Attributes
+    ----------
+    pairs : int
+        Pairs kept.
+    statistics : Statistics
+        The median separation to a ten-thousandth of an arcsecond.
+    model : PairModel
+    losses : dict of str to int
+        Leading sources without a pair, by reason.
+    """
+
+    pairs: int
+    statistics: Statistics
+    model: PairModel
+    losses: Mapping[str, int]
+
+
+@dataclass
+class _Catalogue:
+    """One table, sorted into tiles on disk."""
+
+    path: Path
+    survey: Survey
+    tiles: Scatter
+    order: int
+    rows: int = 0
+    #: Rows that curation took out, and those that others were collapsed into.
+    imprecise: int = 0
+    repeats: Cells = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    stand_ins: Cells = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    curated: bool = False
+
+    def scatter(self, report: Report) -> None:
+        """Read the table once and sort its rows into tiles; rows without a position go to tile -1."""
+        source = open_table(self.path)
+        found = spelling(list(source.schema), self.survey)
+        columns = [found[name] for name in match_columns(self.survey) if name in found]
+        for batch in source.batches(CHUNK, columns):
+            table = standardise(
+                batch, self.survey, where=str(self.path), found_columns=source.columns, whole=False
+            )
+            where = positions(table, self.survey, str(self.path), whole=False)
+            pixels = tiles_of(where, SORT_ORDER)
+            kept = table.with_columns(
+                pl.Series(_ROW, np.arange(self.rows, self.rows + table.height)), pl.Series(_PIXEL, pixels)
+            )
+            tiles = np.where(pixels < 0, -1, pixels >> (2 * (SORT_ORDER - self.order)))
+            self.tiles.append(kept, tiles)
+            self.rows += table.height
+            report(f"reading {self.path.name}", table.height)
+        if self.rows == 0:
+            raise InputError(Problem(str(self.path), "has no rows", "one or more"))
+        if self.tiles.groups == [-1]:
+            raise InputError(
+                Problem(
+                    str(self.path), f"none of the {self.rows} rows has a finite position", "ra and dec in degrees"
+                )
+            )
+
+    def own(self, tile: int) -> tuple[Side, pl.DataFrame]:
+        """Rows of a tile."""
+        return self._side(self.tiles.read(tile))
+
+    def around(self, tile: int, margin: float) -> tuple[Side, pl.DataFrame]:
+        """Rows of a tile and of a margin (arcsec) around it."""
+        ranges = ranges_around(tile, self.order, margin)
+        shift = 2 * (SORT_ORDER - self.order)
+        needed = {int(t) for low, high in ranges for t in range(low >> shift, ((high - 1) >> shift) + 1)}
+        parts = []
+        for other in sorted(needed):
+            table = self.tiles.read(other)
+            if other != tile:
+                table = table.filter(pl.Series(in_ranges(table[_PIXEL].to_numpy(), ranges), dtype=pl.Boolean))
+            parts.append(table)
+        return self._side(pl.concat(parts).sort(_ROW))
+
+    def _side(self, table: pl.DataFrame) -> tuple[Side, pl.DataFrame]:
+        where = str(self.path)
+        side = side_of(table, self.survey, where, whole=False)
+        if (repeated := len(side) - side.ids.n_unique()) and self.survey.id.unique:
+            name = f"{where}: column {self.survey.id.column!r}"
+            raise InputError(
+                Problem(name, f"{repeated} rows repeat an identifier of another row", "every one once")
+            )
+        rows = table[_ROW].to_numpy()
+        if not self.curated:
+            return Side(side.positions, side.ids, rows, side.several, side.brightness), table
+        out = is_imprecise(side.positions, error_ceiling(self.survey)) | np.isin(rows, self.repeats)
+        several = np.isin(rows, self.stand_ins)
+        return Side(take_out(side.positions, out), side.ids, rows, several, side.brightness), table
+
+
+def match_on_disk(
+    left: Path,
+    right: Path,
+    outputs: Outputs,
+    *,
+    left_survey: Survey,
+    right_survey: Survey,
+    config: MatchConfig,
+    columns: Mapping[str, Column],
+    metadata: Mapping[str, str] | None = None,
+    order: int = 4,
+    report: Report = lambda *_: None,
+) -> OnDisk:
+    """Match two tables on disk, whatever their size.
+
+    Parameters
+    ----------
+    left, right : Path
+        Gaia, and the catalogue to match it with.
+    outputs : Outputs
+    left_survey, right_survey : Survey
+    config : MatchConfig
+    columns : mapping of str to Column
+        Descriptions of the columns that are written.
+    metadata : mapping of str to str, optional
+        Texts for the files.
+    order : int
+        HEALPix order of the tiles. A tile with its margin must fit in memory.
+    report : callable, optional
+        Told what is done and how many rows that was.
+
+    Returns
+    -------
+    OnDisk
+
+    Raises
+    ------
+    InputError
+        As the match in memory.
+    """
+    beside = outputs.pairs or left
+    beside.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix=f".{beside.name}.", dir=beside.parent) as folder:
+        job = _Job(
+            _Catalogue(left, left_survey, Scatter(Path(folder) / "left"), order),
+            _Catalogue(right, right_survey, Scatter(Path(folder) / "right"), order),
+            config,
+            config.mode or right_survey.match_mode,
+            Path(folder),
+            report,
+        )
+        return job.run(outputs, columns, metadata or {})
+
+
+class _Job:
+    """The steps of one match."""
+
+    def __init__(
+        self,
+        moving: _Catalogue,
+        standing: _Catalogue,
+        config: MatchConfig,
+        mode: Mode,
+        folder: Path,
+        report: Report,
+    ) -> None:
+        self.moving, self.standing, self.config, self.mode, self.report = moving, standing, config, mode, report
+        self.leading, self.searched = (moving, standing) if mode == "dense" else (standing, moving)
+        self.found, self.nearest, self.sources = (
+            Scatter(folder / name) for name in ("neighbours", "nearest", "sources")
+        )
+        self.duplicates: pl.DataFrame | None = None
+        self.longest_way = 0.0
+
+    def run(self, outputs: Outputs, columns: Mapping[str, Column], metadata: Mapping[str, str]) -> OnDisk:
+        self.moving.scatter(self.report)
+        self.standing.scatter(self.report)
+        if self.config.curate:
+            self._curate()
+        self._survey_the_sky()
+        self.degree = np.zeros(self.searched.rows, dtype=np.uint32)
+        self.chosen = np.zeros(self.searched.rows, dtype=np.uint32)
+        matcher = Matcher(self.config, self.mode, self.density)
+        model = PairModel()
+        if matcher.by_merit:
+            samples = []
+            for piece in self._pieces("learning"):
+                samples.append(matcher.sample(piece, matcher.candidates(piece)))
+                if len(samples) > 1:
+                    samples = [gather(samples)]
+            model = matcher.learn(samples)
+        for piece in self._pieces("matching"):
+            self._keep(matcher, piece, *matcher.neighbours(piece, matcher.candidates(piece), model))
+        self._keep_sources_without_position(matcher)
+        return self._write(outputs, columns, metadata, model)
+
+    def _pieces(self, doing: str) -> Iterator[Piece]:
+        for tile in self.leading.tiles.groups:
+            if tile < 0:
+                continue
+            own, _ = self.leading.own(tile)
+            way = self.epochs.longest_way(own.positions) if self.mode == "dense" else self.longest_way
+            near, _ = self.searched.around(tile, self.config.search_radius + way)
+            sides = (own, near) if self.mode == "dense" else (near, own)
+            yield Piece(*sides, self.mode)
+            self.report(doing, len(own))
+
+    def _curate(self) -> None:
+        """Find imprecise and repeated rows of the external catalogue, tile by tile."""
+        catalogue, rule = self.standing, self.standing.survey.duplicates
+        links, keys = [], []
+        for tile in catalogue.tiles.groups:
+            if tile < 0:
+                continue
+            own, _ = catalogue.own(tile)
+            ceiling = error_ceiling(catalogue.survey)
+            catalogue.imprecise += int(is_imprecise(own.positions, ceiling).sum())
+            if rule is None:
+                continue
+            side, table = catalogue.around(tile, rule.radius)
+            known = evidence(table, catalogue.survey)
+            precise = take_out(side.positions, is_imprecise(side.positions, ceiling))
+            pairs = duplicate_pairs(precise, rule, known)
+            keys.append(rank_keys(side.positions, side.ids, known, np.unique(pairs)))
+            keys[-1] = keys[-1].with_columns(pl.Series("row", side.rows[keys[-1]["row"].to_numpy()]))
+            links.append(side.rows[pairs])
+            self.report("looking for repeated entries", len(own))
+        if links:
+            repeats = collapse(np.concatenate(links), pl.concat(keys).unique("row"))
+            catalogue.repeats = repeats["row"].to_numpy()
+            catalogue.stand_ins = repeats["stands_for"].unique().to_numpy()
+            self.duplicates = repeats.select(
+                pl.col("id").alias("original_ext_source_id"), pl.col("stands_for_id").alias("clean_ext_source_id")
+            )
+        catalogue.curated = True
+
+    def _survey_the_sky(self) -> None:
+        """Count the searched catalogue, and find the range of epochs and the fastest star."""
+        self.density = DensityMap(np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64))
+        self.epochs = Epochs(np.nan, np.nan)
+        for catalogue in (self.standing, self.moving):
+            for tile in catalogue.tiles.groups:
+                if tile < 0:
+                    continue
+                side, _ = catalogue.own(tile)
+                if catalogue is self.searched:
+                    self.density += DensityMap.of(side.positions)
+                if catalogue is self.standing:
+                    self.epochs |= Epochs.of(side.positions)
+                elif self.mode == "sparse":
+                    self.longest_way = max(self.longest_way, self.epochs.longest_way(side.positions))
+
+    def _keep(self, matcher: Matcher, piece: Piece, table: pl.DataFrame, nearest: pl.DataFrame) -> None:
+        searched = table["searched"].to_numpy()
+        np.add.at(self.degree, searched, 1)
+        np.add.at(self.chosen, searched[table["best"].to_numpy()], 1)
+        self.found.append(table, table["leading"].to_numpy() // CHUNK)
+        self.nearest.append(nearest, nearest["leading"].to_numpy() // CHUNK)
+        self._keep_sources(matcher, piece.leading)
+
+    def _keep_sources(self, matcher: Matcher, side: Side) -> None:
+        own = self.leading is self.standing
+        repeats = np.isin(side.rows, self.standing.repeats) & own
+        sources = matcher.reasons(side, imprecise=np.zeros(len(side), dtype=bool), duplicate=repeats)
+        self.sources.append(sources, side.rows // CHUNK)
+
+    def _keep_sources_without_position(self, matcher: Matcher) -> None:
+        if -1 in self.leading.tiles.groups:
+            side, _ = self.leading.own(-1)
+            self._keep_sources(matcher, side)
+
+    def _write(
+        self, outputs: Outputs, columns: Mapping[str, Column], metadata: Mapping[str, str], model: PairModel
+    ) -> OnDisk:
+        """Finish and write the result in the order of the leading catalogue, some rows at a time."""
+        losses: dict[str, int] = {}
+        kept = 0
+        counts = dict.fromkeys(("n_pairs", "n_matched", "n_strict", "n_loose"), 0)
+        histogram = np.zeros(int(self.config.search_radius * 1e4) + 2, dtype=np.int64)
+        writers: dict[str, Writer] = {}
+        with ExitStack() as stack:
+            for parts in self._finished():
+                best, everything, lost = parts
+                counts["n_pairs"] += everything.height
+                counts["n_matched"] += best.height
+                counts["n_strict"] += choose_pairs(best, "strict").height
+                counts["n_loose"] += choose_pairs(best, "loose").height
+                np.add.at(histogram, (best["angular_distance"].to_numpy() * 1e4).astype(np.int64), 1)
+                for reason, n in lost["reason"].value_counts().iter_rows():
+                    losses[reason] = losses.get(reason, 0) + n
+                pairs = choose_pairs(best, self.config.pairs)
+                kept += pairs.height
+                frames = {
+                    "pairs": (outputs.pairs, pairs),
+                    "neighbours": (outputs.neighbours, neighbour_columns(everything)),
+                    "unmatched": (outputs.unmatched, lost),
+                }
+                for name, (path, frame) in frames.items():
+                    if path is None:
+                        continue
+                    if name not in writers:
+                        writer = open_writer(path, frame.schema, columns=columns, metadata=metadata)
+                        writers[name] = stack.enter_context(writer)
+                    writers[name].append(frame)
+                self.report("writing", best.height)
+            if outputs.duplicates is not None:
+                table = self._duplicate_table()
+                with open_writer(outputs.duplicates, table.schema, columns=columns, metadata=metadata) as writer:
+                    writer.append(table)
+        middle = np.searchsorted(np.cumsum(histogram), counts["n_matched"] / 2) if counts["n_matched"] else np.nan
+        statistics = Statistics(
+            mode=self.mode,
+            method=self.config.method,
+            n_lead=self.moving.rows,
+            n_external=self.standing.rows,
+            n_imprecise=self.standing.imprecise,
+            n_duplicates=len(self.standing.repeats),
+            **counts,
+            radius=self.config.search_radius,
+            median_distance=float(middle) / 1e4,
+        )
+        return OnDisk(kept, statistics, model, losses)
+
+    def _finished(self) -> Iterator[tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]]:
+        """Best pairs, all neighbours and losses, for some leading rows after the other."""
+        claims = self._claims()
+        chosen = self._one_to_one() if self.mode == "sparse" else None
+        for group in self.sources.groups:
+            table = best_first(self.found.read(group))
+            searched = table["searched"].to_numpy()
+            if chosen is None:
+                table = add_mates(
+                    table.with_columns(
+                        pl.Series("degree", self.degree[searched]).cast(pl.Int32),
+                        pl.Series("chosen", self.chosen[searched]).cast(pl.Int32),
+                    )
+                )
+            else:
+                table = chosen.filter(pl.col("leading") // CHUNK == group)
+            leading = self.sources.read(group).sort("leading")
+            lost = unmatched(leading, self.nearest.read(group), table, self.config.pairs, claims=claims)
+            yield best_pairs(table), table, lost
+
+    def _duplicate_table(self) -> pl.DataFrame:
+        if self.duplicates is not None:
+            return self.duplicates
+        id_type = self.standing.tiles.read(0).schema[self.standing.survey.id.column]
+        return pl.DataFrame(schema=dict.fromkeys(DUPLICATE_COLUMNS, id_type))
+
+    def _claims(self) -> pl.DataFrame:
+        """Good pairs whose searched source is a good neighbour of several leading ones."""
+        several = self.degree > 1
+        parts = []
+        for group in self.found.groups:
+            table = self.found.read(group)
+            parts.append(table.filter(pl.Series(several[table["searched"].to_numpy()], dtype=pl.Boolean)))
+        return pl.concat(parts) if parts else self.found.read(0)
+
+    def _one_to_one(self) -> pl.DataFrame:
+        """All good pairs of a sparse match, resolved: there are as many as the sparse catalogue has rows."""
+        tables = [self.found.read(group) for group in self.found.groups]
+        return one_to_one(best_first(pl.concat(tables) if tables else self.found.read(0)))
