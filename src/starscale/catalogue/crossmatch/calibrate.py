@@ -36,7 +36,7 @@ from starscale.catalogue.positions import Positions
 #: Stars that the errors are learnt from at most, and for each cell of the offsets.
 SAMPLE, CELL_SAMPLE = 40_000, 400
 #: With fewer stars with a candidate the errors are taken as stated.
-FEWEST = 200
+FEWEST = 100
 #: Offsets are drawn to those of the wider cell as if that held so many stars more.
 _PULL = 30.0
 #: Widest cells of the offsets.
