@@ -209,9 +209,8 @@ def part_d() -> None:
         there = ss.match(gaia, external, left_survey="gaia_dr3", right_survey=survey, settings=wide).neighbours
         there = there.rename({"original_ext_source_id": key}).select("source_id", key)
         elsewhere = known.join(there, on=["source_id", key], how="anti")["hip"].to_list()
-        print(
-            f'  {name}: entries farther than {ELSEWHERE:g}" from their star, left out: {", ".join(elsewhere) or "none"}'
-        )
+        names = ", ".join(elsewhere) or "none"
+        print(f'  {name}: entries farther than {ELSEWHERE:g}" from their star, left out: {names}')
         known = known.join(there, on=["source_id", key], how="semi")
         found = {}
         for label, config in {

@@ -8,9 +8,9 @@ in memory, row for row.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -21,17 +21,13 @@ from starscale.catalogue.crossmatch.calibrate import gather
 from starscale.catalogue.crossmatch.curate import collapse, duplicate_pairs, is_imprecise, rank_keys, take_out
 from starscale.catalogue.crossmatch.density import DensityMap
 from starscale.catalogue.crossmatch.engine import Matcher, Statistics
-from starscale.catalogue.crossmatch.inputs import error_ceiling, evidence, match_columns, side_of
+from starscale.catalogue.crossmatch.inputs import error_ceiling, evidence
 from starscale.catalogue.crossmatch.losses import unmatched
 from starscale.catalogue.crossmatch.model import PairModel
 from starscale.catalogue.crossmatch.pieces import (
-    SORT_ORDER,
     Epochs,
     Piece,
     Side,
-    in_ranges,
-    ranges_around,
-    tiles_of,
 )
 from starscale.catalogue.crossmatch.select import (
     Mode,
@@ -42,20 +38,15 @@ from starscale.catalogue.crossmatch.select import (
     neighbour_columns,
     one_to_one,
 )
-from starscale.catalogue.healpix import Cells
-from starscale.catalogue.positions import positions
-from starscale.catalogue.standardise import spelling, standardise
-from starscale.io import Writer, open_table, open_writer
+from starscale.io import Writer, open_writer
 from starscale.io.scatter import Scatter
 from starscale.surveys import Survey
+from starscale.use.sky_table import Report, SkyTable
 from starscale.vocabulary.columns import DUPLICATE_COLUMNS, Column
 from starscale.vocabulary.config import MatchConfig
-from starscale.vocabulary.errors import InputError, Problem
 
-#: Rows that are read, and leading rows that are written, at a time.
+#: Leading rows that are written at a time.
 CHUNK = 1_000_000
-_ROW, _PIXEL = "__row", "__pixel"
-Report = Callable[[str, int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,81 +78,6 @@ class OnDisk:
     statistics: Statistics
     model: PairModel
     losses: Mapping[str, int]
-
-
-@dataclass
-class _Catalogue:
-    """One table, sorted into tiles on disk."""
-
-    path: Path
-    survey: Survey
-    tiles: Scatter
-    order: int
-    rows: int = 0
-    #: Rows that curation took out, and those that others were collapsed into.
-    imprecise: int = 0
-    repeats: Cells = field(default_factory=lambda: np.empty(0, dtype=np.int64))
-    stand_ins: Cells = field(default_factory=lambda: np.empty(0, dtype=np.int64))
-    curated: bool = False
-
-    def scatter(self, report: Report) -> None:
-        """Read the table once and sort its rows into tiles; rows without a position go to tile -1."""
-        source = open_table(self.path)
-        found = spelling(list(source.schema), self.survey)
-        columns = [found[name] for name in match_columns(self.survey) if name in found]
-        for batch in source.batches(CHUNK, columns):
-            table = standardise(
-                batch, self.survey, where=str(self.path), found_columns=source.columns, whole=False
-            )
-            where = positions(table, self.survey, str(self.path), whole=False)
-            pixels = tiles_of(where, SORT_ORDER)
-            kept = table.with_columns(
-                pl.Series(_ROW, np.arange(self.rows, self.rows + table.height)), pl.Series(_PIXEL, pixels)
-            )
-            tiles = np.where(pixels < 0, -1, pixels >> (2 * (SORT_ORDER - self.order)))
-            self.tiles.append(kept, tiles)
-            self.rows += table.height
-            report(f"reading {self.path.name}", table.height)
-        if self.rows == 0:
-            raise InputError(Problem(str(self.path), "has no rows", "one or more"))
-        if self.tiles.groups == [-1]:
-            raise InputError(
-                Problem(
-                    str(self.path), f"none of the {self.rows} rows has a finite position", "ra and dec in degrees"
-                )
-            )
-
-    def own(self, tile: int) -> tuple[Side, pl.DataFrame]:
-        """Rows of a tile."""
-        return self._side(self.tiles.read(tile))
-
-    def around(self, tile: int, margin: float) -> tuple[Side, pl.DataFrame]:
-        """Rows of a tile and of a margin (arcsec) around it."""
-        ranges = ranges_around(tile, self.order, margin)
-        shift = 2 * (SORT_ORDER - self.order)
-        needed = {int(t) for low, high in ranges for t in range(low >> shift, ((high - 1) >> shift) + 1)}
-        parts = []
-        for other in sorted(needed):
-            table = self.tiles.read(other)
-            if other != tile:
-                table = table.filter(pl.Series(in_ranges(table[_PIXEL].to_numpy(), ranges), dtype=pl.Boolean))
-            parts.append(table)
-        return self._side(pl.concat(parts).sort(_ROW))
-
-    def _side(self, table: pl.DataFrame) -> tuple[Side, pl.DataFrame]:
-        where = str(self.path)
-        side = side_of(table, self.survey, where, whole=False)
-        if (repeated := len(side) - side.ids.n_unique()) and self.survey.id.unique:
-            name = f"{where}: column {self.survey.id.column!r}"
-            raise InputError(
-                Problem(name, f"{repeated} rows repeat an identifier of another row", "every one once")
-            )
-        rows = table[_ROW].to_numpy()
-        if not self.curated:
-            return Side(side.positions, side.ids, rows, side.several, side.brightness), table
-        out = is_imprecise(side.positions, error_ceiling(self.survey)) | np.isin(rows, self.repeats)
-        several = np.isin(rows, self.stand_ins)
-        return Side(take_out(side.positions, out), side.ids, rows, several, side.brightness), table
 
 
 def match_on_disk(
@@ -208,8 +124,8 @@ def match_on_disk(
     beside.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix=f".{beside.name}.", dir=beside.parent) as folder:
         job = _Job(
-            _Catalogue(left, left_survey, Scatter(Path(folder) / "left"), order),
-            _Catalogue(right, right_survey, Scatter(Path(folder) / "right"), order),
+            SkyTable(left, left_survey, Scatter(Path(folder) / "left"), order),
+            SkyTable(right, right_survey, Scatter(Path(folder) / "right"), order),
             config,
             config.mode or right_survey.match_mode,
             Path(folder),
@@ -223,8 +139,8 @@ class _Job:
 
     def __init__(
         self,
-        moving: _Catalogue,
-        standing: _Catalogue,
+        moving: SkyTable,
+        standing: SkyTable,
         config: MatchConfig,
         mode: Mode,
         folder: Path,
@@ -275,13 +191,11 @@ class _Job:
         """Find imprecise and repeated rows of the external catalogue, tile by tile."""
         catalogue, rule = self.standing, self.standing.survey.duplicates
         links, keys = [], []
+        ceiling = error_ceiling(catalogue.survey)
         for tile in catalogue.tiles.groups:
-            if tile < 0:
-                continue
             own, _ = catalogue.own(tile)
-            ceiling = error_ceiling(catalogue.survey)
             catalogue.imprecise += int(is_imprecise(own.positions, ceiling).sum())
-            if rule is None:
+            if rule is None or tile < 0:
                 continue
             side, table = catalogue.around(tile, rule.radius)
             known = evidence(table, catalogue.survey)
