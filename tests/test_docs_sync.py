@@ -23,7 +23,15 @@ from starscale.faces.cli import app
 from starscale.io.formats import FORMATS
 from starscale.surveys import load_survey, survey_names
 from starscale.vocabulary import config
-from starscale.vocabulary.columns import LABEL_TABLE_COLUMNS, PAIR_COLUMNS, Column, catalogue_columns
+from starscale.vocabulary.columns import (
+    DUPLICATE_COLUMNS,
+    LABEL_TABLE_COLUMNS,
+    NEIGHBOUR_COLUMNS,
+    PAIR_COLUMNS,
+    UNMATCHED_COLUMNS,
+    Column,
+    catalogue_columns,
+)
 from starscale.vocabulary.flags import CatalogueFlag, LabelFlag, PairFlag, describe
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -48,6 +56,9 @@ SETTINGS: dict[str, type[BaseModel]] = {
 COLUMNS: dict[str, Mapping[str, Column]] = {
     "Catalogue": catalogue_columns(),
     "Pairs": PAIR_COLUMNS,
+    "Neighbours": NEIGHBOUR_COLUMNS,
+    "Unmatched": UNMATCHED_COLUMNS,
+    "Duplicates": DUPLICATE_COLUMNS,
     "Labels": LABEL_TABLE_COLUMNS,
 }
 FLAGS: dict[str, type[IntFlag]] = {
