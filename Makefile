@@ -60,6 +60,7 @@ match-quality: $(VENV)/.dev  ## the cross-match beside the nearest neighbour, on
 
 bench: $(VENV)/.dev       ## speed, as ratios to what one would use instead
 	$(BIN)/python benchmarks/train_paper_network.py
+	$(BIN)/python benchmarks/crossmatch_speed.py
 
 ci:                       ## everything that continuous integration does
 	./.ci/run

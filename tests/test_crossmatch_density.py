@@ -27,7 +27,7 @@ def uniform(rng: np.random.Generator, n: int, centre: tuple[float, float], size:
 def test_a_uniform_field_has_its_density(centre: tuple[float, float], n: int, bias: float) -> None:
     """The few sources fill two cells only, whose covered parts end beyond the field."""
     field = uniform(np.random.default_rng(1), n, centre, 2.0)
-    found = DensityMap.of(field).density(field.ra, field.dec)
+    found = DensityMap.of(field).around(field.ra, field.dec).density
     true = n / (2.0 * 3600) ** 2
     assert np.median(found) == pytest.approx(true, rel=bias)
     # The edge is no gap in density, thanks to the parts of a cell that are covered.
@@ -38,7 +38,7 @@ def test_a_cluster_is_denser_than_the_field() -> None:
     rng = np.random.default_rng(2)
     field, cluster = uniform(rng, 4000, (10.0, 20.0), 2.0), uniform(rng, 4000, (10.0, 20.0), 0.1)
     both = DensityMap.of(field) + DensityMap.of(cluster)
-    inside, outside = both.density(np.array([10.0, 10.7]), np.array([20.0, 20.5]))
+    inside, outside = both.around(np.array([10.0, 10.7]), np.array([20.0, 20.5])).density
     assert inside == pytest.approx(4000 / 360.0**2, rel=0.3)
     assert outside == pytest.approx(4000 / 7200.0**2, rel=0.3)
 
@@ -56,29 +56,31 @@ def test_the_counts_of_pieces_add_up(seed: int, pieces: int) -> None:
         added = added + one
     np.testing.assert_array_equal(added.pixels, whole.pixels)
     np.testing.assert_array_equal(added.counts, whole.counts)
-    np.testing.assert_array_equal(added.density(field.ra, field.dec), whole.density(field.ra, field.dec))
+    np.testing.assert_array_equal(
+        added.around(field.ra, field.dec).density, whole.around(field.ra, field.dec).density
+    )
 
 
 def test_where_the_catalogue_ends() -> None:
     field = uniform(np.random.default_rng(3), 50_000, (180.0, 0.0), 4.0)
     covered = DensityMap.of(field)
     ra, dec = np.array([180.0, 181.0, 181.99, 182.2, 190.0, 0.0]), np.array([0.0, 1.0, 0.0, 0.0, 0.0, 90.0])
-    assert covered.near_edge(ra, dec).tolist() == [False, False, True, True, True, True]
-    assert covered.covers(ra, dec).tolist() == [True, True, True, False, False, False]
+    assert covered.around(ra, dec).edge.tolist() == [False, False, True, True, True, True]
+    assert covered.around(ra, dec).covered.tolist() == [True, True, True, False, False, False]
     # Inside, chance leaves no holes.
     inner = (np.abs(field.ra - 180) < 1.7) & (np.abs(field.dec) < 1.7)
-    assert covered.near_edge(field.ra[inner], field.dec[inner]).mean() < 0.002
+    assert covered.around(field.ra[inner], field.dec[inner]).edge.mean() < 0.002
 
 
 def test_small_and_empty_catalogues() -> None:
     one = DensityMap.of(sky(np.array([10.0]), np.array([10.0])))
-    near, far = one.density(np.array([10.0, 200.0]), np.array([10.0, -60.0]))
+    near, far = one.around(np.array([10.0, 200.0]), np.array([10.0, -60.0])).density
     assert near == pytest.approx(1 / cell_area(FINEST))
     assert 0 < far < near
     nothing = DensityMap.of(sky(np.empty(0), np.empty(0)))
-    assert nothing.density(np.array([1.0]), np.array([1.0])).tolist() == [0.0]
-    assert not nothing.covers(np.array([1.0]), np.array([1.0])).any()
-    assert one.density(np.empty(0), np.empty(0)).shape == (0,)
+    assert nothing.around(np.array([1.0]), np.array([1.0])).density.tolist() == [0.0]
+    assert not nothing.around(np.array([1.0]), np.array([1.0])).covered.any()
+    assert one.around(np.empty(0), np.empty(0)).density.shape == (0,)
     bad = DensityMap.of(sky(np.array([np.nan, 10.0]), np.array([0.0, 10.0])))
     assert bad.total == 1
 

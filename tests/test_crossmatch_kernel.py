@@ -104,7 +104,7 @@ def brute_force(moving: Side, standing: Side, config: MatchConfig, mode: Mode) -
             if pair["angle"] > config.search_radius or pair["chi2"] >= k2:
                 continue
             at = int(j) if mode == "dense" else int(i)
-            rho = float(density.density(searched.ra[[at]], searched.dec[[at]])[0]) / 1e6
+            rho = float(density.around(searched.ra[[at]], searched.dec[[at]]).density[0]) / 1e6
             score = -pair["chi2"] / 2 - np.log(2 * np.pi * rho) - pair["log_det"] / 2
             found.append({**pair, "i": int(i), "j": int(j), "score": float(score)})
     return found

@@ -301,7 +301,7 @@ def match(
     if settings.curate:
         standing, found = curated(standing, tables[1], survey)
         imprecise, duplicate, join_table = found.imprecise, found.duplicate, found.table(standing.ids)
-    result = crossmatch(moving, standing, settings, mode, imprecise=imprecise, duplicate=duplicate)
+    result = crossmatch(moving, standing, settings, mode, duplicate=duplicate)
     taken_out = (0 if imprecise is None else int(imprecise.sum()), join_table.height)
     counts = statistics(result, settings, mode, rows=(len(moving), len(standing)), curated=taken_out)
     return Matched(

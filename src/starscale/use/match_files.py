@@ -16,11 +16,12 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from starscale.catalogue.crossmatch.calibrate import gather
 from starscale.catalogue.crossmatch.curate import collapse, duplicate_pairs, is_imprecise, rank_keys, take_out
 from starscale.catalogue.crossmatch.density import DensityMap
-from starscale.catalogue.crossmatch.engine import Matcher, Statistics
+from starscale.catalogue.crossmatch.engine import Matcher, Statistics, leading_sources
 from starscale.catalogue.crossmatch.inputs import error_ceiling, evidence
 from starscale.catalogue.crossmatch.losses import unmatched
 from starscale.catalogue.crossmatch.model import PairModel
@@ -167,13 +168,17 @@ class _Job:
         if matcher.by_merit:
             samples = []
             for piece in self._pieces("learning"):
-                samples.append(matcher.sample(piece, matcher.candidates(piece)))
+                samples.append(matcher.sample(matcher.candidates(piece)))
                 if len(samples) > 1:
                     samples = [gather(samples)]
             model = matcher.learn(samples)
         for piece in self._pieces("matching"):
-            self._keep(matcher, piece, *matcher.neighbours(piece, matcher.candidates(piece), model))
-        self._keep_sources_without_position(matcher)
+            found = matcher.candidates(piece)
+            self._keep(*matcher.neighbours(found, model))
+            self._keep_sources(piece.leading, found.covered)
+        if -1 in self.leading.tiles.groups:
+            side, _ = self.leading.own(-1)
+            self._keep_sources(side, np.zeros(len(side), dtype=bool))
         return self._write(outputs, columns, metadata, model)
 
     def _pieces(self, doing: str) -> Iterator[Piece]:
@@ -230,24 +235,16 @@ class _Job:
                 elif self.mode == "sparse":
                     self.longest_way = max(self.longest_way, self.epochs.longest_way(side.positions))
 
-    def _keep(self, matcher: Matcher, piece: Piece, table: pl.DataFrame, nearest: pl.DataFrame) -> None:
+    def _keep(self, table: pl.DataFrame, nearest: pl.DataFrame) -> None:
         searched = table["searched"].to_numpy()
         np.add.at(self.degree, searched, 1)
         np.add.at(self.chosen, searched[table["best"].to_numpy()], 1)
         self.found.append(table, table["leading"].to_numpy() // CHUNK)
         self.nearest.append(nearest, nearest["leading"].to_numpy() // CHUNK)
-        self._keep_sources(matcher, piece.leading)
 
-    def _keep_sources(self, matcher: Matcher, side: Side) -> None:
-        own = self.leading is self.standing
-        repeats = np.isin(side.rows, self.standing.repeats) & own
-        sources = matcher.reasons(side, imprecise=np.zeros(len(side), dtype=bool), duplicate=repeats)
-        self.sources.append(sources, side.rows // CHUNK)
-
-    def _keep_sources_without_position(self, matcher: Matcher) -> None:
-        if -1 in self.leading.tiles.groups:
-            side, _ = self.leading.own(-1)
-            self._keep_sources(matcher, side)
+    def _keep_sources(self, side: Side, covered: NDArray[np.bool_]) -> None:
+        repeats = np.isin(side.rows, self.standing.repeats) if self.mode == "sparse" else None
+        self.sources.append(leading_sources(side, covered, duplicate=repeats), side.rows // CHUNK)
 
     def _write(
         self, outputs: Outputs, columns: Mapping[str, Column], metadata: Mapping[str, str], model: PairModel
@@ -310,10 +307,7 @@ class _Job:
             searched = table["searched"].to_numpy()
             if chosen is None:
                 table = add_mates(
-                    table.with_columns(
-                        pl.Series("degree", self.degree[searched]).cast(pl.Int32),
-                        pl.Series("chosen", self.chosen[searched]).cast(pl.Int32),
-                    )
+                    table, self.degree[searched].astype(np.int64), self.chosen[searched].astype(np.int64)
                 )
             else:
                 table = chosen.filter(pl.col("leading") // CHUNK == group)

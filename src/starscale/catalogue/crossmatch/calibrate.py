@@ -19,6 +19,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
@@ -34,7 +35,7 @@ from starscale.catalogue.healpix import Array, cells
 from starscale.catalogue.positions import Positions
 
 #: Stars that the errors are learnt from at most, and for each cell of the offsets.
-SAMPLE, CELL_SAMPLE = 40_000, 400
+SAMPLE, CELL_SAMPLE = 10_000, 400
 #: With fewer stars with a candidate the errors are taken as stated.
 FEWEST = 100
 #: Offsets are drawn to those of the wider cell as if that held so many stars more.
@@ -109,11 +110,7 @@ class OffsetSample:
 
     def lowest(self) -> OffsetSample:
         """Those with the lowest hashes in every cell."""
-        order = np.lexsort((self.hashes, self.pixels))
-        pixels = self.pixels[order]
-        first = np.flatnonzero(np.diff(pixels, prepend=-1))
-        rank = np.arange(len(order)) - np.repeat(first, np.diff(np.append(first, len(order))))
-        chosen = order[rank < CELL_SAMPLE]
+        chosen = _lowest_in_cells(self.pixels, self.hashes)
         return OffsetSample(self.hashes[chosen], self.pixels[chosen], self.vectors[chosen])
 
 
@@ -143,17 +140,41 @@ def sample_stars(
     """
     rows = np.flatnonzero(inside)
     number = np.full(len(inside), -1, dtype=np.intp)
-    number[rows] = np.arange(len(rows))
-    mine = number[leading] >= 0
-    pairs, log_density, star = pairs.take(mine), log_density[mine], number[leading[mine]]
-    _, east, north = moving.triads(pairs.moving)
-    ra, dec = standing.ra[pairs.standing], standing.dec[pairs.standing]
-    known = np.full(len(rows), np.nan) if brightness is None else brightness[rows]
-    stars = StarSample(hashes[rows], known, star, pairs, log_density, ra, dec, east, north).lowest()
-    alone = np.flatnonzero(np.bincount(star, minlength=len(rows))[star] == 1)
-    vectors = pairs.east[alone, None] * east[alone] + pairs.north[alone, None] * north[alone]
-    offsets = OffsetSample(hashes[rows[star[alone]]], cells(ra[alone], dec[alone], OFFSET_ORDER), vectors)
-    return stars, offsets.lowest()
+    # Stars with the lowest hashes, in their order.
+    lowest = rows if len(rows) <= SAMPLE else rows[np.argpartition(hashes[rows], SAMPLE)[:SAMPLE]]
+    chosen = lowest[np.argsort(hashes[lowest], kind="stable")]
+    number[chosen] = np.arange(len(chosen))
+    mine = np.flatnonzero(number[leading] >= 0)
+    picked = pairs.take(mine)
+    _, east, north = moving.triads(picked.moving)
+    stars = StarSample(
+        hashes[chosen],
+        np.full(len(chosen), np.nan) if brightness is None else brightness[chosen],
+        number[leading[mine]],
+        picked,
+        log_density[mine],
+        standing.ra[picked.standing],
+        standing.dec[picked.standing],
+        east,
+        north,
+    ).lowest()
+    alone = np.flatnonzero(inside[leading] & (np.bincount(leading, minlength=len(inside))[leading] == 1))
+    where = pairs.standing[alone]
+    pixels = cells(standing.ra[where], standing.dec[where], OFFSET_ORDER)
+    few = _lowest_in_cells(pixels, hashes[leading[alone]])
+    alone, pixels = alone[few], pixels[few]
+    _, east, north = moving.triads(pairs.moving[alone])
+    vectors = pairs.east[alone, None] * east + pairs.north[alone, None] * north
+    return stars, OffsetSample(hashes[leading[alone]], pixels, vectors)
+
+
+def _lowest_in_cells(pixels: NDArray[np.int64], hashes: Hashes) -> NDArray[np.intp]:
+    """Rows with the lowest hashes of every cell, :data:`CELL_SAMPLE` at most, sorted by cell and hash."""
+    # One key for both: cells of this order need 16 bits, and 48 bits of a hash are as good as 64.
+    order = np.argsort((pixels.astype(np.uint64) << np.uint64(48)) | (hashes >> np.uint64(16)))
+    first = np.flatnonzero(np.diff(pixels[order], prepend=-1))
+    rank = np.arange(len(order)) - np.repeat(first, np.diff(np.append(first, len(order))))
+    return order[rank < CELL_SAMPLE]
 
 
 def gather(samples: Sequence[tuple[StarSample, OffsetSample]]) -> tuple[StarSample, OffsetSample]:
@@ -180,18 +201,18 @@ def fit_offsets(sample: OffsetSample) -> Offsets:
     """Median displacement of every cell, drawn to that of the wider cell around it where stars are few."""
     if len(sample.hashes) < FEWEST:
         return NO_OFFSETS
+    axes = ("x", "y", "z")
+    table = pl.DataFrame({"pixel": sample.pixels, **dict(zip(axes, sample.vectors.T, strict=True))})
     pixels = np.unique(sample.pixels)
     vectors = np.repeat(np.median(sample.vectors, axis=0)[None], len(pixels), axis=0)
     for order in range(_COARSEST, OFFSET_ORDER + 1):
-        shift = 2 * (OFFSET_ORDER - order)
-        _, inverse = np.unique(pixels >> shift, return_inverse=True)
-        groups, member = np.unique(sample.pixels >> shift, return_inverse=True)
-        in_order = np.argsort(member, kind="stable")
-        parts = np.split(sample.vectors[in_order], np.searchsorted(member[in_order], np.arange(1, len(groups))))
-        medians = np.stack([np.median(part, axis=0) for part in parts])
-        weight = np.array([len(part) for part in parts], dtype=np.float64)
-        weight = (weight / (weight + _PULL))[inverse, None]
-        vectors = weight * medians[inverse] + (1 - weight) * vectors
+        shift = 4 ** (OFFSET_ORDER - order)
+        cell = pl.col("pixel") // shift
+        medians = table.group_by(cell).agg(pl.col(axes).median(), pl.len().alias("n")).sort("pixel")
+        mine = np.searchsorted(medians["pixel"].to_numpy(), pixels // shift)
+        n = medians["n"].to_numpy()[mine, None]
+        weight = n / (n + _PULL)
+        vectors = weight * medians.select(axes).to_numpy()[mine] + (1 - weight) * vectors
     return Offsets(pixels, vectors)
 
 
@@ -254,7 +275,7 @@ def _fit_errors(stars: StarSample, east: Array, north: Array, radius: float) -> 
         (np.log(20.0), widest),
         (-6.0, 9.0),
     ]
-    found = minimize(loss, start, method="L-BFGS-B", bounds=bounds, options={"maxiter": 200, "ftol": 1e-10})
+    found = minimize(loss, start, method="L-BFGS-B", bounds=bounds, options={"maxiter": 200, "ftol": 1e-9})
     scale, floor, share, wide, _ = unpack(found.x)
     return scale, floor, share, wide
 

@@ -7,15 +7,21 @@ right ascension 0 are ordinary places.
 
 from __future__ import annotations
 
+import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
 
-from starscale.catalogue.positions import ARCSEC, MAS, Array, Positions, separation
+from starscale.catalogue.crossmatch.zones import Zones
+from starscale.catalogue.positions import MAS, Array, Positions, separation
 
 Rows = NDArray[np.intp]
+
+#: Moving sources that are searched at a time, and threads at most: the vectors of their pairs are the largest
+#: arrays of a match.
+_AT_ONCE, _THREADS = 100_000, 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,106 +77,79 @@ def find_candidates(
     Candidates
         Sorted by moving row, then standing row.
     """
-    left, right = find_pairs(moving, standing, radius)
-    at = standing.epoch[right]
-    distance = separation(moving.vectors(left, at), standing.vectors(right, np.full(len(right), np.nan)))
-    near = distance <= radius
-    left, right, distance = left[near], right[near], distance[near]
-    order = np.lexsort((right, left))
-    left, right, distance = left[order], right[order], distance[order]
-    east, north, turn = _displacements(moving, standing, left, right)
-    return Candidates(
-        left,
-        right,
-        distance,
-        east,
-        north,
-        moved_covariance(moving, left, standing.epoch[right], unknown_motion),
-        _turned(standing, right, turn),
-    )
+    rows, others = np.flatnonzero(moving.valid), np.flatnonzero(standing.valid)
+    zones = Zones.of(standing.ra[others] % 360, standing.dec[others], radius / 3600)
+    rows = rows[zones.order(moving.ra[rows] % 360, moving.dec[rows])]
+    reach = search_radii(moving, rows, standing.epoch[others], radius)
+
+    def search(start: int) -> Candidates:
+        piece = slice(start, start + _AT_ONCE)
+        first, second = zones.near(moving.ra[rows[piece]] % 360, moving.dec[rows[piece]], reach[piece])
+        return _candidates(moving, standing, rows[piece][first], others[second], radius, unknown_motion)
+
+    # numpy lets go of the interpreter where it works: threads share the processor's cores.
+    with ThreadPoolExecutor(min(os.cpu_count() or 1, _THREADS)) as pool:
+        parts = list(pool.map(search, range(0, max(len(rows), 1), _AT_ONCE)))
+    order = np.argsort(np.concatenate([part.moving * max(len(standing), 1) + part.standing for part in parts]))
+    columns = {}
+    for field in fields(Candidates):
+        columns[field.name] = np.concatenate([getattr(part, field.name) for part in parts])[order]
+    return Candidates(**columns)
 
 
-def find_pairs(moving: Positions, standing: Positions, radius: float) -> tuple[Rows, Rows]:
-    """Row numbers of all pairs that may be closer than `radius` (arcsec), in no order, with some that are not.
+def search_radii(moving: Positions, rows: Rows, epochs: Array, radius: float) -> Array:
+    """Radius (deg) about its catalogue position that holds the candidates of each moving source. Shape (n_rows,).
 
-    Notes
-    -----
-    Candidates come from a k-d tree of unit vectors with the moving sources at the middle epoch of
-    the others; a source's search radius is widened by the way it can move from there to the
-    farthest epoch. Sources are searched in classes of similar radius, so that a star of ten
-    arcseconds a year does not widen the search for all the others: this is the wider pass that
-    very high proper motions need.
+    It is widened by the way to the farthest epoch. A star of ten arcseconds a year so has the wider
+    pass that it needs, and does not widen the search for the others.
     """
-    moving_rows, standing_rows = np.flatnonzero(moving.valid), np.flatnonzero(standing.valid)
-    if not len(moving_rows) or not len(standing_rows):
-        nobody = np.empty(0, dtype=np.intp)
-        return nobody, nobody
-    epochs = standing.epoch[standing_rows]
-    middle = middle_epoch(epochs)
-    years = longest_years(moving, moving_rows, epochs, middle)
+    known = epochs[np.isfinite(epochs)]
+    years = np.zeros(len(rows))
+    if len(known):
+        own = moving.epoch[rows]
+        years = np.nan_to_num(np.maximum(np.abs(own - known.min()), np.abs(own - known.max())))
     # The radial velocity changes the path by a small part of it: a tenth covers any star at any epoch here.
-    reach = radius * ARCSEC + 1.1 * moving.speed()[moving_rows] * MAS * years
-    left, right = _within(
-        moving.vectors(moving_rows, np.full(len(moving_rows), middle)),
-        standing.vectors(standing_rows, np.full(len(standing_rows), np.nan)),
-        reach,
-    )
-    return moving_rows[left], standing_rows[right]
+    return np.minimum((radius * 1.001 + 1.1e-3 * moving.speed()[rows] * years) / 3600, 180.0)
 
 
-def middle_epoch(epochs: Array) -> float:
-    """Middle of the known epochs; NaN where none is known."""
-    known = epochs[np.isfinite(epochs)]
-    return float((known.min() + known.max()) / 2) if len(known) else float("nan")
-
-
-def longest_years(moving: Positions, rows: Rows, epochs: Array, middle: float) -> Array:
-    """Years that each moving source may have to move from where it is searched. Shape (n_rows,).
-
-    A standing source without an epoch meets the moving one at the latter's own.
-    """
-    known = epochs[np.isfinite(epochs)]
-    if not len(known):
-        return np.zeros(len(rows))
-    years = np.full(len(rows), (known.max() - known.min()) / 2)
-    if len(known) < len(epochs):
-        years = np.maximum(years, np.nan_to_num(np.abs(moving.epoch[rows] - middle)))
-    return years
-
-
-def _within(moving: Array, standing: Array, reach: Array) -> tuple[Rows, Rows]:
-    """Pairs of rows closer than the `reach` (rad) of the moving row's class."""
-    tree = cKDTree(standing)
-    # Classes double in radius; 0.1 % of slack covers rounding, the exact cut comes after.
-    classes = np.ceil(np.log2(reach / reach.min())).astype(int)
-    left, right = [], []
-    for number in np.unique(classes):
-        rows = np.flatnonzero(classes == number)
-        chord = 2 * np.sin(min(reach[rows].max() * 1.001, np.pi) / 2)
-        pairs = cKDTree(moving[rows]).sparse_distance_matrix(tree, chord, output_type="ndarray")
-        left.append(rows[pairs["i"]])
-        right.append(pairs["j"])
-    return np.concatenate(left), np.concatenate(right)
-
-
-def _displacements(
-    moving: Positions, standing: Positions, left: Rows, right: Rows
-) -> tuple[Array, Array, tuple[Array, Array]]:
-    """Displacement (mas) in the plane of the moving source, and the turn from the other's axes to its own.
+def _candidates(
+    moving: Positions, standing: Positions, left: Rows, right: Rows, radius: float, unknown_motion: float
+) -> Candidates:
+    """Geometry of some pairs: those that are close enough, with displacements and covariances.
 
     Gnomonic projection about the catalogue position: there uniform motion is a straight line, so the
     position at the candidate's epoch needs no projection at all.
     """
+    at = standing.epoch[right]
     radial, east, north = moving.triads(left)
     target, target_east, _ = standing.triads(right)
-    depth = (radial * target).sum(axis=1)
-    shift_east, shift_north = moving.shifts(left, standing.epoch[right])
-    across = (east * target).sum(axis=1) / depth / MAS - shift_east
-    along = (north * target).sum(axis=1) / depth / MAS - shift_north
+    shift_east, shift_north = moving.shifts(left, at)
+    moved = radial + (shift_east * MAS)[:, None] * east + (shift_north * MAS)[:, None] * north
+    moved /= np.linalg.norm(moved, axis=1, keepdims=True)
+    distance = separation(moved, target)
+    near = np.flatnonzero(distance <= radius)
+    if len(near) < len(left):
+        left, right, at, distance = left[near], right[near], at[near], distance[near]
+        radial, east, north, target, target_east = (x[near] for x in (radial, east, north, target, target_east))
+        shift_east, shift_north = shift_east[near], shift_north[near]
+    depth = _dot(radial, target)
     # Cosine and sine of the angle between the two easts: far from the poles it is almost nothing.
-    cos, sin = (east * target_east).sum(axis=1), (north * target_east).sum(axis=1)
+    cos, sin = _dot(east, target_east), _dot(north, target_east)
     norm = np.hypot(cos, sin)
-    return across, along, (cos / norm, sin / norm)
+    return Candidates(
+        left,
+        right,
+        distance,
+        _dot(east, target) / depth / MAS - shift_east,
+        _dot(north, target) / depth / MAS - shift_north,
+        moved_covariance(moving, left, at, unknown_motion),
+        _turned(standing, right, (cos / norm, sin / norm)),
+    )
+
+
+def _dot(a: Array, b: Array) -> Array:
+    """Scalar products of rows of vectors. Shapes (n, 3), (n, 3) -> (n,)."""
+    return np.asarray(np.einsum("ij,ij->i", a, b))
 
 
 def moved_covariance(moving: Positions, rows: Rows, at: Array, unknown_motion: float) -> Array:

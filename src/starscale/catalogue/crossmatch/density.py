@@ -6,7 +6,9 @@ it is the same however the work is divided.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +24,30 @@ ENOUGH = 200
 #: A cell is divided by this many orders to see which parts of it are covered.
 _PARTS = 2
 
+#: Occupied cells of an order, sorted, and their counts.
+Level = tuple[Cells, NDArray[np.int64]]
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a catalogue is like around some positions. Arrays of shape (n,).
+
+    Parameters
+    ----------
+    density : ndarray
+        Sources per arcsec^2, of the smallest cell around with at least :data:`ENOUGH` sources, over the part
+        of it that is covered: its sixteenths that hold a source.
+    covered : ndarray of bool
+        Whether the sixteenth at the position holds a source.
+    edge : ndarray of bool
+        Whether that sixteenth, or one that touches it, is empty: the catalogue ends near here, or does
+        not reach here at all. A sixteenth holds a dozen sources or more, so that chance leaves none empty.
+    """
+
+    density: Array
+    covered: NDArray[np.bool_]
+    edge: NDArray[np.bool_]
+
 
 @dataclass(frozen=True)
 class DensityMap:
@@ -36,7 +62,6 @@ class DensityMap:
 
     pixels: Cells
     counts: NDArray[np.int64]
-    _levels: dict[int, tuple[Cells, NDArray[np.int64]]] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
     def of(cls, positions: Positions) -> DensityMap:
@@ -56,82 +81,77 @@ class DensityMap:
         """Number of sources."""
         return int(self.counts.sum())
 
-    def _level(self, order: int) -> tuple[Cells, NDArray[np.int64]]:
-        """Occupied cells of an order and their counts."""
-        if order not in self._levels:
-            above = self.pixels >> (2 * (FINEST - order))
-            first = np.flatnonzero(np.diff(above, prepend=-1))
-            counts = np.add.reduceat(self.counts, first) if len(first) else self.counts
-            self._levels[order] = (above[first], counts)
-        return self._levels[order]
+    def around(self, ra: Array, dec: Array) -> Surroundings:
+        """Describe the catalogue around positions (deg); without a finite position all is 0 and False."""
+        good = np.isfinite(ra) & np.isfinite(dec)
+        starts, values, covered, edge = self._parts
+        at = np.zeros(len(ra), dtype=np.intp)
+        at[good] = np.searchsorted(starts, cells(ra[good], dec[good], FINEST), side="right") - 1
+        return Surroundings(
+            np.where(good, values[at], 0.0), np.asarray(covered[at] & good), np.asarray(edge[at] & good)
+        )
 
-    def _count(self, pixels: Cells, order: int) -> NDArray[np.int64]:
-        occupied, counts = self._level(order)
-        if not len(occupied):
-            return np.zeros(len(pixels), dtype=np.int64)
-        at = np.minimum(np.searchsorted(occupied, pixels), len(occupied) - 1)
-        return np.where(occupied[at] == pixels, counts[at], 0)
+    @cached_property
+    def _parts(self) -> tuple[Cells, Array, NDArray[np.bool_], NDArray[np.bool_]]:
+        """The sphere in parts of one density each: first finest cell, density, covered, edge; sorted.
 
-    def _orders(self, pixels: Cells) -> NDArray[np.intp]:
-        """Finest order at which the cell of each position holds enough sources; 0 where none does."""
-        enough = min(ENOUGH, max(self.total // 4, 1))
-        orders = np.zeros(len(pixels), dtype=np.intp)
-        left = np.arange(len(pixels))
-        for order in range(FINEST, 0, -1):
-            good = self._count(pixels[left] >> (2 * (FINEST - order)), order) >= enough
-            orders[left[good]] = order
-            left = left[~good]
-        return orders
-
-    def density(self, ra: Array, dec: Array) -> Array:
-        """Sources per arcsec^2 near each position (deg). Shape (n,).
-
-        That of the smallest cell around it with at least :data:`ENOUGH` sources, over the part of
-        the cell that is covered: its sixteenths that hold a source. 0 only for an empty catalogue.
+        A cell with enough sources is divided into four; a quarter without enough keeps the density
+        of the whole, and is described in its own quarters, the sixteenths of the whole.
         """
-        pixels = cells(ra, dec, FINEST)
-        unique, inverse = np.unique(pixels, return_inverse=True)
-        orders = self._orders(unique)
-        density = np.zeros(len(unique))
-        for order in np.unique(orders):
-            rows = np.flatnonzero(orders == order)
-            own = unique[rows] >> (2 * (FINEST - order))
-            parts = min(_PARTS, FINEST - int(order))
-            fine, _ = self._level(int(order) + parts)
-            occupied, covered = np.unique(fine >> (2 * parts), return_counts=True)
-            here = np.searchsorted(occupied, own)
-            here = np.minimum(here, max(len(occupied) - 1, 0))
-            count = self._count(own, int(order))
-            if len(occupied):
-                share = covered[here] / 4**parts if self.total >= ENOUGH else np.ones(len(rows))
-                density[rows] = count / (cell_area(int(order)) * share)
+        enough = min(ENOUGH, max(self.total // 4, 1))
+        levels = [self._level(order) for order in range(FINEST + 1)]
+        parts = []
+        # The twelve base cells are described whatever they hold.
+        full = np.arange(12)
+        for order in range(FINEST + 1):
+            density = self._densities(full, order, levels)
+            if order == FINEST:
+                parts.append(self._described(full, order, density, levels))
+                break
+            quarters = (4 * full[:, None] + np.arange(4)).ravel()
+            divided = _count(quarters, *levels[order + 1]) >= enough
+            keep = np.flatnonzero(~divided)
+            fine = min(order + _PARTS, FINEST)
+            split = 4 ** (fine - order - 1)
+            small = (split * quarters[keep][:, None] + np.arange(split)).ravel()
+            parts.append(self._described(small, fine, np.repeat(density[keep // 4], split), levels))
+            full = quarters[divided]
+        starts, density, covered, edge = (np.concatenate(column) for column in zip(*parts, strict=True))
+        order_of_starts = np.argsort(starts, kind="stable")
+        return starts[order_of_starts], density[order_of_starts], covered[order_of_starts], edge[order_of_starts]
+
+    def _level(self, order: int) -> Level:
+        """Occupied cells of an order and their counts."""
+        above = self.pixels >> (2 * (FINEST - order))
+        first = np.flatnonzero(np.diff(above, prepend=-1))
+        return above[first], np.add.reduceat(self.counts, first) if len(first) else self.counts
+
+    def _densities(self, pixels: Cells, order: int, levels: Sequence[Level]) -> Array:
+        """Sources per arcsec^2 of the covered part of each cell."""
+        fine = min(order + _PARTS, FINEST)
+        occupied, covered = np.unique(levels[fine][0] >> (2 * (fine - order)), return_counts=True)
+        share = _count(pixels, occupied, covered) / 4 ** (fine - order)
+        if self.total < ENOUGH:
+            # So few sources leave parts empty by chance.
+            share = np.ones(len(pixels))
+        area = cell_area(order) * np.maximum(share, 1e-9)
         # In an empty base cell of a catalogue that has sources elsewhere: one source on the whole sphere.
         floor = 1 / (12 * cell_area(0)) if self.total else 0.0
-        return np.maximum(density, floor)[inverse]
+        return np.asarray(np.maximum(_count(pixels, *levels[order]) / area, floor), dtype=np.float64)
 
-    def near_edge(self, ra: Array, dec: Array) -> NDArray[np.bool_]:
-        """Where the catalogue ends near a position (deg), or does not reach it at all. Shape (n,).
+    def _described(
+        self, pixels: Cells, order: int, density: Array, levels: Sequence[Level]
+    ) -> tuple[Cells, Array, NDArray[np.bool_], NDArray[np.bool_]]:
+        """Parts that are cells of one order: first finest cell, density, covered, edge."""
+        around = neighbourhoods(pixels, order)
+        empty = (_count(around.ravel(), *levels[order]) == 0).reshape(around.shape) & (around >= 0)
+        covered = _count(pixels, *levels[order]) > 0
+        return pixels << (2 * (FINEST - order)), density, covered, empty.any(axis=1)
 
-        True where the position's own cell or one of its neighbours is empty, of cells so large that
-        they hold about a dozen sources or more nearby.
-        """
-        pixels, inverse = np.unique(cells(ra, dec, FINEST), return_inverse=True)
-        orders = self._orders(pixels)
-        edge = np.zeros(len(pixels), dtype=bool)
-        for order in np.unique(orders):
-            rows = np.flatnonzero(orders == order)
-            fine = min(int(order) + _PARTS, FINEST)
-            around = neighbourhoods(pixels[rows] >> (2 * (FINEST - fine)), fine)
-            empty = self._count(around.ravel(), fine).reshape(around.shape) == 0
-            edge[rows] = (empty & (around >= 0)).any(axis=1)
-        return edge[inverse]
 
-    def covers(self, ra: Array, dec: Array) -> NDArray[np.bool_]:
-        """Where the cell of a position (deg), as in :meth:`near_edge`, holds sources. Shape (n,)."""
-        pixels, inverse = np.unique(cells(ra, dec, FINEST), return_inverse=True)
-        orders = np.minimum(self._orders(pixels) + _PARTS, FINEST)
-        covered = np.zeros(len(pixels), dtype=bool)
-        for order in np.unique(orders):
-            rows = np.flatnonzero(orders == order)
-            covered[rows] = self._count(pixels[rows] >> (2 * (FINEST - int(order))), int(order)) > 0
-        return covered[inverse]
+def _count(pixels: Cells, occupied: Cells, counts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Sources in cells, of the sorted occupied cells and their counts."""
+    if not len(occupied):
+        return np.zeros(len(pixels), dtype=np.int64)
+    at = np.minimum(np.searchsorted(occupied, pixels), len(occupied) - 1)
+    return np.where(occupied[at] == pixels, counts[at], 0)

@@ -30,7 +30,6 @@ from starscale.catalogue.crossmatch.pieces import Piece, Side, divide
 from starscale.catalogue.crossmatch.score import MAS2, Scored, score_by_distance, score_pairs
 from starscale.catalogue.crossmatch.select import (
     Mode,
-    best_first,
     best_pairs,
     choose_pairs,
     count_neighbours,
@@ -38,12 +37,38 @@ from starscale.catalogue.crossmatch.select import (
     one_to_one,
     with_mates,
 )
+from starscale.catalogue.positions import Positions
 from starscale.catalogue.splits import stable_hash
 from starscale.vocabulary.config import MatchConfig
 from starscale.vocabulary.flags import PairFlag
 
 #: Seed of the hash that chooses the stars that the model is learnt from.
 _SAMPLE_SEED = 20190107
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The candidates of a piece, and what the searched catalogue is like there.
+
+    Parameters
+    ----------
+    piece : Piece
+    pairs : Candidates
+    leading, searched : ndarray of int, (n_pairs,)
+        Rows of the piece's two sides, by who leads.
+    density : ndarray, (n_pairs,)
+        Of the searched catalogue at the candidate, per arcsec^2.
+    covered, edge : ndarray of bool, (n_leading,)
+        Whether the searched catalogue reaches each leading source, and whether it ends nearby.
+    """
+
+    piece: Piece
+    pairs: Candidates
+    leading: NDArray[np.intp]
+    searched: NDArray[np.intp]
+    density: NDArray[np.float64]
+    covered: NDArray[np.bool_]
+    edge: NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -68,32 +93,35 @@ class Matcher:
         """Whether errors and densities count, or the separation alone."""
         return self.config.method == "figure_of_merit"
 
-    def candidates(self, piece: Piece) -> Candidates:
+    def candidates(self, piece: Piece) -> Found:
         """All pairs of a piece within the search radius."""
-        moving = piece.moving.positions
-        if not self.config.proper_motion:
-            moving = moving.without_motion()
-        return find_candidates(
+        moving, standing = self._moving(piece), piece.standing.positions
+        pairs = find_candidates(
             moving,
-            piece.standing.positions,
+            standing,
             self.config.search_radius,
             unknown_motion=self.config.unknown_motion if self.config.proper_motion else 0.0,
         )
+        leading, searched = pairs.moving, pairs.standing
+        if self.mode == "sparse":
+            leading, searched = searched, leading
+        where, other = piece.leading.positions, piece.searched.positions
+        here = self.density.around(where.ra, where.dec)
+        density = self.density.around(other.ra[searched], other.dec[searched]).density
+        return Found(piece, pairs, leading, searched, density, here.covered, here.edge)
 
-    def sample(self, piece: Piece, pairs: Candidates) -> tuple[StarSample, OffsetSample]:
+    def sample(self, found: Found) -> tuple[StarSample, OffsetSample]:
         """The stars of a piece that the model may be learnt from."""
-        where = piece.leading.positions
-        inside = where.valid.copy()
-        inside[inside] = self.density.covers(where.ra[inside], where.dec[inside])
+        side = found.piece.leading
         return sample_stars(
-            pairs,
-            self._leading(pairs),
-            np.log(self._density(piece, pairs) / MAS2),
-            piece.moving.positions,
-            piece.standing.positions,
-            inside=inside,
-            hashes=stable_hash(piece.leading.ids, _SAMPLE_SEED),
-            brightness=piece.leading.brightness,
+            found.pairs,
+            found.leading,
+            np.log(found.density / MAS2),
+            found.piece.moving.positions,
+            found.piece.standing.positions,
+            inside=found.covered,
+            hashes=stable_hash(side.ids, _SAMPLE_SEED),
+            brightness=side.brightness,
         )
 
     def learn(self, samples: Sequence[tuple[StarSample, OffsetSample]]) -> PairModel:
@@ -104,104 +132,97 @@ class Matcher:
         as_stated = self.config.errors == "stated"
         return fit_model(stars, offsets, radius=self.config.search_radius, as_stated=as_stated)
 
-    def neighbours(self, piece: Piece, pairs: Candidates, model: PairModel) -> tuple[pl.DataFrame, pl.DataFrame]:
-        """Good neighbours of a piece, counted, and the nearest candidate of every leading source."""
-        leading = self._leading(pairs)
+    def neighbours(self, found: Found, model: PairModel) -> tuple[pl.DataFrame, pl.DataFrame]:
+        """Good neighbours of a piece, counted, and the nearest candidate of leading sources without any."""
+        piece, pairs = found.piece, found.pairs
         if self.by_merit:
             scored = score_pairs(
                 pairs,
                 model.residuals(pairs, piece.moving.positions, piece.standing.positions),
                 model,
-                leading=leading,
-                density=self._density(piece, pairs),
-                completeness=model.completeness_of(piece.leading.brightness, leading),
+                leading=found.leading,
+                density=found.density,
+                completeness=model.completeness_of(piece.leading.brightness, found.leading),
                 gamma=self.config.gamma,
                 least_probability=self.config.least_probability,
             )
         else:
             scored = score_by_distance(pairs)
-        table = count_neighbours(self._table(piece, scored))
-        return table, _nearest(piece, pairs)
+        return count_neighbours(self._table(found, scored)), _nearest(found, scored)
 
-    def _leading(self, pairs: Candidates) -> NDArray[np.intp]:
-        return pairs.moving if self.mode == "dense" else pairs.standing
+    def _moving(self, piece: Piece) -> Positions:
+        moving = piece.moving.positions
+        return moving if self.config.proper_motion else moving.without_motion()
 
-    def _density(self, piece: Piece, pairs: Candidates) -> NDArray[np.float64]:
-        """Density of the searched catalogue at every candidate, per arcsec^2."""
-        rows = pairs.standing if self.mode == "dense" else pairs.moving
-        where = piece.searched.positions
-        used, inverse = np.unique(rows, return_inverse=True)
-        return self.density.density(where.ra[used], where.dec[used])[inverse]
-
-    def _table(self, piece: Piece, scored: Scored) -> pl.DataFrame:
+    def _table(self, found: Found, scored: Scored) -> pl.DataFrame:
         """Good pairs: identifiers, row numbers in the whole catalogues, and what is known of each alone."""
         good = np.flatnonzero(scored.good)
-        pairs = scored.pairs.take(good)
-        leading = self._leading(pairs)
-        searched = pairs.standing if self.mode == "dense" else pairs.moving
-        moving_id, standing_id = piece.moving.ids.gather(pairs.moving), piece.standing.ids.gather(pairs.standing)
-        ids = (moving_id, standing_id) if self.mode == "dense" else (standing_id, moving_id)
+        piece, pairs = found.piece, found.pairs
+        leading, searched = found.leading[good], found.searched[good]
+        leading_id, searched_id = piece.leading.ids.gather(leading), piece.searched.ids.gather(searched)
+        ids = (leading_id, searched_id) if self.mode == "dense" else (searched_id, leading_id)
         return pl.DataFrame(
             {
                 "leading": piece.leading.rows[leading],
                 "searched": piece.searched.rows[searched],
-                "leading_id": ids[0],
-                "searched_id": ids[1],
-                "source_id": moving_id,
-                "original_ext_source_id": standing_id,
-                "angular_distance": pairs.distance,
+                "leading_id": leading_id,
+                "searched_id": searched_id,
+                "source_id": ids[0],
+                "original_ext_source_id": ids[1],
+                "angular_distance": pairs.distance[good],
                 "normalised_distance": pl.Series(scored.distance_sigma[good]).fill_nan(None),
                 "score": scored.score[good],
                 "match_probability": pl.Series(scored.probability[good]).fill_nan(None),
-                "xm_flag": self._flags(piece, pairs, scored.blended[good]),
+                "xm_flag": self._flags(found, good, scored.blended[good]),
             }
         )
 
-    def _flags(self, piece: Piece, pairs: Candidates, blended: NDArray[np.bool_]) -> NDArray[np.int32]:
-        """Flags of pairs that follow from the two sources alone. Shape (n_pairs,)."""
-        moving, standing = piece.moving.positions, piece.standing.positions
-        if not self.config.proper_motion:
-            moving = moving.without_motion()
-        east, north = moving.shifts(pairs.moving, standing.epoch[pairs.standing])
-        where = piece.leading.positions
-        leading = self._leading(pairs)
-        used, inverse = np.unique(leading, return_inverse=True)
-        edge = self.density.near_edge(where.ra[used], where.dec[used])[inverse] & self.by_merit
-        assumed = np.zeros(len(pairs), dtype=bool)
-        for side, rows in ((moving, pairs.moving), (standing, pairs.standing)):
-            if side.errors is not None and self.by_merit:
-                assumed |= ~side.errors.stated[rows]
-        flags = np.zeros(len(pairs), dtype=np.int32)
-        for bit, condition in (
-            (PairFlag.NO_PROPER_MOTION, ~moving.moving[pairs.moving]),
-            (PairFlag.NO_EPOCH, ~standing.own_epoch[pairs.standing]),
-            (PairFlag.HIGH_PROPER_MOTION, np.hypot(east, north) > self.config.search_radius * 1000),
-            (PairFlag.EDGE_OF_COVERAGE, edge),
-            (PairFlag.BLENDED, blended),
-            (PairFlag.ERROR_ASSUMED, assumed),
-            (PairFlag.DUPLICATES, piece.standing.several[pairs.standing]),
-        ):
-            flags |= np.where(condition, np.int32(bit), np.int32(0))
+    def _flags(self, found: Found, good: NDArray[np.intp], blended: NDArray[np.bool_]) -> NDArray[np.int32]:
+        """Flags of good pairs that follow from the two sources alone. Shape (n_good,)."""
+        piece = found.piece
+        moving, standing = self._moving(piece), piece.standing.positions
+        left, right = found.pairs.moving[good], found.pairs.standing[good]
+        east, north = moving.shifts(left, standing.epoch[right])
+        flags = np.zeros(len(good), dtype=np.int32)
+        flags[~moving.moving[left]] |= PairFlag.NO_PROPER_MOTION
+        flags[~standing.own_epoch[right]] |= PairFlag.NO_EPOCH
+        flags[np.hypot(east, north) > self.config.search_radius * 1000] |= PairFlag.HIGH_PROPER_MOTION
+        flags[piece.standing.several[right]] |= PairFlag.DUPLICATES
+        if self.by_merit:
+            flags[found.edge[found.leading[good]]] |= PairFlag.EDGE_OF_COVERAGE
+            flags[blended] |= PairFlag.BLENDED
+            for side, rows in ((moving, left), (standing, right)):
+                if side.errors is not None:
+                    flags[~side.errors.stated[rows]] |= PairFlag.ERROR_ASSUMED
         return flags
 
-    def reasons(self, side: Side, *, imprecise: NDArray[np.bool_], duplicate: NDArray[np.bool_]) -> pl.DataFrame:
-        """The leading sources with the reasons that need no match: see :func:`losses.unmatched`.
 
-        `side` is the leading one, `imprecise` and `duplicate` say of each row whether curation took it out.
-        """
-        where = side.positions
-        covered = np.zeros(len(side), dtype=bool)
-        good = where.valid
-        covered[good] = self.density.covers(where.ra[good], where.dec[good])
-        reason = np.select([duplicate, imprecise | ~good], ["duplicate", "no_position"], default="")
-        return pl.DataFrame(
-            {
-                "leading": side.rows,
-                "leading_id": side.ids,
-                "reason": pl.Series(reason, dtype=pl.String).replace("", None),
-                "covered": covered,
-            }
-        )
+def leading_sources(
+    side: Side, covered: NDArray[np.bool_], *, duplicate: NDArray[np.bool_] | None = None
+) -> pl.DataFrame:
+    """The leading sources with the reasons that need no match, for :func:`losses.unmatched`.
+
+    Parameters
+    ----------
+    side : Side
+    covered : ndarray of bool, (n,)
+        Whether the searched catalogue reaches each.
+    duplicate : ndarray of bool, (n,), optional
+        Rows that another one stands for.
+    """
+    repeated = pl.lit(False) if duplicate is None else pl.Series(duplicate)
+    return pl.DataFrame(
+        {"leading": side.rows, "leading_id": side.ids, "covered": covered, "placed": side.positions.valid}
+    ).select(
+        "leading",
+        "leading_id",
+        pl.when(repeated)
+        .then(pl.lit("duplicate"))
+        .when(~pl.col("placed"))
+        .then(pl.lit("no_position"))
+        .alias("reason"),
+        "covered",
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,7 +264,7 @@ class Match:
 
 
 def finish(
-    tables: Iterable[pl.DataFrame],
+    tables: Sequence[pl.DataFrame],
     nearest: Iterable[pl.DataFrame],
     leading: pl.DataFrame,
     config: MatchConfig,
@@ -253,7 +274,7 @@ def finish(
 
     Rows come in the order of the leading catalogue, whatever the order of the pieces.
     """
-    neighbours = best_first(pl.concat(tables))
+    neighbours = tables[0] if len(tables) == 1 else pl.concat(tables).sort("leading", maintain_order=True)
     neighbours = with_mates(neighbours) if mode == "dense" else one_to_one(neighbours)
     lost = unmatched(leading, pl.concat(nearest), neighbours, config.pairs)
     return best_pairs(neighbours), neighbour_columns(neighbours), lost
@@ -265,7 +286,6 @@ def crossmatch(
     config: MatchConfig,
     mode: Mode,
     *,
-    imprecise: NDArray[np.bool_] | None = None,
     duplicate: NDArray[np.bool_] | None = None,
     order: int | None = None,
 ) -> Match:
@@ -277,8 +297,8 @@ def crossmatch(
         Gaia, and the external catalogue after curation.
     config : MatchConfig
     mode : {"dense", "sparse"}
-    imprecise, duplicate : ndarray of bool, (n_standing,), optional
-        What curation took out, to be told in `unmatched` where the external catalogue leads.
+    duplicate : ndarray of bool, (n_standing,), optional
+        Repeated rows that curation took out, to be told in `unmatched` where the external catalogue leads.
     order : int, optional
         Divide the work into tiles of this HEALPix order; the result is the same.
 
@@ -289,24 +309,18 @@ def crossmatch(
     whole = Piece(moving, standing, mode)
     matcher = Matcher(config, mode, DensityMap.of(whole.searched.positions))
     pieces = [whole] if order is None else list(divide(moving, standing, mode, config.search_radius, order))
-    candidates = [matcher.candidates(piece) for piece in pieces]
-    model = PairModel()
-    if matcher.by_merit:
-        model = matcher.learn([matcher.sample(p, c) for p, c in zip(pieces, candidates, strict=True)])
-    # A piece that holds nothing gives the tables their columns when there is no piece at all.
-    nothing = np.empty(0, dtype=np.intp)
-    empty = Piece(moving.take(nothing), standing.take(nothing), mode)
-    found = [matcher.neighbours(p, c, model) for p, c in zip(pieces, candidates, strict=True)]
-    found.append(matcher.neighbours(empty, matcher.candidates(empty), model))
-    none = np.zeros(len(whole.leading), dtype=bool)
-    own = mode == "sparse"
-    leading = matcher.reasons(
-        whole.leading,
-        imprecise=imprecise if own and imprecise is not None else none,
-        duplicate=duplicate if own and duplicate is not None else none,
-    )
-    best, neighbours, lost = finish([f[0] for f in found], [f[1] for f in found], leading, config, mode)
-    return Match(best, neighbours, lost, model)
+    if not pieces:
+        # One that holds nothing gives the tables their columns.
+        nothing = np.empty(0, dtype=np.intp)
+        pieces = [Piece(moving.take(nothing), standing.take(nothing), mode)]
+    found = [matcher.candidates(piece) for piece in pieces]
+    model = matcher.learn([matcher.sample(f) for f in found]) if matcher.by_merit else PairModel()
+    tables, nearest = zip(*(matcher.neighbours(f, model) for f in found), strict=True)
+    covered = np.zeros(len(whole.leading), dtype=bool)
+    for f in found:
+        covered[np.searchsorted(whole.leading.rows, f.piece.leading.rows)] = f.covered
+    leading = leading_sources(whole.leading, covered, duplicate=duplicate if mode == "sparse" else None)
+    return Match(*finish(tables, nearest, leading, config, mode), model)
 
 
 def statistics(
@@ -331,18 +345,21 @@ def statistics(
     )
 
 
-def _nearest(piece: Piece, pairs: Candidates) -> pl.DataFrame:
-    """Nearest candidate of every leading source that has one."""
-    dense = piece.mode == "dense"
-    leading, searched = (pairs.moving, pairs.standing) if dense else (pairs.standing, pairs.moving)
-    # Of equally near ones the lower identifier, so that the order of rows never decides.
-    rank = piece.searched.ids.rank("ordinal").to_numpy()
-    order = np.lexsort((rank[searched], pairs.distance, leading))
-    first = order[np.flatnonzero(np.diff(leading[order], prepend=-1))]
-    return pl.DataFrame(
-        {
-            "leading": piece.leading.rows[leading[first]],
-            "searched_id": piece.searched.ids.gather(searched[first]),
-            "angular_distance": pairs.distance[first],
-        }
+def _nearest(found: Found, scored: Scored) -> pl.DataFrame:
+    """Nearest candidate of every leading source that has candidates, but no good neighbour."""
+    served = np.zeros(len(found.piece.leading), dtype=bool)
+    served[found.leading[scored.good]] = True
+    rows = np.flatnonzero(~served[found.leading])
+    searched_id = found.piece.searched.ids.gather(found.searched[rows])
+    return (
+        pl.DataFrame(
+            {
+                "leading": found.piece.leading.rows[found.leading[rows]],
+                "searched_id": searched_id,
+                "angular_distance": found.pairs.distance[rows],
+            }
+        )
+        # Of equally near ones the lower identifier, so that the order of rows never decides.
+        .sort("leading", "angular_distance", "searched_id")
+        .unique("leading", keep="first", maintain_order=True)
     )

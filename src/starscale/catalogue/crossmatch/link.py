@@ -53,7 +53,7 @@ def link_by_position(
         duplicates=survey.duplicates or SAME_STAR,
     )
     objects = Side(found.positions, rows, side.rows, found.stands_for_several)
-    match = crossmatch(lead, objects, config, "sparse", imprecise=found.imprecise, duplicate=found.duplicate)
+    match = crossmatch(lead, objects, config, "sparse", duplicate=found.duplicate)
     star = match.best.select("source_id", pl.col("original_ext_source_id").alias("stands_for"))
     stands_for = pl.DataFrame({"row": rows, "stands_for": pl.Series(found.stands_for.astype(np.uint32))})
     links = stands_for.join(star, on="stands_for", how="inner", maintain_order="left")

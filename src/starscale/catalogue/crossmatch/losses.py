@@ -52,7 +52,9 @@ def unmatched(
         Columns of :data:`UNMATCHED_COLUMNS`, in the order of `leading`.
     """
     kept = neighbours.filter(pl.col("best") & is_clean(choice)).select("leading")
-    first = neighbours.group_by("leading", maintain_order=True).agg(
+    lost = leading.join(kept, on="leading", how="anti", maintain_order="left")
+    theirs = neighbours.join(lost.select("leading"), on="leading", how="semi")
+    first = theirs.group_by("leading", maintain_order=True).agg(
         pl.col("searched").first(),
         pl.col("searched_id").first().alias("first_id"),
         pl.col("angular_distance").first().alias("first_distance"),
@@ -60,15 +62,10 @@ def unmatched(
         pl.col("best").any().alias("has_best"),
         pl.len().alias("n"),
     )
-    lost = leading.join(kept, on="leading", how="anti", maintain_order="left").join(
-        first, on="leading", how="left", maintain_order="left"
-    )
-    lost = lost.join(nearest, on="leading", how="left", maintain_order="left").join(
-        _other_claimants(neighbours if claims is None else claims, lost),
-        on="leading",
-        how="left",
-        maintain_order="left",
-    )
+    lost = lost.join(first, on="leading", how="left", maintain_order="left")
+    claimants = _other_claimants(neighbours if claims is None else claims, lost)
+    for table in (nearest, claimants):
+        lost = lost.join(table, on="leading", how="left", maintain_order="left")
     found = (
         pl.when(pl.col("reason").is_not_null())
         .then(pl.col("reason"))

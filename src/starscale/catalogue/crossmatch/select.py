@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from starscale.vocabulary.columns import NEIGHBOUR_COLUMNS, PAIR_COLUMNS
 from starscale.vocabulary.flags import PairFlag
@@ -22,7 +24,8 @@ def count_neighbours(neighbours: pl.DataFrame) -> pl.DataFrame:
     Parameters
     ----------
     neighbours : polars.DataFrame
-        One row a good pair: `leading` (row number), `searched`, `searched_id`, `score`, `xm_flag`.
+        One row a good pair: `leading` (row number), `searched`, `searched_id`, `score`,
+        `match_probability`, `xm_flag`.
 
     Returns
     -------
@@ -30,25 +33,33 @@ def count_neighbours(neighbours: pl.DataFrame) -> pl.DataFrame:
         With `number_of_neighbours` and `best`, and the flags that follow from the neighbours.
     """
     table = best_first(neighbours)
-    second = pl.col("score").shift(-1).over("leading")
-    best = pl.col("leading").is_first_distinct()
+    leading, score = table["leading"].to_numpy(), table["score"].to_numpy()
+    n = len(leading)
+    best = np.ones(n, dtype=bool)
+    best[1:] = leading[1:] != leading[:-1]
+    first = np.flatnonzero(best)
+    number = np.diff(np.append(first, n))
+    several = number > 1
+    # Only the best of several has a next one to be compared with.
+    gap = np.full(n, np.inf)
+    gap[first[several]] = score[first[several]] - score[first[several] + 1]
+    flag = table["xm_flag"].to_numpy().copy()
+    flag[np.repeat(several, number)] |= PairFlag.SEVERAL_NEIGHBOURS
+    flag[gap == 0] |= PairFlag.TIE
+    # The nearest of two says nothing about probability.
+    flag[(gap < _AMBIGUOUS) & table["match_probability"].is_not_null().to_numpy()] |= PairFlag.AMBIGUOUS
     return table.with_columns(
-        pl.len().over("leading").cast(pl.Int32).alias("number_of_neighbours"), best.alias("best")
-    ).with_columns(
-        _flagged(
-            (PairFlag.SEVERAL_NEIGHBOURS, pl.col("number_of_neighbours") > 1),
-            (PairFlag.TIE, best & (second == pl.col("score"))),
-            # The nearest of two says nothing about probability.
-            (
-                PairFlag.AMBIGUOUS,
-                best & pl.col("match_probability").is_not_null() & (pl.col("score") - second < _AMBIGUOUS),
-            ),
-        )
+        pl.Series("xm_flag", flag),
+        pl.Series("number_of_neighbours", np.repeat(number, number).astype(np.int32)),
+        pl.Series("best", best),
     )
 
 
 def best_first(neighbours: pl.DataFrame) -> pl.DataFrame:
     """Sort pairs by leading source, best first; the lower identifier decides, so that row order never does."""
+    rows = neighbours["leading"]
+    if rows.is_sorted() and rows.n_unique() == len(rows):
+        return neighbours
     return neighbours.sort("leading", "score", "searched_id", descending=[False, True, False])
 
 
@@ -60,21 +71,19 @@ def with_mates(neighbours: pl.DataFrame) -> pl.DataFrame:
     polars.DataFrame
         With `number_of_mates`, and `degree`: leading sources that have the searched one as a good neighbour.
     """
-    return add_mates(
-        neighbours.with_columns(
-            pl.len().over("searched").cast(pl.Int32).alias("degree"),
-            pl.col("best").sum().over("searched").cast(pl.Int32).alias("chosen"),
-        )
-    )
+    searched, best = neighbours["searched"].to_numpy(), neighbours["best"].to_numpy()
+    return add_mates(neighbours, np.bincount(searched)[searched], np.bincount(searched, best)[searched])
 
 
-def add_mates(neighbours: pl.DataFrame) -> pl.DataFrame:
-    """Mates of every best pair, from how often its searched source was `chosen`."""
-    mates = pl.when("best").then(pl.col("chosen") - 1).otherwise(0).cast(pl.Int32)
-    return (
-        neighbours.with_columns(mates.alias("number_of_mates"))
-        .with_columns(_flagged((PairFlag.HAS_MATES, pl.col("number_of_mates") > 0)))
-        .drop("chosen")
+def add_mates(neighbours: pl.DataFrame, degree: NDArray[np.number], chosen: NDArray[np.number]) -> pl.DataFrame:
+    """Add `degree`, and the mates of every best pair, from how often its searched source was `chosen`."""
+    mates = np.where(neighbours["best"].to_numpy(), chosen - 1, 0).astype(np.int32)
+    flag = neighbours["xm_flag"].to_numpy().copy()
+    flag[mates > 0] |= PairFlag.HAS_MATES
+    return neighbours.with_columns(
+        pl.Series("xm_flag", flag),
+        pl.Series("degree", degree.astype(np.int32)),
+        pl.Series("number_of_mates", mates),
     )
 
 
@@ -107,7 +116,13 @@ def one_to_one(neighbours: pl.DataFrame) -> pl.DataFrame:
             pl.col("given").fill_null(False),
         )
         .with_columns(
-            _flagged((PairFlag.ONE_TO_ONE, pl.col("given") & ((wanted > 1) | ~pl.col("best")))),
+            (
+                pl.col("xm_flag")
+                | pl.when(pl.col("given") & ((wanted > 1) | ~pl.col("best")))
+                .then(int(PairFlag.ONE_TO_ONE))
+                .otherwise(0)
+                .cast(pl.Int32)
+            ).alias("xm_flag"),
             pl.col("given").alias("best"),
         )
         .drop("given")
@@ -141,11 +156,3 @@ def is_clean(choice: PairChoice) -> pl.Expr:
 def choose_pairs(best: pl.DataFrame, choice: PairChoice) -> pl.DataFrame:
     """Keep the clean pairs (:func:`is_clean`): the columns of :data:`PAIR_COLUMNS`."""
     return best.filter(is_clean(choice)).select(*PAIR_COLUMNS)
-
-
-def _flagged(*bits: tuple[PairFlag, pl.Expr]) -> pl.Expr:
-    """`xm_flag` with further bits where their conditions hold."""
-    flag = pl.col("xm_flag")
-    for bit, condition in bits:
-        flag = flag | pl.when(condition).then(int(bit)).otherwise(0).cast(pl.Int32)
-    return flag.alias("xm_flag")

@@ -1,0 +1,186 @@
+"""How fast the cross-match is, and in how much memory, against what one would use instead.
+
+    python benchmarks/crossmatch_speed.py [--stars 1000000] [--largest 10000000] [--lsdb-python PYTHON]
+
+Side by side in one run, on the same made-up field of 30 by 30 degrees (seven in ten sources have a counterpart 0.1 arcsec away), each in a
+process of its own, in turns:
+
+- starscale: proper motions, covariances, learnt errors, density, probabilities, neighbours, mates, losses, arrays in and tables out;
+- astropy ``match_to_catalog_sky``: the nearest neighbour and nothing else;
+- LSDB ``crossmatch``: the nearest neighbour within 1 arcsec; timed is its second call in the process, catalogues built beforehand.
+
+Without --lsdb-python a virtual environment with LSDB is made under build/. Then starscale alone from 10^5 rows of each
+catalogue to --largest, at the same density. Run it when the machine has nothing else to do; only ratios mean anything.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+import venv
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+HERE = Path(__file__).resolve()
+#: Sources per square degree: a million in 30 by 30 degrees.
+DENSITY = 1e6 / 900
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--stars", type=int, default=1_000_000)
+    parser.add_argument("--largest", type=int, default=10_000_000)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--lsdb-python", type=Path, help="interpreter of an environment with lsdb 0.11.1")
+    parser.add_argument("--side", choices=tuple(SIDES), help=argparse.SUPPRESS)  # one side, in its own process
+    parser.add_argument("--data", type=Path, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.side:
+        print(json.dumps({**SIDES[options.side](dict(np.load(options.data))), **peak()}))
+        return
+    pythons = {"starscale": Path(sys.executable), "astropy": Path(sys.executable)}
+    pythons["lsdb"] = options.lsdb_python or lsdb_environment(HERE.parents[1] / "build" / "lsdb")
+    with tempfile.TemporaryDirectory() as folder:
+        data = Path(folder) / "data.npz"
+        made_up(options.stars, data)
+        compare(pythons, data, options.rounds)
+        print("\ngrowth (starscale alone)")
+        for n in dict.fromkeys((100_000, options.stars, options.largest)):
+            made_up(n, data)
+            result = run(pythons["starscale"], "starscale", data)
+            microseconds = 1e6 * result["seconds"] / n
+            print(
+                f"{n:>12,} rows of each: {microseconds:.2f} microseconds a star, peak {result['peak_mb']:.0f} MB"
+            )
+
+
+def compare(pythons: dict[str, Path], data: Path, rounds: int) -> None:
+    """Print the three sides of every round, and the medians of the ratios."""
+    ratios: dict[str, list[float]] = {"astropy": [], "lsdb": []}
+    memory: dict[str, float] = {}
+    for number in range(1, rounds + 1):
+        results = {side: run(python, side, data) for side, python in pythons.items()}
+        print(
+            f"round {number}: "
+            + ", ".join(f"{side} {r['seconds']:.2f} s {r['peak_mb']:.0f} MB" for side, r in results.items())
+        )
+        for side in ratios:
+            ratios[side].append(results[side]["seconds"] / results["starscale"]["seconds"])
+        memory = {side: max(memory.get(side, 0.0), r["peak_mb"]) for side, r in results.items()}
+    print(f"pairs: {results['starscale']['pairs']:,} here, {results['lsdb']['pairs']:,} LSDB")
+    for side, values in ratios.items():
+        print(
+            f"{side} takes {np.median(values):.2f} times as long (median; {min(values):.2f} to {max(values):.2f}), "
+            f"and {memory[side] / memory['starscale']:.2f} times the peak memory"
+        )
+
+
+def made_up(n: int, path: Path) -> None:
+    """A field of `n` stars and as many sources of another survey, seven in ten of them the same."""
+    rng = np.random.default_rng(1)
+    side = np.sqrt(n / DENSITY)
+    dec = rng.uniform(-side / 2, side / 2, n)
+    ra = 180 + rng.uniform(-side / 2, side / 2, n) / np.cos(np.radians(dec))
+    pm = rng.normal(0, 8, (2, n))
+    same, years = int(0.7 * n), -1.0
+    shift = rng.normal(0, 0.1, (2, same)) / 3600
+    other_dec = rng.uniform(-side / 2, side / 2, n)
+    other_ra = 180 + rng.uniform(-side / 2, side / 2, n) / np.cos(np.radians(other_dec))
+    other_dec[:same] = dec[:same] + pm[1, :same] * years / 3.6e6 + shift[1]
+    other_ra[:same] = ra[:same] + (pm[0, :same] * years / 3.6e6 + shift[0]) / np.cos(np.radians(dec[:same]))
+    order = rng.permutation(n)
+    np.savez(path, ra=ra, dec=dec, pmra=pm[0], pmdec=pm[1], other_ra=other_ra[order], other_dec=other_dec[order])
+
+
+def by_starscale(data: dict[str, Any]) -> dict[str, float]:
+    """Everything, from arrays."""
+    import polars as pl
+
+    from starscale.catalogue.crossmatch.engine import crossmatch
+    from starscale.catalogue.crossmatch.pieces import Side
+    from starscale.catalogue.position_errors import MotionErrors, PositionErrors
+    from starscale.catalogue.positions import Positions
+    from starscale.vocabulary.config import MatchConfig
+
+    n = len(data["ra"])
+
+    def constant(value: float) -> Any:
+        return np.full(n, value)
+
+    start = time.perf_counter()
+    own = PositionErrors(constant(0.01), constant(0.01), constant(0.002), np.ones(n, dtype=bool))
+    motion = MotionErrors(*(constant(x) for x in (0.1, 0.1, 0.001, 0.002, 0.001, 0.001, 0.002)))
+    true = np.ones(n, dtype=bool)
+    moving = Positions(data["ra"], data["dec"], constant(2016.0), data["pmra"], data["pmdec"], true, own, motion)
+    other = PositionErrors(constant(1e4), constant(1e4), constant(0.0), true)
+    standing = Positions(data["other_ra"], data["other_dec"], constant(2015.0), None, None, true, other)
+    ids = pl.Series(np.arange(n))
+    found = crossmatch(Side.of(moving, ids), Side.of(standing, ids), MatchConfig(), "dense")
+    return {"seconds": time.perf_counter() - start, "pairs": found.best.height}
+
+
+def by_astropy(data: dict[str, Any]) -> dict[str, float]:
+    """Nearest neighbour, positions as they are."""
+    from astropy import units as u
+    from astropy.coordinates import SkyCoord
+
+    start = time.perf_counter()
+    stars = SkyCoord(data["ra"] * u.deg, data["dec"] * u.deg)
+    stars.match_to_catalog_sky(SkyCoord(data["other_ra"] * u.deg, data["other_dec"] * u.deg))
+    return {"seconds": time.perf_counter() - start, "pairs": len(stars)}
+
+
+def by_lsdb(data: dict[str, Any]) -> dict[str, float]:
+    """Nearest neighbour within an arcsecond; the second call, which finds everything loaded and compiled."""
+    import lsdb
+    import pandas as pd
+
+    frames = [
+        pd.DataFrame({"id": np.arange(len(data["ra"])), "ra": data[f"{which}ra"], "dec": data[f"{which}dec"]})
+        for which in ("", "other_")
+    ]
+    left, right = (
+        lsdb.from_dataframe(frame, ra_column="ra", dec_column="dec", margin_threshold=10.0) for frame in frames
+    )
+    for _ in range(2):
+        start = time.perf_counter()
+        found = left.crossmatch(right, radius_arcsec=1.0, n_neighbors=1, suffixes=("_a", "_b")).compute()
+        seconds = time.perf_counter() - start
+    return {"seconds": seconds, "pairs": len(found)}
+
+
+SIDES = {"starscale": by_starscale, "astropy": by_astropy, "lsdb": by_lsdb}
+
+
+def peak() -> dict[str, float]:
+    """Largest memory of this process, MB."""
+    return {"peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
+
+
+def run(python: Path, side: str, data: Path) -> dict[str, float]:
+    """One side in a process of its own."""
+    command = [str(python), str(HERE), "--side", side, "--data", str(data)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return dict(json.loads(done.stdout.splitlines()[-1]))
+
+
+def lsdb_environment(folder: Path) -> Path:
+    """Make a virtual environment with LSDB, or take the one that is there."""
+    python = folder / "bin" / "python"
+    if not python.exists():
+        venv.create(folder, with_pip=True)
+        subprocess.run(
+            [str(python), "-m", "pip", "install", "--quiet", "lsdb==0.11.1", "hats==0.11.1"], check=True
+        )
+    return python
+
+
+if __name__ == "__main__":
+    main()
