@@ -2,15 +2,18 @@
 
     python benchmarks/crossmatch_speed.py [--stars 1000000] [--largest 10000000] [--lsdb-python PYTHON]
 
-Side by side in one run, on the same made-up field of 30 by 30 degrees (seven in ten sources have a counterpart 0.1 arcsec away), each in a
-process of its own, in turns:
+Side by side in one run, on the same made-up field of 30 by 30 degrees (seven in ten sources have a counterpart
+0.1 arcsec away), each in a process of its own, in turns:
 
-- starscale: proper motions, covariances, learnt errors, density, probabilities, neighbours, mates, losses, arrays in and tables out;
+- starscale: proper motions, covariances, learnt errors, density, probabilities, neighbours, mates, losses; arrays in,
+  tables out;
 - astropy ``match_to_catalog_sky``: the nearest neighbour and nothing else;
-- LSDB ``crossmatch``: the nearest neighbour within 1 arcsec; timed is its second call in the process, catalogues built beforehand.
+- LSDB ``crossmatch``: the nearest neighbour within 1 arcsec; timed is its second call in the process, with catalogues
+  that were built beforehand.
 
-Without --lsdb-python a virtual environment with LSDB is made under build/. Then starscale alone from 10^5 rows of each
-catalogue to --largest, at the same density. Run it when the machine has nothing else to do; only ratios mean anything.
+Without --lsdb-python a virtual environment with LSDB is made under build/. Then starscale alone, from 10^5 rows of each
+catalogue to --largest, at the same density. Run it when the machine has nothing else to do; only ratios mean
+anything.
 """
 
 from __future__ import annotations
@@ -77,7 +80,7 @@ def compare(pythons: dict[str, Path], data: Path, rounds: int) -> None:
     print(f"pairs: {results['starscale']['pairs']:,} here, {results['lsdb']['pairs']:,} LSDB")
     for side, values in ratios.items():
         print(
-            f"{side} takes {np.median(values):.2f} times as long (median; {min(values):.2f} to {max(values):.2f}), "
+            f"{side} takes {np.median(values):.2f} times as long ({min(values):.2f} to {max(values):.2f}), "
             f"and {memory[side] / memory['starscale']:.2f} times the peak memory"
         )
 

@@ -319,6 +319,8 @@ def crossmatch(
     covered = np.zeros(len(whole.leading), dtype=bool)
     for f in found:
         covered[np.searchsorted(whole.leading.rows, f.piece.leading.rows)] = f.covered
+    # The candidates are the largest thing here, and not needed any more.
+    del found
     leading = leading_sources(whole.leading, covered, duplicate=duplicate if mode == "sparse" else None)
     return Match(*finish(tables, nearest, leading, config, mode), model)
 
