@@ -5,14 +5,14 @@
 Side by side in one run, on the same made-up field of 30 by 30 degrees (seven in ten sources have a counterpart
 0.1 arcsec away), each in a process of its own, in turns:
 
-- starscale: proper motions, covariances, learnt errors, density, probabilities, neighbours, mates, losses; arrays in,
-  tables out;
+- starscale: proper motions, covariances, learnt errors, density, probabilities, neighbours, mates, losses; arrays
+  in, tables out;
 - astropy ``match_to_catalog_sky``: the nearest neighbour and nothing else;
-- LSDB ``crossmatch``: the nearest neighbour within 1 arcsec; timed is its second call in the process, with catalogues
-  that were built beforehand.
+- LSDB ``crossmatch``: the nearest neighbour within 1 arcsec; timed is its second call in the process, with
+  catalogues that were built beforehand.
 
-Without --lsdb-python a virtual environment with LSDB is made under build/. Then starscale alone, from 10^5 rows of each
-catalogue to --largest, at the same density. Run it when the machine has nothing else to do; only ratios mean
+Without --lsdb-python a virtual environment with LSDB is made under build/. Then starscale alone, from 10^5 rows of
+each catalogue to --largest, at the same density. Run it when the machine has nothing else to do; only ratios mean
 anything.
 """
 
