@@ -91,10 +91,10 @@ def find_candidates(
     with ThreadPoolExecutor(min(os.cpu_count() or 1, _THREADS)) as pool:
         parts = list(pool.map(search, range(0, max(len(rows), 1), _AT_ONCE)))
     order = np.argsort(np.concatenate([part.moving * max(len(standing), 1) + part.standing for part in parts]))
-    columns = {}
-    for field in fields(Candidates):
-        columns[field.name] = np.concatenate([getattr(part, field.name) for part in parts])[order]
-    return Candidates(**columns)
+    pieces = {field.name: [getattr(part, field.name) for part in parts] for field in fields(Candidates)}
+    # Column by column, so that all candidates are never there twice.
+    del parts
+    return Candidates(**{name: np.concatenate(pieces.pop(name))[order] for name in list(pieces)})
 
 
 def search_radii(moving: Positions, rows: Rows, epochs: Array, radius: float) -> Array:
