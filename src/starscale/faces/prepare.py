@@ -31,7 +31,7 @@ from starscale.surveys import Survey, load_survey
 from starscale.surveys.schema import ColumnSpec, Cut
 from starscale.vocabulary.columns import DType
 from starscale.vocabulary.config import LabelsInput, PhotometryInput, RunConfig, Table
-from starscale.vocabulary.errors import InputError, Problems, did_you_mean
+from starscale.vocabulary.errors import InputError, Problem, Problems, did_you_mean
 
 #: Name of a column type in a survey file, by the type in a table.
 _DTYPE: dict[pl.DataType, DType] = {kind(): name for name, kind in POLARS_TYPE.items()}
@@ -58,8 +58,17 @@ class Plan:
     label_survey: Survey
     feature_set: FeatureSet
 
-    def path(self, relative: Path) -> Path:
-        """A path of the run file, from the folder of that file."""
+    def path(self, relative: Path | None) -> Path:
+        """A path of the run file, from the folder of that file.
+
+        Raises
+        ------
+        InputError
+            For None: a table that is to be fetched, and has not been.
+        """
+        if relative is None:
+            fix = "'starscale run' fetches it; other commands need the `path` of a table."
+            raise InputError(Problem("run file", "a table is still to be fetched", "a table", fix))
         return self.base / relative
 
     @property
