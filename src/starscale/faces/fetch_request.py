@@ -97,8 +97,11 @@ def find_sources(survey: str | Path | Survey, settings: FetchSettings, base: Pat
     place = find_place(lead, settings.at)
     beside, partners = [], []
     if settings.join:
+        # A survey file names the others of its folder.
+        file = str(survey).endswith(".toml") and not isinstance(survey, Survey)
+        home = ((base or Path()) / str(survey)).parent if file else base
         for name in lead.joins:
-            other = load_survey(name, base=base)
+            other = load_survey(name, base=home)
             beside += [(other, there) for there in other.places if there.service == place.service][:1]
     problems = Problems()
     for name in settings.match:

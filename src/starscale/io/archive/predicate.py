@@ -29,7 +29,8 @@ _TOKEN = re.compile(
     )""",
     re.VERBOSE,
 )
-_COMPARISONS = {"=": "=", "<>": "<>", "!=": "<>", "<": "<", "<=": "<=", ">": ">", ">=": ">="}
+#: ADQL has both signs for "differs" (2.0, appendix A); DaCHS 2.7 stumbles over the first.
+_COMPARISONS = {"=": "=", "<>": "!=", "!=": "!=", "<": "<", "<=": "<=", ">": ">", ">=": ">="}
 #: Functions of one number that mean the same in polars and in ADQL, by the name of polars.
 _FUNCTIONS = {
     "abs": "ABS",
@@ -292,10 +293,9 @@ class _Parser:
             self._need("(")
             inner = self._sum()
             self._need(")")
-            kind = self._number(inner) if low == "abs" else "real"
-            return _Part(
-                f"{_FUNCTIONS[low]}({inner.text})", "whole" if low == "abs" and inner.kind == "whole" else "real"
-            )
+            number = self._number(inner)
+            kind: Kind = number if low == "abs" else "real"
+            return _Part(f"{_FUNCTIONS[low]}({inner.text})", kind)
         if low in ("true", "false"):
             return _Part(self._true if low == "true" else self._false, "truth")
         if low in _KEYWORDS:

@@ -90,12 +90,10 @@ def region(selection: Selection, relation: Relation, inner: Relation) -> list[st
     radius = number_literal(selection.radius / 3600)
     point = f"POINT('ICRS', {inner_ra}, {inner_dec})"
     circle = f"CIRCLE('ICRS', u.{UPLOAD_RA}, u.{UPLOAD_DEC}, {radius})"
-    return [
-        # Names come from survey files, whose schema lets through nothing but names.
-        f"{_column(relation, survey.id.column)} IN (SELECT {_column(inner, survey.id.column)}\n"
-        f"  FROM {inner.source}\n"
-        f"  JOIN TAP_UPLOAD.{UPLOAD} AS u ON 1 = CONTAINS({point}, {circle}))"
-    ]
+    key, inner_key = _column(relation, survey.id.column), _column(inner, survey.id.column)
+    # Names come from survey files, whose schema lets through nothing but names.
+    near = f"SELECT {inner_key}\n  FROM {inner.source}\n  JOIN TAP_UPLOAD.{UPLOAD} AS u"  # noqa: S608
+    return [f"{key} IN ({near} ON 1 = CONTAINS({point}, {circle}))"]
 
 
 def split_column(relation: Relation) -> str | None:
