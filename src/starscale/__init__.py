@@ -16,7 +16,8 @@ from starscale.version import __version__
 if TYPE_CHECKING:
     from starscale.faces.checks import check
     from starscale.faces.demo import demo, make_mock
-    from starscale.faces.fetch import fetch, plan_fetch
+    from starscale.faces.fetch import fetch
+    from starscale.faces.fetch_estimate import plan_fetch
     from starscale.faces.pipeline import run
     from starscale.faces.report import write_report as report
     from starscale.faces.tables import clean, match, read, write
@@ -36,7 +37,7 @@ _PUBLIC = {
     "load_survey": ("starscale.surveys", "load_survey"),
     "make_mock": ("starscale.faces.demo", "make_mock"),
     "match": ("starscale.faces.tables", "match"),
-    "plan_fetch": ("starscale.faces.fetch", "plan_fetch"),
+    "plan_fetch": ("starscale.faces.fetch_estimate", "plan_fetch"),
     "predict": ("starscale.faces.training", "predict"),
     "read": ("starscale.faces.tables", "read"),
     "report": ("starscale.faces.report", "write_report"),

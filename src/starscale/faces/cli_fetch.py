@@ -84,11 +84,12 @@ def fetch(
         "whole": whole,
     }
     # The network libraries are loaded by this command only.
-    work = importlib.import_module("starscale.faces.fetch")
     if dry_run:
-        _print_estimate(work.plan_fetch(survey, **selection, settings=settings, ask=_ask))
+        plan = importlib.import_module("starscale.faces.fetch_estimate").plan_fetch
+        _print_estimate(plan(survey, **selection, settings=settings, ask=_ask))
         return
-    done = work.fetch(survey, output, **selection, settings=settings, fresh=fresh, ask=_ask, say=_say)
+    work = importlib.import_module("starscale.faces.fetch").fetch
+    done = work(survey, output, **selection, settings=settings, fresh=fresh, ask=_ask, say=_say)
     _print_fetched(done, settings)
 
 

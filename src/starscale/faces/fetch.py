@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 import json
-import math
-import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import polars as pl
-
 from starscale import io
 from starscale.catalogue.cuts import Attrition
+from starscale.faces.fetch_ask import ask_and_build, selected, uploaded
 from starscale.faces.fetch_request import (
-    Sources,
     Wish,
     build,
     find_sources,
-    listed_ids,
-    listed_positions,
 )
 from starscale.faces.fetch_table import assemble
 from starscale.faces.login import Ask, find_login
@@ -30,16 +24,13 @@ from starscale.faces.tables import PROVENANCE_KEY, AnyTable, refuse_same
 from starscale.io.archive.client import Client, Patience, quiet
 from starscale.io.archive.download import Download, interrupted
 from starscale.io.archive.manifest import Manifest
-from starscale.io.archive.query import probe
 from starscale.io.archive.retry import Retry
 from starscale.io.archive.session import Login
-from starscale.io.archive.trouble import TransientError
 from starscale.surveys import Survey
 from starscale.vocabulary.config import FetchSettings
 from starscale.vocabulary.errors import InputError, Problem, StarscaleError
 from starscale.vocabulary.provenance import record
 from starscale.vocabulary.selection import Selection
-from starscale.vocabulary.strict import validate
 
 Say = Callable[[str], None]
 _IN_MEMORY = Path("in memory")
@@ -79,35 +70,6 @@ class Fetched:
     record: Mapping[str, Any]
 
 
-@dataclass(frozen=True)
-class Estimate:
-    """Result of :func:`plan_fetch`.
-
-    Attributes
-    ----------
-    service : str
-    queries : dict of str to str
-        The query that counts, and the query for the rows.
-    rows, pieces, megabytes : optional
-        As counted; None where the archive could not be asked.
-    reason : str
-        Why it could not be.
-    missing : tuple of str
-        Columns of the survey file that the archive does not have.
-    local_cuts : tuple of str
-        Cuts that would be applied after the download.
-    """
-
-    service: str
-    queries: Mapping[str, str]
-    rows: int | None
-    pieces: int | None
-    megabytes: float | None
-    reason: str
-    missing: tuple[str, ...]
-    local_cuts: tuple[str, ...]
-
-
 def fetch(
     survey: str | Path | Survey,
     output: str | Path,
@@ -122,6 +84,8 @@ def fetch(
     settings: FetchSettings = FetchSettings(),  # noqa: B008  frozen
     fresh: bool = False,
     mock: bool = False,
+    apart: Mapping[str, Path] | None = None,
+    base: Path | None = None,
     retry: Retry = Retry(),  # noqa: B008  frozen
     patience: Patience = Patience(),  # noqa: B008  frozen
     ask: Ask | None = None,
@@ -159,6 +123,10 @@ def fetch(
         Ask again, even where the output is there from the same request.
     mock : bool
         The service has simulated tables; written into the provenance.
+    apart : mapping of str to Path, optional
+        Files of their own for tables that are joined (distances), by survey; with the identifier.
+    base : Path, optional
+        Folder that the paths of survey files start from.
     retry, patience
         How often to try, and limits of time.
     ask : callable, optional
@@ -177,20 +145,21 @@ def fetch(
     StarscaleError
         The archive cannot be reached, refuses, or does not deliver what it counted.
     """
-    selection, lists = _selection(
+    selection, lists = selected(
         cone=cone, box=box, cell=cell, ids=ids, positions=positions, radius=radius, whole=whole
     )
     output = Path(output)
     refuse_same(output, *(table for table in lists.values() if isinstance(table, str | Path)))
-    sources = find_sources(survey, settings)
-    upload = _upload(lists, sources.lead[0])
+    sources = find_sources(survey, settings, base)
+    upload = uploaded(lists, sources.lead[0])
+    # What cannot be asked anywhere is said before anybody is asked.
+    asked = build(sources, selection, settings, None, upload).request.key()
+    if not fresh and (old := _already(output, asked, (apart or {}).values())) is not None:
+        return old
     login = find_login(sources.lead[1].service, ask) if settings.login else Login()
     folder = output.with_name(f"{output.name}.fetch")
-    client = Client(sources.lead[1], login, patience)
-    with quiet():
-        wish = _ask_and_build(client, sources, selection, settings, upload)
-        if not fresh and (old := _already(output, wish.request.key())) is not None:
-            return old
+    with quiet(), Client(sources.lead[1], login, patience) as client:
+        wish = ask_and_build(client, sources, selection, settings, upload)
         for name in wish.missing:
             say(f"note: the archive has no column {name!r}")
         about = _about(wish, selection, settings)
@@ -203,103 +172,13 @@ def fetch(
         manifest.remove()
         found = f"no row of {sources.lead[0].title} is in the {selection.describe()}"
         raise InputError(Problem(sources.lead[1].service, found, "one or more", "Is the request what you meant?"))
-    document = _document(about, manifest, download, before, settings)
+    document = {"asked": asked, **_document(about, manifest, download, before, settings)}
     made = record(command="fetch", mock=mock, settings=settings.model_dump(mode="json"))
-    outputs = {output: list(wish.request.relation.columns())}
-    done = assemble(wish, manifest, outputs, {**made, "fetch": document})
+    done = assemble(wish, manifest, _files(wish, output, apart or {}), {**made, "fetch": document})
     manifest.remove()
     unknown = upload.height - done.received if selection.ids is not None and upload is not None else None
     counted = int(document["rows_counted"])
     return Fetched(output, done.written, counted, before, done.attrition, unknown, False, document)
-
-
-def plan_fetch(
-    survey: str | Path | Survey,
-    *,
-    cone: tuple[float, float, float] | None = None,
-    box: tuple[float, float, float, float] | None = None,
-    cell: tuple[int, int] | None = None,
-    ids: AnyTable | None = None,
-    positions: AnyTable | None = None,
-    radius: float = 1.0,
-    whole: bool = False,
-    settings: FetchSettings = FetchSettings(),  # noqa: B008  frozen
-    patience: Patience = Patience(),  # noqa: B008  frozen
-    ask: Ask | None = None,
-) -> Estimate:
-    """Say what :func:`fetch` would ask, and how much would come; parameters as there.
-
-    Returns
-    -------
-    Estimate
-        Without counts where the archive cannot be reached.
-
-    Raises
-    ------
-    StarscaleError
-        A wrong request, or one that the archive refuses.
-    """
-    selection, lists = _selection(
-        cone=cone, box=box, cell=cell, ids=ids, positions=positions, radius=radius, whole=whole
-    )
-    sources = find_sources(survey, settings)
-    upload = _upload(lists, sources.lead[0])
-    login = find_login(sources.lead[1].service, ask) if settings.login else Login()
-    client = Client(sources.lead[1], login, patience)
-    rows: int | None = None
-    most, reason = settings.chunk, ""
-    with quiet(), tempfile.TemporaryDirectory() as name:
-        try:
-            wish = _ask_and_build(client, sources, selection, settings, upload)
-            most = min(client.row_limit() or settings.chunk, settings.chunk)
-            download = Download(client, wish.request, Manifest(Path(name), "", {}), most, retry=Retry(attempts=2))
-            rows = sum(download.count(None, part).rows for part in range(wish.request.parts))
-        except TransientError as error:
-            reason = str(error)
-            wish = build(sources, selection, settings, None, upload)
-    request = wish.request
-    return Estimate(
-        request.place.service,
-        {"count": request.count_query(), "rows": request.rows_query()},
-        rows,
-        None if rows is None else max(math.ceil(rows / most), request.parts),
-        None if rows is None else rows * request.relation.row_bytes() / 1e6,
-        reason,
-        wish.missing,
-        tuple(cut.name for _, cut in wish.local),
-    )
-
-
-def _selection(**given: Any) -> tuple[Selection, dict[str, AnyTable]]:
-    """The selection, and its lists, which may be tables in memory."""
-    lists = {name: given[name] for name in ("ids", "positions") if given[name] is not None}
-    placed = {name: value if isinstance(value, str | Path) else _IN_MEMORY for name, value in lists.items()}
-    return validate(Selection, {**given, **placed}, "fetch"), lists
-
-
-def _upload(lists: Mapping[str, AnyTable], survey: Survey) -> pl.DataFrame | None:
-    if "ids" in lists:
-        return listed_ids(lists["ids"], survey)
-    return listed_positions(lists["positions"]) if "positions" in lists else None
-
-
-def _ask_and_build(
-    client: Client,
-    sources: Sources,
-    selection: Selection,
-    settings: FetchSettings,
-    upload: pl.DataFrame | None,
-) -> Wish:
-    """Ask which columns there are, and build the request."""
-    # What cannot be asked anywhere is said before anybody is asked.
-    build(sources, selection, settings, None, upload)
-    with tempfile.TemporaryDirectory() as name:
-        few = Retry(attempts=2)
-        names = {
-            table: few.call(lambda t=table: client.ask(probe(t), Path(name)), stop=client.stop)[0].columns  # type: ignore[misc]
-            for table in sources.tables()
-        }
-    return build(sources, selection, settings, sources.spellings(names), upload)
 
 
 def _download(
@@ -366,14 +245,24 @@ def _document(
     }
 
 
-def _already(output: Path, key: str) -> Fetched | None:
+def _files(wish: Wish, output: Path, apart: Mapping[str, Path]) -> dict[Path, list[str]]:
+    """Which columns go into which file."""
+    members = wish.request.relation.members
+    lead = members[0]
+    key = lead.output[lead.survey.id.column]
+    files = {apart[m.survey.name]: [key, *m.output.values()] for m in members[1:] if m.survey.name in apart}
+    elsewhere = {name for columns in files.values() for name in columns} - {key}
+    return {output: [name for name in wish.request.relation.columns() if name not in elsewhere], **files}
+
+
+def _already(output: Path, key: str, others: Collection[Path]) -> Fetched | None:
     """The output of the same request, if it is there and whole."""
-    if not output.exists():
+    if not output.exists() or not all(other.exists() for other in others):
         return None
     try:
         opened = io.open_table(output)
         document = json.loads(opened.metadata[PROVENANCE_KEY])["fetch"]
-        if document["key"] != key or document["rows_written"] != opened.n_rows:
+        if document["asked"] != key or document["rows_written"] != opened.n_rows:
             return None
     except (InputError, KeyError, TypeError, ValueError):
         # Another table, or one that does not say where it comes from: it is replaced, as by every verb.

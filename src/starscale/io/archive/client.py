@@ -67,6 +67,10 @@ class Client:
     patience : Patience
     stop : threading.Event
         Set when everything is to end; running jobs are then deleted on the server.
+
+    Notes
+    -----
+    Use it as a context manager, so that its connections end with it.
     """
 
     def __init__(
@@ -80,12 +84,21 @@ class Client:
         self.stop = stop if stop is not None else threading.Event()
         self._login = login
         self._local = threading.local()
+        self._sessions: list[PoliteSession] = []
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for session in self._sessions:
+            session.close()
 
     def _session(self) -> PoliteSession:
         session: PoliteSession | None = getattr(self._local, "session", None)
         if session is None:
             session = open_session(self.place, self._login, (self.patience.connect, self.patience.read))
             self._local.session = session
+            self._sessions.append(session)
         return session
 
     def row_limit(self) -> int | None:

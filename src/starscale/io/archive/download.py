@@ -15,7 +15,7 @@ from starscale.io.archive.plan import Count, Piece, divide
 from starscale.io.archive.query import Range
 from starscale.io.archive.request import Request
 from starscale.io.archive.retry import Retry
-from starscale.io.archive.trouble import CancelledError, TruncatedError
+from starscale.io.archive.trouble import CancelledError, QueryError, TransientError, TruncatedError
 from starscale.vocabulary.errors import InputError, Problem, StarscaleError
 
 Result = TypeVar("Result")
@@ -61,10 +61,15 @@ class Download:
         def work() -> Count:
             path = self._temporary("count")
             try:
-                row = self.client.fetch(query, path, rows=1, uploads=uploads).source.read().row(0, named=True)
+                table = self.client.fetch(query, path, rows=None, uploads=uploads).source.read()
+            except TruncatedError as error:
+                fix = "Select less, or ask for less at a time"
+                raise QueryError(f"{self.request.place.service}: rows cannot be counted: {error}. {fix}.") from error
             finally:
                 path.unlink(missing_ok=True)
-            low = {name.lower(): value for name, value in row.items()}
+            if table.height != 1:
+                raise TransientError(f"{self.request.place.service}: a count came as {table.height} rows")
+            low = {name.lower(): value for name, value in table.row(0, named=True).items()}
             return Count(int(low["n_rows"]), low.get("lowest"), low.get("highest"))
 
         return self._again(work)[0]

@@ -59,13 +59,29 @@ class PoliteSession(requests.Session):
     def __init__(self, timeouts: tuple[float, float] = TIMEOUTS) -> None:
         super().__init__()
         self._timeouts = timeouts
+        self._last: requests.Response | None = None
         self.headers["User-Agent"] = f"starscale/{__version__} Python/{platform.python_version()} (IVOA-science)"
 
     def request(self, *args: Any, **kwargs: Any) -> requests.Response:
-        """Send a request; pyvo names a time limit on some of them only."""
+        """Send a request; pyvo names a time limit on some of them only, and leaves streams open.
+
+        A session belongs to one thread, which is done with an answer when it asks again.
+        """
         if kwargs.get("timeout") is None:
             kwargs["timeout"] = self._timeouts
-        return super().request(*args, **kwargs)
+        self._let_go()
+        self._last = super().request(*args, **kwargs)
+        return self._last
+
+    def close(self) -> None:
+        """End all connections."""
+        self._let_go()
+        super().close()
+
+    def _let_go(self) -> None:
+        if self._last is not None:
+            self._last.close()
+            self._last = None
 
 
 def open_session(place: Copy, login: Login, timeouts: tuple[float, float] = TIMEOUTS) -> PoliteSession:
