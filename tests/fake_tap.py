@@ -83,7 +83,7 @@ def document(frame: pl.DataFrame, *, overflow: bool = False) -> bytes:
     masked = Table({name: _masked(frame[name]) for name in frame.columns}, masked=True)
     stream = io.BytesIO()
     votable.writeto(votable.from_table(masked), stream, tabledata_format="tabledata")
-    text = stream.getvalue().decode().replace("<RESOURCE type=", '<RESOURCE type=', 1)
+    text = stream.getvalue().decode().replace("<RESOURCE type=", "<RESOURCE type=", 1)
     text = re.sub(r"(<RESOURCE[^>]*>)", r'\1<INFO name="QUERY_STATUS" value="OK"/>', text, count=1)
     if overflow:
         text = text.replace("</TABLE>", '</TABLE><INFO name="QUERY_STATUS" value="OVERFLOW"/>')
@@ -112,6 +112,9 @@ class Handler(BaseHTTPRequestHandler):
     """The protocol."""
 
     protocol_version = "HTTP/1.1"
+    # Without these every small answer waits for 40 ms.
+    disable_nagle_algorithm = True
+    wbufsize = -1
     server: FakeServer
 
     def log_message(self, *_: object) -> None:
@@ -240,7 +243,11 @@ class Handler(BaseHTTPRequestHandler):
 
     def job(self, number: str) -> str:
         job = self.tap.jobs[number]
-        error = f'<errorSummary type="fatal"><message>{job["message"]}</message></errorSummary>' if job.get("message") else ""
+        error = (
+            f'<errorSummary type="fatal"><message>{job["message"]}</message></errorSummary>'
+            if job.get("message")
+            else ""
+        )
         done = job["phase"] == "COMPLETED"
         href = f"{self.tap.url}/async/{number}/results/result"
         results = f'<results><result id="result" xlink:href="{href}"/></results>' if done else "<results/>"
@@ -267,6 +274,7 @@ class FakeServer(ThreadingHTTPServer):
     """Serves one :class:`FakeTap`."""
 
     daemon_threads = True
+
     # A client that goes away in the middle of an answer is what some tests are about.
     def handle_error(self, *_: object) -> None:
         pass

@@ -11,9 +11,9 @@ from typing import Any
 
 import polars as pl
 import pytest
-from fake_tap import FakeTap, serving
 
 import starscale as ss
+from fake_tap import FakeTap, serving
 from starscale import io
 from starscale.faces.fetch import Fetched, fetch
 from starscale.io.archive.client import Patience
@@ -143,8 +143,18 @@ def test_provenance_holds_queries_service_times_and_counts(tap: FakeTap, survey:
     assert source.columns["mag"].unit == "mag"
 
 
-@pytest.mark.parametrize("where", ["submit", "result", "look"])
-@pytest.mark.parametrize("kind", ["500", "503", "hang", "close"])
+@pytest.mark.parametrize(
+    ("where", "kind"),
+    [
+        ("submit", "503"),
+        ("submit", "close"),
+        ("result", "500"),
+        ("result", "hang"),
+        ("look", "500"),
+        ("look", "hang"),
+        ("sync", "504"),
+    ],
+)
 def test_a_fault_that_passes_is_survived(
     tap: FakeTap, survey: Survey, tmp_path: Path, where: str, kind: str
 ) -> None:
@@ -206,6 +216,7 @@ def test_a_service_that_never_delivers_what_it_counts_is_an_error(
 def test_a_query_that_takes_too_long_is_divided(tap: FakeTap, survey: Survey, tmp_path: Path) -> None:
     tap.faults["rows job"] = deque([None, "aborted"])
     assert is_whole(get(survey, tmp_path, jobs=1), tap)
+    tap.faults["sync"] = deque([None, "500"])
     tap.faults["count job"] = deque(["aborted"])
     with pytest.raises(StarscaleError, match="rows cannot be counted: the service stopped the query"):
         get(survey, tmp_path, fresh=True)
@@ -215,7 +226,7 @@ def test_a_server_that_stays_away_is_an_error_and_the_next_call_goes_on(
     survey: Survey, tap: FakeTap, tmp_path: Path
 ) -> None:
     tap.faults["rows"] = deque([None, None] + ["500"] * 100)
-    with pytest.raises(StarscaleError, match=r"HTTP 500.*after 4 attempts.*pieces are kept in .*out.parquet.fetch"):
+    with pytest.raises(StarscaleError, match=r"HTTP 500.*4 attempts.*pieces are kept in .*out.parquet.fetch"):
         get(survey, tmp_path, jobs=1)
     assert not (tmp_path / "out.parquet").exists()
     kept = sorted(path.name for path in (tmp_path / "out.parquet.fetch").glob("*.parquet"))
@@ -301,7 +312,9 @@ def test_rows_without_the_dividing_column_come_too(survey: Survey, tap: FakeTap,
 
 def test_one_value_for_all_rows_cannot_be_divided(survey: Survey, tap: FakeTap, tmp_path: Path) -> None:
     place = survey.archive.model_copy(update={"split": "flag"})
-    with pytest.raises(InputError, match=r"250 rows cannot be divided into pieces of 100: all of them have t.flag"):
+    with pytest.raises(
+        InputError, match=r"250 rows cannot be divided into pieces of 100: all of them have t.flag"
+    ):
         get(survey.model_copy(update={"archive": place}), tmp_path, chunk=100)
 
 

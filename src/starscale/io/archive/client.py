@@ -110,7 +110,13 @@ class Client:
         return min(limits) if limits else None
 
     def ask(self, query: str, folder: Path, uploads: Mapping[str, pl.DataFrame] | None = None) -> pl.DataFrame:
-        """Ask for a small table (a count, the columns of a table), in one request."""
+        """Ask for a small table (a count, the columns of a table), in one request.
+
+        Raises
+        ------
+        TransientError, QueryError
+            As :meth:`fetch`.
+        """
         path = folder / f"answer-{threading.get_ident()}.vot"
         try:
             with self._translated():

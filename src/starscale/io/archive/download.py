@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
+import polars as pl
+
 from starscale.io.archive.client import Client
 from starscale.io.archive.manifest import Manifest, Stored
 from starscale.io.archive.plan import Count, Piece, divide
@@ -54,9 +56,16 @@ class Download:
     progress: Callable[[int], None] = lambda _: None
 
     def count(self, range_: Range | None, part: int = 0, *, cuts: bool = True) -> Count:
-        """Ask the service how many rows there are."""
+        """Ask the service how many rows there are: at once, or, where that takes too long for it, as a job."""
         query = self.request.count_query(range_, ends=cuts, cuts=cuts)
         uploads = self.request.uploads(part)
+        try:
+            return self._counted(self.client.ask(query, self.manifest.folder, uploads))
+        except CancelledError:
+            raise
+        except (TransientError, QueryError):
+            # Archives allow a minute or so for an answer at once; what else is wrong, the job will tell.
+            pass
 
         def work() -> Count:
             path = self._temporary("count")
@@ -64,15 +73,20 @@ class Download:
                 table = self.client.fetch(query, path, rows=None, uploads=uploads).source.read()
             except TruncatedError as error:
                 fix = "Select less, or ask for less at a time"
-                raise QueryError(f"{self.request.place.service}: rows cannot be counted: {error}. {fix}.") from error
+                raise QueryError(
+                    f"{self.request.place.service}: rows cannot be counted: {error}. {fix}."
+                ) from error
             finally:
                 path.unlink(missing_ok=True)
-            if table.height != 1:
-                raise TransientError(f"{self.request.place.service}: a count came as {table.height} rows")
-            low = {name.lower(): value for name, value in table.row(0, named=True).items()}
-            return Count(int(low["n_rows"]), low.get("lowest"), low.get("highest"))
+            return self._counted(table)
 
         return self._again(work)[0]
+
+    def _counted(self, table: pl.DataFrame) -> Count:
+        if table.height != 1:
+            raise TransientError(f"{self.request.place.service}: a count came as {table.height} rows")
+        low = {name.lower(): value for name, value in table.row(0, named=True).items()}
+        return Count(int(low["n_rows"]), low.get("lowest"), low.get("highest"))
 
     def plan(self) -> list[Piece]:
         """Count, divide and remember the pieces; those of an earlier attempt are taken as they are."""
@@ -133,8 +147,8 @@ class Download:
             return [self._fetch(piece, name)]
         except TruncatedError as error:
             counted = self.count(piece.range, piece.part).rows
-            if counted != piece.rows and depth == 0:
-                self.say(f"{error}; the service now counts {counted:,}, and is asked again")
+            if error.silent and depth == 0:
+                self.say(f"{error}; it now counts {counted:,}, and is asked again")
                 return self._piece(replace(piece, rows=counted), name, depth + 1) if counted else []
             # Short of what the service delivers at a time, and smaller pieces would come short as well.
             hopeless = error.silent and (depth > 1 or error.received >= counted)

@@ -63,12 +63,11 @@ class PoliteSession(requests.Session):
         self.headers["User-Agent"] = f"starscale/{__version__} Python/{platform.python_version()} (IVOA-science)"
 
     def request(self, *args: Any, **kwargs: Any) -> requests.Response:
-        """Send a request; pyvo names a time limit on some of them only, and leaves streams open.
+        """Send a request; pyvo has a time limit on some only, too short for a busy archive, and leaves streams open.
 
         A session belongs to one thread, which is done with an answer when it asks again.
         """
-        if kwargs.get("timeout") is None:
-            kwargs["timeout"] = self._timeouts
+        kwargs["timeout"] = self._timeouts
         self._let_go()
         self._last = super().request(*args, **kwargs)
         return self._last
