@@ -14,7 +14,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 class Proxy(ThreadingHTTPServer):
     """Forwards to `target` (host:port); `faults` are taken one by one for the answers of a kind.
 
-    Kinds: "result" (the rows of a query), "job" (everything else about queries). Faults: "500", "hang", "cut"; None.
+    Kinds: "result" (the rows of a query), "job" (everything else). Faults: "500", "hang", "cut"; None.
     """
 
     daemon_threads = True

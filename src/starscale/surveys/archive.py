@@ -32,7 +32,7 @@ class HealpixBits(Frozen):
 
 
 class ArchiveJoin(Frozen):
-    """A further table of the archive that holds some of the survey's columns."""
+    """A further table of the archive that holds some of the survey's columns; its nulls lose no row."""
 
     table: TableName
     #: Column that both tables have, and on which they are joined.

@@ -211,7 +211,9 @@ class _Builder:
         output = {column: self.name(column, survey) for column in columns if column not in without}
         self.members.append(Member(survey, references, output))
         for i, join in enumerate(place.joins, 1):
-            self.joins.append(f"JOIN {join.table} AS {alias}_j{i} ON {alias}.{join.on} = {alias}_j{i}.{join.on}")
+            self.joins.append(
+                f"LEFT OUTER JOIN {join.table} AS {alias}_j{i} ON {alias}.{join.on} = {alias}_j{i}.{join.on}"
+            )
         return f"{place.table} AS {alias}"
 
     def name(self, column: str, survey: Survey) -> str:

@@ -63,7 +63,7 @@ class PoliteSession(requests.Session):
         self.headers["User-Agent"] = f"starscale/{__version__} Python/{platform.python_version()} (IVOA-science)"
 
     def request(self, *args: Any, **kwargs: Any) -> requests.Response:
-        """Send a request; pyvo has a time limit on some only, too short for a busy archive, and leaves streams open.
+        """Send a request; pyvo limits the time of some only, too much for a busy archive, and leaves streams open.
 
         A session belongs to one thread, which is done with an answer when it asks again.
         """
