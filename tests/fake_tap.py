@@ -46,6 +46,8 @@ class FakeTap:
         self.queries: list[str] = []
         self.deleted: list[str] = []
         self.headers: list[dict[str, str]] = []
+        #: Serialisation of answers; faults that take rows out need "tabledata".
+        self.form = "tabledata"
         self.hold = threading.Event()
         self.stuck = False
         self.url = ""
@@ -64,7 +66,7 @@ class FakeTap:
             return failure(str(error))
         most = min(int(form.get("MAXREC", self.default)), self.hard)
         whole = frame.height <= most
-        return document(frame.head(most), overflow=not whole and self.honest)
+        return document(frame.head(most), overflow=not whole and self.honest, form=self.form)
 
     def evaluate(self, query: str, uploads: dict[str, pl.DataFrame]) -> pl.DataFrame:
         tables = {**self.tables, **{f"TAP_UPLOAD.{name}": frame for name, frame in uploads.items()}}
@@ -78,11 +80,11 @@ class FakeTap:
         return context.execute(query)
 
 
-def document(frame: pl.DataFrame, *, overflow: bool = False) -> bytes:
+def document(frame: pl.DataFrame, *, overflow: bool = False, form: str = "tabledata") -> bytes:
     """A VOTable as services deliver it."""
     masked = Table({name: _masked(frame[name]) for name in frame.columns}, masked=True)
     stream = io.BytesIO()
-    votable.writeto(votable.from_table(masked), stream, tabledata_format="tabledata")
+    votable.writeto(votable.from_table(masked), stream, tabledata_format=form)
     text = stream.getvalue().decode().replace("<RESOURCE type=", "<RESOURCE type=", 1)
     text = re.sub(r"(<RESOURCE[^>]*>)", r'\1<INFO name="QUERY_STATUS" value="OK"/>', text, count=1)
     if overflow:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from starscale.io.archive.download import Download, interrupted
 from starscale.io.archive.manifest import Manifest
 from starscale.io.archive.retry import Retry
 from starscale.io.archive.session import Login
+from starscale.io.formats import to_write
 from starscale.surveys import Survey
 from starscale.vocabulary.config import FetchSettings
 from starscale.vocabulary.errors import InputError, Problem, StarscaleError
@@ -150,6 +151,8 @@ def fetch(
     )
     output = Path(output)
     refuse_same(output, *(table for table in lists.values() if isinstance(table, str | Path)))
+    for file in (output, *(apart or {}).values()):
+        to_write(file)
     sources = find_sources(survey, settings, base)
     upload = uploaded(lists, sources.lead[0])
     # What cannot be asked anywhere is said before anybody is asked.
@@ -168,6 +171,9 @@ def fetch(
             download, before = _download(client, wish, manifest, settings, retry, say)
         except StarscaleError as error:
             raise interrupted(manifest, error) from error
+        finally:
+            if not manifest.planned:
+                manifest.remove()
     if not manifest.all_stored():
         manifest.remove()
         found = f"no row of {sources.lead[0].title} is in the {selection.describe()}"
@@ -196,7 +202,8 @@ def _download(
     say(f"{total:,} rows in {len(pieces)} {'piece' if len(pieces) == 1 else 'pieces'}")
     with Bar("fetch", total) as bar:
         bar.advance(sum(item.rows for item in manifest.all_stored()))
-        replace(download, progress=bar.advance).run()
+        download.progress = bar.advance
+        download.run()
     return download, manifest.about.get("rows_before_cuts", before)
 
 
@@ -235,7 +242,8 @@ def _document(
         "fetched_from": times[0],
         "fetched_to": times[-1],
         "rows_before_cuts": before,
-        "rows_counted": sum(piece.rows for piece in manifest.pieces),
+        # Each piece was compared with its own count, the last one where it was asked for again.
+        "rows_counted": sum(item.rows for item in stored),
         "queries": len(stored),
         "attempts": sum(item.attempts for item in stored),
         "rows_of_a_query": min(download.most, settings.chunk),

@@ -113,8 +113,8 @@ def _beside(survey: Survey, fetch: Fetch, home: Path) -> list[tuple[str, Survey]
     return found
 
 
-def fetch_step(job: Job, folder: RunFolder, base: Path) -> None:
-    """Fetch a table, or take it from the folder."""
+def fetch_step(job: Job, folder: RunFolder, base: Path, *, mock: bool) -> None:
+    """Fetch a table, or take it from the folder; `mock`: its rows are simulated."""
     lists = {name: base / path for name in ("ids", "positions") if (path := getattr(job.fetch, name)) is not None}
 
     def work() -> dict[str, Any]:
@@ -128,6 +128,7 @@ def fetch_step(job: Job, folder: RunFolder, base: Path) -> None:
             settings=FetchSettings(**{name: getattr(job.fetch, name) for name in FetchSettings.model_fields}),
             apart={name: folder.file(file) for name, file in job.apart.items()},
             base=base,
+            mock=mock,
             say=folder.say,
         )
         return {**done.record, "rows": done.rows}

@@ -90,7 +90,7 @@ class _Run:
         provenance = record(command=f"run {run_file}", mock=self.config.mock, settings=settings(the_plan))
         self.folder = RunFolder.open(output, provenance, say)
         for job in jobs:
-            fetch_step(job, self.folder, the_plan.base)
+            fetch_step(job, self.folder, the_plan.base, mock=self.config.mock)
         self.sums = self._input_checksums()
         provenance_inputs = self.folder.record["inputs"]
         for path, digest in self.sums.items():

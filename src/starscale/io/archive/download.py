@@ -86,7 +86,7 @@ class Download:
         if table.height != 1:
             raise TransientError(f"{self.request.place.service}: a count came as {table.height} rows")
         low = {name.lower(): value for name, value in table.row(0, named=True).items()}
-        return Count(int(low["n_rows"]), low.get("lowest"), low.get("highest"))
+        return Count(int(low["n_rows"]), int(low.get("n_values") or 0), low.get("lowest"), low.get("highest"))
 
     def plan(self) -> list[Piece]:
         """Count, divide and remember the pieces; those of an earlier attempt are taken as they are."""
@@ -195,6 +195,7 @@ def interrupted(manifest: Manifest, error: StarscaleError) -> StarscaleError:
     kept, of = len(manifest.stored), len(manifest.pieces)
     if not kept:
         return error
+    said = str(error).rstrip(".")
     return StarscaleError(
-        f"{error}. {kept} of {of} pieces are kept in {manifest.folder}: the same command goes on there."
+        f"{said}. {kept} of {of} pieces are kept in {manifest.folder}: the same command goes on there."
     )

@@ -81,6 +81,8 @@ class Manifest:
                 found = [Stored(**{**item, "range": _range(item["range"])}) for item in items]
                 if all(fresh._intact(item) for item in found):
                     fresh.stored[int(number)] = found
+            # What was counted before the pieces were planned.
+            fresh.about = {**document["request"], **about}
             fresh.planned = True
         except FileNotFoundError:
             pass

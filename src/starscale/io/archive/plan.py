@@ -16,9 +16,10 @@ _PARTS, _ROOM = 16, 1.3
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """Rows of a range, and the lowest and highest value there of the column that divides it."""
+    """Rows of a range; of these with a value in the column that divides it, and the lowest and highest one."""
 
     rows: int
+    valued: int = 0
     lowest: float | None = None
     highest: float | None = None
 
@@ -84,21 +85,17 @@ def divide(
     total = count(within)
     if total.rows <= most:
         return [Piece(total.rows, within, part)] if total.rows else []
-    if within is not None and within.nulls:
-        raise InputError(_too_many(total.rows, most, f"they have no {within.column}"))
     if column is None:
         raise InputError(_too_many(total.rows, most, "the survey has no column to divide it by"))
-    pieces = [Piece(n, r, part) for r, n in _cut(within or Range(column), total, count, most, whole)]
-    missing = total.rows - sum(piece.rows for piece in pieces)
-    if missing > 0 and within is None:
-        # Rows without a value lie in no range.
-        nulls = Range(column, nulls=True)
-        found = count(nulls).rows
-        if found > most:
-            raise InputError(_too_many(found, most, f"they have no {column}"))
-        pieces += [Piece(found, nulls, part)] if found else []
-        missing -= found
-    if missing:
+    # Rows without a value lie in no range; they are a piece of their own.
+    nulls = total.rows - total.valued
+    if nulls > most:
+        raise InputError(_too_many(nulls, most, f"they have no {column}"))
+    valued = replace(total, rows=total.valued)
+    pieces = [Piece(n, r, part) for r, n in _cut(within or Range(column), valued, count, most, whole)]
+    if nulls:
+        pieces.append(Piece(nulls, Range(column, nulls=True), part))
+    if missing := total.rows - sum(piece.rows for piece in pieces):
         differ = f"the counts of its parts differ from that of the whole by {missing:,}"
         raise InputError(Problem("the archive's table", differ, fix="Is it being written to? Ask again later."))
     return merge(pieces, most)

@@ -17,7 +17,7 @@ UPLOAD, UPLOAD_ID, UPLOAD_RA, UPLOAD_DEC = "stars", "star_id", "star_ra", "star_
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """Rows whose `column` lies in ``[low, high)``; an end that is None is open. `nulls`: rows without a value."""
+    """Rows with a value of `column` in ``[low, high)``; an end that is None is open. `nulls`: rows without one."""
 
     column: str
     low: float | None = None
@@ -28,6 +28,8 @@ class Range:
         """The range as conditions of a query."""
         if self.nulls:
             return [f"{self.column} IS NULL"]
+        if self.low is None and self.high is None:
+            return [f"{self.column} IS NOT NULL"]
         ends = ((self.low, ">="), (self.high, "<"))
         return [f"{self.column} {sign} {number_literal(end)}" for end, sign in ends if end is not None]
 
@@ -42,8 +44,8 @@ def select(relation: Relation, conditions: Sequence[str]) -> str:
 
 
 def count(relation: Relation, conditions: Sequence[str], *, split: str | None = None) -> str:
-    """The query for the number of rows and, where `split` names a column, the ends of its range."""
-    ends = f", MIN({split}) AS lowest, MAX({split}) AS highest" if split is not None else ""
+    """The query for the number of rows and, where `split` names a column, of its values, with their range."""
+    ends = f", COUNT({split}) AS n_values, MIN({split}) AS lowest, MAX({split}) AS highest" if split else ""
     return f"SELECT COUNT(*) AS n_rows{ends}\nFROM {relation.source}{_where(conditions)}"
 
 
