@@ -205,7 +205,9 @@ def test_a_missing_key() -> None:
     (text,) = complaints(catalogue={"path": "gaia.parquet"})
     assert text == "run.toml: catalogue.survey: is missing; expected a value. Add survey = ... to the file."
     (text,) = complaints(catalogue={"survey": "gaia_dr3"})
-    assert text.startswith("run.toml: catalogue: either `path`, the table, or `fetch`, how to get it, must be given")
+    assert text.startswith(
+        "run.toml: catalogue: either `path`, the table, or `fetch`, how to get it, must be given"
+    )
 
 
 @pytest.mark.parametrize(
