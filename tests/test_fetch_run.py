@@ -79,10 +79,13 @@ def command(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
     return 0
 
 
-def test_a_run_fetches_first_and_once(folder: Path, service: FakeTap) -> None:
-    assert "will be fetched" in ss.check(folder / "run.toml")[0]
+def test_a_run_fetches_first_and_once(folder: Path, service: FakeTap, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Paths start from the run file, wherever that is.
+    monkeypatch.chdir(folder.parent)
+    run_file = Path(folder.name) / "run.toml"
+    assert "will be fetched" in ss.check(run_file)[0]
     said: list[str] = []
-    ss.run(folder / "run.toml", folder / "run", say=said.append)
+    ss.run(run_file, folder / "run", say=said.append)
     assert said[0] == "fetch gaia_dr3 ..."
     gaia = ss.read(folder / "mock" / "gaia_dr3.parquet").filter(pl.col("dec") <= -10)
     fetched = ss.read(folder / "run" / "fetched_gaia_dr3.parquet")
@@ -99,7 +102,7 @@ def test_a_run_fetches_first_and_once(folder: Path, service: FakeTap) -> None:
     assert "FROM gaiadr3.gaia_source AS t" in page
     asked = len(service.queries)
     said.clear()
-    ss.run(folder / "run.toml", folder / "run", say=said.append)
+    ss.run(run_file, folder / "run", say=said.append)
     assert "fetch gaia_dr3: unchanged" in said
     assert len(service.queries) == asked
 

@@ -82,8 +82,9 @@ def resolve(config: RunConfig, base: Path, output: Path) -> Fetching:
     if lead.fetch is not None:
         survey = load_survey(lead.survey, base=base)
         given = {load_survey(table.survey, base=base).name for table in lead.join}
-        home = (base / lead.survey).parent if lead.survey.endswith(".toml") else base
-        beside = [(name, s) for name, s in _beside(survey, lead.fetch, home) if s.name not in given]
+        # A survey file names the others of its folder; a run file, from its own.
+        home = Path(lead.survey).parent if lead.survey.endswith(".toml") else Path()
+        beside = [(name, s) for name, s in _beside(survey, lead.fetch, base, home) if s.name not in given]
         path = file_for(lead.survey, lead.fetch, apart=[s.name for _, s in beside])
         joins = [Table(survey=name, path=folder / f"fetched_{s.name}.parquet") for name, s in beside]
         update = {"path": path, "fetch": None, "join": (*lead.join, *joins)}
@@ -100,14 +101,14 @@ def resolve(config: RunConfig, base: Path, output: Path) -> Fetching:
     return Fetching(config.model_copy(update=changed), tuple(jobs), frozenset(files))
 
 
-def _beside(survey: Survey, fetch: Fetch, home: Path) -> list[tuple[str, Survey]]:
+def _beside(survey: Survey, fetch: Fetch, base: Path, home: Path) -> list[tuple[str, Survey]]:
     """Tables that come with the leading one: how the run file would name them, and their surveys."""
     if not fetch.join:
         return []
     service = next((place.service for place in survey.places if fetch.at in (None, place.name)), None)
     found = []
     for name in survey.joins:
-        other = load_survey(name, base=home)
+        other = load_survey(name, base=base / home)
         if service in [place.service for place in other.places]:
             found.append((str(home / name) if name.endswith(".toml") else name, other))
     return found
