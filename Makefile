@@ -36,7 +36,7 @@ test: $(VENV)/.dev        ## the fast tests
 test-slow: $(VENV)/.dev   ## the slow tests
 	$(BIN)/python -m pytest -q -m slow
 
-service-tests: $(VENV)/.dev  ## tests that need other programs (a browser)
+service-tests: $(VENV)/.dev  ## tests that need other programs (a browser, a TAP server, LSDB)
 	./.ci/service-tests $(BIN)/python
 
 lint: $(VENV)/.dev        ## style
@@ -66,4 +66,4 @@ ci:                       ## everything that continuous integration does
 	./.ci/run
 
 clean:                    ## remove what was built
-	rm -rf $(VENV) build dist demo docs/_build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-lsdb build dist demo docs/_build .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -172,6 +172,20 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
     assert not {"jax", "equinox", "matplotlib"} & cleaning
 
 
+def test_only_fetch_loads_the_network_libraries() -> None:
+    network = ("pyvo", "requests", "urllib3")
+
+    def loaded(statement: str) -> set[str]:
+        script = f"import sys, starscale; {statement}; print(*(n for n in {network!r} if n in sys.modules))"
+        done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+        return set(done.stdout.split())
+
+    others = [name for name in starscale.__all__ if name not in ("__version__", "fetch", "plan_fetch")]
+    verbs = "; ".join(f"starscale.{name}" for name in others)
+    assert loaded(f"{verbs}; import starscale.faces.cli") == set()
+    assert loaded("starscale.fetch") == set(network)
+
+
 def test_the_checks_can_fail() -> None:
     bad = ast.parse(
         '"""About segue."""\n'

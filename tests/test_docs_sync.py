@@ -43,6 +43,7 @@ SETTINGS: dict[str, type[BaseModel]] = {
     "catalogue": config.CatalogueInput,
     "catalogue.join": config.Table,
     "photometry": config.PhotometryInput,
+    "fetch": config.Fetch,
     "cuts": config.Cuts,
     "cuts.extra": config.ExtraCut,
     "match": config.MatchConfig,

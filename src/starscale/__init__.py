@@ -1,6 +1,6 @@
 """starscale: put every star on one scale.
 
-The same verbs as the command: :func:`read`, :func:`clean`, :func:`match`, :func:`match_files`,
+The same verbs as the command: :func:`fetch`, :func:`read`, :func:`clean`, :func:`match`, :func:`match_files`,
 :func:`train`, :func:`load`, :func:`predict`, :func:`evaluate`, :func:`run`, :func:`report`, :func:`check`,
 :func:`write`, :func:`make_mock`, :func:`demo`. They are loaded when they are first used, so that
 ``import starscale`` is quick and a table can be cleaned without loading the learning libraries.
@@ -16,6 +16,8 @@ from starscale.version import __version__
 if TYPE_CHECKING:
     from starscale.faces.checks import check
     from starscale.faces.demo import demo, make_mock
+    from starscale.faces.fetch import fetch
+    from starscale.faces.fetch_estimate import plan_fetch
     from starscale.faces.match_files import match_files
     from starscale.faces.pipeline import run
     from starscale.faces.report import write_report as report
@@ -31,11 +33,13 @@ _PUBLIC = {
     "clean": ("starscale.faces.tables", "clean"),
     "demo": ("starscale.faces.demo", "demo"),
     "evaluate": ("starscale.faces.training", "evaluate"),
+    "fetch": ("starscale.faces.fetch", "fetch"),
     "load": ("starscale.faces.training", "load"),
     "load_survey": ("starscale.surveys", "load_survey"),
     "match_files": ("starscale.faces.match_files", "match_files"),
     "make_mock": ("starscale.faces.demo", "make_mock"),
     "match": ("starscale.faces.tables", "match"),
+    "plan_fetch": ("starscale.faces.fetch_estimate", "plan_fetch"),
     "predict": ("starscale.faces.training", "predict"),
     "read": ("starscale.faces.tables", "read"),
     "report": ("starscale.faces.report", "write_report"),
@@ -47,6 +51,8 @@ _PUBLIC = {
 
 __all__ = [  # noqa: RUF022  the verbs in the order of use
     "__version__",
+    "fetch",
+    "plan_fetch",
     "read",
     "clean",
     "match",

@@ -9,6 +9,7 @@ from starscale.catalogue.cuts import cut_columns
 from starscale.catalogue.features import feature_columns
 from starscale.catalogue.positions import positions
 from starscale.catalogue.standardise import spelling
+from starscale.faces.fetch_run import resolve
 from starscale.faces.prepare import plan
 from starscale.faces.runfile import load_run
 from starscale.faces.tables import read
@@ -67,9 +68,11 @@ def _settings(path: Path) -> list[str]:
             f"labels {', '.join(survey.labels) or 'none'}, {len(survey.cuts)} cuts",
         ]
     config, base = load_run(path)
-    ready = plan(config, base)
+    fetching = resolve(config, base, base / "run")
+    ready = plan(fetching.config, base, coming=fetching.files)
+    rest = " or will be fetched" if fetching.jobs else ""
     return [
-        f"{path}: a valid run file; every table that it names is there",
+        f"{path}: a valid run file; every table that it names is there{rest}",
         f"surveys: {', '.join(s.name for s in ready.surveys)}; labels of {ready.label_survey.name}; "
         f"features {ready.feature_set.name}; model {config.model.kind}, {config.repeats} training(s)",
     ]

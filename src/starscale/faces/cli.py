@@ -15,6 +15,7 @@ import typer
 
 import starscale as ss
 from starscale import io
+from starscale.faces.cli_fetch import fetch
 from starscale.faces.match_text import loss_rows, match_rows
 from starscale.faces.tables import is_mock, refuse_same
 from starscale.faces.text import attrition_rows, figures_rows, layout
@@ -83,6 +84,9 @@ def mock(
     rows = ss.make_mock(output, stars=stars, seed=seed)
     typer.echo(layout(["table (MOCK: simulated)", "rows"], [[name, f"{n:,}"] for name, n in rows.items()]))
     typer.echo(f"written to {output}/")
+
+
+app.command()(fetch)
 
 
 @app.command()

@@ -13,6 +13,7 @@ import polars as pl
 from starscale import io
 from starscale.catalogue.labels import within_limits
 from starscale.catalogue.sql import row_expression
+from starscale.faces.fetch_run import Job, fetch_step, resolve
 from starscale.faces.prepare import (
     Plan,
     clean_lead,
@@ -76,17 +77,20 @@ def run(run_file: str | Path, output: str | Path, *, say: Say = lambda _: None) 
         Bad settings or input, all problems at once, before the expensive steps start.
     """
     config, base = load_run(run_file)
-    the_plan = plan(config, base)
-    return _Run(the_plan, Path(output), str(run_file), say).everything()
+    fetching = resolve(config, base, Path(output))
+    the_plan = plan(fetching.config, base, coming=fetching.files)
+    return _Run(the_plan, Path(output), str(run_file), say, fetching.jobs).everything()
 
 
 class _Run:
     """The steps of one run, in order."""
 
-    def __init__(self, the_plan: Plan, output: Path, run_file: str, say: Say) -> None:
+    def __init__(self, the_plan: Plan, output: Path, run_file: str, say: Say, jobs: tuple[Job, ...] = ()) -> None:
         self.plan, self.config = the_plan, the_plan.config
         provenance = record(command=f"run {run_file}", mock=self.config.mock, settings=settings(the_plan))
         self.folder = RunFolder.open(output, provenance, say)
+        for job in jobs:
+            fetch_step(job, self.folder, the_plan.base, mock=self.config.mock)
         self.sums = self._input_checksums()
         provenance_inputs = self.folder.record["inputs"]
         for path, digest in self.sums.items():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -32,7 +32,7 @@ from starscale.surveys import Survey, load_survey
 from starscale.surveys.schema import ColumnSpec, Cut
 from starscale.vocabulary.columns import DType
 from starscale.vocabulary.config import LabelsInput, PhotometryInput, RunConfig, Table
-from starscale.vocabulary.errors import InputError, Problems, did_you_mean
+from starscale.vocabulary.errors import InputError, Problem, Problems, did_you_mean
 
 #: Name of a column type in a survey file, by the type in a table.
 _DTYPE: dict[pl.DataType, DType] = {kind(): name for name, kind in POLARS_TYPE.items()}
@@ -59,8 +59,17 @@ class Plan:
     label_survey: Survey
     feature_set: FeatureSet
 
-    def path(self, relative: Path) -> Path:
-        """A path of the run file, from the folder of that file."""
+    def path(self, relative: Path | None) -> Path:
+        """A path of the run file, from the folder of that file.
+
+        Raises
+        ------
+        InputError
+            For None: a table that is to be fetched, and has not been.
+        """
+        if relative is None:
+            fix = "'starscale run' fetches it; other commands need the `path` of a table."
+            raise InputError(Problem("run file", "a table is still to be fetched", "a table", fix))
         return self.base / relative
 
     @property
@@ -74,8 +83,16 @@ class Plan:
         return [(self.path(t.path), s) for t, s in zip(self.config.catalogue.join, self.joins, strict=True)]
 
 
-def plan(config: RunConfig, base: Path) -> Plan:
+def plan(config: RunConfig, base: Path, *, coming: Collection[Path] = ()) -> Plan:
     """Load every survey and feature set of a run and check that the files are there.
+
+    Parameters
+    ----------
+    config : RunConfig
+    base : Path
+        Folder that its paths start from.
+    coming : collection of Path
+        Tables that will be fetched.
 
     Raises
     ------
@@ -95,7 +112,10 @@ def plan(config: RunConfig, base: Path) -> Plan:
             loaded[table.survey] = load_survey(table.survey, base=base)
         except InputError as error:
             problems.items.extend(error.problems)
-        if table.path is not None and not (base / table.path).exists():
+        if table.fetch is not None:
+            fix = "'starscale run' fetches it; other commands need a `path`."
+            problems.add(f"survey {table.survey}", "is still to be fetched", "a table", fix)
+        if table.path is not None and table.path not in coming and not (base / table.path).exists():
             path = base / table.path
             near = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
             problems.add(str(path), "no such file or directory", "a table", did_you_mean(path.name, near))
@@ -123,7 +143,7 @@ def plan(config: RunConfig, base: Path) -> Plan:
     for name in sorted({name for name in names if names.count(name) > 1}):
         problems.add("run file", f"survey {name!r} takes part twice")
     problems.raise_if_any()
-    paths = [base / t.path for t in tables if t.path is not None]
+    paths = [base / t.path for t in tables if t.path is not None and (base / t.path).exists()]
     ready = Plan(
         config if config.mock else config.model_copy(update={"mock": is_mock(*paths)}),
         base,

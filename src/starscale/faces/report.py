@@ -25,6 +25,7 @@ from starscale.catalogue.splits import PARTS
 from starscale.faces import plots
 from starscale.faces.finished import FinishedRun, mapping
 from starscale.faces.match_report import match_section
+from starscale.faces.report_fetch import fetched_tables
 from starscale.faces.text import HEADINGS, attrition_rows, figure, figures_rows
 from starscale.surveys import load_survey
 from starscale.use.evaluate import BINS, FIGURES, evaluate
@@ -147,7 +148,9 @@ def _inputs(run: FinishedRun) -> Context:
         files.append([role, name, path or "(in the leading table)", rows, sums.get(path, "-")])
     named = {row[2] for row in files}
     files += [["", "", path, "-", digest] for path, digest in sums.items() if path not in named]
+    headings, fetched, queries = fetched_tables(run)
     return {
+        "fetched": {"table": Table(headings, fetched, code=(1, 2)), "queries": queries},
         "files": Table(["role", "survey", "file", "rows", "SHA-256"], files, code=(2, 4)),
         "surveys": Table(["survey", "title", "to cite"], list(surveys.values())),
     }

@@ -71,11 +71,15 @@ def _rebase(data: Any, folder: Path) -> Any:
     if not isinstance(data, dict):
         return data
     return {
-        key: str(folder / value)
-        if isinstance(value, str) and (key == "path" or (key in ("survey", "set") and value.endswith(".toml")))
-        else _rebase(value, folder)
-        for key, value in data.items()
+        key: str(folder / value) if _is_path(key, value) else _rebase(value, folder) for key, value in data.items()
     }
+
+
+def _is_path(key: str, value: Any) -> bool:
+    """Whether a value is the path of a file."""
+    if not isinstance(value, str):
+        return False
+    return key in ("path", "ids", "positions") or (key in ("survey", "set") and value.endswith(".toml"))
 
 
 def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from starscale.surveys.archive import Access, Copy, HealpixBits
 from starscale.vocabulary.columns import Column, DType, LabelName
 from starscale.vocabulary.strict import Frozen
 
@@ -43,6 +44,8 @@ class Identifier(Frozen):
     #: Smallest and largest identifier that the catalogue can contain (integers only).
     lower: int | None = None
     upper: int | None = None
+    #: The HEALPix cell that the identifier holds, where it holds one.
+    healpix: HealpixBits | None = None
 
 
 class Epoch(Frozen):
@@ -203,9 +206,11 @@ class Survey(Frozen):
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
     title: str
     kind: Literal["astrometric", "photometric", "spectroscopic", "distances"]
-    #: Where the archive keeps it: TAP service and table.
+    #: Where the archive keeps it: TAP service and table; `archive`: how it is asked; `copies`: where else it is.
     service: str = ""
     table: str = ""
+    archive: Access = Access()
+    copies: tuple[Copy, ...] = ()
     citation: tuple[str, ...] = ()
     notes: str = ""
     sentinels: tuple[Sentinel, ...] = ()
@@ -250,6 +255,12 @@ class Survey(Frozen):
         if twice:
             raise ValueError(f"cuts with the same name: {', '.join(twice)}")
         return self
+
+    @property
+    def places(self) -> tuple[Copy, ...]:
+        """Every archive that holds the table, the main one (called "main") first; none for a survey of files."""
+        main = {"name": "main", "service": self.service, "table": self.table, **self.archive.model_dump()}
+        return ((Copy.model_validate(main),) if self.service and self.table else ()) + self.copies
 
     def used_columns(self) -> list[str]:
         """Names of the columns that some role of the survey points to (cuts aside), without repetition."""

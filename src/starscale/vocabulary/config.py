@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from starscale.vocabulary.columns import LabelName
+from starscale.vocabulary.selection import Selection
 from starscale.vocabulary.strict import Frozen
 
 
@@ -30,11 +31,44 @@ class Cuts(Frozen):
     extra: tuple[ExtraCut, ...] = ()
 
 
+class FetchSettings(Frozen):
+    """How an archive is asked, whatever is asked for."""
+
+    #: Which of the survey's archives; left out: the main one.
+    at: str | None = None
+    #: Another TAP service that has the same tables (a mirror).
+    service: str | None = Field(default=None, pattern=r"^https?://")
+    #: Columns of the table; none named: all that the survey file describes.
+    columns: tuple[str, ...] = ()
+    #: Which cuts the archive applies; by default none, since a match should see the stars that cuts remove.
+    cuts: Cuts = Cuts(apply=False)
+    #: Also bring the tables that share the identifier (distances), where the archive has them.
+    join: bool = True
+    #: Catalogues that the archive has matched with this one, to be joined there.
+    match: tuple[str, ...] = ()
+    #: Rows of one query at most, and queries at a time.
+    chunk: int = Field(default=200_000, ge=1)
+    jobs: int = Field(default=3, ge=1, le=8)
+    #: Log in, with name and password or token from the environment or ~/.netrc.
+    login: bool = False
+
+
+class Fetch(Selection, FetchSettings):
+    """A table that is fetched from an archive as the first step of a run."""
+
+
 class Table(Frozen):
-    """A table on disk and the survey file that describes it."""
+    """A table on disk, or to be fetched, and the survey file that describes it."""
 
     survey: str
-    path: Path
+    path: Path | None = None
+    fetch: Fetch | None = None
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Table:
+        if (self.path is None) == (self.fetch is None):
+            raise ValueError("either `path`, the table, or `fetch`, how to get it, must be given")
+        return self
 
 
 class CatalogueInput(Table):
@@ -89,7 +123,7 @@ class PhotometryInput(Table):
 
 
 class LabelsInput(Frozen):
-    """A spectroscopic catalogue; without a `path` the labels stand in the leading table itself.
+    """A spectroscopic catalogue; without `path` and `fetch` the labels stand in the leading table itself.
 
     Its rows find their star by the Gaia identifier that the survey delivers, or by position
     within `radius` (arcsec) where the errors of both allow it.
@@ -97,6 +131,7 @@ class LabelsInput(Frozen):
 
     survey: str
     path: Path | None = None
+    fetch: Fetch | None = None
     cuts: Cuts = Cuts()
     radius: float = Field(default=2.0, gt=0, le=60)
 

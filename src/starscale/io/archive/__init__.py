@@ -1,0 +1,1 @@
+"""Tables from archives over TAP: queries, pieces, checks. Loading it loads no network library."""
