@@ -105,10 +105,15 @@ class Basis:
 
     @cached_property
     def groups(self) -> Ints:
-        """The group of every function: 0 constant, 1 linear terms (and products), 2 curves or squares. Shape (p,)."""
+        """The group of every function, shape (p,).
+
+        0: the constant; 1: linear terms and products; 2: curves or squares; 3: what curves differ by from
+        dwarfs to giants.
+        """
         if self.kind == "polynomial":
             return np.array([0, *([1] * 7), *([2] * 12)])
-        return np.array([0, *([1] * 9), *([2] * sum(table.shape[1] for table, _, _ in self._curves))])
+        curves = [3 if reverse else 2 for table, _, reverse in self._curves for _ in range(table.shape[1])]
+        return np.array([0, *([1] * 9), *curves])
 
     def evaluate(self, labels: Floats) -> Floats:
         """Values of the functions.

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from starscale.catalogue.homogenize.basis import AXES, Basis
 from starscale.catalogue.homogenize.calibration import Calibration
@@ -14,7 +15,7 @@ from starscale.catalogue.homogenize.consensus import Consensus, consensus
 from starscale.catalogue.homogenize.errors import Factor, Repeats, combined
 from starscale.catalogue.homogenize.measured import Measured, pair_counts
 from starscale.catalogue.homogenize.pairwise import pairwise
-from starscale.catalogue.homogenize.solve import POLYNOMIAL, SMOOTH, Solution, solve
+from starscale.catalogue.homogenize.solve import POLYNOMIAL, SMOOTH, Prior, Solution, solve
 from starscale.vocabulary.errors import InputError, Problem
 from starscale.vocabulary.homogenize_config import HomogenizeConfig
 
@@ -118,13 +119,14 @@ def calibrate(
     if snr_factors is None:
         snr_factors = np.full((3, n_surveys, len(config.snr_bins) + 1), np.nan)
     at = measured.surveys.index(anchor)
-    factors = _error_factors(measured, measured.value, measured.error, repeats, config, 0)
+    factors = _error_factors(measured, measured.value, measured.error, measured.error, repeats, config, 0)
     start = _start(measured, config, factors, snr_factors, anchor)
     if config.mode == "paper":
         return _paper(measured, repeats, config, start, at, final)
     rng = np.random.default_rng([config.seed, 1])
     folds = rng.permutation(np.arange(len(measured)) % config.folds)
-    return _joint(measured, repeats, config, start, at, folds, final)
+    with threadpool_limits(1, "blas"):
+        return _joint(measured, repeats, config, start, at, folds, final)
 
 
 def _joint(
@@ -171,7 +173,7 @@ def _joint(
         last = round_ == _ROUNDS - 1
         place = consensus(calibration, measured.value, error, lost=lost)
         bootstrap = _BOOTSTRAP if last and final else 0
-        factors = _error_factors(measured, place.calibrated, place.error, repeats, config, bootstrap)
+        factors = _error_factors(measured, place.calibrated, place.error, error, repeats, config, bootstrap)
         calibration = replace(calibration, factors=factors)
     error = calibration.normalised(measured.error)
     place = consensus(calibration, measured.value, error, lost=lost)
@@ -197,14 +199,14 @@ def _paper(
         calibration = replace(calibration, beta=beta, covariance=covariance)
         place = consensus(calibration, measured.value, error)
         bootstrap = _BOOTSTRAP if final and round_ else 0
-        factors = _error_factors(measured, place.calibrated, place.error, repeats, config, bootstrap)
+        factors = _error_factors(measured, place.calibrated, place.error, error, repeats, config, bootstrap)
         calibration = replace(calibration, factors=factors)
     place = consensus(calibration, measured.value, calibration.normalised(measured.error))
     calibration = replace(calibration, notes=_notes(calibration))
     return Fitted(calibration, measured, place, held_out)
 
 
-def _candidates(config: HomogenizeConfig) -> Sequence[tuple[float, float]]:
+def _candidates(config: HomogenizeConfig) -> Sequence[Prior]:
     """Prior widths to choose from."""
     if config.basis == "smooth":
         return SMOOTH
@@ -260,7 +262,8 @@ def _placed(calibration: Calibration, stars: Floats, measured: Measured, config:
 def _error_factors(
     measured: Measured,
     calibrated: Floats,
-    current: Floats,
+    on_scale: Floats,
+    now: Floats,
     repeats: Repeats,
     config: HomogenizeConfig,
     bootstrap: int,
@@ -269,7 +272,9 @@ def _error_factors(
         return tuple(tuple(Factor() for _ in measured.surveys) for _ in AXES)
     return tuple(
         tuple(
-            combined(measured, i, calibrated[i], current[i], repeats, bootstrap=bootstrap, seed=config.seed)
+            combined(
+                measured, i, calibrated[i], on_scale[i], now[i], repeats, bootstrap=bootstrap, seed=config.seed
+            )
         )
         for i in range(len(AXES))
     )

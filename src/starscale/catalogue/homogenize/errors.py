@@ -208,7 +208,15 @@ def _hat_solved(
 
 
 def combined(
-    measured: Measured, label: int, calibrated: Floats, current: Floats, repeats: Repeats, *, bootstrap: int, seed: int
+    measured: Measured,
+    label: int,
+    calibrated: Floats,
+    on_scale: Floats,
+    now: Floats,
+    repeats: Repeats,
+    *,
+    bootstrap: int,
+    seed: int,
 ) -> list[Factor]:
     """Normalise one label's errors from repeats and hat.
 
@@ -217,21 +225,24 @@ def combined(
     measured : Measured
         With the quoted errors.
     label : int
-    calibrated, current : ndarray, (n, S)
-        Corrected values, and the errors that are in use now.
+    calibrated, on_scale : ndarray, (n, S)
+        Values on the common scale, and their errors there.
+    now : ndarray, (n, S)
+        The errors that are in use now, on the survey's own scale.
     repeats : Repeats
     bootstrap : int
         Resamplings; 0 leaves the standard errors rough.
     seed : int
     """
     rng = np.random.default_rng([seed, label])
-    multiplier, spread, told = hat(calibrated, current, bootstrap=bootstrap, rng=rng)
+    multiplier, spread, told = hat(calibrated, on_scale, bootstrap=bootstrap, rng=rng)
     found = []
     for s in range(len(measured.surveys)):
         quoted = float(np.nanmedian(measured.error[label, :, s])) if measured.there[label, :, s].any() else np.nan
-        now = float(np.nanmedian(current[:, s])) if np.isfinite(current[:, s]).any() else np.nan
-        whole = np.sqrt(multiplier[s]) * now / quoted
-        n = int(np.isfinite(current[:, s]).sum())
+        n = int(np.isfinite(now[:, s]).sum())
+        present = float(np.nanmedian(now[:, s])) if n else np.nan
+        # The hat says by how much the present errors are too small; the factor is on the quoted ones.
+        whole = np.sqrt(multiplier[s]) * present / quoted
         rough = np.sqrt(2.0 / max(n, 1))
         relative = spread[s] / max(multiplier[s], 1e-9) if np.isfinite(spread[s]) else 2 * rough
         whole_error = max(0.5 * whole * relative, 0.5 * whole * rough)

@@ -25,11 +25,14 @@ class Measured:
         In the order of the columns; S of them.
     value, error : ndarray, (3, n, S)
         One label after the other (teff, logg, fe_h); repeats merged. NaN where there is no measurement.
+    snr : ndarray, (n, S), optional
+        Signal-to-noise ratios; NaN where unknown.
     """
 
     surveys: tuple[str, ...]
     value: Floats
     error: Floats
+    snr: Floats | None = None
 
     def __len__(self) -> int:
         return self.value.shape[1]
@@ -41,7 +44,8 @@ class Measured:
 
     def take(self, stars: Ints | Bools) -> Measured:
         """Some of the stars."""
-        return replace(self, value=self.value[:, stars], error=self.error[:, stars])
+        snr = None if self.snr is None else self.snr[stars]
+        return replace(self, value=self.value[:, stars], error=self.error[:, stars], snr=snr)
 
     def without(self, survey: int) -> Measured:
         """Nothing of one survey; stars stay."""
@@ -64,7 +68,7 @@ def measured(per_survey: pl.DataFrame, surveys: tuple[str, ...], max_stars: int,
         Of the thinning.
     """
     several = per_survey.filter(pl.len().over("source_id") > 1)
-    stars, place = np.unique(several["source_id"].to_numpy(), return_inverse=True)
+    stars, place = np.unique(several["star"].to_numpy(), return_inverse=True)
     column = several["survey"].to_numpy().astype(np.intp)
     shape = (len(AXES), len(stars), len(surveys))
     value, error = np.full(shape, np.nan), np.full(shape, np.nan)
@@ -72,7 +76,9 @@ def measured(per_survey: pl.DataFrame, surveys: tuple[str, ...], max_stars: int,
         value[i, place, column] = several[name].to_numpy()
         error[i, place, column] = several[f"{name}_error"].to_numpy()
     value = np.where(np.isfinite(value) & (error > 0), value, np.nan)
-    found = Measured(surveys, value, np.where(np.isfinite(value), error, np.nan))
+    snr = np.full(shape[1:], np.nan)
+    snr[place, column] = several["snr"].cast(pl.Float64).fill_null(np.nan).to_numpy()
+    found = Measured(surveys, value, np.where(np.isfinite(value), error, np.nan), snr)
     return found.take(_thinned(found, max_stars, seed))
 
 

@@ -176,7 +176,7 @@ def merge_repeats(rows: pl.DataFrame) -> pl.DataFrame:
     Returns
     -------
     polars.DataFrame
-        `source_id`, `star`, `survey`, labels and errors (quoted), `<label>_chi2` of the repeats in quoted errors,
+        `source_id`, `star`, `survey`, `snr` (of the first row), labels and errors (quoted), `<label>_chi2` of the repeats in quoted errors,
         `<label>_rows` (measurements), `flags`, `first` (position of its first row in `rows`) and `rows`.
     """
     star, survey = rows["star"].to_numpy(), rows["survey"].to_numpy()
@@ -201,7 +201,7 @@ def merge_repeats(rows: pl.DataFrame) -> pl.DataFrame:
         merged[f"{name}_chi2"] = np.add.reduceat(weight * spread**2, first)
         merged[f"{name}_rows"] = alone
     flags = np.bitwise_or.reduceat(rows["flags"].to_numpy(), first)
-    head = rows.select("source_id", "star", "survey")[first]
+    head = rows.select("source_id", "star", "survey", "snr")[first]
     return head.with_columns(
         *(pl.Series(name, values) for name, values in merged.items()),
         pl.Series("flags", flags),

@@ -7,7 +7,7 @@ size of ``beta``, whatever the number of stars.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,10 +21,23 @@ Ints = NDArray[np.intp]
 
 #: Prior standard deviation of a constant, in units of the typical difference between surveys.
 _WIDE = 30.0
-#: Candidates for the standard deviations of linear terms and of curves, in the same unit; 0 leaves them out.
-SMOOTH = ((0.0, 0.0), *((line, curve) for line in (0.3, 3.0) for curve in (0.0, 0.1, 0.3, 1.0, 3.0)))
-POLYNOMIAL = ((0.0, 0.0), (_WIDE, 0.0), (_WIDE, _WIDE))
+#: Candidates for the standard deviations of linear terms, of curves and of their change from dwarfs to giants, in the
+#: same unit; 0 leaves them out.
+Prior = tuple[float, float, float]
+SMOOTH: tuple[Prior, ...] = (
+    (0.0, 0.0, 0.0),
+    *((line, 0.0, 0.0) for line in (0.3, 3.0)),
+    *(
+        (line, curve, share * curve)
+        for share in (0.0, 0.5)
+        for curve in (0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2)
+        for line in (0.3, 3.0)
+    ),
+)
+POLYNOMIAL: tuple[Prior, ...] = ((0.0, 0.0, 0.0), (_WIDE, 0.0, 0.0), (_WIDE, _WIDE, 0.0))
 _ROUNDS = 2
+#: Difference in held-out chi^2 that says nothing.
+_TOLERANCE = 2.0
 
 
 @dataclass(frozen=True)
@@ -68,7 +81,7 @@ class Solution:
 
     beta: Floats
     covariance: Floats
-    prior: tuple[tuple[float, float], ...]
+    prior: tuple[Prior, ...]
     unit: float
     weight: Floats
     held_out: Floats
@@ -125,9 +138,9 @@ def solve(
     *,
     folds: Ints,
     huber: float,
-    candidates: Sequence[tuple[float, float]],
+    candidates: Sequence[Prior],
     start: Solution | None = None,
-    prior: Sequence[tuple[float, float]] | None = None,
+    prior: Sequence[Prior] | None = None,
 ) -> Solution:
     """Find the corrections of one label.
 
@@ -172,10 +185,10 @@ def solve(
             whole = whole + part
         if chosen is None or (prior is None and round_ == _ROUNDS - 1):
             chosen = _choose(basis, whole, parts, unit, candidates, free, n_surveys, chosen)
-        beta = _expanded(_solved(whole, _precision(basis, chosen, unit, free))[0], free, n_surveys)
+        beta = _expanded(_solved(whole, _precision(basis, dict(enumerate(chosen)), unit, free))[0], free, n_surveys)
         lost, inflation = huber_weights(functions, value, ideal, beta, huber)
     assert chosen is not None  # noqa: S101  there is at least one round
-    precision = _precision(basis, chosen, unit, free)
+    precision = _precision(basis, dict(enumerate(chosen)), unit, free)
     factor = _solved(whole, precision)[1]
     inverse = cho_solve(factor, np.eye(len(precision))) * inflation
     covariance = np.zeros((n_surveys, p, n_surveys, p))
@@ -229,35 +242,71 @@ def _choose(
     whole: Normal,
     parts: Sequence[Normal],
     unit: float,
-    candidates: Sequence[tuple[float, float]],
+    candidates: Sequence[Prior],
     free: Sequence[int],
     n_surveys: int,
-    start: list[tuple[float, float]] | None,
-) -> list[tuple[float, float]]:
-    """Prior widths of every survey by cross-validation over stars, one survey after the other, twice round."""
-    middle = candidates[len(candidates) // 2]
-    chosen = list(start) if start else [middle] * n_surveys
+    start: list[Prior] | None,
+) -> list[Prior]:
+    """Prior widths of every survey by cross-validation over stars, one survey after the other, twice round.
+
+    For one survey the others are eliminated first, so that a candidate costs no more than equations of the size
+    of one survey.
+    """
+    if len(candidates) == 1:
+        return [candidates[0]] * n_surveys
+    chosen = list(start) if start else [candidates[len(candidates) // 2]] * n_surveys
     others = [whole - part for part in parts]
-
-    def score(trial: Sequence[tuple[float, float]]) -> float:
-        precision = _precision(basis, trial, unit, free)
-        return sum(
-            part.loss(_solved(other, precision)[0]) for part, other in zip(parts, others, strict=True)
-        )
-
-    for _ in range(2 if len(candidates) > 1 else 0):
+    p = basis.size
+    trials = np.stack([_precision(basis, {0: candidate}, unit, [0]) for candidate in candidates])
+    for _ in range(2):
         before = list(chosen)
-        for s in free:
-            trials = [[*chosen[:s], candidate, *chosen[s + 1 :]] for candidate in candidates]
-            chosen = trials[int(np.argmin([score(trial) for trial in trials]))]
+        for i, s in enumerate(free):
+            precision = _precision(basis, dict(enumerate(chosen)), unit, free)
+            scores = sum(
+                _scores(other, part, precision, trials, slice(i * p, (i + 1) * p))
+                for part, other in zip(parts, others, strict=True)
+            )
+            # The simplest of those that are as good as the best: candidates stand in the order of their freedom.
+            chosen[s] = candidates[int(np.flatnonzero(scores <= np.min(scores) + _TOLERANCE)[0])]
         if chosen == before:
             break
-    return chosen if len(candidates) > 1 else [candidates[0]] * n_surveys
+    return chosen
 
 
-def _precision(
-    basis: Basis, prior: Sequence[tuple[float, float]], unit: float, free: Sequence[int]
-) -> Floats:
+def _scores(other: Normal, part: Normal, precision: Floats, trials: Floats, mine: slice) -> Floats:
+    """Loss on a fold for every candidate of one survey's precision, fitted to the other folds, shape (n_trials,).
+
+    Parameters
+    ----------
+    other, part : Normal
+        Equations of the other folds, and of this one.
+    precision : ndarray, (F p,)
+        Of all surveys.
+    trials : ndarray, (n_trials, p)
+        Of the one survey.
+    mine : slice
+        Where its coefficients stand.
+    """
+    rest = np.ones(len(precision), dtype=bool)
+    rest[mine] = False
+    size = trials.shape[1]
+    lift = np.zeros((len(precision), size))
+    lift[mine] = np.eye(size)
+    base = np.zeros(len(precision))
+    if rest.any():
+        block = other.matrix[np.ix_(rest, rest)] + np.diag(precision[rest])
+        right = np.concatenate([other.right[rest, None], other.matrix[rest][:, mine]], axis=1)
+        solved = cho_solve(cho_factor(block, check_finite=False), right, check_finite=False)
+        base[rest], lift[rest] = solved[:, 0], -solved[:, 1:]
+    reduced = lift.T @ other.matrix[:, mine]
+    matrix = reduced + trials[:, :, None] * np.eye(size)
+    beta = np.linalg.solve(matrix, (other.right[mine] - other.matrix[mine] @ base)[None, :, None])[:, :, 0]
+    squares = lift.T @ part.matrix @ lift
+    slope = lift.T @ (part.right - part.matrix @ base)
+    return np.asarray(part.loss(base) - 2 * beta @ slope + np.einsum("ti,ij,tj->t", beta, squares, beta))
+
+
+def _precision(basis: Basis, prior: Mapping[int, Prior], unit: float, free: Sequence[int]) -> Floats:
     """Inverse prior variances of the coefficients, shape (F p,)."""
     widths = np.array([[_WIDE, *prior[s]] for s in free])[:, basis.groups].ravel() * unit
     return 1 / np.maximum(widths, 1e-6 * unit) ** 2
