@@ -1,7 +1,7 @@
 """starscale: put every star on one scale.
 
-The same verbs as the command: :func:`read`, :func:`clean`, :func:`match`, :func:`train`,
-:func:`load`, :func:`predict`, :func:`evaluate`, :func:`run`, :func:`report`, :func:`check`,
+The same verbs as the command: :func:`read`, :func:`clean`, :func:`match`,
+:func:`homogenize`, :func:`recalibrate`, :func:`label_report`, :func:`train`, :func:`load`, :func:`predict`, :func:`evaluate`, :func:`run`, :func:`report`, :func:`check`,
 :func:`write`, :func:`make_mock`, :func:`demo`. They are loaded when they are first used, so that
 ``import starscale`` is quick and a table can be cleaned without loading the learning libraries.
 """
@@ -16,6 +16,8 @@ from starscale.version import __version__
 if TYPE_CHECKING:
     from starscale.faces.checks import check
     from starscale.faces.demo import demo, make_mock
+    from starscale.faces.homogenize import homogenize, recalibrate
+    from starscale.faces.homogenize_page import label_report
     from starscale.faces.pipeline import run
     from starscale.faces.report import write_report as report
     from starscale.faces.tables import clean, match, read, write
@@ -30,12 +32,15 @@ _PUBLIC = {
     "clean": ("starscale.faces.tables", "clean"),
     "demo": ("starscale.faces.demo", "demo"),
     "evaluate": ("starscale.faces.training", "evaluate"),
+    "homogenize": ("starscale.faces.homogenize", "homogenize"),
+    "label_report": ("starscale.faces.homogenize_page", "label_report"),
     "load": ("starscale.faces.training", "load"),
     "load_survey": ("starscale.surveys", "load_survey"),
     "make_mock": ("starscale.faces.demo", "make_mock"),
     "match": ("starscale.faces.tables", "match"),
     "predict": ("starscale.faces.training", "predict"),
     "read": ("starscale.faces.tables", "read"),
+    "recalibrate": ("starscale.faces.homogenize", "recalibrate"),
     "report": ("starscale.faces.report", "write_report"),
     "run": ("starscale.faces.pipeline", "run"),
     "survey_names": ("starscale.surveys", "survey_names"),
@@ -48,6 +53,9 @@ __all__ = [  # noqa: RUF022  the verbs in the order of use
     "read",
     "clean",
     "match",
+    "homogenize",
+    "recalibrate",
+    "label_report",
     "train",
     "load",
     "evaluate",

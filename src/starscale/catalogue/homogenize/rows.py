@@ -106,8 +106,8 @@ def _one(part: SurveyRows, number: int, problems: Problems) -> tuple[pl.DataFram
         (pl.col(survey.snr) if survey.snr in linked.columns else pl.lit(None)).cast(pl.Float32).alias("snr"),
     ]
     values = []
-    for name in AXES:
-        value, error, missing = _label(linked, survey, name, part.where, problems)
+    found = labels_in(linked, survey, part.where, problems)
+    for name, (value, error, missing) in zip(AXES, found, strict=True):
         values += [pl.Series(name, value), pl.Series(f"{name}_error", error)]
         flags[missing] |= int(LabelFlag.ERROR_MISSING)
     table = linked.select(*columns).with_columns(*values, pl.Series("flags", flags))
@@ -123,10 +123,35 @@ def _one(part: SurveyRows, number: int, problems: Problems) -> tuple[pl.DataFram
     return table, counts
 
 
+def labels_in(
+    table: pl.DataFrame, survey: Survey, where: str, problems: Problems, *, whole: bool = True
+) -> list[tuple[Floats, Floats, NDArray[np.bool_]]]:
+    """Labels of a survey's table.
+
+    Parameters
+    ----------
+    table : polars.DataFrame, (n, any)
+        Standardised.
+    survey : Survey
+    where : str
+        What to call the table in an error.
+    problems : Problems
+        What is wrong is added here.
+    whole : bool
+        The table is the whole survey: a label that is constant is an error.
+
+    Returns
+    -------
+    list of (value, error, missing)
+        For every label: values and quoted errors (the floor where that is larger or there is none), both NaN where
+        there is no label or it is outside what a star can have; and where the error was missing. Shape (n,) each.
+    """
+    return [_label(table, survey, name, where, problems, whole) for name in AXES]
+
+
 def _label(
-    table: pl.DataFrame, survey: Survey, name: str, where: str, problems: Problems
+    table: pl.DataFrame, survey: Survey, name: str, where: str, problems: Problems, whole: bool
 ) -> tuple[Floats, Floats, NDArray[np.bool_]]:
-    """Values, errors (both NaN where there is no label), and where the error was missing."""
     nothing = np.full(table.height, np.nan)
     spec = survey.labels.get(name)
     if spec is None or spec.value not in table.columns:
@@ -145,7 +170,7 @@ def _label(
             f"{label.description}{f' in {label.unit}' if label.unit else ''}",
             "Is the column in other units (log, solar), or are two columns swapped?",
         )
-    elif inside.sum() > 1 and np.ptp(raw[inside]) == 0:
+    elif whole and inside.sum() > 1 and np.ptp(raw[inside]) == 0:
         problems.add(column, f"all {int(inside.sum())} values are {raw[inside][0]:g}", "values that vary")
     error = (
         table[spec.error].cast(pl.Float64).fill_null(np.nan).to_numpy()
