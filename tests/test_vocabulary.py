@@ -124,7 +124,14 @@ def test_bits_that_are_published_never_change() -> None:
         "NO_EPOCH": 8,
         "TIE": 16,
     }
-    assert {f.name: int(f) for f in LabelFlag} == {"REPEATS_DISAGREE": 1, "ERROR_MISSING": 2}
+    assert {f.name: int(f) for f in LabelFlag} == {
+        "REPEATS_DISAGREE": 1,
+        "ERROR_MISSING": 2,
+        "SURVEYS_DISAGREE": 4,
+        "CORRECTION_CLAMPED": 8,
+        "CORRECTION_UNCERTAIN": 16,
+        "OUTLIER_LEFT_OUT": 32,
+    }
 
 
 def test_meanings_of_one_mask_do_not_leak_into_another() -> None:

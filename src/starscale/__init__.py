@@ -1,9 +1,10 @@
 """starscale: put every star on one scale.
 
-The same verbs as the command: :func:`read`, :func:`clean`, :func:`match`,
-:func:`homogenize`, :func:`recalibrate`, :func:`label_report`, :func:`train`, :func:`load`, :func:`predict`, :func:`evaluate`, :func:`run`, :func:`report`, :func:`check`,
-:func:`write`, :func:`make_mock`, :func:`demo`. They are loaded when they are first used, so that
-``import starscale`` is quick and a table can be cleaned without loading the learning libraries.
+The same verbs as the command: :func:`read`, :func:`clean`, :func:`match`, :func:`homogenize`,
+:func:`recalibrate`, :func:`label_report`, :func:`train`, :func:`load`, :func:`predict`, :func:`evaluate`,
+:func:`run`, :func:`report`, :func:`check`, :func:`write`, :func:`make_mock`, :func:`demo`. They are loaded
+when they are first used, so that ``import starscale`` is quick and a table can be cleaned without loading the
+learning libraries.
 """
 
 from __future__ import annotations

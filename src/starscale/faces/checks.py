@@ -1,4 +1,4 @@
-"""The verb `check`: what is wrong with a table, a bundle, a survey file, a run file or a labels file, in one go."""
+"""The verb `check`: what is wrong with a table, a bundle, or a survey, run or labels file, in one go."""
 
 from __future__ import annotations
 

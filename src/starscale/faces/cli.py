@@ -199,7 +199,8 @@ def recalibrate(
     labels = [name for name in LABELS if result[name].null_count() < result.height]
     clamped = int((result["flags"] & int(LabelFlag.CORRECTION_CLAMPED) > 0).sum())
     typer.echo(
-        f"{result.height:,} rows written to {output}: {', '.join(labels)}; {clamped:,} outside the range of the overlaps"
+        f"{result.height:,} rows written to {output}: {', '.join(labels)}; "
+        f"{clamped:,} outside the range of the overlaps"
     )
 
 

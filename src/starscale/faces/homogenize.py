@@ -1,4 +1,4 @@
-"""The verbs `homogenize` and `recalibrate`: labels of several surveys on one scale, and more rows on that scale."""
+"""The verbs `homogenize` and `recalibrate`: several surveys' labels on one scale, and more rows on it."""
 
 from __future__ import annotations
 
@@ -176,7 +176,9 @@ def _one_release(surveys: Sequence[Survey], problems: Problems) -> None:
             problems.add(f"survey {survey.name}", "has no Gaia identifier of its own", "a [gaia] section", fix)
     releases = {survey.gaia.identifiers for survey in surveys if survey.gaia}
     if len(releases) > 1:
-        problems.add("label surveys", f"have identifiers of different releases: {', '.join(sorted(releases))}", "", fix)
+        problems.add(
+            "label surveys", f"have identifiers of different releases: {', '.join(sorted(releases))}", "", fix
+        )
 
 
 def survey_rows(plan: LabelsPlan, say: Say = lambda _: None) -> tuple[list[SurveyRows], dict[str, Attrition]]:
@@ -231,10 +233,10 @@ def _reference(plan: LabelsPlan, entry: ReferenceList, survey: Survey) -> pl.Dat
     columns = [pl.col("source_id")]
     for name, spec in survey.labels.items():
         value = pl.col(spec.value).cast(pl.Float64)
-        columns.append(
-            pl.when(value.is_between(LABELS[name].lower, LABELS[name].upper)).then(value).alias(name)
+        columns.append(pl.when(value.is_between(LABELS[name].lower, LABELS[name].upper)).then(value).alias(name))
+        error = (
+            pl.col(spec.error).cast(pl.Float64) if spec.error in found.columns else pl.lit(None, dtype=pl.Float64)
         )
-        error = pl.col(spec.error).cast(pl.Float64) if spec.error in found.columns else pl.lit(None, dtype=pl.Float64)
         columns.append(pl.max_horizontal(error.fill_null(0.0), pl.lit(spec.error_floor)).alias(f"{name}_error"))
     return found.select(columns).unique("source_id", keep="first", maintain_order=True)
 
@@ -339,9 +341,9 @@ def recalibrate(
     if output is not None:
         sources = [Path(p) for p in (table, calibration) if isinstance(p, str | Path)]
         sums = {str(p): {"sha256": io.checksum(p)} for p in sources}
-        made_of_mock = is_mock(*sources) or bool(
-            dict(known.information.get("provenance", {})).get("mock")
+        made_of_mock = is_mock(*sources) or bool(dict(known.information.get("provenance", {})).get("mock"))
+        provenance = record(
+            command="recalibrate", mock=made_of_mock, settings={"survey": description.name}, inputs=sums
         )
-        provenance = record(command="recalibrate", mock=made_of_mock, settings={"survey": description.name}, inputs=sums)
         write(result, output, surveys=[description], columns=LABEL_TABLE_COLUMNS, provenance=provenance)
     return result

@@ -14,9 +14,9 @@ from matplotlib.figure import Figure
 from starscale import io
 from starscale.faces import homogenize_plots, plots
 from starscale.faces.homogenize_text import homogenize_tables
+from starscale.version import __version__
 from starscale.vocabulary.columns import LABELS
 from starscale.vocabulary.errors import InputError, Problem
-from starscale.version import __version__
 
 
 def homogenize_section(data: Mapping[str, Any], *, mock: bool) -> dict[str, Any] | None:
@@ -63,7 +63,9 @@ def label_report(diagnostics: str | Path, output: str | Path) -> Path:
         mock = bool(data["mock"])
         section = homogenize_section(data, mock=mock)
     except (OSError, ValueError, KeyError, TypeError) as error:
-        problem = Problem(str(diagnostics), f"cannot be read ({error!r})", "diagnostics that 'starscale homogenize' wrote")
+        problem = Problem(
+            str(diagnostics), f"cannot be read ({error!r})", "diagnostics that 'starscale homogenize' wrote"
+        )
         raise InputError(problem) from None
     loader = PackageLoader("starscale.faces")
     layout = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True)

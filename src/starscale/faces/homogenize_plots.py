@@ -65,16 +65,23 @@ def residuals(rows: Sequence[Record], surveys: Sequence[str], label: str) -> Fig
         panels[i][0].set_ylabel(f"survey - others, {when}\n{axis_name(label)}")
     handles, names = panels[0][0].get_legend_handles_labels()
     if handles:
-        figure.legend(handles, names, loc="outside upper center", ncols=min(len(names), 5), fontsize=8, frameon=False)
+        figure.legend(
+            handles, names, loc="outside upper center", ncols=min(len(names), 5), fontsize=8, frameon=False
+        )
     return figure
 
 
 def _line(axes: Axes, bins: Sequence[Record], by: str, key: str, k: int, survey: str) -> None:
-    place = np.array([np.sqrt(max(r["low"], 5) * min(r["high"], 1000)) if by == "snr" else (r["low"] + r["high"]) / 2 for r in bins])
+    place = np.array(
+        [
+            np.sqrt(max(r["low"], 5) * min(r["high"], 1000)) if by == "snr" else (r["low"] + r["high"]) / 2
+            for r in bins
+        ]
+    )
     y = np.array([r[key] if r[key] is not None else np.nan for r in bins], dtype=float)
     error = np.array([r["median_error"] or 0.0 for r in bins], dtype=float)
-    style = {"color": _COLOURS[k % len(_COLOURS)], "marker": _MARKERS[k % len(_MARKERS)]}
-    axes.errorbar(place, y, error, markersize=4, linewidth=1, capsize=0, label=survey, **style)
+    colour, marker = _COLOURS[k % len(_COLOURS)], _MARKERS[k % len(_MARKERS)]
+    axes.errorbar(place, y, error, markersize=4, linewidth=1, capsize=0, label=survey, color=colour, marker=marker)
 
 
 def error_factors(rows: Sequence[Record], surveys: Sequence[str]) -> Figure:
@@ -85,10 +92,18 @@ def error_factors(rows: Sequence[Record], surveys: Sequence[str]) -> Figure:
     for axes, label in zip(panels[0], labels, strict=False):
         for row in (r for r in rows if r["label"] == label):
             y = len(surveys) - 1 - list(surveys).index(row["survey"])
-            for key, shift, colour, marker in (("repeats", 0.18, _COLOURS[0], "s"), ("hat", -0.18, _COLOURS[1], "^")):
+            for key, shift, colour, marker in (
+                ("repeats", 0.18, _COLOURS[0], "s"),
+                ("hat", -0.18, _COLOURS[1], "^"),
+            ):
                 if row[key] is not None:
                     axes.errorbar(
-                        row[key], y + shift, xerr=row[f"{key}_error"] or 0.0, fmt=marker, color=colour, markersize=4
+                        row[key],
+                        y + shift,
+                        xerr=row[f"{key}_error"] or 0.0,
+                        fmt=marker,
+                        color=colour,
+                        markersize=4,
                     )
             axes.plot(row["k"], y, "o", color="black", markersize=5)
         axes.axvline(1, color="#555555", linewidth=0.8, linestyle="--")

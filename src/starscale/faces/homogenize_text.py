@@ -50,7 +50,8 @@ def _counts(data: Mapping[str, Any]) -> Text:
         "stars": "stars",
     }
     rows = [
-        [survey, *(f"{counts.get(key, 0):,}" for key in columns)] for survey, counts in data.get("counts", {}).items()
+        [survey, *(f"{counts.get(key, 0):,}" for key in columns)]
+        for survey, counts in data.get("counts", {}).items()
     ]
     return "Rows of the surveys", ["survey", *columns.values()], rows
 
@@ -72,7 +73,9 @@ def _errors(found: Sequence[Record]) -> Text:
             f"{number(row['k'], 2)} +- {number(row['k_error'], 2)}",
             _figure(row, "extra", row["label"]),
             row["method"],
-            f"{number(row['repeats'], 2)} +- {number(row['repeats_error'], 2)}" if row["repeats"] is not None else "-",
+            f"{number(row['repeats'], 2)} +- {number(row['repeats_error'], 2)}"
+            if row["repeats"] is not None
+            else "-",
             f"{row['pairs']:,}",
             f"{number(row['hat'], 2)} +- {number(row['hat_error'], 2)}" if row["hat"] is not None else "-",
         ]
@@ -108,7 +111,13 @@ def _leave_out(found: Sequence[Record]) -> Text:
             continue
         label = row["label"]
         rows.append(
-            [_name(label), row["survey"], f"{row['n']:,}", _figure(row, "median", label), _figure(row, "width", label)]
+            [
+                _name(label),
+                row["survey"],
+                f"{row['n']:,}",
+                _figure(row, "median", label),
+                _figure(row, "width", label),
+            ]
         )
     return "Each survey predicted from the others alone", ["label", "survey", "n", "median", "width"], rows
 

@@ -13,6 +13,7 @@ import polars as pl
 from starscale import io
 from starscale.catalogue.labels import within_limits
 from starscale.catalogue.sql import row_expression
+from starscale.faces.homogenize_step import LABELS, homogenize_step
 from starscale.faces.prepare import (
     Plan,
     clean_lead,
@@ -26,7 +27,6 @@ from starscale.faces.prepare import (
     plan,
     training_table,
 )
-from starscale.faces.homogenize_step import LABELS, homogenize_step
 from starscale.faces.report import write_report
 from starscale.faces.runfile import load_run
 from starscale.faces.steps import RunFolder, Say

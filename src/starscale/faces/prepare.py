@@ -18,8 +18,8 @@ from starscale.catalogue.features import (
     feature_columns,
     load_feature_set,
 )
-from starscale.catalogue.joins import join_pairs, names_in
 from starscale.catalogue.homogenize.whole import anchor_of
+from starscale.catalogue.joins import join_pairs, names_in
 from starscale.catalogue.labels import label_table
 from starscale.catalogue.positions import positions
 from starscale.catalogue.splits import assign_parts, position_groups
@@ -118,22 +118,7 @@ def plan(config: RunConfig, base: Path) -> Plan:
         raise InputError([*problems.items, *error.problems]) from None
     problems.raise_if_any()
     label_surveys = tuple(loaded[entry.survey] for entry in config.labels)
-    known = sorted({name for survey in label_surveys for name in survey.labels})
-    who = f"survey{'s' * (len(label_surveys) > 1)} {', '.join(survey.name for survey in label_surveys)}"
-    for target in config.target:
-        if target not in known:
-            problems.add(
-                who,
-                f"has no label {target!r}" if len(label_surveys) == 1 else f"have no label {target!r}",
-                f"one of {', '.join(known)}",
-                f"Name what it has: target = {json.dumps(known)}.",
-            )
-    for entry, survey in zip(config.labels, label_surveys, strict=True):
-        if entry.path is None and survey.name != loaded[config.catalogue.survey].name:
-            problems.add("labels.path", "is missing", "the table of the label survey")
-    if len(label_surveys) > 1:
-        reference_survey(config.homogenize, base, problems)
-        _check_anchor([survey.name for survey in label_surveys], config, problems)
+    _check_labels(config, base, loaded[config.catalogue.survey], label_surveys, problems)
     names = [loaded[t.survey].name for t in (config.catalogue, *config.catalogue.join, *config.photometry)]
     for name in sorted({name for name in names if names.count(name) > 1}):
         problems.add("run file", f"survey {name!r} takes part twice")
@@ -225,6 +210,28 @@ def members_in(run: Plan, columns: Sequence[str]) -> tuple[Member, ...]:
     joins = [{**names_in(columns, s), s.id.column: run.lead.id.column} for s in run.joins]
     photometry = [names_in(columns, s) for s in run.photometry]
     return tuple(Member(s, names) for s, names in zip(run.surveys, [own, *joins, *photometry], strict=True))
+
+
+def _check_labels(
+    config: RunConfig, base: Path, lead: Survey, label_surveys: Sequence[Survey], problems: Problems
+) -> None:
+    """Whether the label surveys have what is to be predicted, and a table each."""
+    known = sorted({name for survey in label_surveys for name in survey.labels})
+    who = f"survey{'s' * (len(label_surveys) > 1)} {', '.join(survey.name for survey in label_surveys)}"
+    for target in config.target:
+        if target not in known:
+            problems.add(
+                who,
+                f"has no label {target!r}" if len(label_surveys) == 1 else f"have no label {target!r}",
+                f"one of {', '.join(known)}",
+                f"Name what it has: target = {json.dumps(known)}.",
+            )
+    for entry, survey in zip(config.labels, label_surveys, strict=True):
+        if entry.path is None and survey.name != lead.name:
+            problems.add("labels.path", "is missing", "the table of the label survey")
+    if len(label_surveys) > 1:
+        reference_survey(config.homogenize, base, problems)
+        _check_anchor([survey.name for survey in label_surveys], config, problems)
 
 
 def _check_anchor(names: Sequence[str], config: RunConfig, problems: Problems) -> None:

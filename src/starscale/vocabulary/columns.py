@@ -199,7 +199,12 @@ def _measurement_columns(label: Label) -> list[Column]:
             (f"{label.name}_correction", label.unit, "", "what was subtracted to put it on the common scale"),
             (f"{label.name}_correction_error", label.unit, error, "standard error of the correction"),
             (label.name, label.unit, ucd, f"{label.description} on the common scale"),
-            (f"{label.name}_error", label.unit, error, "normalised error of this measurement, without that of the correction"),
+            (
+                f"{label.name}_error",
+                label.unit,
+                error,
+                "normalised error of this measurement, without that of the correction",
+            ),
             (f"{label.name}_weight", "", "stat.weight", "share in the star's merged label; 0: left out"),
         )
     ]
@@ -212,6 +217,8 @@ MEASUREMENT_COLUMNS: dict[str, Column] = {
         Column("survey", "string", "", "meta.id", "name of the survey"),
         Column("row", "int32", "", "meta.number", "row of the survey's table, counted from 0"),
         *(column for label in LABELS.values() for column in _measurement_columns(label)),
-        Column("flags", "int32", "", "meta.code", "bit mask about the measurement; 0: nothing to say (docs: flags)"),
+        Column(
+            "flags", "int32", "", "meta.code", "bit mask about the measurement; 0: nothing to say (docs: flags)"
+        ),
     )
 }

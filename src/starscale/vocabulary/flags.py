@@ -72,7 +72,8 @@ MEANING: dict[type[IntFlag], dict[IntFlag, str]] = {
             "surveys differ by more than their errors allow (p < 0.01); the error was inflated by the Birge ratio"
         ),
         LabelFlag.CORRECTION_CLAMPED: (
-            "the star lies outside the range in which its survey overlaps with others: the correction of the border was used"
+            "the star lies outside the range in which its survey overlaps with others: the correction of the "
+            "border was used"
         ),
         LabelFlag.CORRECTION_UNCERTAIN: (
             "the correction of the measurement that counts most is less certain than the measurement"

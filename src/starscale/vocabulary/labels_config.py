@@ -15,7 +15,7 @@ class LabelsConfig(Frozen):
     title: str = "starscale homogenize"
     #: The data are simulated; said wherever a figure is shown.
     mock: bool = False
-    #: The catalogue whose identifiers the stars get; needed where a survey has none of its own, or another release's.
+    #: The catalogue whose identifiers the stars get; needed where a survey has none, or another release's.
     catalogue: Table | None = None
     #: Whether stars of the catalogue are moved to the epoch of a survey's rows.
     proper_motion: bool = True

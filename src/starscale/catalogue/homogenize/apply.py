@@ -32,7 +32,7 @@ def on_scale(calibration: Calibration, table: pl.DataFrame, survey: Survey, wher
     Returns
     -------
     polars.DataFrame, (n, 7)
-        Labels and their errors (normalised, with that of the correction), row for row; `flags` are those of labels.
+        Labels and their errors (normalised, with that of the correction), row for row; and `flags` of labels.
 
     Raises
     ------

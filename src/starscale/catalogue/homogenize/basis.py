@@ -17,14 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.interpolate import BSpline
 
-from starscale.vocabulary.columns import LABELS
+from starscale.vocabulary.columns import LabelName
 from starscale.vocabulary.errors import InputError, Problem
 from starscale.vocabulary.homogenize_config import HomogenizeConfig
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.intp]
 
-AXES = tuple(LABELS)
+AXES: tuple[LabelName, ...] = ("teff", "logg", "fe_h")
 _TEFF, _LOGG, _FE_H = (AXES.index(name) for name in ("teff", "logg", "fe_h"))
 #: Points of the table that a curve is looked up in; linear in between, relative error below 1e-4.
 _GRID = 1025

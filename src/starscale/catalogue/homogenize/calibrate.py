@@ -59,7 +59,7 @@ def check_overlap(measured: Measured, anchor: str, fewest: int) -> None:
         Names every such survey, with the stars that it shares with the others.
     """
     names = measured.surveys
-    common = pair_counts(measured.there.any(axis=0))
+    common = pair_counts(measured.by_any)
     reached = {names.index(anchor)}
     while more := {t for s in reached for t in range(len(names)) if common[s, t] >= fewest} - reached:
         reached |= more
@@ -71,9 +71,10 @@ def check_overlap(measured: Measured, anchor: str, fewest: int) -> None:
         problems.append(
             Problem(
                 f"survey {name}",
-                f"no chain of overlaps of {fewest} or more stars ties it to the anchor {anchor} (stars in common: {shared})",
+                f"no chain of overlaps of {fewest} or more stars ties it to the anchor {anchor} "
+                f"(stars in common: {shared})",
                 "common stars",
-                "Leave the survey out, or add one that overlaps with it. Were its stars found (radius, identifiers)?",
+                "Leave it out, or add a survey that overlaps with it. Were its stars found (radius, identifiers)?",
             )
         )
     if problems:
@@ -144,7 +145,7 @@ def _joint(
     for round_ in range(_ROUNDS):
         error = calibration.normalised(measured.error)
         place = consensus(calibration, measured.value, error, lost=lost)
-        if round_ < 2:  # noqa: PLR2004  the offsets move the stars once
+        if round_ < 2:
             calibration = _placed(calibration, place.stars, measured, config)
             solutions = [None] * len(AXES) if round_ else solutions
         functions = calibration.basis.evaluate(place.stars)
@@ -244,13 +245,13 @@ def _middle(value: Floats) -> Floats:
     there = np.isfinite(value)
     count = there.sum(axis=2)
     total = np.where(there, value, 0.0).sum(axis=2)
-    return np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0).T
+    return np.asarray(np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0).T)
 
 
 def _placed(calibration: Calibration, stars: Floats, measured: Measured, config: HomogenizeConfig) -> Calibration:
     """Put the basis, and every survey's range, where the stars of the overlaps are."""
     basis = Basis.of(stars, config)
-    there = measured.there.any(axis=0) & np.isfinite(stars).all(axis=1)[:, None]
+    there: NDArray[np.bool_] = measured.by_any & np.isfinite(stars).all(axis=1, keepdims=True)
     n_surveys = len(measured.surveys)
     low, high = np.zeros((n_surveys, 3)), np.zeros((n_surveys, 3))
     for s in range(n_surveys):

@@ -165,9 +165,9 @@ class Calibration:
 
     def _beyond(self, stars: Floats, value: Floats) -> Bools:
         """Where a star with a measurement lies outside the range of the survey, shape (n, S)."""
-        there = np.isfinite(value).any(axis=0)
-        low = (stars[:, None, :] < self.low).any(axis=2)
-        return there & (low | (stars[:, None, :] > self.high).any(axis=2) | np.isnan(stars).any(axis=1)[:, None])
+        there = np.asarray(np.isfinite(value).any(axis=0))
+        beyond = (stars[:, None, :] < self.low) | (stars[:, None, :] > self.high) | np.isnan(stars)[:, None, :]
+        return there & np.asarray(beyond.any(axis=2))
 
     def _one(self, labels: Floats, survey: int) -> tuple[Floats, Bools]:
         """Corrections of one survey, moved into its range: (3, n) and where that was needed (n,)."""
@@ -240,10 +240,7 @@ class Calibration:
                 )
             if beta.shape != (3, *shape) or str(document["anchor"]) not in names or not np.isfinite(beta).all():
                 raise ValueError("shapes")
-            factors = tuple(
-                tuple(Factor(**{k: np.nan if v is None else v for k, v in e["errors"][axis].items()}) for e in entries)
-                for axis in AXES
-            )
+            factors = tuple(tuple(_factor(e["errors"][axis]) for e in entries) for axis in AXES)
             return cls(
                 surveys=names,
                 anchor=str(document["anchor"]),
@@ -261,6 +258,11 @@ class Calibration:
             )
         except (KeyError, TypeError, ValueError, IndexError) as error:
             raise InputError(Problem(where, f"is damaged ({error!r})", "a calibration")) from error
+
+
+def _factor(plain: Mapping[str, Any]) -> Factor:
+    known: dict[str, Any] = {name: np.nan if value is None else value for name, value in plain.items()}
+    return Factor(**known)
 
 
 def _short(value: float) -> float:

@@ -15,7 +15,7 @@ Floats = NDArray[np.float64]
 _FEWEST = 30
 #: Share of identical values above which two surveys are one.
 _SAME = 0.5
-#: Rank correlation with the other surveys below which a label is another quantity; above which it is that quantity.
+#: Rank correlation with the other surveys below which a label is another quantity, above which it is that one.
 _UNRELATED, _RELATED = 0.3, 0.6
 _SAMPLE = 20_000
 
@@ -64,7 +64,10 @@ def _unrelated(measured: Measured, label: int, s: int, problems: Problems) -> No
     # Labels that hardly vary have no order that could be recovered.
     if not spread > 3 * error or float(spearmanr(own[both], others[label, both])[0]) > _UNRELATED:
         return
-    found = f"does not follow the other surveys' {AXES[label]} (rank correlation below {_UNRELATED:g}, {both.sum()} stars)"
+    found = (
+        f"does not follow the other surveys' {AXES[label]} "
+        f"(rank correlation below {_UNRELATED:g}, {both.sum()} stars)"
+    )
     fix = "Are its columns what the survey file says?"
     for i, name in enumerate(AXES):
         common = np.isfinite(own) & np.isfinite(others[i])
@@ -78,4 +81,7 @@ def _others(measured: Measured, label: int, s: int) -> Floats:
     rest = measured.without(s).value[label]
     there = np.isfinite(rest)
     count = there.sum(axis=1)
-    return np.divide(np.where(there, rest, 0.0).sum(axis=1), count, out=np.full(len(rest), np.nan), where=count > 0)
+    found = np.divide(
+        np.where(there, rest, 0.0).sum(axis=1), count, out=np.full(len(rest), np.nan), where=count > 0
+    )
+    return np.asarray(found)

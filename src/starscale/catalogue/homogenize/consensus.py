@@ -46,7 +46,8 @@ def consensus(
 ) -> Consensus:
     """Put every survey's value on the common scale.
 
-    Solves ``y_s = x + f_s(x)`` for every star by Gauss-Newton, over all its surveys with their weights.
+    Solves ``y_s = x + f_s(x)`` for every star over all its surveys with their weights: corrections change slowly
+    with the star, so that some rounds of ``x = mean of y_s - f_s(x)`` do, and a step of Newton for every survey.
 
     Parameters
     ----------
@@ -56,7 +57,7 @@ def consensus(
     lost : ndarray, (3, n, S), optional
         Factors on the weights (Huber).
     rounds : int
-        Of Gauss-Newton.
+        Of the mean.
     """
     there = np.isfinite(value)
     ideal = np.where(there, 1 / np.where(there, error, 1.0) ** 2, 0.0)
@@ -68,14 +69,11 @@ def consensus(
         correction = calibration.at(x.T, value)
         calibrated = np.where(there, value - correction.value, np.nan)
         return Consensus(_mean(np.where(there, calibrated, 0.0), ideal).T, correction, calibrated, error)
-    slope = np.ones_like(value)
-    for round_ in range(rounds):
-        correction = calibration.at(x.T, value, slopes=round_ == 0)
-        if round_ == 0:
-            slope = np.stack([bounded(correction.slope[i, i]) for i in range(3)])
+    total = ideal.sum(axis=2)
+    for _ in range(rounds):
+        correction = calibration.at(x.T, value, slopes=False)
         residual = np.where(there, y - x[:, :, None] - correction.value, 0.0)
-        total = (ideal * slope**2).sum(axis=2)
-        step = (ideal * slope * residual).sum(axis=2)
+        step = (ideal * residual).sum(axis=2)
         x = x + np.divide(step, total, out=np.zeros_like(step), where=total > 0)
     correction = calibration.at(x.T, value)
     slope = np.stack([bounded(correction.slope[i, i]) for i in range(3)])
@@ -94,4 +92,5 @@ def consensus(
 def _mean(y: Floats, weight: Floats) -> Floats:
     """Weighted mean over surveys, NaN without any. Shapes (3, n, S) -> (3, n)."""
     total = weight.sum(axis=2)
-    return np.divide((weight * y).sum(axis=2), total, out=np.full(total.shape, np.nan), where=total > 0)
+    found = np.divide((weight * y).sum(axis=2), total, out=np.full(total.shape, np.nan), where=total > 0)
+    return np.asarray(found)

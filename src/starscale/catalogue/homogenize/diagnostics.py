@@ -35,7 +35,7 @@ BINS: dict[str, tuple[float, ...]] = {
 }
 _FEWEST = 5
 #: Stars that the refits without a survey use, at most.
-_SAMPLE = 20_000
+_SAMPLE = 5_000
 
 
 def diagnose(
@@ -50,7 +50,7 @@ def diagnose(
         `notes`, `counts`: plain data.
     """
     calibration = fitted.calibration
-    there = fitted.measured.there.any(axis=0)
+    there = fitted.measured.by_any
     return {
         "surveys": list(calibration.surveys),
         "anchor": calibration.anchor,
@@ -140,7 +140,7 @@ def residuals(fitted: Fitted) -> list[Record]:
         before, sigma = _against_others(measured.value[i], error[i])
         after, _ = _against_others(measured.value[i] - fitted.held_out[i], error[i])
         for s, survey in enumerate(measured.surveys):
-            places = {axis: stars[:, j] for j, axis in enumerate(AXES)}
+            places: dict[str, Floats] = {axis: stars[:, j] for j, axis in enumerate(AXES)}
             if measured.snr is not None:
                 places["snr"] = measured.snr[:, s]
             for by, x in places.items():
@@ -179,7 +179,7 @@ def leave_out(fitted: Fitted, repeats: Repeats, config: HomogenizeConfig) -> lis
     The survey's own values are those of the whole calibration.
     """
     measured, names = fitted.measured, fitted.calibration.surveys
-    if len(names) < 3:  # noqa: PLR2004  the other alone is no calibration
+    if len(names) < 3:
         return []
     rng = np.random.default_rng([config.seed, 2])
     chosen = np.sort(rng.permutation(len(measured))[:_SAMPLE])
@@ -197,7 +197,7 @@ def leave_out(fitted: Fitted, repeats: Repeats, config: HomogenizeConfig) -> lis
             snr=None if some.snr is None else some.snr[:, kept],
         )
         of_rest = Repeats([[label[t] for t in kept] for label in repeats.z])
-        two = rest.take(rest.there.any(axis=0).sum(axis=1) > 1)
+        two = rest.take(rest.by_any.sum(axis=1) > 1)
         try:
             calibration = calibrate(two, of_rest, config, fitted.calibration.anchor, final=False).calibration
         except InputError:
@@ -215,8 +215,10 @@ def leave_out(fitted: Fitted, repeats: Repeats, config: HomogenizeConfig) -> lis
     return found
 
 
-def compare_with_list(labels: pl.DataFrame, per_survey: pl.DataFrame, reference: pl.DataFrame, name: str) -> list[Record]:
-    """Labels less those of an external list: first a plain mean of the surveys' raw values, then the merged ones."""
+def compare_with_list(
+    labels: pl.DataFrame, per_survey: pl.DataFrame, reference: pl.DataFrame, name: str
+) -> list[Record]:
+    """Labels less those of an external list: a plain mean of the surveys' raw values, and the merged ones."""
     both = labels.join(reference, on="source_id", how="inner", suffix="_list", maintain_order="left")
     raw = raw_means(per_survey)
     both = both.join(raw, on="source_id", how="left", suffix="_raw", maintain_order="left")
@@ -225,12 +227,18 @@ def compare_with_list(labels: pl.DataFrame, per_survey: pl.DataFrame, reference:
         if f"{label}_list" not in both.columns:
             continue
         pair = both.select(
-            pl.col(label, f"{label}_error", f"{label}_list", f"{label}_list_error", f"{label}_raw").cast(pl.Float64)
+            pl.col(label, f"{label}_error", f"{label}_list", f"{label}_list_error", f"{label}_raw").cast(
+                pl.Float64
+            )
             if f"{label}_list_error" in both.columns
             else pl.col(label, f"{label}_error", f"{label}_list", f"{label}_raw").cast(pl.Float64)
         ).fill_null(np.nan)
         truth = pair[f"{label}_list"].to_numpy()
-        error = pair[f"{label}_list_error"].to_numpy() if f"{label}_list_error" in pair.columns else np.zeros(len(truth))
+        error = (
+            pair[f"{label}_list_error"].to_numpy()
+            if f"{label}_list_error" in pair.columns
+            else np.zeros(len(truth))
+        )
         sigma = np.hypot(pair[f"{label}_error"].to_numpy(), np.nan_to_num(error))
         for sample, column in (("plain mean of raw values", f"{label}_raw"), (name, label)):
             difference = pair[column].to_numpy() - truth
@@ -238,7 +246,12 @@ def compare_with_list(labels: pl.DataFrame, per_survey: pl.DataFrame, reference:
             if not good.any():
                 continue
             width = core_width(difference[good])
-            row = {"label": label, "sample": sample, "n": int(good.sum()), "median": float(np.median(difference[good]))}
+            row = {
+                "label": label,
+                "sample": sample,
+                "n": int(good.sum()),
+                "median": float(np.median(difference[good])),
+            }
             row |= {"median_error": 1.2533 * width / np.sqrt(good.sum()), "width": width}
             row["pull"] = core_width(difference[good] / sigma[good]) if sample == name else np.nan
             found.append(_plain(row))
@@ -246,7 +259,7 @@ def compare_with_list(labels: pl.DataFrame, per_survey: pl.DataFrame, reference:
 
 
 def scatter_in_clusters(labels: pl.DataFrame, per_survey: pl.DataFrame, clusters: pl.DataFrame) -> list[Record]:
-    """Scatter of the iron abundance inside every cluster: raw values of all surveys, their plain mean, merged labels."""
+    """Scatter of fe_h inside every cluster: raw values of all surveys, their plain mean, merged labels."""
     label = AXES[-1]
     named = clusters.filter(pl.col("cluster").is_not_null() & (pl.col("cluster") != ""))
     every = per_survey.select("source_id", raw=label).join(named, on="source_id", how="inner")
@@ -258,7 +271,11 @@ def scatter_in_clusters(labels: pl.DataFrame, per_survey: pl.DataFrame, clusters
         for key, table, column in (("raw", every, "raw"), ("mean", mean, label), ("merged", merged, label)):
             x = table.filter(pl.col("cluster") == cluster)[column].cast(pl.Float64).fill_null(np.nan).to_numpy()
             x = x[np.isfinite(x)]
-            row |= {f"n_{key}": len(x), f"mad_{key}": mad(x), f"median_{key}": float(np.median(x)) if len(x) else np.nan}
+            row |= {
+                f"n_{key}": len(x),
+                f"mad_{key}": mad(x),
+                f"median_{key}": float(np.median(x)) if len(x) else np.nan,
+            }
         if row["n_merged"] >= _FEWEST:
             found.append(_plain(row))
     return found

@@ -1,14 +1,14 @@
 """Normalised errors: how much a survey's quoted errors must grow to describe the scatter that is seen.
 
-``e'^2 = (k e)^2 + e0^2``. Repeated measurements give ``k``. The N-cornered hat (Grubbs 1948, J. Am. Stat. Assoc. 43, 243;
-Gray & Allan 1974) gives the whole error of every survey from the scatter of the differences between them; what it sees
-beyond the repeats, errors that all visits of a star share, is ``e0``.
+``e'^2 = (k e)^2 + e0^2``. Repeated measurements give ``k``. The N-cornered hat (Grubbs 1948, J. Am. Stat. Assoc.
+43, 243; Gray & Allan 1974) gives the whole error of every survey from the scatter of the differences between them;
+what it sees beyond the repeats, errors that all visits of a star share, is ``e0``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import polars as pl
@@ -28,6 +28,7 @@ _SIGNIFICANT = 3.0
 #: A factor is never below this: no survey overstates its errors so much.
 _SMALLEST = 0.2
 _SAMPLE = 20_000
+_RESAMPLED = 5_000
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,9 @@ class Repeats:
         """Each row against the one before it of the same star and survey (which are next to each other)."""
         repeated = rows.filter(pl.len().over("star", "survey") > 1).sort("star", "survey", maintain_order=True)
         survey = repeated["survey"].to_numpy()
-        same = (np.diff(repeated["star"].to_numpy().astype(np.int64)) == 0) & (np.diff(survey.astype(np.int64)) == 0)
+        same = (np.diff(repeated["star"].to_numpy().astype(np.int64)) == 0) & (
+            np.diff(survey.astype(np.int64)) == 0
+        )
         found = []
         for name in AXES:
             value, error = repeated[name].to_numpy(), repeated[f"{name}_error"].to_numpy()
@@ -112,7 +115,9 @@ def snr_scaled(rows: pl.DataFrame, bins: Sequence[float], n_surveys: int) -> tup
     edges = np.array([-np.inf, *bins, np.inf])
     whole = Repeats.of(rows, n_surveys)
     factors = np.full((len(AXES), n_surveys, len(edges) - 1), np.nan)
-    inside = np.clip(np.searchsorted(edges, rows["snr"].fill_null(np.nan).to_numpy(), side="right") - 1, 0, len(edges) - 2)
+    inside = np.clip(
+        np.searchsorted(edges, rows["snr"].fill_null(np.nan).to_numpy(), side="right") - 1, 0, len(edges) - 2
+    )
     known = rows["snr"].is_not_null().to_numpy()
     for b in range(len(edges) - 1):
         part = Repeats.of(rows.filter(pl.Series(known & (inside == b))), n_surveys)
@@ -129,7 +134,12 @@ def snr_scaled(rows: pl.DataFrame, bins: Sequence[float], n_surveys: int) -> tup
 
 
 def hat(
-    difference: Floats, error: Floats, *, fewest: int = FEWEST, bootstrap: int = 0, rng: np.random.Generator | None = None
+    difference: Floats,
+    error: Floats,
+    *,
+    fewest: int = FEWEST,
+    bootstrap: int = 0,
+    rng: np.random.Generator | None = None,
 ) -> tuple[Floats, Floats, NDArray[np.bool_]]:
     """N-cornered hat: by what the squared errors of every survey must be multiplied.
 
@@ -148,8 +158,8 @@ def hat(
     Returns
     -------
     factor : ndarray, (S,)
-        On the variance; NaN where a survey has no pair. Where the pairs leave it open (two surveys alone, or a chain),
-        one common factor is assumed.
+        On the variance; NaN where a survey has no pair. Where the pairs leave it open (two surveys alone, or a
+        chain), one common factor is assumed.
     standard_error : ndarray, (S,)
         NaN without bootstrap.
     told : ndarray of bool, (S,)
@@ -178,19 +188,23 @@ def hat(
     factor, told = _hat_solved(pairs, shares, widths, n_surveys)
     spread = np.full(n_surveys, np.nan)
     if bootstrap:
+        # Fewer stars than there are (m out of n) tell the spread as well, which falls with their root.
+        size = min(n, _RESAMPLED)
         draws = []
         for _ in range(bootstrap):
-            again = rng.integers(0, n, n)
+            again = rng.integers(0, n, size)
             resampled = np.array([core_width(values[again], rounds=12) ** 2 for values in z])
-            draws.append(_hat_solved(pairs, shares, resampled, n_surveys)[0])
-        spread = np.std(draws, axis=0)
+            draws.append(
+                _hat_solved(pairs, shares, np.where(np.isfinite(resampled), resampled, widths), n_surveys)[0]
+            )
+        spread = np.std(draws, axis=0) * np.sqrt(size / n)
     return factor, spread, told
 
 
 def _hat_solved(
     pairs: Sequence[tuple[int, int]], shares: Sequence[tuple[float, int]], widths: Floats, n_surveys: int
 ) -> tuple[Floats, NDArray[np.bool_]]:
-    """Non-negative least squares of ``share_i m_i + share_j m_j = width^2``, every equation weighted by its precision."""
+    """Non-negative least squares of ``share_i m_i + share_j m_j = width^2``, weighted by precision."""
     design = np.zeros((len(pairs), n_surveys))
     weight = np.array([np.sqrt(n / 2) for _, n in shares]) / np.maximum(widths, 1e-12)
     for row, ((i, j), (share, _)) in enumerate(zip(pairs, shares, strict=True)):
@@ -254,26 +268,26 @@ def _factor(from_repeats: tuple[float, float, int], from_hat: tuple[float, float
     """Weigh what repeats and hat say."""
     r, r_error, pairs = from_repeats
     h, h_error, told = from_hat
-    known = {"repeats": r, "repeats_error": r_error, "hat": h, "hat_error": h_error, "pairs": pairs}
+    known = Factor(repeats=r, repeats_error=r_error, hat=h, hat_error=h_error, pairs=pairs)
     if not np.isfinite(h) and not np.isfinite(r):
-        return Factor(method="quoted", note="neither repeats nor common stars: quoted errors are believed", **known)
+        return replace(known, note="neither repeats nor common stars: quoted errors are believed")
     if not np.isfinite(r):
         k = max(h, _SMALLEST)
         if told:
-            return Factor(k, 0.0, h_error, "hat", **known)
-        note = "no repeats, and too few surveys in common to tell whose errors are too small: one factor for all assumed"
-        return Factor(k, 0.0, h_error, "assumed", note=note, **known)
+            return replace(known, k=k, k_error=h_error, method="hat")
+        note = "no repeats, and too few surveys to tell whose errors are too small: one factor for all assumed"
+        return replace(known, k=k, k_error=h_error, method="assumed", note=note)
     k = max(r, _SMALLEST)
     if not np.isfinite(h) or not told:
-        return Factor(k, 0.0, r_error, "repeats", **known)
+        return replace(known, k=k, k_error=r_error, method="repeats")
     apart = (h - r) / np.hypot(h_error, r_error)
     if apart > _SIGNIFICANT:
         extra = float(np.sqrt(max(h**2 - k**2, 0.0)) * quoted)
         note = "other surveys see more scatter than repeats do: errors that visits share are added"
-        return Factor(k, extra, r_error, "both", note=note, **known)
+        return replace(known, k=k, extra=extra, k_error=r_error, method="both", note=note)
     if apart < -_SIGNIFICANT:
         note = "repeats scatter more than other surveys allow: the repeats are believed"
-        return Factor(k, 0.0, r_error, "repeats", note=note, **known)
+        return replace(known, k=k, k_error=r_error, method="repeats", note=note)
     weights = np.array([r_error**-2, h_error**-2])
     mean = float(weights @ [r, h] / weights.sum())
-    return Factor(max(mean, _SMALLEST), 0.0, float(weights.sum() ** -0.5), "both", **known)
+    return replace(known, k=max(mean, _SMALLEST), k_error=float(weights.sum() ** -0.5), method="both")

@@ -35,12 +35,17 @@ class Measured:
     snr: Floats | None = None
 
     def __len__(self) -> int:
-        return self.value.shape[1]
+        return int(self.value.shape[1])
 
     @property
     def there(self) -> Bools:
         """Where there is a measurement, shape (3, n, S)."""
         return np.isfinite(self.value)
+
+    @property
+    def by_any(self) -> Bools:
+        """Which survey measured which star, in any label, shape (n, S)."""
+        return np.asarray(self.there.any(axis=0))
 
     def take(self, stars: Ints | Bools) -> Measured:
         """Some of the stars."""
@@ -86,7 +91,7 @@ def _thinned(found: Measured, max_stars: int, seed: int) -> Ints:
     """Which stars stay: all, or those with the lowest lot, rare pairs of surveys favoured."""
     if len(found) <= max_stars:
         return np.arange(len(found))
-    there = found.there.any(axis=0)
+    there = found.by_any
     common = pair_counts(there)
     pairs = there[:, :, None] & there[:, None, :] & ~np.eye(there.shape[1], dtype=bool)
     rarest = np.where(pairs, common, len(found)).min(axis=(1, 2))

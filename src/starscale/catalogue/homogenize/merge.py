@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import chi2 as chi2_distribution
 
-from starscale.catalogue.homogenize.calibration import Calibration
+from starscale.catalogue.homogenize.calibration import Calibration, Correction
 from starscale.catalogue.homogenize.consensus import Consensus, consensus
 
 Floats = NDArray[np.float64]
@@ -69,23 +69,23 @@ def merge(calibration: Calibration, value: Floats, error: Floats) -> Merged:
     """
     place = consensus(calibration, value, error)
     outlier = np.stack([odd_ones(place.calibrated[i], place.error[i]) for i in range(3)])
-    if outlier.any():
-        place = consensus(calibration, value, error, lost=(~outlier).astype(np.float64))
+    odd = np.flatnonzero(outlier.any(axis=(0, 2)))
+    if len(odd):
+        again = consensus(calibration, value[:, odd], error[:, odd], lost=(~outlier[:, odd]).astype(np.float64))
+        place = replaced(place, again, odd)
     there = np.isfinite(value)
-    means = [
-        _Means.of(place.calibrated[i], place.error[i], there[i] & ~outlier[i]) for i in range(3)
-    ]
+    means = [_Means.of(place.calibrated[i], place.error[i], there[i] & ~outlier[i]) for i in range(3)]
     correction_error = np.zeros(value.shape)
     several = np.flatnonzero((there & ~outlier).any(axis=0).sum(axis=1) > 1)
-    pairs = there[:, several].any(axis=0)
+    pairs = np.asarray(there[:, several].any(axis=0))
     full = np.zeros((3, len(several), value.shape[2], value.shape[2]))
     for s in _corrected(calibration):
         mine = np.flatnonzero(there[:, :, s].any(axis=0))
         correction_error[:, mine, s] = np.sqrt(np.maximum(calibration.variances(place.stars[mine], s, s), 0.0))
         full[:, :, s, s] = correction_error[:, several, s] ** 2
         for t in _corrected(calibration):
-            both = np.flatnonzero(pairs[:, s] & pairs[:, t]) if t < s else []
-            if len(both):
+            both = np.flatnonzero(pairs[:, s] & pairs[:, t])
+            if t < s and len(both):
                 common = calibration.variances(place.stars[several[both]], s, t)
                 full[:, both, s, t] = full[:, both, t, s] = common
     for i, mean in enumerate(means):
@@ -103,11 +103,22 @@ def merge(calibration: Calibration, value: Floats, error: Floats) -> Merged:
     )
 
 
+def replaced(place: Consensus, again: Consensus, rows: NDArray[np.intp]) -> Consensus:
+    """Some stars of one consensus in the place of those of another."""
+    stars, calibrated, error = place.stars.copy(), place.calibrated.copy(), place.error.copy()
+    stars[rows], calibrated[:, rows], error[:, rows] = again.stars, again.calibrated, again.error
+    value, slope = place.correction.value.copy(), place.correction.slope.copy()
+    value[:, rows], slope[:, :, rows] = again.correction.value, again.correction.slope
+    outside = place.correction.outside.copy()
+    outside[rows] = again.correction.outside
+    return Consensus(stars, Correction(value, slope, outside), calibrated, error)
+
+
 def odd_ones(value: Floats, error: Floats) -> Bools:
     """The one measurement of a star that lies far from two or more others which agree, shape (n, S)."""
     there = np.isfinite(value)
     odd = np.zeros(value.shape, dtype=bool)
-    rows = np.flatnonzero(there.sum(axis=1) > 2)  # noqa: PLR2004
+    rows = np.flatnonzero(there.sum(axis=1) > 2)
     if not len(rows):
         return odd
     good = there[rows]
@@ -162,7 +173,7 @@ class _Means:
         return cls(y, sigma, used, value, error, nothing, free, np.zeros(len(y), bool), share)
 
     def add_corrections(self, correction_error: Floats, several: NDArray[np.intp], covariance: Floats) -> None:
-        """Generalised least squares with the covariance of the corrections, shape (m, S, S) for the stars `several`."""
+        """Generalised least squares with the covariance of the corrections, (m, S, S) for the stars `several`."""
         alone = np.where(self.used, correction_error, 0.0)
         self.error = np.hypot(self.error, (self.weight * alone).sum(axis=1))
         rows = several[self.used[several].sum(axis=1) > 1]

@@ -69,7 +69,7 @@ def pairwise(
                 continue
             found, spread, good = _clipped(functions, difference, sigma, good)
             beta[i, s, used] = found
-            covariance[np.ix_([i], [s], used, [s], used)] = spread[None, None, :, None, :]
+            covariance[i, s, used[:, None], s, used[None, :]] = spread
             for k in range(config.folds):
                 others = _clipped(functions, difference, sigma, good & (folds != k))[0]
                 held_out[i, folds == k, s] = functions[folds == k] @ others
@@ -87,4 +87,5 @@ def _clipped(
         found = np.linalg.lstsq(design, difference[good] / sigma[good], rcond=1e-9)[0]
         residual = (difference - functions @ found) / sigma
         good = start & (np.abs(residual) < _CLIP * max(mad(residual[good]), 1e-9))
-    return found, np.linalg.pinv(design.T @ design, rcond=1e-12), good
+    covariance = np.linalg.pinv(design.T @ design, rcond=1e-12)
+    return np.asarray(found, dtype=np.float64), np.asarray(covariance, dtype=np.float64), good

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from starscale.catalogue.homogenize.basis import AXES
 from starscale.surveys import Survey
-from starscale.vocabulary.columns import LABELS
+from starscale.vocabulary.columns import LABELS, LabelName
 from starscale.vocabulary.errors import Problems
 from starscale.vocabulary.flags import LabelFlag
 
@@ -75,8 +75,8 @@ def gather(parts: Sequence[SurveyRows]) -> Rows:
     Raises
     ------
     InputError
-        Two surveys of one name, no rows with a star and a label, a label that is constant or nowhere in its physical
-        range, errors that are nowhere positive; all problems at once.
+        Two surveys of one name, no rows with a star and a label, a label that is constant or nowhere in its
+        physical range, errors that are nowhere positive; all problems at once.
     """
     problems = Problems()
     names = [part.survey.name for part in parts]
@@ -99,7 +99,7 @@ def _one(part: SurveyRows, number: int, problems: Problems) -> tuple[pl.DataFram
     survey, linked = part.survey, part.table.with_row_index("row").join(part.links, on="row", how="inner")
     counts = {"rows": part.table.height, "without_star": part.table.height - linked.height}
     flags = np.zeros(linked.height, dtype=np.int32)
-    columns = [
+    columns: list[pl.Expr | pl.Series] = [
         pl.col("source_id"),
         pl.lit(number, dtype=pl.Int16).alias("survey"),
         part.original.gather(linked["row"]).cast(pl.Int32).alias("row"),
@@ -150,7 +150,7 @@ def labels_in(
 
 
 def _label(
-    table: pl.DataFrame, survey: Survey, name: str, where: str, problems: Problems, whole: bool
+    table: pl.DataFrame, survey: Survey, name: LabelName, where: str, problems: Problems, whole: bool
 ) -> tuple[Floats, Floats, NDArray[np.bool_]]:
     nothing = np.full(table.height, np.nan)
     spec = survey.labels.get(name)
@@ -165,8 +165,8 @@ def _label(
     if given.any() and inside.sum() < 0.5 * given.sum():
         problems.add(
             column,
-            f"{int((given & ~inside).sum())} of {int(given.sum())} values lie outside {label.lower:g} to {label.upper:g} "
-            f"(median {np.median(raw[given]):.4g})",
+            f"{int((given & ~inside).sum())} of {int(given.sum())} values lie outside {label.lower:g} to "
+            f"{label.upper:g} (median {np.median(raw[given]):.4g})",
             f"{label.description}{f' in {label.unit}' if label.unit else ''}",
             "Is the column in other units (log, solar), or are two columns swapped?",
         )
@@ -201,11 +201,14 @@ def merge_repeats(rows: pl.DataFrame) -> pl.DataFrame:
     Returns
     -------
     polars.DataFrame
-        `source_id`, `star`, `survey`, `snr` (of the first row), labels and errors (quoted), `<label>_chi2` of the repeats in quoted errors,
-        `<label>_rows` (measurements), `flags`, `first` (position of its first row in `rows`) and `rows`.
+        `source_id`, `star`, `survey`, `snr` (of the first row), labels and errors (quoted), `<label>_chi2` of the
+        repeats in quoted errors, `<label>_rows` (measurements), `flags`, `first` (position of its first row in
+        `rows`) and `rows`.
     """
     star, survey = rows["star"].to_numpy(), rows["survey"].to_numpy()
-    new = np.concatenate([[True], (np.diff(star) != 0) | (np.diff(survey) != 0)]) if len(star) else np.zeros(0, bool)
+    new = (
+        np.concatenate([[True], (np.diff(star) != 0) | (np.diff(survey) != 0)]) if len(star) else np.zeros(0, bool)
+    )
     first = np.flatnonzero(new)
     number = np.cumsum(new) - 1
     merged: dict[str, pl.Series | Floats] = {}

@@ -1,8 +1,8 @@
 """Corrections of all surveys together: penalised robust least squares with the stars' own values eliminated.
 
-For one label, ``y_is = x_i + b(x_i) . beta_s + noise``. With the functions ``b`` taken at a consensus of the star, the
-unknown ``x_i`` drops out by subtracting the weighted mean of the star, and what remains are normal equations of the
-size of ``beta``, whatever the number of stars.
+For one label, ``y_is = x_i + b(x_i) . beta_s + noise``. With the functions ``b`` taken at a consensus of the star,
+the unknown ``x_i`` drops out by subtracting the weighted mean of the star, and what remains are normal equations
+of the size of ``beta``, whatever the number of stars.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ Ints = NDArray[np.intp]
 
 #: Prior standard deviation of a constant, in units of the typical difference between surveys.
 _WIDE = 30.0
-#: Candidates for the standard deviations of linear terms, of curves and of their change from dwarfs to giants, in the
-#: same unit; 0 leaves them out.
+#: Candidates for the standard deviations of linear terms, of curves, and of their change from dwarfs to giants, in
+#: the same unit; 0 leaves them out. In the order of their freedom.
 Prior = tuple[float, float, float]
 SMOOTH: tuple[Prior, ...] = (
     (0.0, 0.0, 0.0),
@@ -42,7 +42,7 @@ _TOLERANCE = 2.0
 
 @dataclass(frozen=True)
 class Normal:
-    """Normal equations of a set of stars: ``matrix @ beta = right``; `square` is the sum of squares at beta = 0."""
+    """Normal equations of some stars: ``matrix @ beta = right``; `square` is the sum of squares at beta = 0."""
 
     matrix: Floats
     right: Floats
@@ -185,7 +185,9 @@ def solve(
             whole = whole + part
         if chosen is None or (prior is None and round_ == _ROUNDS - 1):
             chosen = _choose(basis, whole, parts, unit, candidates, free, n_surveys, chosen)
-        beta = _expanded(_solved(whole, _precision(basis, dict(enumerate(chosen)), unit, free))[0], free, n_surveys)
+        beta = _expanded(
+            _solved(whole, _precision(basis, dict(enumerate(chosen)), unit, free))[0], free, n_surveys
+        )
         lost, inflation = huber_weights(functions, value, ideal, beta, huber)
     assert chosen is not None  # noqa: S101  there is at least one round
     precision = _precision(basis, dict(enumerate(chosen)), unit, free)
@@ -231,9 +233,11 @@ def huber_weights(
 
 
 def _typical_difference(value: Floats) -> float:
-    """Median size of the differences between two surveys: the unit of the prior widths."""
-    differences = np.abs(value - np.nanmedian(value, axis=1, keepdims=True))
-    found = differences[np.isfinite(differences) & (differences > 0)]
+    """Typical size of the differences between two surveys: the unit of the prior widths."""
+    there = np.isfinite(value)
+    y = np.where(there, value, 0.0)
+    mean = y.sum(axis=1, keepdims=True) / np.maximum(there.sum(axis=1, keepdims=True), 1)
+    found = np.abs(y - mean)[there & (there.sum(axis=1, keepdims=True) > 1)]
     return float(2.5 * np.median(found)) if len(found) else 1.0
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 
 import numpy as np
 import polars as pl
@@ -59,7 +60,7 @@ def _chunks(per_survey: pl.DataFrame) -> Iterator[pl.DataFrame]:
     """Whole stars, some at a time."""
     star = per_survey["star"].to_numpy()
     bounds = np.searchsorted(star, np.arange(0, int(star[-1]) + _CHUNK + 1, _CHUNK))
-    for low, high in zip(bounds[:-1], bounds[1:], strict=True):
+    for low, high in pairwise(bounds):
         if high > low:
             yield per_survey[low:high]
 
@@ -102,7 +103,7 @@ def _flags(merged: Merged, part: pl.DataFrame, place: Ints, torn: NDArray[np.boo
     flags = np.zeros(merged.value.shape[1], dtype=np.int32)
     np.bitwise_or.at(flags, place, part["flags"].to_numpy())
     used = merged.weight > 0
-    uncertain = (merged.correction_error > merged.consensus.error) & (merged.weight > 0.5)  # noqa: PLR2004
+    uncertain = (merged.correction_error > merged.consensus.error) & (merged.weight > 0.5)
     for flag, where in {
         LabelFlag.REPEATS_DISAGREE: torn,
         LabelFlag.SURVEYS_DISAGREE: merged.disagree.any(axis=0),
@@ -114,7 +115,9 @@ def _flags(merged: Merged, part: pl.DataFrame, place: Ints, torn: NDArray[np.boo
     return flags
 
 
-def _labels(merged: Merged, there: NDArray[np.bool_], flags: NDArray[np.int32], source_id: pl.Series) -> pl.DataFrame:
+def _labels(
+    merged: Merged, there: NDArray[np.bool_], flags: NDArray[np.int32], source_id: pl.Series
+) -> pl.DataFrame:
     free = merged.free.sum(axis=0)
     columns = [source_id.alias("source_id")]
     for i, name in enumerate(AXES):

@@ -108,7 +108,9 @@ def anchor_of(surveys: Sequence[str], config: HomogenizeConfig) -> str:
         return surveys[0]
     if config.anchor not in surveys:
         hint = did_you_mean(config.anchor, surveys)
-        raise InputError(Problem("homogenize.anchor", f"unknown survey {config.anchor!r}", ", ".join(surveys), hint))
+        raise InputError(
+            Problem("homogenize.anchor", f"unknown survey {config.anchor!r}", ", ".join(surveys), hint)
+        )
     return config.anchor
 
 
