@@ -63,7 +63,7 @@ class HomogenizeConfig(Frozen):
     #: Common stars that tie two surveys together.
     fewest: int = Field(default=10, ge=3)
     #: Stars of two or more surveys that the corrections are fitted to, at most; drawn at random.
-    max_stars: int = Field(default=50_000, ge=1000)
+    max_stars: int = Field(default=30_000, ge=1000)
     #: Whether every survey is left out once, and predicted from the others.
     leave_out: bool = True
     seed: int = Field(default=0, ge=0)

@@ -14,6 +14,7 @@ from starscale.vocabulary.homogenize_config import HomogenizeConfig
 Floats = NDArray[np.float64]
 #: Differences beyond so many MAD are left out, as is the custom.
 _CLIP = 3.0
+_WILD = 5.0
 
 
 def pairwise(
@@ -58,7 +59,9 @@ def pairwise(
         for i, name in enumerate(AXES):
             difference = measured.value[i, :, s] - measured.value[i, :, anchor]
             sigma = np.hypot(error[i, :, s], error[i, :, anchor])
-            good = np.isfinite(difference) & (np.abs(difference - np.nanmedian(difference)) < 5 * mad(difference))
+            good = np.isfinite(difference)
+            if good.any():
+                good &= np.abs(difference - np.median(difference[good])) < _WILD * mad(difference)
             if good.sum() < max(config.fewest, len(used)):
                 problems.add(
                     f"survey {measured.surveys[s]}",

@@ -170,7 +170,8 @@ def solve(
     ideal = np.where(there, 1 / np.where(there, error, 1.0) ** 2, 0.0)
     unit = start.unit if start else _typical_difference(value)
     beta = start.beta if start else np.zeros((n_surveys, p))
-    chosen = list(prior) if prior is not None else None
+    # Until the outliers are known, an intermediate freedom.
+    chosen = list(prior) if prior is not None else [candidates[len(candidates) // 2]] * n_surveys
     lost = huber_weights(functions, value, ideal, beta, huber)[0]
     parts: list[Normal] = []
     whole = Normal(np.zeros((len(free) * p,) * 2), np.zeros(len(free) * p), 0.0)
@@ -183,13 +184,12 @@ def solve(
         whole = parts[0]
         for part in parts[1:]:
             whole = whole + part
-        if chosen is None or (prior is None and round_ == _ROUNDS - 1):
+        if prior is None and round_ == _ROUNDS - 1:
             chosen = _choose(basis, whole, parts, unit, candidates, free, n_surveys, chosen)
         beta = _expanded(
             _solved(whole, _precision(basis, dict(enumerate(chosen)), unit, free))[0], free, n_surveys
         )
         lost, inflation = huber_weights(functions, value, ideal, beta, huber)
-    assert chosen is not None  # noqa: S101  there is at least one round
     precision = _precision(basis, dict(enumerate(chosen)), unit, free)
     factor = _solved(whole, precision)[1]
     inverse = cho_solve(factor, np.eye(len(precision))) * inflation
@@ -249,7 +249,7 @@ def _choose(
     candidates: Sequence[Prior],
     free: Sequence[int],
     n_surveys: int,
-    start: list[Prior] | None,
+    start: list[Prior],
 ) -> list[Prior]:
     """Prior widths of every survey by cross-validation over stars, one survey after the other, twice round.
 
@@ -258,7 +258,7 @@ def _choose(
     """
     if len(candidates) == 1:
         return [candidates[0]] * n_surveys
-    chosen = list(start) if start else [candidates[len(candidates) // 2]] * n_surveys
+    chosen = list(start)
     others = [whole - part for part in parts]
     p = basis.size
     trials = np.stack([_precision(basis, {0: candidate}, unit, [0]) for candidate in candidates])
