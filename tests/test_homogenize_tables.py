@@ -296,7 +296,8 @@ def folder(tmp_path: Path, parts: list[SurveyRows]) -> Path:
         )
         (tmp_path / f"{part.survey.name}.toml").write_text(
             f'name = "{part.survey.name}"\ntitle = "made up"\nkind = "spectroscopic"\nsnr = "snr"\n'
-            f'[id]\ncolumn = "id"\n[gaia]\ncolumn = "gaia"\nrelease = "dr3"\n[labels]\n{labels}\n[columns]\n{columns}\n'
+            f'[id]\ncolumn = "id"\n[gaia]\ncolumn = "gaia"\nrelease = "dr3"\n[labels]\n{labels}\n'
+            f"[columns]\n{columns}\n"
         )
     members = pl.DataFrame({"source_id": np.arange(1, 61), "cluster": ["one"] * 30 + ["two"] * 30})
     members.write_parquet(tmp_path / "clusters.parquet")

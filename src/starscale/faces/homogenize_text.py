@@ -92,6 +92,7 @@ def _pairs(found: Sequence[Record]) -> Text:
         cells = [_name(label), f"{row['first']} - {row['second']}", f"{row['n']:,}"]
         for key in ("median", "width"):
             cells += [_figure(row, f"{key}_{when}", label) for when in ("before", "after")]
+        cells += [number(row[f"pull_{when}"], 2) for when in ("before", "after")]
         # Slopes in the unit of the label per 1000 K and per dex.
         for axis, scale in (("teff", 1000.0), ("logg", 1.0), ("fe_h", 1.0)):
             for when in ("before", "after"):
@@ -99,6 +100,7 @@ def _pairs(found: Sequence[Record]) -> Text:
                 cells.append(number(None if slope is None else slope * scale, LABELS[label].decimals))
         rows.append(cells)
     headings = ["label", "surveys", "n", "offset before", "after", "width before", "after"]
+    headings += ["about 0, in errors, before", "after"]
     headings += ["slope /1000 K before", "after", "/dex logg before", "after", "/dex fe_h before", "after"]
     return "Differences between surveys, before and after (held-out stars)", headings, rows
 

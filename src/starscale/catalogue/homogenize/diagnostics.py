@@ -97,6 +97,7 @@ def _smoothness(fitted: Fitted) -> list[Record]:
 def pair_differences(fitted: Fitted) -> list[Record]:
     """Offset, width and slopes of the differences of every two surveys, before and after."""
     value, after = fitted.measured.value, fitted.measured.value - fitted.held_out
+    error = fitted.calibration.normalised(fitted.measured.error)
     stars, names = fitted.consensus.stars, fitted.calibration.surveys
     found = []
     for i, name in enumerate(AXES):
@@ -110,6 +111,9 @@ def pair_differences(fitted: Fitted) -> list[Record]:
                 row[f"median_{when}"] = float(np.median(difference))
                 row[f"width_{when}"] = core_width(difference)
                 row[f"mad_{when}"] = mad(difference)
+                # About zero, in normalised errors: offsets count.
+                sigma = np.hypot(error[i, both, s], error[i, both, t])
+                row[f"pull_{when}"] = core_width(difference / sigma, centred=True)
                 for j, axis in enumerate(AXES):
                     row[f"slope_{axis}_{when}"] = _slope(stars[both, j], difference)
             found.append(_plain(row))

@@ -21,8 +21,10 @@ from starscale.catalogue.homogenize.scale import core_width
 
 Floats = NDArray[np.float64]
 
-#: Pairs of repeats, or stars in common, below which nothing is concluded from them.
+#: Pairs of repeats below which nothing is concluded from them.
 FEWEST = 30
+#: The same for stars that two surveys have in common.
+FEWEST_COMMON = 10
 #: Excess of the hat over the repeats, in its standard errors, that counts as an error of its own.
 _SIGNIFICANT = 3.0
 #: A factor is never below this: no survey overstates its errors so much.
@@ -137,7 +139,7 @@ def hat(
     difference: Floats,
     error: Floats,
     *,
-    fewest: int = FEWEST,
+    fewest: int = FEWEST_COMMON,
     bootstrap: int = 0,
     rng: np.random.Generator | None = None,
 ) -> tuple[Floats, Floats, NDArray[np.bool_]]:

@@ -36,8 +36,10 @@ SMOOTH: tuple[Prior, ...] = (
 )
 POLYNOMIAL: tuple[Prior, ...] = ((0.0, 0.0, 0.0), (_WIDE, 0.0, 0.0), (_WIDE, _WIDE, 0.0))
 _ROUNDS = 2
-#: Difference in held-out chi^2 that says nothing.
-_TOLERANCE = 2.0
+#: Difference in held-out chi^2 that says nothing: two standard deviations of one coefficient.
+_TOLERANCE = 4.0
+#: Stars in common with others below which a survey gets an offset and nothing else.
+_FEWEST_FOR_SLOPES = 30
 
 
 @dataclass(frozen=True)
@@ -169,6 +171,7 @@ def solve(
     there = np.isfinite(value)
     ideal = np.where(there, 1 / np.where(there, error, 1.0) ** 2, 0.0)
     unit = start.unit if start else _typical_difference(value)
+    freedom = max(int(there.sum()) - int(there.any(axis=1).sum()), 1)
     beta = start.beta if start else np.zeros((n_surveys, p))
     # Until the outliers are known, an intermediate freedom.
     chosen = list(prior) if prior is not None else [candidates[len(candidates) // 2]] * n_surveys
@@ -185,7 +188,8 @@ def solve(
         for part in parts[1:]:
             whole = whole + part
         if prior is None and round_ == _ROUNDS - 1:
-            chosen = _choose(basis, whole, parts, unit, candidates, free, n_surveys, chosen)
+            shared = (there & (there.sum(axis=1, keepdims=True) > 1)).sum(axis=0)
+            chosen = _choose(basis, whole, parts, unit, candidates, free, chosen, freedom, shared)
         beta = _expanded(
             _solved(whole, _precision(basis, dict(enumerate(chosen)), unit, free))[0], free, n_surveys
         )
@@ -248,8 +252,9 @@ def _choose(
     unit: float,
     candidates: Sequence[Prior],
     free: Sequence[int],
-    n_surveys: int,
     start: list[Prior],
+    freedom: int,
+    shared: Ints,
 ) -> list[Prior]:
     """Prior widths of every survey by cross-validation over stars, one survey after the other, twice round.
 
@@ -257,21 +262,25 @@ def _choose(
     of one survey.
     """
     if len(candidates) == 1:
-        return [candidates[0]] * n_surveys
-    chosen = list(start)
+        return [candidates[0]] * len(start)
+    chosen = [candidates[0] if n < _FEWEST_FOR_SLOPES else prior for n, prior in zip(shared, start, strict=True)]
     others = [whole - part for part in parts]
     p = basis.size
     trials = np.stack([_precision(basis, {0: candidate}, unit, [0]) for candidate in candidates])
     for _ in range(2):
         before = list(chosen)
         for i, s in enumerate(free):
+            if shared[s] < _FEWEST_FOR_SLOPES:
+                continue
             precision = _precision(basis, dict(enumerate(chosen)), unit, free)
             scores = sum(
                 _scores(other, part, precision, trials, slice(i * p, (i + 1) * p))
                 for part, other in zip(parts, others, strict=True)
             )
             # The simplest of those that are as good as the best: candidates stand in the order of their freedom.
-            chosen[s] = candidates[int(np.flatnonzero(scores <= np.min(scores) + _TOLERANCE)[0])]
+            best = float(np.min(scores))
+            alike = scores <= best + _TOLERANCE * max(1.0, best / freedom)
+            chosen[s] = candidates[int(np.flatnonzero(alike)[0])]
         if chosen == before:
             break
     return chosen
