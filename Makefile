@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # Workers of the test run; the suite is meant for two cores.
 WORKERS ?= 2
 
-.PHONY: help demo test test-slow service-tests lint types docs docs-test real bench ci clean
+.PHONY: help demo test test-slow service-tests lint types docs docs-test real homogenize bench ci clean
 
 help:            ## this list
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 18
@@ -55,8 +55,12 @@ docs-test: $(VENV)/.dev   ## run every command and every Python block of README 
 real: $(VENV)/.dev        ## measurements on real tables and on the independent mock sky (needs ../shared/data)
 	$(BIN)/python benchmarks/real_data.py
 
+homogenize: $(VENV)/.dev  ## labels on one scale, against known truth and on real surveys (needs ../shared/data)
+	$(BIN)/python benchmarks/homogenize.py
+
 bench: $(VENV)/.dev       ## speed, as ratios to what one would use instead
 	$(BIN)/python benchmarks/train_paper_network.py
+	$(BIN)/python benchmarks/homogenize_speed.py
 
 ci:                       ## everything that continuous integration does
 	./.ci/run

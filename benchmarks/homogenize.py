@@ -1,7 +1,7 @@
 """Labels of several surveys on one scale: known truth on two mock skies, and pairs of real surveys.
 
-Run by ``make homogenize``; the independent mock and the real tables need ``../shared/data``. Prints what it measures
-beside the bar that it must reach, and exits with 1 when one is missed.
+Run by ``make homogenize``; the independent mock and the real tables need ``../shared/data``. Prints what it
+measures beside the bar that it must reach, and exits with 1 when one is missed.
 
     python benchmarks/homogenize.py               all parts
     python benchmarks/homogenize.py embedded real some of them
@@ -13,6 +13,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -65,7 +66,7 @@ def bar(name: str, good: bool) -> str:
 
 
 def embedded() -> Sky:
-    """The package's own mock sky: systematics that are no polynomials, 5 % outliers, errors 1.3 to 1.9 too small."""
+    """The package's own mock sky: no polynomials, 5 % outliers, errors 1.3 to 1.9 too small."""
     with tempfile.TemporaryDirectory() as folder:
         ss.make_mock(folder, stars=100_000, seed=1)
         known, rows = (ss.read(Path(folder) / f"{name}.parquet") for name in ("truth", "truth_spectro"))
@@ -161,14 +162,14 @@ def _systematics(sky: Sky, result: Homogenized | None, name: str, strict: bool) 
     table = table.unique(["survey", "source_id"], keep="first", maintain_order=True)
     remaining = table[f"{name}_sys"] - table[f"{name}_anchor"]
     if result is not None:
-        # What is left of the systematic after the function was subtracted: noise of single stars averages out in a bin.
-        remaining = remaining - _functions(sky, result, name, table)
+        # What the function left of the systematic.
+        remaining = remaining - _functions(result, name, table)
     bins = []
     for (_,), own in table.with_columns(left=remaining).group_by("survey"):
         for by, edges in EDGES.items():
-            for low, high in zip(edges[:-1], edges[1:], strict=True):
+            for low, high in pairwise(edges):
                 inside = own.filter(pl.col(by).is_between(low, high, closed="left"))["left"]
-                if len(inside) >= 100:  # noqa: PLR2004
+                if len(inside) >= 100:
                     bins.append(abs(float(inside.mean())))
     over = sum(b > BARS[name] for b in bins)
     ratios, state = "-", ""
@@ -186,7 +187,7 @@ def _systematics(sky: Sky, result: Homogenized | None, name: str, strict: bool) 
     return [name, str(len(bins)), str(over), f"{max(bins):.{digits}f}", f"{rms:.{digits}f}", ratios, state]
 
 
-def _functions(sky: Sky, result: Homogenized, name: str, table: pl.DataFrame) -> pl.Series:
+def _functions(result: Homogenized, name: str, table: pl.DataFrame) -> pl.Series:
     """The correction of every row of `table` as the calibration gives it at the star's merged labels."""
     calibration = result.calibration
     at = table.select("source_id").join(result.labels, on="source_id", how="left", maintain_order="left")
@@ -265,6 +266,7 @@ def benchmark_stars() -> None:
     survey = load_survey(SURVEYS / "gaia_benchmark.toml")
     table = ss.read(path, survey=survey).filter(pl.col("source_id").is_not_null())
     names = {"teff": "teff_gspphot", "logg": "logg_gspphot", "fe_h": "mh_gspphot"}
+    floors = {"teff": 100.0, "logg": 0.2, "fe_h": 0.2}
     photometric = survey.model_validate(
         survey.model_dump()
         | {"name": "gsp_phot", "title": "GSP-Phot estimates of Gaia DR3", "cuts": ()}

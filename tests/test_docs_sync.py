@@ -23,8 +23,15 @@ from starscale.faces.cli import app
 from starscale.io.formats import FORMATS
 from starscale.surveys import load_survey, survey_names
 from starscale.vocabulary import config
-from starscale.vocabulary.columns import LABEL_TABLE_COLUMNS, PAIR_COLUMNS, Column, catalogue_columns
+from starscale.vocabulary.columns import (
+    LABEL_TABLE_COLUMNS,
+    MEASUREMENT_COLUMNS,
+    PAIR_COLUMNS,
+    Column,
+    catalogue_columns,
+)
 from starscale.vocabulary.flags import CatalogueFlag, LabelFlag, PairFlag, describe
+from starscale.vocabulary.homogenize_config import ClusterTable, HomogenizeConfig, ReferenceList
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
@@ -39,6 +46,9 @@ SETTINGS: dict[str, type[BaseModel]] = {
     "cuts.extra": config.ExtraCut,
     "match": config.MatchConfig,
     "labels": config.LabelsInput,
+    "homogenize": HomogenizeConfig,
+    "homogenize.reference": ReferenceList,
+    "homogenize.clusters": ClusterTable,
     "features": config.FeaturesConfig,
     "split": config.SplitConfig,
     'kind = "mixture"': config.MixtureConfig,
@@ -49,6 +59,7 @@ COLUMNS: dict[str, Mapping[str, Column]] = {
     "Catalogue": catalogue_columns(),
     "Pairs": PAIR_COLUMNS,
     "Labels": LABEL_TABLE_COLUMNS,
+    "Measurements of labels": MEASUREMENT_COLUMNS,
 }
 FLAGS: dict[str, type[IntFlag]] = {
     "Flags of the catalogue": CatalogueFlag,

@@ -236,8 +236,8 @@ def test_rules_between_keys() -> None:
     assert "Value error" not in text
     (text,) = complaints(target=["teff", "teff"])
     assert "each once" in text
-    (text,) = complaints(labels=RUN["labels"] * 2)
-    assert "homogenize" in text
+    (text,) = complaints(labels=[*RUN["labels"], {"survey": "other"}])
+    assert "each needs a path" in text
     with pytest.raises(ValidationError, match="cannot both be 0"):
         Turchi2024Config(epochs_mae=0, epochs_smape=0)
     with pytest.raises(ValidationError, match="widths"):

@@ -135,6 +135,9 @@ def labels_plan(config: LabelsConfig, base: Path) -> LabelsPlan:
     reference = reference_survey(config.homogenize, base, problems)
     problems.raise_if_any()
     surveys = [survey for survey in loaded if survey is not None]
+    own = [survey.name for survey in surveys[: len(config.labels)]]
+    for name in sorted({name for name in own if own.count(name) > 1}):
+        problems.add("labels", f"survey {name!r} takes part twice", "each survey once")
     lead = None
     if config.catalogue is not None:
         lead = LeadingTable(base / config.catalogue.path, surveys.pop(), config.proper_motion)

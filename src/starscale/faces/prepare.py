@@ -229,6 +229,9 @@ def _check_labels(
     for entry, survey in zip(config.labels, label_surveys, strict=True):
         if entry.path is None and survey.name != lead.name:
             problems.add("labels.path", "is missing", "the table of the label survey")
+    names = [survey.name for survey in label_surveys]
+    for name in sorted({name for name in names if names.count(name) > 1}):
+        problems.add("labels", f"survey {name!r} takes part twice", "each survey once")
     if len(label_surveys) > 1:
         reference_survey(config.homogenize, base, problems)
         _check_anchor([survey.name for survey in label_surveys], config, problems)

@@ -22,7 +22,7 @@ from starscale.catalogue.homogenize.scale import core_width
 Floats = NDArray[np.float64]
 
 #: Pairs of repeats below which nothing is concluded from them.
-FEWEST = 30
+FEWEST = 20
 #: The same for stars that two surveys have in common.
 FEWEST_COMMON = 10
 #: Excess of the hat over the repeats, in its standard errors, that counts as an error of its own.
@@ -106,7 +106,7 @@ class Repeats:
 def snr_scaled(rows: pl.DataFrame, bins: Sequence[float], n_surveys: int) -> tuple[pl.DataFrame, Floats]:
     """Multiply quoted errors by a factor for each bin in signal-to-noise, from the repeats inside it.
 
-    A bin with fewer than 30 pairs takes the factor of the survey.
+    A bin with fewer than 20 pairs takes the factor of the survey.
 
     Returns
     -------
