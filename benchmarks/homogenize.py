@@ -21,11 +21,13 @@ import polars as pl
 
 import starscale as ss
 from starscale.catalogue.homogenize.basis import AXES
+from starscale.catalogue.homogenize.diagnostics import robust_slope
 from starscale.catalogue.homogenize.rows import SurveyRows, gather, merge_repeats
 from starscale.catalogue.homogenize.scale import core_width
 from starscale.catalogue.homogenize.whole import Homogenized, homogenize_tables
 from starscale.faces.homogenize_text import homogenize_tables as text_tables
 from starscale.faces.text import layout
+from starscale.mock.labels import SPECTROGRAPHS
 from starscale.surveys import Survey, load_survey
 from starscale.vocabulary.homogenize_config import HomogenizeConfig
 
@@ -50,12 +52,16 @@ missed: list[str] = []
 
 @dataclass(frozen=True)
 class Sky:
-    """Surveys, and for every survey the truth of its rows: labels, `<label>_sys`, `<label>_sigma`."""
+    """Surveys, and for every survey the truth of its rows: labels, `<label>_sys`, `<label>_sigma`.
+
+    `true` has `source_id` and `<label>_true`, on the scale of the anchor; None: known where the anchor measured.
+    """
 
     name: str
     anchor: str
     parts: list[SurveyRows]
     truth: dict[str, pl.DataFrame]
+    true: pl.DataFrame | None = None
 
 
 def bar(name: str, good: bool) -> str:
@@ -77,7 +83,11 @@ def embedded() -> Sky:
             sizes = {f"{n}_sigma": f"{n}_sigma" for n in AXES} | {f"{n}_sys": f"{n}_systematic" for n in AXES}
             labels = mine.select("source_id", **{k: pl.col(v) for k, v in sizes.items()})
             truth[name] = labels.join(known.select("source_id", *AXES), on="source_id", how="left")
-    return Sky("MOCK (embedded)", "apogee_dr17", parts, truth)
+    shift = SPECTROGRAPHS["apogee_dr17"].scale(*(known[n].to_numpy() for n in AXES))
+    true = known.select(
+        "source_id", *((pl.col(n) + pl.Series(shift[i])).alias(f"{n}_true") for i, n in enumerate(AXES))
+    )
+    return Sky("MOCK (embedded)", "apogee_dr17", parts, truth, true)
 
 
 def shared() -> Sky:
@@ -122,8 +132,19 @@ def judge(sky: Sky) -> None:
     headings = ["mode", "label", "bins", "over bar", "worst bin", "rms of bins", "error / true error", ""]
     print("Systematic difference from the anchor in bins of 100 or more common stars; normalised errors")
     print(layout(headings, sorted(rows, key=lambda r: AXES.index(r[1]))))
-    print("Merged labels - truth, all stars / stars of several surveys")
-    headings = ["mode", "label", "stars", "median", "width", "pull width", "width, several", "pull, several", ""]
+    print("Merged labels - truth, all stars / stars of several surveys; its slope with the truth for dwarfs")
+    headings = [
+        "mode",
+        "label",
+        "stars",
+        "median",
+        "width",
+        "pull width",
+        "width, several",
+        "pull, several",
+        "slope",
+        "",
+    ]
     print(layout(headings, sorted(scatter, key=lambda r: AXES.index(r[1]))))
 
 
@@ -200,7 +221,9 @@ def _functions(result: Homogenized, name: str, table: pl.DataFrame) -> pl.Series
 
 
 def _true(sky: Sky) -> pl.DataFrame:
-    """Truth on the scale of the anchor, for the stars that the anchor measured."""
+    """Truth on the scale of the anchor: for all stars, or for those that the anchor measured."""
+    if sky.true is not None:
+        return sky.true
     table = _long(sky, None).filter(pl.col("survey") == sky.anchor).unique("source_id", keep="first")
     return table.select("source_id", *((pl.col(n) + pl.col(f"{n}_sys")).alias(f"{n}_true") for n in AXES))
 
@@ -218,7 +241,14 @@ def _merged(sky: Sky, result: Homogenized, name: str, strict: bool) -> list[str]
             cells.append(f"{np.median(difference):.{digits}f}")
         cells += [f"{core_width(difference):.{digits}f}", f"{pull:.2f}"]
     good = all(0.9 <= p <= 1.1 for p in pulls)
-    return [*cells, bar(f"{sky.name} {name}: pulls", good) if strict else ""]
+    return [*cells, _shrinkage(both, name), bar(f"{sky.name} {name}: pulls", good) if strict else ""]
+
+
+def _shrinkage(table: pl.DataFrame, name: str) -> str:
+    """Slope of (label - truth) with the truth among dwarfs; -1 would be labels that know nothing of their star."""
+    dwarfs = table.filter((pl.col("logg_true") > 3.8) & pl.col(name).is_not_null())
+    difference = (dwarfs[name] - dwarfs[f"{name}_true"]).to_numpy()
+    return f"{robust_slope(dwarfs[f'{name}_true'].to_numpy(), difference):.3f}"
 
 
 def _plain_average(sky: Sky, name: str) -> list[str]:
@@ -234,7 +264,7 @@ def _plain_average(sky: Sky, name: str) -> list[str]:
         if not k:
             cells.append(f"{np.median(difference):.{digits}f}")
         cells += [f"{core_width(difference):.{digits}f}", "-"]
-    return [*cells, ""]
+    return [*cells, _shrinkage(both, name), ""]
 
 
 def _show(title: str, result: Homogenized) -> None:
@@ -261,7 +291,7 @@ def real() -> None:
 
 
 def benchmark_stars() -> None:
-    """GSP-Phot labels on the scale of every other Gaia benchmark star; the rest are a list that the fit never saw."""
+    """GSP-Phot labels on the scale of every other Gaia benchmark star; the fit never sees the rest."""
     path = DATA / "real" / "gaia_benchmark_stars_v3.fits"
     survey = load_survey(SURVEYS / "gaia_benchmark.toml")
     table = ss.read(path, survey=survey).filter(pl.col("source_id").is_not_null())
@@ -270,11 +300,7 @@ def benchmark_stars() -> None:
     photometric = survey.model_validate(
         survey.model_dump()
         | {"name": "gsp_phot", "title": "GSP-Phot estimates of Gaia DR3", "cuts": ()}
-        | {
-            "labels": {
-                n: {"value": c, "error_floor": (100.0, 0.2, 0.2)[k]} for k, (n, c) in enumerate(names.items())
-            }
-        }
+        | {"labels": {n: {"value": c, "error_floor": floors[n]} for n, c in names.items()}}
         | {
             "columns": {c: spec.model_dump() for c, spec in survey.columns.items()}
             | {c: {} for c in names.values()}

@@ -180,6 +180,10 @@ def test_a_missing_label_stays_missing(parts: list[SurveyRows]) -> None:
     assert alone["teff"].null_count() == 0
     for name in AXES:
         assert done.labels.filter(pl.col(name).is_nan())[name].len() == 0
+    document = json.loads(json.dumps(done.calibration.document(), allow_nan=False))
+    assert Calibration.from_document(document).low == pytest.approx(done.calibration.low, rel=1e-8)
+    paper = homogenize_tables([parts[0], parts[1], third], QUICK.model_copy(update={"mode": "paper"}))
+    assert paper.labels.filter(pl.col("surveys") == 4)["logg"].null_count() > 20
 
 
 def test_outside_the_overlap_the_correction_is_that_of_the_border(result: Homogenized) -> None:

@@ -253,10 +253,13 @@ def _placed(calibration: Calibration, stars: Floats, measured: Measured, config:
     basis = Basis.of(stars, config)
     there: NDArray[np.bool_] = measured.by_any & np.isfinite(stars).all(axis=1, keepdims=True)
     n_surveys = len(measured.surveys)
-    low, high = np.zeros((n_surveys, 3)), np.zeros((n_surveys, 3))
+    low, high = np.full((n_surveys, 3), -np.inf), np.full((n_surveys, 3), np.inf)
     for s in range(n_surveys):
         where = measured.value[:, there[:, s], s].T if calibration.own else stars[there[:, s]]
-        low[s], high[s] = np.nanpercentile(where, [0.5, 99.5], axis=0)
+        for j in range(3):
+            known = where[np.isfinite(where[:, j]), j]
+            if len(known):
+                low[s, j], high[s, j] = np.percentile(known, [0.5, 99.5])
     return replace(calibration, basis=basis, low=low, high=high)
 
 

@@ -186,7 +186,9 @@ class Calibration:
         surveys = {}
         for s, name in enumerate(self.surveys):
             surveys[name] = {
-                "range": {axis: [_short(self.low[s, i]), _short(self.high[s, i])] for i, axis in enumerate(AXES)},
+                "range": {
+                    axis: _numbers(np.array([self.low[s, i], self.high[s, i]])) for i, axis in enumerate(AXES)
+                },
                 "errors": {axis: _plain(asdict(self.factors[i][s])) for i, axis in enumerate(AXES)},
                 "snr_factors": {axis: _numbers(self.snr_factors[i, s]) for i, axis in enumerate(AXES)},
                 "coefficients": {axis: _numbers(self.beta[i, s]) for i, axis in enumerate(AXES)},
@@ -249,8 +251,9 @@ class Calibration:
                 beta=beta,
                 covariance=covariance,
                 factors=factors,
-                low=ranges[:, :, 0],
-                high=ranges[:, :, 1],
+                # None, and so NaN, stands for "no limit".
+                low=np.where(np.isnan(ranges[:, :, 0]), -np.inf, ranges[:, :, 0]),
+                high=np.where(np.isnan(ranges[:, :, 1]), np.inf, ranges[:, :, 1]),
                 snr_bins=tuple(float(x) for x in document["snr_bins"]),
                 snr_factors=snr,
                 notes=tuple(str(n) for n in document["notes"]),

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from starscale.catalogue.homogenize.calibration import Calibration, Correction, bounded
 
 Floats = NDArray[np.float64]
-_ROUNDS = 3
+_ROUNDS = 2
 
 
 @dataclass(frozen=True)

@@ -115,12 +115,12 @@ def pair_differences(fitted: Fitted) -> list[Record]:
                 sigma = np.hypot(error[i, both, s], error[i, both, t])
                 row[f"pull_{when}"] = core_width(difference / sigma, centred=True)
                 for j, axis in enumerate(AXES):
-                    row[f"slope_{axis}_{when}"] = _slope(stars[both, j], difference)
+                    row[f"slope_{axis}_{when}"] = robust_slope(stars[both, j], difference)
             found.append(_plain(row))
     return found
 
 
-def _slope(x: Floats, y: Floats) -> float:
+def robust_slope(x: Floats, y: Floats) -> float:
     """Robust slope of y against x, per unit of x: least squares within three MAD of the median, twice."""
     good = np.isfinite(x) & np.isfinite(y)
     residual = y - np.median(y[good]) if good.any() else y

@@ -57,6 +57,8 @@ def pairwise(
             continue
         functions = basis.evaluate(measured.value[:, :, s].T)[:, used]
         for i, name in enumerate(AXES):
+            if not measured.there[i, :, s].any():
+                continue
             difference = measured.value[i, :, s] - measured.value[i, :, anchor]
             sigma = np.hypot(error[i, :, s], error[i, :, anchor])
             good = np.isfinite(difference)
