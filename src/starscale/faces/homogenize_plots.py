@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 
 from starscale.faces.plots import axis_name
 from starscale.vocabulary.columns import LABELS
@@ -19,6 +20,7 @@ Record = Mapping[str, Any]
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
 _MARKERS = "osD^vPX*"
 _AXES = ("teff", "logg", "fe_h", "snr")
+_SNR_TICKS = (20, 50, 100, 200, 500)
 
 
 def overlap(surveys: Sequence[str], counts: Sequence[Sequence[int]]) -> Figure:
@@ -60,13 +62,15 @@ def residuals(rows: Sequence[Record], surveys: Sequence[str], label: str) -> Fig
             axes.axhline(0, color="black", linewidth=0.8)
             if by == "snr":
                 axes.set_xscale("log")
+                axes.set_xticks(_SNR_TICKS, [str(tick) for tick in _SNR_TICKS])
+                axes.xaxis.set_minor_formatter(NullFormatter())
             if i:
                 axes.set_xlabel("signal-to-noise ratio" if by == "snr" else axis_name(by))
         panels[i][0].set_ylabel(f"survey - others, {when}\n{axis_name(label)}")
     handles, names = panels[0][0].get_legend_handles_labels()
     if handles:
         figure.legend(
-            handles, names, loc="outside upper center", ncols=min(len(names), 5), fontsize=8, frameon=False
+            handles, names, loc="outside lower center", ncols=min(len(names), 5), fontsize=8, frameon=False
         )
     return figure
 
