@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # Workers of the test run; the suite is meant for two cores.
 WORKERS ?= 2
 
-.PHONY: help demo test test-slow service-tests lint types docs docs-test real match-quality bench ci clean
+.PHONY: help demo test test-slow service-tests lint types docs docs-test real match-quality homogenize bench ci clean
 
 help:            ## this list
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 18
@@ -58,9 +58,13 @@ real: $(VENV)/.dev        ## measurements on real tables and on the independent 
 match-quality: $(VENV)/.dev  ## the cross-match beside the nearest neighbour, on mock skies and real stars
 	$(BIN)/python benchmarks/crossmatch.py
 
+homogenize: $(VENV)/.dev  ## labels on one scale, against known truth and on real surveys (needs ../shared/data)
+	$(BIN)/python benchmarks/homogenize.py
+
 bench: $(VENV)/.dev       ## speed, as ratios to what one would use instead
 	$(BIN)/python benchmarks/train_paper_network.py
 	$(BIN)/python benchmarks/crossmatch_speed.py
+	$(BIN)/python benchmarks/homogenize_speed.py
 
 ci:                       ## everything that continuous integration does
 	./.ci/run

@@ -26,6 +26,7 @@ from starscale.vocabulary import config
 from starscale.vocabulary.columns import (
     DUPLICATE_COLUMNS,
     LABEL_TABLE_COLUMNS,
+    MEASUREMENT_COLUMNS,
     NEIGHBOUR_COLUMNS,
     PAIR_COLUMNS,
     UNMATCHED_COLUMNS,
@@ -33,6 +34,7 @@ from starscale.vocabulary.columns import (
     catalogue_columns,
 )
 from starscale.vocabulary.flags import CatalogueFlag, LabelFlag, PairFlag, describe
+from starscale.vocabulary.homogenize_config import ClusterTable, HomogenizeConfig, ReferenceList
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
@@ -48,6 +50,9 @@ SETTINGS: dict[str, type[BaseModel]] = {
     "cuts.extra": config.ExtraCut,
     "match": config.MatchConfig,
     "labels": config.LabelsInput,
+    "homogenize": HomogenizeConfig,
+    "homogenize.reference": ReferenceList,
+    "homogenize.clusters": ClusterTable,
     "features": config.FeaturesConfig,
     "split": config.SplitConfig,
     'kind = "mixture"': config.MixtureConfig,
@@ -61,6 +66,7 @@ COLUMNS: dict[str, Mapping[str, Column]] = {
     "Unmatched": UNMATCHED_COLUMNS,
     "Duplicates": DUPLICATE_COLUMNS,
     "Labels": LABEL_TABLE_COLUMNS,
+    "Measurements of labels": MEASUREMENT_COLUMNS,
 }
 FLAGS: dict[str, type[IntFlag]] = {
     "Flags of the catalogue": CatalogueFlag,

@@ -131,7 +131,14 @@ def test_bits_that_are_published_never_change() -> None:
         "ONE_TO_ONE": 1024,
         "DUPLICATES": 2048,
     }
-    assert {f.name: int(f) for f in LabelFlag} == {"REPEATS_DISAGREE": 1, "ERROR_MISSING": 2}
+    assert {f.name: int(f) for f in LabelFlag} == {
+        "REPEATS_DISAGREE": 1,
+        "ERROR_MISSING": 2,
+        "SURVEYS_DISAGREE": 4,
+        "CORRECTION_CLAMPED": 8,
+        "CORRECTION_UNCERTAIN": 16,
+        "OUTLIER_LEFT_OUT": 32,
+    }
 
 
 def test_meanings_of_one_mask_do_not_leak_into_another() -> None:
@@ -241,8 +248,8 @@ def test_rules_between_keys() -> None:
     assert "Value error" not in text
     (text,) = complaints(target=["teff", "teff"])
     assert "each once" in text
-    (text,) = complaints(labels=RUN["labels"] * 2)
-    assert "homogenize" in text
+    (text,) = complaints(labels=[*RUN["labels"], {"survey": "other"}])
+    assert "each needs a path" in text
     with pytest.raises(ValidationError, match="cannot both be 0"):
         Turchi2024Config(epochs_mae=0, epochs_smape=0)
     with pytest.raises(ValidationError, match="widths"):

@@ -1,9 +1,10 @@
 """starscale: put every star on one scale.
 
 The same verbs as the command: :func:`fetch`, :func:`read`, :func:`clean`, :func:`match`, :func:`match_files`,
-:func:`train`, :func:`load`, :func:`predict`, :func:`evaluate`, :func:`run`, :func:`report`, :func:`check`,
-:func:`write`, :func:`make_mock`, :func:`demo`. They are loaded when they are first used, so that
-``import starscale`` is quick and a table can be cleaned without loading the learning libraries.
+:func:`homogenize`, :func:`recalibrate`, :func:`label_report`, :func:`train`, :func:`load`, :func:`predict`,
+:func:`evaluate`, :func:`run`, :func:`report`, :func:`check`, :func:`write`, :func:`make_mock`, :func:`demo`. They
+are loaded when they are first used, so that ``import starscale`` is quick and a table can be cleaned without
+loading the learning libraries.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from starscale.faces.demo import demo, make_mock
     from starscale.faces.fetch import fetch
     from starscale.faces.fetch_estimate import plan_fetch
+    from starscale.faces.homogenize import homogenize, recalibrate
+    from starscale.faces.homogenize_page import label_report
     from starscale.faces.match_files import match_files
     from starscale.faces.pipeline import run
     from starscale.faces.report import write_report as report
@@ -34,6 +37,8 @@ _PUBLIC = {
     "demo": ("starscale.faces.demo", "demo"),
     "evaluate": ("starscale.faces.training", "evaluate"),
     "fetch": ("starscale.faces.fetch", "fetch"),
+    "homogenize": ("starscale.faces.homogenize", "homogenize"),
+    "label_report": ("starscale.faces.homogenize_page", "label_report"),
     "load": ("starscale.faces.training", "load"),
     "load_survey": ("starscale.surveys", "load_survey"),
     "match_files": ("starscale.faces.match_files", "match_files"),
@@ -42,6 +47,7 @@ _PUBLIC = {
     "plan_fetch": ("starscale.faces.fetch_estimate", "plan_fetch"),
     "predict": ("starscale.faces.training", "predict"),
     "read": ("starscale.faces.tables", "read"),
+    "recalibrate": ("starscale.faces.homogenize", "recalibrate"),
     "report": ("starscale.faces.report", "write_report"),
     "run": ("starscale.faces.pipeline", "run"),
     "survey_names": ("starscale.surveys", "survey_names"),
@@ -57,6 +63,9 @@ __all__ = [  # noqa: RUF022  the verbs in the order of use
     "clean",
     "match",
     "match_files",
+    "homogenize",
+    "recalibrate",
+    "label_report",
     "train",
     "load",
     "evaluate",

@@ -1,4 +1,4 @@
-"""The verb `check`: what is wrong with a table, a bundle, a survey file or a run file, in one go."""
+"""The verb `check`: what is wrong with a table, a bundle, or a survey, run or labels file, in one go."""
 
 from __future__ import annotations
 
@@ -10,13 +10,15 @@ from starscale.catalogue.features import feature_columns
 from starscale.catalogue.positions import positions
 from starscale.catalogue.standardise import spelling
 from starscale.faces.fetch_run import resolve
+from starscale.faces.homogenize import is_labels_file, labels_plan
 from starscale.faces.prepare import plan
 from starscale.faces.runfile import load_run
 from starscale.faces.tables import read
 from starscale.faces.training import load
 from starscale.surveys import Survey, load_survey
 from starscale.vocabulary.errors import InputError, Problems
-from starscale.vocabulary.strict import load_toml
+from starscale.vocabulary.labels_config import LabelsConfig
+from starscale.vocabulary.strict import load_toml, validate
 
 
 def check(path: str | Path, *, survey: str | Path | Survey | None = None) -> list[str]:
@@ -25,7 +27,7 @@ def check(path: str | Path, *, survey: str | Path | Survey | None = None) -> lis
     Parameters
     ----------
     path : path
-        A table, a model bundle, a survey file or a run file.
+        A table, a model bundle, a survey file, a run file or a labels file.
     survey : str, Path or Survey, optional
         For a table: the catalogue that it should be.
 
@@ -67,13 +69,19 @@ def _settings(path: Path) -> list[str]:
             f"{survey.title}: {len(survey.columns)} columns, bands {', '.join(survey.bands) or 'none'}, "
             f"labels {', '.join(survey.labels) or 'none'}, {len(survey.cuts)} cuts",
         ]
+    if is_labels_file(data):
+        labels = labels_plan(validate(LabelsConfig, data, str(path)), path.parent)
+        return [
+            f"{path}: a valid labels file; every table that it names is there",
+            f"labels of {', '.join(survey.name for survey in labels.surveys)}; mode {labels.config.mode}",
+        ]
     config, base = load_run(path)
     fetching = resolve(config, base, base / "run")
     ready = plan(fetching.config, base, coming=fetching.files)
     rest = " or will be fetched" if fetching.jobs else ""
     return [
         f"{path}: a valid run file; every table that it names is there{rest}",
-        f"surveys: {', '.join(s.name for s in ready.surveys)}; labels of {ready.label_survey.name}; "
+        f"surveys: {', '.join(s.name for s in ready.surveys)}; labels of {ready.label_names}; "
         f"features {ready.feature_set.name}; model {config.model.kind}, {config.repeats} training(s)",
     ]
 

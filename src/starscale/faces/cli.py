@@ -6,6 +6,7 @@ a traceback.
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,11 +17,15 @@ import typer
 import starscale as ss
 from starscale import io
 from starscale.faces.cli_fetch import fetch
+from starscale.faces.homogenize import beside
+from starscale.faces.homogenize_text import homogenize_tables
 from starscale.faces.match_text import loss_rows, match_rows
 from starscale.faces.tables import is_mock, refuse_same
 from starscale.faces.text import attrition_rows, figures_rows, layout
+from starscale.vocabulary.columns import LABELS
 from starscale.vocabulary.config import Cuts, ExtraCut, MatchConfig
 from starscale.vocabulary.errors import InputError, Problem, StarscaleError
+from starscale.vocabulary.flags import LabelFlag
 from starscale.vocabulary.provenance import record
 from starscale.vocabulary.strict import validate
 
@@ -185,6 +190,52 @@ def match(
     if matched.losses:
         typer.echo("\n" + layout(["without a pair, because", "sources"], loss_rows(matched.losses)))
     typer.echo(f"{matched.pairs:,} pairs ({pairs}) written to {output}")
+
+
+@app.command()
+def homogenize(
+    labels_file: Annotated[Path, typer.Argument(help="Labels file (TOML): the surveys and the settings.")],
+    output: Output,
+    report: Annotated[
+        Path | None, typer.Option(help="HTML page with the diagnostics, in tables and pictures.")
+    ] = None,
+) -> None:
+    """Put the labels of several spectroscopic surveys on one scale.
+
+    Beside the table of labels go every measurement with its correction, the calibration and the diagnostics.
+
+    Example: `starscale homogenize labels.toml -o labels.parquet --report labels.html`
+    """
+    result = ss.homogenize(labels_file, output, say=_say)
+    data = json.loads(beside(output)["diagnostics"].read_text(encoding="utf-8"))
+    if report is not None:
+        ss.label_report(beside(output)["diagnostics"], report)
+    for title, headings, rows in homogenize_tables(data):
+        typer.echo(f"\n{title}{' (MOCK data)' if data['mock'] else ''}")
+        typer.echo(layout(headings, rows))
+    names = ", ".join(str(path) for path in (output, *beside(output).values(), *([report] if report else [])))
+    typer.echo(f"\n{result.labels.height:,} stars on the scale of {result.calibration.anchor}; written: {names}")
+
+
+@app.command()
+def recalibrate(
+    table: Annotated[Path, typer.Argument(help="Rows of a survey that a calibration knows.")],
+    calibration: Annotated[Path, typer.Option(help="Calibration that `homogenize` wrote.")],
+    survey: Annotated[str, typer.Option(help="Survey name, or the path of a survey file.")],
+    output: Output,
+) -> None:
+    """Put more rows of a survey on a scale that was found before, without fitting anything.
+
+    Example: `starscale recalibrate new.parquet --calibration labels_calibration.json --survey rave -o out.parquet`
+    """
+    refuse_same(output, table, calibration)
+    result = ss.recalibrate(table, calibration, survey=survey, output=output)
+    labels = [name for name in LABELS if result[name].null_count() < result.height]
+    clamped = int((result["flags"] & int(LabelFlag.CORRECTION_CLAMPED) > 0).sum())
+    typer.echo(
+        f"{result.height:,} rows written to {output}: {', '.join(labels)}; "
+        f"{clamped:,} outside the range of the overlaps"
+    )
 
 
 @app.command()

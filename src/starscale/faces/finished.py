@@ -64,6 +64,8 @@ class FinishedRun:
     def attritions(self, verb: str) -> dict[str, Attrition]:
         """The attrition tables of the steps "<verb> <survey>", by survey."""
         found = {name: result["attrition"] for name, result in self.results(verb).items() if "attrition" in result}
+        if verb == "labels":
+            found |= mapping(self.result("homogenize").get("attritions"))
         try:
             return {survey: Attrition.from_dict(document) for survey, document in found.items()}
         except (KeyError, TypeError) as error:

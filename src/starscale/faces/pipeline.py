@@ -14,12 +14,14 @@ from starscale import io
 from starscale.catalogue.labels import within_limits
 from starscale.catalogue.sql import row_expression
 from starscale.faces.fetch_run import Job, fetch_step, resolve
+from starscale.faces.homogenize_step import LABELS, homogenize_step
 from starscale.faces.prepare import (
     Plan,
     clean_lead,
     clean_photometry,
     join_all,
     label_stars,
+    labels_plan_of,
     magnitude_column,
     match_photometry,
     members_in,
@@ -38,7 +40,7 @@ from starscale.vocabulary.errors import InputError, Problem, Problems, did_you_m
 from starscale.vocabulary.provenance import record
 
 CATALOGUE, MATCHED, TRAINING, TEST = "catalogue.parquet", "matched.parquet", "training.parquet", "test.parquet"
-LABELS, METRICS, REPORT, MODEL = "labels.parquet", "metrics.json", "report.html", "model"
+METRICS, REPORT, MODEL = "metrics.json", "report.html", "model"
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +122,8 @@ class _Run:
             *self.config.labels,
         ]
         paths = [t.path for t in tables if t.path is not None] + [r.path for r in self.config.compare]
+        if len(self.config.labels) > 1:
+            paths += labels_plan_of(self.plan).paths
         return {str(path): io.checksum(self.plan.path(path)) for path in dict.fromkeys(paths)}
 
     def _own(self, *names: str) -> dict[str, str]:
@@ -206,6 +210,12 @@ class _Run:
         )
 
     def _labels(self) -> None:
+        if len(self.plan.label_surveys) > 1:
+            homogenize_step(self.folder, labels_plan_of(self.plan), self.sums, self.plan.lead)
+        else:
+            self._labels_of_one()
+
+    def _labels_of_one(self) -> None:
         entry = self.config.labels[0]
 
         def work() -> dict[str, Any]:
@@ -215,10 +225,10 @@ class _Run:
 
         paths = [str(self.config.catalogue.path), *([str(entry.path)] if entry.path else [])]
         self.folder.step(
-            f"labels {self.plan.label_survey.name}",
+            f"labels {self.plan.label_names}",
             settings=[
                 entry.model_dump(mode="json"),
-                self._survey_settings(self.plan.lead, self.plan.label_survey),
+                self._survey_settings(self.plan.lead, *self.plan.label_surveys),
             ],
             reads={**{p: self.sums[p] for p in paths}, **self._own(self._clean_name)},
             writes=[LABELS],

@@ -9,8 +9,6 @@ from pathlib import Path
 
 import polars as pl
 
-from starscale.catalogue.crossmatch.inputs import match_columns, side_of
-from starscale.catalogue.crossmatch.link import link_by_position
 from starscale.catalogue.crossmatch.losses import counterpart_cut
 from starscale.catalogue.cuts import Attrition, apply_cuts, choose_cuts, cut_columns
 from starscale.catalogue.features import (
@@ -21,12 +19,15 @@ from starscale.catalogue.features import (
     feature_columns,
     load_feature_set,
 )
+from starscale.catalogue.homogenize.whole import anchor_of
 from starscale.catalogue.joins import join_pairs, names_in
-from starscale.catalogue.labels import label_table, link_by_id
+from starscale.catalogue.labels import label_table
 from starscale.catalogue.positions import positions
 from starscale.catalogue.splits import assign_parts, position_groups
 from starscale.catalogue.sql import rename_columns
 from starscale.catalogue.standardise import POLARS_TYPE, require
+from starscale.faces.homogenize import LabelsPlan, homogenize_parts, reference_survey, survey_rows
+from starscale.faces.linking import LeadingTable, link
 from starscale.faces.tables import Cleaned, Matched, clean, is_mock, match, read
 from starscale.surveys import Survey, load_survey
 from starscale.surveys.schema import ColumnSpec, Cut
@@ -56,7 +57,7 @@ class Plan:
     lead: Survey
     joins: tuple[Survey, ...]
     photometry: tuple[Survey, ...]
-    label_survey: Survey
+    label_surveys: tuple[Survey, ...]
     feature_set: FeatureSet
 
     def path(self, relative: Path | None) -> Path:
@@ -71,6 +72,16 @@ class Plan:
             fix = "'starscale run' fetches it; other commands need the `path` of a table."
             raise InputError(Problem("run file", "a table is still to be fetched", "a table", fix))
         return self.base / relative
+
+    @property
+    def label_names(self) -> str:
+        """Names of the label surveys, for sentences."""
+        return ", ".join(survey.name for survey in self.label_surveys)
+
+    @property
+    def leading_table(self) -> LeadingTable:
+        """The whole leading catalogue, in which the rows of label surveys find their stars."""
+        return LeadingTable(self.path(self.config.catalogue.path), self.lead, self.config.match)
 
     @property
     def surveys(self) -> tuple[Survey, ...]:
@@ -127,18 +138,8 @@ def plan(config: RunConfig, base: Path, *, coming: Collection[Path] = ()) -> Pla
     except InputError as error:
         raise InputError([*problems.items, *error.problems]) from None
     problems.raise_if_any()
-    labels = config.labels[0]
-    label_survey = loaded[labels.survey]
-    for target in config.target:
-        if target not in label_survey.labels:
-            problems.add(
-                f"survey {label_survey.name}",
-                f"has no label {target!r}",
-                f"one of {', '.join(label_survey.labels)}",
-                f"Name what it has: target = {json.dumps(list(label_survey.labels))}.",
-            )
-    if labels.path is None and label_survey.name != loaded[config.catalogue.survey].name:
-        problems.add("labels.path", "is missing", "the table of the label survey")
+    label_surveys = tuple(loaded[entry.survey] for entry in config.labels)
+    _check_labels(config, base, loaded[config.catalogue.survey], label_surveys, problems)
     names = [loaded[t.survey].name for t in (config.catalogue, *config.catalogue.join, *config.photometry)]
     for name in sorted({name for name in names if names.count(name) > 1}):
         problems.add("run file", f"survey {name!r} takes part twice")
@@ -150,7 +151,7 @@ def plan(config: RunConfig, base: Path, *, coming: Collection[Path] = ()) -> Pla
         loaded[config.catalogue.survey],
         tuple(loaded[t.survey] for t in config.catalogue.join),
         tuple(loaded[t.survey] for t in config.photometry),
-        label_survey,
+        label_surveys,
         feature_set,
     )
     # Built here only to be checked: the names of columns in the joined table are not known yet.
@@ -238,46 +239,68 @@ def members_in(run: Plan, columns: Sequence[str]) -> tuple[Member, ...]:
     return tuple(Member(s, names) for s, names in zip(run.surveys, [own, *joins, *photometry], strict=True))
 
 
-def label_stars(run: Plan, lead: pl.DataFrame) -> Labelled:
-    """The table of labels of the run's label survey, a row a star.
+def _check_labels(
+    config: RunConfig, base: Path, lead: Survey, label_surveys: Sequence[Survey], problems: Problems
+) -> None:
+    """Whether the label surveys have what is to be predicted, and a table each."""
+    known = sorted({name for survey in label_surveys for name in survey.labels})
+    who = f"survey{'s' * (len(label_surveys) > 1)} {', '.join(survey.name for survey in label_surveys)}"
+    for target in config.target:
+        if target not in known:
+            problems.add(
+                who,
+                f"has no label {target!r}" if len(label_surveys) == 1 else f"have no label {target!r}",
+                f"one of {', '.join(known)}",
+                f"Name what it has: target = {json.dumps(known)}.",
+            )
+    for entry, survey in zip(config.labels, label_surveys, strict=True):
+        if entry.path is None and survey.name != lead.name:
+            problems.add("labels.path", "is missing", "the table of the label survey")
+    names = [survey.name for survey in label_surveys]
+    for name in sorted({name for name in names if names.count(name) > 1}):
+        problems.add("labels", f"survey {name!r} takes part twice", "each survey once")
+    if len(label_surveys) > 1:
+        reference_survey(config.homogenize, base, problems)
+        _check_anchor([survey.name for survey in label_surveys], config, problems)
 
-    Stars are found among all rows of the leading catalogue, not only those that passed its cuts:
-    otherwise a label whose star was cut would go to a neighbour.
-    """
-    entry = run.config.labels[0]
-    survey = run.label_survey
-    table, where = _label_rows(run, entry, lead)
+
+def _check_anchor(names: Sequence[str], config: RunConfig, problems: Problems) -> None:
+    try:
+        anchor_of(names, config.homogenize)
+    except InputError as error:
+        problems.items.extend(error.problems)
+
+
+def labels_plan_of(run: Plan) -> LabelsPlan:
+    """The part of a run that `homogenize` does, where several surveys have labels."""
+    reference = reference_survey(run.config.homogenize, run.base, Problems())
+    return LabelsPlan(
+        run.config.homogenize,
+        run.base,
+        run.config.labels,
+        run.label_surveys,
+        run.leading_table,
+        reference,
+        run.config.mock,
+    )
+
+
+def label_stars(run: Plan, lead: pl.DataFrame) -> Labelled:
+    """The table of labels of the run's one label survey, a row a star."""
+    entry, survey = run.config.labels[0], run.label_surveys[0]
+    path = run.config.catalogue.path if entry.path is None else entry.path
+    where = str(run.path(path))
+    table = lead if entry.path is None else read(where, survey=survey)
     # Labels in the leading table have passed its cuts already, as far as the user wanted them.
     own_cuts = () if entry.path is None else survey.cuts
     mask, attrition = apply_cuts(table, choose_cuts(own_cuts, entry.cuts, where), where=where)
     table = table.filter(mask)
     if entry.path is None:
         links = table.select(pl.col(run.lead.id.column).alias("source_id")).with_row_index("row")
-    elif (
-        survey.gaia is not None
-        and survey.gaia.column in table.columns
-        and survey.gaia.identifiers == run.lead.gaia_release
-    ):
-        links = link_by_id(table, survey)
     else:
-        links = _link_by_position(run, table, survey, entry.radius, where)
+        links = link(table, survey, entry.radius, run.leading_table, where)
     labels, counts = label_table(table, links, survey)
     return Labelled(labels, attrition, counts)
-
-
-def _label_rows(run: Plan, entry: LabelsInput, lead: pl.DataFrame) -> tuple[pl.DataFrame, str]:
-    if entry.path is None:
-        return lead, str(run.config.catalogue.path)
-    path = run.path(entry.path)
-    return read(path, survey=run.label_survey), str(path)
-
-
-def _link_by_position(run: Plan, table: pl.DataFrame, survey: Survey, radius: float, where: str) -> pl.DataFrame:
-    path = run.path(run.config.catalogue.path)
-    everything = read(path, survey=run.lead, columns=match_columns(run.lead))
-    settings = run.config.match.model_copy(update={"radius": radius, "mode": "sparse", "pairs": "best"})
-    links, _ = link_by_position(side_of(everything, run.lead, str(path)), table, survey, settings, where)
-    return links
 
 
 def training_table(run: Plan, stars: pl.DataFrame, labels: pl.DataFrame) -> pl.DataFrame:
@@ -300,7 +323,7 @@ def training_table(run: Plan, stars: pl.DataFrame, labels: pl.DataFrame) -> pl.D
     problems = Problems()
     if table.height == 0:
         problems.add(
-            f"survey {run.label_survey.name}",
+            f"survey {run.label_names}",
             f"none of its {labels.height} labelled stars is among the {stars.height} that passed cuts and match",
             "common stars",
             "Do the catalogues cover the same sky, and is the match radius large enough?",
@@ -316,7 +339,12 @@ def prepare(run: Plan) -> pl.DataFrame:
     for entry, survey in zip(run.config.photometry, run.photometry, strict=True):
         table = clean_photometry(run, entry, survey).table
         photometry.append((match_photometry(run, lead, entry, table, survey).pairs, table, survey))
-    return training_table(run, join_all(run, lead, photometry), label_stars(run, lead).labels)
+    if len(run.label_surveys) > 1:
+        labels_plan = labels_plan_of(run)
+        labels = homogenize_parts(labels_plan, survey_rows(labels_plan)[0]).labels
+    else:
+        labels = label_stars(run, lead).labels
+    return training_table(run, join_all(run, lead, photometry), labels)
 
 
 def parts(run: Plan, table: pl.DataFrame, seed: int) -> pl.Series:
@@ -340,7 +368,8 @@ def features_of(run: Plan, members: Sequence[Member]) -> tuple[Feature, ...]:
         member.names.get(spec.value, spec.value)
         for member in members
         if _holds_labels(run, member)
-        for spec in run.label_survey.labels.values()
+        for label_survey in run.label_surveys
+        for spec in label_survey.labels.values()
     }
     for column in feature_columns(features):
         if column in own_labels or column in run.config.target:
@@ -350,15 +379,14 @@ def features_of(run: Plan, members: Sequence[Member]) -> tuple[Feature, ...]:
 
 
 def _holds_labels(run: Plan, member: Member) -> bool:
-    """Whether the labels stand in the table of a survey that takes part."""
+    """Whether labels stand in the table of a survey that takes part."""
     config = run.config
-    labels = config.labels[0].path
-    if labels is None:
+    if config.labels[0].path is None:
         return member.survey is run.lead
+    labels = {run.path(entry.path).resolve() for entry in config.labels if entry.path is not None}
     tables = zip([config.catalogue, *config.catalogue.join, *config.photometry], run.surveys, strict=True)
-    return member.survey.name == run.label_survey.name or any(
-        survey is member.survey and run.path(table.path).resolve() == run.path(labels).resolve()
-        for table, survey in tables
+    return member.survey.name in {survey.name for survey in run.label_surveys} or any(
+        survey is member.survey and run.path(table.path).resolve() in labels for table, survey in tables
     )
 
 

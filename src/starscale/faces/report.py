@@ -24,6 +24,7 @@ from starscale import io
 from starscale.catalogue.splits import PARTS
 from starscale.faces import plots
 from starscale.faces.finished import FinishedRun, mapping
+from starscale.faces.homogenize_page import homogenize_section
 from starscale.faces.match_report import match_section
 from starscale.faces.report_fetch import fetched_tables
 from starscale.faces.text import HEADINGS, attrition_rows, figure, figures_rows
@@ -95,6 +96,7 @@ def write_report(folder: str | Path) -> Path:
         cuts=[(name, Table(*attrition_rows(a), code=(1,))) for name, a in run.attritions("clean").items()],
         match=_match(run),
         labels=_labels(run),
+        homogenize=homogenize_section(mapping(run.result("homogenize").get("diagnostics")), mock=run.mock),
         accuracy=_accuracy(run),
         test=_test(run),
         comparisons=[_comparison(reference) for reference in run.metrics.get("compare", ())],

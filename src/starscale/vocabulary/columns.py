@@ -246,3 +246,38 @@ LABEL_TABLE_COLUMNS: dict[str, Column] = {
         Column("flags", "int32", "", "meta.code", "bit mask about the label; 0: nothing to say (docs: flags)"),
     )
 }
+
+
+def _measurement_columns(label: Label) -> list[Column]:
+    ucd, error = label.ucd, f"stat.error;{label.ucd}"
+    return [
+        Column(name, "float32", unit, ucd_, text)
+        for name, unit, ucd_, text in (
+            (f"{label.name}_raw", label.unit, ucd, f"{label.description} as the survey gives it; null: none"),
+            (f"{label.name}_raw_error", label.unit, error, "its error as the survey gives it, or the floor"),
+            (f"{label.name}_correction", label.unit, "", "what was subtracted to put it on the common scale"),
+            (f"{label.name}_correction_error", label.unit, error, "standard error of the correction"),
+            (label.name, label.unit, ucd, f"{label.description} on the common scale"),
+            (
+                f"{label.name}_error",
+                label.unit,
+                error,
+                "normalised error of this measurement, without that of the correction",
+            ),
+            (f"{label.name}_weight", "", "stat.weight", "share in the star's merged label; 0: left out"),
+        )
+    ]
+
+
+MEASUREMENT_COLUMNS: dict[str, Column] = {
+    column.name: column
+    for column in (
+        SOURCE_ID,
+        Column("survey", "string", "", "meta.id", "name of the survey"),
+        Column("row", "int32", "", "meta.number", "row of the survey's table, counted from 0"),
+        *(column for label in LABELS.values() for column in _measurement_columns(label)),
+        Column(
+            "flags", "int32", "", "meta.code", "bit mask about the measurement; 0: nothing to say (docs: flags)"
+        ),
+    )
+}

@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from starscale.vocabulary.columns import LabelName
+from starscale.vocabulary.homogenize_config import HomogenizeConfig
 from starscale.vocabulary.selection import Selection
 from starscale.vocabulary.strict import Frozen
 
@@ -245,6 +246,8 @@ class RunConfig(Frozen):
     photometry: tuple[PhotometryInput, ...] = ()
     match: MatchConfig = MatchConfig()
     labels: tuple[LabelsInput, ...] = Field(min_length=1)
+    #: How the labels of several surveys are put on one scale.
+    homogenize: HomogenizeConfig = HomogenizeConfig()
     features: FeaturesConfig = FeaturesConfig()
     split: SplitConfig = SplitConfig()
     model: ModelConfig = MixtureConfig()
@@ -254,8 +257,6 @@ class RunConfig(Frozen):
     def _labels_once(self) -> RunConfig:
         if len(set(self.target)) != len(self.target) or not self.target:
             raise ValueError("target must name one or more labels, each once")
-        if len(self.labels) > 1:
-            raise ValueError(
-                "this version takes one [[labels]] table; several need 'starscale homogenize' (planned)"
-            )
+        if len(self.labels) > 1 and any(entry.path is None for entry in self.labels):
+            raise ValueError("of several [[labels]], each needs a path")
         return self

@@ -44,6 +44,10 @@ class LabelFlag(IntFlag):
 
     REPEATS_DISAGREE = 1
     ERROR_MISSING = 2
+    SURVEYS_DISAGREE = 4
+    CORRECTION_CLAMPED = 8
+    CORRECTION_UNCERTAIN = 16
+    OUTLIER_LEFT_OUT = 32
 
 
 #: By kind of mask first: members of different kinds with the same number are equal, and would be one key.
@@ -80,6 +84,17 @@ MEANING: dict[type[IntFlag], dict[IntFlag, str]] = {
     LabelFlag: {
         LabelFlag.REPEATS_DISAGREE: "repeated measurements differ by more than their errors allow (p < 0.001)",
         LabelFlag.ERROR_MISSING: "no error was given; the survey's floor was used",
+        LabelFlag.SURVEYS_DISAGREE: (
+            "surveys differ by more than their errors allow (p < 0.01); the error was inflated by the Birge ratio"
+        ),
+        LabelFlag.CORRECTION_CLAMPED: (
+            "the star lies outside the range in which its survey overlaps with others: the correction of the "
+            "border was used"
+        ),
+        LabelFlag.CORRECTION_UNCERTAIN: (
+            "the correction of the measurement that counts most is less certain than the measurement"
+        ),
+        LabelFlag.OUTLIER_LEFT_OUT: "a measurement far from two or more others that agree was left out",
     },
 }
 
