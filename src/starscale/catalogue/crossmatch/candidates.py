@@ -51,7 +51,7 @@ class Candidates:
     def __len__(self) -> int:
         return len(self.moving)
 
-    def take(self, which: NDArray[np.intp] | NDArray[np.bool_]) -> Candidates:
+    def take(self, which: NDArray[np.intp] | NDArray[np.bool_] | slice) -> Candidates:
         """Some of the pairs."""
         return Candidates(*(getattr(self, field.name)[which] for field in fields(self)))
 
