@@ -32,30 +32,32 @@ def fitted(parts: list, config: HomogenizeConfig) -> Fitted:
     return calibrate(several, Repeats.of(rows.table, len(rows.surveys)), config, "anchor", final=False)
 
 
-def test_corrections_are_unbiased_within_their_covariance_over_200_skies() -> None:
+@pytest.mark.parametrize("n_skies", [40, pytest.param(200, marks=pytest.mark.slow)])
+def test_corrections_are_unbiased_within_their_covariance(n_skies: int) -> None:
     """At five places, pulls of the two surveys' corrections: mean 0, width 1."""
     places = np.array(
         [[5800, 4.3, -0.3], [4800, 2.5, -0.3], [6200, 4.2, 0.1], [4700, 2.2, -0.7], [5500, 4.4, -0.6]]
     )
     pulls = []
-    for seed in range(200):
+    for seed in range(n_skies):
         parts, _ = sky(300, seed, shift=straight, repeats=False)
         calibration = fitted(parts, LINEAR).calibration
         found = calibration.at(places, np.zeros((3, len(places), 3))).value
         for s, sign in ((1, 1.0), (2, -0.7)):
             error = np.sqrt(calibration.variances(places, s, s))
             pulls.append((found[:, :, s] - sign * straight(places).T) / error)
-    z = np.array(pulls).reshape(200, 2, 3, len(places))
-    # Standard errors over 200 skies: 0.07 of a mean; places and surveys share their stars.
-    assert np.abs(z.mean(axis=0)).max() < 0.3
-    assert abs(z.mean()) < 0.05
-    assert 0.9 < np.sqrt((z**2).mean()) < 1.1
+    z = np.array(pulls).reshape(n_skies, 2, 3, len(places))
+    # Four standard errors of a mean, for the worst of 30; all together are about 10 independent ones.
+    error = 1 / np.sqrt(n_skies)
+    assert np.abs(z.mean(axis=0)).max() < 4.2 * error
+    assert abs(z.mean()) < 0.7 * error + 0.01
+    assert np.sqrt((z**2).mean()) == pytest.approx(1.0, abs=max(0.1, 0.9 * error))
 
 
 def test_intervals_of_merged_labels_cover() -> None:
-    """Over 20 skies, errors as stated."""
+    """Over 12 skies, errors as stated."""
     inside = []
-    for seed in range(20):
+    for seed in range(12):
         parts, truth = sky(600, 1000 + seed, shift=straight)
         result = homogenize_tables(parts, LINEAR)
         true = truth[result.labels["source_id"].to_numpy() - 1]
