@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from starscale.catalogue.crossmatch.density import FINEST, DensityMap
-from starscale.catalogue.healpix import SPHERE, cell_area, cells, centres
+from starscale.catalogue.healpix import SPHERE, cell_area, cells
 from starscale.catalogue.positions import Array, Positions
 
 
@@ -90,6 +90,3 @@ def test_cells_are_those_of_the_archive() -> None:
     identifier, ra, dec = 5853498713190525696, 217.392321472009, -62.6760751167667
     assert cells(np.array([ra]), np.array([dec]), 12)[0] == identifier // 2**35
     assert 12 * 4**5 * cell_area(5) == pytest.approx(SPHERE)
-    back = centres(cells(np.array([ra]), np.array([dec]), 12), 12)
-    assert back[0][0] == pytest.approx(ra, abs=0.03)
-    assert back[1][0] == pytest.approx(dec, abs=0.02)

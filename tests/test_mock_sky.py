@@ -8,11 +8,11 @@ import numpy as np
 import polars as pl
 import pytest
 
+from starscale.catalogue.healpix import cells as nested_cell
 from starscale.mock import Sky, make_sky
 from starscale.mock.archive import archive_table
 from starscale.mock.fields import CLUSTERS, FIELDS
 from starscale.mock.galaxy import galactic
-from starscale.mock.healpix import nested_cell
 from starscale.surveys import load_survey
 from starscale.vocabulary.errors import InputError
 

@@ -32,12 +32,6 @@ def neighbourhoods(pixels: Cells, order: int) -> Cells:
     return np.asarray(nested.neighbours(pixels.astype(np.uint64), order)).astype(np.int64).reshape(-1, 9)
 
 
-def centres(pixels: Cells, order: int) -> tuple[Array, Array]:
-    """Right ascension and declination of the centres of cells, deg."""
-    longitude, latitude = nested.healpix_to_lonlat(pixels.astype(np.uint64), order)
-    return np.asarray(longitude.to_value(u.deg)), np.asarray(latitude.to_value(u.deg))
-
-
 def cell_area(order: int) -> float:
     """Area of a cell, arcsec^2."""
     return float(SPHERE / (12 * 4.0**order))

@@ -8,11 +8,11 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from starscale.catalogue.healpix import cells
 from starscale.mock.archive import archive_table, close_pairs
 from starscale.mock.evolution import Floats
 from starscale.mock.fields import Stars
 from starscale.mock.gspphot import gspphot_columns
-from starscale.mock.healpix import nested_cell
 
 EPOCH = 2016.0
 #: Share of extra rows that are quasars and galaxies.
@@ -27,7 +27,7 @@ def source_identifiers(ra: Floats, dec: Floats, rng: np.random.Generator) -> NDA
 
     ``source_id >> 35`` is the nested cell. Below it stand a running number (15 bits) and 20 random bits.
     """
-    cell = nested_cell(ra, dec, 12)
+    cell = cells(ra, dec, 12)
     order = np.argsort(cell, kind="stable")
     first = np.searchsorted(cell[order], cell[order])
     running = np.empty(len(cell), dtype=np.int64)

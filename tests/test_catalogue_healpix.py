@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from starscale.mock.healpix import nested_cell
+from starscale.catalogue.healpix import cells as nested_cell
 
 # (ra, dec): cells at levels 0, 3 and 12, computed with astropy-healpix 1.1.
 KNOWN = {
