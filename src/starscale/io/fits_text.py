@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import re
 
-_UNPRINTABLE = re.compile(r"[^ -~]|\\(?=u[0-9a-fA-F]{4})| +$")
+_UNPRINTABLE = re.compile(r"[^ -~]|\\(?=u[0-9a-fA-F]{4})|[ &]+$")
 _ESCAPED = re.compile(r"(?:\\u[0-9a-fA-F]{4})+")
 
 
 def to_card(text: str) -> str:
-    """Return `text` in printable ASCII without trailing blanks, which FITS does not keep."""
+    """Return `text` in printable ASCII without trailing blanks, which FITS does not keep.
+
+    Nor with a trailing ampersand, which at the end of a long text reads as "to be continued".
+    """
     return _UNPRINTABLE.sub(lambda match: _units(match[0]), text)
 
 
