@@ -16,7 +16,7 @@ from starscale.io.scatter import Scatter
 from starscale.use import match_files as on_disk
 from starscale.use import sky_table
 from starscale.vocabulary.config import MatchConfig
-from starscale.vocabulary.errors import InputError
+from starscale.vocabulary.errors import InputError, StarscaleError
 
 TABLES = ("neighbours", "unmatched", "duplicates")
 
@@ -150,3 +150,11 @@ def test_scattered_rows_come_back_group_by_group(tmp_path: Path) -> None:
     assert scatter.read(-1)["x"].to_list() == [2]
     assert scatter.read(3).schema == first.schema
     assert scatter.read(3).is_empty()
+
+
+@pytest.mark.parametrize("order", [None, 3])
+def test_an_output_that_cannot_be_written_is_said(sky: Path, tmp_path: Path, order: int | None) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(StarscaleError, match="cannot be written"):
+        run(sky, tmp_path / "file" / "deeper", order=order, neighbours=None, unmatched=None, duplicates=None)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]

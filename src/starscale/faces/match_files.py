@@ -76,8 +76,7 @@ def match_files(
     """
     if order is not None and not 0 <= order <= 10:
         raise InputError(Problem("order", f"{order}", "a HEALPix order of tiles, 0 to 10"))
-    others = [Path(path) for path in (neighbours, unmatched, duplicates) if path is not None]
-    outputs = [Path(output), *others]
+    outputs = [Path(path) for path in (output, neighbours, unmatched, duplicates) if path is not None]
     if len({path.resolve() for path in outputs}) < len(outputs):
         raise InputError(Problem("outputs", "two of them are the same file", "a file for each"))
     for path in outputs:
@@ -93,9 +92,8 @@ def match_files(
     rows = [io.open_table(path).n_rows for path in paths]
     if order is None and sum(rows) > IN_MEMORY:
         order = ORDER
-    wanted = Outputs(
-        *(None if path is None else Path(path) for path in (output, neighbours, unmatched, duplicates))
-    )
+    others = [None if path is None else Path(path) for path in (neighbours, unmatched, duplicates)]
+    wanted = Outputs(Path(output), *others)
     if order is None:
         return _in_memory(paths, surveys, settings, wanted, provenance)
     dense = (settings.mode or surveys[1].match_mode) == "dense"

@@ -1,6 +1,6 @@
 """Tables on disk: reading, writing, checksums. Start with :func:`read` and :func:`write`."""
 
-from starscale.io.atomic import atomic, atomic_directory, atomic_json, atomic_text
+from starscale.io.atomic import atomic, atomic_directory, atomic_json, atomic_text, work_folder
 from starscale.io.checksum import checksum
 from starscale.io.reading import open_table, read
 from starscale.io.table import Source
@@ -17,5 +17,6 @@ __all__ = [
     "open_table",
     "open_writer",
     "read",
+    "work_folder",
     "write",
 ]

@@ -99,6 +99,26 @@ def atomic_directory(path: str | Path, *, marker: str | None = None) -> Iterator
         shutil.rmtree(partial, ignore_errors=True)
 
 
+@contextmanager
+def work_folder(beside: str | Path) -> Iterator[Path]:
+    """Yield an empty directory beside an output for what is needed on the way; it is removed in the end.
+
+    Raises
+    ------
+    StarscaleError
+        When the disk is full, the folder cannot be written, and so on.
+    """
+    target = Path(beside)
+    folder = _partial(target)
+    try:
+        with _explained(target, folder):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            folder.mkdir()
+            yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def atomic_text(path: str | Path, text: str) -> None:
     """Write a text file (UTF-8) in one go."""
     with atomic(path) as partial:

@@ -12,7 +12,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 import polars as pl
@@ -39,7 +38,7 @@ from starscale.catalogue.crossmatch.select import (
     neighbour_columns,
     one_to_one,
 )
-from starscale.io import Writer, open_writer
+from starscale.io import Writer, open_writer, work_folder
 from starscale.io.scatter import Scatter
 from starscale.surveys import Survey
 from starscale.use.sky_table import Report, SkyTable
@@ -54,7 +53,7 @@ CHUNK = 1_000_000
 class Outputs:
     """Files to write; None: not wanted."""
 
-    pairs: Path | None
+    pairs: Path
     neighbours: Path | None = None
     unmatched: Path | None = None
     duplicates: Path | None = None
@@ -121,15 +120,13 @@ def match_on_disk(
     InputError
         As the match in memory.
     """
-    beside = outputs.pairs or left
-    beside.parent.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(prefix=f".{beside.name}.", dir=beside.parent) as folder:
+    with work_folder(outputs.pairs) as folder:
         job = _Job(
-            SkyTable(left, left_survey, Scatter(Path(folder) / "left"), order),
-            SkyTable(right, right_survey, Scatter(Path(folder) / "right"), order),
+            SkyTable(left, left_survey, Scatter(folder / "left"), order),
+            SkyTable(right, right_survey, Scatter(folder / "right"), order),
             config,
             config.mode or right_survey.match_mode,
-            Path(folder),
+            folder,
             report,
         )
         return job.run(outputs, columns, metadata or {})
