@@ -22,7 +22,7 @@ from starscale.catalogue.features import FeaturesConfig, Member, build_features,
 from starscale.faces.cli import app
 from starscale.io.formats import FORMATS
 from starscale.surveys import load_survey, survey_names
-from starscale.vocabulary import config
+from starscale.vocabulary import config, model_config
 from starscale.vocabulary.columns import (
     DUPLICATE_COLUMNS,
     LABEL_TABLE_COLUMNS,
@@ -55,8 +55,8 @@ SETTINGS: dict[str, type[BaseModel]] = {
     "homogenize.clusters": ClusterTable,
     "features": config.FeaturesConfig,
     "split": config.SplitConfig,
-    'kind = "mixture"': config.MixtureConfig,
-    'kind = "turchi2024"': config.Turchi2024Config,
+    'kind = "mixture"': model_config.MixtureConfig,
+    'kind = "turchi2024"': model_config.Turchi2024Config,
     "compare": config.Reference,
 }
 COLUMNS: dict[str, Mapping[str, Column]] = {

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from starscale.learn import Prediction, Predictor, Sample, fit_predictor, load_bundle, save_bundle
-from starscale.vocabulary.config import MixtureConfig, Turchi2024Config
 from starscale.vocabulary.errors import InputError
+from starscale.vocabulary.model_config import MixtureConfig, Turchi2024Config
 
 CONFIGS = {
     "mixture": MixtureConfig(width=8, layers=1, components=2, frequencies=2, batch=64, epochs=1, members=2),

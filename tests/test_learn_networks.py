@@ -16,7 +16,7 @@ from starscale.learn.networks import (
     moving_average,
 )
 from starscale.learn.randomness import dropout, hashed_bits, seeded
-from starscale.vocabulary.config import Turchi2024Config
+from starscale.vocabulary.model_config import Turchi2024Config
 
 WIDTHS = (4, 6, 4)
 

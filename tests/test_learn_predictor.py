@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from starscale.learn import Prediction, Predictor, Sample, fit_predictor
-from starscale.vocabulary.config import MixtureConfig, Turchi2024Config
 from starscale.vocabulary.errors import InputError
+from starscale.vocabulary.model_config import MixtureConfig, Turchi2024Config
 
 CONFIGS = {
     "mixture": MixtureConfig(

@@ -15,8 +15,8 @@ from starscale.learn.randomness import seeded
 from starscale.learn.regressor import Targets, silent
 from starscale.learn.training import EarlyStopping, TrainState, mean_loss, n_steps, run_epoch
 from starscale.learn.turchi import Turchi2024, batch_size
-from starscale.vocabulary.config import MixtureConfig, Turchi2024Config
 from starscale.vocabulary.errors import StarscaleError
+from starscale.vocabulary.model_config import MixtureConfig, Turchi2024Config
 
 MIXTURE = MixtureConfig(width=16, layers=1, components=2, frequencies=4, batch=32, epochs=8, members=2)
 TURCHI = Turchi2024Config(

@@ -154,6 +154,11 @@ class ResidualConformal:
         value = raw.value[:, :, None]
         return _nested(value + self.low, value + self.high, below)
 
+    def quantiles(self, probabilities: FloatArray) -> FloatArray:
+        """Quantiles of the residuals: shape (n_labels, n_probabilities)."""
+        grid = np.linspace(0, 1, N_RESIDUALS)
+        return np.stack([np.interp(probabilities, grid, residuals) for residuals in self.residuals])
+
     def state(self) -> Arrays:
         """Return the arrays of the calibration."""
         return {"low": self.low, "high": self.high, "residuals": self.residuals}

@@ -25,10 +25,11 @@ from starscale.learn.networks import MixtureNetwork
 from starscale.learn.preparation import Inputs, Scaling
 from starscale.learn.randomness import seeded
 from starscale.learn.regressor import LEVELS, Progress, Raw, Targets, Threshold, padded
+from starscale.learn.sample import FloatArray
 from starscale.learn.scaling import LabelScaler
 from starscale.learn.training import Optimiser, TrainState, mean_loss, n_steps, run_epoch, stacked
 from starscale.learn.view import View
-from starscale.vocabulary.config import MixtureConfig
+from starscale.vocabulary.model_config import MixtureConfig
 from starscale.vocabulary.strict import validate
 
 #: Stars that go through the networks together in prediction.
@@ -84,14 +85,25 @@ def _predict(
     threshold: int | None,
 ) -> tuple[jax.Array, jax.Array, jax.Array | None]:
     """Return the mean (n, L), the quantiles (n_probabilities, n, L), and the mass below the cut (n,)."""
-    members = jax.lax.map(lambda net: MixtureDensity.from_head(net(values, flags), components), networks)
-    density = MixtureDensity.pooled(members)
+    density = _pooled(networks, values, flags, components)
     quantiles = density.quantiles(jnp.asarray(PROBABILITIES, jnp.float32))
     average = density.average()
     below = None
     if threshold is not None:
         below = density.cdf(jnp.broadcast_to(cut, (1, *average.shape)))[0, :, threshold]
     return average, quantiles, below
+
+
+@partial(jax.jit, static_argnames=("components",))
+def _quantiles(
+    networks: MixtureNetwork, values: jax.Array, flags: jax.Array, probabilities: jax.Array, *, components: int
+) -> jax.Array:
+    return _pooled(networks, values, flags, components).quantiles(probabilities)
+
+
+def _pooled(networks: MixtureNetwork, values: jax.Array, flags: jax.Array, components: int) -> MixtureDensity:
+    members = jax.lax.map(lambda net: MixtureDensity.from_head(net(values, flags), components), networks)
+    return MixtureDensity.pooled(members)
 
 
 @dataclass(frozen=True)
@@ -175,6 +187,22 @@ class Mixture:
             np.stack(ends[n_levels:], axis=-1),
             np.concatenate(below) if below else None,
         )
+
+    def quantiles(self, inputs: Inputs, probabilities: FloatArray) -> FloatArray:
+        """Return quantiles of the pooled mixture: shape (n, n_labels, n_probabilities)."""
+        values, flags = self.view.values(inputs), self.view.flags(inputs)
+        parts = []
+        for start in range(0, max(len(inputs), 1), CHUNK):
+            rows = slice(start, min(start + CHUNK, len(inputs)))
+            found = _quantiles(
+                self.networks,
+                jnp.asarray(padded(values[rows])),
+                jnp.asarray(padded(flags[rows])),
+                jnp.asarray(probabilities, jnp.float32),
+                components=self.config.components,
+            )
+            parts.append(np.asarray(found)[:, : rows.stop - rows.start])
+        return np.moveaxis(self.labels.restore(np.concatenate(parts, axis=1)), 0, 2)
 
     def state(self) -> tuple[dict[str, Any], Arrays]:
         """Return what :meth:`from_state` needs."""

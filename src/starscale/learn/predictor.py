@@ -10,14 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from starscale.learn.arrays import Arrays, entry, prefixed, take, under
-from starscale.learn.calibration import Calibration, calibrate, calibration_from_state
+from starscale.learn.calibration import Calibration, ResidualConformal, calibrate, calibration_from_state
 from starscale.learn.domain import Domain
 from starscale.learn.learners import learner
 from starscale.learn.preparation import Preparation
 from starscale.learn.regressor import Progress, Regressor, Targets, Threshold, silent
 from starscale.learn.sample import FloatArray, Sample, check_finite_or_missing, check_samples
-from starscale.vocabulary.config import ModelConfig
 from starscale.vocabulary.errors import InputError, Problem, StarscaleError
+from starscale.vocabulary.model_config import ModelConfig
 
 #: Least share of the usable features that a star must have to be predicted.
 MIN_PRESENT = 0.5
@@ -128,6 +128,28 @@ class Predictor:
         return Prediction(
             **{f.name: np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(Prediction)}
         )
+
+    def quantiles(self, x: FloatArray, probabilities: FloatArray) -> FloatArray:
+        """Quantiles of every label as the learner has them, for scores of whole distributions.
+
+        Parameters
+        ----------
+        x : ndarray, shape (n, n_features)
+            Inputs; NaN: missing.
+        probabilities : ndarray, shape (n_probabilities,)
+
+        Returns
+        -------
+        ndarray, shape (n, n_labels, n_probabilities)
+            Of a learner that predicts a point: its value plus the quantiles of the validation stars' residuals.
+        """
+        inputs = self.preparation.apply(np.asarray(x, dtype=np.float64))
+        found = self.regressor.quantiles(inputs, probabilities)
+        if found is None:
+            if not isinstance(self.calibration, ResidualConformal):
+                raise TypeError("a learner that predicts a point is calibrated by its residuals")
+            found = self.regressor.predict(inputs).value[:, :, None] + self.calibration.quantiles(probabilities)
+        return found
 
     def _predict_batch(self, x: FloatArray) -> Prediction:
         usable = x[:, self.preparation.usable]

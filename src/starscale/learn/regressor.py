@@ -90,6 +90,12 @@ class Regressor(Protocol):
     def predict(self, inputs: Inputs, threshold: Threshold | None = None) -> Raw:
         """Predict the labels of stars; a row of the result depends on that row of the inputs alone."""
 
+    def quantiles(self, inputs: Inputs, probabilities: FloatArray) -> FloatArray | None:
+        """Return quantiles of every label, shape (n, n_labels, n_probabilities), in physical units.
+
+        None from a learner that predicts a point.
+        """
+
     def state(self) -> tuple[dict[str, Any], Arrays]:
         """Return settings (JSON-able) and arrays, enough for :meth:`from_state`."""
 

@@ -29,7 +29,7 @@ from starscale.learn.regressor import Progress, Raw, Targets, Threshold, padded
 from starscale.learn.sample import FloatArray
 from starscale.learn.scaling import LabelScaler
 from starscale.learn.training import EarlyStopping, Optimiser, TrainState, mean_loss, run_epoch, stacked
-from starscale.vocabulary.config import Turchi2024Config
+from starscale.vocabulary.model_config import Turchi2024Config
 
 #: Stars that go through a network together in prediction.
 CHUNK = 8192
@@ -133,6 +133,10 @@ class Turchi2024:
         ]
         value: FloatArray = self.labels.restore(np.concatenate(parts))
         return Raw(value, value)
+
+    def quantiles(self, inputs: Inputs, probabilities: FloatArray) -> None:  # noqa: ARG002
+        """Return nothing: the network predicts a point."""
+        return
 
     def state(self) -> tuple[dict[str, Any], Arrays]:
         """Return what :meth:`from_state` needs."""
