@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import stats
 
 from starscale.learn.calibration import MIN_STARS, ResidualConformal, ScaledConformal, calibrate
+from starscale.learn.conformal import EDGES, Stretch
 from starscale.learn.regressor import LEVELS, Raw, Threshold
 
 LABEL = ("teff",)
@@ -54,9 +57,13 @@ def test_without_calibration_these_intervals_would_fail() -> None:
     class Untouched:
         @staticmethod
         def fit(raw: Raw, y: np.ndarray, labels: tuple[str, ...]) -> tuple[ScaledConformal, list[str]]:
-            return ScaledConformal(np.ones((1, 2))), []
+            return unstretched(1.0, 1.0), []
 
     assert coverage(Untouched, 200, 50, 0.4)[0] < LEVELS[0] - 0.2
+
+
+def unstretched(*factors: float) -> ScaledConformal:
+    return ScaledConformal(((tuple(replace(Stretch.none(1), factor=factor) for factor in factors),),))
 
 
 def test_stretch_has_its_hand_value() -> None:
@@ -66,7 +73,7 @@ def test_stretch_has_its_hand_value() -> None:
     raw = Raw(zero, zero, np.full((n, 1, 2), -10.0), np.full((n, 1, 2), 10.0))
     calibration, notes = ScaledConformal.fit(raw, y, LABEL)
     # Scores (y - 10) / 10; the rank is ceil(200 * 0.6827) = 137.
-    assert calibration.stretch[0, 0] == pytest.approx(1 + (137 - 10) / 10)
+    assert calibration.stretch[0][0][0].factor == pytest.approx(1 + (137 - 10) / 10)
     assert notes == []
 
 
@@ -76,7 +83,6 @@ def test_too_few_stars_leave_the_intervals_alone_and_say_so() -> None:
     raw = raw_gaussian(rng.normal(size=n), np.full(n, 0.1))
     calibration, notes = calibrate(raw, rng.normal(size=(n, 1)), LABEL)
     assert isinstance(calibration, ScaledConformal)
-    np.testing.assert_array_equal(calibration.stretch, 1)
     np.testing.assert_allclose(calibration.intervals(raw).upper, raw.upper)
     assert "teff" in notes[0]
     assert str(n) in notes[0]
@@ -98,7 +104,7 @@ def test_stars_without_the_label_do_not_count() -> None:
 def test_the_outer_interval_contains_the_inner_one() -> None:
     zero = np.zeros((1, 1))
     raw = Raw(zero, zero, np.array([[[-1.0, -2.0]]]), np.array([[[1.0, 2.0]]]))
-    ends = ScaledConformal(np.array([[3.0, 1.0]])).intervals(raw)
+    ends = unstretched(3.0, 1.0).intervals(raw)
     np.testing.assert_array_equal(ends.lower[0, 0], [-3, -3])
     np.testing.assert_array_equal(ends.upper[0, 0], [3, 3])
 
@@ -122,3 +128,46 @@ def test_a_biased_point_prediction_stays_inside_its_interval() -> None:
     ends = calibration.intervals(Raw(value[:1], value[:1]))
     assert (ends.lower <= 0).all()
     assert (ends.upper > 5).all()
+
+
+def skewed_sky(n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Predictions, and labels whose errors are thrice as large as claimed for the lowest fifth of predictions."""
+    predicted = rng.normal(size=n)
+    sigma = np.where(predicted < np.quantile(predicted, 0.2), 3.0, 1.0)
+    return predicted, (predicted + sigma * rng.normal(size=n))[:, None]
+
+
+def test_coverage_holds_where_the_prediction_says_that_errors_are_larger() -> None:
+    rng = np.random.default_rng(5)
+    inside, all_stars = [], []
+    for _ in range(40):
+        predicted, y = skewed_sky(1000, rng)
+        calibration, _ = ScaledConformal.fit(raw_gaussian(predicted, np.ones(1000)), y, LABEL)
+        fresh, truth = skewed_sky(2000, rng)
+        ends = calibration.intervals(raw_gaussian(fresh, np.ones(2000)))
+        hit = ((truth >= ends.lower[..., 0]) & (truth <= ends.upper[..., 0]))[:, 0]
+        inside.append(hit[fresh < np.quantile(fresh, 0.15)].mean())
+        all_stars.append(hit.mean())
+    assert np.mean(all_stars) == pytest.approx(LEVELS[0], abs=0.01)
+    # One factor for all stars would hold 0.33 of these.
+    assert np.mean(inside) > 0.58
+
+
+def test_each_way_to_predict_is_calibrated_by_itself() -> None:
+    rng = np.random.default_rng(6)
+    n = 3000
+    member, center = np.arange(n) % 2, rng.normal(size=n)
+    y = (center + np.where(member == 1, 4.0, 0.5) * rng.normal(size=n))[:, None]
+    raw = replace(raw_gaussian(center, np.ones(n)), member=member)
+    calibration, _ = ScaledConformal.fit(raw, y, LABEL)
+    factors = [of_member[0][0].factor for of_member in calibration.stretch]
+    np.testing.assert_allclose(factors, [0.5, 4.0], rtol=0.1)
+    again = ScaledConformal.from_state(calibration.state(), 1)
+    np.testing.assert_array_equal(again.intervals(raw).upper, calibration.intervals(raw).upper)
+
+
+def test_bins_of_few_stars_stay_near_one() -> None:
+    rng = np.random.default_rng(7)
+    fitted = Stretch.fit(np.abs(rng.normal(size=600)), rng.normal(size=(600, 2)), LEVELS[0])
+    assert fitted.bins.shape == (2, len(EDGES) + 1)
+    np.testing.assert_allclose(fitted.bins, 1, atol=0.2)

@@ -50,7 +50,7 @@ def test_log_density_equals_scipy(density: MixtureDensity) -> None:
     expected = np.log((np.exp(np.asarray(density.log_weight, float)) * normal.prod(axis=2)).sum(axis=1))
     got = density.log_density(jnp.asarray(t, jnp.float32), jnp.ones((N, LABELS)))
     np.testing.assert_allclose(got, expected, rtol=2e-5, atol=2e-5)
-    loss = negative_log_likelihood(density, jnp.asarray(t, jnp.float32), jnp.ones((N, LABELS)))
+    loss = negative_log_likelihood(density, jnp.asarray(t, jnp.float32), jnp.ones((N, LABELS)), jnp.ones(N))
     assert float(loss) == pytest.approx(-expected.mean() / LABELS, rel=1e-5)
 
 
@@ -94,6 +94,37 @@ def test_quantiles_and_mean_agree_with_a_sample(density: MixtureDensity) -> None
     share = (drawn < quantile).mean(axis=0)
     np.testing.assert_allclose(share, 0.16, atol=4.5 * np.sqrt(0.16 * 0.84 / n))
     np.testing.assert_allclose(density.average()[0], drawn.mean(axis=0), atol=9 * drawn.std() / np.sqrt(n))
+
+
+def draws(density: MixtureDensity, n: int) -> np.ndarray:
+    """A sample of the first star's labels, shape (n, LABELS)."""
+    rng = np.random.default_rng(8)
+    weight = np.exp(np.asarray(density.log_weight[0], float))
+    component = rng.choice(COMPONENTS, size=n, p=weight / weight.sum())
+    sigma = np.exp(np.asarray(density.log_sigma[0], float))[component]
+    return np.asarray(density.mean[0], float)[component] + sigma * rng.normal(size=(n, LABELS))
+
+
+def test_correlation_is_that_of_a_sample(density: MixtureDensity) -> None:
+    expected = np.corrcoef(draws(density, 200_000), rowvar=False)
+    np.testing.assert_allclose(density.correlation()[0], expected, atol=0.015)
+
+
+def test_sides_are_the_means_of_the_two_halves_of_a_sample(density: MixtureDensity) -> None:
+    sample, cut = draws(density, 400_000), 0.3
+    low = sample[:, 1] < cut
+    assert 0.02 < low.mean() < 0.98
+    below, above = density.sides(1, jnp.float32(cut))
+    np.testing.assert_allclose(below[0], sample[low].mean(axis=0), atol=0.03)
+    np.testing.assert_allclose(above[0], sample[~low].mean(axis=0), atol=0.03)
+
+
+def test_sides_far_from_every_component_stay_finite(density: MixtureDensity) -> None:
+    for cut in (-40.0, 40.0):
+        below, above = density.sides(1, jnp.float32(cut))
+        assert np.isfinite(below).all()
+        assert np.isfinite(above).all()
+        assert (np.asarray(below)[:, 1] <= cut + 1e-3).all()
 
 
 def test_pooling_averages_the_members(density: MixtureDensity) -> None:

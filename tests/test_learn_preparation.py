@@ -121,18 +121,35 @@ def test_only_features_that_vary_are_used_and_the_rest_is_named() -> None:
     assert fifth.startswith("e: missing in every")
 
 
+EVERY = np.ones(3, dtype=bool)
+
+
+def test_a_view_of_some_inputs_has_the_shape_of_all_and_sees_no_others() -> None:
+    x = gaussian(200)
+    preparation = Preparation.fit(x, "robust", 0)
+    inputs, used = preparation.apply(x), np.array([True, False, True])
+    view = View.fit(inputs, used, np.zeros(3, bool), whiten=True)
+    values = view.values(inputs)
+    assert values.shape == (200, 6)
+    np.testing.assert_array_equal(values[:, [1, 4]], 0)
+    np.testing.assert_allclose(np.corrcoef(values[:, [3, 5]], rowvar=False), np.eye(2), atol=0.05)
+    other = x.copy()
+    other[:, 1] += 1000
+    np.testing.assert_array_equal(view.values(preparation.apply(other)), values)
+
+
 def test_flags_only_for_features_with_gaps_in_training() -> None:
     x = gaussian(60)
     x[::4, 1] = np.nan
     preparation = Preparation.fit(x, "robust", 0)
     inputs = preparation.apply(x)
-    view = View.fit(inputs, whiten=True)
+    view = View.fit(inputs, EVERY, inputs.missing.any(axis=0), whiten=True)
     assert view.values(inputs).shape == (60, 6)
-    np.testing.assert_array_equal(view.flags(inputs)[:, 0], np.isnan(x[:, 1]))
+    np.testing.assert_array_equal(view.flags(inputs), np.isnan(x) & [False, True, False])
     other = gaussian(4)
     other[:, 0] = np.nan
-    assert view.flags(preparation.apply(other)).shape == (4, 1)
-    assert View.fit(inputs, whiten=False).values(inputs).shape == (60, 3)
+    np.testing.assert_array_equal(view.flags(preparation.apply(other)), 0)
+    assert View.fit(inputs, EVERY, inputs.missing.any(axis=0), whiten=False).values(inputs).shape == (60, 3)
 
 
 @pytest.fixture

@@ -34,12 +34,16 @@ _FOLDER = resources.files("starscale.catalogue.feature_sets")
 
 @dataclass(frozen=True, slots=True)
 class Feature:
-    """One input of a model: a name and the SQL expression that computes it."""
+    """One input of a model: a name and the SQL expression that computes it.
+
+    `log_error` says that it is the decimal logarithm of a measurement error.
+    """
 
     name: str
     expression: str
     unit: str = ""
     description: str = ""
+    log_error: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,12 +106,19 @@ class Family(Frozen):
     ``colours``: colours of bands next to each other in wavelength, and each survey's wide colour;
     ``absolute_magnitudes``: of every band, dereddened where E(B-V) is known, if a distance is;
     ``reference_magnitudes``: apparent magnitude of each survey's reference band, if no distance is;
+    ``magnitude_errors``: decimal logarithms of the errors of the magnitudes, + 0.001 mag;
     ``log_distance``, ``log_reddening``: decimal logarithms of distance and of E(B-V) + 0.02;
     ``estimates``: a survey's own estimates of labels, and the logarithms of their errors.
     """
 
     kind: Literal[
-        "colours", "absolute_magnitudes", "reference_magnitudes", "log_distance", "log_reddening", "estimates"
+        "colours",
+        "absolute_magnitudes",
+        "reference_magnitudes",
+        "magnitude_errors",
+        "log_distance",
+        "log_reddening",
+        "estimates",
     ]
 
 
@@ -206,7 +217,12 @@ def build_features(
 
 def feature_columns(features: Sequence[Feature]) -> list[str]:
     """Columns that the expressions look at, each once, in order of first use."""
-    return list(dict.fromkeys(name for f in features for name in columns_of(_parse(f))))
+    return list(dict.fromkeys(name for f in features for name in columns_in(f)))
+
+
+def columns_in(feature: Feature) -> list[str]:
+    """Columns that the expression of one feature looks at."""
+    return columns_of(_parse(feature))
 
 
 def evaluate_features(
@@ -237,7 +253,7 @@ def evaluate_features(
     problems = Problems()
     for name in columns:
         if name not in table.columns:
-            users = [f.name for f in features if name in columns_of(_parse(f))]
+            users = [f.name for f in features if name in columns_in(f)]
             problems.add(
                 f"{where}: column {name!r}",
                 f"is missing, but needed for the model's input {users[0]!r}"
@@ -373,6 +389,22 @@ def _reference_magnitudes(members: Sequence[Member]) -> list[Feature]:
     ]
 
 
+def _magnitude_errors(members: Sequence[Member]) -> list[Feature]:
+    return [
+        Feature(
+            f"{m.survey.name}.{name}_log_error",
+            # 0.001 mag: archives round, and an error of 0 is one that was not measured.
+            f"LOG10({m.sql(band.error)} + 0.001)",
+            "",
+            f"log10 of the error of {name}",
+            log_error=True,
+        )
+        for m in members
+        for name, band in m.survey.bands.items()
+        if band.error
+    ]
+
+
 def _log_distance(members: Sequence[Member]) -> list[Feature]:
     column = _distance(members)
     return (
@@ -397,7 +429,9 @@ def _estimates(members: Sequence[Member]) -> list[Feature]:
             if estimate.lower and estimate.upper:
                 width = f"({member.sql(estimate.upper)} - {member.sql(estimate.lower)}) / 2"
                 features.append(
-                    Feature(f"{name}_log_error", f"LOG10({width} + 0.0001)", "", f"log10 of the error of {name}")
+                    Feature(
+                        f"{name}_log_error", f"LOG10({width} + 0.0001)", "", f"log10 of the error of {name}", True
+                    )
                 )
     return features
 
@@ -406,6 +440,7 @@ _FAMILIES = {
     "colours": _colours,
     "absolute_magnitudes": _absolute_magnitudes,
     "reference_magnitudes": _reference_magnitudes,
+    "magnitude_errors": _magnitude_errors,
     "log_distance": _log_distance,
     "log_reddening": _log_reddening,
     "estimates": _estimates,

@@ -247,11 +247,11 @@ def train(
         typer.Option(help="Training table, as `run` writes it; default: made from the run file's tables."),
     ] = None,
 ) -> None:
-    """Train the model of a run file and write its bundle.
+    """Train the model of a run file and write its bundle; a training that was stopped goes on where it was.
 
     Example: `starscale train run.toml -o model/`
     """
-    trained = ss.train(run_file, table=table)
+    trained = ss.train(run_file, table=table, checkpoints=output.with_name(f".{output.name}.checkpoints"))
     trained.save(output)
     _print_figures(trained.figures, _sample("test part", trained.model.mock))
     for warning in trained.model.predictor.warnings:

@@ -280,7 +280,10 @@ class _Run:
         def work() -> dict[str, Any]:
             light = {k: v for k, v in self.folder.record.items() if k != "steps"}
             trained = train_plan(
-                self.plan, self._load(TRAINING), provenance={**light, "reads": self._own(TRAINING)}
+                self.plan,
+                self._load(TRAINING),
+                provenance={**light, "reads": self._own(TRAINING)},
+                checkpoints=self.folder.file("checkpoints"),
             )
             trained.save(self.folder.file(MODEL))
             self._write(trained.test, TEST)

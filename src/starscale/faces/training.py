@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,6 +17,7 @@ from numpy.typing import NDArray
 from starscale import io
 from starscale.catalogue.features import evaluate_features
 from starscale.catalogue.labels import within_limits
+from starscale.catalogue.measurements import feature_noise, find_measurements, uses
 from starscale.catalogue.positions import positions
 from starscale.catalogue.splits import PARTS, assign_parts, position_groups
 from starscale.catalogue.standardise import require, standardise
@@ -29,10 +32,13 @@ from starscale.faces.prepare import (
     parts,
     plan,
     prepare,
+    reddening_column,
 )
 from starscale.faces.progress import Bar, TrainingBar
 from starscale.faces.runfile import load_run
 from starscale.faces.tables import PROVENANCE_KEY, AnyTable, refuse_same
+from starscale.learn.checkpoint import Checkpoint
+from starscale.learn.observations import Measurements
 from starscale.learn.predictor import fit_predictor
 from starscale.learn.sample import Sample
 from starscale.use.evaluate import evaluate as compare
@@ -41,7 +47,7 @@ from starscale.use.model import Model
 from starscale.use.predict import PredictionCounts, predict_file
 from starscale.vocabulary.config import SplitConfig
 from starscale.vocabulary.errors import InputError, Problem
-from starscale.vocabulary.provenance import record
+from starscale.vocabulary.provenance import fingerprint, program, record
 
 Array = NDArray[np.float64]
 
@@ -72,11 +78,18 @@ class Trained:
         self.model.save(path, card=model_card(self.model, self.figures))
 
 
-def train_plan(run: Plan, table: pl.DataFrame, *, provenance: Mapping[str, Any] | None = None) -> Trained:
+def train_plan(
+    run: Plan,
+    table: pl.DataFrame,
+    *,
+    provenance: Mapping[str, Any] | None = None,
+    checkpoints: Path | None = None,
+) -> Trained:
     """Train the model of a run on its training table, once for every repeat.
 
     Every repeat has its own split and initial weights. The first repeat's model is kept; the
-    others say how much its figures depend on chance.
+    others say how much its figures depend on chance. In the folder `checkpoints`, if one is given, the state of
+    the training is kept until all is done: after a kill the next call goes on from there.
     """
     config = run.config
     members = members_in(run, table.columns)
@@ -90,9 +103,20 @@ def train_plan(run: Plan, table: pl.DataFrame, *, provenance: Mapping[str, Any] 
         "inputs": inputs_survey(run, members, features, cuts, table),
         "labels": config.target,
         "cuts": cuts,
+        "measurements": find_measurements(features, members),
+        "reddening": reddening_column(members, features),
         "mock": config.mock,
     }
-    repeats = [_repeat(run, repeat, table, x, y, magnitude, shared) for repeat in range(config.repeats)]
+    key = fingerprint({"program": program(), "settings": settings(run), "stars": _digest(x, *y)})
+    kept = [
+        Checkpoint(None if checkpoints is None else checkpoints / f"repeat{repeat}", key)
+        for repeat in range(config.repeats)
+    ]
+    repeats = [
+        _repeat(run, repeat, table, x, y, magnitude, shared, kept[repeat]) for repeat in range(config.repeats)
+    ]
+    if checkpoints is not None:
+        shutil.rmtree(checkpoints, ignore_errors=True)
     first, figures = repeats[0], summarise([repeat.figures for repeat in repeats])
     information = {
         "title": config.title,
@@ -114,12 +138,17 @@ def _repeat(
     y: tuple[Array, Array],
     magnitude: str | None,
     shared: Mapping[str, Any],
+    checkpoint: Checkpoint,
 ) -> Trained:
     """One training with its own split and seed, and its figures on its own test part."""
     config = run.config
     part = parts(run, table, config.seed + repeat)
     rows = {name: np.flatnonzero((part == name).to_numpy()) for name in PARTS}
     samples = {name: Sample(x[r], y[0][r], y[1][r]) for name, r in rows.items()}
+    made_of, features = shared["measurements"], shared["features"]
+    stars = rows["train"]
+    noise = feature_noise(table[stars], features, made_of, x[stars], config.seed + repeat)
+    samples["train"] = replace(samples["train"], noise=noise)
     bar = TrainingBar(f"training {repeat + 1} of {config.repeats}" if config.repeats > 1 else "training")
     try:
         predictor = fit_predictor(
@@ -129,7 +158,13 @@ def _repeat(
             samples["validation"],
             seed=config.seed + repeat,
             progress=bar,
-            features=[feature.name for feature in shared["features"]],
+            features=[feature.name for feature in features],
+            measurements=Measurements(
+                tuple(m.name for m in made_of),
+                uses(features, made_of),
+                np.array([feature.log_error for feature in features]),
+            ),
+            checkpoint=checkpoint,
         )
     finally:
         bar.close()
@@ -178,6 +213,11 @@ def _magnitudes(training: pl.DataFrame, column: str | None) -> dict[str, Any]:
     return {"magnitude": column, "magnitude_range": (float(values.min()), float(values.max()))}  # type: ignore[arg-type]
 
 
+def _digest(*arrays: Array) -> str:
+    """Checksum of numbers."""
+    return hashlib.sha256(b"".join(np.ascontiguousarray(array).tobytes() for array in arrays)).hexdigest()
+
+
 def _numbers(table: pl.DataFrame, names: Sequence[str]) -> Array:
     """Columns as float64, NaN where null. Shape (n_rows, n_names)."""
     return table.select(pl.col(names).cast(pl.Float64).fill_null(np.nan)).to_numpy()
@@ -189,7 +229,9 @@ def _ranges(labels: Sequence[str], sample: Sample) -> dict[str, tuple[float, flo
     }
 
 
-def train(run_file: str | Path, *, table: AnyTable | None = None) -> Trained:
+def train(
+    run_file: str | Path, *, table: AnyTable | None = None, checkpoints: str | Path | None = None
+) -> Trained:
     """Train the model of a run file.
 
     Parameters
@@ -198,6 +240,8 @@ def train(run_file: str | Path, *, table: AnyTable | None = None) -> Trained:
         TOML.
     table : path or table, optional
         A training table, as `run` writes it; default: made from the tables that the run file names.
+    checkpoints : path, optional
+        Folder for the state of the training; one that was killed goes on from there when it is started again.
 
     Returns
     -------
@@ -217,7 +261,7 @@ def train(run_file: str | Path, *, table: AnyTable | None = None) -> Trained:
         training = io.read(table)
         target = (c for name in config.target for c in (name, f"{name}_error"))
         require(training.columns, target, str(table) if isinstance(table, str | Path) else "table", "training")
-    return train_plan(the_plan, training)
+    return train_plan(the_plan, training, checkpoints=None if checkpoints is None else Path(checkpoints))
 
 
 def load(path: str | Path) -> Model:

@@ -57,6 +57,32 @@ class MixtureDensity(NamedTuple):
         """Mean of each label: shape (n, n_labels)."""
         return (jnp.exp(self.log_weight)[:, :, None] * self.mean).sum(axis=1)
 
+    def correlation(self) -> jax.Array:
+        """Correlation matrix of the labels: shape (n, n_labels, n_labels)."""
+        weight = jnp.exp(self.log_weight)
+        deviation = self.mean - self.average()[:, None, :]
+        covariance = jnp.einsum("nc,nci,ncj->nij", weight, deviation, deviation)
+        own = (weight[:, :, None] * jnp.exp(2 * self.log_sigma)).sum(axis=1)
+        covariance += own[:, :, None] * jnp.eye(own.shape[1])
+        width = jnp.sqrt(jnp.diagonal(covariance, axis1=1, axis2=2))
+        return covariance / (width[:, :, None] * width[:, None, :])
+
+    def sides(self, label: int, cut: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """Mean of each label where one label lies below `cut`, and where above: each (n, n_labels).
+
+        Within a component the labels are independent, so the others keep their mean; that of the label itself
+        is the mean of a truncated Gaussian: ``mu - sigma phi(z) / Phi(z)`` below, with ``z = (cut - mu) / sigma``.
+        """
+        mean, sigma = self.mean[:, :, label], jnp.exp(self.log_sigma[:, :, label])
+        z = (cut - mean) / sigma
+        log_density = jax.scipy.stats.norm.logpdf(z)
+        found = []
+        for sign, log_mass in ((-1, jax.scipy.stats.norm.logcdf(z)), (1, jax.scipy.stats.norm.logcdf(-z))):
+            weight = jax.nn.softmax(self.log_weight + log_mass, axis=1)
+            truncated = mean + sign * sigma * jnp.exp(log_density - log_mass)
+            found.append((weight[:, :, None] * self.mean.at[:, :, label].set(truncated)).sum(axis=1))
+        return found[0], found[1]
+
     def cdf(self, t: jax.Array) -> jax.Array:
         """Marginal probability of each label below `t`, shape (n_values, n, n_labels) in and out."""
         return _stars_first(_cdf(*self._stars_last(), jnp.moveaxis(t, 1, 2)))

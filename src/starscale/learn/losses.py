@@ -21,7 +21,9 @@ def smape(prediction: jax.Array, truth: jax.Array) -> jax.Array:
     return (2 * jnp.abs(truth - prediction) / (jnp.abs(truth) + jnp.abs(prediction) + SMAPE_EPSILON)).mean()
 
 
-def negative_log_likelihood(density: MixtureDensity, truth: jax.Array, present: jax.Array) -> jax.Array:
+def negative_log_likelihood(
+    density: MixtureDensity, truth: jax.Array, present: jax.Array, weight: jax.Array
+) -> jax.Array:
     """Exact negative log-likelihood of a mixture for each label.
 
     Parameters
@@ -31,5 +33,7 @@ def negative_log_likelihood(density: MixtureDensity, truth: jax.Array, present: 
     truth, present : array, shape (n, n_labels)
         Standardised labels (any number where missing), and 1 where there is one, else 0. A star contributes
         the density of the labels it has, the others integrated out.
+    weight : array, shape (n,)
+        How much each star counts; 1 on average.
     """
-    return -density.log_density(truth, present).mean() / truth.shape[1]
+    return -(weight * density.log_density(truth, present)).mean() / truth.shape[1]

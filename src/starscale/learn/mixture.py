@@ -3,31 +3,37 @@
 Mixture density networks: Bishop (1994). Dwarf and giant solutions of one set of colours are two components,
 so the errors of the surface gravity, which have two modes, are described and not averaged. The length of the
 training is fixed (one cycle of the learning rate; Smith 2018), which leaves the validation part untouched for
-the calibration.
+the calibration. Stars without some bands are served by networks that never saw them (:mod:`.band_sets`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from typing import Any, ClassVar
+from itertools import accumulate, pairwise
+from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from numpy.typing import NDArray
 
-from starscale.learn.arrays import Arrays, entry, prefixed, tree_from_arrays, tree_to_arrays, under
+from starscale.learn.arrays import Arrays, entry, prefixed, take, tree_from_arrays, tree_to_arrays, under
+from starscale.learn.band_sets import BandSets
+from starscale.learn.checkpoint import Checkpoint
 from starscale.learn.density import MixtureDensity
+from starscale.learn.ensemble import train_together
 from starscale.learn.losses import negative_log_likelihood
 from starscale.learn.networks import MixtureNetwork
+from starscale.learn.observations import Observations
 from starscale.learn.preparation import Inputs, Scaling
-from starscale.learn.randomness import seeded
-from starscale.learn.regressor import LEVELS, Progress, Raw, Targets, Threshold, padded
+from starscale.learn.rarity import rarity_weights
+from starscale.learn.regressor import LEVELS, Progress, Raw, Rehearsal, Targets, Threshold, padded
 from starscale.learn.sample import FloatArray
 from starscale.learn.scaling import LabelScaler
-from starscale.learn.training import Optimiser, TrainState, mean_loss, n_steps, run_epoch, stacked
+from starscale.learn.training import Optimiser, n_steps
 from starscale.learn.view import View
 from starscale.vocabulary.model_config import MixtureConfig
 from starscale.vocabulary.strict import validate
@@ -42,7 +48,7 @@ PROBABILITIES = (0.5, *(0.5 - level / 2 for level in LEVELS), *(0.5 + level / 2 
 
 @dataclass(frozen=True)
 class _Loss:
-    """Negative log-likelihood of a batch of (values, flags, standardised labels, present)."""
+    """Negative log-likelihood of a batch of (values, flags, standardised labels, present, weight)."""
 
     components: int
 
@@ -50,9 +56,9 @@ class _Loss:
         self, network: MixtureNetwork, statistics: None, constants: None, batch: Any, key: jax.Array
     ) -> tuple[jax.Array, None]:
         del statistics, constants, key
-        values, flags, t, present = batch
+        values, flags, t, present, weight = batch
         density = MixtureDensity.from_head(network(values, flags), self.components)
-        return negative_log_likelihood(density, t, present), None
+        return negative_log_likelihood(density, t, present, weight), None
 
 
 def _decays(network: MixtureNetwork) -> Any:
@@ -74,6 +80,21 @@ def _optimiser(learning_rate: float, weight_decay: float, total_steps: int) -> O
     return optax.adamw(schedule, *BETAS, weight_decay=weight_decay, mask=_decays)  # type: ignore[no-any-return]
 
 
+class _Outputs(NamedTuple):
+    """Of one chunk of stars: standardised mean (n, L), quantiles (n_probabilities, n, L), and the rest of Raw."""
+
+    mean: jax.Array
+    quantiles: jax.Array
+    correlation: jax.Array
+    below: jax.Array | None
+    sides: jax.Array | None
+
+
+def _pooled(networks: MixtureNetwork, values: jax.Array, flags: jax.Array, components: int) -> MixtureDensity:
+    members = jax.lax.map(lambda net: MixtureDensity.from_head(net(values, flags), components), networks)
+    return MixtureDensity.pooled(members)
+
+
 @partial(jax.jit, static_argnames=("components", "threshold"))
 def _predict(
     networks: MixtureNetwork,
@@ -83,38 +104,39 @@ def _predict(
     *,
     components: int,
     threshold: int | None,
-) -> tuple[jax.Array, jax.Array, jax.Array | None]:
-    """Return the mean (n, L), the quantiles (n_probabilities, n, L), and the mass below the cut (n,)."""
+) -> _Outputs:
     density = _pooled(networks, values, flags, components)
     quantiles = density.quantiles(jnp.asarray(PROBABILITIES, jnp.float32))
     average = density.average()
-    below = None
+    below = sides = None
     if threshold is not None:
         below = density.cdf(jnp.broadcast_to(cut, (1, *average.shape)))[0, :, threshold]
-    return average, quantiles, below
+        sides = jnp.stack(density.sides(threshold, cut), axis=1)
+    return _Outputs(average, quantiles, density.correlation(), below, sides)
 
 
 @partial(jax.jit, static_argnames=("components",))
 def _quantiles(
     networks: MixtureNetwork, values: jax.Array, flags: jax.Array, probabilities: jax.Array, *, components: int
 ) -> jax.Array:
-    return _pooled(networks, values, flags, components).quantiles(probabilities)
+    return jnp.moveaxis(_pooled(networks, values, flags, components).quantiles(probabilities), 0, 2)
 
 
-def _pooled(networks: MixtureNetwork, values: jax.Array, flags: jax.Array, components: int) -> MixtureDensity:
-    members = jax.lax.map(lambda net: MixtureDensity.from_head(net(values, flags), components), networks)
-    return MixtureDensity.pooled(members)
+@partial(jax.jit, static_argnames=("components",))
+def _means(networks: MixtureNetwork, values: jax.Array, flags: jax.Array, *, components: int) -> jax.Array:
+    return _pooled(networks, values, flags, components).average()
 
 
 @dataclass(frozen=True)
 class Mixture:
-    """A trained ensemble."""
+    """Trained networks, the sets of inputs that they serve, and what each of them sees."""
 
     kind: ClassVar[str] = "mixture"
     scaling: ClassVar[Scaling] = "robust"
 
     config: MixtureConfig
-    view: View
+    sets: BandSets
+    views: tuple[View, ...]
     labels: LabelScaler
     networks: MixtureNetwork
 
@@ -125,124 +147,192 @@ class Mixture:
         train: tuple[Inputs, Targets],
         validation: tuple[Inputs, Targets],  # noqa: ARG003
         *,
+        observations: Observations,
         seed: int,
         progress: Progress,
+        checkpoint: Checkpoint,
     ) -> Mixture:
-        """Train the members one after the other; the validation part is not looked at."""
-        inputs, targets = train
+        """Train all networks side by side; the validation part is not looked at."""
         # Without any label a star teaches nothing.
-        known = ~np.isnan(targets.y).all(axis=1)
-        inputs, y = Inputs(inputs.values[known], inputs.missing[known]), targets.y[known]
-        view, scaler = View.fit(inputs, config.whiten), LabelScaler.fit(y)
-        present = ~np.isnan(y)
+        known = np.flatnonzero(~np.isnan(train[1].y).all(axis=1))
+        inputs, y = train[0].rows(known), train[1].y[known]
+        scaler, present = LabelScaler.fit(y), ~np.isnan(y)
         t = np.where(present, scaler.transform(y), 0.0)
-        data = tuple(jnp.asarray(a, jnp.float32) for a in (view.values(inputs), view.flags(inputs), t, present))
-        loss = _Loss(config.components)
-        optimiser = _optimiser(
-            config.learning_rate, config.weight_decay, config.epochs * n_steps(len(inputs), config.batch)
+        fixed = [jnp.asarray(a, jnp.float32) for a in (t, present, rarity_weights(t, present, config.rare_power))]
+        sets = BandSets.common(
+            inputs.missing,
+            share=config.set_share,
+            most=config.most_sets if config.set_members else 0,
+            rare=config.rare_members > 0,
         )
-        rng, members = np.random.default_rng(seed), []
-        for member, key in enumerate(jax.random.split(seeded(seed), config.members), 1):
-            phase = f"member {member} of {config.members}"
-            network = _new_network(rng, config, _sizes(view, y.shape[1]))
-            state = TrainState(network, None, jax.jit(optimiser.init)(network))
-            for epoch in range(1, config.epochs + 1):
-                epoch_key = jax.random.fold_in(key, epoch)
-                state, losses = run_epoch(
-                    state, data, None, epoch_key, loss=loss, optimiser=optimiser, batch=config.batch
-                )
-                progress(phase, epoch, config.epochs, {"training": mean_loss(losses, phase, epoch)})
-            members.append(state.params)
-        return cls(config, view, scaler, stacked(members))
+        views = _views(sets, inputs, whiten=config.whiten)
+        noise = config.noise and observations.noisy
+
+        def stars(epoch: int, number: int) -> tuple[jax.Array, ...]:
+            gaps = number == len(sets.used)
+            if noise or gaps:
+                copy = observations.redrawn((seed, epoch, int(gaps)), noise=noise, gaps=gaps).rows(known)
+            else:
+                copy = inputs
+            view = views[number]
+            return (jnp.asarray(view.values(copy)), jnp.asarray(view.flags(copy)), *fixed)
+
+        rng, groups = np.random.default_rng(seed), _members(config, sets)
+        networks = train_together(
+            [_new_network(rng, config, y.shape[1], len(views[0].used)) for _ in range(groups[-1].stop)],
+            stars,
+            groups,
+            loss=_Loss(config.components),
+            optimiser=_optimiser(
+                config.learning_rate, config.weight_decay, config.epochs * n_steps(len(inputs), config.batch)
+            ),
+            batch=config.batch,
+            epochs=config.epochs,
+            seed=seed,
+            progress=progress,
+            checkpoint=checkpoint,
+        )
+        return cls(config, sets, views, scaler, networks)
 
     def predict(self, inputs: Inputs, threshold: Threshold | None = None) -> Raw:
-        """Predict median (the value), mean, intervals, and the probability below the threshold."""
+        """Predict median (the value), mean, intervals, correlations, and the two sides of a threshold."""
         column, cut = None, 0.0
         if threshold is not None:
             column = threshold.label
             cut = (threshold.value - self.labels.mean[column]) / self.labels.width[column]
-        values, flags = self.view.values(inputs), self.view.flags(inputs)
-        means, quantiles, below = [], [], []
-        for start in range(0, max(len(inputs), 1), CHUNK):
-            rows = slice(start, min(start + CHUNK, len(inputs)))
-            mean, quantile, mass = _predict(
-                self.networks,
-                jnp.asarray(padded(values[rows])),
-                jnp.asarray(padded(flags[rows])),
-                jnp.float32(cut),
-                components=self.config.components,
-                threshold=column,
+        n, n_labels, serving = len(inputs), len(self.labels.mean), self.sets.serving(inputs.missing)
+        mean, (quantiles, correlation) = (
+            np.empty((n, n_labels)),
+            (
+                np.empty((len(PROBABILITIES), n, n_labels)),
+                np.empty((n, n_labels, n_labels)),
+            ),
+        )
+        below = np.empty(n) if column is not None else None
+        sides = np.empty((n, 2, n_labels)) if column is not None else None
+        for rows, networks, values, flags in self._chunks(inputs):
+            found = _predict(
+                networks, values, flags, jnp.float32(cut), components=self.config.components, threshold=column
             )
-            n = rows.stop - rows.start
-            means.append(np.asarray(mean)[:n])
-            quantiles.append(np.asarray(quantile)[:, :n])
-            if mass is not None:
-                below.append(np.asarray(mass, dtype=np.float64)[:n])
-        median, *ends = self.labels.restore(np.concatenate(quantiles, axis=1))
+            k = len(rows)
+            mean[rows] = np.asarray(found.mean)[:k]
+            quantiles[:, rows] = np.asarray(found.quantiles)[:, :k]
+            correlation[rows] = np.asarray(found.correlation)[:k]
+            if below is not None and sides is not None:
+                below[rows], sides[rows] = np.asarray(found.below)[:k], np.asarray(found.sides)[:k]
+        median, *ends = self.labels.restore(quantiles)
         n_levels = len(LEVELS)
         return Raw(
             median,
-            self.labels.restore(np.concatenate(means)),
+            self.labels.restore(mean),
             np.stack(ends[:n_levels], axis=-1),
             np.stack(ends[n_levels:], axis=-1),
-            np.concatenate(below) if below else None,
+            below,
+            correlation,
+            None if sides is None else self.labels.restore(sides),
+            serving,
+            ~self.sets.exact(inputs.missing),
         )
 
     def quantiles(self, inputs: Inputs, probabilities: FloatArray) -> FloatArray:
         """Return quantiles of the pooled mixture: shape (n, n_labels, n_probabilities)."""
-        values, flags = self.view.values(inputs), self.view.flags(inputs)
-        parts = []
-        for start in range(0, max(len(inputs), 1), CHUNK):
-            rows = slice(start, min(start + CHUNK, len(inputs)))
-            found = _quantiles(
-                self.networks,
-                jnp.asarray(padded(values[rows])),
-                jnp.asarray(padded(flags[rows])),
-                jnp.asarray(probabilities, jnp.float32),
-                components=self.config.components,
-            )
-            parts.append(np.asarray(found)[:, : rows.stop - rows.start])
-        return np.moveaxis(self.labels.restore(np.concatenate(parts, axis=1)), 0, 2)
+        found = np.empty((len(inputs), len(self.labels.mean), len(probabilities)))
+        wanted = jnp.asarray(probabilities, jnp.float32)
+        for rows, networks, values, flags in self._chunks(inputs):
+            part = _quantiles(networks, values, flags, wanted, components=self.config.components)
+            found[rows] = np.asarray(part)[: len(rows)]
+        return np.moveaxis(self.labels.restore(np.moveaxis(found, 2, 0)), 0, 2)
+
+    def means(self, inputs: Inputs) -> FloatArray:
+        """Return the mean of every label: shape (n, n_labels)."""
+        found = np.empty((len(inputs), len(self.labels.mean)))
+        for rows, networks, values, flags in self._chunks(inputs):
+            part = _means(networks, values, flags, components=self.config.components)
+            found[rows] = np.asarray(part)[: len(rows)]
+        return self.labels.restore(found)
+
+    def rehearsals(self, missing: NDArray[np.bool_]) -> Sequence[Rehearsal]:
+        """Say on what stars the networks of every set are calibrated."""
+        return self.sets.rehearsals(missing)
+
+    def _chunks(self, inputs: Inputs) -> Iterator[tuple[NDArray[np.intp], MixtureNetwork, jax.Array, jax.Array]]:
+        """Yield row numbers, the networks that serve them, and what these see, padded to one of few lengths."""
+        serving = self.sets.serving(inputs.missing)
+        for number, members in enumerate(_members(self.config, self.sets)):
+            own = np.flatnonzero(serving == number)
+            if not own.size:
+                continue
+            networks = jax.tree.map(lambda leaf, m=members: leaf[m.start : m.stop], self.networks)
+            view = self.views[number]
+            for start in range(0, len(own), CHUNK):
+                rows = own[start : start + CHUNK]
+                chunk = inputs.rows(rows)
+                yield (
+                    rows,
+                    networks,
+                    jnp.asarray(padded(view.values(chunk))),
+                    jnp.asarray(padded(view.flags(chunk))),
+                )
 
     def state(self) -> tuple[dict[str, Any], Arrays]:
         """Return what :meth:`from_state` needs."""
         document = {
             "config": self.config.model_dump(mode="json"),
-            "n_inputs": len(self.view.flagged),
+            "n_inputs": self.sets.used.shape[1],
             "n_labels": len(self.labels.mean),
+            "n_sets": len(self.sets.used),
         }
-        return document, {
-            **prefixed("view", self.view.state()),
+        arrays = {
+            "sets": self.sets.used,
             **prefixed("labels", self.labels.state()),
             **prefixed("networks", tree_to_arrays(self.networks)),
         }
+        for number, view in enumerate(self.views):
+            arrays |= prefixed(f"view{number}", view.state())
+        return document, arrays
 
     @classmethod
     def from_state(cls, document: Mapping[str, Any], arrays: Arrays) -> Mixture:
         """Rebuild from :meth:`state`."""
-        stored, n_inputs, n_labels = (
-            entry(document, key, "regressor") for key in ("config", "n_inputs", "n_labels")
+        stored, n_inputs, n_labels, n_sets = (
+            entry(document, key, "regressor") for key in ("config", "n_inputs", "n_labels", "n_sets")
         )
         config = validate(MixtureConfig, stored, "stored model: regressor.config")
-        view = View.from_state(under("view", arrays), n_inputs, config.whiten)
-        one = _new_network(np.random.default_rng(), config, _sizes(view, n_labels))
-        skeleton = jax.tree.map(lambda leaf: np.broadcast_to(leaf, (config.members, *leaf.shape)), one)
+        used = take(arrays, "regressor", "sets", (n_sets, n_inputs), np.bool_)
+        sets = BandSets(used, config.rare_members > 0)
+        views = tuple(
+            View.from_state(under(f"view{number}", arrays), n_inputs, config.whiten) for number in range(len(sets))
+        )
+        one = _new_network(np.random.default_rng(), config, n_labels, n_inputs)
+        n_networks = _members(config, sets)[-1].stop
+        skeleton = jax.tree.map(lambda leaf: np.broadcast_to(leaf, (n_networks, *leaf.shape)), one)
         networks = tree_from_arrays(skeleton, under("networks", arrays), "regressor")
-        return cls(config, view, LabelScaler.from_state(under("labels", arrays), n_labels), networks)
+        return cls(config, sets, views, LabelScaler.from_state(under("labels", arrays), n_labels), networks)
 
 
-def _sizes(view: View, n_labels: int) -> tuple[int, int, int]:
-    """Numbers of values, flags and labels."""
-    n_inputs = len(view.flagged)
-    return n_inputs if view.whitening is None else 2 * n_inputs, int(view.flagged.sum()), n_labels
+def _members(config: MixtureConfig, sets: BandSets) -> list[range]:
+    """Return the numbers of the networks of every set."""
+    sizes = [config.members, *[config.set_members] * (len(sets.used) - 1)]
+    if sets.rare:
+        sizes.append(config.rare_members)
+    return [range(a, b) for a, b in pairwise([0, *accumulate(sizes)])]
 
 
-def _new_network(rng: np.random.Generator, config: MixtureConfig, sizes: tuple[int, int, int]) -> MixtureNetwork:
-    n_values, n_flags, n_labels = sizes
+def _views(sets: BandSets, inputs: Inputs, *, whiten: bool) -> tuple[View, ...]:
+    had_gaps = np.asarray(inputs.missing.any(axis=0))
+    views = []
+    for number in range(len(sets)):
+        # Networks for rare sets see every gap; the others those that their training stars have.
+        flagged = np.ones_like(had_gaps) if number == len(sets.used) else had_gaps
+        views.append(View.fit(inputs, sets.inputs_of(number), flagged, whiten=whiten))
+    return tuple(views)
+
+
+def _new_network(rng: np.random.Generator, config: MixtureConfig, n_labels: int, n_inputs: int) -> MixtureNetwork:
     return MixtureNetwork(
         rng,
-        n_values=n_values,
-        n_flags=n_flags,
+        n_values=2 * n_inputs if config.whiten else n_inputs,
+        n_flags=n_inputs,
         n_labels=n_labels,
         width=config.width,
         depth=config.layers,

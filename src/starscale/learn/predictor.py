@@ -11,10 +11,14 @@ from numpy.typing import NDArray
 
 from starscale.learn.arrays import Arrays, entry, prefixed, take, under
 from starscale.learn.calibration import Calibration, ResidualConformal, calibrate, calibration_from_state
+from starscale.learn.checkpoint import Checkpoint
+from starscale.learn.compilation import keep_compiled
 from starscale.learn.domain import Domain
+from starscale.learn.label_domain import LabelDomain
 from starscale.learn.learners import learner
+from starscale.learn.observations import Measurements, Observations
 from starscale.learn.preparation import Preparation
-from starscale.learn.regressor import Progress, Regressor, Targets, Threshold, silent
+from starscale.learn.regressor import Progress, Raw, Regressor, Targets, Threshold, silent
 from starscale.learn.sample import FloatArray, Sample, check_finite_or_missing, check_samples
 from starscale.vocabulary.errors import InputError, Problem, StarscaleError
 from starscale.vocabulary.model_config import ModelConfig
@@ -44,8 +48,17 @@ class Prediction:
         Ends of the intervals of 68.27 % and 95.45 %.
     p_giant : ndarray, shape (n,)
         Probability that logg is below the limit of the model (3.5 by default); NaN without logg.
+    correlation : ndarray, shape (n, n_labels, n_labels)
+        Correlation of the errors of the labels; with `error` it gives their covariance. NaN from a learner that
+        predicts a point.
+    below, above : ndarray, shape (n, n_labels)
+        The two solutions: mean labels of the star as a giant and as a dwarf. NaN as above, or without logg.
     domain_score : ndarray, shape (n,)
         Distance from the training stars' inputs; above 1: farther than 99 % of held-out ones.
+    label_score : ndarray, shape (n,)
+        The same for predicted labels.
+    rare : ndarray of bool, shape (n,)
+        Whether inputs are missing in a way that has no networks of its own, so that gaps were filled.
     n_missing : ndarray of int, shape (n,)
         Usable inputs that are missing.
     predicted : ndarray of bool, shape (n,)
@@ -60,7 +73,12 @@ class Prediction:
     lower95: FloatArray
     upper95: FloatArray
     p_giant: FloatArray
+    correlation: FloatArray
+    below: FloatArray
+    above: FloatArray
     domain_score: FloatArray
+    label_score: FloatArray
+    rare: NDArray[np.bool_]
     n_missing: NDArray[np.int64]
     predicted: NDArray[np.bool_]
 
@@ -73,7 +91,7 @@ class Predictor:
     ----------
     labels, features : tuple of str
         Names of the columns of the result and of the input.
-    preparation, regressor, calibration, domain
+    preparation, regressor, calibration, domain, label_domain
         The parts, in the order in which they are used.
     label_range : ndarray, shape (n_labels, 2)
         Smallest and largest training label.
@@ -91,6 +109,7 @@ class Predictor:
     regressor: Regressor
     calibration: Calibration
     domain: Domain
+    label_domain: LabelDomain
     label_range: FloatArray
     giant_logg: float
     min_present: float
@@ -112,6 +131,23 @@ class Predictor:
         InputError
             When `x` has another number of columns, or infinities.
         """
+        x = self._checked(x)
+        if batch < 1:
+            raise InputError(Problem("batch", str(batch), "a positive number"))
+        parts = [self._predict_batch(x[i : i + batch]) for i in range(0, max(len(x), 1), batch)]
+        return Prediction(
+            **{f.name: np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(Prediction)}
+        )
+
+    def means(self, x: FloatArray) -> FloatArray:
+        """Mean of every label alone, shape (n, n_labels): what :meth:`predict` gives as `mean`, but cheaper.
+
+        A star with too few inputs has one as well.
+        """
+        return self.regressor.means(self.preparation.apply(self._checked(x)))
+
+    def _checked(self, x: FloatArray) -> FloatArray:
+        keep_compiled()
         x = np.asarray(x, dtype=np.float64)
         if x.ndim != 2 or x.shape[1] != len(self.features):
             raise InputError(
@@ -121,13 +157,8 @@ class Predictor:
                     f"(n, {len(self.features)}): {', '.join(self.features[:5])}, ...",
                 )
             )
-        if batch < 1:
-            raise InputError(Problem("batch", str(batch), "a positive number"))
         check_finite_or_missing(x, "inputs", self.features)
-        parts = [self._predict_batch(x[i : i + batch]) for i in range(0, max(len(x), 1), batch)]
-        return Prediction(
-            **{f.name: np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(Prediction)}
-        )
+        return x
 
     def quantiles(self, x: FloatArray, probabilities: FloatArray) -> FloatArray:
         """Quantiles of every label as the learner has them, for scores of whole distributions.
@@ -157,7 +188,10 @@ class Predictor:
         predicted = n_missing <= (1 - self.min_present) * usable.shape[1]
         n_labels = len(self.labels)
         value, mean, error, low, high, low95, high95 = np.full((7, len(x), n_labels), np.nan)
-        p_giant, score = np.full((2, len(x)), np.nan)
+        below, above = np.full((2, len(x), n_labels), np.nan)
+        correlation = np.full((len(x), n_labels, n_labels), np.nan)
+        p_giant, score, label_score = np.full((3, len(x)), np.nan)
+        rare = np.zeros(len(x), dtype=bool)
         if predicted.any():
             inputs = self.preparation.apply(x[predicted])
             raw = self.regressor.predict(inputs, self._threshold())
@@ -169,8 +203,31 @@ class Predictor:
             error[predicted] = (high[predicted] - low[predicted]) / 2
             if ends.below is not None:
                 p_giant[predicted] = ends.below
+            if raw.correlation is not None:
+                correlation[predicted] = raw.correlation
+            if raw.sides is not None:
+                below[predicted], above[predicted] = raw.sides[:, 0], raw.sides[:, 1]
             score[predicted] = self.domain.score(usable[predicted], inputs)
-        return Prediction(value, mean, error, low, high, low95, high95, p_giant, score, n_missing, predicted)
+            label_score[predicted] = self.label_domain.score(raw.value)
+            rare[predicted] = raw.imputed(inputs)
+        return Prediction(
+            value,
+            mean,
+            error,
+            low,
+            high,
+            low95,
+            high95,
+            p_giant,
+            correlation,
+            below,
+            above,
+            score,
+            label_score,
+            rare,
+            n_missing,
+            predicted,
+        )
 
     def _threshold(self) -> Threshold | None:
         return Threshold(self.labels.index(GRAVITY), self.giant_logg) if GRAVITY in self.labels else None
@@ -195,6 +252,7 @@ class Predictor:
             **prefixed("regressor", regressor_arrays),
             **prefixed("calibration", self.calibration.state()),
             **prefixed("domain", self.domain.state()),
+            **prefixed("label_domain", self.label_domain.state()),
         }
 
     @classmethod
@@ -218,6 +276,7 @@ class Predictor:
             regressor=regressor_class.from_state(stored["regressor"], under("regressor", arrays)),
             calibration=calibration_from_state(stored["calibration"], under("calibration", arrays), n_labels),
             domain=Domain.from_state(under("domain", arrays), int(preparation.usable.sum())),
+            label_domain=LabelDomain.from_state(under("label_domain", arrays), n_labels),
             label_range=take(arrays, "model", "label_range", (n_labels, 2)),
             giant_logg=float(stored["giant_logg"]),
             min_present=float(stored["min_present"]),
@@ -235,6 +294,8 @@ def fit_predictor(
     progress: Progress | None = None,
     giant_logg: float = 3.5,
     features: Sequence[str] | None = None,
+    measurements: Measurements | None = None,
+    checkpoint: Checkpoint | None = None,
 ) -> Predictor:
     """Train a model, calibrate its intervals and learn its domain.
 
@@ -257,6 +318,10 @@ def fit_predictor(
         Stars below this surface gravity count as giants in `p_giant`.
     features : sequence of str, optional
         Names of the columns of `x`, for messages.
+    measurements : Measurements, optional
+        What the features are made of; by default each is a measurement of its own.
+    checkpoint : Checkpoint, optional
+        Where the state of the training is kept, so that one that was killed can go on.
 
     Raises
     ------
@@ -265,17 +330,21 @@ def fit_predictor(
     StarscaleError
         When the training diverges.
     """
+    keep_compiled()
     labels = tuple(labels)
     names = check_samples(labels, train, validation, features)
     learner_class = learner(config.kind)
     preparation = Preparation.fit(train.x, learner_class.scaling, seed)
     inputs, held_out = preparation.apply(train.x), preparation.apply(validation.x)
+    known = measurements or Measurements.alone(names)
     regressor = learner_class.fit(
         config,
         (inputs, Targets(labels, train.y)),
         (held_out, Targets(labels, validation.y)),
+        observations=Observations(train, preparation, known.of(preparation.usable)),
         seed=seed,
         progress=progress or silent,
+        checkpoint=checkpoint or Checkpoint(),
     )
     raw = regressor.predict(held_out)
     if not np.isfinite(raw.value).all():
@@ -283,7 +352,8 @@ def fit_predictor(
             "the trained model predicts values that are not finite. "
             "Try a smaller learning_rate, and look for wild values in the features."
         )
-    calibration, notes = calibrate(raw, validation.y, labels)
+    observations = Observations(validation, preparation, known.of(preparation.usable))
+    calibration, notes = calibrate(*_rehearsed(regressor, raw, observations, seed), labels)
     if len(validation.x) < FEW:
         notes.append(
             f"the edge of the domain rests on {len(validation.x)} validation stars ({FEW} or more are meant): "
@@ -297,8 +367,28 @@ def fit_predictor(
         regressor=regressor,
         calibration=calibration,
         domain=Domain.fit(train.x[:, usable], inputs, validation.x[:, usable], held_out),
+        label_domain=LabelDomain.fit(train.y, raw.value, seed),
         label_range=np.stack([np.nanmin(train.y, axis=0), np.nanmax(train.y, axis=0)], axis=1),
         giant_logg=float(giant_logg),
         min_present=MIN_PRESENT,
         warnings=(*preparation.warnings(train.x, names), *notes),
     )
+
+
+def _rehearsed(regressor: Regressor, raw: Raw, held_out: Observations, seed: int) -> tuple[Raw, FloatArray]:
+    """Predict held-out stars in every way that a star can be predicted, and return their labels beside.
+
+    Stars that lack a band are few among the held-out ones; with the band left out, others stand in for them.
+    """
+    if raw.member is None:
+        return raw, held_out.sample.y
+    x, y = held_out.sample.x, held_out.sample.y
+    usable = np.flatnonzero(held_out.preparation.usable)
+    raws, labels = [raw], [y]
+    for rehearsal in regressor.rehearsals(np.isnan(x[:, usable])):
+        stars = x[rehearsal.rows]
+        stars[:, usable] = np.where(rehearsal.missing, np.nan, stars[:, usable])
+        raws.append(regressor.predict(held_out.preparation.apply(stars)))
+        labels.append(y[rehearsal.rows])
+    raws.append(regressor.predict(held_out.redrawn((seed,), noise=False, gaps=True)))
+    return Raw.joined(raws), np.concatenate([*labels, y])

@@ -35,6 +35,10 @@ class Inputs:
     def __len__(self) -> int:
         return int(self.values.shape[0])
 
+    def rows(self, rows: NDArray[np.intp]) -> Inputs:
+        """Return some of the stars."""
+        return Inputs(self.values[rows], self.missing[rows])
+
 
 @dataclass(frozen=True)
 class Preparation:

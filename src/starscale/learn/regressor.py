@@ -6,14 +6,16 @@ storage are the same for all of them, so a further learner is one more file and 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from starscale.learn.arrays import Arrays
+from starscale.learn.checkpoint import Checkpoint
+from starscale.learn.observations import Observations
 from starscale.learn.preparation import Inputs, Scaling
 from starscale.learn.sample import FloatArray
 
@@ -60,6 +62,14 @@ class Raw:
         Ends of the central intervals of `LEVELS`; None from a learner that predicts a point.
     below : ndarray, shape (n,), optional
         Probability that the label of the threshold is below its value; None as above or without a threshold.
+    correlation : ndarray, shape (n, n_labels, n_labels), optional
+        Correlation of the labels' errors.
+    sides : ndarray, shape (n, 2, n_labels), optional
+        Means on either side of the threshold, below first.
+    member : ndarray of int, shape (n,), optional
+        Which of several ways to predict served the star; each is calibrated by itself. None: there is one.
+    rare : ndarray of bool, shape (n,), optional
+        Where gaps had to be filled; None: wherever there are any.
     """
 
     value: FloatArray
@@ -67,6 +77,29 @@ class Raw:
     lower: FloatArray | None = None
     upper: FloatArray | None = None
     below: FloatArray | None = None
+    correlation: FloatArray | None = None
+    sides: FloatArray | None = None
+    member: NDArray[np.intp] | None = None
+    rare: NDArray[np.bool_] | None = None
+
+    def imputed(self, inputs: Inputs) -> NDArray[np.bool_]:
+        """Return which stars were predicted from filled gaps, shape (n,)."""
+        return np.asarray(inputs.missing.any(axis=1)) if self.rare is None else self.rare
+
+    @classmethod
+    def joined(cls, parts: Sequence[Raw]) -> Raw:
+        """Put predictions of several samples one after the other."""
+        arrays: dict[str, Any] = {f.name: [getattr(part, f.name) for part in parts] for f in fields(cls)}
+        joined: dict[str, Any] = {n: None if a[0] is None else np.concatenate(a) for n, a in arrays.items()}
+        return cls(**joined)
+
+
+@dataclass(frozen=True)
+class Rehearsal:
+    """Held-out stars with inputs left out, on which one way to predict is calibrated."""
+
+    rows: NDArray[np.intp]
+    missing: NDArray[np.bool_]
 
 
 class Regressor(Protocol):
@@ -82,10 +115,16 @@ class Regressor(Protocol):
         train: tuple[Inputs, Targets],
         validation: tuple[Inputs, Targets],
         *,
+        observations: Observations,
         seed: int,
         progress: Progress,
+        checkpoint: Checkpoint,
     ) -> Self:
-        """Learn; what `validation` is used for, if anything, is said by the class."""
+        """Learn.
+
+        What `validation` is used for, if anything, is said by the class. `observations` draws other
+        observations of the stars of `train`; a learner may do without.
+        """
 
     def predict(self, inputs: Inputs, threshold: Threshold | None = None) -> Raw:
         """Predict the labels of stars; a row of the result depends on that row of the inputs alone."""
@@ -94,6 +133,18 @@ class Regressor(Protocol):
         """Return quantiles of every label, shape (n, n_labels, n_probabilities), in physical units.
 
         None from a learner that predicts a point.
+        """
+
+    def means(self, inputs: Inputs) -> FloatArray:
+        """Return the mean of every label alone, shape (n, n_labels); cheaper than :meth:`predict`."""
+
+    def rehearsals(self, missing: NDArray[np.bool_]) -> Sequence[Rehearsal]:
+        """Say on what held-out stars, and without which of their inputs, its ways to predict are calibrated.
+
+        Parameters
+        ----------
+        missing : ndarray of bool, shape (n, n_usable)
+            Inputs that the held-out stars lack. All of them, as they are, are used in any case.
         """
 
     def state(self) -> tuple[dict[str, Any], Arrays]:

@@ -30,6 +30,9 @@ class Sample:
         Labels in the units of the vocabulary (K, dex, dex); NaN: missing.
     y_error : ndarray, shape (n_stars, n_labels), optional
         Errors of the labels, same units.
+    noise : ndarray, shape (n_draws, n_stars, n_features), optional
+        By how much the inputs change when every measurement that they are made of is drawn anew within its own
+        error; 0 where no error is known. A learner may train on inputs that are this much worse.
 
     Raises
     ------
@@ -40,6 +43,7 @@ class Sample:
     x: FloatArray
     y: FloatArray
     y_error: FloatArray | None = None
+    noise: NDArray[np.float32] | None = None
 
     def __post_init__(self) -> None:
         for name in ("x", "y", "y_error"):
@@ -55,6 +59,8 @@ class Sample:
             )
         if self.y_error is not None and self.y_error.shape != self.y.shape:
             problems.add("y_error", f"has shape {self.y_error.shape}", f"the shape of y, {self.y.shape}")
+        if self.noise is not None and self.noise.shape[1:] != self.x.shape:
+            problems.add("noise", f"has shape {self.noise.shape}", f"draws, and the shape of x, {self.x.shape}")
         problems.raise_if_any()
 
     def __len__(self) -> int:

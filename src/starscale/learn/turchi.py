@@ -10,22 +10,25 @@ taken in physical units.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from numpy.typing import NDArray
 
 from starscale.learn.arrays import Arrays, entry, prefixed, tree_from_arrays, tree_to_arrays, under
+from starscale.learn.checkpoint import Checkpoint
 from starscale.learn.losses import absolute_error, smape
 from starscale.learn.networks import Dense, DiamondNetwork, Statistics, folded_forward, moving_average
+from starscale.learn.observations import Observations
 from starscale.learn.preparation import Inputs, Scaling
 from starscale.learn.randomness import seeded
-from starscale.learn.regressor import Progress, Raw, Targets, Threshold, padded
+from starscale.learn.regressor import Progress, Raw, Rehearsal, Targets, Threshold, padded
 from starscale.learn.sample import FloatArray
 from starscale.learn.scaling import LabelScaler
 from starscale.learn.training import EarlyStopping, Optimiser, TrainState, mean_loss, run_epoch, stacked
@@ -106,24 +109,35 @@ class Turchi2024:
         train: tuple[Inputs, Targets],
         validation: tuple[Inputs, Targets],
         *,
+        observations: Observations,  # noqa: ARG003
         seed: int,
         progress: Progress,
+        checkpoint: Checkpoint,
     ) -> Turchi2024:
         """Train one network after the other.
 
         The validation part decides when each phase stops and which epoch's weights are kept.
         """
-        names = train[1].labels
+        names, n_inputs = train[1].labels, train[0].values.shape[1]
         scaler = LabelScaler.fit(train[1].y)
         rng, chains = np.random.default_rng(seed), []
-        for column, key in enumerate(jax.random.split(seeded(seed), len(names))):
+        keys = jax.random.split(seeded(seed), len(names))
+        for name, key, mean, width, *t in zip(
+            names,
+            keys,
+            scaler.mean,
+            scaler.width,
+            *(scaler.transform(targets.y).T for _, targets in (train, validation)),
+            strict=True,
+        ):
             parts = [
-                _of_label(inputs, scaler.transform(targets.y)[:, column])
-                for inputs, targets in (train, validation)
+                _of_label(inputs, of_part) for (inputs, _), of_part in zip((train, validation), t, strict=True)
             ]
-            constants = (jnp.float32(scaler.mean[column]), jnp.float32(scaler.width[column]))
-            chains.append(_fit_label(config, parts[0], parts[1], constants, rng, key, names[column], progress))
-        return cls(train[0].values.shape[1], config.widths, config.slope, scaler, stacked(chains))
+            network = DiamondNetwork(rng, n_inputs, config.widths)
+            constants = (jnp.float32(mean), jnp.float32(width))
+            label = _Label(name, parts[0], parts[1], constants, key)
+            chains.append(_fit_label(config, label, network, progress, checkpoint))
+        return cls(n_inputs, config.widths, config.slope, scaler, stacked(chains))
 
     def predict(self, inputs: Inputs, threshold: Threshold | None = None) -> Raw:  # noqa: ARG002
         """Predict the labels; value and mean are the same, there are no intervals."""
@@ -133,6 +147,14 @@ class Turchi2024:
         ]
         value: FloatArray = self.labels.restore(np.concatenate(parts))
         return Raw(value, value)
+
+    def means(self, inputs: Inputs) -> FloatArray:
+        """Return what is predicted."""
+        return self.predict(inputs).mean
+
+    def rehearsals(self, missing: NDArray[np.bool_]) -> Sequence[Rehearsal]:  # noqa: ARG002
+        """Return nothing: there is one way to predict."""
+        return ()
 
     def quantiles(self, inputs: Inputs, probabilities: FloatArray) -> None:  # noqa: ARG002
         """Return nothing: the network predicts a point."""
@@ -183,43 +205,98 @@ def batch_size(config: Turchi2024Config, n_stars: int) -> int:
     return int(2 ** np.clip(np.floor(np.log2(max(n_stars, 1) / 50)), 5, 8))
 
 
+class _Label(NamedTuple):
+    """What one network learns: the label's name, the two parts, mean and width of the label, a random key."""
+
+    name: str
+    train: Data
+    validation: Data
+    constants: tuple[jax.Array, jax.Array]
+    key: jax.Array
+
+
 def _fit_label(
     config: Turchi2024Config,
-    train: Data,
-    validation: Data,
-    constants: tuple[jax.Array, jax.Array],
-    rng: np.random.Generator,
-    key: jax.Array,
-    label: str,
+    label: _Label,
+    network: DiamondNetwork,
     progress: Progress,
+    checkpoint: Checkpoint,
 ) -> tuple[Dense, ...]:
-    network = DiamondNetwork(rng, train[0].shape[1], config.widths)
+    """Train one network, or take it from the checkpoint where it is done already."""
+    part = f"{label.name}, network"
     statistics = network.initial_statistics()
-    batch = batch_size(config, len(train[1]))
-    optimiser = _adam(config.learning_rate)
-    phases = ((False, config.epochs_mae), (True, config.epochs_smape))
-    for (is_smape, epochs), phase_key in zip(phases, jax.random.split(key), strict=True):
-        loss = _Loss(is_smape, config.slope, config.dropout)
-        phase = f"{label}, {'SMAPE' if is_smape else 'absolute error'}"
-        stopping = EarlyStopping(config.patience)
-        if is_smape and config.epochs_mae:
-            # The second phase may not end worse, in its own loss, than the first one left off.
-            start = _validation_loss(network, statistics, constants, validation, loss=loss)
-            stopping.update(float(start), (network, statistics))
-        # Each phase starts its optimiser afresh: the gradients of the two losses differ in size.
-        state = TrainState(network, statistics, jax.jit(optimiser.init)(network))
-        for epoch in range(1, epochs + 1):
-            epoch_key = jax.random.fold_in(phase_key, epoch)
-            state, losses = run_epoch(
-                state, train, constants, epoch_key, loss=loss, optimiser=optimiser, batch=batch
-            )
-            figures = {"training": mean_loss(losses, phase, epoch)}
-            held_out = _validation_loss(state.params, state.statistics, constants, validation, loss=loss)
-            figures["validation"] = mean_loss(held_out[None], f"{phase}, validation", epoch)
-            progress(phase, epoch, epochs, figures)
-            if stopping.update(figures["validation"], (state.params, state.statistics)):
-                break
-        if stopping.best is not None:
-            network, statistics = stopping.best
     layers: tuple[Dense, ...] = _folded(network, statistics)
+    if (done := checkpoint.load(part)) is not None:
+        return tree_from_arrays(layers, done, "checkpoint")
+    phases = ((False, config.epochs_mae), (True, config.epochs_smape))
+    for (is_smape, epochs), key in zip(phases, jax.random.split(label.key), strict=True):
+        phase = f"{label.name}, {'SMAPE' if is_smape else 'absolute error'}"
+        loss = _Loss(is_smape, config.slope, config.dropout)
+        network, statistics = _fit_phase(
+            config, label, (network, statistics), loss, (phase, epochs, key), progress, checkpoint
+        )
+    layers = _folded(network, statistics)
+    checkpoint.save(part, lambda: tree_to_arrays(layers), now=True)
     return layers
+
+
+def _fit_phase(
+    config: Turchi2024Config,
+    label: _Label,
+    start: tuple[DiamondNetwork, Statistics],
+    loss: _Loss,
+    phase_of: tuple[str, int, jax.Array],
+    progress: Progress,
+    checkpoint: Checkpoint,
+) -> tuple[DiamondNetwork, Statistics]:
+    """Train with one loss until it stops getting better, and return the best weights."""
+    phase, epochs, key = phase_of
+    (network, statistics), (optimiser, stopping) = (
+        start,
+        (_adam(config.learning_rate), EarlyStopping(config.patience)),
+    )
+    batch = batch_size(config, len(label.train[1]))
+    if loss.smape and config.epochs_mae:
+        # The second phase may not end worse, in its own loss, than the first one left off.
+        first = _validation_loss(network, statistics, label.constants, label.validation, loss=loss)
+        stopping.update(float(first), (network, statistics))
+    # Each phase starts its optimiser afresh: the gradients of the two losses differ in size.
+    state = TrainState(network, statistics, jax.jit(optimiser.init)(network))
+    begun = 0
+    if (saved := checkpoint.load(phase)) is not None:
+        left = tree_from_arrays(_Progress(state, start, np.zeros(3)), saved, "checkpoint")
+        state, stopping.best = left.state, left.best
+        stopping.best_loss, stopping.waited, begun = (
+            kind(x) for kind, x in zip((float, int, int), left.counts, strict=True)
+        )
+    for epoch in range(begun + 1, epochs + 1):
+        if stopping.waited >= config.patience:
+            break
+        state, losses = run_epoch(
+            state,
+            label.train,
+            label.constants,
+            jax.random.fold_in(key, epoch),
+            loss=loss,
+            optimiser=optimiser,
+            batch=batch,
+        )
+        figures = {"training": mean_loss(losses, phase, epoch)}
+        held_out = _validation_loss(state.params, state.statistics, label.constants, label.validation, loss=loss)
+        figures["validation"] = mean_loss(held_out[None], f"{phase}, validation", epoch)
+        progress(phase, epoch, epochs, figures)
+        stopping.update(figures["validation"], (state.params, state.statistics))
+        counts = np.array([stopping.best_loss, stopping.waited, epoch])
+        finished = stopping.waited >= config.patience or epoch == epochs
+        now = _Progress(state, stopping.best, counts)
+        checkpoint.save(phase, partial(tree_to_arrays, now), now=finished)
+    best: tuple[DiamondNetwork, Statistics] = stopping.best or (network, statistics)
+    return best
+
+
+class _Progress(NamedTuple):
+    """What a checkpoint holds of a phase; `counts` are the best loss, the epochs waited, and the epoch."""
+
+    state: TrainState
+    best: tuple[DiamondNetwork, Statistics]
+    counts: Any

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import polars as pl
 
 from starscale.catalogue.cuts import apply_cuts, cut_columns
 from starscale.catalogue.features import Feature, evaluate_features
+from starscale.catalogue.measurements import Measurement
 from starscale.catalogue.standardise import spelling, standardise
 from starscale.learn.bundle import load_bundle, save_bundle
 from starscale.learn.predictor import Prediction, Predictor
@@ -24,6 +26,8 @@ from starscale.vocabulary.strict import validate
 
 #: Both solutions, dwarf and giant, count as possible above this probability.
 _POSSIBLE = 0.1
+#: Step of E(B-V), mag, for the derivative of the labels: small beside any feature's scale, large beside rounding.
+_STEP = 0.01
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,10 @@ class Model:
         Column that stands for the brightness of a star; it need not be in a table.
     magnitude_range : (float, float)
         Brightest and faintest training star.
+    measurements : tuple of Measurement
+        Columns that go missing together.
+    reddening : str or None
+        Column with E(B-V).
     mock : bool
         Whether the training data were simulated.
     information : mapping
@@ -62,6 +70,8 @@ class Model:
     label_ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     magnitude: str | None = None
     magnitude_range: tuple[float, float] = (-math.inf, math.inf)
+    measurements: tuple[Measurement, ...] = ()
+    reddening: str | None = None
     mock: bool = False
     information: Mapping[str, Any] = field(default_factory=dict)
 
@@ -106,9 +116,21 @@ class Model:
         clean = standardise(table, self.inputs, where=where, found_columns=found_columns, whole=False)
         x = evaluate_features(clean, self.features, where=where)
         prediction = self.predictor.predict(x)
-        return self._catalogue(clean, prediction, where)
+        return self._catalogue(clean, prediction, self._slopes(clean, prediction, where), where)
 
-    def _catalogue(self, clean: pl.DataFrame, prediction: Prediction, where: str) -> pl.DataFrame:
+    def _slopes(self, clean: pl.DataFrame, prediction: Prediction, where: str) -> Any:
+        """Derivative of every mean label with respect to E(B-V): shape (n_stars, n_labels)."""
+        slopes = np.full(prediction.mean.shape, np.nan)
+        rows = np.flatnonzero(prediction.predicted)
+        if self.reddening is None or not rows.size:
+            return slopes
+        redder = clean[rows].with_columns(pl.col(self.reddening) + _STEP)
+        changed = self.predictor.means(evaluate_features(redder, self.features, where=where))
+        slopes[rows] = (changed - prediction.mean[rows]) / _STEP
+        slopes[clean[self.reddening].is_null().to_numpy()] = np.nan
+        return slopes
+
+    def _catalogue(self, clean: pl.DataFrame, prediction: Prediction, slopes: Any, where: str) -> pl.DataFrame:
         position = self.inputs.position
         empty = pl.lit(None, dtype=pl.Float64)
         ra, dec = (
@@ -123,8 +145,16 @@ class Model:
             values[label] = prediction.value[:, i]
             for part in ("error", "lower", "upper", "lower95", "upper95"):
                 values[f"{label}_{part}"] = getattr(prediction, part)[:, i]
+        for (i, a), (j, b) in combinations(enumerate(self.labels), 2):
+            values[f"{a}_{b}_corr"] = prediction.correlation[:, i, j]
         values["p_giant"] = prediction.p_giant
+        ambiguous = _ambiguous(prediction)
+        for i, label in enumerate(self.labels):
+            values[f"{label}_giant"] = np.where(ambiguous, prediction.below[:, i], np.nan)
+            values[f"{label}_dwarf"] = np.where(ambiguous, prediction.above[:, i], np.nan)
+            values[f"{label}_ebv_slope"] = slopes[:, i]
         values["domain_score"] = prediction.domain_score
+        values["label_score"] = prediction.label_score
         series = [
             pl.Series(name, np.asarray(value, dtype=np.float32)).fill_nan(None) for name, value in values.items()
         ]
@@ -133,7 +163,7 @@ class Model:
         return catalogue.with_columns(pl.Series("flags", flags, dtype=pl.Int32)).select(*self.columns)
 
     def _flags(self, clean: pl.DataFrame, catalogue: pl.DataFrame, prediction: Prediction, where: str) -> Any:
-        outside = np.zeros(clean.height, dtype=bool)
+        outside = prediction.label_score > 1
         for i, label in enumerate(self.labels):
             if label in self.label_ranges:
                 low, high = self.label_ranges[label]
@@ -146,10 +176,11 @@ class Model:
                 CatalogueFlag.NOT_PREDICTED: ~prediction.predicted,
                 CatalogueFlag.OUT_OF_DOMAIN: prediction.domain_score > 1,
                 CatalogueFlag.LABEL_OUT_OF_RANGE: outside,
-                CatalogueFlag.DWARF_OR_GIANT: np.minimum(prediction.p_giant, 1 - prediction.p_giant) > _POSSIBLE,
+                CatalogueFlag.DWARF_OR_GIANT: _ambiguous(prediction),
                 CatalogueFlag.CUT_FAILED: ~self._passes_cuts(clean, where),
                 CatalogueFlag.BAD_POSITION: ~((np.abs(ra - 180) <= 540) & (np.abs(dec) <= 90)),
                 CatalogueFlag.OUTSIDE_MAGNITUDES: self._outside_magnitudes(clean),
+                CatalogueFlag.INPUT_IMPUTED: prediction.rare,
             }
         return sum(
             (np.where(mask, int(bit), 0) for bit, mask in conditions.items()), np.zeros(clean.height, dtype=int)
@@ -183,6 +214,8 @@ class Model:
             "label_ranges": {name: list(ends) for name, ends in self.label_ranges.items()},
             "magnitude": self.magnitude,
             "magnitude_range": list(self.magnitude_range),
+            "measurements": [asdict(measurement) for measurement in self.measurements],
+            "reddening": self.reddening,
             "mock": self.mock,
             "information": dict(self.information),
         }
@@ -208,6 +241,8 @@ class Model:
                 label_ranges={name: (low, high) for name, (low, high) in document["label_ranges"].items()},
                 magnitude=document["magnitude"],
                 magnitude_range=(document["magnitude_range"][0], document["magnitude_range"][1]),
+                measurements=tuple(_measurement(item) for item in document["measurements"]),
+                reddening=document["reddening"],
                 mock=bool(document["mock"]),
                 information=document["information"],
             )
@@ -215,3 +250,14 @@ class Model:
             raise InputError(
                 Problem(f"{path}/bundle.json", f"is incomplete ({error})", "a bundle written by 'starscale train'")
             ) from None
+
+
+def _ambiguous(prediction: Prediction) -> Any:
+    """Where dwarf and giant are both possible."""
+    with np.errstate(invalid="ignore"):
+        return np.minimum(prediction.p_giant, 1 - prediction.p_giant) > _POSSIBLE
+
+
+def _measurement(item: Mapping[str, Any]) -> Measurement:
+    errors = {column: tuple(ends) for column, ends in item["errors"].items()}
+    return Measurement(item["name"], tuple(item["columns"]), errors)

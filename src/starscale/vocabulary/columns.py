@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from itertools import combinations
 from typing import Literal
 
 #: The labels, for settings that must name one; the same as the keys of :data:`LABELS`.
@@ -116,19 +117,61 @@ def _label_columns(label: Label) -> list[Column]:
     ]
 
 
+def _correlation(a: Label, b: Label) -> Column:
+    return Column(
+        f"{a.name}_{b.name}_corr",
+        "float32",
+        "",
+        "stat.correlation",
+        f"correlation of the errors of {a.name} and {b.name}",
+    )
+
+
+def _solution(label: Label, kind: str) -> Column:
+    return Column(
+        f"{label.name}_{kind}",
+        "float32",
+        label.unit,
+        label.ucd,
+        f"{label.description} if the star is a {kind}; null where only one of the two is possible",
+    )
+
+
+def _derivative(label: Label) -> Column:
+    return Column(
+        f"{label.name}_ebv_slope",
+        "float32",
+        # The unit of logg is a logarithm, which has no products.
+        "K.mag**-1" if label.unit == "K" else "mag**-1",
+        f"arith.grad;{label.ucd}",
+        f"change of the mean {label.name} per magnitude of E(B-V); null where the model does not use E(B-V)",
+    )
+
+
 def catalogue_columns(labels: Iterable[str] = tuple(LABELS)) -> dict[str, Column]:
     """Columns of a predicted catalogue, in order, for the labels that the model has."""
     columns = [SOURCE_ID, RA, DEC]
     for name in labels:
         columns += _label_columns(LABELS[name])
+    names = [LABELS[name] for name in labels]
+    columns += [_correlation(a, b) for a, b in combinations(names, 2)]
+    columns.append(Column("p_giant", "float32", "", "stat.probability", "probability that logg is below 3.5"))
+    columns += [_solution(label, kind) for kind in ("giant", "dwarf") for label in names]
+    columns += [_derivative(label) for label in names]
     columns += [
-        Column("p_giant", "float32", "", "stat.probability", "probability that logg is below 3.5"),
         Column(
             "domain_score",
             "float32",
             "",
             "stat.fit.goodness",
             "distance of the inputs from the training set; 99 % of held-out training stars lie below 1",
+        ),
+        Column(
+            "label_score",
+            "float32",
+            "",
+            "stat.fit.goodness",
+            "distance of the predicted labels from those of the training set; 99 % of held-out stars lie below 1",
         ),
         Column("flags", "int32", "", "meta.code", "bit mask of reasons for caution; 0: none (docs: flags)"),
     ]

@@ -20,6 +20,7 @@ class CatalogueFlag(IntFlag):
     CUT_FAILED = 32
     BAD_POSITION = 64
     OUTSIDE_MAGNITUDES = 128
+    INPUT_IMPUTED = 256
 
 
 class PairFlag(IntFlag):
@@ -53,16 +54,22 @@ class LabelFlag(IntFlag):
 #: By kind of mask first: members of different kinds with the same number are equal, and would be one key.
 MEANING: dict[type[IntFlag], dict[IntFlag, str]] = {
     CatalogueFlag: {
-        CatalogueFlag.INPUT_MISSING: "one or more inputs of the model are missing and were imputed",
+        CatalogueFlag.INPUT_MISSING: "one or more inputs of the model are missing",
         CatalogueFlag.NOT_PREDICTED: "too few inputs: the labels are null",
         CatalogueFlag.OUT_OF_DOMAIN: "the inputs lie outside the training set (domain_score above 1)",
-        CatalogueFlag.LABEL_OUT_OF_RANGE: "a predicted label lies outside the range of the training labels",
+        CatalogueFlag.LABEL_OUT_OF_RANGE: (
+            "the predicted labels lie outside those of the training stars (label_score above 1, or one of them "
+            "beyond its range)"
+        ),
         CatalogueFlag.DWARF_OR_GIANT: "dwarf and giant solutions both have a probability above 0.1",
         CatalogueFlag.CUT_FAILED: "the star fails a quality cut that the training stars passed",
         CatalogueFlag.BAD_POSITION: "the position is missing or not on the sphere",
         CatalogueFlag.OUTSIDE_MAGNITUDES: (
             "fainter or brighter than every training star: its inputs are noisier than those that the intervals "
             "were calibrated on"
+        ),
+        CatalogueFlag.INPUT_IMPUTED: (
+            "what is missing is an unusual combination: the gaps were filled with expected values"
         ),
     },
     PairFlag: {

@@ -57,6 +57,16 @@ class MixtureConfig(Frozen):
     weight_decay: float = Field(default=0.1, ge=0)
     #: Networks in the ensemble.
     members: int = Field(default=5, ge=1)
+    #: Networks for every common set of bands: one that this share of the training stars have, the commonest first.
+    set_members: int = Field(default=2, ge=0)
+    set_share: float = Field(default=0.02, gt=0, le=1)
+    most_sets: int = Field(default=6, ge=0)
+    #: Networks for stars with any other set of bands; with 0 those of the whole set serve them.
+    rare_members: int = Field(default=2, ge=0)
+    #: Add noise to half of the stars in training, as their own measurement errors have it where these are known.
+    noise: bool = True
+    #: Stars count by the density of their labels to minus this power: 0 all the same, 0.5 favours rare stars.
+    rare_power: float = Field(default=0.0, ge=0, le=1)
 
 
 ModelConfig = Annotated[Turchi2024Config | MixtureConfig, Field(discriminator="kind")]

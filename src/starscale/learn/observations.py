@@ -1,0 +1,128 @@
+"""Training stars as they might have been observed: noisier, or with bands missing.
+
+A training star is bright, and most of the sky is fainter. Adding noise of a star's own errors teaches what
+the labels of such a star look like through worse measurements (and, where the errors are inputs, how much worse
+they are); leaving bands out teaches how to do without them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from starscale.learn.preparation import Inputs, Preparation
+from starscale.learn.sample import FloatArray, Sample
+
+#: Share of the stars that are changed in every copy; the others teach what they are.
+SHARE = 0.5
+#: Noise is added with a factor between these, even in its logarithm: the errors of the changed star grow by
+#: sqrt(1 + factor^2), to three times at most.
+FACTORS = (0.3, 3.0)
+#: Measurements of a star that are left out together, at most.
+MOST_LEFT_OUT = 4
+
+BoolArray = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Measurements:
+    """What the inputs are made of: those of one measurement go missing together.
+
+    Parameters
+    ----------
+    names : tuple of str
+        What is measured: a band, the distance, ...
+    uses : ndarray of bool, shape (n_groups, n_features)
+        The features that need it.
+    log_errors : ndarray of bool, shape (n_features,)
+        The features that are decimal logarithms of measurement errors.
+    """
+
+    names: tuple[str, ...]
+    uses: BoolArray
+    log_errors: BoolArray
+
+    @classmethod
+    def alone(cls, features: Sequence[str]) -> Measurements:
+        """Every feature by itself."""
+        n = len(features)
+        return cls(tuple(features), np.eye(n, dtype=bool), np.zeros(n, dtype=bool))
+
+    def of(self, usable: BoolArray) -> Measurements:
+        """Return those that usable features are made of, and these features alone."""
+        uses = self.uses[:, usable]
+        kept = np.asarray(uses.any(axis=1))
+        names = tuple(name for name, keep in zip(self.names, kept, strict=True) if keep)
+        return Measurements(names, uses[kept], self.log_errors[usable])
+
+    def left_out(self, n: int, rng: np.random.Generator) -> BoolArray:
+        """Draw the features, shape (n, n_features), that stars miss who lack 1 to `MOST_LEFT_OUT` measurements."""
+        n_groups = len(self.names)
+        # One is always left.
+        count = rng.integers(1, max(min(MOST_LEFT_OUT, n_groups - 1), 1) + 1, size=n)
+        rank = np.argsort(np.argsort(rng.random((n, n_groups)), axis=1), axis=1)
+        return (rank < count[:, None]) @ self.uses if n_groups > 1 else np.zeros((n, self.uses.shape[1]), bool)
+
+
+@dataclass(frozen=True)
+class Observations:
+    """Training stars, and how to draw other observations of them.
+
+    Parameters
+    ----------
+    sample : Sample
+        Inputs with gaps, and their noise.
+    preparation : Preparation
+    measurements : Measurements
+        Of the usable features.
+    """
+
+    sample: Sample
+    preparation: Preparation
+    measurements: Measurements
+
+    def as_they_are(self) -> Inputs:
+        """Prepare the stars unchanged."""
+        return self.preparation.apply(self.sample.x)
+
+    @property
+    def noisy(self) -> bool:
+        """Whether an error of any input is known."""
+        return self.sample.noise is not None and bool(self.sample.noise.any())
+
+    def redrawn(self, seed: tuple[int, ...], *, noise: bool, gaps: bool) -> Inputs:
+        """Draw one copy of all stars.
+
+        Parameters
+        ----------
+        seed : tuple of int
+            The same seed gives the same copy.
+        noise, gaps : bool
+            What is done to a share of the stars: measurement noise is added; inputs are left out.
+        """
+        rng = np.random.default_rng(seed)
+        x, n = self.sample.x, len(self.sample)
+        if noise and self.sample.noise is not None:
+            x = self._noisier(x, self.sample.noise, rng)
+        if gaps:
+            hidden = np.zeros(x.shape, dtype=bool)
+            hidden[:, self.preparation.usable] = self.measurements.left_out(n, rng)
+            hidden[rng.random(n) >= SHARE] = False
+            # A star that has less already is not stripped of everything.
+            bare = (np.isnan(x) | hidden | ~self.preparation.usable).all(axis=1)
+            hidden[bare] = False
+            x = np.where(hidden, np.nan, x)
+        return self.preparation.apply(x)
+
+    def _noisier(self, x: FloatArray, draws: NDArray[np.float32], rng: np.random.Generator) -> FloatArray:
+        n = len(x)
+        low, high = np.log(FACTORS)
+        factor = np.where(rng.random(n) < SHARE, np.exp(rng.uniform(low, high, n)), 0.0)
+        noisier = x + factor[:, None] * draws[rng.integers(len(draws))]
+        errors = np.zeros(x.shape[1], dtype=bool)
+        errors[self.preparation.usable] = self.measurements.log_errors
+        noisier[:, errors] += 0.5 * np.log10(1 + factor**2)[:, None]
+        return np.asarray(noisier)
