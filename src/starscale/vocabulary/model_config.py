@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from starscale.vocabulary.baseline_config import BaselineConfig
 from starscale.vocabulary.strict import Frozen
 
 
@@ -59,4 +60,4 @@ class MixtureConfig(Frozen):
     members: int = Field(default=5, ge=1)
 
 
-ModelConfig = Annotated[Turchi2024Config | MixtureConfig, Field(discriminator="kind")]
+ModelConfig = Annotated[Turchi2024Config | MixtureConfig | BaselineConfig, Field(discriminator="kind")]
