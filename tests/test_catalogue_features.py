@@ -311,9 +311,9 @@ def test_an_expression_of_ones_own() -> None:
 
 
 def test_loading_sets(tmp_path: Path) -> None:
-    assert feature_set_names() == ["default", "turchi2024"]
+    assert feature_set_names() == ["default", "pairwise", "turchi2024"]
     with pytest.raises(
-        InputError, match=r"unknown name; expected one of default, turchi2024.*Did you mean 'turchi2024'"
+        InputError, match=r"unknown name; expected one of default, pairwise, turchi2024.*Did you mean 'turchi2024'"
     ):
         load_feature_set("turchi")
     (tmp_path / "own.toml").write_text('name = "own"\ntitle = "Own"\n[[features]]\nkind = "colours"\n')
