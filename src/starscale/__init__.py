@@ -3,8 +3,8 @@
 The same verbs as the command: :func:`fetch`, :func:`read`, :func:`clean`, :func:`match`, :func:`match_files`,
 :func:`homogenize`, :func:`recalibrate`, :func:`label_report`, :func:`train`, :func:`load`, :func:`predict`,
 :func:`evaluate`, :func:`compare_models`, :func:`run`, :func:`report`, :func:`check`, :func:`write`,
-:func:`make_mock`, :func:`demo`. They are loaded when they are first used, so that ``import starscale`` is quick and a
-table can be cleaned without loading the learning libraries.
+:func:`make_mock`, :func:`demo`. They are loaded when they are first used, so that ``import starscale`` is
+quick and a table can be cleaned without loading the learning libraries.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from starscale.catalogue.features import evaluate_features, load_feature_set
+from starscale.catalogue.features import Member, evaluate_features, load_feature_set
 from starscale.catalogue.splits import PARTS
 from starscale.faces.prepare import Plan, features_of, magnitude_column, members_in, parts
 from starscale.faces.progress import TrainingBar
@@ -133,7 +133,7 @@ def train_entry(entry: Entry, table: pl.DataFrame) -> tuple[list[pl.DataFrame], 
     members = members_in(run, table.columns)
     features = features_of(run, members)
     x = evaluate_features(table, features, where="training table")
-    truth = _truth(run, table, magnitude_column(members, table.columns))
+    truth = _truth(run, members, table)
     scored, seconds, speeds = [], [], []
     for repeat in range(entry.repeats):
         part = parts(run, table, config.seed + repeat)
@@ -163,7 +163,7 @@ def train_entry(entry: Entry, table: pl.DataFrame) -> tuple[list[pl.DataFrame], 
 def score_test_part(
     predictor: Predictor, x: NDArray[np.float64], truth: pl.DataFrame, labels: Sequence[str]
 ) -> pl.DataFrame:
-    """Scored stars of a test part: `truth` has `source_id`, `magnitude` and the labels."""
+    """Scored stars of a test part: `truth` has `source_id`, `magnitude`, `ebv` and the labels."""
     prediction = predictor.predict(x)
     quantiles = np.full((len(x), len(labels), len(PROBABILITIES)), np.nan)
     if prediction.predicted.any():
@@ -215,11 +215,18 @@ def _statistics(name: str, values: Sequence[float]) -> dict[str, float | None]:
     return {name: float(np.mean(values)), f"{name}_spread": spread}
 
 
-def _truth(run: Plan, table: pl.DataFrame, magnitude: str | None) -> pl.DataFrame:
-    bright = pl.col(magnitude).cast(pl.Float64) if magnitude else pl.lit(None, dtype=pl.Float64)
-    return table.select(
-        pl.col(run.lead.id.column).alias("source_id"), bright.alias("magnitude"), *run.config.target
+def _truth(run: Plan, members: Sequence[Member], table: pl.DataFrame) -> pl.DataFrame:
+    """Identifier, brightness, reddening and labels of the stars of a training table."""
+    reddening = (m.names.get(r.column, r.column) for m in members if (r := m.survey.reddening))
+    columns = {
+        "magnitude": magnitude_column(members, table.columns),
+        "ebv": next((name for name in reddening if name in table.columns), None),
+    }
+    beside = (
+        (pl.col(column).cast(pl.Float64) if column else pl.lit(None, dtype=pl.Float64)).alias(name)
+        for name, column in columns.items()
     )
+    return table.select(pl.col(run.lead.id.column).alias("source_id"), *beside, *run.config.target)
 
 
 def _sample(x: NDArray[np.float64], table: pl.DataFrame, target: Sequence[str], rows: NDArray[np.intp]) -> Sample:

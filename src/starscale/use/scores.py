@@ -2,7 +2,7 @@
 
 A *table of scored stars* has a row for each star of a test part and, for every label L, the columns `L_label`
 (reference), `L` (the value), `L_mean`, `L_lower`, `L_upper`, `L_lower95`, `L_upper95` and `L_crps`; beside them
-`source_id` and `magnitude`. It is made once after a training; every comparison is arithmetic on such tables.
+`source_id`, `magnitude` and `ebv`. It is made once after a training; comparisons are arithmetic on such tables.
 """
 
 from __future__ import annotations
@@ -24,11 +24,12 @@ N_PROBABILITIES = 200
 PROBABILITIES: Array = (np.arange(N_PROBABILITIES) + 0.5) / N_PROBABILITIES
 #: Columns of a table of scored stars, after the name of the label.
 PARTS = ("_label", "", "_mean", "_lower", "_upper", "_lower95", "_upper95", "_crps")
-FIGURES = ("mad", "mae", "rmse", "bias", "crps", "coverage68", "coverage95", "half_width")
+FIGURES = ("mad", "mae", "rmse", "bias", "crps", "coverage68", "coverage95", "half_width", "mean_half_width")
 #: Figures that are compared as a ratio to those of the reference model.
-RATIOS = ("mad", "mae", "rmse", "crps", "half_width")
+RATIOS = ("mad", "mae", "rmse", "crps", "half_width", "mean_half_width")
 METAL_POOR = -2.0
 GIANT_LOGG = 3.5
+EBV_EDGES = (0, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 5)
 #: Bins of what each model itself predicts: they hold other stars for every model.
 PREDICTED = "predicted "
 DWARF_OR_GIANT = "predicted dwarf or giant"
@@ -70,7 +71,7 @@ def scored_stars(
     quantiles : ndarray, shape (n, n_labels, N_PROBABILITIES)
         At :data:`PROBABILITIES`; any value where a star is not predicted.
     truth : polars.DataFrame, (n, ...)
-        `source_id`, `magnitude` and a column for each label.
+        `source_id`, `magnitude`, `ebv` and a column for each label.
     labels : sequence of str
 
     Returns
@@ -78,7 +79,7 @@ def scored_stars(
     polars.DataFrame, (n, ...)
         A table of scored stars.
     """
-    table = truth.select("source_id", pl.col("magnitude").cast(pl.Float64))
+    table = truth.select("source_id", pl.col("magnitude", "ebv").cast(pl.Float64))
     ends = {f"_{name}": getattr(prediction, name) for name in ("mean", "lower", "upper", "lower95", "upper95")}
     for i, label in enumerate(labels):
         known = truth[label].cast(pl.Float64).fill_null(np.nan).to_numpy()
@@ -94,7 +95,7 @@ def figures(stars: pl.DataFrame, label: str) -> dict[str, float]:
 
     `mad` and `mae` (mean absolute error) judge the value, `rmse` and `bias` (mean of prediction - label) the mean
     of the predicted distribution; coverages are the shares of labels inside the intervals; `half_width` is the
-    median of half of the 68 % interval.
+    median, `mean_half_width` the mean of half of the 68 % interval.
 
     Parameters
     ----------
@@ -118,6 +119,7 @@ def figures(stars: pl.DataFrame, label: str) -> dict[str, float]:
         "coverage68": float(((truth >= part["_lower"]) & (truth <= part["_upper"])).mean()),
         "coverage95": float(((truth >= part["_lower95"]) & (truth <= part["_upper95"])).mean()),
         "half_width": float(np.median(part["_upper"] - part["_lower"]) / 2),
+        "mean_half_width": float(np.mean(part["_upper"] - part["_lower"]) / 2),
     }
 
 
@@ -125,8 +127,8 @@ def _bins(labels: Sequence[str]) -> Iterator[tuple[str, float | None, float | No
     """Yield what is binned, the ends of a bin (None: open), and which stars are in it."""
     yield "all", None, None, pl.lit(True)
     columns = {label: f"{label}_label" for label in labels} | {PREDICTED + label: label for label in labels}
-    for name, column in {**columns, "magnitude": "magnitude"}.items():
-        for low, high in pairwise(BINS[name.removeprefix(PREDICTED)]):
+    for name, column in {**columns, "magnitude": "magnitude", "E(B-V)": "ebv"}.items():
+        for low, high in pairwise(EBV_EDGES if column == "ebv" else BINS[name.removeprefix(PREDICTED)]):
             yield name, low, high, pl.col(column).is_between(low, high, closed="left")
     if "fe_h" in labels:
         yield "metal-poor", None, METAL_POOR, pl.col("fe_h_label") < METAL_POOR
@@ -143,8 +145,8 @@ def score(stars: pl.DataFrame, labels: Sequence[str]) -> pl.DataFrame:
     -------
     polars.DataFrame
         `label`, `by`, `low`, `high` (null: an open end), `n` and :data:`FIGURES`. Bins are by reference label
-        (`by` is its name), by what was predicted (`predicted teff`), by magnitude; metal-poor stars (reference
-        fe_h below -2) and predicted dwarfs and giants apart. Empty bins are left out.
+        (`by` is its name), by what was predicted (`predicted teff`), by magnitude, by E(B-V); metal-poor stars
+        (reference fe_h below -2) and predicted dwarfs and giants apart. Empty bins are left out.
     """
     rows = []
     for by, low, high, inside in _bins(labels):

@@ -16,9 +16,10 @@ _FIGURES: Final[Mapping[str, str]] = {
     "coverage68": "share of labels inside the 68.27 % interval",
     "coverage95": "share of labels inside the 95.45 % interval",
     "half_width": "median of half of the 68 % interval, in the unit of the label",
+    "mean_half_width": "mean of half of the 68 % interval, in the unit of the label",
 }
 #: Figures whose ratio to the reference model is given.
-_RATIOS: Final = ("mad", "mae", "rmse", "crps", "half_width")
+_RATIOS: Final = ("mad", "mae", "rmse", "crps", "half_width", "mean_half_width")
 
 
 def _columns() -> list[Column]:

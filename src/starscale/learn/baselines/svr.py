@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import product
-from os import cpu_count
 from typing import Any, ClassVar
 
 import numpy as np
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
 
 from starscale.learn.arrays import Arrays, entry, prefixed, take, under
-from starscale.learn.baselines.common import mean_square
+from starscale.learn.baselines.common import cores, mean_square
 from starscale.learn.baselines.libraries import library
 from starscale.learn.preparation import Inputs, Scaling
 from starscale.learn.regressor import Progress, Raw, Targets, Threshold
@@ -85,7 +84,7 @@ class Svr:
                 dual, intercept = found.dual_coef_[0].astype(np.float64), float(found.intercept_[0])
                 return Machine(values[found.support_], dual, intercept, gamma, penalty)
 
-            with ThreadPoolExecutor(cpu_count()) as pool:
+            with ThreadPoolExecutor(cores()) as pool:
                 fitted = list(pool.map(fit_one, product(config.penalties, config.gammas)))
             errors = [mean_square(held_out[:, column], m.predict(validation[0].values)) for m in fitted]
             machines.append(fitted[int(np.argmin(errors))])
