@@ -74,6 +74,8 @@ class Table:
         figures, reference = self.comparison.figures, self.comparison.reference
         print(f"\n{title}\n{layout(*cost_rows(self.comparison.costs))}")
         for by in ("all", "metal-poor", "predicted dwarf or giant"):
+            if figures.filter(pl.col("by") == by).is_empty():
+                continue
             print(f"\n{title}: {by}\n{layout(*compared_rows(figures, reference, by))}")
 
     def bars(self, other: str, figure: str, limits: tuple[float, ...]) -> None:
@@ -223,7 +225,9 @@ def part_c(only: list[str]) -> None:
 
 def part_d(only: list[str]) -> None:
     """The mock sky of the package itself; no bars."""
-    ss.make_mock(OUT / "mock", stars=100_000, seed=1)
+    if not (OUT / "mock" / "truth.parquet").exists():
+        # A new one has a new date, and all models would be trained again.
+        ss.make_mock(OUT / "mock", stars=100_000, seed=1)
     Table("embedded", only).show("MOCK (embedded), labels as LAMOST's")
 
 
