@@ -25,7 +25,7 @@ import polars as pl
 
 import starscale as ss
 from starscale.faces.compare_step import scored_file
-from starscale.faces.compare_text import bin_text, compared_rows, cost_rows
+from starscale.faces.compare_text import bin_text, compared_rows, cost_rows, ratio_rows
 from starscale.faces.text import layout
 from starscale.use.scores import compare
 from starscale.vocabulary.errors import StarscaleError
@@ -76,7 +76,10 @@ class Table:
         for by in ("all", "metal-poor", "predicted dwarf or giant"):
             if figures.filter(pl.col("by") == by).is_empty():
                 continue
-            print(f"\n{title}: {by}\n{layout(*compared_rows(figures, reference, by))}")
+            print(f"\n{title}: {by}\n{layout(*compared_rows(figures, by))}")
+            headings, rows = ratio_rows(figures, reference, by)
+            if rows:
+                print(f"\nratios to {reference} in the same repeat\n{layout(headings, rows)}")
 
     def bars(self, other: str, figure: str, limits: tuple[float, ...]) -> None:
         """Judge the ratio to another model."""
@@ -164,8 +167,7 @@ def against_truth(table: Table, title: str) -> None:
     }
     figures = compare(models, LABELS, table.comparison.reference)
     for by in ("all", "metal-poor"):
-        rows = compared_rows(figures, table.comparison.reference, by)
-        print(f"\n{title}, against the TRUTH: {by}\n{layout(*rows)}")
+        print(f"\n{title}, against the TRUTH: {by}\n{layout(*compared_rows(figures, by))}")
 
 
 def part_b(only: list[str]) -> None:

@@ -21,47 +21,47 @@ HEADINGS = {
     "coverage95": "in 95 % int.",
     "half_width": "half-width",
 }
+#: Figures whose ratio is shown; a file has more.
+SHOWN = ("mad", "rmse", "crps", "half_width")
 _PERCENT = ("coverage68", "coverage95")
-#: Ratios that the table shows; a file has them all.
-_SHOWN_RATIOS = ("mad", "rmse", "crps")
 
 
-def compared_rows(figures: pl.DataFrame, reference: str, by: str = "all") -> tuple[list[str], list[list[str]]]:
+def compared_rows(figures: pl.DataFrame, by: str = "all") -> tuple[list[str], list[list[str]]]:
     """Headings and cells of a table of compared models.
 
     Parameters
     ----------
     figures : polars.DataFrame
         Of :func:`starscale.use.scores.compare`.
-    reference : str
-        The model that ratios are to.
     by : str
         ``all``, or what is binned.
     """
-    table = figures.filter(pl.col("by") == by)
-    has_ratios = any(table[f"{name}_ratio"].is_not_null().any() for name in RATIOS)
-    ratios = _SHOWN_RATIOS if has_ratios else ()
-    bin_heading = () if by == "all" else (by,)
-    headings = ["label", *bin_heading, "model", "n", *HEADINGS.values()]
-    headings += [f"{HEADINGS[name]} / {reference}" for name in ratios]
+    return _rows(figures, by, {name: (name, None) for name in HEADINGS}, list(HEADINGS.values()))
+
+
+def ratio_rows(figures: pl.DataFrame, reference: str, by: str = "all") -> tuple[list[str], list[list[str]]]:
+    """Headings and cells of the ratios to the reference model; no rows where there are none."""
+    known = figures.filter(pl.any_horizontal(pl.col(f"{name}_ratio").is_not_null() for name in RATIOS))
+    headings = [f"{HEADINGS[name]} / {reference}" if i == 0 else HEADINGS[name] for i, name in enumerate(SHOWN)]
+    return _rows(known, by, {name: (f"{name}_ratio", 3) for name in SHOWN}, headings)
+
+
+def _rows(
+    figures: pl.DataFrame, by: str, shown: Mapping[str, tuple[str, int | None]], headings: list[str]
+) -> tuple[list[str], list[list[str]]]:
     order = {name: i for i, name in enumerate(LABELS)}
-    rows = []
     # All models of a label and bin stand together, in the order of the run file.
     keys = [pl.col("label").replace_strict(order, return_dtype=pl.Int64), pl.col("low"), pl.col("high")]
-    for row in table.sort(keys, maintain_order=True, nulls_last=False).iter_rows(named=True):
+    table = figures.filter(pl.col("by") == by).sort(keys, maintain_order=True, nulls_last=False)
+    rows = []
+    for row in table.iter_rows(named=True):
         label = LABELS[row["label"]]
         decimals = label.decimals + (label.unit != "K")
-        rows.append(
-            [
-                f"{label.name} ({'K' if label.unit == 'K' else 'dex'})",
-                *([] if by == "all" else [bin_text(by, row["low"], row["high"])]),
-                row["model"],
-                f"{row['n']:.0f}",
-                *(_cell(row, name, decimals) for name in HEADINGS),
-                *(_cell(row, f"{name}_ratio", 3) for name in ratios),
-            ]
-        )
-    return headings, rows
+        cells = [_cell(row, column, decimals if own is None else own) for column, own in shown.values()]
+        bins = [] if by == "all" else [bin_text(by, row["low"], row["high"])]
+        unit = "K" if label.unit == "K" else "dex"
+        rows.append([f"{label.name} ({unit})", *bins, row["model"], f"{row['n']:.0f}", *cells])
+    return ["label", *(() if by == "all" else (by,)), "model", "n", *headings], rows
 
 
 def bin_text(by: str, low: float | None, high: float | None) -> str:
