@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # Workers of the test run; the suite is meant for two cores.
 WORKERS ?= 2
 
-.PHONY: help demo test test-slow service-tests lint types docs docs-test real match-quality homogenize bench ci clean
+.PHONY: help demo test test-slow service-tests lint types docs docs-test real match-quality homogenize learners bench ci clean
 
 help:            ## this list
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 18
@@ -60,6 +60,9 @@ match-quality: $(VENV)/.dev  ## the cross-match beside the nearest neighbour, on
 
 homogenize: $(VENV)/.dev  ## labels on one scale, against known truth and on real surveys (needs ../shared/data)
 	$(BIN)/python benchmarks/homogenize.py
+
+learners: $(VENV)/.dev    ## every learner on the same splits, real and mock (needs ../shared/data; hours)
+	$(BIN)/python benchmarks/learners.py
 
 bench: $(VENV)/.dev       ## speed, as ratios to what one would use instead
 	$(BIN)/python benchmarks/train_paper_network.py

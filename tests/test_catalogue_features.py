@@ -311,10 +311,31 @@ def test_an_expression_of_ones_own() -> None:
 
 
 def test_loading_sets(tmp_path: Path) -> None:
-    assert feature_set_names() == ["default", "turchi2024"]
+    assert feature_set_names() == ["default", "pairwise", "turchi2024"]
     with pytest.raises(
-        InputError, match=r"unknown name; expected one of default, turchi2024.*Did you mean 'turchi2024'"
+        InputError, match=r"unknown name; expected one of default, pairwise, turchi2024.*Did you mean 'turchi2024'"
     ):
         load_feature_set("turchi")
     (tmp_path / "own.toml").write_text('name = "own"\ntitle = "Own"\n[[features]]\nkind = "colours"\n')
     assert load_feature_set("own.toml", base=tmp_path) == load_feature_set(str(tmp_path / "own.toml"))
+
+
+# ---- every pair of bands -----------------------------------------------------------------------------
+
+
+def test_the_pairwise_set_has_every_colour_once_and_the_rest_of_the_default() -> None:
+    members = [GAIA, DISTANCES, SKYMAPPER]
+    found = build_features(load_feature_set("pairwise"), members, NOTHING)
+    table = stars(50)
+    x = evaluate_features(table, found)
+    magnitudes = [table[band.magnitude].to_numpy() for member in members for band in member.survey.bands.values()]
+    differences = [
+        magnitudes[i] - magnitudes[j] for i in range(len(magnitudes)) for j in range(i + 1, len(magnitudes))
+    ]
+    n_pairs = len(magnitudes) * (len(magnitudes) - 1) // 2
+    np.testing.assert_allclose(x[:, :n_pairs], np.stack(differences, axis=1), atol=1e-12)
+    assert found[n_pairs:] == tuple(f for f in DEFAULT if f.description != "colour")
+    names = [f.name for f in found]
+    assert "skymapper_dr2.u-z" in names
+    assert "gaia_dr3.BP-skymapper_dr2.u" in names
+    assert len(set(names)) == len(names)

@@ -11,10 +11,24 @@ import numpy as np
 import pytest
 
 from starscale.learn import Prediction, Predictor, Sample, fit_predictor, load_bundle, save_bundle
+from starscale.vocabulary.baseline_config import (
+    KnnConfig,
+    MeanConfig,
+    RandomForestConfig,
+    RidgeConfig,
+    SvrConfig,
+    XgboostConfig,
+)
 from starscale.vocabulary.errors import InputError
-from starscale.vocabulary.model_config import MixtureConfig, Turchi2024Config
+from starscale.vocabulary.model_config import MixtureConfig, ModelConfig, Turchi2024Config
 
-CONFIGS = {
+CONFIGS: dict[str, ModelConfig] = {
+    "mean": MeanConfig(),
+    "ridge": RidgeConfig(),
+    "knn": KnnConfig(neighbours=(3, 5)),
+    "random_forest": RandomForestConfig(trees=5, min_leaf=(2, 5)),
+    "svr": SvrConfig(penalties=(1.0,)),
+    "xgboost": XgboostConfig(rounds=5, quantile_rounds=5),
     "mixture": MixtureConfig(width=8, layers=1, components=2, frequencies=2, batch=64, epochs=1, members=2),
     "plain mixture": MixtureConfig(width=8, layers=1, frequencies=0, whiten=False, batch=64, epochs=1, members=1),
     "turchi2024": Turchi2024Config(widths=(6, 6), batch=64, epochs_mae=1, epochs_smape=1),

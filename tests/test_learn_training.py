@@ -10,11 +10,10 @@ import optax
 import pytest
 
 from starscale.learn import Sample, fit_predictor
-from starscale.learn.checkpoint import Checkpoint
 from starscale.learn.observations import Measurements, Observations
 from starscale.learn.preparation import Preparation
 from starscale.learn.randomness import seeded
-from starscale.learn.regressor import Targets, silent
+from starscale.learn.regressor import Fitting, Targets, silent
 from starscale.learn.training import EarlyStopping, TrainState, mean_loss, n_steps, run_epoch
 from starscale.learn.turchi import Turchi2024, batch_size
 from starscale.vocabulary.errors import StarscaleError
@@ -94,10 +93,7 @@ def test_the_papers_network_ends_with_the_weights_of_its_best_epoch() -> None:
         config,
         (inputs, Targets(labels, train.y)),
         (held_out, Targets(labels, validation.y)),
-        observations=Observations(train, preparation, Measurements.alone(("a", "b", "c"))),
-        seed=0,
-        progress=record,
-        checkpoint=Checkpoint(),
+        Fitting(0, Observations(train, preparation, Measurements.alone(("a", "b", "c"))), record),
     )
     error = np.abs(model.predict(held_out).value - validation.y).mean(axis=0) / train.y.std(axis=0)
     for column, label in enumerate(labels):

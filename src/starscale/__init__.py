@@ -2,9 +2,9 @@
 
 The same verbs as the command: :func:`fetch`, :func:`read`, :func:`clean`, :func:`match`, :func:`match_files`,
 :func:`homogenize`, :func:`recalibrate`, :func:`label_report`, :func:`train`, :func:`load`, :func:`predict`,
-:func:`evaluate`, :func:`run`, :func:`report`, :func:`check`, :func:`write`, :func:`make_mock`, :func:`demo`. They
-are loaded when they are first used, so that ``import starscale`` is quick and a table can be cleaned without
-loading the learning libraries.
+:func:`evaluate`, :func:`compare_models`, :func:`run`, :func:`report`, :func:`check`, :func:`write`,
+:func:`make_mock`, :func:`demo`. They are loaded when they are first used, so that ``import starscale`` is
+quick and a table can be cleaned without loading the learning libraries.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from starscale.version import __version__
 
 if TYPE_CHECKING:
     from starscale.faces.checks import check
+    from starscale.faces.compare_models import compare_models
     from starscale.faces.demo import demo, make_mock
     from starscale.faces.fetch import fetch
     from starscale.faces.fetch_estimate import plan_fetch
@@ -34,6 +35,7 @@ _PUBLIC = {
     "Model": ("starscale.use.model", "Model"),
     "check": ("starscale.faces.checks", "check"),
     "clean": ("starscale.faces.tables", "clean"),
+    "compare_models": ("starscale.faces.compare_models", "compare_models"),
     "demo": ("starscale.faces.demo", "demo"),
     "evaluate": ("starscale.faces.training", "evaluate"),
     "fetch": ("starscale.faces.fetch", "fetch"),
@@ -69,6 +71,7 @@ __all__ = [  # noqa: RUF022  the verbs in the order of use
     "train",
     "load",
     "evaluate",
+    "compare_models",
     "predict",
     "report",
     "run",

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from importlib import resources
-from itertools import pairwise
+from itertools import combinations, pairwise
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -104,6 +104,7 @@ class Family(Frozen):
     """Features that follow from the surveys that take part.
 
     ``colours``: colours of bands next to each other in wavelength, and each survey's wide colour;
+    ``all_colours``: the colour of every pair of bands, those of two different surveys as well;
     ``absolute_magnitudes``: of every band, dereddened where E(B-V) is known, if a distance is;
     ``reference_magnitudes``: apparent magnitude of each survey's reference band, if no distance is;
     ``magnitude_errors``: decimal logarithms of the errors of the magnitudes, + 0.001 mag;
@@ -113,6 +114,7 @@ class Family(Frozen):
 
     kind: Literal[
         "colours",
+        "all_colours",
         "absolute_magnitudes",
         "reference_magnitudes",
         "magnitude_errors",
@@ -366,6 +368,17 @@ def _colours(members: Sequence[Member]) -> list[Feature]:
     return features
 
 
+def _all_colours(members: Sequence[Member]) -> list[Feature]:
+    # Bands of two surveys see the same star: their difference does not depend on its distance either.
+    bands = [(member, band) for member in members for band in member.survey.bands]
+    features = []
+    for (one, blue), (other, red) in combinations(bands, 2):
+        a, b = (m.sql(m.survey.bands[x].magnitude) for m, x in ((one, blue), (other, red)))
+        end = red if one is other else f"{other.survey.name}.{red}"
+        features.append(Feature(f"{one.survey.name}.{blue}-{end}", f"{a} - {b}", "mag", "colour"))
+    return features
+
+
 def _absolute_magnitudes(members: Sequence[Member]) -> list[Feature]:
     features = []
     for member in members:
@@ -438,6 +451,7 @@ def _estimates(members: Sequence[Member]) -> list[Feature]:
 
 _FAMILIES = {
     "colours": _colours,
+    "all_colours": _all_colours,
     "absolute_magnitudes": _absolute_magnitudes,
     "reference_magnitudes": _reference_magnitudes,
     "magnitude_errors": _magnitude_errors,

@@ -9,6 +9,7 @@ from starscale.catalogue.cuts import cut_columns
 from starscale.catalogue.features import feature_columns
 from starscale.catalogue.positions import positions
 from starscale.catalogue.standardise import spelling
+from starscale.faces.comparing import entries_of
 from starscale.faces.fetch_run import resolve
 from starscale.faces.homogenize import is_labels_file, labels_plan
 from starscale.faces.prepare import plan
@@ -78,11 +79,13 @@ def _settings(path: Path) -> list[str]:
     config, base = load_run(path)
     fetching = resolve(config, base, base / "run")
     ready = plan(fetching.config, base, coming=fetching.files)
+    models = [entry.name for entry in entries_of(ready)[1:]]
     rest = " or will be fetched" if fetching.jobs else ""
     return [
         f"{path}: a valid run file; every table that it names is there{rest}",
         f"surveys: {', '.join(s.name for s in ready.surveys)}; labels of {ready.label_names}; "
         f"features {ready.feature_set.name}; model {config.model.kind}, {config.repeats} training(s)",
+        *([f"compared with the models {', '.join(models)}"] if models else []),
     ]
 
 

@@ -16,6 +16,7 @@ import typer
 
 import starscale as ss
 from starscale import io
+from starscale.faces.cli_compare import compare_models
 from starscale.faces.cli_fetch import fetch
 from starscale.faces.homogenize import beside
 from starscale.faces.homogenize_text import homogenize_tables
@@ -279,6 +280,9 @@ def evaluate(
     bundle = ss.load(model)
     sample = f"{table}; of a training table the test part, of any other all rows"
     _print_figures(figures, _sample(sample, bundle.mock or is_mock(table)))
+
+
+app.command("compare-models")(compare_models)
 
 
 @app.command()

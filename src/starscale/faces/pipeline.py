@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,8 @@ import polars as pl
 from starscale import io
 from starscale.catalogue.labels import within_limits
 from starscale.catalogue.sql import row_expression
+from starscale.faces.compare_step import compare_step
+from starscale.faces.comparing import Comparison, entries_of
 from starscale.faces.fetch_run import Job, fetch_step, resolve
 from starscale.faces.homogenize_step import LABELS, homogenize_step
 from starscale.faces.prepare import (
@@ -81,10 +83,12 @@ def run(run_file: str | Path, output: str | Path, *, say: Say = lambda _: None) 
     config, base = load_run(run_file)
     fetching = resolve(config, base, Path(output))
     the_plan = plan(fetching.config, base, coming=fetching.files)
-    return _Run(the_plan, Path(output), str(run_file), say, fetching.jobs).everything()
+    # Built here only to be checked, before anything expensive.
+    entries_of(the_plan)
+    return RunSteps(the_plan, Path(output), str(run_file), say, fetching.jobs).everything()
 
 
-class _Run:
+class RunSteps:
     """The steps of one run, in order."""
 
     def __init__(self, the_plan: Plan, output: Path, run_file: str, say: Say, jobs: tuple[Job, ...] = ()) -> None:
@@ -99,6 +103,24 @@ class _Run:
             provenance_inputs[path] = {"sha256": digest}
 
     def everything(self) -> RunResult:
+        """Do all steps and write the report."""
+        self.training_set()
+        self._train()
+        self._predict()
+        metrics = self._metrics()
+        if self.config.models:
+            self.comparison()
+        self._report()
+        for file in self.folder.left_over():
+            self.folder.say(f"note: {file} is left from an earlier run with other settings; nothing here uses it")
+        return RunResult(self.folder.path, metrics)
+
+    def comparison(self, only: Sequence[str] = ()) -> Comparison:
+        """Compare the models of the run, all of them or `only` some; needs the training set."""
+        return compare_step(self.folder, self.plan, TRAINING, only)
+
+    def training_set(self) -> None:
+        """Do the steps up to the table of labelled stars."""
         names = [survey.name for survey in self.plan.photometry]
         self._clean()
         for i, name in enumerate(names):
@@ -106,13 +128,6 @@ class _Run:
         self._labels()
         self._join(names)
         self._training()
-        self._train()
-        self._predict()
-        metrics = self._metrics()
-        self._report()
-        for file in self.folder.left_over():
-            self.folder.say(f"note: {file} is left from an earlier run with other settings; nothing here uses it")
-        return RunResult(self.folder.path, metrics)
 
     def _input_checksums(self) -> dict[str, str]:
         tables: list[Table | LabelsInput] = [

@@ -27,6 +27,7 @@ from starscale.faces.finished import FinishedRun, mapping
 from starscale.faces.homogenize_page import homogenize_section
 from starscale.faces.match_report import match_section
 from starscale.faces.report_fetch import fetched_tables
+from starscale.faces.report_models import models_section
 from starscale.faces.text import HEADINGS, attrition_rows, figure, figures_rows
 from starscale.surveys import load_survey
 from starscale.use.evaluate import BINS, FIGURES, evaluate
@@ -98,6 +99,7 @@ def write_report(folder: str | Path) -> Path:
         labels=_labels(run),
         homogenize=homogenize_section(mapping(run.result("homogenize").get("diagnostics")), mock=run.mock),
         accuracy=_accuracy(run),
+        models=models_section(run, Table),
         test=_test(run),
         comparisons=[_comparison(reference) for reference in run.metrics.get("compare", ())],
         catalogue=_catalogue(run),

@@ -101,6 +101,11 @@ class RunFolder:
         self.save()
         return dict(result)
 
+    def carry(self, name: str) -> None:
+        """Keep the record of an earlier step that this run has no use for: a later one may find it unchanged."""
+        if name in self._previous:
+            self.record["steps"].setdefault(name, self._previous[name])
+
     def _unchanged(self, files: Mapping[str, str], writes: Sequence[str]) -> bool:
         return set(files) == set(writes) and all(
             self.file(file).exists() and checksum(self.file(file)) == digest for file, digest in files.items()

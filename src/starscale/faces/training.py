@@ -15,32 +15,25 @@ import polars as pl
 from numpy.typing import NDArray
 
 from starscale import io
-from starscale.catalogue.features import evaluate_features
 from starscale.catalogue.labels import within_limits
-from starscale.catalogue.measurements import feature_noise, find_measurements, uses
 from starscale.catalogue.positions import positions
-from starscale.catalogue.splits import PARTS, assign_parts, position_groups
+from starscale.catalogue.splits import assign_parts, position_groups
 from starscale.catalogue.standardise import require, standardise
 from starscale.faces.card import model_card
+from starscale.faces.learnable import Learnable
 from starscale.faces.prepare import (
     Plan,
     all_cuts,
-    features_of,
     inputs_survey,
     magnitude_column,
-    members_in,
-    parts,
     plan,
     prepare,
     reddening_column,
 )
-from starscale.faces.progress import Bar, TrainingBar
+from starscale.faces.progress import Bar
 from starscale.faces.runfile import load_run
 from starscale.faces.tables import PROVENANCE_KEY, AnyTable, refuse_same
 from starscale.learn.checkpoint import Checkpoint
-from starscale.learn.observations import Measurements
-from starscale.learn.predictor import fit_predictor
-from starscale.learn.sample import Sample
 from starscale.use.evaluate import evaluate as compare
 from starscale.use.evaluate import summarise
 from starscale.use.model import Model
@@ -92,29 +85,24 @@ def train_plan(
     the training is kept until all is done: after a kill the next call goes on from there.
     """
     config = run.config
-    members = members_in(run, table.columns)
-    features = features_of(run, members)
-    x = evaluate_features(table, features, where="training table")
-    y = (_numbers(table, config.target), _numbers(table, [f"{name}_error" for name in config.target]))
-    magnitude = magnitude_column(members, table.columns)
-    cuts = all_cuts(run, members)
+    stars = Learnable.of(run, table)
+    cuts = all_cuts(run, stars.members)
     shared: dict[str, Any] = {
-        "features": features,
-        "inputs": inputs_survey(run, members, features, cuts, table),
+        "features": stars.features,
+        "inputs": inputs_survey(run, stars.members, stars.features, cuts, table),
         "labels": config.target,
         "cuts": cuts,
-        "measurements": find_measurements(features, members),
-        "reddening": reddening_column(members, features),
+        "measurements": stars.measurements,
+        "reddening": reddening_column(stars.members, stars.features),
         "mock": config.mock,
     }
-    key = fingerprint({"program": program(), "settings": settings(run), "stars": _digest(x, *y)})
-    kept = [
-        Checkpoint(None if checkpoints is None else checkpoints / f"repeat{repeat}", key)
-        for repeat in range(config.repeats)
-    ]
-    repeats = [
-        _repeat(run, repeat, table, x, y, magnitude, shared, kept[repeat]) for repeat in range(config.repeats)
-    ]
+    key = fingerprint(
+        {"program": program(), "settings": settings(run), "stars": _digest(stars.x, stars.y, stars.y_error)}
+    )
+    repeats = []
+    for repeat in range(config.repeats):
+        kept = Checkpoint(None if checkpoints is None else checkpoints / f"repeat{repeat}", key)
+        repeats.append(_repeat(stars, repeat, shared, kept))
     if checkpoints is not None:
         shutil.rmtree(checkpoints, ignore_errors=True)
     first, figures = repeats[0], summarise([repeat.figures for repeat in repeats])
@@ -130,47 +118,14 @@ def train_plan(
     return replace(first, model=replace(first.model, information=information), figures=figures)
 
 
-def _repeat(
-    run: Plan,
-    repeat: int,
-    table: pl.DataFrame,
-    x: Array,
-    y: tuple[Array, Array],
-    magnitude: str | None,
-    shared: Mapping[str, Any],
-    checkpoint: Checkpoint,
-) -> Trained:
+def _repeat(stars: Learnable, repeat: int, shared: Mapping[str, Any], checkpoint: Checkpoint) -> Trained:
     """One training with its own split and seed, and its figures on its own test part."""
-    config = run.config
-    part = parts(run, table, config.seed + repeat)
-    rows = {name: np.flatnonzero((part == name).to_numpy()) for name in PARTS}
-    samples = {name: Sample(x[r], y[0][r], y[1][r]) for name, r in rows.items()}
-    made_of, features = shared["measurements"], shared["features"]
-    stars = rows["train"]
-    noise = feature_noise(table[stars], features, made_of, x[stars], config.seed + repeat)
-    samples["train"] = replace(samples["train"], noise=noise)
-    bar = TrainingBar(f"training {repeat + 1} of {config.repeats}" if config.repeats > 1 else "training")
-    try:
-        predictor = fit_predictor(
-            config.model,
-            config.target,
-            samples["train"],
-            samples["validation"],
-            seed=config.seed + repeat,
-            progress=bar,
-            features=[feature.name for feature in features],
-            measurements=Measurements(
-                tuple(m.name for m in made_of),
-                uses(features, made_of),
-                np.array([feature.log_error for feature in features]),
-            ),
-            checkpoint=checkpoint,
-        )
-    finally:
-        bar.close()
+    config, table = stars.run.config, stars.table
+    magnitude = magnitude_column(stars.members, table.columns)
+    rows = stars.rows(repeat)
     model = Model(
-        predictor=predictor,
-        label_ranges=_ranges(config.target, samples["train"]),
+        predictor=stars.fit(rows, repeat, "training", checkpoint),
+        label_ranges=_ranges(config.target, stars.y[rows["train"]]),
         **shared,
         **_magnitudes(table[rows["train"]], magnitude),
     )
@@ -218,15 +173,8 @@ def _digest(*arrays: Array) -> str:
     return hashlib.sha256(b"".join(np.ascontiguousarray(array).tobytes() for array in arrays)).hexdigest()
 
 
-def _numbers(table: pl.DataFrame, names: Sequence[str]) -> Array:
-    """Columns as float64, NaN where null. Shape (n_rows, n_names)."""
-    return table.select(pl.col(names).cast(pl.Float64).fill_null(np.nan)).to_numpy()
-
-
-def _ranges(labels: Sequence[str], sample: Sample) -> dict[str, tuple[float, float]]:
-    return {
-        name: (float(np.nanmin(sample.y[:, i])), float(np.nanmax(sample.y[:, i]))) for i, name in enumerate(labels)
-    }
+def _ranges(labels: Sequence[str], y: Array) -> dict[str, tuple[float, float]]:
+    return {name: (float(np.nanmin(y[:, i])), float(np.nanmax(y[:, i]))) for i, name in enumerate(labels)}
 
 
 def train(

@@ -5,12 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from starscale.learn.baselines.forest import RandomForest
+from starscale.learn.baselines.knn import Knn
+from starscale.learn.baselines.mean import Mean
+from starscale.learn.baselines.ridge import Ridge
+from starscale.learn.baselines.svr import Svr
+from starscale.learn.baselines.xgboost import Xgboost
 from starscale.learn.mixture import Mixture
 from starscale.learn.regressor import Regressor
 from starscale.learn.turchi import Turchi2024
 from starscale.vocabulary.errors import InputError, Problem, did_you_mean
 
-LEARNERS: Final[Mapping[str, type[Regressor]]] = {learner.kind: learner for learner in (Turchi2024, Mixture)}
+_ALL: tuple[type[Regressor], ...] = (Turchi2024, Mixture, Mean, Ridge, Knn, RandomForest, Svr, Xgboost)
+LEARNERS: Final[Mapping[str, type[Regressor]]] = {learner.kind: learner for learner in _ALL}
 
 
 def learner(kind: str) -> type[Regressor]:

@@ -22,15 +22,13 @@ from numpy.typing import NDArray
 
 from starscale.learn.arrays import Arrays, entry, prefixed, take, tree_from_arrays, tree_to_arrays, under
 from starscale.learn.band_sets import BandSets
-from starscale.learn.checkpoint import Checkpoint
 from starscale.learn.density import MixtureDensity
 from starscale.learn.ensemble import train_together
 from starscale.learn.losses import negative_log_likelihood
 from starscale.learn.networks import MixtureNetwork
-from starscale.learn.observations import Observations
 from starscale.learn.preparation import Inputs, Scaling
 from starscale.learn.rarity import rarity_weights
-from starscale.learn.regressor import LEVELS, Progress, Raw, Rehearsal, Targets, Threshold, padded
+from starscale.learn.regressor import LEVELS, Fitting, Raw, Rehearsal, Targets, Threshold, padded
 from starscale.learn.sample import FloatArray
 from starscale.learn.scaling import LabelScaler
 from starscale.learn.training import Optimiser, n_steps
@@ -146,13 +144,10 @@ class Mixture:
         config: MixtureConfig,
         train: tuple[Inputs, Targets],
         validation: tuple[Inputs, Targets],  # noqa: ARG003
-        *,
-        observations: Observations,
-        seed: int,
-        progress: Progress,
-        checkpoint: Checkpoint,
+        fitting: Fitting,
     ) -> Mixture:
         """Train all networks side by side; the validation part is not looked at."""
+        seed, observations = fitting.seed, fitting.observations
         # Without any label a star teaches nothing.
         known = np.flatnonzero(~np.isnan(train[1].y).all(axis=1))
         inputs, y = train[0].rows(known), train[1].y[known]
@@ -189,8 +184,8 @@ class Mixture:
             batch=config.batch,
             epochs=config.epochs,
             seed=seed,
-            progress=progress,
-            checkpoint=checkpoint,
+            progress=fitting.progress,
+            checkpoint=fitting.checkpoint,
         )
         return cls(config, sets, views, scaler, networks)
 

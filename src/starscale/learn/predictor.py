@@ -18,7 +18,7 @@ from starscale.learn.label_domain import LabelDomain
 from starscale.learn.learners import learner
 from starscale.learn.observations import Measurements, Observations
 from starscale.learn.preparation import Preparation
-from starscale.learn.regressor import Progress, Raw, Regressor, Targets, Threshold, silent
+from starscale.learn.regressor import Fitting, Progress, Raw, Regressor, Targets, Threshold, silent
 from starscale.learn.sample import FloatArray, Sample, check_finite_or_missing, check_samples
 from starscale.vocabulary.errors import InputError, Problem, StarscaleError
 from starscale.vocabulary.model_config import ModelConfig
@@ -341,10 +341,12 @@ def fit_predictor(
         config,
         (inputs, Targets(labels, train.y)),
         (held_out, Targets(labels, validation.y)),
-        observations=Observations(train, preparation, known.of(preparation.usable)),
-        seed=seed,
-        progress=progress or silent,
-        checkpoint=checkpoint or Checkpoint(),
+        Fitting(
+            seed,
+            Observations(train, preparation, known.of(preparation.usable)),
+            progress or silent,
+            checkpoint or Checkpoint(),
+        ),
     )
     raw = regressor.predict(held_out)
     if not np.isfinite(raw.value).all():

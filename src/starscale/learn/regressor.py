@@ -7,7 +7,7 @@ storage are the same for all of them, so a further learner is one more file and 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, Protocol, Self
 
 import numpy as np
@@ -102,6 +102,26 @@ class Rehearsal:
     missing: NDArray[np.bool_]
 
 
+@dataclass(frozen=True)
+class Fitting:
+    """What comes with a training beside stars and settings; a learner takes of it what it can use.
+
+    Parameters
+    ----------
+    seed : int
+        The same seed gives the same model.
+    observations : Observations
+        Draws other observations of the training stars.
+    progress : Progress
+    checkpoint : Checkpoint
+    """
+
+    seed: int
+    observations: Observations
+    progress: Progress = silent
+    checkpoint: Checkpoint = field(default_factory=Checkpoint)
+
+
 class Regressor(Protocol):
     """Something that learnt to predict labels."""
 
@@ -114,17 +134,9 @@ class Regressor(Protocol):
         config: Any,
         train: tuple[Inputs, Targets],
         validation: tuple[Inputs, Targets],
-        *,
-        observations: Observations,
-        seed: int,
-        progress: Progress,
-        checkpoint: Checkpoint,
+        fitting: Fitting,
     ) -> Self:
-        """Learn.
-
-        What `validation` is used for, if anything, is said by the class. `observations` draws other
-        observations of the stars of `train`; a learner may do without.
-        """
+        """Learn; what `validation` is used for, if anything, is said by the class."""
 
     def predict(self, inputs: Inputs, threshold: Threshold | None = None) -> Raw:
         """Predict the labels of stars; a row of the result depends on that row of the inputs alone."""
@@ -153,6 +165,26 @@ class Regressor(Protocol):
     @classmethod
     def from_state(cls, document: Mapping[str, Any], arrays: Arrays) -> Self:
         """Rebuild; raises InputError when settings and arrays do not fit together."""
+
+
+class PointRegressor:
+    """What is the same for every learner that predicts a point, in one way for all stars."""
+
+    def predict(self, inputs: Inputs, threshold: Threshold | None = None) -> Raw:
+        """Predict the labels; value and mean are the same, there are no intervals."""
+        raise NotImplementedError
+
+    def quantiles(self, inputs: Inputs, probabilities: FloatArray) -> FloatArray | None:  # noqa: ARG002
+        """Return nothing: this predicts a point."""
+        return None
+
+    def means(self, inputs: Inputs) -> FloatArray:
+        """Return what is predicted as mean: shape (n, n_labels)."""
+        return self.predict(inputs).mean
+
+    def rehearsals(self, missing: NDArray[np.bool_]) -> Sequence[Rehearsal]:  # noqa: ARG002
+        """Return nothing: there is one way to predict."""
+        return ()
 
 
 def padded(array: NDArray[Any], least: int = 512) -> NDArray[Any]:

@@ -10,7 +10,7 @@ taken in physical units.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import Any, ClassVar, NamedTuple
@@ -19,16 +19,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from numpy.typing import NDArray
 
 from starscale.learn.arrays import Arrays, entry, prefixed, tree_from_arrays, tree_to_arrays, under
-from starscale.learn.checkpoint import Checkpoint
 from starscale.learn.losses import absolute_error, smape
 from starscale.learn.networks import Dense, DiamondNetwork, Statistics, folded_forward, moving_average
-from starscale.learn.observations import Observations
 from starscale.learn.preparation import Inputs, Scaling
 from starscale.learn.randomness import seeded
-from starscale.learn.regressor import Progress, Raw, Rehearsal, Targets, Threshold, padded
+from starscale.learn.regressor import Fitting, PointRegressor, Raw, Targets, Threshold, padded
 from starscale.learn.sample import FloatArray
 from starscale.learn.scaling import LabelScaler
 from starscale.learn.training import EarlyStopping, Optimiser, TrainState, mean_loss, run_epoch, stacked
@@ -90,7 +87,7 @@ def _predict(layers: tuple[Dense, ...], x: jax.Array, *, slope: float) -> jax.Ar
 
 
 @dataclass(frozen=True)
-class Turchi2024:
+class Turchi2024(PointRegressor):
     """Trained networks, batch normalisation worked into the layers."""
 
     kind: ClassVar[str] = "turchi2024"
@@ -108,11 +105,7 @@ class Turchi2024:
         config: Turchi2024Config,
         train: tuple[Inputs, Targets],
         validation: tuple[Inputs, Targets],
-        *,
-        observations: Observations,  # noqa: ARG003
-        seed: int,
-        progress: Progress,
-        checkpoint: Checkpoint,
+        fitting: Fitting,
     ) -> Turchi2024:
         """Train one network after the other.
 
@@ -120,8 +113,8 @@ class Turchi2024:
         """
         names, n_inputs = train[1].labels, train[0].values.shape[1]
         scaler = LabelScaler.fit(train[1].y)
-        rng, chains = np.random.default_rng(seed), []
-        keys = jax.random.split(seeded(seed), len(names))
+        rng, chains = np.random.default_rng(fitting.seed), []
+        keys = jax.random.split(seeded(fitting.seed), len(names))
         for name, key, mean, width, *t in zip(
             names,
             keys,
@@ -136,7 +129,7 @@ class Turchi2024:
             network = DiamondNetwork(rng, n_inputs, config.widths)
             constants = (jnp.float32(mean), jnp.float32(width))
             label = _Label(name, parts[0], parts[1], constants, key)
-            chains.append(_fit_label(config, label, network, progress, checkpoint))
+            chains.append(_fit_label(config, label, network, fitting))
         return cls(n_inputs, config.widths, config.slope, scaler, stacked(chains))
 
     def predict(self, inputs: Inputs, threshold: Threshold | None = None) -> Raw:  # noqa: ARG002
@@ -147,18 +140,6 @@ class Turchi2024:
         ]
         value: FloatArray = self.labels.restore(np.concatenate(parts))
         return Raw(value, value)
-
-    def means(self, inputs: Inputs) -> FloatArray:
-        """Return what is predicted."""
-        return self.predict(inputs).mean
-
-    def rehearsals(self, missing: NDArray[np.bool_]) -> Sequence[Rehearsal]:  # noqa: ARG002
-        """Return nothing: there is one way to predict."""
-        return ()
-
-    def quantiles(self, inputs: Inputs, probabilities: FloatArray) -> None:  # noqa: ARG002
-        """Return nothing: the network predicts a point."""
-        return
 
     def state(self) -> tuple[dict[str, Any], Arrays]:
         """Return what :meth:`from_state` needs."""
@@ -219,24 +200,21 @@ def _fit_label(
     config: Turchi2024Config,
     label: _Label,
     network: DiamondNetwork,
-    progress: Progress,
-    checkpoint: Checkpoint,
+    fitting: Fitting,
 ) -> tuple[Dense, ...]:
     """Train one network, or take it from the checkpoint where it is done already."""
     part = f"{label.name}, network"
     statistics = network.initial_statistics()
     layers: tuple[Dense, ...] = _folded(network, statistics)
-    if (done := checkpoint.load(part)) is not None:
+    if (done := fitting.checkpoint.load(part)) is not None:
         return tree_from_arrays(layers, done, "checkpoint")
     phases = ((False, config.epochs_mae), (True, config.epochs_smape))
     for (is_smape, epochs), key in zip(phases, jax.random.split(label.key), strict=True):
         phase = f"{label.name}, {'SMAPE' if is_smape else 'absolute error'}"
         loss = _Loss(is_smape, config.slope, config.dropout)
-        network, statistics = _fit_phase(
-            config, label, (network, statistics), loss, (phase, epochs, key), progress, checkpoint
-        )
+        network, statistics = _fit_phase(config, label, (network, statistics), loss, (phase, epochs, key), fitting)
     layers = _folded(network, statistics)
-    checkpoint.save(part, lambda: tree_to_arrays(layers), now=True)
+    fitting.checkpoint.save(part, lambda: tree_to_arrays(layers), now=True)
     return layers
 
 
@@ -246,8 +224,7 @@ def _fit_phase(
     start: tuple[DiamondNetwork, Statistics],
     loss: _Loss,
     phase_of: tuple[str, int, jax.Array],
-    progress: Progress,
-    checkpoint: Checkpoint,
+    fitting: Fitting,
 ) -> tuple[DiamondNetwork, Statistics]:
     """Train with one loss until it stops getting better, and return the best weights."""
     phase, epochs, key = phase_of
@@ -263,7 +240,7 @@ def _fit_phase(
     # Each phase starts its optimiser afresh: the gradients of the two losses differ in size.
     state = TrainState(network, statistics, jax.jit(optimiser.init)(network))
     begun = 0
-    if (saved := checkpoint.load(phase)) is not None:
+    if (saved := fitting.checkpoint.load(phase)) is not None:
         left = tree_from_arrays(_Progress(state, start, np.zeros(3)), saved, "checkpoint")
         state, stopping.best = left.state, left.best
         stopping.best_loss, stopping.waited, begun = (
@@ -284,12 +261,12 @@ def _fit_phase(
         figures = {"training": mean_loss(losses, phase, epoch)}
         held_out = _validation_loss(state.params, state.statistics, label.constants, label.validation, loss=loss)
         figures["validation"] = mean_loss(held_out[None], f"{phase}, validation", epoch)
-        progress(phase, epoch, epochs, figures)
+        fitting.progress(phase, epoch, epochs, figures)
         stopping.update(figures["validation"], (state.params, state.statistics))
         counts = np.array([stopping.best_loss, stopping.waited, epoch])
         finished = stopping.waited >= config.patience or epoch == epochs
         now = _Progress(state, stopping.best, counts)
-        checkpoint.save(phase, partial(tree_to_arrays, now), now=finished)
+        fitting.checkpoint.save(phase, partial(tree_to_arrays, now), now=finished)
     best: tuple[DiamondNetwork, Statistics] = stopping.best or (network, statistics)
     return best
 

@@ -179,6 +179,23 @@ class Reference(Frozen):
     where: str | None = None
 
 
+class ModelEntry(Frozen):
+    """A model to compare with the run's own, on the same splits and seeds; it is scored and not kept."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")
+    model: ModelConfig
+    #: Its inputs; left out: those of the run.
+    features: FeaturesConfig | None = None
+    #: Trainings; left out: as many as the run's own model.
+    repeats: int | None = Field(default=None, ge=1, le=100)
+    #: The others are compared with this one; of none: with the run's own model.
+    reference: bool = False
+
+
+#: Name of the run's own model among those that are compared.
+OWN_MODEL = "model"
+
+
 class RunConfig(Frozen):
     """A whole run."""
 
@@ -199,6 +216,7 @@ class RunConfig(Frozen):
     features: FeaturesConfig = FeaturesConfig()
     split: SplitConfig = SplitConfig()
     model: ModelConfig = MixtureConfig()
+    models: tuple[ModelEntry, ...] = ()
     compare: tuple[Reference, ...] = ()
 
     @model_validator(mode="after")
@@ -207,4 +225,15 @@ class RunConfig(Frozen):
             raise ValueError("target must name one or more labels, each once")
         if len(self.labels) > 1 and any(entry.path is None for entry in self.labels):
             raise ValueError("of several [[labels]], each needs a path")
+        return self
+
+    @model_validator(mode="after")
+    def _models_once(self) -> RunConfig:
+        names = [entry.name for entry in self.models]
+        if len({*names, OWN_MODEL}) <= len(names):
+            raise ValueError(f"every [[models]] needs a name of its own, and {OWN_MODEL!r} is the run's own")
+        if sum(entry.reference for entry in self.models) > 1:
+            raise ValueError("one of [[models]] can be the reference, not several")
+        if any((entry.repeats or 1) > self.repeats for entry in self.models):
+            raise ValueError(f"no model can have more repeats than the run, which has {self.repeats}")
         return self

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from starscale.vocabulary.baseline_config import BaselineConfig
 from starscale.vocabulary.strict import Frozen
 
 
@@ -69,4 +70,4 @@ class MixtureConfig(Frozen):
     rare_power: float = Field(default=0.0, ge=0, le=1)
 
 
-ModelConfig = Annotated[Turchi2024Config | MixtureConfig, Field(discriminator="kind")]
+ModelConfig = Annotated[Turchi2024Config | MixtureConfig | BaselineConfig, Field(discriminator="kind")]

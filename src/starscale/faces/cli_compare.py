@@ -1,0 +1,36 @@
+"""The command `compare-models`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+import starscale as ss
+from starscale.faces.compare_step import COMPARED, COMPARED_CSV
+from starscale.faces.compare_text import compared_rows, cost_rows, ratio_rows
+from starscale.faces.text import layout
+
+
+def compare_models(
+    run_file: Annotated[Path, typer.Argument(help="Run file (TOML) with one or more [[models]].")],
+    out: Annotated[Path, typer.Option(help="Folder for the tables; what was trained before is found there.")],
+    only: Annotated[
+        list[str] | None, typer.Option(help="A model to compare (model: the run's own). Repeatable; default: all.")
+    ] = None,
+) -> None:
+    """Train the models of a run file on the same splits and print how good each is.
+
+    Example: `starscale compare-models run.toml --out comparison/`
+    """
+    compared = ss.compare_models(run_file, out, only=only or (), say=lambda text: typer.echo(text, err=True))
+    sample = "test part, MOCK data" if compared.mock else "test part"
+    typer.echo(f"\nmodels compared ({sample})\n{layout(*compared_rows(compared.figures))}")
+    headings, rows = compared_rows(compared.figures, "metal-poor")
+    if rows:
+        typer.echo(f"\nmetal-poor stars ({sample})\n{layout(headings, rows)}")
+    ratios = ratio_rows(compared.figures, compared.reference)
+    typer.echo(f"\nratios to {compared.reference} in the same repeat\n{layout(*ratios)}")
+    typer.echo(f"\n{layout(*cost_rows(compared.costs))}")
+    typer.echo(f"\nin all bins: {out / COMPARED}, {out / COMPARED_CSV}")

@@ -1,0 +1,115 @@
+"""The steps of a run that compare models: one for each model, and one that puts them side by side."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import polars as pl
+
+from starscale import io
+from starscale.faces.comparing import Comparison, Entry, assembled, entries_of, reference_of, train_entry
+from starscale.faces.prepare import Plan
+from starscale.faces.steps import RunFolder
+from starscale.faces.tables import PROVENANCE_KEY
+from starscale.vocabulary.comparison_columns import COMPARISON_COLUMNS
+from starscale.vocabulary.config import OWN_MODEL
+
+#: Tables of the comparison: for programs, and for reading.
+COMPARED, COMPARED_CSV = "models.parquet", "models.csv"
+STEP = "compare models"
+
+
+def _step_name(name: str) -> str:
+    return f"model {name}"
+
+
+def scored_file(name: str) -> str:
+    """Name of the file with the scored stars of a model."""
+    return f"scored_{name}.parquet"
+
+
+def compare_step(folder: RunFolder, run: Plan, training: str, only: Sequence[str] = ()) -> Comparison:
+    """Train and score every model that was not yet, and compare them.
+
+    Parameters
+    ----------
+    folder : RunFolder
+    run : Plan
+    training : str
+        The training table in that folder.
+    only : sequence of str, optional
+        Names of the models; what is known of the others is kept for another time.
+    """
+    costs = {}
+    entries = entries_of(run, only)
+    for name in (OWN_MODEL, *(item.name for item in run.config.models)):
+        folder.carry(_step_name(name))
+    for entry in entries:
+        costs[entry.name] = _entry_step(folder, entry, training)
+    files = [scored_file(entry.name) for entry in entries]
+    found: list[Comparison] = []
+
+    def work() -> dict[str, Any]:
+        models = {entry.name: _repeats(folder, entry.name) for entry in entries}
+        found.append(assembled(run, reference_of(run, entries), models, costs))
+        _write(folder, found[0])
+        return {"reference": found[0].reference, "costs": json.loads(found[0].costs.write_json())}
+
+    result = folder.step(
+        STEP,
+        settings=[[entry.name for entry in entries], reference_of(run, entries)],
+        reads={**{name: folder.checksum(name) for name in files}, "costs": json.dumps(costs, sort_keys=True)},
+        writes=[COMPARED, COMPARED_CSV],
+        work=work,
+    )
+    if found:
+        return found[0]
+    return Comparison(
+        io.read(folder.file(COMPARED)),
+        pl.DataFrame(result["costs"], infer_schema_length=None),
+        result["reference"],
+        run.config.target,
+        run.config.mock,
+    )
+
+
+def _entry_step(folder: RunFolder, entry: Entry, training: str) -> dict[str, Any]:
+    config = entry.run.config
+
+    def work() -> dict[str, Any]:
+        scored, cost = train_entry(entry, io.read(folder.file(training)))
+        numbered = [table.with_columns(pl.lit(i, pl.Int32).alias("repeat")) for i, table in enumerate(scored)]
+        io.write(pl.concat(numbered), folder.file(scored_file(entry.name)), metadata=_metadata(folder))
+        return cost
+
+    return folder.step(
+        _step_name(entry.name),
+        settings=[
+            config.model.model_dump(mode="json"),
+            config.features.model_dump(mode="json"),
+            entry.run.feature_set.model_dump(mode="json"),
+            config.split.model_dump(mode="json"),
+            [config.seed, entry.repeats, config.target, config.mock],
+        ],
+        reads={training: folder.checksum(training)},
+        writes=[scored_file(entry.name)],
+        work=work,
+    )
+
+
+def _repeats(folder: RunFolder, name: str) -> list[pl.DataFrame]:
+    """The scored stars of each repeat."""
+    table = io.read(folder.file(scored_file(name)))
+    return table.partition_by("repeat", maintain_order=True, include_key=False)
+
+
+def _write(folder: RunFolder, comparison: Comparison) -> None:
+    columns, metadata = COMPARISON_COLUMNS, _metadata(folder)
+    io.write(comparison.figures, folder.file(COMPARED), columns=columns, metadata=metadata)
+    io.write(comparison.figures, folder.file(COMPARED_CSV))
+
+
+def _metadata(folder: RunFolder) -> dict[str, str]:
+    return {PROVENANCE_KEY: json.dumps({k: v for k, v in folder.record.items() if k != "steps"}, default=str)}
