@@ -171,8 +171,8 @@ class _Job:
             model = matcher.learn(samples)
         for piece in self._pieces("matching"):
             found = matcher.candidates(piece)
+            self._keep_sources(piece.leading, np.concatenate([run.covered for run in found]))
             self._keep(*matcher.neighbours(found, model))
-            self._keep_sources(piece.leading, found.covered)
         if -1 in self.leading.tiles.groups:
             side, _ = self.leading.own(-1)
             self._keep_sources(side, np.zeros(len(side), dtype=bool))

@@ -22,8 +22,10 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 from scipy.optimize import minimize
+from threadpoolctl import threadpool_limits
 
 from starscale.catalogue.crossmatch.candidates import Candidates
+from starscale.catalogue.crossmatch.ellipses import PairEllipses
 from starscale.catalogue.crossmatch.model import (
     NO_OFFSETS,
     OFFSET_ORDER,
@@ -60,6 +62,7 @@ class StarSample:
     star : ndarray of int, (n_pairs,)
         Which star a pair belongs to.
     pairs : Candidates, n_pairs
+    ellipses : PairEllipses, n_pairs
     log_density : ndarray, (n_pairs,)
         Of the searched catalogue at the candidate, per mas^2.
     ra, dec : ndarray, (n_pairs,)
@@ -72,6 +75,7 @@ class StarSample:
     brightness: Array
     star: NDArray[np.intp]
     pairs: Candidates
+    ellipses: PairEllipses
     log_density: Array
     ra: Array
     dec: Array
@@ -92,6 +96,7 @@ class StarSample:
             self.brightness[order],
             number[self.star[rows]],
             self.pairs.take(rows),
+            self.ellipses.take(rows),
             self.log_density[rows],
             self.ra[rows],
             self.dec[rows],
@@ -114,6 +119,10 @@ class OffsetSample:
         return OffsetSample(self.hashes[chosen], self.pixels[chosen], self.vectors[chosen])
 
 
+#: What one piece of the sky contributes.
+Sample = tuple[StarSample, OffsetSample]
+
+
 def sample_stars(
     pairs: Candidates,
     leading: NDArray[np.intp],
@@ -123,8 +132,10 @@ def sample_stars(
     *,
     inside: NDArray[np.bool_],
     hashes: Hashes,
+    highest: np.uint64,
     brightness: Array | None,
-) -> tuple[StarSample, OffsetSample]:
+    unknown_motion: float,
+) -> Sample:
     """Take the samples out of the candidates of a piece of the sky.
 
     Parameters
@@ -137,12 +148,15 @@ def sample_stars(
     inside : ndarray of bool, (n_leading,)
         Leading sources of this piece that lie inside the coverage.
     hashes, brightness : ndarray, (n_leading,)
+    highest : uint64
+        Hash above which no star is wanted (:func:`highest_hash`).
+    unknown_motion : float
+        As in :meth:`PairEllipses.of`.
     """
-    rows = np.flatnonzero(inside)
-    number = np.full(len(inside), -1, dtype=np.intp)
+    lowest = np.flatnonzero(inside & (hashes <= highest))
     # Stars with the lowest hashes, in their order.
-    lowest = rows if len(rows) <= SAMPLE else rows[np.argpartition(hashes[rows], SAMPLE)[:SAMPLE]]
     chosen = lowest[np.argsort(hashes[lowest], kind="stable")]
+    number = np.full(len(inside), -1, dtype=np.intp)
     number[chosen] = np.arange(len(chosen))
     mine = np.flatnonzero(number[leading] >= 0)
     picked = pairs.take(mine)
@@ -152,12 +166,13 @@ def sample_stars(
         np.full(len(chosen), np.nan) if brightness is None else brightness[chosen],
         number[leading[mine]],
         picked,
+        PairEllipses.of(picked, moving, standing, unknown_motion=unknown_motion),
         log_density[mine],
         standing.ra[picked.standing],
         standing.dec[picked.standing],
         east,
         north,
-    ).lowest()
+    )
     alone = np.flatnonzero(inside[leading] & (np.bincount(leading, minlength=len(inside))[leading] == 1))
     where = pairs.standing[alone]
     pixels = cells(standing.ra[where], standing.dec[where], OFFSET_ORDER)
@@ -166,6 +181,14 @@ def sample_stars(
     _, east, north = moving.triads(pairs.moving[alone])
     vectors = pairs.east[alone, None] * east + pairs.north[alone, None] * north
     return stars, OffsetSample(hashes[leading[alone]], pixels, vectors)
+
+
+def highest_hash(hashes: Sequence[Hashes]) -> np.uint64:
+    """The hash below which, and at which, lie as many as the sample takes; that of all where they are fewer."""
+    together = np.concatenate(hashes)
+    if len(together) <= SAMPLE:
+        return np.uint64(np.iinfo(np.uint64).max)
+    return np.uint64(np.partition(together, SAMPLE - 1)[SAMPLE - 1])
 
 
 def _lowest_in_cells(pixels: NDArray[np.int64], hashes: Hashes) -> NDArray[np.intp]:
@@ -177,19 +200,18 @@ def _lowest_in_cells(pixels: NDArray[np.int64], hashes: Hashes) -> NDArray[np.in
     return order[rank < CELL_SAMPLE]
 
 
-def gather(samples: Sequence[tuple[StarSample, OffsetSample]]) -> tuple[StarSample, OffsetSample]:
+def gather(samples: Sequence[Sample]) -> Sample:
     """Put the samples of pieces together; the result is that of the undivided sky."""
     shifts = np.cumsum([0, *(len(stars.hashes) for stars, _ in samples[:-1])])
     stars = StarSample(
         **{
             field.name: np.concatenate([getattr(s, field.name) for s, _ in samples])
             for field in fields(StarSample)
-            if field.name not in ("star", "pairs")
+            if field.name not in ("star", "pairs", "ellipses")
         },
         star=np.concatenate([s.star + shift for (s, _), shift in zip(samples, shifts, strict=True)]),
-        pairs=Candidates(
-            *(np.concatenate([getattr(s.pairs, field.name) for s, _ in samples]) for field in fields(Candidates))
-        ),
+        pairs=Candidates.concatenate([s.pairs for s, _ in samples]),
+        ellipses=PairEllipses.concatenate([s.ellipses for s, _ in samples]),
     )
     offsets = OffsetSample(
         *(np.concatenate([getattr(o, field.name) for _, o in samples]) for field in fields(OffsetSample))
@@ -264,7 +286,7 @@ def _fit_errors(stars: StarSample, east: Array, north: Array, radius: float) -> 
         scale, floor, share, wide, complete = unpack(x)
         trial = PairModel(scale=scale, floor=floor, wide=wide, wide_fraction=share)
         mine = slice(0, int(np.searchsorted(stars.star, first)))
-        log_p, _ = trial.log_likelihood(stars.pairs.take(mine), east[mine], north[mine])
+        log_p, _ = trial.log_likelihood(stars.ellipses.take(mine), east[mine], north[mine])
         evidence = np.bincount(stars.star[mine], np.exp(log_p - stars.log_density[mine]), minlength=first)
         return float(-np.mean(np.log1p(-complete + complete * evidence)))
 
@@ -279,7 +301,11 @@ def _fit_errors(stars: StarSample, east: Array, north: Array, radius: float) -> 
     ]
     # Most of the way on a few stars, where a step costs little.
     for first in (max(n // 5, min(n, 1000)), n):
-        found = minimize(loss, start, (first,), "L-BFGS-B", bounds=bounds, options={"maxiter": 200, "ftol": 1e-9})
+        # Five numbers: threads would take longer to meet than to work.
+        with threadpool_limits(1, "blas"):
+            found = minimize(
+                loss, start, (first,), "L-BFGS-B", bounds=bounds, options={"maxiter": 200, "ftol": 1e-9}
+            )
         start = found.x
     scale, floor, share, wide, _ = unpack(start)
     return scale, floor, share, wide
@@ -292,7 +318,7 @@ def _expit(x: float) -> float:
 def _with_completeness(model: PairModel, stars: StarSample, east: Array, north: Array) -> PairModel:
     """Estimate the share of stars with a counterpart in bins of magnitude, by expectation maximisation."""
     n = len(stars.hashes)
-    log_p, _ = model.log_likelihood(stars.pairs, east, north)
+    log_p, _ = model.log_likelihood(stars.ellipses, east, north)
     evidence = np.bincount(stars.star, np.exp(log_p - stars.log_density), minlength=n)
     known = stars.brightness[np.isfinite(stars.brightness)]
     bins = int(np.clip(len(known) // _BIN, 1, _BINS))

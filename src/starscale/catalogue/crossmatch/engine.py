@@ -1,14 +1,14 @@
 """The cross-match: the same few steps for a whole catalogue in memory and for every piece of a larger one.
 
-1. :meth:`Matcher.candidates` of every piece.
+1. :meth:`Matcher.candidates` of every piece, in runs of its leading sources.
 2. :meth:`Matcher.sample` of every piece; together they give the model of true pairs (:meth:`Matcher.learn`).
-3. :meth:`Matcher.neighbours` of every piece.
+3. :meth:`Matcher.neighbours` of every run.
 4. :func:`finish`: what can only be counted over the whole sky.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,14 +16,15 @@ import polars as pl
 from numpy.typing import NDArray
 
 from starscale.catalogue.crossmatch.calibrate import (
-    OffsetSample,
-    StarSample,
+    Sample,
     fit_model,
     gather,
+    highest_hash,
     sample_stars,
 )
-from starscale.catalogue.crossmatch.candidates import Candidates, find_candidates
+from starscale.catalogue.crossmatch.candidates import Candidates, Targets
 from starscale.catalogue.crossmatch.density import DensityMap
+from starscale.catalogue.crossmatch.ellipses import PairEllipses
 from starscale.catalogue.crossmatch.losses import unmatched
 from starscale.catalogue.crossmatch.model import PairModel
 from starscale.catalogue.crossmatch.pieces import Piece, Side, divide
@@ -37,6 +38,7 @@ from starscale.catalogue.crossmatch.select import (
     one_to_one,
     with_mates,
 )
+from starscale.catalogue.crossmatch.threads import drained, in_threads
 from starscale.catalogue.positions import Positions
 from starscale.catalogue.splits import stable_hash
 from starscale.vocabulary.config import MatchConfig
@@ -48,14 +50,12 @@ _SAMPLE_SEED = 20190107
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The candidates of a piece, and what the searched catalogue is like there.
+    """The candidates of a run of leading sources, and what the searched catalogue is like there.
 
     Parameters
     ----------
     piece : Piece
     pairs : Candidates
-    leading, searched : ndarray of int, (n_pairs,)
-        Rows of the piece's two sides, by who leads.
     density : ndarray, (n_pairs,)
         Of the searched catalogue at the candidate, per arcsec^2.
     covered, edge : ndarray of bool, (n_leading,)
@@ -64,11 +64,19 @@ class Found:
 
     piece: Piece
     pairs: Candidates
-    leading: NDArray[np.intp]
-    searched: NDArray[np.intp]
     density: NDArray[np.float64]
     covered: NDArray[np.bool_]
     edge: NDArray[np.bool_]
+
+    @property
+    def leading(self) -> NDArray[np.intp]:
+        """Row of the leading source of every pair. Shape (n_pairs,)."""
+        return self.pairs.moving if self.piece.mode == "dense" else self.pairs.standing
+
+    @property
+    def searched(self) -> NDArray[np.intp]:
+        """Row of the searched source of every pair. Shape (n_pairs,)."""
+        return self.pairs.standing if self.piece.mode == "dense" else self.pairs.moving
 
 
 @dataclass(frozen=True)
@@ -93,52 +101,69 @@ class Matcher:
         """Whether errors and densities count, or the separation alone."""
         return self.config.method == "figure_of_merit"
 
-    def candidates(self, piece: Piece) -> Found:
-        """All pairs of a piece within the search radius."""
-        moving, standing = self._moving(piece), piece.standing.positions
-        pairs = find_candidates(
-            moving,
-            standing,
-            self.config.search_radius,
-            unknown_motion=self.config.unknown_motion if self.config.proper_motion else 0.0,
-        )
-        leading, searched = pairs.moving, pairs.standing
-        if self.mode == "sparse":
-            leading, searched = searched, leading
+    @property
+    def _unknown_motion(self) -> float:
+        return self.config.unknown_motion if self.config.proper_motion else 0.0
+
+    def candidates(self, piece: Piece) -> list[Found]:
+        """All pairs of a piece within the search radius, run by run."""
+        targets = Targets.of(piece.standing.positions, self.config.search_radius)
+        return in_threads(lambda run: self._found(run, targets), piece.runs())
+
+    def _found(self, piece: Piece, targets: Targets) -> Found:
+        pairs = targets.candidates(self._moving(piece))
         where, other = piece.leading.positions, piece.searched.positions
         here = self.density.around(where.ra, where.dec)
+        searched = pairs.standing if self.mode == "dense" else pairs.moving
         density = self.density.around(other.ra[searched], other.dec[searched]).density
-        return Found(piece, pairs, leading, searched, density, here.covered, here.edge)
+        return Found(piece, pairs, density, here.covered, here.edge)
 
-    def sample(self, found: Found) -> tuple[StarSample, OffsetSample]:
+    def sample(self, found: Sequence[Found]) -> Sample:
         """The stars of a piece that the model may be learnt from."""
-        side = found.piece.leading
-        return sample_stars(
-            found.pairs,
-            found.leading,
-            np.log(found.density / MAS2),
-            found.piece.moving.positions,
-            found.piece.standing.positions,
-            inside=found.covered,
-            hashes=stable_hash(side.ids, _SAMPLE_SEED),
-            brightness=side.brightness,
-        )
+        hashes = in_threads(lambda f: stable_hash(f.piece.leading.ids, _SAMPLE_SEED), found)
+        highest = highest_hash([own[f.covered] for f, own in zip(found, hashes, strict=True)])
 
-    def learn(self, samples: Sequence[tuple[StarSample, OffsetSample]]) -> PairModel:
+        def sample(number: int) -> Sample:
+            f = found[number]
+            return sample_stars(
+                f.pairs,
+                f.leading,
+                np.log(f.density / MAS2),
+                f.piece.moving.positions,
+                f.piece.standing.positions,
+                inside=f.covered,
+                hashes=hashes[number],
+                highest=highest,
+                brightness=f.piece.leading.brightness,
+                unknown_motion=self._unknown_motion,
+            )
+
+        return gather(in_threads(sample, range(len(found))))
+
+    def learn(self, samples: Sequence[Sample]) -> PairModel:
         """Learn the model from the samples of all pieces."""
         if not samples:
             return PairModel()
-        stars, offsets = gather(samples)
+        stars, offsets = gather(samples) if len(samples) > 1 else samples[0]
         as_stated = self.config.errors == "stated"
         return fit_model(stars, offsets, radius=self.config.search_radius, as_stated=as_stated)
 
-    def neighbours(self, found: Found, model: PairModel) -> tuple[pl.DataFrame, pl.DataFrame]:
-        """Good neighbours of a piece, counted, and the nearest candidate of leading sources without any."""
+    def neighbours(self, found: list[Found], model: PairModel) -> tuple[pl.DataFrame, pl.DataFrame]:
+        """Good neighbours, counted, and the nearest candidate of leading sources without any.
+
+        Runs are taken out of `found` as they are done: candidates go as their neighbours come.
+        """
+        tables = in_threads(lambda run: self._neighbours(run, model), drained(found))
+        good, nearest = (pl.concat(side) for side in zip(*tables, strict=True))
+        return good, nearest
+
+    def _neighbours(self, found: Found, model: PairModel) -> tuple[pl.DataFrame, pl.DataFrame]:
         piece, pairs = found.piece, found.pairs
         if self.by_merit:
+            moving, standing = self._moving(piece), piece.standing.positions
             scored = score_pairs(
-                pairs,
-                model.residuals(pairs, piece.moving.positions, piece.standing.positions),
+                PairEllipses.of(pairs, moving, standing, unknown_motion=self._unknown_motion),
+                model.residuals(pairs, moving, standing),
                 model,
                 leading=found.leading,
                 density=found.density,
@@ -170,9 +195,9 @@ class Matcher:
                 "source_id": ids[0],
                 "original_ext_source_id": ids[1],
                 "angular_distance": pairs.distance[good],
-                "normalised_distance": pl.Series(scored.distance_sigma[good]).fill_nan(None),
+                "normalised_distance": pl.Series(scored.distance_sigma[good], nan_to_null=True),
                 "score": scored.score[good],
-                "match_probability": pl.Series(scored.probability[good]).fill_nan(None),
+                "match_probability": pl.Series(scored.probability[good], nan_to_null=True),
                 "xm_flag": self._flags(found, good, scored.blended[good]),
             }
         )
@@ -184,7 +209,7 @@ class Matcher:
         left, right = found.pairs.moving[good], found.pairs.standing[good]
         east, north = moving.shifts(left, standing.epoch[right])
         flags = np.zeros(len(good), dtype=np.int32)
-        flags[~moving.moving[left]] |= PairFlag.NO_PROPER_MOTION
+        flags[~moving.moves(left)] |= PairFlag.NO_PROPER_MOTION
         flags[~standing.own_epoch[right]] |= PairFlag.NO_EPOCH
         flags[np.hypot(east, north) > self.config.search_radius * 1000] |= PairFlag.HIGH_PROPER_MOTION
         flags[piece.standing.several[right]] |= PairFlag.DUPLICATES
@@ -264,8 +289,8 @@ class Match:
 
 
 def finish(
-    tables: Sequence[pl.DataFrame],
-    nearest: Iterable[pl.DataFrame],
+    neighbours: pl.DataFrame,
+    nearest: pl.DataFrame,
     leading: pl.DataFrame,
     config: MatchConfig,
     mode: Mode,
@@ -274,9 +299,10 @@ def finish(
 
     Rows come in the order of the leading catalogue, whatever the order of the pieces.
     """
-    neighbours = tables[0] if len(tables) == 1 else pl.concat(tables).sort("leading", maintain_order=True)
+    if not neighbours["leading"].is_sorted():
+        neighbours = neighbours.sort("leading", maintain_order=True)
     neighbours = with_mates(neighbours) if mode == "dense" else one_to_one(neighbours)
-    lost = unmatched(leading, pl.concat(nearest), neighbours, config.pairs)
+    lost = unmatched(leading, nearest, neighbours, config.pairs)
     return best_pairs(neighbours), neighbour_columns(neighbours), lost
 
 
@@ -313,16 +339,14 @@ def crossmatch(
         # One that holds nothing gives the tables their columns.
         nothing = np.empty(0, dtype=np.intp)
         pieces = [Piece(moving.take(nothing), standing.take(nothing), mode)]
-    found = [matcher.candidates(piece) for piece in pieces]
-    model = matcher.learn([matcher.sample(f) for f in found]) if matcher.by_merit else PairModel()
-    tables, nearest = zip(*(matcher.neighbours(f, model) for f in found), strict=True)
+    found = [run for piece in pieces for run in matcher.candidates(piece)]
+    model = matcher.learn([matcher.sample(found)]) if matcher.by_merit else PairModel()
     covered = np.zeros(len(whole.leading), dtype=bool)
-    for f in found:
-        covered[np.searchsorted(whole.leading.rows, f.piece.leading.rows)] = f.covered
-    # The candidates are the largest thing here, and not needed any more.
-    del found
+    for run in found:
+        covered[np.searchsorted(whole.leading.rows, run.piece.leading.rows)] = run.covered
+    neighbours, nearest = matcher.neighbours(found, model)
     leading = leading_sources(whole.leading, covered, duplicate=duplicate if mode == "sparse" else None)
-    return Match(*finish(tables, nearest, leading, config, mode), model)
+    return Match(*finish(neighbours, nearest, leading, config, mode), model)
 
 
 def statistics(

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from starscale.catalogue.crossmatch.candidates import Candidates
+from starscale.catalogue.crossmatch.ellipses import Ellipses, PairEllipses
 from starscale.catalogue.healpix import Array, Cells, cells
 from starscale.catalogue.positions import Positions
 
@@ -86,16 +87,19 @@ class PairModel:
     offsets: Offsets = NO_OFFSETS
     stars: int = 0
 
-    def log_likelihood(self, pairs: Candidates, east: Array, north: Array) -> tuple[Array, Array]:
+    def log_likelihood(self, ellipses: PairEllipses, east: Array, north: Array) -> tuple[Array, Array]:
         """Logarithm of `p(D)` (per mas^2), and the chi-square `d^2` of its narrow component. Shapes (n,).
 
         `east` and `north` are the displacements without the offset (:meth:`residuals`).
         """
-        covariance = pairs.moving_covariance + self.scale**2 * pairs.standing_covariance
-        narrow, chi2 = _log_gaussian(east, north, covariance, self.floor**2)
+        own, other, factor = ellipses.moving, ellipses.standing, self.scale**2
+        stated = Ellipses(
+            own.east + factor * other.east, own.north + factor * other.north, own.cross + factor * other.cross
+        )
+        narrow, chi2 = _log_gaussian(east, north, stated, self.floor**2)
         if self.wide_fraction == 0.0:
             return narrow, chi2
-        broad, _ = _log_gaussian(east, north, covariance, self.floor**2 + self.wide**2)
+        broad, _ = _log_gaussian(east, north, stated, self.floor**2 + self.wide**2)
         share = self.wide_fraction
         return np.logaddexp(np.log1p(-share) + narrow, np.log(share) + broad), chi2
 
@@ -133,9 +137,9 @@ def magnitude_bin(brightness: Array, edges: Array) -> Any:
     return np.where(np.isfinite(brightness), np.searchsorted(edges, brightness, side="right"), len(edges) + 1)
 
 
-def _log_gaussian(east: Array, north: Array, covariance: Array, extra: float) -> tuple[Array, Array]:
+def _log_gaussian(east: Array, north: Array, ellipse: Ellipses, extra: float) -> tuple[Array, Array]:
     """Logarithm of a bivariate normal density and its chi-square; `extra` is added to both variances."""
-    a, b, c = covariance[:, 0] + extra, covariance[:, 1] + extra, covariance[:, 2]
+    a, b, c = ellipse.east + extra, ellipse.north + extra, ellipse.cross
     determinant = a * b - c**2
     chi2 = (b * east**2 - 2 * c * east * north + a * north**2) / determinant
     return -chi2 / 2 - np.log(2 * np.pi) - np.log(determinant) / 2, chi2

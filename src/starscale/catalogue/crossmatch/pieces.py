@@ -17,6 +17,7 @@ from cdshealpix import nested
 from numpy.typing import NDArray
 
 from starscale.catalogue.crossmatch.select import Mode
+from starscale.catalogue.crossmatch.threads import runs
 from starscale.catalogue.healpix import Array, Cells, cell_area, cells
 from starscale.catalogue.positions import Positions
 
@@ -60,12 +61,10 @@ class Side:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def take(self, rows: Rows) -> Side:
-        """Some rows, in the order given."""
+    def take(self, rows: Rows | slice) -> Side:
+        """Some rows, in the order given; those of a slice are not copied."""
         brightness = None if self.brightness is None else self.brightness[rows]
-        return Side(
-            self.positions.take(rows), self.ids.gather(rows), self.rows[rows], self.several[rows], brightness
-        )
+        return Side(self.positions.take(rows), self.ids[rows], self.rows[rows], self.several[rows], brightness)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +85,15 @@ class Piece:
         """The side in which counterparts are looked for."""
         return self.standing if self.mode == "dense" else self.moving
 
+    def runs(self) -> list[Piece]:
+        """Divide it into runs of its leading sources, which share what is searched.
+
+        Where standing sources lead, the piece is one run: they have their pairs when all that moves was searched.
+        """
+        if self.mode == "sparse":
+            return [self]
+        return [Piece(self.moving.take(run), self.standing, self.mode) for run in runs(len(self.moving))]
+
 
 @dataclass(frozen=True, slots=True)
 class Epochs:
@@ -103,12 +111,14 @@ class Epochs:
     def __or__(self, other: Epochs) -> Epochs:
         return Epochs(float(np.fmin(self.first, other.first)), float(np.fmax(self.last, other.last)))
 
+    def ways(self, moving: Positions) -> Array:
+        """Farthest that stars move between their own epoch and those here, mas; 0 where unknown. Shape (n,)."""
+        years = np.maximum(np.abs(moving.epoch - self.first), np.abs(moving.epoch - self.last))
+        return np.asarray(moving.speed() * np.nan_to_num(years), dtype=np.float64)
+
     def longest_way(self, moving: Positions) -> float:
-        """Farthest that any of these stars moves between its own epoch and those here, arcsec."""
-        if not len(moving) or np.isnan(self.first):
-            return 0.0
-        years = np.fmax(np.abs(moving.epoch - self.first), np.abs(moving.epoch - self.last))
-        return float(1.1 * np.max(moving.speed() * np.nan_to_num(years), initial=0.0) / 1000)
+        """Farthest that any of these stars moves, arcsec, with some allowance for its radial velocity."""
+        return float(1.1 * np.max(self.ways(moving), initial=0.0) / 1000)
 
 
 def tiles_of(positions: Positions, order: int) -> Cells:

@@ -34,25 +34,29 @@ class Zones:
         Of a zone, deg.
     key : ndarray, (m,)
         Sorted.
+    dec : ndarray, (m,)
+        deg.
     rows : ndarray of int, (m,)
         Row of each.
     """
 
     height: float
     key: Array
+    dec: Array
     rows: Rows
 
     @classmethod
-    def of(cls, ra: Array, dec: Array, reach: float) -> Zones:
-        """Sort sources (deg, right ascension from 0 to 360) for searches with a usual radius (deg)."""
+    def of(cls, ra: Array, dec: Array, reach: float, rows: Rows) -> Zones:
+        """Sort some rows of a catalogue (deg) for searches with a usual radius (deg)."""
         height = max(_HEIGHT * reach, 1e-4)
-        key = _key(ra, dec, height)
-        rows = np.argsort(key, kind="stable")
-        return cls(height, key[rows], rows)
+        key = _key(ra[rows], dec[rows], height)
+        order = np.argsort(key)
+        rows = rows[order]
+        return cls(height, key[order], dec[rows], rows)
 
     def order(self, ra: Array, dec: Array) -> Rows:
         """Rows of other sources in an order in which neighbours are searched after one another."""
-        return np.argsort(_key(ra, dec, self.height), kind="stable")
+        return np.argsort(_key(ra, dec, self.height))
 
     def near(self, ra: Array, dec: Array, reach: Array) -> tuple[Rows, Rows]:
         """Find every pair closer than the reach of its first source, and some that are not.
@@ -60,7 +64,7 @@ class Zones:
         Parameters
         ----------
         ra, dec : ndarray, (n,)
-            deg; right ascension from 0 to 360.
+            deg.
         reach : ndarray, (n,)
             Radius of each, deg, above 0.
 
@@ -73,7 +77,7 @@ class Zones:
         low, high = (_zone(np.clip(dec + side * reach, -90, 90), self.height).astype(np.int64) for side in (-1, 1))
         star, step = _expand(high - low + 1)
         zone = (low[star] + step) * _STRIDE
-        window, middle = _window(dec, reach)[star], ra[star]
+        window, middle = _window(dec, reach)[star], (ra % 360)[star]
         whole = window >= 180
         found = []
         for turn in (0.0, 360.0, -360.0):
@@ -87,7 +91,10 @@ class Zones:
             start = np.searchsorted(self.key, zone[rows] + left[rows])
             end = np.searchsorted(self.key, zone[rows] + right[rows], side="right")
             which, offset = _expand(end - start)
-            found.append((star[rows][which], self.rows[start[which] + offset]))
+            number, at = star[rows][which], start[which] + offset
+            # A zone is higher than most circles.
+            level = np.abs(self.dec[at] - dec[number]) <= reach[number]
+            found.append((number[level], self.rows[at[level]]))
         first, second = (np.concatenate(side) for side in zip(*found, strict=True))
         return first, second
 
@@ -97,7 +104,7 @@ def _zone(dec: Array, height: float) -> Array:
 
 
 def _key(ra: Array, dec: Array, height: float) -> Array:
-    return np.asarray(_zone(dec, height) * _STRIDE + ra)
+    return np.asarray(_zone(dec, height) * _STRIDE + ra % 360)
 
 
 def _window(dec: Array, reach: Array) -> Array:
