@@ -159,5 +159,5 @@ def test_few_stars_of_a_cell_are_drawn_to_their_surroundings() -> None:
 
 
 def test_nothing_is_said_of_offsets_where_nothing_is_known() -> None:
-    assert not NO_OFFSETS.at(np.array([1.0, 2.0]), np.array([0.0, 5.0])).any()
+    assert not NO_OFFSETS.at(np.array([1, 2])).any()
     assert NO_OFFSETS.typical() == 0.0

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 Cells = NDArray[np.int64]
 
+#: Order of the finest cells that are used here: 0.86 arcmin on a side. Coarser ones follow from them by a shift.
+FINEST = 12
 #: Square arcseconds on the sphere.
 SPHERE = 4 * np.pi * np.degrees(1) ** 2 * 3600.0**2
 
@@ -23,6 +25,14 @@ def cells(ra: Array, dec: Array, order: int) -> Cells:
     longitude = Longitude(np.asarray(ra, dtype=np.float64), u.deg)
     latitude = Latitude(np.asarray(dec, dtype=np.float64), u.deg)
     return np.asarray(nested.lonlat_to_healpix(longitude, latitude, order)).astype(np.int64)
+
+
+def placed_cells(ra: Array, dec: Array, order: int) -> Cells:
+    """Nested cell of every position (deg), as :func:`cells`; -1 where one is not finite. Shape (n,)."""
+    placed = np.isfinite(ra) & np.isfinite(dec)
+    pixels = np.full(len(ra), -1, dtype=np.int64)
+    pixels[placed] = cells(ra[placed], dec[placed], order)
+    return pixels
 
 
 def neighbourhoods(pixels: Cells, order: int) -> Cells:

@@ -102,19 +102,32 @@ class Positions:
 
     def triads(self, rows: NDArray[np.intp]) -> tuple[Array, Array, Array]:
         """Unit vectors towards some rows, and of east and north there. Shapes (m, 3)."""
-        ra, dec = np.radians(self.ra[rows]), np.radians(self.dec[rows])
-        sin_ra, cos_ra, sin_dec, cos_dec = np.sin(ra), np.cos(ra), np.sin(dec), np.cos(dec)
-        # Component after component in memory: sums over the three are then sums of long columns.
-        radial = np.stack([cos_dec * cos_ra, cos_dec * sin_ra, sin_dec]).T
-        east = np.stack([-sin_ra, cos_ra, np.zeros_like(ra)]).T
-        north = np.stack([-sin_dec * cos_ra, -sin_dec * sin_ra, cos_dec]).T
-        return radial, east, north
+        sin_ra, cos_ra, sin_dec, cos_dec = self._sines(rows)
+        return (
+            _vectors(cos_dec * cos_ra, cos_dec * sin_ra, sin_dec),
+            _vectors(-sin_ra, cos_ra, np.zeros_like(sin_ra)),
+            _vectors(-sin_dec * cos_ra, -sin_dec * sin_ra, cos_dec),
+        )
 
     def directions(self, rows: NDArray[np.intp]) -> Array:
         """Unit vectors towards some rows. Shape (m, 3)."""
+        sin_ra, cos_ra, sin_dec, cos_dec = self._sines(rows)
+        return _vectors(cos_dec * cos_ra, cos_dec * sin_ra, sin_dec)
+
+    def axes(self, rows: NDArray[np.intp]) -> tuple[Array, Array]:
+        """Unit vectors of east and north at some rows. Shapes (m, 3)."""
+        _, east, north = self.triads(rows)
+        return east, north
+
+    def easts(self, rows: NDArray[np.intp]) -> Array:
+        """Unit vectors of east at some rows. Shape (m, 3)."""
+        ra = np.radians(self.ra[rows])
+        return _vectors(-np.sin(ra), np.cos(ra), np.zeros_like(ra))
+
+    def _sines(self, rows: NDArray[np.intp]) -> tuple[Array, Array, Array, Array]:
+        """Sine and cosine of right ascension, and of declination, of some rows. Shapes (m,)."""
         ra, dec = np.radians(self.ra[rows]), np.radians(self.dec[rows])
-        cos_dec = np.cos(dec)
-        return np.stack([cos_dec * np.cos(ra), cos_dec * np.sin(ra), np.sin(dec)]).T
+        return np.sin(ra), np.cos(ra), np.sin(dec), np.cos(dec)
 
     def years(self, rows: NDArray[np.intp], at: Array) -> Array:
         """Years from the epoch of some rows to `at`; 0 where either is unknown. Shape (m,)."""
@@ -242,6 +255,11 @@ def _epochs(table: pl.DataFrame, survey: Survey) -> tuple[Array, NDArray[np.bool
     # as an MJD, to 1858: before any catalogue of positions that is of use here.
     own = np.isfinite(values) & (values > 1880) & (values < 2200)
     return np.where(own, values, default), own
+
+
+def _vectors(x: Array, y: Array, z: Array) -> Array:
+    """Vectors of their components, shape (n, 3); in memory component after component, as sums over them go."""
+    return np.stack([x, y, z]).T
 
 
 def dot(a: Array, b: Array) -> Array:

@@ -226,7 +226,7 @@ class _Job:
                     continue
                 side, _ = catalogue.own(tile)
                 if catalogue is self.searched:
-                    self.density += DensityMap.of(side.positions)
+                    self.density += DensityMap.count(side.pixels)
                 if catalogue is self.standing:
                     self.epochs |= Epochs.of(side.positions)
                 elif self.mode == "sparse":

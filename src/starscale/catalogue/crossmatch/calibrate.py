@@ -29,11 +29,12 @@ from starscale.catalogue.crossmatch.ellipses import PairEllipses
 from starscale.catalogue.crossmatch.model import (
     NO_OFFSETS,
     OFFSET_ORDER,
+    OFFSET_SHIFT,
     Offsets,
     PairModel,
     magnitude_bin,
 )
-from starscale.catalogue.healpix import Array, cells
+from starscale.catalogue.healpix import Array, Cells
 from starscale.catalogue.positions import Positions
 
 #: Stars that the errors are learnt from at most, and for each cell of the offsets.
@@ -65,8 +66,8 @@ class StarSample:
     ellipses : PairEllipses, n_pairs
     log_density : ndarray, (n_pairs,)
         Of the searched catalogue at the candidate, per mas^2.
-    ra, dec : ndarray, (n_pairs,)
-        Of the standing source, deg: where the offset is looked up.
+    pixels : ndarray of int, (n_pairs,)
+        Finest cell of the standing source: where the offset is looked up.
     east_axis, north_axis : ndarray, (n_pairs, 3)
         Of the moving source, to turn an offset into the plane of the pair.
     """
@@ -77,8 +78,7 @@ class StarSample:
     pairs: Candidates
     ellipses: PairEllipses
     log_density: Array
-    ra: Array
-    dec: Array
+    pixels: Cells
     east_axis: Array
     north_axis: Array
 
@@ -98,8 +98,7 @@ class StarSample:
             self.pairs.take(rows),
             self.ellipses.take(rows),
             self.log_density[rows],
-            self.ra[rows],
-            self.dec[rows],
+            self.pixels[rows],
             self.east_axis[rows],
             self.north_axis[rows],
         )
@@ -129,6 +128,7 @@ def sample_stars(
     log_density: Array,
     moving: Positions,
     standing: Positions,
+    pixels: Cells,
     *,
     inside: NDArray[np.bool_],
     hashes: Hashes,
@@ -145,6 +145,8 @@ def sample_stars(
         Row of the leading source of every pair.
     log_density : ndarray, (n_pairs,)
     moving, standing : Positions
+    pixels : ndarray of int, (n_pairs,)
+        Finest cell of the standing source of every pair.
     inside : ndarray of bool, (n_leading,)
         Leading sources of this piece that lie inside the coverage.
     hashes, brightness : ndarray, (n_leading,)
@@ -160,27 +162,24 @@ def sample_stars(
     number[chosen] = np.arange(len(chosen))
     mine = np.flatnonzero(number[leading] >= 0)
     picked = pairs.take(mine)
-    _, east, north = moving.triads(picked.moving)
+    axes = moving.axes(picked.moving)
     stars = StarSample(
         hashes[chosen],
         np.full(len(chosen), np.nan) if brightness is None else brightness[chosen],
         number[leading[mine]],
         picked,
-        PairEllipses.of(picked, moving, standing, unknown_motion=unknown_motion),
+        PairEllipses.of(picked, moving, standing, axes, unknown_motion=unknown_motion),
         log_density[mine],
-        standing.ra[picked.standing],
-        standing.dec[picked.standing],
-        east,
-        north,
+        pixels[mine],
+        *axes,
     )
     alone = np.flatnonzero(inside[leading] & (np.bincount(leading, minlength=len(inside))[leading] == 1))
-    where = pairs.standing[alone]
-    pixels = cells(standing.ra[where], standing.dec[where], OFFSET_ORDER)
-    few = _lowest_in_cells(pixels, hashes[leading[alone]])
-    alone, pixels = alone[few], pixels[few]
-    _, east, north = moving.triads(pairs.moving[alone])
+    wide = pixels[alone] >> OFFSET_SHIFT
+    few = _lowest_in_cells(wide, hashes[leading[alone]])
+    alone, wide = alone[few], wide[few]
+    east, north = moving.axes(pairs.moving[alone])
     vectors = pairs.east[alone, None] * east + pairs.north[alone, None] * north
-    return stars, OffsetSample(hashes[leading[alone]], pixels, vectors)
+    return stars, OffsetSample(hashes[leading[alone]], wide, vectors)
 
 
 def highest_hash(hashes: Sequence[Hashes]) -> np.uint64:
@@ -260,7 +259,7 @@ def fit_model(stars: StarSample, offsets: OffsetSample, *, radius: float, as_sta
     with_candidate = len(np.unique(stars.star))
     if not as_stated and with_candidate >= FEWEST:
         frame = fit_offsets(offsets)
-        vector = frame.at(stars.ra, stars.dec)
+        vector = frame.at(stars.pixels)
         east = east - (vector * stars.east_axis).sum(axis=1)
         north = north - (vector * stars.north_axis).sum(axis=1)
         scale, floor, share, wide = _fit_errors(stars, east, north, radius)

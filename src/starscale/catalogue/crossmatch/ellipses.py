@@ -54,7 +54,13 @@ class PairEllipses:
 
     @classmethod
     def of(
-        cls, pairs: Candidates, moving: Positions, standing: Positions, *, unknown_motion: float = 0.0
+        cls,
+        pairs: Candidates,
+        moving: Positions,
+        standing: Positions,
+        axes: tuple[Array, Array],
+        *,
+        unknown_motion: float = 0.0,
     ) -> PairEllipses:
         """Propagate the ellipses of the moving sources, and turn those of the standing ones.
 
@@ -63,11 +69,14 @@ class PairEllipses:
         pairs : Candidates
         moving, standing : Positions
             The catalogues of the pairs.
+        axes : tuple of ndarray, (n_pairs, 3)
+            East and north at the moving sources (:meth:`Positions.axes`).
         unknown_motion : float
             Spread of the proper motions that are not known, mas/yr: their position errors grow by it.
         """
         at = standing.epoch[pairs.standing]
-        return cls(moved_ellipses(moving, pairs.moving, at, unknown_motion), _turned(pairs, moving, standing))
+        moved = moved_ellipses(moving, pairs.moving, at, unknown_motion)
+        return cls(moved, _turned(standing, pairs.standing, axes))
 
     def take(self, which: Rows | slice) -> PairEllipses:
         """Some of them."""
@@ -104,13 +113,11 @@ def moved_ellipses(moving: Positions, rows: Rows, at: Array, unknown_motion: flo
     return Ellipses(east, north, cross)
 
 
-def _turned(pairs: Candidates, moving: Positions, standing: Positions) -> Ellipses:
-    """Error ellipses of the standing sources of pairs, in the axes of the moving ones. Shape (n_pairs,)."""
-    own = _own(standing, pairs.standing)
-    _, east_axis, north_axis = moving.triads(pairs.moving)
-    _, own_axis, _ = standing.triads(pairs.standing)
+def _turned(standing: Positions, rows: Rows, axes: tuple[Array, Array]) -> Ellipses:
+    """Error ellipses of standing sources in other axes, east and north. Shape (m,)."""
+    own, own_east = _own(standing, rows), standing.easts(rows)
     # Cosine and sine of the angle between the two easts: far from the poles it is almost nothing.
-    cos, sin = dot(east_axis, own_axis), dot(north_axis, own_axis)
+    cos, sin = (dot(axis, own_east) for axis in axes)
     norm = np.hypot(cos, sin)
     cos, sin = cos / norm, sin / norm
     east, north, cross = own.east, own.north, own.cross

@@ -112,10 +112,9 @@ class Matcher:
 
     def _found(self, piece: Piece, targets: Targets) -> Found:
         pairs = targets.candidates(self._moving(piece))
-        where, other = piece.leading.positions, piece.searched.positions
-        here = self.density.around(where.ra, where.dec)
+        here = self.density.at(piece.leading.pixels)
         searched = pairs.standing if self.mode == "dense" else pairs.moving
-        density = self.density.around(other.ra[searched], other.dec[searched]).density
+        density = self.density.at(piece.searched.pixels[searched]).density
         return Found(piece, pairs, density, here.covered, here.edge)
 
     def sample(self, found: Sequence[Found]) -> Sample:
@@ -131,6 +130,7 @@ class Matcher:
                 np.log(f.density / MAS2),
                 f.piece.moving.positions,
                 f.piece.standing.positions,
+                f.piece.standing.pixels[f.pairs.standing],
                 inside=f.covered,
                 hashes=hashes[number],
                 highest=highest,
@@ -161,9 +161,10 @@ class Matcher:
         piece, pairs = found.piece, found.pairs
         if self.by_merit:
             moving, standing = self._moving(piece), piece.standing.positions
+            axes = moving.axes(pairs.moving)
             scored = score_pairs(
-                PairEllipses.of(pairs, moving, standing, unknown_motion=self._unknown_motion),
-                model.residuals(pairs, moving, standing),
+                PairEllipses.of(pairs, moving, standing, axes, unknown_motion=self._unknown_motion),
+                model.residuals(pairs, piece.standing.pixels[pairs.standing], axes),
                 model,
                 leading=found.leading,
                 density=found.density,
@@ -333,7 +334,7 @@ def crossmatch(
     Match
     """
     whole = Piece(moving, standing, mode)
-    matcher = Matcher(config, mode, DensityMap.of(whole.searched.positions))
+    matcher = Matcher(config, mode, DensityMap.count(whole.searched.pixels))
     pieces = [whole] if order is None else list(divide(moving, standing, mode, config.search_radius, order))
     if not pieces:
         # One that holds nothing gives the tables their columns.

@@ -19,11 +19,12 @@ import numpy as np
 
 from starscale.catalogue.crossmatch.candidates import Candidates
 from starscale.catalogue.crossmatch.ellipses import Ellipses, PairEllipses
-from starscale.catalogue.healpix import Array, Cells, cells
-from starscale.catalogue.positions import Positions
+from starscale.catalogue.healpix import FINEST, Array, Cells
 
 #: Order of the cells in which offsets of the frame are given: 55 arcmin.
 OFFSET_ORDER = 6
+#: Bits that the numbers of the finest cells have more.
+OFFSET_SHIFT = 2 * (FINEST - OFFSET_ORDER)
 
 
 @dataclass(frozen=True)
@@ -41,13 +42,13 @@ class Offsets:
     pixels: Cells
     vectors: Array
 
-    def at(self, ra: Array, dec: Array) -> Array:
-        """Offset vectors at positions (deg); 0 where nothing is known. Shape (n, 3)."""
+    def at(self, pixels: Cells) -> Array:
+        """Offset vectors in cells of order :data:`FINEST`; 0 where nothing is known. Shape (n, 3)."""
         if not len(self.pixels):
-            return np.zeros((len(ra), 3))
-        pixels = cells(ra, dec, OFFSET_ORDER)
-        at = np.minimum(np.searchsorted(self.pixels, pixels), len(self.pixels) - 1)
-        return np.where((self.pixels[at] == pixels)[:, None], self.vectors[at], 0.0)
+            return np.zeros((len(pixels), 3))
+        own = pixels >> OFFSET_SHIFT
+        at = np.minimum(np.searchsorted(self.pixels, own), len(self.pixels) - 1)
+        return np.where((self.pixels[at] == own)[:, None], self.vectors[at], 0.0)
 
     def typical(self) -> float:
         """Root mean square of the offsets of the cells, mas."""
@@ -103,12 +104,21 @@ class PairModel:
         share = self.wide_fraction
         return np.logaddexp(np.log1p(-share) + narrow, np.log(share) + broad), chi2
 
-    def residuals(self, pairs: Candidates, moving: Positions, standing: Positions) -> tuple[Array, Array]:
-        """Displacements of pairs minus the local offset, mas. Shapes (n,)."""
+    def residuals(self, pairs: Candidates, pixels: Cells, axes: tuple[Array, Array]) -> tuple[Array, Array]:
+        """Displacements of pairs minus the local offset, mas. Shapes (n,).
+
+        Parameters
+        ----------
+        pairs : Candidates
+        pixels : ndarray of int, (n,)
+            Cells of order :data:`FINEST` of the standing sources.
+        axes : tuple of ndarray, (n, 3)
+            East and north at the moving sources.
+        """
         if not len(self.offsets.pixels):
             return pairs.east, pairs.north
-        vector = self.offsets.at(standing.ra[pairs.standing], standing.dec[pairs.standing])
-        _, east, north = moving.triads(pairs.moving)
+        vector = self.offsets.at(pixels)
+        east, north = axes
         return pairs.east - (vector * east).sum(axis=1), pairs.north - (vector * north).sum(axis=1)
 
     def completeness_of(self, brightness: Array | None, rows: Any) -> Array:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import polars as pl
@@ -18,17 +19,17 @@ from numpy.typing import NDArray
 
 from starscale.catalogue.crossmatch.select import Mode
 from starscale.catalogue.crossmatch.threads import runs
-from starscale.catalogue.healpix import Array, Cells, cell_area, cells
+from starscale.catalogue.healpix import FINEST, Array, Cells, cell_area, placed_cells
 from starscale.catalogue.positions import Positions
 
 #: Order of the cells by which sources are sorted.
-SORT_ORDER = 12
+SORT_ORDER = FINEST
 #: No point of a cell is farther from the next cell but one than this share of the square root of its area.
 _NARROWEST = 0.25
 Rows = NDArray[np.intp]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Side:
     """One of the two catalogues, or a piece of it. Arrays have the shape (n,).
 
@@ -60,6 +61,11 @@ class Side:
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    @cached_property
+    def pixels(self) -> Cells:
+        """Nested cells of order :data:`SORT_ORDER`; -1 without a position. Shape (n,)."""
+        return tiles_of(self.positions, SORT_ORDER)
 
     def take(self, rows: Rows | slice) -> Side:
         """Some rows, in the order given; those of a slice are not copied."""
@@ -123,10 +129,7 @@ class Epochs:
 
 def tiles_of(positions: Positions, order: int) -> Cells:
     """Tile of every source at an order; -1 for one without position. Shape (n,)."""
-    tiles = np.full(len(positions), -1, dtype=np.int64)
-    good = positions.valid
-    tiles[good] = cells(positions.ra[good], positions.dec[good], order)
-    return tiles
+    return placed_cells(positions.ra, positions.dec, order)
 
 
 def ranges_around(tile: int, order: int, margin: float) -> Cells:
@@ -174,9 +177,8 @@ def divide(moving: Side, standing: Side, mode: Mode, radius: float, order: int) 
     """
     whole = Piece(moving, standing, mode)
     tiles = tiles_of(whole.leading.positions, order)
-    searched = tiles_of(whole.searched.positions, SORT_ORDER)
-    by_cell = np.argsort(searched, kind="stable")
-    sorted_cells = searched[by_cell]
+    by_cell = np.argsort(whole.searched.pixels, kind="stable")
+    sorted_cells = whole.searched.pixels[by_cell]
     epochs = Epochs.of(standing.positions)
     everywhere = epochs.longest_way(moving.positions) if mode == "sparse" else 0.0
     for tile in np.unique(tiles[tiles >= 0]):
