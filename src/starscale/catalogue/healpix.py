@@ -13,6 +13,7 @@ Cells = NDArray[np.int64]
 
 #: Order of the finest cells that are used here: 0.86 arcmin on a side. Coarser ones follow from them by a shift.
 FINEST = 12
+_AT_ONCE = 100_000
 #: Square arcseconds on the sphere.
 SPHERE = 4 * np.pi * np.degrees(1) ** 2 * 3600.0**2
 
@@ -29,9 +30,12 @@ def cells(ra: Array, dec: Array, order: int) -> Cells:
 
 def placed_cells(ra: Array, dec: Array, order: int) -> Cells:
     """Nested cell of every position (deg), as :func:`cells`; -1 where one is not finite. Shape (n,)."""
-    placed = np.isfinite(ra) & np.isfinite(dec)
     pixels = np.full(len(ra), -1, dtype=np.int64)
-    pixels[placed] = cells(ra[placed], dec[placed], order)
+    # Some at a time: angles, units and offsets within the cells take eight times the room of the result.
+    for start in range(0, len(ra), _AT_ONCE):
+        some = slice(start, start + _AT_ONCE)
+        placed = np.isfinite(ra[some]) & np.isfinite(dec[some])
+        pixels[some][placed] = cells(ra[some][placed], dec[some][placed], order)
     return pixels
 
 

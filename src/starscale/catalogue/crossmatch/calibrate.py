@@ -47,6 +47,8 @@ _PULL = 30.0
 _COARSEST = 2
 #: Stars of a bin of magnitude in which the completeness is estimated, and bins at most.
 _BIN, _BINS = 400, 10
+#: Bits of a key below the number of its cell.
+_KEY_SHIFT = np.uint64(48)
 Hashes = NDArray[np.uint64]
 
 
@@ -133,6 +135,7 @@ def sample_stars(
     inside: NDArray[np.bool_],
     hashes: Hashes,
     highest: np.uint64,
+    limits: Hashes,
     brightness: Array | None,
     unknown_motion: float,
 ) -> Sample:
@@ -152,6 +155,8 @@ def sample_stars(
     hashes, brightness : ndarray, (n_leading,)
     highest : uint64
         Hash above which no star is wanted (:func:`highest_hash`).
+    limits : ndarray of uint64, (n_cells,)
+        Keys of single stars above which none is wanted in each cell (:func:`highest_keys`).
     unknown_motion : float
         As in :meth:`PairEllipses.of`.
     """
@@ -173,13 +178,33 @@ def sample_stars(
         pixels[mine],
         *axes,
     )
-    alone = np.flatnonzero(inside[leading] & (np.bincount(leading, minlength=len(inside))[leading] == 1))
-    wide = pixels[alone] >> OFFSET_SHIFT
-    few = _lowest_in_cells(wide, hashes[leading[alone]])
-    alone, wide = alone[few], wide[few]
+    alone, keys = single_stars(leading, inside, hashes, pixels)
+    # The next limit is that of the own cell where the key is not above it.
+    at = np.minimum(np.searchsorted(limits, keys), len(limits) - 1)
+    wanted = (limits[at] >= keys) & (limits[at] >> _KEY_SHIFT == keys >> _KEY_SHIFT)
+    alone = alone[wanted]
     east, north = moving.axes(pairs.moving[alone])
     vectors = pairs.east[alone, None] * east + pairs.north[alone, None] * north
-    return stars, OffsetSample(hashes[leading[alone]], wide, vectors)
+    return stars, OffsetSample(hashes[leading[alone]], pixels[alone] >> OFFSET_SHIFT, vectors)
+
+
+def single_stars(
+    leading: NDArray[np.intp], inside: NDArray[np.bool_], hashes: Hashes, pixels: Cells
+) -> tuple[NDArray[np.intp], Hashes]:
+    """Pairs of leading sources with one candidate only, and keys that sort them by cell and hash. Shapes (n,).
+
+    Parameters as of :func:`sample_stars`.
+    """
+    alone = np.flatnonzero(inside[leading] & (np.bincount(leading, minlength=len(inside))[leading] == 1))
+    return alone, _keys(pixels[alone] >> OFFSET_SHIFT, hashes[leading[alone]])
+
+
+def highest_keys(keys: Sequence[Hashes]) -> Hashes:
+    """The highest key wanted of every cell, that of star :data:`CELL_SAMPLE` there, sorted. Shape (n_cells,)."""
+    together = np.sort(np.concatenate(keys))
+    first = np.flatnonzero(np.diff(together >> _KEY_SHIFT, prepend=~np.uint64(0)))
+    last = np.append(first[1:], len(together)) - 1
+    return np.asarray(together[np.minimum(first + CELL_SAMPLE - 1, last)], dtype=np.uint64)
 
 
 def highest_hash(hashes: Sequence[Hashes]) -> np.uint64:
@@ -192,15 +217,25 @@ def highest_hash(hashes: Sequence[Hashes]) -> np.uint64:
 
 def _lowest_in_cells(pixels: NDArray[np.int64], hashes: Hashes) -> NDArray[np.intp]:
     """Rows with the lowest hashes of every cell, :data:`CELL_SAMPLE` at most, sorted by cell and hash."""
-    # One key for both: cells of this order need 16 bits, and 48 bits of a hash are as good as 64.
-    order = np.argsort((pixels.astype(np.uint64) << np.uint64(48)) | (hashes >> np.uint64(16)))
+    order = np.argsort(_keys(pixels, hashes))
     first = np.flatnonzero(np.diff(pixels[order], prepend=-1))
     rank = np.arange(len(order)) - np.repeat(first, np.diff(np.append(first, len(order))))
     return order[rank < CELL_SAMPLE]
 
 
+def _keys(pixels: NDArray[np.int64], hashes: Hashes) -> Hashes:
+    """One key for both: cells of this order need 16 bits, and 48 bits of a hash are as good as 64."""
+    return np.asarray((pixels.astype(np.uint64) << _KEY_SHIFT) | (hashes >> np.uint64(16)), dtype=np.uint64)
+
+
 def gather(samples: Sequence[Sample]) -> Sample:
     """Put the samples of pieces together; the result is that of the undivided sky."""
+    stars, offsets = concatenate(samples)
+    return stars.lowest(), offsets.lowest()
+
+
+def concatenate(samples: Sequence[Sample]) -> Sample:
+    """Put samples together as they are."""
     shifts = np.cumsum([0, *(len(stars.hashes) for stars, _ in samples[:-1])])
     stars = StarSample(
         **{
@@ -215,7 +250,7 @@ def gather(samples: Sequence[Sample]) -> Sample:
     offsets = OffsetSample(
         *(np.concatenate([getattr(o, field.name) for _, o in samples]) for field in fields(OffsetSample))
     )
-    return stars.lowest(), offsets.lowest()
+    return stars, offsets
 
 
 def fit_offsets(sample: OffsetSample) -> Offsets:

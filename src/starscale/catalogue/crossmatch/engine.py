@@ -16,11 +16,15 @@ import polars as pl
 from numpy.typing import NDArray
 
 from starscale.catalogue.crossmatch.calibrate import (
+    Hashes,
     Sample,
+    concatenate,
     fit_model,
     gather,
     highest_hash,
+    highest_keys,
     sample_stars,
+    single_stars,
 )
 from starscale.catalogue.crossmatch.candidates import Candidates, Targets
 from starscale.catalogue.crossmatch.density import DensityMap
@@ -38,7 +42,8 @@ from starscale.catalogue.crossmatch.select import (
     one_to_one,
     with_mates,
 )
-from starscale.catalogue.crossmatch.threads import drained, in_threads
+from starscale.catalogue.crossmatch.threads import drained, in_threads, stacked
+from starscale.catalogue.healpix import Cells
 from starscale.catalogue.positions import Positions
 from starscale.catalogue.splits import stable_hash
 from starscale.vocabulary.config import MatchConfig
@@ -77,6 +82,11 @@ class Found:
     def searched(self) -> NDArray[np.intp]:
         """Row of the searched source of every pair. Shape (n_pairs,)."""
         return self.pairs.standing if self.piece.mode == "dense" else self.pairs.moving
+
+    @property
+    def pixels(self) -> Cells:
+        """Finest cell of the standing source of every pair. Shape (n_pairs,)."""
+        return self.piece.standing.pixels[self.pairs.standing]
 
 
 @dataclass(frozen=True)
@@ -120,25 +130,34 @@ class Matcher:
     def sample(self, found: Sequence[Found]) -> Sample:
         """The stars of a piece that the model may be learnt from."""
         hashes = in_threads(lambda f: stable_hash(f.piece.leading.ids, _SAMPLE_SEED), found)
-        highest = highest_hash([own[f.covered] for f, own in zip(found, hashes, strict=True)])
+        numbers = range(len(found))
 
-        def sample(number: int) -> Sample:
-            f = found[number]
+        def keys(n: int) -> Hashes:
+            f = found[n]
+            return single_stars(f.leading, f.covered, hashes[n], f.pixels)[1]
+
+        highest = highest_hash([own[f.covered] for f, own in zip(found, hashes, strict=True)])
+        limits = highest_keys(in_threads(keys, numbers))
+
+        def sample(n: int) -> Sample:
+            f = found[n]
             return sample_stars(
                 f.pairs,
                 f.leading,
                 np.log(f.density / MAS2),
                 f.piece.moving.positions,
                 f.piece.standing.positions,
-                f.piece.standing.pixels[f.pairs.standing],
+                f.pixels,
                 inside=f.covered,
-                hashes=hashes[number],
+                hashes=hashes[n],
                 highest=highest,
+                limits=limits,
                 brightness=f.piece.leading.brightness,
                 unknown_motion=self._unknown_motion,
             )
 
-        return gather(in_threads(sample, range(len(found))))
+        stars, offsets = concatenate(in_threads(sample, numbers))
+        return stars.lowest(), offsets
 
     def learn(self, samples: Sequence[Sample]) -> PairModel:
         """Learn the model from the samples of all pieces."""
@@ -154,8 +173,9 @@ class Matcher:
         Runs are taken out of `found` as they are done: candidates go as their neighbours come.
         """
         tables = in_threads(lambda run: self._neighbours(run, model), drained(found))
-        good, nearest = (pl.concat(side) for side in zip(*tables, strict=True))
-        return good, nearest
+        good, nearest = (stacked(list(side)) for side in zip(*tables, strict=True))
+        own, other = ("leading_id", "searched_id") if self.mode == "dense" else ("searched_id", "leading_id")
+        return good.with_columns(source_id=pl.col(own), original_ext_source_id=pl.col(other)), nearest
 
     def _neighbours(self, found: Found, model: PairModel) -> tuple[pl.DataFrame, pl.DataFrame]:
         piece, pairs = found.piece, found.pairs
@@ -164,7 +184,7 @@ class Matcher:
             axes = moving.axes(pairs.moving)
             scored = score_pairs(
                 PairEllipses.of(pairs, moving, standing, axes, unknown_motion=self._unknown_motion),
-                model.residuals(pairs, piece.standing.pixels[pairs.standing], axes),
+                model.residuals(pairs, found.pixels, axes),
                 model,
                 leading=found.leading,
                 density=found.density,
@@ -185,16 +205,12 @@ class Matcher:
         good = np.flatnonzero(scored.good)
         piece, pairs = found.piece, found.pairs
         leading, searched = found.leading[good], found.searched[good]
-        leading_id, searched_id = piece.leading.ids.gather(leading), piece.searched.ids.gather(searched)
-        ids = (leading_id, searched_id) if self.mode == "dense" else (searched_id, leading_id)
         return pl.DataFrame(
             {
                 "leading": piece.leading.rows[leading],
                 "searched": piece.searched.rows[searched],
-                "leading_id": leading_id,
-                "searched_id": searched_id,
-                "source_id": ids[0],
-                "original_ext_source_id": ids[1],
+                "leading_id": piece.leading.ids.gather(leading),
+                "searched_id": piece.searched.ids.gather(searched),
                 "angular_distance": pairs.distance[good],
                 "normalised_distance": pl.Series(scored.distance_sigma[good], nan_to_null=True),
                 "score": scored.score[good],
@@ -226,7 +242,7 @@ class Matcher:
 def leading_sources(
     side: Side, covered: NDArray[np.bool_], *, duplicate: NDArray[np.bool_] | None = None
 ) -> pl.DataFrame:
-    """The leading sources with the reasons that need no match, for :func:`losses.unmatched`.
+    """The leading sources with what needs no match to be known of them, for :func:`losses.unmatched`.
 
     Parameters
     ----------
@@ -236,18 +252,14 @@ def leading_sources(
     duplicate : ndarray of bool, (n,), optional
         Rows that another one stands for.
     """
-    repeated = pl.lit(False) if duplicate is None else pl.Series(duplicate)
     return pl.DataFrame(
-        {"leading": side.rows, "leading_id": side.ids, "covered": covered, "placed": side.positions.valid}
-    ).select(
-        "leading",
-        "leading_id",
-        pl.when(repeated)
-        .then(pl.lit("duplicate"))
-        .when(~pl.col("placed"))
-        .then(pl.lit("no_position"))
-        .alias("reason"),
-        "covered",
+        {
+            "leading": side.rows,
+            "leading_id": side.ids,
+            "repeated": np.zeros(len(side), dtype=bool) if duplicate is None else duplicate,
+            "placed": side.positions.valid,
+            "covered": covered,
+        }
     )
 
 

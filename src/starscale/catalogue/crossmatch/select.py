@@ -131,7 +131,7 @@ def one_to_one(neighbours: pl.DataFrame) -> pl.DataFrame:
 
 def best_pairs(neighbours: pl.DataFrame) -> pl.DataFrame:
     """The best pair of every leading source that has one: columns of :data:`PAIR_COLUMNS`, and `degree`."""
-    return neighbours.filter("best").select(*PAIR_COLUMNS, "degree")
+    return neighbours.select(*PAIR_COLUMNS, "degree", "best").filter("best").drop("best")
 
 
 def neighbour_columns(neighbours: pl.DataFrame) -> pl.DataFrame:

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
+import polars as pl
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -34,3 +36,13 @@ def drained(items: list[Item]) -> Iterator[Item]:
     items.reverse()
     while items:
         yield items.pop()
+
+
+def stacked(tables: Sequence[pl.DataFrame]) -> pl.DataFrame:
+    """Tables of the same columns, one below the other, and themselves left empty.
+
+    It goes column by column, so that the rows are never all there twice.
+    """
+    return pl.DataFrame(
+        [pl.concat([table.drop_in_place(name) for table in tables], rechunk=True) for name in tables[0].columns]
+    )
