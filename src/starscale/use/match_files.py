@@ -32,11 +32,11 @@ from starscale.catalogue.crossmatch.pieces import (
 from starscale.catalogue.crossmatch.select import (
     Mode,
     add_mates,
-    best_first,
     best_pairs,
     choose_pairs,
     neighbour_columns,
     one_to_one,
+    sorted_best_first,
 )
 from starscale.io import Writer, open_writer, work_folder
 from starscale.io.scatter import Scatter
@@ -300,7 +300,7 @@ class _Job:
         claims = self._claims()
         chosen = self._one_to_one() if self.mode == "sparse" else None
         for group in self.sources.groups:
-            table = best_first(self.found.read(group))
+            table = sorted_best_first(self.found.read(group))
             searched = table["searched"].to_numpy()
             if chosen is None:
                 table = add_mates(
@@ -330,4 +330,4 @@ class _Job:
     def _one_to_one(self) -> pl.DataFrame:
         """All good pairs of a sparse match, resolved: there are as many as the sparse catalogue has rows."""
         tables = [self.found.read(group) for group in self.found.groups]
-        return one_to_one(best_first(pl.concat(tables) if tables else self.found.read(0)))
+        return one_to_one(sorted_best_first(pl.concat(tables) if tables else self.found.read(0)))

@@ -35,14 +35,16 @@ from starscale.catalogue.crossmatch.pieces import Piece, Side, divide
 from starscale.catalogue.crossmatch.score import MAS2, Scored, score_by_distance, score_pairs
 from starscale.catalogue.crossmatch.select import (
     Mode,
+    best_first,
     best_pairs,
     choose_pairs,
     count_neighbours,
+    nearest_of,
     neighbour_columns,
     one_to_one,
     with_mates,
 )
-from starscale.catalogue.crossmatch.threads import drained, in_threads, stacked
+from starscale.catalogue.crossmatch.threads import Columns, drained, in_threads, stacked
 from starscale.catalogue.healpix import Cells
 from starscale.catalogue.positions import Positions
 from starscale.catalogue.splits import stable_hash
@@ -172,12 +174,19 @@ class Matcher:
 
         Runs are taken out of `found` as they are done: candidates go as their neighbours come.
         """
-        tables = in_threads(lambda run: self._neighbours(run, model), drained(found))
-        good, nearest = (stacked(list(side)) for side in zip(*tables, strict=True))
+        both = in_threads(lambda run: self._neighbours(run, model), drained(found))
+        good, nearest = (stacked(list(side)) for side in zip(*both, strict=True))
+        del both
         own, other = ("leading_id", "searched_id") if self.mode == "dense" else ("searched_id", "leading_id")
-        return good.with_columns(source_id=pl.col(own), original_ext_source_id=pl.col(other)), nearest
+        good = good.with_columns(
+            pl.col("normalised_distance", "match_probability").fill_nan(None),
+            source_id=pl.col(own),
+            original_ext_source_id=pl.col(other),
+        )
+        return count_neighbours(good), nearest_of(nearest)
 
-    def _neighbours(self, found: Found, model: PairModel) -> tuple[pl.DataFrame, pl.DataFrame]:
+    def _neighbours(self, found: Found, model: PairModel) -> tuple[Columns, Columns]:
+        """Good pairs of a run, best first, and the candidates of its leading sources without any."""
         piece, pairs = found.piece, found.pairs
         if self.by_merit:
             moving, standing = self._moving(piece), piece.standing.positions
@@ -194,30 +203,31 @@ class Matcher:
             )
         else:
             scored = score_by_distance(pairs)
-        return count_neighbours(self._table(found, scored)), _nearest(found, scored)
+        return self._good(found, scored), _without(found, scored)
 
     def _moving(self, piece: Piece) -> Positions:
         moving = piece.moving.positions
         return moving if self.config.proper_motion else moving.without_motion()
 
-    def _table(self, found: Found, scored: Scored) -> pl.DataFrame:
+    def _good(self, found: Found, scored: Scored) -> Columns:
         """Good pairs: identifiers, row numbers in the whole catalogues, and what is known of each alone."""
         good = np.flatnonzero(scored.good)
-        piece, pairs = found.piece, found.pairs
+        piece = found.piece
+        good = good[
+            best_first(found.leading[good], scored.score[good], piece.searched.ids.gather(found.searched[good]))
+        ]
         leading, searched = found.leading[good], found.searched[good]
-        return pl.DataFrame(
-            {
-                "leading": piece.leading.rows[leading],
-                "searched": piece.searched.rows[searched],
-                "leading_id": piece.leading.ids.gather(leading),
-                "searched_id": piece.searched.ids.gather(searched),
-                "angular_distance": pairs.distance[good],
-                "normalised_distance": pl.Series(scored.distance_sigma[good], nan_to_null=True),
-                "score": scored.score[good],
-                "match_probability": pl.Series(scored.probability[good], nan_to_null=True),
-                "xm_flag": self._flags(found, good, scored.blended[good]),
-            }
-        )
+        return {
+            "leading": piece.leading.rows[leading],
+            "searched": piece.searched.rows[searched],
+            "leading_id": piece.leading.ids.gather(leading),
+            "searched_id": piece.searched.ids.gather(searched),
+            "angular_distance": found.pairs.distance[good],
+            "normalised_distance": scored.distance_sigma[good],
+            "score": scored.score[good],
+            "match_probability": scored.probability[good],
+            "xm_flag": self._flags(found, good, scored.blended[good]),
+        }
 
     def _flags(self, found: Found, good: NDArray[np.intp], blended: NDArray[np.bool_]) -> NDArray[np.int32]:
         """Flags of good pairs that follow from the two sources alone. Shape (n_good,)."""
@@ -384,21 +394,13 @@ def statistics(
     )
 
 
-def _nearest(found: Found, scored: Scored) -> pl.DataFrame:
-    """Nearest candidate of every leading source that has candidates, but no good neighbour."""
+def _without(found: Found, scored: Scored) -> Columns:
+    """Candidates of the leading sources that have candidates, but no good neighbour."""
     served = np.zeros(len(found.piece.leading), dtype=bool)
     served[found.leading[scored.good]] = True
     rows = np.flatnonzero(~served[found.leading])
-    searched_id = found.piece.searched.ids.gather(found.searched[rows])
-    return (
-        pl.DataFrame(
-            {
-                "leading": found.piece.leading.rows[found.leading[rows]],
-                "searched_id": searched_id,
-                "angular_distance": found.pairs.distance[rows],
-            }
-        )
-        # Of equally near ones the lower identifier, so that the order of rows never decides.
-        .sort("leading", "angular_distance", "searched_id")
-        .unique("leading", keep="first", maintain_order=True)
-    )
+    return {
+        "leading": found.piece.leading.rows[found.leading[rows]],
+        "searched_id": found.piece.searched.ids.gather(found.searched[rows]),
+        "angular_distance": found.pairs.distance[rows],
+    }

@@ -5,12 +5,17 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import Any, TypeVar
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+#: Columns of a table by their names.
+Columns = dict[str, NDArray[Any] | pl.Series]
 
 #: Sources of a run: the arrays of their pairs stay in the processor's caches.
 RUN = 32_768
@@ -38,11 +43,13 @@ def drained(items: list[Item]) -> Iterator[Item]:
         yield items.pop()
 
 
-def stacked(tables: Sequence[pl.DataFrame]) -> pl.DataFrame:
-    """Tables of the same columns, one below the other, and themselves left empty.
-
-    It goes column by column, so that the rows are never all there twice.
-    """
-    return pl.DataFrame(
-        [pl.concat([table.drop_in_place(name) for table in tables], rechunk=True) for name in tables[0].columns]
-    )
+def stacked(tables: Sequence[Columns]) -> pl.DataFrame:
+    """Columns one below the other; they are taken out of their tables, so that all rows are never there twice."""
+    whole = {}
+    for name in list(tables[0]):
+        parts = [table.pop(name) for table in tables]
+        if isinstance(parts[0], pl.Series):
+            whole[name] = pl.concat([part for part in parts if isinstance(part, pl.Series)], rechunk=True)
+        else:
+            whole[name] = pl.Series(np.concatenate(parts))
+    return pl.DataFrame(whole)
