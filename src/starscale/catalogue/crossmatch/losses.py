@@ -130,9 +130,9 @@ def _other_claimants(neighbours: pl.DataFrame, lost: pl.DataFrame) -> pl.DataFra
     """For every lost source the other one with the best claim on its first choice."""
     wishes = lost.filter(pl.col("searched").is_not_null()).select("leading", "searched")
     # Few sources are wished for: look at nothing else.
-    searched = neighbours["searched"].to_numpy()
-    wanted = np.zeros(searched.max(initial=-1) + 1, dtype=bool)
-    wanted[wishes["searched"].to_numpy()] = True
+    searched, wished = neighbours["searched"].to_numpy(), wishes["searched"].to_numpy()
+    wanted = np.zeros(max(searched.max(initial=-1), wished.max(initial=-1)) + 1, dtype=bool)
+    wanted[wished] = True
     claims = neighbours.filter(wanted[searched]).select(
         "searched", pl.col("leading").alias("other"), pl.col("leading_id").alias("claimant_id"), "best", "score"
     )
