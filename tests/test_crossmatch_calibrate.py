@@ -9,11 +9,12 @@ import polars as pl
 import pytest
 
 from skies import field_of
-from starscale.catalogue.crossmatch.calibrate import FEWEST, OffsetSample, fit_offsets
+from starscale.catalogue.crossmatch.calibrate import FEWEST, fit_offsets
 from starscale.catalogue.crossmatch.engine import Match, crossmatch
 from starscale.catalogue.crossmatch.model import NO_OFFSETS, OFFSET_ORDER
 from starscale.catalogue.crossmatch.pieces import Side
 from starscale.catalogue.crossmatch.quality import expected_quality
+from starscale.catalogue.crossmatch.sample import OffsetSample
 from starscale.catalogue.position_errors import PositionErrors
 from starscale.catalogue.positions import Array, Positions
 from starscale.vocabulary.config import MatchConfig

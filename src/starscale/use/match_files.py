@@ -17,18 +17,19 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from starscale.catalogue.crossmatch.calibrate import gather
 from starscale.catalogue.crossmatch.curate import collapse, duplicate_pairs, is_imprecise, rank_keys, take_out
 from starscale.catalogue.crossmatch.density import DensityMap
-from starscale.catalogue.crossmatch.engine import Matcher, Statistics, leading_sources
+from starscale.catalogue.crossmatch.engine import Statistics, leading_sources
 from starscale.catalogue.crossmatch.inputs import error_ceiling, evidence
 from starscale.catalogue.crossmatch.losses import unmatched
+from starscale.catalogue.crossmatch.matcher import Matcher
 from starscale.catalogue.crossmatch.model import PairModel
 from starscale.catalogue.crossmatch.pieces import (
     Epochs,
     Piece,
     Side,
 )
+from starscale.catalogue.crossmatch.sample import gather
 from starscale.catalogue.crossmatch.select import (
     Mode,
     add_mates,

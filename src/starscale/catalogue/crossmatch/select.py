@@ -74,8 +74,10 @@ def best_first(leading: NDArray[np.intp], score: NDArray[np.float64], searched_i
     several[1:] |= again
     several[:-1] |= again
     rows = order[several]
+    if not len(rows):
+        return order
     keys = pl.DataFrame(
-        {"leading": leading[rows], "score": score[rows], "searched_id": searched_id.gather(rows), "row": rows}
+        {"leading": leading[rows], "score": score[rows], "searched_id": searched_id[rows], "row": rows}
     )
     keys = keys.sort("leading", "score", "searched_id", descending=[False, True, False])
     order[several] = keys["row"].to_numpy()

@@ -22,6 +22,8 @@ _STRIDE = 1024.0
 _SLACK = 1e-7
 #: Zones are as high as so many times the usual radius: few zones a star, and few strangers in them.
 _HEIGHT = 8.0
+#: Sources of a window that are looked at one after the other before the end of the window is searched.
+_STEPS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +34,8 @@ class Zones:
     ----------
     height : float
         Of a zone, deg.
-    key : ndarray, (m,)
-        Sorted.
+    key : ndarray, (m + 1,)
+        Sorted; the last is infinite.
     dec : ndarray, (m,)
         deg.
     rows : ndarray of int, (m,)
@@ -52,7 +54,7 @@ class Zones:
         key = _key(ra[rows], dec[rows], height)
         order = np.argsort(key)
         rows = rows[order]
-        return cls(height, key[order], dec[rows], rows)
+        return cls(height, np.append(key[order], np.inf), dec[rows], rows)
 
     def order(self, ra: Array, dec: Array) -> Rows:
         """Rows of other sources in an order in which neighbours are searched after one another."""
@@ -89,14 +91,23 @@ class Zones:
                 # A window that passes 0 or 360 is looked for once more a circle away; a whole circle is not.
                 rows = np.flatnonzero((right >= 0) & (left < 360) & ~whole)
             start = np.searchsorted(self.key, zone[rows] + left[rows])
-            end = np.searchsorted(self.key, zone[rows] + right[rows], side="right")
-            which, offset = _expand(end - start)
+            which, offset = _expand(self._until(start, zone[rows] + right[rows]) - start)
             number, at = star[rows][which], start[which] + offset
             # A zone is higher than most circles.
             level = np.abs(self.dec[at] - dec[number]) <= reach[number]
             found.append((number[level], self.rows[at[level]]))
         first, second = (np.concatenate(side) for side in zip(*found, strict=True))
         return first, second
+
+    def _until(self, start: Rows, right: Array) -> Rows:
+        """First sorted source beyond each limit, from a first one on. Shape (n,)."""
+        end, within = start.copy(), np.arange(len(start))
+        # Most windows hold none or one: a look at the next is quicker than a search.
+        for _ in range(_STEPS):
+            within = within[self.key[end[within]] <= right[within]]
+            end[within] += 1
+        end[within] = np.searchsorted(self.key, right[within], side="right")
+        return end
 
 
 def _zone(dec: Array, height: float) -> Array:
