@@ -2,7 +2,7 @@
 
 1. :meth:`Matcher.candidates` of every piece, in runs of its leading sources.
 2. :meth:`Matcher.sample` of every piece; together they give the model of true pairs (:meth:`Matcher.learn`).
-3. :meth:`Matcher.neighbours` of every run.
+3. :meth:`Matcher.neighbours` of every piece.
 4. :func:`finish`: what can only be counted over the whole sky.
 """
 

@@ -14,7 +14,7 @@ from starscale.catalogue.crossmatch.candidates import Candidates, Targets
 from starscale.catalogue.crossmatch.density import DensityMap
 from starscale.catalogue.crossmatch.ellipses import PairEllipses
 from starscale.catalogue.crossmatch.model import PairModel
-from starscale.catalogue.crossmatch.pieces import Piece
+from starscale.catalogue.crossmatch.pieces import SORT_ORDER, Piece, tiles_of
 from starscale.catalogue.crossmatch.sample import (
     Hashes,
     Sample,
@@ -108,13 +108,15 @@ class Matcher:
     def candidates(self, piece: Piece) -> list[Found]:
         """All pairs of a piece within the search radius, run by run."""
         targets = Targets.of(piece.standing.positions, self.config.search_radius)
-        return in_threads(lambda run: self._found(run, targets), piece.runs())
+        # All runs share these: found before the threads ask for them.
+        pixels = piece.searched.pixels
+        return in_threads(lambda run: self._found(run, targets, pixels), piece.runs())
 
-    def _found(self, piece: Piece, targets: Targets) -> Found:
+    def _found(self, piece: Piece, targets: Targets, pixels: Cells) -> Found:
         pairs = targets.candidates(self._moving(piece))
-        here = self.density.at(piece.leading.pixels)
+        here = self.density.at(tiles_of(piece.leading.positions, SORT_ORDER))
         searched = pairs.standing if self.mode == "dense" else pairs.moving
-        density = self.density.at(piece.searched.pixels[searched]).density
+        density = self.density.at(pixels[searched]).density
         return Found(piece, pairs, density, here.covered, here.edge)
 
     def sample(self, found: Sequence[Found]) -> Sample:
