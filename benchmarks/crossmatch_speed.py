@@ -6,10 +6,14 @@ Side by side in one run, on the same made-up field of 30 by 30 degrees (seven in
 0.1 arcsec away), each in a process of its own, in turns:
 
 - starscale: proper motions, covariances, learnt errors, density, probabilities, neighbours, mates, losses; arrays
-  in, tables out;
+  in (positions, motions and all errors), tables out;
 - astropy ``match_to_catalog_sky``: the nearest neighbour and nothing else;
 - LSDB ``crossmatch``: the nearest neighbour within 1 arcsec; timed is its second call in the process, with
   catalogues that were built beforehand.
+
+Two figures of memory: the peak of the process, libraries and input included, and how far it rose above what the
+process held when the timed work began (LSDB: the first of its two calls). Seconds are of the wall, and of the
+processor in brackets.
 
 Without --lsdb-python a virtual environment with LSDB is made under build/. Then starscale alone, from 10^5 rows of
 each catalogue to --largest, at the same density. Run it when the machine has nothing else to do; only ratios mean
@@ -20,7 +24,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 import subprocess
 import sys
 import tempfile
@@ -46,7 +49,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.side:
-        print(json.dumps({**SIDES[options.side](dict(np.load(options.data))), **peak()}))
+        print(json.dumps(SIDES[options.side](dict(np.load(options.data)))))
         return
     pythons = {"starscale": Path(sys.executable), "astropy": Path(sys.executable)}
     pythons["lsdb"] = options.lsdb_python or lsdb_environment(HERE.parents[1] / "build" / "lsdb")
@@ -59,30 +62,67 @@ def main() -> None:
             made_up(n, data)
             result = run(pythons["starscale"], "starscale", data)
             microseconds = 1e6 * result["seconds"] / n
-            print(
-                f"{n:>12,} rows of each: {microseconds:.2f} microseconds a star, peak {result['peak_mb']:.0f} MB"
-            )
+            print(f"{n:>12,} rows of each: {microseconds:.2f} microseconds a star, {memory(result)}")
 
 
 def compare(pythons: dict[str, Path], data: Path, rounds: int) -> None:
     """Print the three sides of every round, and the medians of the ratios."""
-    ratios: dict[str, list[float]] = {"astropy": [], "lsdb": []}
-    memory: dict[str, float] = {}
+    seen: dict[str, list[dict[str, float]]] = {side: [] for side in pythons}
     for number in range(1, rounds + 1):
-        results = {side: run(python, side, data) for side, python in pythons.items()}
-        print(
-            f"round {number}: "
-            + ", ".join(f"{side} {r['seconds']:.2f} s {r['peak_mb']:.0f} MB" for side, r in results.items())
+        for side, python in pythons.items():
+            r = run(python, side, data)
+            seen[side].append(r)
+            print(f"round {number}: {side} {r['seconds']:.2f} s ({r['processor']:.2f} s), {memory(r)}")
+    print(f"pairs: {seen['starscale'][-1]['pairs']:,} here, {seen['lsdb'][-1]['pairs']:,} LSDB")
+    for side in ("astropy", "lsdb"):
+        times = [r["seconds"] / own["seconds"] for r, own in zip(seen[side], seen["starscale"], strict=True)]
+        work = [r["processor"] / own["processor"] for r, own in zip(seen[side], seen["starscale"], strict=True)]
+        peaks, rises = (
+            max(r[what] for r in seen[side]) / max(r[what] for r in seen["starscale"])
+            for what in ("peak_mb", "rise_mb")
         )
-        for side in ratios:
-            ratios[side].append(results[side]["seconds"] / results["starscale"]["seconds"])
-        memory = {side: max(memory.get(side, 0.0), r["peak_mb"]) for side, r in results.items()}
-    print(f"pairs: {results['starscale']['pairs']:,} here, {results['lsdb']['pairs']:,} LSDB")
-    for side, values in ratios.items():
         print(
-            f"{side} takes {np.median(values):.2f} times as long ({min(values):.2f} to {max(values):.2f}), "
-            f"and {memory[side] / memory['starscale']:.2f} times the peak memory"
+            f"{side} takes {np.median(times):.2f} times as long ({min(times):.2f} to {max(times):.2f}), "
+            f"{np.median(work):.2f} times the work of the processor ({min(work):.2f} to {max(work):.2f}), "
+            f"{peaks:.2f} times the peak memory and {rises:.2f} times the rise of memory"
         )
+
+
+def memory(result: dict[str, float]) -> str:
+    """Both figures of memory."""
+    return f"peak {result['peak_mb']:.0f} MB, of which {result['rise_mb']:.0f} MB risen"
+
+
+class Work:
+    """Seconds and memory of some work in this process."""
+
+    def __init__(self) -> None:
+        self._before, self._held = memory_of("VmHWM"), memory_of("VmRSS")
+        # The peak so far, of making the input, is forgotten (man 5 proc).
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+        self.again()
+
+    def again(self) -> None:
+        """Start the clocks once more."""
+        self._wall, self._processor = time.perf_counter(), time.process_time()
+
+    def done(self, pairs: int) -> dict[str, float]:
+        """What it took."""
+        wall, processor = time.perf_counter() - self._wall, time.process_time() - self._processor
+        peak = memory_of("VmHWM")
+        return {
+            "seconds": wall,
+            "processor": processor,
+            "peak_mb": max(self._before, peak),
+            "rise_mb": peak - self._held,
+            "pairs": pairs,
+        }
+
+
+def memory_of(name: str) -> float:
+    """Memory of this process, now (VmRSS) or at most (VmHWM), MB."""
+    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(name))
 
 
 def made_up(n: int, path: Path) -> None:
@@ -117,7 +157,6 @@ def by_starscale(data: dict[str, Any]) -> dict[str, float]:
     def constant(value: float) -> Any:
         return np.full(n, value)
 
-    start = time.perf_counter()
     own = PositionErrors(constant(0.01), constant(0.01), constant(0.002), np.ones(n, dtype=bool))
     motion = MotionErrors(*(constant(x) for x in (0.1, 0.1, 0.001, 0.002, 0.001, 0.001, 0.002)))
     true = np.ones(n, dtype=bool)
@@ -125,8 +164,9 @@ def by_starscale(data: dict[str, Any]) -> dict[str, float]:
     other = PositionErrors(constant(1e4), constant(1e4), constant(0.0), true)
     standing = Positions(data["other_ra"], data["other_dec"], constant(2015.0), None, None, true, other)
     ids = pl.Series(np.arange(n))
+    work = Work()
     found = crossmatch(Side.of(moving, ids), Side.of(standing, ids), MatchConfig(), "dense")
-    return {"seconds": time.perf_counter() - start, "pairs": found.best.height}
+    return work.done(found.best.height)
 
 
 def by_astropy(data: dict[str, Any]) -> dict[str, float]:
@@ -134,10 +174,10 @@ def by_astropy(data: dict[str, Any]) -> dict[str, float]:
     from astropy import units as u
     from astropy.coordinates import SkyCoord
 
-    start = time.perf_counter()
+    work = Work()
     stars = SkyCoord(data["ra"] * u.deg, data["dec"] * u.deg)
     stars.match_to_catalog_sky(SkyCoord(data["other_ra"] * u.deg, data["other_dec"] * u.deg))
-    return {"seconds": time.perf_counter() - start, "pairs": len(stars)}
+    return work.done(len(stars))
 
 
 def by_lsdb(data: dict[str, Any]) -> dict[str, float]:
@@ -152,19 +192,14 @@ def by_lsdb(data: dict[str, Any]) -> dict[str, float]:
     left, right = (
         lsdb.from_dataframe(frame, ra_column="ra", dec_column="dec", margin_threshold=10.0) for frame in frames
     )
+    work = Work()
     for _ in range(2):
-        start = time.perf_counter()
+        work.again()
         found = left.crossmatch(right, radius_arcsec=1.0, n_neighbors=1, suffixes=("_a", "_b")).compute()
-        seconds = time.perf_counter() - start
-    return {"seconds": seconds, "pairs": len(found)}
+    return work.done(len(found))
 
 
 SIDES = {"starscale": by_starscale, "astropy": by_astropy, "lsdb": by_lsdb}
-
-
-def peak() -> dict[str, float]:
-    """Largest memory of this process, MB."""
-    return {"peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
 
 
 def run(python: Path, side: str, data: Path) -> dict[str, float]:

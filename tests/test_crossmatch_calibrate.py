@@ -9,11 +9,12 @@ import polars as pl
 import pytest
 
 from skies import field_of
-from starscale.catalogue.crossmatch.calibrate import FEWEST, OffsetSample, fit_offsets
+from starscale.catalogue.crossmatch.calibrate import FEWEST, fit_offsets
 from starscale.catalogue.crossmatch.engine import Match, crossmatch
 from starscale.catalogue.crossmatch.model import NO_OFFSETS, OFFSET_ORDER
 from starscale.catalogue.crossmatch.pieces import Side
 from starscale.catalogue.crossmatch.quality import expected_quality
+from starscale.catalogue.crossmatch.sample import OffsetSample
 from starscale.catalogue.position_errors import PositionErrors
 from starscale.catalogue.positions import Array, Positions
 from starscale.vocabulary.config import MatchConfig
@@ -159,5 +160,5 @@ def test_few_stars_of_a_cell_are_drawn_to_their_surroundings() -> None:
 
 
 def test_nothing_is_said_of_offsets_where_nothing_is_known() -> None:
-    assert not NO_OFFSETS.at(np.array([1.0, 2.0]), np.array([0.0, 5.0])).any()
+    assert not NO_OFFSETS.at(np.array([1, 2])).any()
     assert NO_OFFSETS.typical() == 0.0

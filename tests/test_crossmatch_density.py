@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from starscale.catalogue.crossmatch.density import FINEST, DensityMap
-from starscale.catalogue.healpix import SPHERE, cell_area, cells
+from starscale.catalogue.crossmatch.density import DensityMap
+from starscale.catalogue.healpix import FINEST, SPHERE, cell_area, cells
 from starscale.catalogue.positions import Array, Positions
 
 

@@ -7,8 +7,9 @@ import polars as pl
 import pytest
 
 from skies import random_sky, sides
-from starscale.catalogue.crossmatch.candidates import find_candidates
+from starscale.catalogue.crossmatch.candidates import Targets
 from starscale.catalogue.crossmatch.density import DensityMap
+from starscale.catalogue.crossmatch.ellipses import PairEllipses
 from starscale.catalogue.crossmatch.engine import Match, crossmatch
 from starscale.catalogue.crossmatch.pieces import Side
 from starscale.catalogue.crossmatch.score import limit
@@ -283,10 +284,12 @@ def test_a_turn_of_the_whole_sky_leaves_pairs_and_errors(seed: int) -> None:
     moving.pmra[gone] = moving.pmdec[gone] = np.nan
 
     def chi2(a: Positions, b: Positions) -> dict[tuple[int, int], tuple[float, float]]:
-        pairs = find_candidates(a, b, 3.0, unknown_motion=50.0)
-        c = pairs.moving_covariance + pairs.standing_covariance
-        det = c[:, 0] * c[:, 1] - c[:, 2] ** 2
-        value = (c[:, 1] * pairs.east**2 - 2 * c[:, 2] * pairs.east * pairs.north + c[:, 0] * pairs.north**2) / det
+        pairs = Targets.of(b, 3.0).candidates(a)
+        c = PairEllipses.of(pairs, a, b, a.axes(pairs.moving), unknown_motion=50.0)
+        xx, yy = c.moving.east + c.standing.east, c.moving.north + c.standing.north
+        xy = c.moving.cross + c.standing.cross
+        det = xx * yy - xy**2
+        value = (yy * pairs.east**2 - 2 * xy * pairs.east * pairs.north + xx * pairs.north**2) / det
         return {
             (int(i), int(j)): (float(x), float(d))
             for i, j, x, d in zip(pairs.moving, pairs.standing, value, det, strict=True)

@@ -11,7 +11,7 @@ import pytest
 from astropy.coordinates import SkyCoord
 from astropy.time import Time
 
-from starscale.catalogue.crossmatch.candidates import find_candidates
+from starscale.catalogue.crossmatch.candidates import Targets
 from starscale.catalogue.crossmatch.engine import Statistics, crossmatch, statistics
 from starscale.catalogue.crossmatch.pieces import Side
 from starscale.catalogue.crossmatch.select import choose_pairs
@@ -100,7 +100,7 @@ def brute_force(lead: Positions, external: Positions, radius: float) -> Pairs:
 
 
 def as_pairs(lead: Positions, external: Positions, radius: float) -> Pairs:
-    found = find_candidates(lead, external, radius)
+    found = Targets.of(external, radius).candidates(lead)
     return {
         (int(i), int(j)): float(d) for i, j, d in zip(found.moving, found.standing, found.distance, strict=True)
     }

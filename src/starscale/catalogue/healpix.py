@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 Cells = NDArray[np.int64]
 
+#: Order of the finest cells that are used here: 0.86 arcmin on a side. Coarser ones follow from them by a shift.
+FINEST = 12
+_AT_ONCE = 100_000
 #: Square arcseconds on the sphere.
 SPHERE = 4 * np.pi * np.degrees(1) ** 2 * 3600.0**2
 
@@ -23,6 +26,17 @@ def cells(ra: Array, dec: Array, order: int) -> Cells:
     longitude = Longitude(np.asarray(ra, dtype=np.float64), u.deg)
     latitude = Latitude(np.asarray(dec, dtype=np.float64), u.deg)
     return np.asarray(nested.lonlat_to_healpix(longitude, latitude, order)).astype(np.int64)
+
+
+def placed_cells(ra: Array, dec: Array, order: int) -> Cells:
+    """Nested cell of every position (deg), as :func:`cells`; -1 where one is not finite. Shape (n,)."""
+    pixels = np.full(len(ra), -1, dtype=np.int64)
+    # Some at a time: angles, units and offsets within the cells take eight times the room of the result.
+    for start in range(0, len(ra), _AT_ONCE):
+        some = slice(start, start + _AT_ONCE)
+        placed = np.isfinite(ra[some]) & np.isfinite(dec[some])
+        pixels[some][placed] = cells(ra[some][placed], dec[some][placed], order)
+    return pixels
 
 
 def neighbourhoods(pixels: Cells, order: int) -> Cells:

@@ -21,8 +21,8 @@ class _Rows:
 
     __slots__ = ()
 
-    def take(self, rows: NDArray[np.intp]) -> Self:
-        """Some rows, in the order given."""
+    def take(self, rows: NDArray[np.intp] | slice) -> Self:
+        """Some rows, in the order given; those of a slice are not copied."""
         values = [getattr(self, field.name)[rows] for field in fields(self)]  # type: ignore[arg-type]
         return type(self)(*values)
 

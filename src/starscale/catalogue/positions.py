@@ -70,16 +70,21 @@ class Positions:
     @property
     def moving(self) -> NDArray[np.bool_]:
         """Where proper motion and epoch are known."""
+        return self.moves(slice(None))
+
+    def moves(self, rows: NDArray[np.intp] | slice) -> NDArray[np.bool_]:
+        """Whether proper motion and epoch of some rows are known. Shape (m,)."""
+        epoch = self.epoch[rows]
         if self.pmra is None or self.pmdec is None:
-            return np.zeros(len(self), dtype=bool)
-        return np.isfinite(self.pmra) & np.isfinite(self.pmdec) & np.isfinite(self.epoch)
+            return np.zeros(len(epoch), dtype=bool)
+        return np.isfinite(self.pmra[rows]) & np.isfinite(self.pmdec[rows]) & np.isfinite(epoch)
 
     def without_motion(self) -> Positions:
         """The same positions, standing still."""
         return replace(self, pmra=None, pmdec=None, motion_errors=None)
 
-    def take(self, rows: NDArray[np.intp]) -> Positions:
-        """Some rows, in the order given."""
+    def take(self, rows: NDArray[np.intp] | slice) -> Positions:
+        """Some rows, in the order given; those of a slice are not copied."""
         changes: dict[str, Any] = {}
         for field in fields(self):
             value = getattr(self, field.name)
@@ -97,12 +102,32 @@ class Positions:
 
     def triads(self, rows: NDArray[np.intp]) -> tuple[Array, Array, Array]:
         """Unit vectors towards some rows, and of east and north there. Shapes (m, 3)."""
+        sin_ra, cos_ra, sin_dec, cos_dec = self._sines(rows)
+        return (
+            _vectors(cos_dec * cos_ra, cos_dec * sin_ra, sin_dec),
+            _vectors(-sin_ra, cos_ra, np.zeros_like(sin_ra)),
+            _vectors(-sin_dec * cos_ra, -sin_dec * sin_ra, cos_dec),
+        )
+
+    def directions(self, rows: NDArray[np.intp]) -> Array:
+        """Unit vectors towards some rows. Shape (m, 3)."""
+        sin_ra, cos_ra, sin_dec, cos_dec = self._sines(rows)
+        return _vectors(cos_dec * cos_ra, cos_dec * sin_ra, sin_dec)
+
+    def axes(self, rows: NDArray[np.intp]) -> tuple[Array, Array]:
+        """Unit vectors of east and north at some rows. Shapes (m, 3)."""
+        _, east, north = self.triads(rows)
+        return east, north
+
+    def easts(self, rows: NDArray[np.intp]) -> Array:
+        """Unit vectors of east at some rows. Shape (m, 3)."""
+        ra = np.radians(self.ra[rows])
+        return _vectors(-np.sin(ra), np.cos(ra), np.zeros_like(ra))
+
+    def _sines(self, rows: NDArray[np.intp]) -> tuple[Array, Array, Array, Array]:
+        """Sine and cosine of right ascension, and of declination, of some rows. Shapes (m,)."""
         ra, dec = np.radians(self.ra[rows]), np.radians(self.dec[rows])
-        sin_ra, cos_ra, sin_dec, cos_dec = np.sin(ra), np.cos(ra), np.sin(dec), np.cos(dec)
-        radial = np.stack([cos_dec * cos_ra, cos_dec * sin_ra, sin_dec], axis=1)
-        east = np.stack([-sin_ra, cos_ra, np.zeros_like(ra)], axis=1)
-        north = np.stack([-sin_dec * cos_ra, -sin_dec * sin_ra, cos_dec], axis=1)
-        return radial, east, north
+        return np.sin(ra), np.cos(ra), np.sin(dec), np.cos(dec)
 
     def years(self, rows: NDArray[np.intp], at: Array) -> Array:
         """Years from the epoch of some rows to `at`; 0 where either is unknown. Shape (m,)."""
@@ -127,7 +152,7 @@ class Positions:
         """
         if self.pmra is None or self.pmdec is None:
             return np.zeros(len(rows)), np.zeros(len(rows))
-        years = np.where(self.moving[rows], self.years(rows, at), 0.0)
+        years = np.where(self.moves(rows), self.years(rows, at), 0.0)
         scale = years / self.foreshortening(rows, years)
         moves = years != 0
         return np.where(moves, self.pmra[rows] * scale, 0.0), np.where(moves, self.pmdec[rows] * scale, 0.0)
@@ -145,9 +170,9 @@ class Positions:
         -------
         ndarray, (m, 3)
         """
-        radial, east, north = self.triads(rows)
         if self.pmra is None or self.pmdec is None:
-            return radial
+            return self.directions(rows)
+        radial, east, north = self.triads(rows)
         step_east, step_north = self.shifts(rows, at)
         moved = radial + (step_east * MAS)[:, None] * east + (step_north * MAS)[:, None] * north
         return np.asarray(moved / np.linalg.norm(moved, axis=1, keepdims=True), dtype=np.float64)
@@ -230,6 +255,18 @@ def _epochs(table: pl.DataFrame, survey: Survey) -> tuple[Array, NDArray[np.bool
     # as an MJD, to 1858: before any catalogue of positions that is of use here.
     own = np.isfinite(values) & (values > 1880) & (values < 2200)
     return np.where(own, values, default), own
+
+
+def _vectors(x: Array, y: Array, z: Array) -> Array:
+    """Vectors of their components, shape (n, 3); in memory component after component, as sums over them go."""
+    return np.stack([x, y, z]).T
+
+
+def dot(a: Array, b: Array) -> Array:
+    """Scalar products of rows of vectors. Shapes (n, 3), (n, 3) -> (n,)."""
+    # In this order to the last bit what einsum makes of vectors that lie one after the other in memory, where
+    # it is several times slower.
+    return np.asarray(a[:, 0] * b[:, 0] + a[:, 2] * b[:, 2] + a[:, 1] * b[:, 1], dtype=np.float64)
 
 
 def separation(a: Array, b: Array) -> Array:

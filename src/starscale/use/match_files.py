@@ -17,26 +17,27 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from starscale.catalogue.crossmatch.calibrate import gather
 from starscale.catalogue.crossmatch.curate import collapse, duplicate_pairs, is_imprecise, rank_keys, take_out
 from starscale.catalogue.crossmatch.density import DensityMap
-from starscale.catalogue.crossmatch.engine import Matcher, Statistics, leading_sources
+from starscale.catalogue.crossmatch.engine import Statistics, leading_sources
 from starscale.catalogue.crossmatch.inputs import error_ceiling, evidence
 from starscale.catalogue.crossmatch.losses import unmatched
+from starscale.catalogue.crossmatch.matcher import Matcher
 from starscale.catalogue.crossmatch.model import PairModel
 from starscale.catalogue.crossmatch.pieces import (
     Epochs,
     Piece,
     Side,
 )
+from starscale.catalogue.crossmatch.sample import gather
 from starscale.catalogue.crossmatch.select import (
     Mode,
     add_mates,
-    best_first,
     best_pairs,
     choose_pairs,
     neighbour_columns,
     one_to_one,
+    sorted_best_first,
 )
 from starscale.io import Writer, open_writer, work_folder
 from starscale.io.scatter import Scatter
@@ -171,8 +172,8 @@ class _Job:
             model = matcher.learn(samples)
         for piece in self._pieces("matching"):
             found = matcher.candidates(piece)
+            self._keep_sources(piece.leading, np.concatenate([run.covered for run in found]))
             self._keep(*matcher.neighbours(found, model))
-            self._keep_sources(piece.leading, found.covered)
         if -1 in self.leading.tiles.groups:
             side, _ = self.leading.own(-1)
             self._keep_sources(side, np.zeros(len(side), dtype=bool))
@@ -226,7 +227,7 @@ class _Job:
                     continue
                 side, _ = catalogue.own(tile)
                 if catalogue is self.searched:
-                    self.density += DensityMap.of(side.positions)
+                    self.density += DensityMap.count(side.pixels)
                 if catalogue is self.standing:
                     self.epochs |= Epochs.of(side.positions)
                 elif self.mode == "sparse":
@@ -300,7 +301,7 @@ class _Job:
         claims = self._claims()
         chosen = self._one_to_one() if self.mode == "sparse" else None
         for group in self.sources.groups:
-            table = best_first(self.found.read(group))
+            table = sorted_best_first(self.found.read(group))
             searched = table["searched"].to_numpy()
             if chosen is None:
                 table = add_mates(
@@ -330,4 +331,4 @@ class _Job:
     def _one_to_one(self) -> pl.DataFrame:
         """All good pairs of a sparse match, resolved: there are as many as the sparse catalogue has rows."""
         tables = [self.found.read(group) for group in self.found.groups]
-        return one_to_one(best_first(pl.concat(tables) if tables else self.found.read(0)))
+        return one_to_one(sorted_best_first(pl.concat(tables) if tables else self.found.read(0)))

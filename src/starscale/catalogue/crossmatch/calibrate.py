@@ -8,22 +8,17 @@ parameters are those of the largest likelihood of all stars,
 
 (Sutherland & Saunders 1992, MNRAS 259, 413; Pineau et al. 2017, A&A 597, A89), with the share `Q`
 of stars that have a counterpart.
-
-A sample is chosen by a hash of the identifiers, so that it does not depend on the order of rows or
-on how the work is divided.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 from scipy.optimize import minimize
+from threadpoolctl import threadpool_limits
 
-from starscale.catalogue.crossmatch.candidates import Candidates
 from starscale.catalogue.crossmatch.model import (
     NO_OFFSETS,
     OFFSET_ORDER,
@@ -31,11 +26,9 @@ from starscale.catalogue.crossmatch.model import (
     PairModel,
     magnitude_bin,
 )
-from starscale.catalogue.healpix import Array, cells
-from starscale.catalogue.positions import Positions
+from starscale.catalogue.crossmatch.sample import OffsetSample, StarSample
+from starscale.catalogue.healpix import Array
 
-#: Stars that the errors are learnt from at most, and for each cell of the offsets.
-SAMPLE, CELL_SAMPLE = 10_000, 400
 #: With fewer stars with a candidate the errors are taken as stated.
 FEWEST = 100
 #: Offsets are drawn to those of the wider cell as if that held so many stars more.
@@ -44,157 +37,6 @@ _PULL = 30.0
 _COARSEST = 2
 #: Stars of a bin of magnitude in which the completeness is estimated, and bins at most.
 _BIN, _BINS = 400, 10
-Hashes = NDArray[np.uint64]
-
-
-@dataclass(frozen=True, slots=True)
-class StarSample:
-    """Leading sources inside the coverage of the searched catalogue, with all their candidates.
-
-    Parameters
-    ----------
-    hashes : ndarray of uint64, (n_stars,)
-        Of the identifiers, ascending.
-    brightness : ndarray, (n_stars,)
-        Magnitudes; NaN where unknown.
-    star : ndarray of int, (n_pairs,)
-        Which star a pair belongs to.
-    pairs : Candidates, n_pairs
-    log_density : ndarray, (n_pairs,)
-        Of the searched catalogue at the candidate, per mas^2.
-    ra, dec : ndarray, (n_pairs,)
-        Of the standing source, deg: where the offset is looked up.
-    east_axis, north_axis : ndarray, (n_pairs, 3)
-        Of the moving source, to turn an offset into the plane of the pair.
-    """
-
-    hashes: Hashes
-    brightness: Array
-    star: NDArray[np.intp]
-    pairs: Candidates
-    log_density: Array
-    ra: Array
-    dec: Array
-    east_axis: Array
-    north_axis: Array
-
-    def lowest(self, most: int = SAMPLE) -> StarSample:
-        """The stars with the lowest hashes."""
-        order = np.argsort(self.hashes, kind="stable")[:most]
-        number = np.full(len(self.hashes), -1, dtype=np.intp)
-        number[order] = np.arange(len(order))
-        mine = number[self.star] >= 0
-        # Pairs in an order that does not depend on the pieces: sums come out the same to the last bit.
-        rows = np.flatnonzero(mine)
-        rows = rows[np.lexsort((self.pairs.distance[rows], number[self.star[rows]]))]
-        return StarSample(
-            self.hashes[order],
-            self.brightness[order],
-            number[self.star[rows]],
-            self.pairs.take(rows),
-            self.log_density[rows],
-            self.ra[rows],
-            self.dec[rows],
-            self.east_axis[rows],
-            self.north_axis[rows],
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class OffsetSample:
-    """Displacement vectors (mas) of stars with one candidate only, with their cell and hash. Shape (n, ...)."""
-
-    hashes: Hashes
-    pixels: NDArray[np.int64]
-    vectors: Array
-
-    def lowest(self) -> OffsetSample:
-        """Those with the lowest hashes in every cell."""
-        chosen = _lowest_in_cells(self.pixels, self.hashes)
-        return OffsetSample(self.hashes[chosen], self.pixels[chosen], self.vectors[chosen])
-
-
-def sample_stars(
-    pairs: Candidates,
-    leading: NDArray[np.intp],
-    log_density: Array,
-    moving: Positions,
-    standing: Positions,
-    *,
-    inside: NDArray[np.bool_],
-    hashes: Hashes,
-    brightness: Array | None,
-) -> tuple[StarSample, OffsetSample]:
-    """Take the samples out of the candidates of a piece of the sky.
-
-    Parameters
-    ----------
-    pairs : Candidates
-    leading : ndarray of int, (n_pairs,)
-        Row of the leading source of every pair.
-    log_density : ndarray, (n_pairs,)
-    moving, standing : Positions
-    inside : ndarray of bool, (n_leading,)
-        Leading sources of this piece that lie inside the coverage.
-    hashes, brightness : ndarray, (n_leading,)
-    """
-    rows = np.flatnonzero(inside)
-    number = np.full(len(inside), -1, dtype=np.intp)
-    # Stars with the lowest hashes, in their order.
-    lowest = rows if len(rows) <= SAMPLE else rows[np.argpartition(hashes[rows], SAMPLE)[:SAMPLE]]
-    chosen = lowest[np.argsort(hashes[lowest], kind="stable")]
-    number[chosen] = np.arange(len(chosen))
-    mine = np.flatnonzero(number[leading] >= 0)
-    picked = pairs.take(mine)
-    _, east, north = moving.triads(picked.moving)
-    stars = StarSample(
-        hashes[chosen],
-        np.full(len(chosen), np.nan) if brightness is None else brightness[chosen],
-        number[leading[mine]],
-        picked,
-        log_density[mine],
-        standing.ra[picked.standing],
-        standing.dec[picked.standing],
-        east,
-        north,
-    ).lowest()
-    alone = np.flatnonzero(inside[leading] & (np.bincount(leading, minlength=len(inside))[leading] == 1))
-    where = pairs.standing[alone]
-    pixels = cells(standing.ra[where], standing.dec[where], OFFSET_ORDER)
-    few = _lowest_in_cells(pixels, hashes[leading[alone]])
-    alone, pixels = alone[few], pixels[few]
-    _, east, north = moving.triads(pairs.moving[alone])
-    vectors = pairs.east[alone, None] * east + pairs.north[alone, None] * north
-    return stars, OffsetSample(hashes[leading[alone]], pixels, vectors)
-
-
-def _lowest_in_cells(pixels: NDArray[np.int64], hashes: Hashes) -> NDArray[np.intp]:
-    """Rows with the lowest hashes of every cell, :data:`CELL_SAMPLE` at most, sorted by cell and hash."""
-    # One key for both: cells of this order need 16 bits, and 48 bits of a hash are as good as 64.
-    order = np.argsort((pixels.astype(np.uint64) << np.uint64(48)) | (hashes >> np.uint64(16)))
-    first = np.flatnonzero(np.diff(pixels[order], prepend=-1))
-    rank = np.arange(len(order)) - np.repeat(first, np.diff(np.append(first, len(order))))
-    return order[rank < CELL_SAMPLE]
-
-
-def gather(samples: Sequence[tuple[StarSample, OffsetSample]]) -> tuple[StarSample, OffsetSample]:
-    """Put the samples of pieces together; the result is that of the undivided sky."""
-    shifts = np.cumsum([0, *(len(stars.hashes) for stars, _ in samples[:-1])])
-    stars = StarSample(
-        **{
-            field.name: np.concatenate([getattr(s, field.name) for s, _ in samples])
-            for field in fields(StarSample)
-            if field.name not in ("star", "pairs")
-        },
-        star=np.concatenate([s.star + shift for (s, _), shift in zip(samples, shifts, strict=True)]),
-        pairs=Candidates(
-            *(np.concatenate([getattr(s.pairs, field.name) for s, _ in samples]) for field in fields(Candidates))
-        ),
-    )
-    offsets = OffsetSample(
-        *(np.concatenate([getattr(o, field.name) for _, o in samples]) for field in fields(OffsetSample))
-    )
-    return stars.lowest(), offsets.lowest()
 
 
 def fit_offsets(sample: OffsetSample) -> Offsets:
@@ -238,7 +80,7 @@ def fit_model(stars: StarSample, offsets: OffsetSample, *, radius: float, as_sta
     with_candidate = len(np.unique(stars.star))
     if not as_stated and with_candidate >= FEWEST:
         frame = fit_offsets(offsets)
-        vector = frame.at(stars.ra, stars.dec)
+        vector = frame.at(stars.pixels)
         east = east - (vector * stars.east_axis).sum(axis=1)
         north = north - (vector * stars.north_axis).sum(axis=1)
         scale, floor, share, wide = _fit_errors(stars, east, north, radius)
@@ -264,7 +106,7 @@ def _fit_errors(stars: StarSample, east: Array, north: Array, radius: float) -> 
         scale, floor, share, wide, complete = unpack(x)
         trial = PairModel(scale=scale, floor=floor, wide=wide, wide_fraction=share)
         mine = slice(0, int(np.searchsorted(stars.star, first)))
-        log_p, _ = trial.log_likelihood(stars.pairs.take(mine), east[mine], north[mine])
+        log_p, _ = trial.log_likelihood(stars.ellipses.take(mine), east[mine], north[mine])
         evidence = np.bincount(stars.star[mine], np.exp(log_p - stars.log_density[mine]), minlength=first)
         return float(-np.mean(np.log1p(-complete + complete * evidence)))
 
@@ -279,7 +121,11 @@ def _fit_errors(stars: StarSample, east: Array, north: Array, radius: float) -> 
     ]
     # Most of the way on a few stars, where a step costs little.
     for first in (max(n // 5, min(n, 1000)), n):
-        found = minimize(loss, start, (first,), "L-BFGS-B", bounds=bounds, options={"maxiter": 200, "ftol": 1e-9})
+        # Five numbers: threads would take longer to meet than to work.
+        with threadpool_limits(1, "blas"):
+            found = minimize(
+                loss, start, (first,), "L-BFGS-B", bounds=bounds, options={"maxiter": 200, "ftol": 1e-9}
+            )
         start = found.x
     scale, floor, share, wide, _ = unpack(start)
     return scale, floor, share, wide
@@ -292,7 +138,7 @@ def _expit(x: float) -> float:
 def _with_completeness(model: PairModel, stars: StarSample, east: Array, north: Array) -> PairModel:
     """Estimate the share of stars with a counterpart in bins of magnitude, by expectation maximisation."""
     n = len(stars.hashes)
-    log_p, _ = model.log_likelihood(stars.pairs, east, north)
+    log_p, _ = model.log_likelihood(stars.ellipses, east, north)
     evidence = np.bincount(stars.star, np.exp(log_p - stars.log_density), minlength=n)
     known = stars.brightness[np.isfinite(stars.brightness)]
     bins = int(np.clip(len(known) // _BIN, 1, _BINS))

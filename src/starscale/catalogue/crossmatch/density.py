@@ -13,11 +13,9 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from starscale.catalogue.healpix import Array, Cells, cell_area, cells, neighbourhoods
+from starscale.catalogue.healpix import FINEST, Array, Cells, cell_area, neighbourhoods, placed_cells
 from starscale.catalogue.positions import Positions
 
-#: Finest cells that are counted: 0.86 arcmin on a side.
-FINEST = 12
 #: Sources that a cell must hold for its density: 7 per cent of Poisson noise. A small catalogue takes a
 #: quarter of itself.
 ENOUGH = 200
@@ -66,9 +64,13 @@ class DensityMap:
     @classmethod
     def of(cls, positions: Positions) -> DensityMap:
         """Count a catalogue, or a piece of one."""
-        good = positions.valid
-        pixels, counts = np.unique(cells(positions.ra[good], positions.dec[good], FINEST), return_counts=True)
-        return cls(pixels, counts.astype(np.int64))
+        return cls.count(placed_cells(positions.ra, positions.dec, FINEST))
+
+    @classmethod
+    def count(cls, pixels: Cells) -> DensityMap:
+        """Count sources by their cells of order :data:`FINEST`; -1 is none."""
+        occupied, counts = np.unique(pixels[pixels >= 0], return_counts=True)
+        return cls(occupied, counts.astype(np.int64))
 
     def __add__(self, other: DensityMap) -> DensityMap:
         pixels, inverse = np.unique(np.concatenate([self.pixels, other.pixels]), return_inverse=True)
@@ -83,23 +85,28 @@ class DensityMap:
 
     def around(self, ra: Array, dec: Array) -> Surroundings:
         """Describe the catalogue around positions (deg); without a finite position all is 0 and False."""
-        good = np.isfinite(ra) & np.isfinite(dec)
-        starts, values, covered, edge = self._parts
-        at = np.zeros(len(ra), dtype=np.intp)
-        at[good] = np.searchsorted(starts, cells(ra[good], dec[good], FINEST), side="right") - 1
-        return Surroundings(
-            np.where(good, values[at], 0.0), np.asarray(covered[at] & good), np.asarray(edge[at] & good)
-        )
+        return self.at(placed_cells(ra, dec, FINEST))
+
+    def at(self, pixels: Cells) -> Surroundings:
+        """Describe the catalogue around the positions in cells of order :data:`FINEST`; -1 is no position."""
+        placed = pixels >= 0
+        starts, density, covered, edge = self._parts
+        at = np.searchsorted(starts, pixels.astype(starts.dtype), side="right") - 1
+        # Without a position it is the last part.
+        return Surroundings(np.where(placed, density[at], 0.0), covered[at] & placed, edge[at] & placed)
 
     @cached_property
-    def _parts(self) -> tuple[Cells, Array, NDArray[np.bool_], NDArray[np.bool_]]:
+    def _parts(self) -> tuple[NDArray[np.int32], Array, NDArray[np.bool_], NDArray[np.bool_]]:
         """The sphere in parts of one density each: first finest cell, density, covered, edge; sorted.
 
         A cell with enough sources is divided into four; a quarter without enough keeps the density
         of the whole, and is described in its own quarters, the sixteenths of the whole.
         """
         enough = min(ENOUGH, max(self.total // 4, 1))
-        levels = [self._level(order) for order in range(FINEST + 1)]
+        levels = [(self.pixels, self.counts)]
+        for _ in range(FINEST):
+            levels.append(_coarser(*levels[-1]))
+        levels.reverse()
         parts = []
         # The twelve base cells are described whatever they hold.
         full = np.arange(12)
@@ -117,14 +124,9 @@ class DensityMap:
             parts.append(self._described(small, fine, np.repeat(density[keep // 4], split), levels))
             full = quarters[divided]
         starts, density, covered, edge = (np.concatenate(column) for column in zip(*parts, strict=True))
-        order_of_starts = np.argsort(starts, kind="stable")
-        return starts[order_of_starts], density[order_of_starts], covered[order_of_starts], edge[order_of_starts]
-
-    def _level(self, order: int) -> Level:
-        """Occupied cells of an order and their counts."""
-        above = self.pixels >> (2 * (FINEST - order))
-        first = np.flatnonzero(np.diff(above, prepend=-1))
-        return above[first], np.add.reduceat(self.counts, first) if len(first) else self.counts
+        by_start = np.argsort(starts, kind="stable")
+        # Numbers of cells need 28 bits: half the width is quicker to search.
+        return starts[by_start].astype(np.int32), density[by_start], covered[by_start], edge[by_start]
 
     def _densities(self, pixels: Cells, order: int, levels: Sequence[Level]) -> Array:
         """Sources per arcsec^2 of the covered part of each cell."""
@@ -147,6 +149,13 @@ class DensityMap:
         empty = (_count(around.ravel(), *levels[order]) == 0).reshape(around.shape) & (around >= 0)
         covered = _count(pixels, *levels[order]) > 0
         return pixels << (2 * (FINEST - order)), density, covered, empty.any(axis=1)
+
+
+def _coarser(pixels: Cells, counts: NDArray[np.int64]) -> Level:
+    """Occupied cells and their counts, one order up."""
+    above = pixels >> 2
+    first = np.flatnonzero(np.diff(above, prepend=-1))
+    return above[first], np.add.reduceat(counts, first) if len(first) else counts
 
 
 def _count(pixels: Cells, occupied: Cells, counts: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -1,6 +1,6 @@
 """The cross-match: the same few steps for a whole catalogue in memory and for every piece of a larger one.
 
-1. :meth:`Matcher.candidates` of every piece.
+1. :meth:`Matcher.candidates` of every piece, in runs of its leading sources.
 2. :meth:`Matcher.sample` of every piece; together they give the model of true pairs (:meth:`Matcher.learn`).
 3. :meth:`Matcher.neighbours` of every piece.
 4. :func:`finish`: what can only be counted over the whole sky.
@@ -8,199 +8,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from starscale.catalogue.crossmatch.calibrate import (
-    OffsetSample,
-    StarSample,
-    fit_model,
-    gather,
-    sample_stars,
-)
-from starscale.catalogue.crossmatch.candidates import Candidates, find_candidates
 from starscale.catalogue.crossmatch.density import DensityMap
 from starscale.catalogue.crossmatch.losses import unmatched
+from starscale.catalogue.crossmatch.matcher import Matcher
 from starscale.catalogue.crossmatch.model import PairModel
 from starscale.catalogue.crossmatch.pieces import Piece, Side, divide
-from starscale.catalogue.crossmatch.score import MAS2, Scored, score_by_distance, score_pairs
 from starscale.catalogue.crossmatch.select import (
     Mode,
     best_pairs,
     choose_pairs,
-    count_neighbours,
     neighbour_columns,
     one_to_one,
     with_mates,
 )
-from starscale.catalogue.positions import Positions
-from starscale.catalogue.splits import stable_hash
 from starscale.vocabulary.config import MatchConfig
-from starscale.vocabulary.flags import PairFlag
-
-#: Seed of the hash that chooses the stars that the model is learnt from.
-_SAMPLE_SEED = 20190107
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """The candidates of a piece, and what the searched catalogue is like there.
-
-    Parameters
-    ----------
-    piece : Piece
-    pairs : Candidates
-    leading, searched : ndarray of int, (n_pairs,)
-        Rows of the piece's two sides, by who leads.
-    density : ndarray, (n_pairs,)
-        Of the searched catalogue at the candidate, per arcsec^2.
-    covered, edge : ndarray of bool, (n_leading,)
-        Whether the searched catalogue reaches each leading source, and whether it ends nearby.
-    """
-
-    piece: Piece
-    pairs: Candidates
-    leading: NDArray[np.intp]
-    searched: NDArray[np.intp]
-    density: NDArray[np.float64]
-    covered: NDArray[np.bool_]
-    edge: NDArray[np.bool_]
-
-
-@dataclass(frozen=True)
-class Matcher:
-    """The steps of a match that see one piece of the sky at a time.
-
-    Parameters
-    ----------
-    config : MatchConfig
-    mode : {"dense", "sparse"}
-        Which side leads: Gaia, or the external catalogue.
-    density : DensityMap
-        Of the whole searched catalogue.
-    """
-
-    config: MatchConfig
-    mode: Mode
-    density: DensityMap
-
-    @property
-    def by_merit(self) -> bool:
-        """Whether errors and densities count, or the separation alone."""
-        return self.config.method == "figure_of_merit"
-
-    def candidates(self, piece: Piece) -> Found:
-        """All pairs of a piece within the search radius."""
-        moving, standing = self._moving(piece), piece.standing.positions
-        pairs = find_candidates(
-            moving,
-            standing,
-            self.config.search_radius,
-            unknown_motion=self.config.unknown_motion if self.config.proper_motion else 0.0,
-        )
-        leading, searched = pairs.moving, pairs.standing
-        if self.mode == "sparse":
-            leading, searched = searched, leading
-        where, other = piece.leading.positions, piece.searched.positions
-        here = self.density.around(where.ra, where.dec)
-        density = self.density.around(other.ra[searched], other.dec[searched]).density
-        return Found(piece, pairs, leading, searched, density, here.covered, here.edge)
-
-    def sample(self, found: Found) -> tuple[StarSample, OffsetSample]:
-        """The stars of a piece that the model may be learnt from."""
-        side = found.piece.leading
-        return sample_stars(
-            found.pairs,
-            found.leading,
-            np.log(found.density / MAS2),
-            found.piece.moving.positions,
-            found.piece.standing.positions,
-            inside=found.covered,
-            hashes=stable_hash(side.ids, _SAMPLE_SEED),
-            brightness=side.brightness,
-        )
-
-    def learn(self, samples: Sequence[tuple[StarSample, OffsetSample]]) -> PairModel:
-        """Learn the model from the samples of all pieces."""
-        if not samples:
-            return PairModel()
-        stars, offsets = gather(samples)
-        as_stated = self.config.errors == "stated"
-        return fit_model(stars, offsets, radius=self.config.search_radius, as_stated=as_stated)
-
-    def neighbours(self, found: Found, model: PairModel) -> tuple[pl.DataFrame, pl.DataFrame]:
-        """Good neighbours of a piece, counted, and the nearest candidate of leading sources without any."""
-        piece, pairs = found.piece, found.pairs
-        if self.by_merit:
-            scored = score_pairs(
-                pairs,
-                model.residuals(pairs, piece.moving.positions, piece.standing.positions),
-                model,
-                leading=found.leading,
-                density=found.density,
-                completeness=model.completeness_of(piece.leading.brightness, found.leading),
-                gamma=self.config.gamma,
-                least_probability=self.config.least_probability,
-            )
-        else:
-            scored = score_by_distance(pairs)
-        return count_neighbours(self._table(found, scored)), _nearest(found, scored)
-
-    def _moving(self, piece: Piece) -> Positions:
-        moving = piece.moving.positions
-        return moving if self.config.proper_motion else moving.without_motion()
-
-    def _table(self, found: Found, scored: Scored) -> pl.DataFrame:
-        """Good pairs: identifiers, row numbers in the whole catalogues, and what is known of each alone."""
-        good = np.flatnonzero(scored.good)
-        piece, pairs = found.piece, found.pairs
-        leading, searched = found.leading[good], found.searched[good]
-        leading_id, searched_id = piece.leading.ids.gather(leading), piece.searched.ids.gather(searched)
-        ids = (leading_id, searched_id) if self.mode == "dense" else (searched_id, leading_id)
-        return pl.DataFrame(
-            {
-                "leading": piece.leading.rows[leading],
-                "searched": piece.searched.rows[searched],
-                "leading_id": leading_id,
-                "searched_id": searched_id,
-                "source_id": ids[0],
-                "original_ext_source_id": ids[1],
-                "angular_distance": pairs.distance[good],
-                "normalised_distance": pl.Series(scored.distance_sigma[good]).fill_nan(None),
-                "score": scored.score[good],
-                "match_probability": pl.Series(scored.probability[good]).fill_nan(None),
-                "xm_flag": self._flags(found, good, scored.blended[good]),
-            }
-        )
-
-    def _flags(self, found: Found, good: NDArray[np.intp], blended: NDArray[np.bool_]) -> NDArray[np.int32]:
-        """Flags of good pairs that follow from the two sources alone. Shape (n_good,)."""
-        piece = found.piece
-        moving, standing = self._moving(piece), piece.standing.positions
-        left, right = found.pairs.moving[good], found.pairs.standing[good]
-        east, north = moving.shifts(left, standing.epoch[right])
-        flags = np.zeros(len(good), dtype=np.int32)
-        flags[~moving.moving[left]] |= PairFlag.NO_PROPER_MOTION
-        flags[~standing.own_epoch[right]] |= PairFlag.NO_EPOCH
-        flags[np.hypot(east, north) > self.config.search_radius * 1000] |= PairFlag.HIGH_PROPER_MOTION
-        flags[piece.standing.several[right]] |= PairFlag.DUPLICATES
-        if self.by_merit:
-            flags[found.edge[found.leading[good]]] |= PairFlag.EDGE_OF_COVERAGE
-            flags[blended] |= PairFlag.BLENDED
-            for side, rows in ((moving, left), (standing, right)):
-                if side.errors is not None:
-                    flags[~side.errors.stated[rows]] |= PairFlag.ERROR_ASSUMED
-        return flags
 
 
 def leading_sources(
     side: Side, covered: NDArray[np.bool_], *, duplicate: NDArray[np.bool_] | None = None
 ) -> pl.DataFrame:
-    """The leading sources with the reasons that need no match, for :func:`losses.unmatched`.
+    """The leading sources with what needs no match to be known of them, for :func:`losses.unmatched`.
 
     Parameters
     ----------
@@ -210,18 +43,14 @@ def leading_sources(
     duplicate : ndarray of bool, (n,), optional
         Rows that another one stands for.
     """
-    repeated = pl.lit(False) if duplicate is None else pl.Series(duplicate)
     return pl.DataFrame(
-        {"leading": side.rows, "leading_id": side.ids, "covered": covered, "placed": side.positions.valid}
-    ).select(
-        "leading",
-        "leading_id",
-        pl.when(repeated)
-        .then(pl.lit("duplicate"))
-        .when(~pl.col("placed"))
-        .then(pl.lit("no_position"))
-        .alias("reason"),
-        "covered",
+        {
+            "leading": side.rows,
+            "leading_id": side.ids,
+            "repeated": np.zeros(len(side), dtype=bool) if duplicate is None else duplicate,
+            "placed": side.positions.valid,
+            "covered": covered,
+        }
     )
 
 
@@ -264,8 +93,8 @@ class Match:
 
 
 def finish(
-    tables: Sequence[pl.DataFrame],
-    nearest: Iterable[pl.DataFrame],
+    neighbours: pl.DataFrame,
+    nearest: pl.DataFrame,
     leading: pl.DataFrame,
     config: MatchConfig,
     mode: Mode,
@@ -274,9 +103,10 @@ def finish(
 
     Rows come in the order of the leading catalogue, whatever the order of the pieces.
     """
-    neighbours = tables[0] if len(tables) == 1 else pl.concat(tables).sort("leading", maintain_order=True)
+    if not neighbours["leading"].is_sorted():
+        neighbours = neighbours.sort("leading", maintain_order=True)
     neighbours = with_mates(neighbours) if mode == "dense" else one_to_one(neighbours)
-    lost = unmatched(leading, pl.concat(nearest), neighbours, config.pairs)
+    lost = unmatched(leading, nearest, neighbours, config.pairs)
     return best_pairs(neighbours), neighbour_columns(neighbours), lost
 
 
@@ -307,22 +137,20 @@ def crossmatch(
     Match
     """
     whole = Piece(moving, standing, mode)
-    matcher = Matcher(config, mode, DensityMap.of(whole.searched.positions))
+    matcher = Matcher(config, mode, DensityMap.count(whole.searched.pixels))
     pieces = [whole] if order is None else list(divide(moving, standing, mode, config.search_radius, order))
     if not pieces:
         # One that holds nothing gives the tables their columns.
         nothing = np.empty(0, dtype=np.intp)
         pieces = [Piece(moving.take(nothing), standing.take(nothing), mode)]
-    found = [matcher.candidates(piece) for piece in pieces]
-    model = matcher.learn([matcher.sample(f) for f in found]) if matcher.by_merit else PairModel()
-    tables, nearest = zip(*(matcher.neighbours(f, model) for f in found), strict=True)
+    found = [run for piece in pieces for run in matcher.candidates(piece)]
+    model = matcher.learn([matcher.sample(found)]) if matcher.by_merit else PairModel()
     covered = np.zeros(len(whole.leading), dtype=bool)
-    for f in found:
-        covered[np.searchsorted(whole.leading.rows, f.piece.leading.rows)] = f.covered
-    # The candidates are the largest thing here, and not needed any more.
-    del found
+    for run in found:
+        covered[np.searchsorted(whole.leading.rows, run.piece.leading.rows)] = run.covered
+    neighbours, nearest = matcher.neighbours(found, model)
     leading = leading_sources(whole.leading, covered, duplicate=duplicate if mode == "sparse" else None)
-    return Match(*finish(tables, nearest, leading, config, mode), model)
+    return Match(*finish(neighbours, nearest, leading, config, mode), model)
 
 
 def statistics(
@@ -344,24 +172,4 @@ def statistics(
         n_loose=counts["loose"],
         radius=config.search_radius,
         median_distance=float(median) if isinstance(median, float) else float("nan"),
-    )
-
-
-def _nearest(found: Found, scored: Scored) -> pl.DataFrame:
-    """Nearest candidate of every leading source that has candidates, but no good neighbour."""
-    served = np.zeros(len(found.piece.leading), dtype=bool)
-    served[found.leading[scored.good]] = True
-    rows = np.flatnonzero(~served[found.leading])
-    searched_id = found.piece.searched.ids.gather(found.searched[rows])
-    return (
-        pl.DataFrame(
-            {
-                "leading": found.piece.leading.rows[found.leading[rows]],
-                "searched_id": searched_id,
-                "angular_distance": found.pairs.distance[rows],
-            }
-        )
-        # Of equally near ones the lower identifier, so that the order of rows never decides.
-        .sort("leading", "angular_distance", "searched_id")
-        .unique("leading", keep="first", maintain_order=True)
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import polars as pl
 
 from starscale.catalogue.crossmatch.select import Mode, PairChoice, is_clean
@@ -34,8 +35,8 @@ def unmatched(
     Parameters
     ----------
     leading : polars.DataFrame
-        All leading sources: `leading` (row number), `leading_id`, `reason`, null where the source
-        could be matched, and `covered`, whether the other catalogue reaches it.
+        All leading sources: `leading` (row number, ascending), `leading_id`, whether each is a `repeated`
+        entry, has a position (`placed`), and is `covered`: the other catalogue reaches it.
     nearest : polars.DataFrame
         `leading`, `searched_id` and `angular_distance` of the nearest candidate of those sources that have one.
     neighbours : polars.DataFrame
@@ -51,9 +52,12 @@ def unmatched(
     polars.DataFrame
         Columns of :data:`UNMATCHED_COLUMNS`, in the order of `leading`.
     """
-    kept = neighbours.filter(pl.col("best") & is_clean(choice)).select("leading")
-    lost = leading.join(kept, on="leading", how="anti", maintain_order="left")
-    theirs = neighbours.join(lost.select("leading"), on="leading", how="semi")
+    # Row numbers in order need no join.
+    at = np.searchsorted(leading["leading"].to_numpy(), neighbours["leading"].to_numpy())
+    kept = np.zeros(leading.height, dtype=bool)
+    kept[at[neighbours.select(pl.col("best") & is_clean(choice)).to_series().to_numpy()]] = True
+    lost = leading.filter(~kept)
+    theirs = neighbours.filter(~kept[at])
     first = theirs.group_by("leading", maintain_order=True).agg(
         pl.col("searched").first(),
         pl.col("searched_id").first().alias("first_id"),
@@ -67,29 +71,31 @@ def unmatched(
     for table in (nearest, claimants):
         lost = lost.join(table, on="leading", how="left", maintain_order="left")
     found = (
-        pl.when(pl.col("reason").is_not_null())
-        .then(pl.col("reason"))
+        pl.when("repeated")
+        .then(_code("duplicate"))
+        .when(~pl.col("placed"))
+        .then(_code("no_position"))
         .when(pl.col("n").is_null() & pl.col("angular_distance").is_null())
-        .then(pl.when("covered").then(pl.lit("no_candidate")).otherwise(pl.lit("not_covered")))
+        .then(pl.when("covered").then(_code("no_candidate")).otherwise(_code("not_covered")))
         .when(pl.col("n").is_null())
-        .then(pl.lit("not_compatible"))
+        .then(_code("not_compatible"))
         .when(~pl.col("has_best"))
-        .then(pl.lit("taken"))
+        .then(_code("taken"))
         .when(pl.col("n") > 1)
-        .then(pl.lit("several_neighbours"))
-        .otherwise(pl.lit("shared_neighbour"))
+        .then(_code("several_neighbours"))
+        .otherwise(_code("shared_neighbour"))
     )
     lost = lost.with_columns(found.alias("reason"))
     rival = (
-        pl.when(pl.col("reason") == "not_compatible")
+        pl.when(pl.col("reason") == _code("not_compatible"))
         .then(pl.col("searched_id"))
-        .when(pl.col("reason") == "several_neighbours")
+        .when(pl.col("reason") == _code("several_neighbours"))
         .then(pl.col("second_id"))
     )
-    claimed = pl.col("reason").is_in(["taken", "shared_neighbour"])
+    claimed = (pl.col("reason") == _code("taken")) | (pl.col("reason") == _code("shared_neighbour"))
     columns = {
         "leading_id": pl.col("leading_id"),
-        "reason": pl.col("reason"),
+        "reason": pl.lit(pl.Series(list(REASONS))).gather(pl.col("reason")),
         "rival_id": rival,
         "angular_distance": pl.coalesce("first_distance", "angular_distance"),
     }
@@ -101,6 +107,11 @@ def unmatched(
             pl.when(claimed).then(pl.col("claimant_id").cast(pl.String)).otherwise(rival.cast(pl.String))
         )
     return lost.select(columns[name].alias(name) for name in UNMATCHED_COLUMNS)
+
+
+def _code(reason: str) -> pl.Expr:
+    """Number of a reason: texts for every source would fill the memory, one for every branch of a choice."""
+    return pl.lit(list(REASONS).index(reason), dtype=pl.UInt8)
 
 
 def counterpart_cut(pairs: pl.DataFrame, mode: Mode, schema: pl.Schema) -> pl.DataFrame:
@@ -118,7 +129,11 @@ def counterpart_cut(pairs: pl.DataFrame, mode: Mode, schema: pl.Schema) -> pl.Da
 def _other_claimants(neighbours: pl.DataFrame, lost: pl.DataFrame) -> pl.DataFrame:
     """For every lost source the other one with the best claim on its first choice."""
     wishes = lost.filter(pl.col("searched").is_not_null()).select("leading", "searched")
-    claims = neighbours.select(
+    # Few sources are wished for: look at nothing else.
+    searched, wished = neighbours["searched"].to_numpy(), wishes["searched"].to_numpy()
+    wanted = np.zeros(max(searched.max(initial=-1), wished.max(initial=-1)) + 1, dtype=bool)
+    wanted[wished] = True
+    claims = neighbours.filter(wanted[searched]).select(
         "searched", pl.col("leading").alias("other"), pl.col("leading_id").alias("claimant_id"), "best", "score"
     )
     return (

@@ -18,11 +18,13 @@ from typing import Any
 import numpy as np
 
 from starscale.catalogue.crossmatch.candidates import Candidates
-from starscale.catalogue.healpix import Array, Cells, cells
-from starscale.catalogue.positions import Positions
+from starscale.catalogue.crossmatch.ellipses import Ellipses, PairEllipses
+from starscale.catalogue.healpix import FINEST, Array, Cells
 
 #: Order of the cells in which offsets of the frame are given: 55 arcmin.
 OFFSET_ORDER = 6
+#: Bits that the numbers of the finest cells have more.
+OFFSET_SHIFT = 2 * (FINEST - OFFSET_ORDER)
 
 
 @dataclass(frozen=True)
@@ -40,13 +42,13 @@ class Offsets:
     pixels: Cells
     vectors: Array
 
-    def at(self, ra: Array, dec: Array) -> Array:
-        """Offset vectors at positions (deg); 0 where nothing is known. Shape (n, 3)."""
+    def at(self, pixels: Cells) -> Array:
+        """Offset vectors in cells of order :data:`FINEST`; 0 where nothing is known. Shape (n, 3)."""
         if not len(self.pixels):
-            return np.zeros((len(ra), 3))
-        pixels = cells(ra, dec, OFFSET_ORDER)
-        at = np.minimum(np.searchsorted(self.pixels, pixels), len(self.pixels) - 1)
-        return np.where((self.pixels[at] == pixels)[:, None], self.vectors[at], 0.0)
+            return np.zeros((len(pixels), 3))
+        own = pixels >> OFFSET_SHIFT
+        at = np.minimum(np.searchsorted(self.pixels, own), len(self.pixels) - 1)
+        return np.where((self.pixels[at] == own)[:, None], self.vectors[at], 0.0)
 
     def typical(self) -> float:
         """Root mean square of the offsets of the cells, mas."""
@@ -86,25 +88,37 @@ class PairModel:
     offsets: Offsets = NO_OFFSETS
     stars: int = 0
 
-    def log_likelihood(self, pairs: Candidates, east: Array, north: Array) -> tuple[Array, Array]:
+    def log_likelihood(self, ellipses: PairEllipses, east: Array, north: Array) -> tuple[Array, Array]:
         """Logarithm of `p(D)` (per mas^2), and the chi-square `d^2` of its narrow component. Shapes (n,).
 
         `east` and `north` are the displacements without the offset (:meth:`residuals`).
         """
-        covariance = pairs.moving_covariance + self.scale**2 * pairs.standing_covariance
-        narrow, chi2 = _log_gaussian(east, north, covariance, self.floor**2)
+        own, other, factor = ellipses.moving, ellipses.standing, self.scale**2
+        stated = Ellipses(
+            own.east + factor * other.east, own.north + factor * other.north, own.cross + factor * other.cross
+        )
+        narrow, chi2 = _log_gaussian(east, north, stated, self.floor**2)
         if self.wide_fraction == 0.0:
             return narrow, chi2
-        broad, _ = _log_gaussian(east, north, covariance, self.floor**2 + self.wide**2)
+        broad, _ = _log_gaussian(east, north, stated, self.floor**2 + self.wide**2)
         share = self.wide_fraction
         return np.logaddexp(np.log1p(-share) + narrow, np.log(share) + broad), chi2
 
-    def residuals(self, pairs: Candidates, moving: Positions, standing: Positions) -> tuple[Array, Array]:
-        """Displacements of pairs minus the local offset, mas. Shapes (n,)."""
+    def residuals(self, pairs: Candidates, pixels: Cells, axes: tuple[Array, Array]) -> tuple[Array, Array]:
+        """Displacements of pairs minus the local offset, mas. Shapes (n,).
+
+        Parameters
+        ----------
+        pairs : Candidates
+        pixels : ndarray of int, (n,)
+            Cells of order :data:`FINEST` of the standing sources.
+        axes : tuple of ndarray, (n, 3)
+            East and north at the moving sources.
+        """
         if not len(self.offsets.pixels):
             return pairs.east, pairs.north
-        vector = self.offsets.at(standing.ra[pairs.standing], standing.dec[pairs.standing])
-        _, east, north = moving.triads(pairs.moving)
+        vector = self.offsets.at(pixels)
+        east, north = axes
         return pairs.east - (vector * east).sum(axis=1), pairs.north - (vector * north).sum(axis=1)
 
     def completeness_of(self, brightness: Array | None, rows: Any) -> Array:
@@ -133,9 +147,9 @@ def magnitude_bin(brightness: Array, edges: Array) -> Any:
     return np.where(np.isfinite(brightness), np.searchsorted(edges, brightness, side="right"), len(edges) + 1)
 
 
-def _log_gaussian(east: Array, north: Array, covariance: Array, extra: float) -> tuple[Array, Array]:
+def _log_gaussian(east: Array, north: Array, ellipse: Ellipses, extra: float) -> tuple[Array, Array]:
     """Logarithm of a bivariate normal density and its chi-square; `extra` is added to both variances."""
-    a, b, c = covariance[:, 0] + extra, covariance[:, 1] + extra, covariance[:, 2]
+    a, b, c = ellipse.east + extra, ellipse.north + extra, ellipse.cross
     determinant = a * b - c**2
     chi2 = (b * east**2 - 2 * c * east * north + a * north**2) / determinant
     return -chi2 / 2 - np.log(2 * np.pi) - np.log(determinant) / 2, chi2

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import polars as pl
@@ -17,17 +18,18 @@ from cdshealpix import nested
 from numpy.typing import NDArray
 
 from starscale.catalogue.crossmatch.select import Mode
-from starscale.catalogue.healpix import Array, Cells, cell_area, cells
+from starscale.catalogue.crossmatch.threads import runs
+from starscale.catalogue.healpix import FINEST, Array, Cells, cell_area, placed_cells
 from starscale.catalogue.positions import Positions
 
 #: Order of the cells by which sources are sorted.
-SORT_ORDER = 12
+SORT_ORDER = FINEST
 #: No point of a cell is farther from the next cell but one than this share of the square root of its area.
 _NARROWEST = 0.25
 Rows = NDArray[np.intp]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Side:
     """One of the two catalogues, or a piece of it. Arrays have the shape (n,).
 
@@ -60,12 +62,15 @@ class Side:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def take(self, rows: Rows) -> Side:
-        """Some rows, in the order given."""
+    @cached_property
+    def pixels(self) -> Cells:
+        """Nested cells of order :data:`SORT_ORDER`; -1 without a position. Shape (n,)."""
+        return tiles_of(self.positions, SORT_ORDER)
+
+    def take(self, rows: Rows | slice) -> Side:
+        """Some rows, in the order given; those of a slice are not copied."""
         brightness = None if self.brightness is None else self.brightness[rows]
-        return Side(
-            self.positions.take(rows), self.ids.gather(rows), self.rows[rows], self.several[rows], brightness
-        )
+        return Side(self.positions.take(rows), self.ids[rows], self.rows[rows], self.several[rows], brightness)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +91,15 @@ class Piece:
         """The side in which counterparts are looked for."""
         return self.standing if self.mode == "dense" else self.moving
 
+    def runs(self) -> list[Piece]:
+        """Divide it into runs of its leading sources, which share what is searched.
+
+        Where standing sources lead, the piece is one run: they have their pairs when all that moves was searched.
+        """
+        if self.mode == "sparse":
+            return [self]
+        return [Piece(self.moving.take(run), self.standing, self.mode) for run in runs(len(self.moving))]
+
 
 @dataclass(frozen=True, slots=True)
 class Epochs:
@@ -103,20 +117,19 @@ class Epochs:
     def __or__(self, other: Epochs) -> Epochs:
         return Epochs(float(np.fmin(self.first, other.first)), float(np.fmax(self.last, other.last)))
 
+    def ways(self, moving: Positions) -> Array:
+        """Farthest that stars move between their own epoch and those here, mas; 0 where unknown. Shape (n,)."""
+        years = np.maximum(np.abs(moving.epoch - self.first), np.abs(moving.epoch - self.last))
+        return np.asarray(moving.speed() * np.nan_to_num(years), dtype=np.float64)
+
     def longest_way(self, moving: Positions) -> float:
-        """Farthest that any of these stars moves between its own epoch and those here, arcsec."""
-        if not len(moving) or np.isnan(self.first):
-            return 0.0
-        years = np.fmax(np.abs(moving.epoch - self.first), np.abs(moving.epoch - self.last))
-        return float(1.1 * np.max(moving.speed() * np.nan_to_num(years), initial=0.0) / 1000)
+        """Farthest that any of these stars moves, arcsec, with some allowance for its radial velocity."""
+        return float(1.1 * np.max(self.ways(moving), initial=0.0) / 1000)
 
 
 def tiles_of(positions: Positions, order: int) -> Cells:
     """Tile of every source at an order; -1 for one without position. Shape (n,)."""
-    tiles = np.full(len(positions), -1, dtype=np.int64)
-    good = positions.valid
-    tiles[good] = cells(positions.ra[good], positions.dec[good], order)
-    return tiles
+    return placed_cells(positions.ra, positions.dec, order)
 
 
 def ranges_around(tile: int, order: int, margin: float) -> Cells:
@@ -164,9 +177,8 @@ def divide(moving: Side, standing: Side, mode: Mode, radius: float, order: int) 
     """
     whole = Piece(moving, standing, mode)
     tiles = tiles_of(whole.leading.positions, order)
-    searched = tiles_of(whole.searched.positions, SORT_ORDER)
-    by_cell = np.argsort(searched, kind="stable")
-    sorted_cells = searched[by_cell]
+    by_cell = np.argsort(whole.searched.pixels, kind="stable")
+    sorted_cells = whole.searched.pixels[by_cell]
     epochs = Epochs.of(standing.positions)
     everywhere = epochs.longest_way(moving.positions) if mode == "sparse" else 0.0
     for tile in np.unique(tiles[tiles >= 0]):

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from starscale.catalogue.crossmatch.candidates import Candidates
+from starscale.catalogue.crossmatch.ellipses import PairEllipses
 from starscale.catalogue.crossmatch.model import PairModel
 from starscale.catalogue.healpix import Array
 
@@ -21,7 +22,6 @@ class Scored:
 
     Parameters
     ----------
-    pairs : Candidates
     distance_sigma : ndarray
         `d`, the normalised distance, in the narrow error ellipse.
     score : ndarray
@@ -34,7 +34,6 @@ class Scored:
         Good neighbours outside the narrow error ellipse.
     """
 
-    pairs: Candidates
     distance_sigma: Array
     score: Array
     probability: Array
@@ -51,7 +50,7 @@ def limit(gamma: float) -> float:
 
 
 def score_pairs(
-    pairs: Candidates,
+    ellipses: PairEllipses,
     residuals: tuple[Array, Array],
     model: PairModel,
     *,
@@ -65,8 +64,8 @@ def score_pairs(
 
     Parameters
     ----------
-    pairs : Candidates
-        All candidates of every leading source that occurs.
+    ellipses : PairEllipses, n_pairs
+        Of all candidates of every leading source that occurs.
     residuals : tuple of ndarray, (n_pairs,)
         Displacement without the offset of the frame, mas, east and north.
     model : PairModel
@@ -93,24 +92,24 @@ def score_pairs(
 
         P_j = Q r_j / (1 - Q + Q sum_i r_i)
     """
-    log_p, chi2 = model.log_likelihood(pairs, *residuals)
+    log_p, chi2 = model.log_likelihood(ellipses, *residuals)
     score = log_p - np.log(density / MAS2)
-    groups, member = np.unique(leading, return_inverse=True)
     # Relative to the best of each source, so that nothing overflows.
-    best = np.full(len(groups), -np.inf)
-    np.maximum.at(best, member, score)
-    relative = np.exp(score - best[member])
-    total = np.bincount(member, relative, minlength=len(groups))[member]
+    best = np.full(leading.max(initial=-1) + 1, -np.inf)
+    np.maximum.at(best, leading, score)
+    best = best[leading]
+    relative = np.exp(score - best)
+    total = np.bincount(leading, relative)[leading]
     odds = completeness / (1 - completeness)
     # A source alone with a perfect score overflows exp(-best): its probability is then exactly 1.
-    probability = odds * relative / (np.exp(np.clip(-best[member], -700, 700)) + odds * total)
+    probability = odds * relative / (np.exp(np.clip(-best, -700, 700)) + odds * total)
     narrow = chi2 < limit(gamma) ** 2
     likely = (probability >= least_probability) & (model.wide_fraction > 0)
-    return Scored(pairs, np.sqrt(chi2), score, probability, narrow | likely, likely & ~narrow)
+    return Scored(np.sqrt(chi2), score, probability, narrow | likely, likely & ~narrow)
 
 
 def score_by_distance(pairs: Candidates) -> Scored:
     """Score by separation alone, for comparison: the nearest is the best, and all candidates are good."""
     n = len(pairs)
     nothing = np.full(n, np.nan)
-    return Scored(pairs, nothing, -pairs.distance, nothing, np.ones(n, dtype=bool), np.zeros(n, dtype=bool))
+    return Scored(nothing, -pairs.distance, nothing, np.ones(n, dtype=bool), np.zeros(n, dtype=bool))

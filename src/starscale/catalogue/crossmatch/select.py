@@ -19,12 +19,12 @@ _AMBIGUOUS = 2.302585092994046
 
 
 def count_neighbours(neighbours: pl.DataFrame) -> pl.DataFrame:
-    """Sort the good neighbours of every leading source, best first, and count them.
+    """Count the good neighbours of every leading source.
 
     Parameters
     ----------
     neighbours : polars.DataFrame
-        One row a good pair: `leading` (row number), `searched`, `searched_id`, `score`,
+        One row a good pair, those of a leading source together, best first: `leading` (row number), `score`,
         `match_probability`, `xm_flag`.
 
     Returns
@@ -32,8 +32,7 @@ def count_neighbours(neighbours: pl.DataFrame) -> pl.DataFrame:
     polars.DataFrame
         With `number_of_neighbours` and `best`, and the flags that follow from the neighbours.
     """
-    table = best_first(neighbours)
-    leading, score = table["leading"].to_numpy(), table["score"].to_numpy()
+    leading, score = neighbours["leading"].to_numpy(), neighbours["score"].to_numpy()
     n = len(leading)
     best = np.ones(n, dtype=bool)
     best[1:] = leading[1:] != leading[:-1]
@@ -43,24 +42,60 @@ def count_neighbours(neighbours: pl.DataFrame) -> pl.DataFrame:
     # Only the best of several has a next one to be compared with.
     gap = np.full(n, np.inf)
     gap[first[several]] = score[first[several]] - score[first[several] + 1]
-    flag = table["xm_flag"].to_numpy().copy()
+    flag = neighbours["xm_flag"].to_numpy().copy()
     flag[np.repeat(several, number)] |= PairFlag.SEVERAL_NEIGHBOURS
     flag[gap == 0] |= PairFlag.TIE
     # The nearest of two says nothing about probability.
-    flag[(gap < _AMBIGUOUS) & table["match_probability"].is_not_null().to_numpy()] |= PairFlag.AMBIGUOUS
-    return table.with_columns(
+    flag[(gap < _AMBIGUOUS) & neighbours["match_probability"].is_not_null().to_numpy()] |= PairFlag.AMBIGUOUS
+    return neighbours.with_columns(
         pl.Series("xm_flag", flag),
         pl.Series("number_of_neighbours", np.repeat(number, number).astype(np.int32)),
         pl.Series("best", best),
     )
 
 
-def best_first(neighbours: pl.DataFrame) -> pl.DataFrame:
-    """Sort pairs by leading source, best first; the lower identifier decides, so that row order never does."""
-    rows = neighbours["leading"]
-    if rows.is_sorted() and rows.n_unique() == len(rows):
-        return neighbours
-    return neighbours.sort("leading", "score", "searched_id", descending=[False, True, False])
+def best_first(leading: NDArray[np.intp], score: NDArray[np.float64], searched_id: pl.Series) -> NDArray[np.intp]:
+    """Order of pairs by leading source, best first; the lower identifier decides, so that row order never does.
+
+    Parameters
+    ----------
+    leading : ndarray of int, (n,)
+    score : ndarray, (n,)
+    searched_id : polars.Series, (n,)
+
+    Returns
+    -------
+    ndarray of int, (n,)
+    """
+    order = np.argsort(leading, kind="stable")
+    again = leading[order][1:] == leading[order][:-1]
+    # Most sources have one neighbour and are in their place.
+    several = np.zeros(len(order), dtype=bool)
+    several[1:] |= again
+    several[:-1] |= again
+    rows = order[several]
+    if not len(rows):
+        return order
+    keys = pl.DataFrame(
+        {"leading": leading[rows], "score": score[rows], "searched_id": searched_id[rows], "row": rows}
+    )
+    keys = keys.sort("leading", "score", "searched_id", descending=[False, True, False])
+    order[several] = keys["row"].to_numpy()
+    return order
+
+
+def sorted_best_first(neighbours: pl.DataFrame) -> pl.DataFrame:
+    """Good pairs of several pieces in the order of :func:`best_first`."""
+    return neighbours[
+        best_first(neighbours["leading"].to_numpy(), neighbours["score"].to_numpy(), neighbours["searched_id"])
+    ]
+
+
+def nearest_of(candidates: pl.DataFrame) -> pl.DataFrame:
+    """Nearest candidate of every leading source; of equally near ones the one with the lower identifier."""
+    return candidates.sort("leading", "angular_distance", "searched_id").unique(
+        "leading", keep="first", maintain_order=True
+    )
 
 
 def with_mates(neighbours: pl.DataFrame) -> pl.DataFrame:
@@ -131,7 +166,7 @@ def one_to_one(neighbours: pl.DataFrame) -> pl.DataFrame:
 
 def best_pairs(neighbours: pl.DataFrame) -> pl.DataFrame:
     """The best pair of every leading source that has one: columns of :data:`PAIR_COLUMNS`, and `degree`."""
-    return neighbours.filter("best").select(*PAIR_COLUMNS, "degree")
+    return neighbours.select(*PAIR_COLUMNS, "degree", "best").filter("best").drop("best")
 
 
 def neighbour_columns(neighbours: pl.DataFrame) -> pl.DataFrame:

@@ -22,6 +22,8 @@ _STRIDE = 1024.0
 _SLACK = 1e-7
 #: Zones are as high as so many times the usual radius: few zones a star, and few strangers in them.
 _HEIGHT = 8.0
+#: Sources of a window that are looked at one after the other before the end of the window is searched.
+_STEPS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,27 +34,31 @@ class Zones:
     ----------
     height : float
         Of a zone, deg.
-    key : ndarray, (m,)
-        Sorted.
+    key : ndarray, (m + 1,)
+        Sorted; the last is infinite.
+    dec : ndarray, (m,)
+        deg.
     rows : ndarray of int, (m,)
         Row of each.
     """
 
     height: float
     key: Array
+    dec: Array
     rows: Rows
 
     @classmethod
-    def of(cls, ra: Array, dec: Array, reach: float) -> Zones:
-        """Sort sources (deg, right ascension from 0 to 360) for searches with a usual radius (deg)."""
+    def of(cls, ra: Array, dec: Array, reach: float, rows: Rows) -> Zones:
+        """Sort some rows of a catalogue (deg) for searches with a usual radius (deg)."""
         height = max(_HEIGHT * reach, 1e-4)
-        key = _key(ra, dec, height)
-        rows = np.argsort(key, kind="stable")
-        return cls(height, key[rows], rows)
+        key = _key(ra[rows], dec[rows], height)
+        order = np.argsort(key)
+        rows = rows[order]
+        return cls(height, np.append(key[order], np.inf), dec[rows], rows)
 
     def order(self, ra: Array, dec: Array) -> Rows:
         """Rows of other sources in an order in which neighbours are searched after one another."""
-        return np.argsort(_key(ra, dec, self.height), kind="stable")
+        return np.argsort(_key(ra, dec, self.height))
 
     def near(self, ra: Array, dec: Array, reach: Array) -> tuple[Rows, Rows]:
         """Find every pair closer than the reach of its first source, and some that are not.
@@ -60,7 +66,7 @@ class Zones:
         Parameters
         ----------
         ra, dec : ndarray, (n,)
-            deg; right ascension from 0 to 360.
+            deg.
         reach : ndarray, (n,)
             Radius of each, deg, above 0.
 
@@ -73,7 +79,7 @@ class Zones:
         low, high = (_zone(np.clip(dec + side * reach, -90, 90), self.height).astype(np.int64) for side in (-1, 1))
         star, step = _expand(high - low + 1)
         zone = (low[star] + step) * _STRIDE
-        window, middle = _window(dec, reach)[star], ra[star]
+        window, middle = _window(dec, reach)[star], (ra % 360)[star]
         whole = window >= 180
         found = []
         for turn in (0.0, 360.0, -360.0):
@@ -85,11 +91,23 @@ class Zones:
                 # A window that passes 0 or 360 is looked for once more a circle away; a whole circle is not.
                 rows = np.flatnonzero((right >= 0) & (left < 360) & ~whole)
             start = np.searchsorted(self.key, zone[rows] + left[rows])
-            end = np.searchsorted(self.key, zone[rows] + right[rows], side="right")
-            which, offset = _expand(end - start)
-            found.append((star[rows][which], self.rows[start[which] + offset]))
+            which, offset = _expand(self._until(start, zone[rows] + right[rows]) - start)
+            number, at = star[rows][which], start[which] + offset
+            # A zone is higher than most circles.
+            level = np.abs(self.dec[at] - dec[number]) <= reach[number]
+            found.append((number[level], self.rows[at[level]]))
         first, second = (np.concatenate(side) for side in zip(*found, strict=True))
         return first, second
+
+    def _until(self, start: Rows, right: Array) -> Rows:
+        """First sorted source beyond each limit, from a first one on. Shape (n,)."""
+        end, within = start.copy(), np.arange(len(start))
+        # Most windows hold none or one: a look at the next is quicker than a search.
+        for _ in range(_STEPS):
+            within = within[self.key[end[within]] <= right[within]]
+            end[within] += 1
+        end[within] = np.searchsorted(self.key, right[within], side="right")
+        return end
 
 
 def _zone(dec: Array, height: float) -> Array:
@@ -97,7 +115,7 @@ def _zone(dec: Array, height: float) -> Array:
 
 
 def _key(ra: Array, dec: Array, height: float) -> Array:
-    return np.asarray(_zone(dec, height) * _STRIDE + ra)
+    return np.asarray(_zone(dec, height) * _STRIDE + ra % 360)
 
 
 def _window(dec: Array, reach: Array) -> Array:
