@@ -15,6 +15,7 @@ from starscale.catalogue.labels import within_limits
 from starscale.catalogue.sql import row_expression
 from starscale.faces.fetch_run import Job, fetch_step, resolve
 from starscale.faces.homogenize_step import LABELS, homogenize_step
+from starscale.faces.importance import importance_step
 from starscale.faces.prepare import (
     Plan,
     clean_lead,
@@ -109,6 +110,8 @@ class _Run:
         self._training()
         self._train()
         self._predict()
+        if self.config.importance.apply:
+            importance_step(self.folder, self.config, MODEL, TRAINING)
         metrics = self._metrics()
         self._report()
         for file in self.folder.left_over():

@@ -13,6 +13,7 @@ from pydantic import Field, model_validator
 
 from starscale.vocabulary.columns import LabelName
 from starscale.vocabulary.homogenize_config import HomogenizeConfig
+from starscale.vocabulary.importance_config import ImportanceConfig
 from starscale.vocabulary.model_config import MixtureConfig, ModelConfig
 from starscale.vocabulary.selection import Selection
 from starscale.vocabulary.split_config import SplitConfig
@@ -181,6 +182,8 @@ class RunConfig(Frozen):
     split: SplitConfig = SplitConfig()
     model: ModelConfig = MixtureConfig()
     compare: tuple[Reference, ...] = ()
+    #: What the predictions rest on, measured on the test part.
+    importance: ImportanceConfig = ImportanceConfig()
 
     @model_validator(mode="after")
     def _labels_once(self) -> RunConfig:
