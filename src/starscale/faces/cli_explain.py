@@ -8,9 +8,9 @@ from typing import Annotated
 import typer
 
 import starscale as ss
-from starscale.faces.explain import explain_mask
-from starscale.faces.importance import write_importance
-from starscale.faces.importance_text import importance_tables
+from starscale import io
+from starscale.faces.flag_text import explain_mask
+from starscale.faces.importance_text import importance_json, importance_tables
 from starscale.faces.tables import is_mock
 from starscale.faces.text import layout
 from starscale.vocabulary.errors import InputError, Problem
@@ -83,7 +83,7 @@ def importance(
     bundle = ss.load(model)
     found = ss.importance(bundle, table, groups=groups or None, settings=settings)
     if output is not None:
-        write_importance(found, output)
+        io.atomic_text(output, importance_json(found))
     sample = f"{table}{', MOCK data' if bundle.mock or is_mock(table) else ''}"
     typer.echo(
         f"errors of the predictions when columns are shuffled among the stars ({sample}; {repeats} shuffles)"

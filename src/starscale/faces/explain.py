@@ -14,19 +14,19 @@ from starscale import io
 from starscale.catalogue.standardise import spelling
 from starscale.faces.explain_text import (
     catalogue_sentences,
-    flag_sentences,
     inspection_sentences,
     label_sentences,
     measurement_sentences,
     pair_sentences,
 )
+from starscale.faces.flag_text import flag_sentences
 from starscale.faces.tables import is_mock
 from starscale.io import Source
 from starscale.use.inspect import inspect_stars
 from starscale.use.lookup import find_stars, identifiers
 from starscale.use.model import Model
 from starscale.vocabulary.columns import SOURCE_ID, Column
-from starscale.vocabulary.errors import InputError, Problem, Problems
+from starscale.vocabulary.errors import InputError, Problem
 from starscale.vocabulary.flag_advice import Reason, reasons
 from starscale.vocabulary.flags import CatalogueFlag, LabelFlag, PairFlag
 
@@ -51,8 +51,6 @@ _KINDS = (
     _Kind("labels", ("source_id", "n_surveys", "flags"), "flags", LabelFlag, label_sentences),
     _Kind("catalogue", ("source_id", "domain_score", "flags"), "flags", CatalogueFlag, catalogue_sentences),
 )
-#: Masks by the name of their table, for a bare number.
-MASKS: dict[str, type[IntFlag]] = {"catalogue": CatalogueFlag, "pairs": PairFlag, "labels": LabelFlag}
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,29 +134,6 @@ def explain(
         sentences += [f"  {line}" for line in inspected.get(star, ())]
         found.append(Explanation(star, kind.name, row, flags, tuple(sentences)))
     return found
-
-
-def explain_mask(mask: int, kind: str = "catalogue") -> list[str]:
-    """Sentences for a bare bit mask.
-
-    Parameters
-    ----------
-    mask : int
-    kind : str
-        Whose flags they are: ``catalogue``, ``pairs`` or ``labels``.
-
-    Raises
-    ------
-    InputError
-        Another kind, or a negative number.
-    """
-    problems = Problems()
-    if kind not in MASKS:
-        problems.add("--kind", repr(kind), f"one of {', '.join(MASKS)}")
-    if mask < 0:
-        problems.add("--flags", str(mask), "a sum of bits, 0 or more")
-    problems.raise_if_any()
-    return flag_sentences("flags", reasons(mask, MASKS[kind]))
 
 
 def _recognise(source: Source) -> _Kind:

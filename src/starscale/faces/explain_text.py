@@ -8,7 +8,6 @@ from typing import Any
 
 from starscale.use.inspect import Inspection
 from starscale.vocabulary.columns import LABELS, Column, Label, catalogue_columns
-from starscale.vocabulary.flag_advice import Reason
 
 Row = Mapping[str, Any]
 Columns = Mapping[str, Column]
@@ -76,19 +75,6 @@ def pair_sentences(row: Row, columns: Columns) -> list[str]:
         sentences.append(f"good neighbours: {row['number_of_neighbours']}; mates: {row['number_of_mates']}")
     if row.get("best") is False:
         sentences.append("not the best neighbour of the star")
-    return sentences
-
-
-def flag_sentences(column: str, flags: Sequence[Reason]) -> list[str]:
-    """A mask, bit by bit."""
-    total = sum(reason.bit for reason in flags)
-    if not flags:
-        return [f"{column} = 0: nothing to say"]
-    sentences = [f"{column} = {total}:"]
-    for reason in flags:
-        sentences.append(f"  {reason.bit} {reason.name}: {reason.meaning}")
-        if reason.advice:
-            sentences.append(f"    what to do: {reason.advice}")
     return sentences
 
 

@@ -12,6 +12,7 @@ import polars as pl
 from starscale import io
 from starscale.catalogue.features import feature_columns
 from starscale.catalogue.standardise import spelling
+from starscale.faces.importance_text import importance_json
 from starscale.faces.labelled import labelled_stars
 from starscale.faces.steps import RunFolder
 from starscale.faces.tables import AnyTable
@@ -83,17 +84,6 @@ def importance_of(
     return permutation_importance(predict, table, labels, chosen, settings)
 
 
-def to_json(table: pl.DataFrame) -> list[dict[str, Any]]:
-    """The result as plain data."""
-    rows: list[dict[str, Any]] = json.loads(table.with_columns(pl.col(pl.Float64).fill_nan(None)).write_json())
-    return rows
-
-
-def write_importance(table: pl.DataFrame, path: Path) -> None:
-    """Write the result as JSON."""
-    io.atomic_text(path, json.dumps(to_json(table), indent=1) + "\n")
-
-
 def importance_step(folder: RunFolder, config: RunConfig, model: str, training: str) -> None:
     """Measure it on the test part of the first repeat, or take it from the record.
 
@@ -111,8 +101,9 @@ def importance_step(folder: RunFolder, config: RunConfig, model: str, training: 
         test = io.read(folder.file(training)).filter(part="test")
         known = [name for name in bundle.labels if test[name].drop_nulls().len() > 1]
         table = importance_of(bundle, test, known, settings, where=training) if known else pl.DataFrame()
-        write_importance(table, folder.file(IMPORTANCE))
-        return {**settings.model_dump(), "rows": to_json(table)}
+        document = importance_json(table)
+        io.atomic_text(folder.file(IMPORTANCE), document)
+        return {**settings.model_dump(), "rows": json.loads(document)}
 
     folder.step(
         "importance",

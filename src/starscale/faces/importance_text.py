@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 
 import polars as pl
@@ -35,6 +36,13 @@ def importance_tables(table: pl.DataFrame) -> Iterator[tuple[str, list[str], lis
             for row in mine.iter_rows(named=True)
         ]
         yield f"{name}: {now} as it is, {first['n']:,} stars; what shuffling adds ({unit})", list(HEADINGS), rows
+
+
+def importance_json(table: pl.DataFrame) -> str:
+    """The result as a JSON document: one object for each label and group."""
+    return (
+        json.dumps(json.loads(table.with_columns(pl.col(pl.Float64).fill_nan(None)).write_json()), indent=1) + "\n"
+    )
 
 
 def _increase(row: dict[str, float], figure: str, decimals: int) -> str:
