@@ -56,20 +56,9 @@ def test_version() -> None:
 
 def test_every_command_has_help_with_an_example() -> None:
     names = [command.name or command.callback.__name__ for command in app.registered_commands]
-    assert {
-        "demo",
-        "mock",
-        "clean",
-        "match",
-        "train",
-        "evaluate",
-        "predict",
-        "explain",
-        "importance",
-        "report",
-        "run",
-        "check",
-    } <= set(names)
+    assert {"demo", "mock", "clean", "match", "train", "evaluate", "predict", "report", "run", "check"} <= set(
+        names
+    )
     for command in app.registered_commands:
         assert "Example: `starscale" in (command.callback.__doc__ or ""), command.callback
 

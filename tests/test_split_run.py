@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -111,7 +112,7 @@ def test_rows_that_repeat_a_star_do_not_leak_by_default(sky: Path, finished: Pat
     assert sum(trained.counts.values()) == twice.height
     assert all(n % 2 == 0 for n in trained.counts.values())
     with pytest.raises(InputError, match=r"Set split.group_radius to 1 or more"):
-        ss.train(run_file(sky, "off", "[split]\ngroup_radius = 0"), table=twice)
+        ss.train(run_file(sky, "ungrouped", "[split]\ngroup_radius = 0"), table=twice)
 
 
 # ---- importance --------------------------------------------------------------------------------------
@@ -170,11 +171,13 @@ def test_bars_are_the_increases(finished: Path) -> None:
 
 
 def test_it_can_be_turned_off(sky: Path, finished: Path, tmp_path: Path) -> None:
-    config, _ = load_run(run_file(sky, "plain", "[importance]\napply = false"))
-    assert not config.importance.apply
-    result = ss.run(sky / "plain.toml", tmp_path / "run")
-    assert not (tmp_path / "run" / "importance.json").exists()
+    (sky / "off.toml").write_text(f"{(sky / 'run.toml').read_text()}\n[importance]\napply = false\n")
+    shutil.copytree(finished, tmp_path / "run")
+    said: list[str] = []
+    result = ss.run(sky / "off.toml", tmp_path / "run", say=said.append)
     assert "What the predictions rest on" not in result.report.read_text()
+    assert any(text.startswith("note: importance.json is left from an earlier run") for text in said)
+    assert "train: unchanged" in said
 
 
 # ---- commands ----------------------------------------------------------------------------------------
