@@ -19,7 +19,7 @@ SOURCE = Path(__file__).resolve().parents[1] / "src" / "starscale"
 #: A module imports from its own layer and those before it.
 LAYERS = ("version", "vocabulary", "surveys", "io", "catalogue", "mock", "learn", "use", "faces", "")
 #: The command is a face of the public names and may import them.
-MAY_IMPORT_THE_ROOT = {"starscale.faces.cli"}
+MAY_IMPORT_THE_ROOT = {"starscale.faces.cli", "starscale.faces.cli_explain"}
 LEARNING = {"jax", "jaxlib", "equinox", "optax"}
 UNSAFE_MODULES = {"pickle", "cPickle", "joblib", "dill", "cloudpickle", "shelve", "marshal"}
 UNSAFE_CALLS = {"eval", "exec"}

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from starscale.catalogue.positions import Positions
 from starscale.catalogue.splits import PARTS, assign_parts, position_groups, stable_hash
-from starscale.vocabulary.config import SplitConfig
+from starscale.vocabulary.split_config import SplitConfig
 
 CONFIG = SplitConfig(train=0.7, validation=0.2, test=0.1)
 MASK = 2**64 - 1

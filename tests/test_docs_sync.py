@@ -35,6 +35,8 @@ from starscale.vocabulary.columns import (
 )
 from starscale.vocabulary.flags import CatalogueFlag, LabelFlag, PairFlag, describe
 from starscale.vocabulary.homogenize_config import ClusterTable, HomogenizeConfig, ReferenceList
+from starscale.vocabulary.importance_config import ImportanceConfig
+from starscale.vocabulary.split_config import SplitClusters, SplitConfig
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
@@ -54,10 +56,12 @@ SETTINGS: dict[str, type[BaseModel]] = {
     "homogenize.reference": ReferenceList,
     "homogenize.clusters": ClusterTable,
     "features": config.FeaturesConfig,
-    "split": config.SplitConfig,
+    "split": SplitConfig,
+    "split.clusters": SplitClusters,
     'kind = "mixture"': model_config.MixtureConfig,
     'kind = "turchi2024"': model_config.Turchi2024Config,
     "compare": config.Reference,
+    "importance": ImportanceConfig,
 }
 COLUMNS: dict[str, Mapping[str, Column]] = {
     "Catalogue": catalogue_columns(),

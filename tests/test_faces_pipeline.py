@@ -33,6 +33,7 @@ def test_run_leaves_the_files_of_the_contract(finished: Path) -> None:
         "clean_gaia_dr3.parquet",
         "clean_skymapper_dr2.parquet",
         "duplicates_skymapper_dr2.parquet",
+        "importance.json",
         "labels.parquet",
         "matched.parquet",
         "metrics.json",

@@ -17,11 +17,12 @@ from pydantic import ValidationError
 from starscale.faces.runfile import load_run, preset_names
 from starscale.surveys import Survey
 from starscale.vocabulary.columns import LABEL_TABLE_COLUMNS, LABELS, PAIR_COLUMNS, Column, catalogue_columns
-from starscale.vocabulary.config import MatchConfig, RunConfig, SplitConfig
+from starscale.vocabulary.config import MatchConfig, RunConfig
 from starscale.vocabulary.errors import InputError, Problem, Problems, StarscaleError, did_you_mean
 from starscale.vocabulary.flags import MEANING, CatalogueFlag, LabelFlag, PairFlag, describe, explain
 from starscale.vocabulary.model_config import Turchi2024Config
 from starscale.vocabulary.provenance import fingerprint, record, versions
+from starscale.vocabulary.split_config import SplitConfig
 from starscale.vocabulary.strict import Frozen, load_toml, validate
 
 # ---- errors ------------------------------------------------------------------------------------------

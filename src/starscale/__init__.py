@@ -2,9 +2,9 @@
 
 The same verbs as the command: :func:`fetch`, :func:`read`, :func:`clean`, :func:`match`, :func:`match_files`,
 :func:`homogenize`, :func:`recalibrate`, :func:`label_report`, :func:`train`, :func:`load`, :func:`predict`,
-:func:`evaluate`, :func:`compare_models`, :func:`run`, :func:`report`, :func:`check`, :func:`write`,
-:func:`make_mock`, :func:`demo`. They are loaded when they are first used, so that ``import starscale`` is
-quick and a table can be cleaned without loading the learning libraries.
+:func:`evaluate`, :func:`compare_models`, :func:`explain`, :func:`importance`, :func:`run`, :func:`report`,
+:func:`check`, :func:`write`, :func:`make_mock`, :func:`demo`. They are loaded when they are first
+used, so that ``import starscale`` is quick and a table can be cleaned without loading the learning libraries.
 """
 
 from __future__ import annotations
@@ -18,10 +18,12 @@ if TYPE_CHECKING:
     from starscale.faces.checks import check
     from starscale.faces.compare_models import compare_models
     from starscale.faces.demo import demo, make_mock
+    from starscale.faces.explain import explain
     from starscale.faces.fetch import fetch
     from starscale.faces.fetch_estimate import plan_fetch
     from starscale.faces.homogenize import homogenize, recalibrate
     from starscale.faces.homogenize_page import label_report
+    from starscale.faces.importance import importance
     from starscale.faces.match_files import match_files
     from starscale.faces.pipeline import run
     from starscale.faces.report import write_report as report
@@ -38,8 +40,10 @@ _PUBLIC = {
     "compare_models": ("starscale.faces.compare_models", "compare_models"),
     "demo": ("starscale.faces.demo", "demo"),
     "evaluate": ("starscale.faces.training", "evaluate"),
+    "explain": ("starscale.faces.explain", "explain"),
     "fetch": ("starscale.faces.fetch", "fetch"),
     "homogenize": ("starscale.faces.homogenize", "homogenize"),
+    "importance": ("starscale.faces.importance", "importance"),
     "label_report": ("starscale.faces.homogenize_page", "label_report"),
     "load": ("starscale.faces.training", "load"),
     "load_survey": ("starscale.surveys", "load_survey"),
@@ -73,6 +77,8 @@ __all__ = [  # noqa: RUF022  the verbs in the order of use
     "evaluate",
     "compare_models",
     "predict",
+    "explain",
+    "importance",
     "report",
     "run",
     "check",

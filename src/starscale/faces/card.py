@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from starscale.faces.text import figures_rows, markdown
+from starscale.faces.text import figures_rows, markdown, missing_rows
 from starscale.use.model import Model
 from starscale.vocabulary.columns import LABELS
 from starscale.vocabulary.provenance import CITATION
@@ -42,6 +42,8 @@ def model_card(model: Model, figures: pl.DataFrame) -> str:
         f"{split.get('test', '?')} stars.\n\n" + markdown(["label", "unit", "lowest", "highest"], ranges),
         f"## Figures on the test part ({information.get('repeats', 1)} repeats; mean +- spread)\n"
         + markdown(*figures_rows(figures)),
+        "## Without a band\nMeasured on test stars that have it.\n\n"
+        + markdown(*missing_rows(information.get("missing_bands", []))),
         "## Inputs\n" + markdown(["name", "expression", "unit", "description"], features),
         *(["## Notes on the training\n" + "\n".join(f"- {text}" for text in notes)] if notes else []),
         "## Cuts\n" + (markdown(["name", "keeps rows where"], _cuts(model)) if model.cuts else "None."),

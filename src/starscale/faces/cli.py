@@ -17,6 +17,7 @@ import typer
 import starscale as ss
 from starscale import io
 from starscale.faces.cli_compare import compare_models
+from starscale.faces.cli_explain import explain, importance
 from starscale.faces.cli_fetch import fetch
 from starscale.faces.homogenize import beside
 from starscale.faces.homogenize_text import homogenize_tables
@@ -304,6 +305,10 @@ def predict(
     typer.echo(layout(["flag", "rows"], rows))
     mock_data = " (model of MOCK stars)" if bundle.mock else ""
     typer.echo(f"{counts.predicted:,} of {counts.rows:,} stars predicted{mock_data}; written to {output}")
+
+
+app.command()(explain)
+app.command()(importance)
 
 
 @app.command()

@@ -17,6 +17,7 @@ from starscale.faces.compare_step import compare_step
 from starscale.faces.comparing import Comparison, entries_of
 from starscale.faces.fetch_run import Job, fetch_step, resolve
 from starscale.faces.homogenize_step import LABELS, homogenize_step
+from starscale.faces.importance import importance_step
 from starscale.faces.prepare import (
     Plan,
     clean_lead,
@@ -32,6 +33,7 @@ from starscale.faces.prepare import (
 )
 from starscale.faces.report import write_report
 from starscale.faces.runfile import load_run
+from starscale.faces.splitting import cluster_path
 from starscale.faces.steps import RunFolder, Say
 from starscale.faces.tables import described, write
 from starscale.faces.training import predict, settings, train_plan
@@ -107,6 +109,8 @@ class RunSteps:
         self.training_set()
         self._train()
         self._predict()
+        if self.config.importance.apply:
+            importance_step(self.folder, self.config, MODEL, TRAINING)
         metrics = self._metrics()
         if self.config.models:
             self.comparison()
@@ -139,7 +143,12 @@ class RunSteps:
         paths = [t.path for t in tables if t.path is not None] + [r.path for r in self.config.compare]
         if len(self.config.labels) > 1:
             paths += labels_plan_of(self.plan).paths
+        paths += self._cluster_paths()
         return {str(path): io.checksum(self.plan.path(path)) for path in dict.fromkeys(paths)}
+
+    def _cluster_paths(self) -> list[Path]:
+        path = cluster_path(self.config.split)
+        return [path] if path is not None else []
 
     def _own(self, *names: str) -> dict[str, str]:
         """Files of this run with their checksums."""
@@ -284,7 +293,7 @@ class RunSteps:
         self.folder.step(
             "training set",
             settings=[self.config.split.model_dump(mode="json"), self.config.seed, self.config.target],
-            reads=self._own(MATCHED, LABELS),
+            reads={**self._own(MATCHED, LABELS), **{str(p): self.sums[str(p)] for p in self._cluster_paths()}},
             writes=[TRAINING],
             work=work,
         )

@@ -22,12 +22,12 @@ from starscale.catalogue.features import (
 from starscale.catalogue.homogenize.whole import anchor_of
 from starscale.catalogue.joins import join_pairs, names_in
 from starscale.catalogue.labels import label_table
-from starscale.catalogue.positions import positions
-from starscale.catalogue.splits import assign_parts, position_groups
+from starscale.catalogue.split_table import SURVEYS, refuse_useless, split_table
 from starscale.catalogue.sql import rename_columns
 from starscale.catalogue.standardise import POLARS_TYPE, require
 from starscale.faces.homogenize import LabelsPlan, homogenize_parts, reference_survey, survey_rows
 from starscale.faces.linking import LeadingTable, link
+from starscale.faces.splitting import check_split, with_clusters
 from starscale.faces.tables import Cleaned, Matched, clean, is_mock, match, read
 from starscale.surveys import Survey, load_survey
 from starscale.surveys.schema import ColumnSpec, Cut
@@ -140,6 +140,9 @@ def plan(config: RunConfig, base: Path, *, coming: Collection[Path] = ()) -> Pla
     problems.raise_if_any()
     label_surveys = tuple(loaded[entry.survey] for entry in config.labels)
     _check_labels(config, base, loaded[config.catalogue.survey], label_surveys, problems)
+    check_split(
+        config.split, base, loaded[config.catalogue.survey], [survey.name for survey in label_surveys], problems
+    )
     names = [loaded[t.survey].name for t in (config.catalogue, *config.catalogue.join, *config.photometry)]
     for name in sorted({name for name in names if names.count(name) > 1}):
         problems.add("run file", f"survey {name!r} takes part twice")
@@ -313,11 +316,11 @@ def training_table(run: Plan, stars: pl.DataFrame, labels: pl.DataFrame) -> pl.D
     """
     target = [c for name in run.config.target for c in (name, f"{name}_error")]
     key = run.lead.id.column
-    chosen = labels.select(pl.col("source_id").alias(key), *target).filter(
+    chosen = labels.select(pl.col("source_id").alias(key), *target, SURVEYS).filter(
         pl.any_horizontal(*(pl.col(name).is_not_null() for name in run.config.target))
     )
     # A column of the catalogue that is called like a label gives way: it is no input (checked in `inputs`).
-    table = stars.drop([name for name in target if name in stars.columns]).join(
+    table = stars.drop([name for name in (*target, SURVEYS) if name in stars.columns]).join(
         chosen, on=key, how="inner", maintain_order="left"
     )
     problems = Problems()
@@ -329,6 +332,7 @@ def training_table(run: Plan, stars: pl.DataFrame, labels: pl.DataFrame) -> pl.D
             "Do the catalogues cover the same sky, and is the match radius large enough?",
         )
     problems.raise_if_any()
+    table = with_clusters(table, run.lead, run.config.split, run.base)
     return table.with_columns(parts(run, table, run.config.seed))
 
 
@@ -348,10 +352,11 @@ def prepare(run: Plan) -> pl.DataFrame:
 
 
 def parts(run: Plan, table: pl.DataFrame, seed: int) -> pl.Series:
-    """Training, validation or test, for every row of the training table."""
-    split = run.config.split
-    groups = position_groups(positions(table, run.lead), split.group_radius) if split.group_radius > 0 else None
-    return assign_parts(table[run.lead.id.column], split, seed, groups)
+    """Training, validation or test, for every row of the training table; a split that leaks is refused."""
+    names = [survey.name for survey in run.label_surveys]
+    found = split_table(table, run.lead, run.config.split, seed, label_surveys=names)
+    refuse_useless(table, found, run.config.split)
+    return found
 
 
 def features_of(run: Plan, members: Sequence[Member]) -> tuple[Feature, ...]:
@@ -372,7 +377,7 @@ def features_of(run: Plan, members: Sequence[Member]) -> tuple[Feature, ...]:
         for spec in label_survey.labels.values()
     }
     for column in feature_columns(features):
-        if column in own_labels or column in run.config.target:
+        if column in own_labels or column in (*run.config.target, SURVEYS):
             problems.add(f"column {column!r}", "is a label and an input at once", "inputs that are not the answer")
     problems.raise_if_any()
     return features
@@ -413,6 +418,7 @@ def inputs_survey(
         kind=lead.kind,
         id=lead.id,
         position=lead.position,
+        motion=lead.motion,
         columns=columns | {c: lead.columns[c] for c in lead.used_columns()},
         gaia_release=lead.gaia_release,
     )

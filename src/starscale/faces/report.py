@@ -25,6 +25,7 @@ from starscale.catalogue.splits import PARTS
 from starscale.faces import plots
 from starscale.faces.finished import FinishedRun, mapping
 from starscale.faces.homogenize_page import homogenize_section
+from starscale.faces.importance_page import importance_section
 from starscale.faces.match_report import match_section
 from starscale.faces.report_fetch import fetched_tables
 from starscale.faces.report_models import models_section
@@ -101,6 +102,7 @@ def write_report(folder: str | Path) -> Path:
         accuracy=_accuracy(run),
         models=models_section(run, Table),
         test=_test(run),
+        importance=importance_section(run.result("importance"), mock=run.mock),
         comparisons=[_comparison(reference) for reference in run.metrics.get("compare", ())],
         catalogue=_catalogue(run),
         flags=_flags(run),

@@ -63,6 +63,32 @@ def figures_rows(table: pl.DataFrame, by: str = "all") -> tuple[list[str], list[
     return headings, rows
 
 
+def missing_rows(costs: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[list[str]]]:
+    """Headings and cells of the table of what missing bands cost (:mod:`starscale.use.missing`)."""
+    headings = ["without", "label", "n", "MAD with", "MAD without", "ratio", "68 % interval holds %", "error"]
+    rows = []
+    for row in costs:
+        decimals = LABELS[str(row["label"])].decimals
+        cells = [_number(row[name], decimals) for name in ("mad_with", "mad_without")]
+        share = None if row["coverage68"] is None else 100 * row["coverage68"]
+        rows.append(
+            [
+                str(row["missing"]),
+                str(row["label"]),
+                f"{row['n']:,.0f}",
+                *cells,
+                _number(row["ratio"], 2),
+                _number(share, 1),
+                _number(row["error"], decimals),
+            ]
+        )
+    return headings, rows
+
+
+def _number(value: float | None, decimals: int) -> str:
+    return "-" if value is None or value != value else f"{value:.{decimals}f}"
+
+
 def attrition_rows(attrition: Attrition) -> tuple[list[str], list[list[str]]]:
     """Headings and cells of an attrition table."""
     headings = ["cut", "keeps rows where", "removes alone", "removes in sequence", "left"]

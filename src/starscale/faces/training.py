@@ -12,14 +12,13 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+import polars.selectors as cs
 from numpy.typing import NDArray
 
 from starscale import io
-from starscale.catalogue.labels import within_limits
-from starscale.catalogue.positions import positions
-from starscale.catalogue.splits import assign_parts, position_groups
-from starscale.catalogue.standardise import require, standardise
+from starscale.catalogue.standardise import require
 from starscale.faces.card import model_card
+from starscale.faces.labelled import labelled_stars
 from starscale.faces.learnable import Learnable
 from starscale.faces.prepare import (
     Plan,
@@ -32,14 +31,14 @@ from starscale.faces.prepare import (
 )
 from starscale.faces.progress import Bar
 from starscale.faces.runfile import load_run
+from starscale.faces.splitting import split_rule, with_clusters
 from starscale.faces.tables import PROVENANCE_KEY, AnyTable, refuse_same
 from starscale.learn.checkpoint import Checkpoint
 from starscale.use.evaluate import evaluate as compare
 from starscale.use.evaluate import summarise
+from starscale.use.missing import cost_of_missing
 from starscale.use.model import Model
 from starscale.use.predict import PredictionCounts, predict_file
-from starscale.vocabulary.config import SplitConfig
-from starscale.vocabulary.errors import InputError, Problem
 from starscale.vocabulary.provenance import fingerprint, program, record
 
 Array = NDArray[np.float64]
@@ -106,12 +105,14 @@ def train_plan(
     if checkpoints is not None:
         shutil.rmtree(checkpoints, ignore_errors=True)
     first, figures = repeats[0], summarise([repeat.figures for repeat in repeats])
+    missing = cost_of_missing(first.model, table[stars.rows(0)["test"]]).with_columns(cs.float().fill_nan(None))
     information = {
         "title": config.title,
         "split": first.counts,
-        "split_rule": {"seed": config.seed, **config.split.model_dump()},
+        "split_rule": split_rule(config.split, config.seed, [survey.name for survey in run.label_surveys]),
         "repeats": config.repeats,
         "figures": json.loads(figures.write_json()),
+        "missing_bands": json.loads(missing.write_json()),
         "warnings": list(first.model.predictor.warnings),
         "provenance": dict(provenance or record(command="train", mock=config.mock, settings=settings(run))),
     }
@@ -146,18 +147,6 @@ def _repeat(stars: Learnable, repeat: int, shared: Mapping[str, Any], checkpoint
 def settings(run: Plan) -> dict[str, Any]:
     """The settings of a run as plain data."""
     return run.config.model_dump(mode="json")
-
-
-def _parts_of(model: Model, table: pl.DataFrame, where: str) -> pl.Series:
-    """The parts that the stars of a training table had in the training of this very model."""
-    rule = dict(model.information["split_rule"])
-    seed = rule.pop("seed")
-    split = SplitConfig(**rule)
-    stars = standardise(table, model.inputs, where=where)
-    groups = (
-        position_groups(positions(stars, model.inputs), split.group_radius) if split.group_radius > 0 else None
-    )
-    return assign_parts(stars[model.inputs.id.column], split, seed, groups)
 
 
 def _magnitudes(training: pl.DataFrame, column: str | None) -> dict[str, Any]:
@@ -209,6 +198,7 @@ def train(
         training = io.read(table)
         target = (c for name in config.target for c in (name, f"{name}_error"))
         require(training.columns, target, str(table) if isinstance(table, str | Path) else "table", "training")
+        training = with_clusters(training, the_plan.lead, config.split, base)
     return train_plan(the_plan, training, checkpoints=None if checkpoints is None else Path(checkpoints))
 
 
@@ -288,23 +278,5 @@ def evaluate(model: Model | str | Path, source: AnyTable) -> pl.DataFrame:
         No label column, no row to compare.
     """
     bundle = model if isinstance(model, Model) else load(model)
-    where = str(source) if isinstance(source, str | Path) else "table"
-    table = io.read(source)
-    known = [name for name in bundle.labels if name in table.columns]
-    if not known:
-        raise InputError(
-            Problem(
-                where, "has no label to compare with", f"one or more of the columns {', '.join(bundle.labels)}"
-            )
-        )
-    for name in known:
-        if not (table[name].dtype.is_numeric() or table[name].dtype == pl.Null):
-            raise InputError(Problem(f"{where}: column {name!r}", f"is of type {table[name].dtype}", "numbers"))
-    table = table.with_columns(within_limits(known))
-    if "part" in table.columns:
-        table = table.filter(_parts_of(bundle, table, where) == "test")
-    if table.height == 0:
-        raise InputError(
-            Problem(where, "has no rows to compare", "one or more (of the test part, if there is one)")
-        )
-    return compare(bundle.predict(table, where=where), table, known)
+    stars = labelled_stars(bundle, source)
+    return compare(bundle.predict(stars.table, where=stars.where), stars.table, stars.labels)

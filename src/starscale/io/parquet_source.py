@@ -64,6 +64,16 @@ class ParquetSource(Source):
             # polars panics on some damaged pages, and a panic is no Exception of Python's.
             raise InputError(_damaged(self.path, error)) from error
 
+    def rows_with(self, column: str, values: pl.Series, columns: Sequence[str] | None = None) -> pl.DataFrame:
+        """Return the rows whose `column` is one of `values`; row groups that cannot hold any are not read."""
+        chosen = self.choose(columns)
+        self.choose([column])
+        try:
+            found = self.lazy().filter(pl.col(column).is_in(values.implode())).select(chosen)
+            return found.collect(engine="streaming")
+        except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+            raise InputError(_damaged(self.path, error)) from error
+
     def frames(self, rows: int, columns: Sequence[str]) -> Iterator[pl.DataFrame]:
         """Read row group by row group, file by file."""
         schema = pl.Schema({name: self.schema[name] for name in columns})

@@ -94,6 +94,28 @@ class Source(ABC):
         empty = pl.DataFrame(schema={name: self.schema[name] for name in chosen})
         return pl.concat([empty, *self.frames(CHUNK_ROWS, chosen)], rechunk=True)
 
+    def rows_with(self, column: str, values: pl.Series, columns: Sequence[str] | None = None) -> pl.DataFrame:
+        """Return the rows whose `column` is one of `values`, in order; memory as for :meth:`batches`.
+
+        Parameters
+        ----------
+        column : str
+        values : polars.Series
+            Of the type of the column.
+        columns : sequence of str, optional
+            Columns to return; default: all.
+
+        Raises
+        ------
+        InputError
+            For a column that is not there, or a file that turns out to be damaged.
+        """
+        chosen = self.choose(columns)
+        read = self.choose([*chosen, *({column} - set(chosen))])
+        empty = pl.DataFrame(schema={name: self.schema[name] for name in chosen})
+        wanted = pl.col(column).is_in(values.implode())
+        return pl.concat([empty, *(f.filter(wanted).select(chosen) for f in self.frames(CHUNK_ROWS, read))])
+
     def choose(self, columns: Sequence[str] | None) -> list[str]:
         """Return `columns`, or all when None; every one that is missing is a problem of one error."""
         if columns is None:

@@ -28,9 +28,9 @@ def cost_of_missing(model: Model, table: pl.DataFrame) -> pl.DataFrame:
     Returns
     -------
     polars.DataFrame
-        A row for each measurement and label: stars that have the measurement (`n`), their MAD with it and without it
-        and the ratio of the two, and without it the share of labels inside the 68 % interval and the median predicted
-        error. Stars that cannot be predicted without it count in `n` alone.
+        A row for each measurement and label: stars that have the measurement (`n`), their MAD with it and
+        without it and the ratio of the two, and without it the share of labels inside the 68 % interval and the
+        median predicted error. Stars that cannot be predicted without it count in `n` alone.
     """
     table = table.head(MOST)
     whole = model.predict(table)
@@ -38,10 +38,11 @@ def cost_of_missing(model: Model, table: pl.DataFrame) -> pl.DataFrame:
     for name, columns in _left_out(model.measurements):
         present = pl.all_horizontal(pl.col(c).is_not_null() for c in columns if c in table.columns)
         has = table.select(present).to_series()
-        without = model.predict(table.filter(has).with_columns(_null(table, c) for c in columns if c in table.columns))
-        for label in model.labels:
-            rows.append(_row(name, label, table.filter(has)[label], whole.filter(has), without))
-    return pl.DataFrame(rows, schema=dict.fromkeys(COLUMNS[:2], pl.String) | dict.fromkeys(COLUMNS[2:], pl.Float64))
+        stars = table.filter(has)
+        without = model.predict(stars.with_columns(_null(table, c) for c in columns if c in table.columns))
+        rows += [_row(name, label, stars[label], whole.filter(has), without) for label in model.labels]
+    texts, numbers = dict.fromkeys(COLUMNS[:2], pl.String), dict.fromkeys(COLUMNS[2:], pl.Float64)
+    return pl.DataFrame(rows, schema={**texts, **numbers})
 
 
 def _null(table: pl.DataFrame, column: str) -> pl.Expr:

@@ -13,8 +13,10 @@ from pydantic import Field, model_validator
 
 from starscale.vocabulary.columns import LabelName
 from starscale.vocabulary.homogenize_config import HomogenizeConfig
+from starscale.vocabulary.importance_config import ImportanceConfig
 from starscale.vocabulary.model_config import MixtureConfig, ModelConfig
 from starscale.vocabulary.selection import Selection
+from starscale.vocabulary.split_config import SplitConfig
 from starscale.vocabulary.strict import Frozen
 
 
@@ -147,26 +149,6 @@ class FeaturesConfig(Frozen):
     without: tuple[str, ...] = ()
 
 
-class SplitConfig(Frozen):
-    """How stars are divided into training, validation and test parts.
-
-    The part of a star follows from a stable hash of its identifier and the seed, so it does not
-    depend on the order of rows or on which other stars are there. With `group_radius`, stars
-    closer than that (arcsec) go to the same part together.
-    """
-
-    train: float = Field(default=0.8, gt=0, lt=1)
-    validation: float = Field(default=0.1, gt=0, lt=1)
-    test: float = Field(default=0.1, gt=0, lt=1)
-    group_radius: float = Field(default=0.0, ge=0, le=3600)
-
-    @model_validator(mode="after")
-    def _whole(self) -> SplitConfig:
-        if abs(self.train + self.validation + self.test - 1) > 1e-9:
-            raise ValueError("train + validation + test must be 1")
-        return self
-
-
 class Reference(Frozen):
     """A catalogue to compare the predictions with, star by star on `source_id`; it takes no part in training."""
 
@@ -218,6 +200,8 @@ class RunConfig(Frozen):
     model: ModelConfig = MixtureConfig()
     models: tuple[ModelEntry, ...] = ()
     compare: tuple[Reference, ...] = ()
+    #: What the predictions rest on, measured on the test part.
+    importance: ImportanceConfig = ImportanceConfig()
 
     @model_validator(mode="after")
     def _labels_once(self) -> RunConfig:
