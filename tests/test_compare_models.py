@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 import starscale as ss
 from starscale import io
 from starscale.faces.cli import app
-from starscale.faces.compare_step import COMPARED, COMPARED_CSV, scored_file
+from starscale.faces.compare_files import COMPARED, COMPARED_CSV, scored_file
 from starscale.learn.baselines import libraries
 from starscale.vocabulary.comparison_columns import COMPARISON_COLUMNS
 from starscale.vocabulary.errors import InputError
