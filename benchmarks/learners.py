@@ -24,7 +24,7 @@ import numpy as np
 import polars as pl
 
 import starscale as ss
-from starscale.faces.compare_step import scored_file
+from starscale.faces.compare_files import scored_file
 from starscale.faces.compare_text import bin_text, compared_rows, cost_rows, ratio_rows
 from starscale.faces.text import layout
 from starscale.use.scores import compare

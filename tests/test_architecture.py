@@ -19,8 +19,8 @@ SOURCE = Path(__file__).resolve().parents[1] / "src" / "starscale"
 #: A module imports from its own layer and those before it.
 LAYERS = ("version", "vocabulary", "surveys", "io", "catalogue", "mock", "learn", "use", "faces", "")
 #: The command is a face of the public names and may import them.
-MAY_IMPORT_THE_ROOT = {"starscale.faces.cli", "starscale.faces.cli_explain"}
-LEARNING = {"jax", "jaxlib", "equinox", "optax"}
+MAY_IMPORT_THE_ROOT = {"starscale.faces.cli", "starscale.faces.cli_compare", "starscale.faces.cli_explain"}
+LEARNING = {"jax", "jaxlib", "equinox", "optax", "sklearn", "xgboost"}
 UNSAFE_MODULES = {"pickle", "cPickle", "joblib", "dill", "cloudpickle", "shelve", "marshal"}
 UNSAFE_CALLS = {"eval", "exec"}
 #: The mock sky is about concrete surveys, and the demonstration is about the mock sky.
@@ -170,6 +170,20 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
     cleaning = loaded("starscale.clean")
     assert "polars" in cleaning
     assert not {"jax", "equinox", "matplotlib"} & cleaning
+
+
+def test_the_extra_of_the_baselines_is_loaded_by_a_baseline_alone() -> None:
+    extra = ("sklearn", "xgboost")
+
+    def loaded(statement: str) -> set[str]:
+        script = f"import sys; {statement}; print(*(n for n in {extra!r} if n in sys.modules))"
+        done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+        return set(done.stdout.split())
+
+    learners = "import starscale.learn.learners"
+    assert loaded(f"{learners}, starscale.faces.cli, starscale.faces.compare_models") == set()
+    libraries = "from starscale.learn.baselines.libraries import library"
+    assert loaded(f"{libraries}; library('xgboost', 'xgboost')") >= {"xgboost"}
 
 
 def test_only_fetch_loads_the_network_libraries() -> None:

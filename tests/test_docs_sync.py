@@ -22,7 +22,7 @@ from starscale.catalogue.features import FeaturesConfig, Member, build_features,
 from starscale.faces.cli import app
 from starscale.io.formats import FORMATS
 from starscale.surveys import load_survey, survey_names
-from starscale.vocabulary import config, model_config
+from starscale.vocabulary import baseline_config, config, model_config
 from starscale.vocabulary.columns import (
     DUPLICATE_COLUMNS,
     LABEL_TABLE_COLUMNS,
@@ -33,6 +33,7 @@ from starscale.vocabulary.columns import (
     Column,
     catalogue_columns,
 )
+from starscale.vocabulary.comparison_columns import COMPARISON_COLUMNS
 from starscale.vocabulary.flags import CatalogueFlag, LabelFlag, PairFlag, describe
 from starscale.vocabulary.homogenize_config import ClusterTable, HomogenizeConfig, ReferenceList
 from starscale.vocabulary.importance_config import ImportanceConfig
@@ -60,6 +61,13 @@ SETTINGS: dict[str, type[BaseModel]] = {
     "split.clusters": SplitClusters,
     'kind = "mixture"': model_config.MixtureConfig,
     'kind = "turchi2024"': model_config.Turchi2024Config,
+    'kind = "mean"': baseline_config.MeanConfig,
+    'kind = "ridge"': baseline_config.RidgeConfig,
+    'kind = "knn"': baseline_config.KnnConfig,
+    'kind = "random_forest"': baseline_config.RandomForestConfig,
+    'kind = "svr"': baseline_config.SvrConfig,
+    'kind = "xgboost"': baseline_config.XgboostConfig,
+    "models": config.ModelEntry,
     "compare": config.Reference,
     "importance": ImportanceConfig,
 }
@@ -71,6 +79,7 @@ COLUMNS: dict[str, Mapping[str, Column]] = {
     "Duplicates": DUPLICATE_COLUMNS,
     "Labels": LABEL_TABLE_COLUMNS,
     "Measurements of labels": MEASUREMENT_COLUMNS,
+    "Compared models": COMPARISON_COLUMNS,
 }
 FLAGS: dict[str, type[IntFlag]] = {
     "Flags of the catalogue": CatalogueFlag,
@@ -176,7 +185,7 @@ def table_lines(name: str, heading: str) -> list[str]:
 
 
 def test_every_command_has_a_section_and_a_row() -> None:
-    names = re.findall(r"^## (\w+)$", page("command.md"), re.MULTILINE)
+    names = re.findall(r"^## ([\w-]+)$", page("command.md"), re.MULTILINE)
     assert names == list(COMMANDS)
     listed = [row[0] for row in rows(page("command.md"))]
     assert listed == [f"[`{name}`](#{name})" for name in COMMANDS]
@@ -231,7 +240,7 @@ def test_the_paper_features_are_listed_and_the_default_is_counted() -> None:
     surveys = [load_survey(name) for name in ("gaia_dr3", "bailer_jones_edr3", "skymapper_dr2")]
     made = {
         name: build_features(load_feature_set(name), [Member(s, {}) for s in surveys], FeaturesConfig())
-        for name in ("default", "turchi2024")
+        for name in ("default", "pairwise", "turchi2024")
     }
     listed = {
         name
@@ -239,7 +248,8 @@ def test_the_paper_features_are_listed_and_the_default_is_counted() -> None:
         for name in re.findall(r"`(\w+)`", row[0])
     }
     assert listed == {feature.name for feature in made["turchi2024"]}
-    assert f"these are {len(made['default'])} features" in page("features.md")
+    for name in ("default", "pairwise"):
+        assert f"these are {len(made[name])} features" in page("features.md")
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))

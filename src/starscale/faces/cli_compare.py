@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-import starscale as ss
-from starscale.faces.compare_step import COMPARED, COMPARED_CSV
+from starscale.faces.compare_files import COMPARED, COMPARED_CSV
 from starscale.faces.compare_text import compared_rows, cost_rows, ratio_rows
 from starscale.faces.text import layout
 
@@ -24,7 +24,9 @@ def compare_models(
 
     Example: `starscale compare-models run.toml --out comparison/`
     """
-    compared = ss.compare_models(run_file, out, only=only or (), say=lambda text: typer.echo(text, err=True))
+    # The learning libraries are loaded by a command that learns only.
+    work = importlib.import_module("starscale.faces.compare_models").compare_models
+    compared = work(run_file, out, only=only or (), say=lambda text: typer.echo(text, err=True))
     sample = "test part, MOCK data" if compared.mock else "test part"
     typer.echo(f"\nmodels compared ({sample})\n{layout(*compared_rows(compared.figures))}")
     headings, rows = compared_rows(compared.figures, "metal-poor")

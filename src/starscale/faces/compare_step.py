@@ -9,6 +9,7 @@ from typing import Any
 import polars as pl
 
 from starscale import io
+from starscale.faces.compare_files import COMPARED, COMPARED_CSV, STEP, scored_file
 from starscale.faces.comparing import Comparison, Entry, assembled, entries_of, reference_of, train_entry
 from starscale.faces.prepare import Plan
 from starscale.faces.steps import RunFolder
@@ -16,18 +17,9 @@ from starscale.faces.tables import PROVENANCE_KEY
 from starscale.vocabulary.comparison_columns import COMPARISON_COLUMNS
 from starscale.vocabulary.config import OWN_MODEL
 
-#: Tables of the comparison: for programs, and for reading.
-COMPARED, COMPARED_CSV = "models.parquet", "models.csv"
-STEP = "compare models"
-
 
 def _step_name(name: str) -> str:
     return f"model {name}"
-
-
-def scored_file(name: str) -> str:
-    """Name of the file with the scored stars of a model."""
-    return f"scored_{name}.parquet"
 
 
 def compare_step(folder: RunFolder, run: Plan, training: str, only: Sequence[str] = ()) -> Comparison:

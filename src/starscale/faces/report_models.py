@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 
 from starscale import io
-from starscale.faces.compare_step import COMPARED, STEP
+from starscale.faces.compare_files import COMPARED, STEP
 from starscale.faces.compare_text import compared_rows, cost_rows, ratio_rows
 from starscale.faces.finished import FinishedRun
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import polars as pl
 
@@ -69,7 +70,7 @@ def missing_rows(costs: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[li
     rows = []
     for row in costs:
         decimals = LABELS[str(row["label"])].decimals
-        cells = [_number(row[name], decimals) for name in ("mad_with", "mad_without")]
+        cells = [number(row[name], decimals) for name in ("mad_with", "mad_without")]
         share = None if row["coverage68"] is None else 100 * row["coverage68"]
         rows.append(
             [
@@ -77,9 +78,9 @@ def missing_rows(costs: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[li
                 str(row["label"]),
                 f"{row['n']:,.0f}",
                 *cells,
-                _number(row["ratio"], 2),
-                _number(share, 1),
-                _number(row["error"], decimals),
+                number(row["ratio"], 2),
+                number(share, 1),
+                number(row["error"], decimals),
             ]
         )
     return headings, rows

@@ -9,13 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from starscale.learn.predictor import Prediction
 from starscale.use.evaluate import BINS, mad
+
+if TYPE_CHECKING:
+    # Only its fields are read: tables of scored stars are compared without loading the learning libraries.
+    from starscale.learn.predictor import Prediction
 
 Array = NDArray[np.float64]
 

@@ -1,0 +1,194 @@
+"""Models compared on the splits of a run: the same stars, what is kept, and what is refused."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from typer.testing import CliRunner
+
+import starscale as ss
+from starscale import io
+from starscale.faces.cli import app
+from starscale.faces.compare_files import COMPARED, COMPARED_CSV, scored_file
+from starscale.learn.baselines import libraries
+from starscale.vocabulary.comparison_columns import COMPARISON_COLUMNS
+from starscale.vocabulary.errors import InputError
+
+MODELS = """
+[[models]]
+name = "ridge"
+model = { kind = "ridge", folds = 3 }
+
+[[models]]
+name = "floor"
+reference = true
+model = { kind = "mean" }
+
+[[models]]
+name = "few"
+model = { kind = "knn", neighbours = [5] }
+features = { set = "pairwise", without = ["*_log_error"] }
+repeats = 1
+"""
+
+
+@pytest.fixture(scope="module")
+def run_file(sky: Path) -> Path:
+    """A run file beside the small mock sky."""
+    text = (sky / "run.toml").read_text()
+    path = sky / "compared.toml"
+    path.write_text("repeats = 2\n" + text.replace("epochs = 8", "epochs = 1") + MODELS)
+    return path
+
+
+@pytest.fixture(scope="module")
+def folder(run_file: Path, finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished comparison; the tables before the training come from the run of the other tests."""
+    output = tmp_path_factory.mktemp("compared") / "out"
+    shutil.copytree(finished, output)
+    (output / "report.html").unlink()
+    ss.compare_models(run_file, output)
+    return output
+
+
+def edited(run_file: Path, old: str, new: str) -> Path:
+    text = run_file.read_text()
+    assert old in text
+    path = run_file.with_name("edited.toml")
+    path.write_text(text.replace(old, new))
+    return path
+
+
+def test_all_models_are_scored_on_the_test_parts_of_the_run(run_file: Path, folder: Path) -> None:
+    training = io.read(folder / "training.parquet")
+    tables = {name: io.read(folder / scored_file(name)) for name in ("model", "ridge", "floor", "few")}
+    first = tables["model"].filter(pl.col("repeat") == 0)
+    assert set(first["source_id"]) == set(training.filter(pl.col("part") == "test")["source_id"])
+    second = tables["model"].filter(pl.col("repeat") == 1)
+    assert set(second["source_id"]) != set(first["source_id"])
+    for name in ("ridge", "floor"):
+        assert (
+            tables[name]
+            .select("source_id", "repeat", "teff_label")
+            .equals(tables["model"].select("source_id", "repeat", "teff_label"))
+        )
+    assert tables["few"]["repeat"].unique().to_list() == [0]
+    # The floor is the mean label of the training part, in every repeat its own.
+    train = training.filter(pl.col("part") == "train")
+    floor = tables["floor"].filter(pl.col("repeat") == 0)["teff"]
+    np.testing.assert_allclose(floor, train["teff"].mean(), rtol=1e-6)
+
+
+def test_the_table_holds_what_the_tables_of_scored_stars_say(folder: Path) -> None:
+    table = io.read(folder / COMPARED)
+    assert set(table.columns) == set(COMPARISON_COLUMNS)
+    assert table["model"].unique(maintain_order=True).to_list() == ["model", "ridge", "floor", "few"]
+    whole = table.filter((pl.col("by") == "all") & (pl.col("label") == "logg")).rows_by_key("model", named=True)
+    assert whole["few"][0]["repeats"] == 1
+    assert whole["floor"][0]["rmse_ratio"] == 1
+    assert whole["ridge"][0]["rmse_ratio"] < 1
+    assert whole["ridge"][0]["crps"] < whole["floor"][0]["crps"]
+    assert io.read(folder / COMPARED_CSV).height == table.height
+    assert io.open_table(folder / COMPARED).columns["crps"].description
+
+
+def test_what_was_trained_is_not_trained_again(run_file: Path, folder: Path, tmp_path: Path) -> None:
+    said: list[str] = []
+    again = ss.compare_models(run_file, folder, say=said.append)
+    assert all(text.endswith("unchanged") for text in said)
+    assert again.reference == "floor"
+    assert again.mock
+    # Some models only: the others are kept for another time.
+    few = ss.compare_models(run_file, folder, only=("ridge", "model"), say=said.append)
+    assert few.costs["model"].to_list() == ["model", "ridge"]
+    assert few.reference == "model"
+    said.clear()
+    ss.compare_models(run_file, folder, say=said.append)
+    assert [text for text in said if not text.endswith("unchanged")] == ["compare models ..."]
+    # Another setting of one model: that one alone.
+    said.clear()
+    ss.compare_models(edited(run_file, "neighbours = [5]", "neighbours = [6]"), folder, say=said.append)
+    changed = [text for text in said if not text.endswith("unchanged")]
+    assert changed == ["model few ...", "compare models ..."]
+
+
+def test_the_run_has_the_comparison_in_its_report(
+    run_file: Path, sky: Path, finished: Path, tmp_path: Path
+) -> None:
+    # The run of the other tests with models beside its own: its steps are not done again.
+    shutil.copytree(finished, tmp_path / "run")
+    (sky / "with_models.toml").write_text((sky / "run.toml").read_text() + MODELS)
+    said: list[str] = []
+    result = ss.run(sky / "with_models.toml", tmp_path / "run", say=said.append)
+    assert "train: unchanged" in said
+    page = result.report.read_text(encoding="utf-8")
+    assert "<h3>Models compared</h3>" in page
+    for text in ("ridge", "floor", "CRPS", "Models compared by magnitude", "half-width"):
+        assert text in page
+    assert (tmp_path / "run" / COMPARED).exists()
+    with pytest.raises(InputError, match="is the folder of a run"):
+        ss.compare_models(run_file, tmp_path / "run")
+    steps = json.loads((tmp_path / "run" / "provenance.json").read_text())["steps"]
+    assert {"model ridge", "model floor", "compare models"} <= set(steps)
+
+
+def test_a_run_without_models_says_nothing_of_them(finished: Path) -> None:
+    assert "Models compared" not in (finished / "report.html").read_text(encoding="utf-8")
+    assert not (finished / COMPARED).exists()
+
+
+def test_the_command_prints_the_comparison(run_file: Path, folder: Path) -> None:
+    done = CliRunner().invoke(app, ["compare-models", str(run_file), "--out", str(folder), "--only", "ridge"])
+    assert done.exit_code == 0, done.output
+    assert "models compared (test part, MOCK data)" in done.stdout
+    for text in ("CRPS", "seconds of a fit", "ridge", COMPARED):
+        assert text in done.stdout
+    assert "floor" not in done.stdout
+
+
+def test_check_names_the_models(run_file: Path) -> None:
+    assert "compared with the models ridge, floor, few" in ss.check(run_file)
+
+
+def test_a_library_that_is_missing_is_said_before_anything_is_done(
+    run_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(libraries, "find_spec", lambda name: None)
+    bad = edited(run_file, 'kind = "ridge", folds = 3', 'kind = "svr"')
+    for verb in (ss.compare_models, ss.run):
+        with pytest.raises(InputError, match=r"'svr': needs scikit-learn.*pip install 'starscale\[baselines\]'"):
+            verb(bad, tmp_path / "out")
+    with pytest.raises(InputError, match="needs scikit-learn"):
+        ss.check(bad)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('name = "ridge"', 'name = "floor"', "needs a name of its own"),
+        ('name = "ridge"', 'name = "model"', "'model' is the run's own"),
+        ('name = "ridge"', 'name = "Ridge regression"', r"models\.0\.name"),
+        ('name = "ridge"', 'name = "ridge"\nreference = true', "not several"),
+        ("repeats = 1", "repeats = 3", "no model can have more repeats than the run, which has 2"),
+        ('kind = "mean"', 'kind = "meen"', "Did you mean 'mean'"),
+        ('set = "pairwise"', 'set = "pairwse"', r"models 'few'.*Did you mean 'pairwise'"),
+        ('without = ["*_log_error"]', 'without = ["nothing"]', "models 'few'.*nothing"),
+    ],
+)
+def test_bad_models_are_refused(run_file: Path, tmp_path: Path, old: str, new: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        ss.compare_models(edited(run_file, old, new), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_names_that_are_not_there_and_files_without_models(run_file: Path, sky: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"'rigde'.*Did you mean 'ridge'"):
+        ss.compare_models(run_file, tmp_path / "out", only=("rigde",))
+    with pytest.raises(InputError, match=r"run\.toml: models: is empty; expected one or more \[\[models\]\]"):
+        ss.compare_models(sky / "run.toml", tmp_path / "out")
