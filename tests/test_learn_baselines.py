@@ -22,8 +22,9 @@ from starscale.learn.baselines.ridge import Ridge
 from starscale.learn.baselines.svr import Svr
 from starscale.learn.baselines.xgboost import NODES, Xgboost, interpolated, share_below
 from starscale.learn.learners import LEARNERS
-from starscale.learn.preparation import Inputs
-from starscale.learn.regressor import Targets, silent
+from starscale.learn.observations import Measurements, Observations
+from starscale.learn.preparation import Inputs, Preparation
+from starscale.learn.regressor import Fitting, Targets
 from starscale.vocabulary.baseline_config import (
     BaselineConfig,
     KnnConfig,
@@ -64,6 +65,9 @@ def prepared(n: int, seed: int) -> tuple[Inputs, Targets]:
 
 
 TRAIN, VALIDATION, TEST = prepared(400, 0), prepared(150, 1), prepared(200, 2)
+STARS = sample(400, 0)
+#: A baseline takes the seed of it and tells its progress.
+FITTING = Fitting(0, Observations(STARS, Preparation.fit(STARS.x, "robust", 0), Measurements.alone("abcd")))
 
 
 # ---- each against what it stands for -----------------------------------------------------------------
@@ -85,7 +89,7 @@ def test_ridge_finds_a_quadratic() -> None:
 
     none = np.zeros(z.shape, dtype=bool)
     part = (Inputs(z, none), Targets(("teff",), truth(z.astype(float))))
-    model = Ridge.fit(RidgeConfig(), part, part, seed=0, progress=silent)
+    model = Ridge.fit(RidgeConfig(), part, part, FITTING)
     assert model.penalties == (1e-7,)
     new = rng.normal(size=(50, 3)).astype(np.float32)
     found = model.predict(Inputs(new, none[:50])).value
@@ -94,7 +98,7 @@ def test_ridge_finds_a_quadratic() -> None:
 
 def test_ridge_is_scikit_learns_for_the_same_penalty() -> None:
     inputs, targets = TRAIN
-    model = Ridge.fit(RidgeConfig(penalties=(0.03,)), TRAIN, VALIDATION, seed=0, progress=silent)
+    model = Ridge.fit(RidgeConfig(penalties=(0.03,)), TRAIN, VALIDATION, FITTING)
     terms = PolynomialFeatures(2, include_bias=False)
     scaler = StandardScaler()
     design = scaler.fit_transform(terms.fit_transform(inputs.values.astype(float)))
@@ -107,7 +111,7 @@ def test_ridge_chooses_a_large_penalty_for_noise() -> None:
     rng = np.random.default_rng(0)
     inputs = Inputs(rng.normal(size=(60, 8)).astype(np.float32), np.zeros((60, 8), dtype=bool))
     noise = (inputs, Targets(("teff",), 5000 + rng.normal(size=(60, 1))))
-    assert Ridge.fit(RidgeConfig(), noise, noise, seed=0, progress=silent).penalties[0] >= 0.1
+    assert Ridge.fit(RidgeConfig(), noise, noise, FITTING).penalties[0] >= 0.1
 
 
 def test_ridge_with_a_label_that_only_some_stars_have() -> None:
@@ -116,9 +120,7 @@ def test_ridge_with_a_label_that_only_some_stars_have() -> None:
     # The stars without the label are unlike the others.
     gone = inputs.values[:, 0] > 0.5
     y[gone, 0] = np.nan
-    model = Ridge.fit(
-        RidgeConfig(penalties=(0.1,)), (inputs, Targets(LABELS, y)), VALIDATION, seed=0, progress=silent
-    )
+    model = Ridge.fit(RidgeConfig(penalties=(0.1,)), (inputs, Targets(LABELS, y)), VALIDATION, FITTING)
     some = Inputs(inputs.values[~gone], inputs.missing[~gone])
     residual = model.predict(some).value[:, 0] - y[~gone, 0]
     assert abs(residual.mean()) < 1e-6
@@ -126,14 +128,14 @@ def test_ridge_with_a_label_that_only_some_stars_have() -> None:
 
 @pytest.mark.parametrize("k", [1, 7])
 def test_knn_is_scikit_learns(k: int) -> None:
-    model = Knn.fit(KnnConfig(neighbours=(k,)), TRAIN, VALIDATION, seed=0, progress=silent)
+    model = Knn.fit(KnnConfig(neighbours=(k,)), TRAIN, VALIDATION, FITTING)
     other = KNeighborsRegressor(k, weights="distance").fit(TRAIN[0].values.astype(float), TRAIN[1].y)
     expected = other.predict(TEST[0].values.astype(float))
     np.testing.assert_allclose(model.predict(TEST[0]).value, expected, rtol=1e-9)
 
 
 def test_knn_gives_a_training_star_its_own_label() -> None:
-    model = Knn.fit(KnnConfig(neighbours=(9,)), TRAIN, VALIDATION, seed=0, progress=silent)
+    model = Knn.fit(KnnConfig(neighbours=(9,)), TRAIN, VALIDATION, FITTING)
     np.testing.assert_allclose(model.predict(TRAIN[0]).value, TRAIN[1].y, rtol=1e-12)
 
 
@@ -164,12 +166,12 @@ def test_the_forest_is_chosen_on_the_validation_part() -> None:
         for _ in range(2)
     ]
     config = RandomForestConfig(trees=10, min_leaf=(1, 100))
-    assert RandomForest.fit(config, *parts, seed=0, progress=silent).min_leaf == (100,)
+    assert RandomForest.fit(config, *parts, FITTING).min_leaf == (100,)
 
 
 def test_support_vectors_are_scikit_learns() -> None:
     config = SvrConfig(penalties=(2.0,), gammas=(0.6,))
-    model = Svr.fit(config, TRAIN, VALIDATION, seed=0, progress=silent)
+    model = Svr.fit(config, TRAIN, VALIDATION, FITTING)
     t = (TRAIN[1].y - TRAIN[1].y.mean(axis=0)) / TRAIN[1].y.std(axis=0)
     for i in range(2):
         other = SVR(C=2.0, gamma=0.6 / 4, epsilon=0.1, tol=1e-6).fit(TRAIN[0].values, t[:, i])
@@ -181,7 +183,7 @@ def test_support_vectors_are_scikit_learns() -> None:
 
 def test_support_vectors_see_so_many_stars_at_most() -> None:
     config = SvrConfig(penalties=(1.0,), gammas=(1.0,), max_stars=50)
-    model = Svr.fit(config, TRAIN, VALIDATION, seed=0, progress=silent)
+    model = Svr.fit(config, TRAIN, VALIDATION, FITTING)
     assert all(len(machine.vectors) <= 50 for machine in model.machines)
 
 
@@ -239,7 +241,7 @@ def test_xgboost_sees_that_an_input_is_missing() -> None:
 
 
 def test_xgboost_quantiles_are_in_order_and_hold_the_reported_ones() -> None:
-    model = Xgboost.fit(SMALL["xgboost"], TRAIN, VALIDATION, seed=0, progress=silent)
+    model = Xgboost.fit(SMALL["xgboost"], TRAIN, VALIDATION, FITTING)
     raw = model.predict(TEST[0])
     quantiles = model.quantiles(TEST[0], np.concatenate([[0.01], ndtr([-2.0, -1.0, 0.0, 1.0, 2.0]), [0.99]]))
     assert (np.diff(quantiles, axis=2) >= 0).all()
@@ -326,7 +328,7 @@ def test_some_need_no_library(kind: str, monkeypatch: pytest.MonkeyPatch) -> Non
 )
 def test_arrays_that_make_no_sense_are_refused(kind: str, array: str, message: str) -> None:
     learner = LEARNERS[kind]
-    document, arrays = learner.fit(SMALL[kind], TRAIN, VALIDATION, seed=0, progress=silent).state()
+    document, arrays = learner.fit(SMALL[kind], TRAIN, VALIDATION, FITTING).state()
     arrays[array] = np.full_like(arrays[array], 99 if kind == "xgboost" else 10**6)
     with pytest.raises(InputError, match=message):
         learner.from_state(document, arrays)

@@ -80,9 +80,12 @@ def test_every_column_says_what_it_is(column: Column) -> None:
 
 def test_the_columns_of_a_catalogue() -> None:
     teff = [f"teff{end}" for end in ("", "_error", "_lower", "_upper", "_lower95", "_upper95")]
-    tail = ["p_giant", "domain_score", "flags"]
+    tail = ["p_giant", "teff_giant", "teff_dwarf", "teff_ebv_slope", "domain_score", "label_score", "flags"]
     assert list(catalogue_columns(["teff"])) == ["source_id", "ra", "dec", *teff, *tail]
-    assert len(catalogue_columns()) == 3 + 6 * 3 + 3
+    pairs = ["teff_logg_corr", "teff_fe_h_corr", "logg_fe_h_corr"]
+    assert [name for name in catalogue_columns() if name.endswith("corr")] == pairs
+    assert len(catalogue_columns()) == 3 + 6 * 3 + 3 + 1 + 3 * 3 + 3
+    assert catalogue_columns()["logg_ebv_slope"].unit == "mag**-1"
     assert all(name == column.name for name, column in OWN.items())
     assert catalogue_columns()["logg_lower95"].description == "lower end of the 95 % interval of logg"
     assert catalogue_columns()["teff_upper"].ucd == "phys.temperature.effective;stat.max"
@@ -118,6 +121,7 @@ def test_bits_that_are_published_never_change() -> None:
         "CUT_FAILED": 32,
         "BAD_POSITION": 64,
         "OUTSIDE_MAGNITUDES": 128,
+        "INPUT_IMPUTED": 256,
     }
     assert {f.name: int(f) for f in PairFlag} == {
         "SEVERAL_NEIGHBOURS": 1,
@@ -146,7 +150,7 @@ def test_bits_that_are_published_never_change() -> None:
 def test_meanings_of_one_mask_do_not_leak_into_another() -> None:
     """IntFlags of different kinds compare equal: a dictionary keyed by them must still tell them apart."""
     assert set(MEANING) == {CatalogueFlag, PairFlag, LabelFlag}
-    for kind, word in ((CatalogueFlag, "imputed"), (PairFlag, "neighbour"), (LabelFlag, "repeated")):
+    for kind, word in ((CatalogueFlag, "missing"), (PairFlag, "neighbour"), (LabelFlag, "repeated")):
         assert list(MEANING[kind]) == list(kind)
         assert word in describe(kind)[0][2]
         assert [word in text for text in explain(1, kind)] == [True]
@@ -155,7 +159,7 @@ def test_meanings_of_one_mask_do_not_leak_into_another() -> None:
 def test_explaining_a_mask() -> None:
     assert explain(0) == []
     inputs, domain = explain(5)
-    assert "imputed" in inputs
+    assert "missing" in inputs
     assert "training set" in domain
     assert "equally good" in explain(16, PairFlag)[0]
 
@@ -210,7 +214,8 @@ def test_an_unknown_key_of_a_union_names_the_keys_of_that_kind_alone() -> None:
 
 def test_the_kind_of_a_union() -> None:
     assert complaints(model={"width": 3}) == [
-        "run.toml: model: kind is missing; expected one of mixture, turchi2024"
+        "run.toml: model: kind is missing; expected one of knn, mean, mixture, random_forest, ridge, svr, "
+        "turchi2024, xgboost"
     ]
     (text,) = complaints(model={"kind": "mixtur"})
     assert text == (

@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from starscale.catalogue.features import Feature, Member, columns_in, evaluate_features
+from starscale.catalogue.features import Feature, Member, columns_in, evaluate_features, feature_columns
 
 #: Draws of the noise of every star.
 DRAWS = 4
@@ -73,6 +73,13 @@ def _of_survey(member: Member) -> list[Measurement]:
         errors = {named(e.value)[0]: named(e.lower, e.upper) for e in every if e.lower and e.upper}
         found.append(Measurement(f"{survey.name} estimates", columns, errors))
     return found
+
+
+def reddening_column(features: Sequence[Feature], members: Sequence[Member]) -> str | None:
+    """Return the column with E(B-V), where a feature looks at it."""
+    used = feature_columns(features)
+    columns = [m.names.get(r.column, r.column) for m in members if (r := m.survey.reddening)]
+    return next((name for name in columns if name in used), None)
 
 
 def uses(features: Sequence[Feature], measurements: Sequence[Measurement]) -> NDArray[np.bool_]:

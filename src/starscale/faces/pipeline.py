@@ -317,6 +317,7 @@ class RunSteps:
                 "warnings": list(trained.model.predictor.warnings),
                 "split": dict(trained.counts),
                 "figures": json.loads(trained.figures.write_json()),
+                "missing_bands": trained.model.information["missing_bands"],
             }
 
         self.folder.step(

@@ -434,15 +434,6 @@ def magnitude_column(members: Sequence[Member], available: Sequence[str]) -> str
     return next((name for m in members for name in _reference_magnitude(m) if name in available), None)
 
 
-def reddening_column(members: Sequence[Member], features: Sequence[Feature]) -> str | None:
-    """The column with E(B-V), where the features use it."""
-    used = feature_columns(features)
-    columns = [
-        m.names.get(m.survey.reddening.column, m.survey.reddening.column) for m in members if m.survey.reddening
-    ]
-    return next((name for name in columns if name in used), None)
-
-
 def all_cuts(run: Plan, members: Sequence[Member]) -> tuple[Cut, ...]:
     """The cuts that the training stars passed, on the columns of the joined table."""
     config = run.config

@@ -29,7 +29,7 @@ from starscale.faces.importance_page import importance_section
 from starscale.faces.match_report import match_section
 from starscale.faces.report_fetch import fetched_tables
 from starscale.faces.report_models import models_section
-from starscale.faces.text import HEADINGS, attrition_rows, figure, figures_rows
+from starscale.faces.text import HEADINGS, attrition_rows, figure, figures_rows, missing_rows
 from starscale.surveys import load_survey
 from starscale.use.evaluate import BINS, FIGURES, evaluate
 from starscale.vocabulary.columns import LABELS
@@ -102,6 +102,7 @@ def write_report(folder: str | Path) -> Path:
         accuracy=_accuracy(run),
         models=models_section(run, Table),
         test=_test(run),
+        missing=Table(*missing_rows(costs)) if (costs := run.result("train").get("missing_bands")) else None,
         importance=importance_section(run.result("importance"), mock=run.mock),
         comparisons=[_comparison(reference) for reference in run.metrics.get("compare", ())],
         catalogue=_catalogue(run),

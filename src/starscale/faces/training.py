@@ -16,6 +16,7 @@ import polars.selectors as cs
 from numpy.typing import NDArray
 
 from starscale import io
+from starscale.catalogue.measurements import reddening_column
 from starscale.catalogue.standardise import require
 from starscale.faces.card import model_card
 from starscale.faces.labelled import labelled_stars
@@ -27,7 +28,6 @@ from starscale.faces.prepare import (
     magnitude_column,
     plan,
     prepare,
-    reddening_column,
 )
 from starscale.faces.progress import Bar
 from starscale.faces.runfile import load_run
@@ -92,7 +92,7 @@ def train_plan(
         "labels": config.target,
         "cuts": cuts,
         "measurements": stars.measurements,
-        "reddening": reddening_column(stars.members, stars.features),
+        "reddening": reddening_column(stars.features, stars.members),
         "mock": config.mock,
     }
     key = fingerprint(
