@@ -77,7 +77,7 @@ class Table:
             if figures.filter(pl.col("by") == by).is_empty():
                 continue
             print(f"\n{title}: {by}\n{layout(*compared_rows(figures, by))}")
-            headings, rows = ratio_rows(figures, reference, by)
+            headings, rows = ratio_rows(figures, by)
             if rows:
                 print(f"\nratios to {reference} in the same repeat\n{layout(headings, rows)}")
 

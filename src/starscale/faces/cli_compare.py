@@ -32,7 +32,7 @@ def compare_models(
     headings, rows = compared_rows(compared.figures, "metal-poor")
     if rows:
         typer.echo(f"\nmetal-poor stars ({sample})\n{layout(headings, rows)}")
-    ratios = ratio_rows(compared.figures, compared.reference)
+    ratios = ratio_rows(compared.figures)
     typer.echo(f"\nratios to {compared.reference} in the same repeat\n{layout(*ratios)}")
     typer.echo(f"\n{layout(*cost_rows(compared.costs))}")
     typer.echo(f"\nin all bins: {out / COMPARED}, {out / COMPARED_CSV}")

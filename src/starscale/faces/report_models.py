@@ -36,7 +36,7 @@ def models_section(run: FinishedRun, make_table: MakeTable) -> dict[str, Any] | 
     return {
         "reference": reference,
         "all": table(compared_rows(figures)),
-        "ratios": table(ratio_rows(figures, reference)),
+        "ratios": table(ratio_rows(figures)),
         "costs": table(cost_rows(pl.DataFrame(result["costs"], infer_schema_length=None))),
         "bins": [
             (by, table(compared_rows(figures, by)))
