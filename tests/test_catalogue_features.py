@@ -114,6 +114,7 @@ def test_the_default_set_for_gaia_and_skymapper() -> None:
         *(f"skymapper_dr2.{pair}" for pair in ("u-v", "v-g", "g-r", "r-i", "i-z", "g-i")),
         *("gaia_dr3.M_BP", "gaia_dr3.M_G", "gaia_dr3.M_RP"),
         *(f"skymapper_dr2.M_{band}" for band in "uvgriz"),
+        *(f"skymapper_dr2.{band}_log_error" for band in "uvgriz"),
         *("log_distance", "log_reddening"),
         *("gaia_dr3.teff", "gaia_dr3.teff_log_error", "gaia_dr3.logg", "gaia_dr3.logg_log_error"),
         *("gaia_dr3.fe_h", "gaia_dr3.fe_h_log_error"),
@@ -128,6 +129,7 @@ def test_the_default_set_for_gaia_and_skymapper() -> None:
         "skymapper_dr2.M_v": t["v_psf"] - modulus - 4.026 * t["ebmv_sfd"],
         "skymapper_dr2.g-i": t["g_psf"] - t["i_psf"],
         "log_distance": np.log10(t["r_med_geo"]),
+        "skymapper_dr2.g_log_error": np.log10(t["e_g_psf"] + 0.001),
         "log_reddening": np.log10(t["ebmv_sfd"] + 0.02),
         "gaia_dr3.fe_h": t["mh_gspphot"],
     }.items():

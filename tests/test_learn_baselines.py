@@ -323,13 +323,16 @@ def test_some_need_no_library(kind: str, monkeypatch: pytest.MonkeyPatch) -> Non
     [
         ("xgboost", "mean0", "is no model that this XGBoost reads"),
         ("random_forest", "forest0.left", "lead nowhere"),
+        # Back to the root: the walk would never end.
+        ("random_forest", "forest0.right", "lead nowhere"),
         ("random_forest", "forest1.feature", "lead nowhere"),
     ],
 )
 def test_arrays_that_make_no_sense_are_refused(kind: str, array: str, message: str) -> None:
     learner = LEARNERS[kind]
     document, arrays = learner.fit(SMALL[kind], TRAIN, VALIDATION, FITTING).state()
-    arrays[array] = np.full_like(arrays[array], 99 if kind == "xgboost" else 10**6)
+    number = 99 if kind == "xgboost" else 0 if array.endswith("right") else 10**6
+    arrays[array] = np.full_like(arrays[array], number)
     with pytest.raises(InputError, match=message):
         learner.from_state(document, arrays)
 

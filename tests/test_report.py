@@ -298,7 +298,7 @@ def test_every_figure_of_merit_is_there(folder: Path, page: Page) -> None:
         "labels my_own (in the leading table)",
         "clusters: prediction − clusters, 77 stars in common",
         "nobody: no star in common",
-        "INPUT_MISSING 1 one or more inputs of the model are missing and were imputed",
+        "INPUT_MISSING 1 one or more inputs of the model are missing",
         "clusters: errors by the reference's teff",
         "Errors by spectroscopic teff",
         "433 stars that the model never saw",

@@ -71,7 +71,12 @@ def stars(n: int = 400, seed: int = 0, noise: float = 1.0) -> pl.DataFrame:
         lower95=value - 2 * sigma,
         upper95=value + 2 * sigma,
         p_giant=np.zeros(n),
+        correlation=np.tile(np.eye(3), (n, 1, 1)),
+        below=value,
+        above=value,
         domain_score=np.zeros(n),
+        label_score=np.zeros(n),
+        rare=np.zeros(n, dtype=bool),
         n_missing=np.zeros(n, dtype=int),
         predicted=np.ones(n, dtype=bool),
     )

@@ -19,9 +19,6 @@ from starscale.learn.scaling import LabelScaler
 from starscale.vocabulary.baseline_config import RandomForestConfig
 from starscale.vocabulary.errors import InputError, Problem
 
-#: Stars that walk down all trees of a forest together.
-CHUNK = 4096
-
 
 @dataclass(frozen=True)
 class Forest:
@@ -36,8 +33,6 @@ class Forest:
     number : ndarray
         What the input is compared with; at a leaf the tree's answer.
     roots : ndarray of int32, shape (n_trees,)
-    depth : int
-        Steps from a root to the deepest leaf.
     """
 
     left: NDArray[np.int32]
@@ -45,7 +40,6 @@ class Forest:
     feature: NDArray[np.int32]
     number: FloatArray
     roots: NDArray[np.int32]
-    depth: int
 
     @classmethod
     def of(cls, trees: Sequence[Any]) -> Forest:
@@ -59,30 +53,25 @@ class Forest:
             right.append(np.where(leaf, own, tree.children_right) + offset)
             feature.append(np.where(leaf, 0, tree.feature))
             number.append(np.where(leaf, tree.value[:, 0, 0], tree.threshold))
-        return cls(
-            *_joined(left, right, feature),
-            np.concatenate(number),
-            offsets[:-1].astype(np.int32),
-            depth=max(int(tree.max_depth) for tree in trees),
-        )
+        return cls(*_joined(left, right, feature), np.concatenate(number), offsets[:-1].astype(np.int32))
 
     def predict(self, values: NDArray[np.float32]) -> FloatArray:
         """Mean answer of the trees: shape (n,)."""
-        result = np.empty(len(values))
-        for start in range(0, len(values), CHUNK):
-            rows = values[start : start + CHUNK]
-            star = np.arange(len(rows))[:, None]
-            node = np.broadcast_to(self.roots, (len(rows), len(self.roots)))
-            for _ in range(self.depth):
-                goes_left = rows[star, self.feature[node]] <= self.number[node]
-                node = np.where(goes_left, self.left[node], self.right[node])
-            result[start : start + CHUNK] = self.number[node].mean(axis=1)
-        return result
+        total = np.zeros(len(values))
+        for root in self.roots:
+            node, walking = np.full(len(values), root), np.arange(len(values))
+            while walking.size:
+                here = node[walking]
+                goes_left = values[walking, self.feature[here]] <= self.number[here]
+                node[walking] = there = np.where(goes_left, self.left[here], self.right[here])
+                walking = walking[there != here]
+            total += self.number[node]
+        return np.asarray(total / len(self.roots))
 
     def state(self) -> Arrays:
         """Return what :meth:`from_state` needs."""
         names = ("left", "right", "feature", "number", "roots")
-        return {name: getattr(self, name) for name in names} | {"depth": np.array([self.depth])}
+        return {name: getattr(self, name) for name in names}
 
     @classmethod
     def from_state(cls, arrays: Arrays, n_nodes: int, n_trees: int, n_inputs: int) -> Forest:
@@ -91,24 +80,25 @@ class Forest:
         Raises
         ------
         InputError
-            When a node leads out of the forest, or looks at an input that is not there.
+            When a node leads out of the forest or back, or looks at an input that is not there.
         """
         left, right, feature = (
             take(arrays, "regressor", name, (n_nodes,), np.int32) for name in ("left", "right", "feature")
         )
         roots = take(arrays, "regressor", "roots", (n_trees,), np.int32)
-        depth = int(take(arrays, "regressor", "depth", (1,), np.int64)[0])
-        for name, numbers, end in (
-            ("left", left, n_nodes),
-            ("right", right, n_nodes),
-            ("roots", roots, n_nodes),
-            ("feature", feature, n_inputs),
+        own, first = np.arange(n_nodes), np.zeros(1, dtype=np.int64)
+        # Every step leads on, so that every walk comes to an end.
+        for name, numbers, least, end in (
+            ("left", left, own, n_nodes),
+            ("right", right, own, n_nodes),
+            ("roots", roots, first, n_nodes),
+            ("feature", feature, first, n_inputs),
         ):
-            if numbers.size and not (numbers.min() >= 0 and numbers.max() < end):
+            if not ((numbers >= least) & (numbers < end)).all():
                 raise InputError(
                     Problem(f"regressor: {name}", "holds numbers that lead nowhere", f"0 to {end - 1}")
                 )
-        return cls(left, right, feature, take(arrays, "regressor", "number", (n_nodes,)), roots, depth)
+        return cls(left, right, feature, take(arrays, "regressor", "number", (n_nodes,)), roots)
 
 
 @dataclass(frozen=True)
