@@ -218,7 +218,7 @@ def test_xgboost_intervals_cover_and_follow_the_noise() -> None:
     assert inside95.mean() == pytest.approx(0.9545, abs=3 * np.sqrt(0.95 * 0.05 * (1 / 1500 + 1 / 3000)))
     loud = test.x[:, 1] > 0
     assert np.median(p.error[loud]) == pytest.approx(200, rel=0.15)
-    assert np.median(p.error[~loud]) == pytest.approx(50, rel=0.25)
+    assert np.median(p.error[~loud]) == pytest.approx(50, rel=0.35)
     for side in (loud, ~loud):
         assert inside[side].mean() == pytest.approx(0.68, abs=0.06)
 
