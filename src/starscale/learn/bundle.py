@@ -21,7 +21,7 @@ from starscale.version import __version__
 from starscale.vocabulary.errors import InputError, Problem, Problems
 
 FORMAT = "starscale model bundle"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 INDEX = "bundle.json"
 WEIGHTS = "weights.safetensors"
 CARD = "MODEL_CARD.md"
@@ -115,7 +115,9 @@ def _read_index(path: Path) -> dict[str, Any]:
                 str(where),
                 f"has format version {version!r}, written by {index.get('written_by', 'an unknown program')}",
                 f"{FORMAT_VERSION}, which starscale {__version__} reads",
-                "Update starscale.",
+                "Train the model again."
+                if isinstance(version, int) and version < FORMAT_VERSION
+                else "Update starscale.",
             )
         )
     stored = index.pop("sha256", None)
