@@ -13,6 +13,8 @@ import pytest
 
 import starscale as ss
 from starscale import io
+from starscale.catalogue.features import evaluate_features
+from starscale.catalogue.standardise import standardise
 from starscale.faces.runfile import load_run
 from starscale.vocabulary.columns import (
     DUPLICATE_COLUMNS,
@@ -331,3 +333,35 @@ def test_tables_of_an_earlier_run_are_named(sky: Path, finished: Path, tmp_path:
     ss.run(sky / "gaia_only.toml", copy, say=said.append)
     assert any(text.startswith("note: clean_skymapper_dr2.parquet is left from an earlier run") for text in said)
     assert any(text.startswith("note: pairs_skymapper_dr2.parquet") for text in said)
+
+
+def test_what_the_catalogue_says_beyond_values_and_intervals(finished: Path) -> None:
+    catalogue = pl.read_parquet(finished / "catalogue.parquet")
+    model = ss.load(finished / "model")
+    for pair in ("teff_logg_corr", "teff_fe_h_corr", "logg_fe_h_corr"):
+        assert catalogue[pair].drop_nulls().is_between(-1, 1).all()
+        assert catalogue[pair].null_count() == catalogue["teff"].null_count()
+    ambiguous = catalogue["flags"] & int(CatalogueFlag.DWARF_OR_GIANT) > 0
+    assert 0 < ambiguous.sum() < catalogue.height
+    for name in ("teff_giant", "logg_dwarf", "fe_h_dwarf"):
+        assert (catalogue[name].is_not_null() == ambiguous).all()
+    both = catalogue.filter(ambiguous)
+    assert (both["logg_giant"] < 3.5).all()
+    assert (both["logg_dwarf"] > 3.5).all()
+    # The two solutions, weighed by their probabilities, are the mean.
+    stars = io.read(finished / "matched.parquet")
+    features = evaluate_features(standardise(stars, model.inputs), model.features)
+    prediction = model.predictor.predict(features)
+    p = prediction.p_giant[:, None]
+    known = prediction.predicted & ambiguous.to_numpy()
+    joined = p * prediction.below + (1 - p) * prediction.above
+    np.testing.assert_allclose(joined[known], prediction.mean[known], rtol=2e-3, atol=2e-3)
+    np.testing.assert_allclose(model.predictor.means(features)[known], prediction.mean[known], rtol=1e-4, atol=1e-5)
+    redder = stars.with_columns(pl.col("ebmv_sfd") + 0.01)
+    step = model.predictor.means(evaluate_features(standardise(redder, model.inputs), model.features))
+    expected = (step[:, 0] - prediction.mean[:, 0]) / 0.01
+    slope = catalogue["teff_ebv_slope"].fill_null(np.nan).to_numpy()
+    assert np.isfinite(slope[known]).all()
+    np.testing.assert_allclose(slope[known], expected[known], rtol=1e-3, atol=1.0)
+    card = (finished / "model" / "MODEL_CARD.md").read_text()
+    assert "skymapper_dr2.v" in card
