@@ -12,16 +12,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from starscale.catalogue.feature_families import Feature, Member, quote
 from starscale.catalogue.features import (
-    Feature,
     FeatureSet,
-    Member,
     build_features,
     evaluate_features,
     feature_columns,
     feature_set_names,
     load_feature_set,
-    quote,
 )
 from starscale.surveys import Survey, load_survey
 from starscale.vocabulary.config import FeaturesConfig

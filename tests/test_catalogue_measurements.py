@@ -6,7 +6,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from starscale.catalogue.features import Feature, Member, build_features, evaluate_features, load_feature_set
+from starscale.catalogue.feature_families import Feature, Member
+from starscale.catalogue.features import build_features, evaluate_features, load_feature_set
 from starscale.catalogue.measurements import Measurement, feature_noise, find_measurements, reddening_column, uses
 from starscale.surveys import load_survey
 from starscale.vocabulary.config import FeaturesConfig

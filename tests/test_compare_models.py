@@ -13,12 +13,17 @@ from typer.testing import CliRunner
 
 import starscale as ss
 from starscale import io
+from starscale.catalogue.feature_families import Member
+from starscale.catalogue.features import build_features, load_feature_set
 from starscale.faces.cli import app
 from starscale.faces.compare_files import COMPARED, COMPARED_CSV, scored_file
 from starscale.learn.baselines import libraries
+from starscale.surveys import load_survey
 from starscale.vocabulary.comparison_columns import COMPARISON_COLUMNS
+from starscale.vocabulary.config import FeaturesConfig
 from starscale.vocabulary.errors import InputError
 
+MEMBER = Member(load_survey("gaia_dr3"), {})
 MODELS = """
 [[models]]
 name = "ridge"
@@ -192,3 +197,43 @@ def test_names_that_are_not_there_and_files_without_models(run_file: Path, sky: 
         ss.compare_models(run_file, tmp_path / "out", only=("rigde",))
     with pytest.raises(InputError, match=r"run\.toml: models: is empty; expected one or more \[\[models\]\]"):
         ss.compare_models(sky / "run.toml", tmp_path / "out")
+
+
+def test_an_ablation_trains_with_without_and_on_the_estimates_alone(
+    run_file: Path, finished: Path, tmp_path: Path
+) -> None:
+    text = run_file.read_text()
+    head, _, tail = text.partition("[model]")
+    quick = head + '[model]\nkind = "ridge"\nfolds = 3\n' + "[[compare]]" + tail.partition("[[compare]]")[2]
+    path = run_file.with_name("ablated.toml")
+    path.write_text(quick.partition("[[models]]")[0])
+    shutil.copytree(finished, tmp_path / "out")
+    (tmp_path / "out" / "report.html").unlink()
+    done = CliRunner().invoke(app, ["ablate", str(path), "--out", str(tmp_path / "out")])
+    assert done.exit_code == 0, done.output
+    figures = io.read(tmp_path / "out" / COMPARED).filter(pl.col("by") == "all")
+    assert set(figures["model"]) == {"model", "without-estimates", "estimates-alone"}
+    rmse = dict(figures.filter(pl.col("label") == "teff").select("model", "rmse").iter_rows())
+    # The labels scatter by 800 K; each of the three has learnt something of its own.
+    assert len(set(rmse.values())) == 3
+    assert max(rmse.values()) < 400
+    costs = ss.compare_models(path, tmp_path / "out", ablation=True).costs
+    n = dict(costs.select("model", "n_features").iter_rows())
+    assert n["model"] == n["without-estimates"] + n["estimates-alone"]
+    assert n["estimates-alone"] == 6
+
+
+def test_an_ablation_without_estimates_is_refused(run_file: Path, tmp_path: Path) -> None:
+    path = run_file.with_name("bare.toml")
+    path.write_text(
+        run_file.read_text() + '\n[features]\nwithout = ["gaia_dr3.teff*", "gaia_dr3.logg*", "gaia_dr3.fe_h*"]\n'
+    )
+    with pytest.raises(InputError, match="ablation: 0 of the"):
+        ss.compare_models(path, tmp_path / "out", ablation=True)
+
+
+def test_features_that_only_keeps() -> None:
+    with pytest.raises(InputError, match=r"features\.only"):
+        build_features(load_feature_set("default"), [MEMBER], FeaturesConfig(only=("nothing*",)))
+    kept = build_features(load_feature_set("default"), [MEMBER], FeaturesConfig(only=("*-*",), without=("*BP-G",)))
+    assert [feature.name for feature in kept] == ["gaia_dr3.G-RP", "gaia_dr3.BP-RP"]

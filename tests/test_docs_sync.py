@@ -18,7 +18,8 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 import starscale as ss
-from starscale.catalogue.features import FeaturesConfig, Member, build_features, load_feature_set
+from starscale.catalogue.feature_families import Member
+from starscale.catalogue.features import FeaturesConfig, build_features, load_feature_set
 from starscale.faces.cli import app
 from starscale.io.formats import FORMATS
 from starscale.surveys import load_survey, survey_names

@@ -356,7 +356,9 @@ def test_what_the_catalogue_says_beyond_values_and_intervals(finished: Path) -> 
     known = prediction.predicted & ambiguous.to_numpy()
     joined = p * prediction.below + (1 - p) * prediction.above
     np.testing.assert_allclose(joined[known], prediction.mean[known], rtol=2e-3, atol=2e-3)
-    np.testing.assert_allclose(model.predictor.means(features)[known], prediction.mean[known], rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(
+        model.predictor.means(features)[known], prediction.mean[known], rtol=1e-4, atol=1e-5
+    )
     redder = stars.with_columns(pl.col("ebmv_sfd") + 0.01)
     step = model.predictor.means(evaluate_features(standardise(redder, model.inputs), model.features))
     expected = (step[:, 0] - prediction.mean[:, 0]) / 0.01

@@ -9,10 +9,8 @@ prediction compute their inputs.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from importlib import resources
-from itertools import combinations, pairwise
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -22,40 +20,13 @@ from numpy.typing import NDArray
 from polars.exceptions import PolarsError
 from pydantic import Field
 
+from starscale.catalogue.feature_families import FAMILIES, Feature, Member, absolute_magnitude, quote
 from starscale.catalogue.sql import columns_of, row_expression
-from starscale.surveys import Survey
-from starscale.surveys.schema import TRUE_OVER_SFD
 from starscale.vocabulary.config import FeaturesConfig
 from starscale.vocabulary.errors import InputError, Problem, Problems, did_you_mean
 from starscale.vocabulary.strict import Frozen, load_toml, validate
 
 _FOLDER = resources.files("starscale.catalogue.feature_sets")
-
-
-@dataclass(frozen=True, slots=True)
-class Feature:
-    """One input of a model: a name and the SQL expression that computes it.
-
-    `log_error` says that it is the decimal logarithm of a measurement error.
-    """
-
-    name: str
-    expression: str
-    unit: str = ""
-    description: str = ""
-    log_error: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Member:
-    """A survey that takes part, and what its columns are called in the joined table."""
-
-    survey: Survey
-    names: Mapping[str, str]
-
-    def sql(self, column: str) -> str:
-        """The column as an SQL identifier."""
-        return quote(self.names.get(column, column))
 
 
 class ColumnFeature(Frozen):
@@ -198,12 +169,19 @@ def build_features(
     features: list[Feature] = []
     for entry in feature_set.features:
         features += _expand(entry, members, present)
-    left_out = [f.name for f in features if any(fnmatchcase(f.name, pattern) for pattern in config.without)]
-    for pattern in config.without:
-        if not any(fnmatchcase(f.name, pattern) for f in features):
-            names = [f.name for f in features]
-            problems.add("features.without", f"{pattern!r} fits no feature", "", did_you_mean(pattern, names))
-    features = [f for f in features if f.name not in left_out]
+    names = [f.name for f in features]
+    for setting, patterns in (("only", config.only), ("without", config.without)):
+        for pattern in patterns:
+            if not any(fnmatchcase(name, pattern) for name in names):
+                problems.add(
+                    f"features.{setting}", f"{pattern!r} fits no feature", "", did_you_mean(pattern, names)
+                )
+    features = [
+        f
+        for f in features
+        if (not config.only or any(fnmatchcase(f.name, pattern) for pattern in config.only))
+        and not any(fnmatchcase(f.name, pattern) for pattern in config.without)
+    ]
     names = [f.name for f in features]
     for twice in sorted({name for name in names if names.count(name) > 1}):
         problems.add(f"feature set {feature_set.name}", f"two features are called {twice!r}")
@@ -284,13 +262,6 @@ def _parse(feature: Feature) -> pl.Expr:
     return row_expression(feature.expression, f"feature {feature.name!r}")
 
 
-def quote(name: str) -> str:
-    """A column name as an SQL identifier."""
-    if '"' in name:
-        raise InputError(Problem(f"column {name!r}", "has a double quote in its name", "", "Rename the column."))
-    return f'"{name}"'
-
-
 def _expand(entry: Entry, members: Sequence[Member], present: Mapping[str, Member]) -> list[Feature]:
     match entry:
         case ColumnFeature():
@@ -303,7 +274,7 @@ def _expand(entry: Entry, members: Sequence[Member], present: Mapping[str, Membe
         case Expression():
             return [Feature(entry.name, entry.expression, entry.unit, entry.description)]
         case Family():
-            return _FAMILIES[entry.kind](members)
+            return FAMILIES[entry.kind](members)
 
 
 def _named_absolute_magnitude(
@@ -313,7 +284,7 @@ def _named_absolute_magnitude(
     member = present.get(survey)
     if member is None or band not in member.survey.bands:
         raise InputError(Problem(f"feature {entry.name!r}", f"there is no band {entry.band!r}"))
-    expression = _absolute(member, band, members, dereddened=entry.dereddened)
+    expression = absolute_magnitude(member, band, members, dereddened=entry.dereddened)
     if expression is None:
         raise InputError(
             Problem(
@@ -323,139 +294,3 @@ def _named_absolute_magnitude(
             )
         )
     return Feature(entry.name, expression, "mag", entry.description)
-
-
-def _distance(members: Sequence[Member]) -> str | None:
-    return next((m.sql(m.survey.distance.value) for m in members if m.survey.distance), None)
-
-
-def _reddening(members: Sequence[Member]) -> tuple[str, str] | None:
-    """Column with E(B-V), and its scale."""
-    return next(((m.sql(r.column), r.scale) for m in members if (r := m.survey.reddening)), None)
-
-
-def _extinction(member: Member, band: str, members: Sequence[Member]) -> str | None:
-    """A(b) as an expression; None where the coefficient or E(B-V) is not known."""
-    coefficient, reddening = member.survey.bands[band].extinction, _reddening(members)
-    if coefficient is None or reddening is None:
-        return None
-    column, scale = reddening
-    # R(b) per true E(B-V) shrinks where the E(B-V) at hand is that of the map, and grows the other way.
-    factor = {("true", "sfd"): TRUE_OVER_SFD, ("sfd", "true"): 1 / TRUE_OVER_SFD}
-    coefficient *= factor.get((member.survey.extinction_scale, scale), 1.0)
-    return f"{coefficient:.6g} * {column}"
-
-
-def _absolute(member: Member, band: str, members: Sequence[Member], *, dereddened: bool) -> str | None:
-    distance = _distance(members)
-    extinction = _extinction(member, band, members)
-    if distance is None or (dereddened and extinction is None):
-        return None
-    expression = f"{member.sql(member.survey.bands[band].magnitude)} - 5 * LOG10({distance}) + 5"
-    return f"{expression} - {extinction}" if dereddened else expression
-
-
-def _colours(members: Sequence[Member]) -> list[Feature]:
-    features = []
-    for member in members:
-        names = list(member.survey.bands)
-        pairs = list(pairwise(names))
-        if member.survey.wide_colour and member.survey.wide_colour not in pairs:
-            pairs.append(member.survey.wide_colour)
-        for blue, red in pairs:
-            a, b = (member.sql(member.survey.bands[x].magnitude) for x in (blue, red))
-            features.append(Feature(f"{member.survey.name}.{blue}-{red}", f"{a} - {b}", "mag", "colour"))
-    return features
-
-
-def _all_colours(members: Sequence[Member]) -> list[Feature]:
-    # Bands of two surveys see the same star: their difference does not depend on its distance either.
-    bands = [(member, band) for member in members for band in member.survey.bands]
-    features = []
-    for (one, blue), (other, red) in combinations(bands, 2):
-        a, b = (m.sql(m.survey.bands[x].magnitude) for m, x in ((one, blue), (other, red)))
-        end = red if one is other else f"{other.survey.name}.{red}"
-        features.append(Feature(f"{one.survey.name}.{blue}-{end}", f"{a} - {b}", "mag", "colour"))
-    return features
-
-
-def _absolute_magnitudes(members: Sequence[Member]) -> list[Feature]:
-    features = []
-    for member in members:
-        for band in member.survey.bands:
-            # Without E(B-V) the magnitude is only as good as the star is near, but better than nothing.
-            corrected = _absolute(member, band, members, dereddened=True)
-            plain = _absolute(member, band, members, dereddened=False)
-            if plain is not None:
-                text = "absolute magnitude" + (", dereddened" if corrected else ", not dereddened")
-                features.append(Feature(f"{member.survey.name}.M_{band}", corrected or plain, "mag", text))
-    return features
-
-
-def _reference_magnitudes(members: Sequence[Member]) -> list[Feature]:
-    if _distance(members) is not None:
-        return []
-    return [
-        Feature(f"{m.survey.name}.{ref}", m.sql(m.survey.bands[ref].magnitude), "mag", "apparent magnitude")
-        for m in members
-        if (ref := m.survey.reference_band)
-    ]
-
-
-def _magnitude_errors(members: Sequence[Member]) -> list[Feature]:
-    return [
-        Feature(
-            f"{m.survey.name}.{name}_log_error",
-            # 0.001 mag: archives round, and an error of 0 is one that was not measured.
-            f"LOG10({m.sql(band.error)} + 0.001)",
-            "",
-            f"log10 of the error of {name}",
-            log_error=True,
-        )
-        for m in members
-        for name, band in m.survey.bands.items()
-        if band.error
-    ]
-
-
-def _log_distance(members: Sequence[Member]) -> list[Feature]:
-    column = _distance(members)
-    return (
-        [] if column is None else [Feature("log_distance", f"LOG10({column})", "", "log10 of the distance in pc")]
-    )
-
-
-def _log_reddening(members: Sequence[Member]) -> list[Feature]:
-    reddening = _reddening(members)
-    if reddening is None:
-        return []
-    # 0.02 mag is about the error of E(B-V): below it the logarithm would only show noise.
-    return [Feature("log_reddening", f"LOG10({reddening[0]} + 0.02)", "", "log10 of E(B-V) + 0.02")]
-
-
-def _estimates(members: Sequence[Member]) -> list[Feature]:
-    features = []
-    for member in members:
-        for label, estimate in member.survey.estimates.items():
-            name = f"{member.survey.name}.{label}"
-            features.append(Feature(name, member.sql(estimate.value), "", f"the survey's own estimate of {label}"))
-            if estimate.lower and estimate.upper:
-                width = f"({member.sql(estimate.upper)} - {member.sql(estimate.lower)}) / 2"
-                features.append(
-                    Feature(
-                        f"{name}_log_error", f"LOG10({width} + 0.0001)", "", f"log10 of the error of {name}", True
-                    )
-                )
-    return features
-
-
-_FAMILIES = {
-    "colours": _colours,
-    "all_colours": _all_colours,
-    "absolute_magnitudes": _absolute_magnitudes,
-    "reference_magnitudes": _reference_magnitudes,
-    "magnitude_errors": _magnitude_errors,
-    "log_distance": _log_distance,
-    "log_reddening": _log_reddening,
-    "estimates": _estimates,
-}

@@ -13,7 +13,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from starscale.catalogue.features import Feature, Member, columns_in, evaluate_features, feature_columns
+from starscale.catalogue.feature_families import Feature, Member
+from starscale.catalogue.features import columns_in, evaluate_features, feature_columns
 
 #: Draws of the noise of every star.
 DRAWS = 4
@@ -80,6 +81,18 @@ def reddening_column(features: Sequence[Feature], members: Sequence[Member]) -> 
     used = feature_columns(features)
     columns = [m.names.get(r.column, r.column) for m in members if (r := m.survey.reddening)]
     return next((name for name in columns if name in used), None)
+
+
+def estimate_features(features: Sequence[Feature], members: Sequence[Member]) -> tuple[str, ...]:
+    """Return the names of the features that look at a survey's own estimate of a label."""
+    columns = {
+        m.names.get(c, c)
+        for m in members
+        for e in m.survey.estimates.values()
+        for c in (e.value, e.lower, e.upper)
+        if c
+    }
+    return tuple(f.name for f in features if columns & set(columns_in(f)))
 
 
 def uses(features: Sequence[Feature], measurements: Sequence[Measurement]) -> NDArray[np.bool_]:

@@ -16,7 +16,7 @@ import typer
 
 import starscale as ss
 from starscale import io
-from starscale.faces.cli_compare import compare_models
+from starscale.faces.cli_compare import ablate, compare_models
 from starscale.faces.cli_explain import explain, importance
 from starscale.faces.cli_fetch import fetch
 from starscale.faces.homogenize import beside
@@ -284,6 +284,7 @@ def evaluate(
 
 
 app.command("compare-models")(compare_models)
+app.command()(ablate)
 
 
 @app.command()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +12,7 @@ import typer
 from starscale.faces.compare_files import COMPARED, COMPARED_CSV
 from starscale.faces.compare_text import compared_rows, cost_rows, ratio_rows
 from starscale.faces.text import layout
+from starscale.vocabulary.config import ESTIMATES_ALONE, OWN_MODEL, WITHOUT_ESTIMATES
 
 
 def compare_models(
@@ -24,9 +26,24 @@ def compare_models(
 
     Example: `starscale compare-models run.toml --out comparison/`
     """
+    _compare(run_file, out, only=only or ())
+
+
+def ablate(
+    run_file: Annotated[Path, typer.Argument(help="Run file (TOML).")],
+    out: Annotated[Path, typer.Option(help="Folder for the tables; what was trained before is found there.")],
+) -> None:
+    """Train the run's model with, without, and a regression on, the surveys' own estimates of labels (GSP-Phot).
+
+    Example: `starscale ablate run.toml --out ablation/`
+    """
+    _compare(run_file, out, only=(OWN_MODEL, WITHOUT_ESTIMATES, ESTIMATES_ALONE), ablation=True)
+
+
+def _compare(run_file: Path, out: Path, *, only: Sequence[str], ablation: bool = False) -> None:
     # The learning libraries are loaded by a command that learns only.
     work = importlib.import_module("starscale.faces.compare_models").compare_models
-    compared = work(run_file, out, only=only or (), say=lambda text: typer.echo(text, err=True))
+    compared = work(run_file, out, only=only, ablation=ablation, say=lambda text: typer.echo(text, err=True))
     sample = "test part, MOCK data" if compared.mock else "test part"
     typer.echo(f"\nmodels compared ({sample})\n{layout(*compared_rows(compared.figures))}")
     headings, rows = compared_rows(compared.figures, "metal-poor")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from starscale.faces.ablation import with_ablation
 from starscale.faces.comparing import Comparison, entries_of
 from starscale.faces.fetch_run import resolve
 from starscale.faces.pipeline import REPORT, RunSteps
@@ -15,7 +16,12 @@ from starscale.vocabulary.errors import InputError, Problem
 
 
 def compare_models(
-    run_file: str | Path, output: str | Path, *, only: Sequence[str] = (), say: Say = lambda _: None
+    run_file: str | Path,
+    output: str | Path,
+    *,
+    only: Sequence[str] = (),
+    ablation: bool = False,
+    say: Say = lambda _: None,
 ) -> Comparison:
     """Train the models of a run file on the same splits and compare them; nothing else of the run is done.
 
@@ -28,6 +34,9 @@ def compare_models(
         again, so that a comparison can be continued.
     only : sequence of str, optional
         Names of the models to compare; ``model`` is the run's own. Default: all.
+    ablation : bool
+        Also train the run's model without the surveys' own estimates of labels (GSP-Phot), and a ridge regression
+        on these alone, as if the run file said so; it needs no ``[[models]]`` then.
     say : callable, optional
         Told about every step.
 
@@ -42,8 +51,10 @@ def compare_models(
         Bad settings or input, a library that is not installed; all problems at once, before anything expensive.
     """
     config, base = load_run(run_file)
+    if ablation:
+        config = config.model_copy(update={"ablation": True})
     output = Path(output)
-    if not config.models:
+    if not (config.models or config.ablation):
         raise InputError(
             Problem(
                 f"{run_file}: models", "is empty", "one or more [[models]]", "docs/comparing.md has an example."
@@ -53,7 +64,7 @@ def compare_models(
         fix = "Give another folder; 'starscale run' compares the models of a run in the run's own."
         raise InputError(Problem(str(output), "is the folder of a run", "a folder for the comparison", fix))
     fetching = resolve(config, base, output)
-    the_plan = plan(fetching.config, base, coming=fetching.files)
+    the_plan = with_ablation(plan(fetching.config, base, coming=fetching.files))
     entries_of(the_plan, only)
     steps = RunSteps(the_plan, output, str(run_file), say, fetching.jobs)
     steps.training_set()

@@ -11,7 +11,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from starscale.catalogue.features import Member, load_feature_set
+from starscale.catalogue.feature_families import Member
+from starscale.catalogue.features import load_feature_set
 from starscale.faces.learnable import Learnable
 from starscale.faces.prepare import Plan, features_of, magnitude_column, members_in
 from starscale.learn.baselines.libraries import missing_library

@@ -9,7 +9,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from starscale.catalogue.features import Feature, Member, evaluate_features
+from starscale.catalogue.feature_families import Feature, Member
+from starscale.catalogue.features import evaluate_features
 from starscale.catalogue.measurements import Measurement, feature_noise, find_measurements, uses
 from starscale.catalogue.splits import PARTS
 from starscale.faces.prepare import Plan, features_of, members_in, parts

@@ -13,6 +13,7 @@ import polars as pl
 from starscale import io
 from starscale.catalogue.labels import within_limits
 from starscale.catalogue.sql import row_expression
+from starscale.faces.ablation import with_ablation
 from starscale.faces.compare_step import compare_step
 from starscale.faces.comparing import Comparison, entries_of
 from starscale.faces.fetch_run import Job, fetch_step, resolve
@@ -84,7 +85,7 @@ def run(run_file: str | Path, output: str | Path, *, say: Say = lambda _: None) 
     """
     config, base = load_run(run_file)
     fetching = resolve(config, base, Path(output))
-    the_plan = plan(fetching.config, base, coming=fetching.files)
+    the_plan = with_ablation(plan(fetching.config, base, coming=fetching.files))
     # Built here only to be checked, before anything expensive.
     entries_of(the_plan)
     return RunSteps(the_plan, Path(output), str(run_file), say, fetching.jobs).everything()

@@ -11,14 +11,8 @@ import polars as pl
 
 from starscale.catalogue.crossmatch.losses import counterpart_cut
 from starscale.catalogue.cuts import Attrition, apply_cuts, choose_cuts, cut_columns
-from starscale.catalogue.features import (
-    Feature,
-    FeatureSet,
-    Member,
-    build_features,
-    feature_columns,
-    load_feature_set,
-)
+from starscale.catalogue.feature_families import Feature, Member
+from starscale.catalogue.features import FeatureSet, build_features, feature_columns, load_feature_set
 from starscale.catalogue.homogenize.whole import anchor_of
 from starscale.catalogue.joins import join_pairs, names_in
 from starscale.catalogue.labels import label_table

@@ -13,7 +13,8 @@ import numpy as np
 import polars as pl
 
 from starscale.catalogue.cuts import apply_cuts, cut_columns
-from starscale.catalogue.features import Feature, evaluate_features
+from starscale.catalogue.feature_families import Feature
+from starscale.catalogue.features import evaluate_features
 from starscale.catalogue.measurements import Measurement
 from starscale.catalogue.standardise import spelling, standardise
 from starscale.learn.bundle import load_bundle, save_bundle

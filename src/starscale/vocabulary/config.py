@@ -145,6 +145,8 @@ class FeaturesConfig(Frozen):
 
     #: A packaged feature set or the path of one's own.
     set: str = "default"
+    #: Feature names to keep (shell-style patterns); none named: all.
+    only: tuple[str, ...] = ()
     #: Feature names to leave out (shell-style patterns).
     without: tuple[str, ...] = ()
 
@@ -176,6 +178,8 @@ class ModelEntry(Frozen):
 
 #: Name of the run's own model among those that are compared.
 OWN_MODEL = "model"
+#: Names of the two that an ablation adds.
+WITHOUT_ESTIMATES, ESTIMATES_ALONE = "without-estimates", "estimates-alone"
 
 
 class RunConfig(Frozen):
@@ -199,6 +203,8 @@ class RunConfig(Frozen):
     split: SplitConfig = SplitConfig()
     model: ModelConfig = MixtureConfig()
     models: tuple[ModelEntry, ...] = ()
+    #: Also compare with the run's model without the surveys' own estimates of labels, and with these alone.
+    ablation: bool = False
     compare: tuple[Reference, ...] = ()
     #: What the predictions rest on, measured on the test part.
     importance: ImportanceConfig = ImportanceConfig()
