@@ -188,7 +188,7 @@ def test_a_minimal_run() -> None:
 
 def test_an_unknown_key() -> None:
     (text,) = complaints(mach={})
-    assert text.startswith("run.toml: mach: unknown key; expected one of catalogue, compare, ")
+    assert text.startswith("run.toml: mach: unknown key; expected one of ablation, catalogue, ")
     assert text.endswith("Did you mean 'match'?")
     (text,) = complaints(match={"raduis": 1})
     assert (
