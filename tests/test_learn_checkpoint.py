@@ -15,6 +15,7 @@ from starscale.learn import checkpoint as module
 from starscale.learn.checkpoint import Checkpoint
 from starscale.learn.ensemble import train_together
 from starscale.learn.regressor import silent
+from starscale.vocabulary.errors import StarscaleError
 from starscale.vocabulary.model_config import MixtureConfig, Turchi2024Config
 
 CONFIGS = {
@@ -89,6 +90,13 @@ def test_checkpoints_are_not_written_more_often_than_needed(tmp_path: Path) -> N
     assert not (tmp_path / "c").exists()
     kept.save("part", lambda: {"a": np.arange(3)}, now=True)
     assert (tmp_path / "c").exists()
+
+
+def test_a_folder_that_cannot_be_made_is_said_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    kept = Checkpoint(tmp_path / "file" / "c", "k")
+    with pytest.raises(StarscaleError, match="cannot be written"):
+        kept.save("part", lambda: {"a": np.arange(3)}, now=True)
 
 
 def loss(params, statistics, constants, batch, key):

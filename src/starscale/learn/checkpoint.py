@@ -59,7 +59,6 @@ class Checkpoint:
         if self.folder is None or (not now and time.monotonic() - self._last < EVERY):
             return
         whole = {name: np.asarray(array, order="C") for name, array in arrays().items()}
-        self.folder.mkdir(parents=True, exist_ok=True)
         with atomic(self._file(part)) as partial:
             safetensors.numpy.save_file(whole, partial, self._metadata(part))
         self._last = time.monotonic()
