@@ -60,7 +60,7 @@ def atomic(path: str | Path) -> Iterator[Path]:
 
 
 @contextmanager
-def atomic_directory(path: str | Path, *, marker: str | None = None) -> Iterator[Path]:
+def atomic_directory(path: str | Path, *, marker: str | None = None, inside: Path | None = None) -> Iterator[Path]:
     """Yield a new empty directory beside `path`, which takes the place of `path` on success.
 
     Between moving the older directory away and moving the new one in, for an instant, neither is
@@ -74,6 +74,8 @@ def atomic_directory(path: str | Path, *, marker: str | None = None) -> Iterator
         Name of a file that only directories of this kind contain. An older directory is replaced when it
         contains that file, or nothing that the new one does not contain as well: a mistyped
         path must not cost the user a folder of other things.
+    inside : Path, optional
+        A folder of the same disk to build it in, for a caller that clears away what a kill left there.
 
     Raises
     ------
@@ -83,7 +85,7 @@ def atomic_directory(path: str | Path, *, marker: str | None = None) -> Iterator
         When the older directory holds other things, or a file is in the way.
     """
     target = Path(path)
-    partial = _partial(target)
+    partial = _partial(target) if inside is None else inside / target.name
     try:
         with _explained(target, partial):
             if target.exists() and not target.is_dir():

@@ -41,6 +41,8 @@ class Format:
     sink: str
     #: Suffixes that can be read and also be written.
     written: tuple[str, ...]
+    #: Name of a file that every table of a format that is a directory contains; empty for a format of files.
+    marker: str = ""
 
     def reader(self) -> SourceModule:
         """Import the module that reads it."""
@@ -61,6 +63,15 @@ FORMATS: dict[str, Format] = {
             "starscale.io.parquet_source",
             "starscale.io.parquet_sink",
             (".parquet", ".parq", ".pq"),
+        ),
+        Format(
+            "hats",
+            "HATS",
+            (".hats",),
+            "starscale.io.parquet_source",
+            "starscale.io.hats_sink",
+            (".hats",),
+            marker="hats.properties",
         ),
         Format(
             "fits",

@@ -7,15 +7,28 @@ the path only and are not made into columns.
 
 from __future__ import annotations
 
+import csv
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from starscale.vocabulary.errors import InputError, Problem
+from starscale.vocabulary.errors import InputError, Problem, Problems
 
 _CELL = re.compile(r"Norder=(\d+)/Dir=\d+/Npix=(\d+)(?:\.parquet$|/)")
-_HIGHEST_ORDER = 29
-_PROPERTIES = ("hats.properties", "properties")
+HIGHEST_ORDER = 29
+#: Column of the cell at that order.
+INDEX = "_healpix_29"
+#: The same text under two names: early readers know the second one only.
+PROPERTIES = ("hats.properties", "properties")
+#: Rows without a position, of the catalogues that starscale writes.
+UNPLACED = "unplaced.parquet"
+
+
+_SPECIAL = re.compile(r"[\\=:#!]|[^ -~]|^ | $")
+_PAIR = re.compile(r"\s*((?:\\.|[^=:\\])+?)\s*[=:]\s*(.*)")
+_ESCAPED = re.compile(r"((?:\\u[0-9a-fA-F]{4})+)|\\(.)")
+_CONTROLS = {"n": "\n", "t": "\t", "r": "\r"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +49,9 @@ def parquet_files(path: Path) -> Files:
     """
     if (path / "collection.properties").is_file():
         return _collection(path)
-    properties = next((path / name for name in _PROPERTIES if (path / name).is_file()), None)
+    properties = next((path / name for name in PROPERTIES if (path / name).is_file()), None)
     if properties is not None and (path / "dataset").is_dir():
-        return _catalogue(path, _read_properties(properties))
+        return _catalogue(path, read_properties(properties))
     found = sorted(
         item
         for item in path.rglob("*.parquet")
@@ -61,7 +74,7 @@ def parquet_files(path: Path) -> Files:
 
 def _collection(path: Path) -> Files:
     file = path / "collection.properties"
-    name = _read_properties(file).get("hats_primary_table_url", "")
+    name = read_properties(file).get("hats_primary_table_url", "")
     if not name:
         raise InputError(Problem(str(file), "has no hats_primary_table_url", "the folder of the main table"))
     primary = path / name
@@ -72,25 +85,104 @@ def _collection(path: Path) -> Files:
 
 
 def _catalogue(path: Path, metadata: dict[str, str]) -> Files:
-    cells = []
-    for file in (path / "dataset").rglob("*.parquet"):
+    dataset = path / "dataset"
+    found: dict[tuple[int, int], list[Path]] = {}
+    for file in sorted(dataset.rglob("*.parquet")):
         cell = _CELL.search(file.as_posix())
         if cell is not None and file.is_file():
-            order, pixel = int(cell[1]), int(cell[2])
-            # Number of the cell's first pixel at the highest order: the order of _healpix_29.
-            cells.append((pixel << 2 * (_HIGHEST_ORDER - order), file))
-    if not cells:
+            found.setdefault((int(cell[1]), int(cell[2])), []).append(file)
+    listed = _listed(path / "partition_info.csv")
+    if listed is not None:
+        _compare(path, listed, found)
+    # Number of a cell's first pixel at the highest order: the order of _healpix_29.
+    order = sorted(found, key=lambda cell: (cell[1] << 2 * (HIGHEST_ORDER - cell[0]), cell[0]))
+    files = [file for cell in order for file in found[cell]]
+    if (path / UNPLACED).is_file():
+        files.append(path / UNPLACED)
+    if not files and listed is not None and (dataset / "_common_metadata").is_file():
+        # A catalogue without rows: its columns stand there.
+        files.append(dataset / "_common_metadata")
+    if not files:
         fix = "The catalogue was not copied whole."
         raise InputError(
             Problem(
                 str(path), "is a HATS catalogue without data files", "dataset/Norder=*/Dir=*/Npix=*.parquet", fix
             )
         )
-    return Files(tuple(file for _, file in sorted(cells)), metadata)
+    return Files(tuple(files), metadata)
 
 
-def _read_properties(path: Path) -> dict[str, str]:
-    pairs = (
-        line.partition("=") for line in path.read_text(encoding="utf-8").splitlines() if line[:1] not in ("#", "!")
-    )
-    return {key.strip(): value.strip() for key, mark, value in pairs if mark}
+def _listed(path: Path) -> set[tuple[int, int]] | None:
+    """Order and number of the cells that a catalogue says it has; None where it does not say."""
+    if not path.is_file():
+        return None
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            return {(int(row["Norder"]), int(row["Npix"])) for row in csv.DictReader(file)}
+    except (KeyError, TypeError, ValueError, csv.Error) as error:
+        fix = "The catalogue was not copied whole, or another program changed it."
+        raise InputError(
+            Problem(str(path), f"cannot be understood ({error})", "columns Norder, Npix", fix)
+        ) from None
+
+
+def _compare(path: Path, listed: set[tuple[int, int]], found: Mapping[tuple[int, int], Sequence[Path]]) -> None:
+    """Refuse a catalogue whose files are not those that it lists: rows would be missing, or be there twice."""
+    problems = Problems()
+    missing, added = sorted(listed - set(found)), sorted(set(found) - listed)
+    if missing:
+        fix = "The catalogue was not copied whole: copy it again."
+        problems.add(str(path), f"lacks {_cells(missing)} of partition_info.csv", "a file for every cell", fix)
+    if added:
+        fix = (
+            "Another catalogue was copied over it, or a writer was interrupted: make it again, or remove the file."
+        )
+        problems.add(
+            str(found[added[0]][0]),
+            f"is not in partition_info.csv ({_cells(added)} too many)",
+            "the files that the catalogue lists",
+            fix,
+        )
+    problems.raise_if_any()
+
+
+def _cells(cells: Sequence[tuple[int, int]]) -> str:
+    shown = ", ".join(f"Norder={order}/Npix={pixel}" for order, pixel in cells[:3])
+    count = f"{len(cells)} partition{'s' * (len(cells) > 1)}"
+    return f"{count}: {shown}{', ...' if len(cells) > 3 else ''}"
+
+
+def properties_text(pairs: Mapping[str, str]) -> str:
+    """Return a Java properties file, in ASCII, which readers of HATS take."""
+    return "".join(f"{_escape(key)}={_escape(value)}\n" for key, value in pairs.items())
+
+
+def _escape(text: str) -> str:
+    return _SPECIAL.sub(lambda match: _escaped(match[0]), text)
+
+
+def _escaped(char: str) -> str:
+    if "!" <= char <= "~":
+        return f"\\{char}"
+    code = char.encode("utf-16-be", "surrogatepass").hex()
+    return "".join(f"\\u{code[i : i + 4]}" for i in range(0, len(code), 4))
+
+
+def read_properties(path: Path) -> dict[str, str]:
+    """Return what a Java properties file says."""
+    pairs = {}
+    for line in path.read_text(encoding="utf-8").splitlines():
+        if line[:1] not in ("#", "!") and (match := _PAIR.match(line)):
+            pairs[_plain(match[1])] = _plain(match[2])
+    return pairs
+
+
+def _plain(text: str) -> str:
+    """Undo the escapes of a properties file: UTF-16 units, and characters that would mean something else."""
+    return _ESCAPED.sub(_unescaped, text.strip())
+
+
+def _unescaped(match: re.Match[str]) -> str:
+    if match[1]:
+        return bytes.fromhex(match[1].replace("\\u", "")).decode("utf-16-be", "replace")
+    return _CONTROLS.get(match[2], match[2])

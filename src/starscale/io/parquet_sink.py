@@ -42,7 +42,7 @@ class ParquetSink(Sink):
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
-        self._schema = _arrow_schema(plan.schema, plan.columns)
+        self._schema = arrow_schema(plan.schema, plan.columns)
         self._file = plan.path.open("wb")
         self._writer = pq.ParquetWriter(self._file, self._schema, compression="zstd")
         self._held: list[pl.DataFrame] = []
@@ -89,7 +89,8 @@ def open_sink(plan: Plan) -> Sink:
     return ParquetSink(plan)
 
 
-def _arrow_schema(schema: pl.Schema, columns: Mapping[str, Column]) -> pa.Schema:
+def arrow_schema(schema: pl.Schema, columns: Mapping[str, Column]) -> pa.Schema:
+    """Return the Arrow schema, with unit, UCD and description of each column in the metadata of its field."""
     plain = pl.DataFrame(schema=schema).to_arrow(compat_level=pl.CompatLevel.oldest()).schema
     fields = []
     for item in plain:

@@ -10,7 +10,7 @@ from typing import Any, Self
 
 import polars as pl
 
-from starscale.io.atomic import atomic
+from starscale.io.atomic import atomic, atomic_directory
 from starscale.io.formats import to_write
 from starscale.io.objects import from_object
 from starscale.io.table import Plan, Sink
@@ -47,7 +47,8 @@ class Writer:
         self.n_rows = 0
         self._columns = columns
         self._expected = n_rows
-        self._module = to_write(path).writer()
+        self._format = to_write(path)
+        self._module = self._format.writer()
         self._file: AbstractContextManager[Path] | None = None
         self._sink: Sink | None = None
 
@@ -72,7 +73,8 @@ class Writer:
         self.n_rows += frame.height
 
     def __enter__(self) -> Self:
-        self._file = atomic(self.path)
+        marker = self._format.marker
+        self._file = atomic_directory(self.path, marker=marker) if marker else atomic(self.path)
         partial = self._file.__enter__()
         try:
             self._sink = self._module.open_sink(Plan(partial, self.path, self.schema, self._columns))
