@@ -8,26 +8,24 @@ therefore wait in a temporary file without a name (in memory while they are few)
 from __future__ import annotations
 
 import math
-import tempfile
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import IO, Any, cast
+from typing import Any, cast
 
 import numpy as np
 import polars as pl
-import pyarrow as pa
 from astropy.io import fits
 
 from starscale.io.fits_header import BLOCK, BYTES
 from starscale.io.fits_text import to_card
-from starscale.io.portable import flat, int_range, plain_frame, plain_schema
-from starscale.io.table import CHUNK_ROWS, Plan, Sink
+from starscale.io.portable import flat, int_range, plain_schema
+from starscale.io.table import Plan, Sink
+from starscale.io.waiting import Seen, Waiting
 from starscale.vocabulary.columns import Column
 from starscale.vocabulary.errors import InputError, Problem, Problems
 
 _MOST_COLUMNS = 999
-_WAIT_IN_MEMORY = 64 << 20
 
 #: Code, offset (TZERO) and number type of the stored values.
 _CODES: dict[pl.DataType, tuple[str, int]] = {
@@ -54,27 +52,6 @@ _WIDER: dict[pl.DataType, pl.DataType] = {
     pl.UInt32(): pl.Int64(),
 }
 _STORED = {"B": "u1", "I": ">i2", "J": ">i4", "K": ">i8", "E": ">f4", "D": ">f8"}
-
-
-@dataclass(slots=True)
-class _Seen:
-    """What the rows so far need: widest text in bytes, nulls, smallest and largest number."""
-
-    width: int = 1
-    nulls: bool = False
-    lowest: int | None = None
-    highest: int | None = None
-
-    def look(self, values: pl.Series) -> None:
-        self.nulls = self.nulls or values.null_count() > 0
-        if values.dtype == pl.String:
-            self.width = max(self.width, cast("int | None", values.str.len_bytes().max()) or 1)
-        elif values.dtype.is_integer() and (low := values.min()) is not None:
-            high = values.max()
-            self.lowest = int(cast("int", low)) if self.lowest is None else min(self.lowest, int(cast("int", low)))
-            self.highest = (
-                int(cast("int", high)) if self.highest is None else max(self.highest, int(cast("int", high)))
-            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,29 +93,15 @@ class FitsSink(Sink):
             raise InputError(
                 Problem(str(plan.target), found, f"at most {_MOST_COLUMNS} (FITS 4.0)", "Write Parquet.")
             )
-        self._seen = {name: _Seen() for name in self._schema}
-        self._rows = 0
-        self._waiting = cast(
-            "IO[bytes]",
-            tempfile.SpooledTemporaryFile(  # noqa: SIM115 (closed by close and abort)
-                max_size=_WAIT_IN_MEMORY, dir=str(plan.path.parent)
-            ),
-        )
-        empty = pl.DataFrame(schema=self._schema).to_arrow(compat_level=pl.CompatLevel.oldest())
-        self._stream = pa.ipc.new_stream(self._waiting, empty.schema)
+        self._waiting = Waiting(self._schema, plan.path.parent)
 
     def append(self, frame: pl.DataFrame) -> None:
         """Put rows aside and note what they need."""
-        for piece in plain_frame(frame).iter_slices(CHUNK_ROWS):
-            for series in piece:
-                self._seen[series.name].look(flat(series))
-            self._stream.write_table(piece.to_arrow(compat_level=pl.CompatLevel.oldest()))
-            self._rows += piece.height
+        self._waiting.append(frame)
 
     def close(self, metadata: Mapping[str, str]) -> None:
         """Write header and records."""
-        self._stream.close()
-        self._waiting.seek(0)
+        self._waiting.finish()
         fields = self._fields()
         # gzip, with no name and no time inside: the same table gives the same file. zlib rather than
         # gzip.GzipFile, which would write once more when it is dropped after a failed write.
@@ -157,24 +120,19 @@ class FitsSink(Sink):
     def _blocks(self, fields: list[_Field], metadata: Mapping[str, str]) -> Iterator[bytes]:
         """The file from its first byte to its last."""
         yield _primary()
-        yield _header(fields, self._rows, self._plan.columns, metadata)
+        yield _header(fields, self._waiting.rows, self._plan.columns, metadata)
         size = 0
-        for frame in self._pieces():
+        for frame in self._waiting.frames():
             block = _records(frame, fields)
             size += len(block)
             yield block
         yield b"\0" * (-size % BLOCK)
 
-    def _pieces(self) -> Iterator[pl.DataFrame]:
-        with pa.ipc.open_stream(self._waiting) as stream:
-            for batch in stream:
-                yield pl.DataFrame(batch)
-
     def _fields(self) -> list[_Field]:
         problems = Problems()
         fields = []
         for name, kind in self._schema.items():
-            seen = self._seen[name]
+            seen = self._waiting.seen[name]
             shape = kind.shape if isinstance(kind, pl.Array) else ()
             dtype = _element(kind)
             null = None
@@ -199,7 +157,7 @@ def _element(dtype: pl.DataType) -> pl.DataType:
     return dtype
 
 
-def _spare(dtype: pl.DataType, seen: _Seen) -> tuple[pl.DataType, int | None]:
+def _spare(dtype: pl.DataType, seen: Seen) -> tuple[pl.DataType, int | None]:
     """Find an end of the range that no value has, in the next larger type if need be."""
     kind: pl.DataType | None = dtype
     while kind is not None:

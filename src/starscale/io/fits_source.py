@@ -108,7 +108,7 @@ def _elements(field: FitsField, raw: np.ndarray[Any, Any]) -> pl.Series:
     base = field.base
     if base == "A":
         width = raw.shape[1] // int(np.prod(field.shape)) if field.shape else raw.shape[1]
-        return _texts(raw.reshape(-1, width))
+        return texts(raw.reshape(-1, width))
     if base == "L":
         flat = raw.reshape(-1)
         known = pl.Series(flat != 0)
@@ -134,7 +134,7 @@ def _elements(field: FitsField, raw: np.ndarray[Any, Any]) -> pl.Series:
     return series
 
 
-def _texts(raw: np.ndarray[Any, Any]) -> pl.Series:
+def texts(raw: np.ndarray[Any, Any]) -> pl.Series:
     """Texts of fixed width: they end at the first NUL, trailing blanks do not count, blank is null."""
     count, width = raw.shape
     cells = pa.FixedSizeBinaryArray.from_buffers(pa.binary(width), count, [None, pa.py_buffer(raw.tobytes())])
@@ -158,7 +158,7 @@ def _from_heap(field: FitsField, raw: np.ndarray[Any, Any], heap: bytes) -> pl.S
         if count == 0:
             cells.append(None if field.base == "A" else [])
         elif field.base == "A":
-            cells.append(_texts(block)[0])
+            cells.append(texts(block)[0])
         else:
             one = FitsField(field.name, field.base, count, 0, size, (count,), field.null, field.scale, field.zero)
             cells.append(_elements(one, block).to_list())

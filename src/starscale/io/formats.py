@@ -86,7 +86,7 @@ FORMATS: dict[str, Format] = {
             "VOTable",
             (".vot", ".votable", ".xml", ".vot.gz", ".xml.gz"),
             "starscale.io.votable",
-            "starscale.io.votable",
+            "starscale.io.votable_sink",
             (".vot", ".votable", ".xml"),
         ),
         Format("ecsv", "ECSV", (".ecsv", ".ecsv.gz"), "starscale.io.ecsv", "starscale.io.ecsv", (".ecsv",)),

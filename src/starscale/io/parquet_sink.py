@@ -8,7 +8,6 @@ as the data-less VOTable of the VOParquet convention, for TOPCAT and astropy
 from __future__ import annotations
 
 from collections.abc import Mapping
-from html import escape
 from typing import cast
 
 import polars as pl
@@ -17,6 +16,7 @@ import pyarrow.parquet as pq
 
 from starscale.io.parquet_source import VOPARQUET
 from starscale.io.table import Plan, Sink
+from starscale.io.votable_header import CLOSING, OPENING, about_table, field, placed_columns
 from starscale.vocabulary.columns import Column
 
 #: Rows of a row group: large enough to compress well, small enough to be one piece in memory.
@@ -107,24 +107,13 @@ def data_less_votable(
 
     `widths` holds the greatest length of each text column, in characters.
     """
-    lines = [
-        '<?xml version="1.0" encoding="UTF-8"?>',
-        '<VOTABLE version="1.4" xmlns="http://www.ivoa.net/xml/VOTable/v1.3">',
-        "<RESOURCE>",
-        *(f'<INFO name="{_attribute(key)}" value="{_attribute(value)}"/>' for key, value in metadata.items()),
-        "<TABLE>",
+    placed = placed_columns(schema, columns, metadata)
+    fields = [
+        field(columns.get(name, Column(name)), _kind(dtype, widths.get(name)), placed=name in placed)
+        for name, dtype in schema.items()
     ]
-    for name, dtype in schema.items():
-        about = columns.get(name, Column(name))
-        pairs = {"name": name, **_kind(dtype, widths.get(name)), "unit": about.unit, "ucd": about.ucd}
-        text = " ".join(f'{key}="{_attribute(value)}"' for key, value in pairs.items() if value)
-        lines.append(f"<FIELD {text}><DESCRIPTION>{escape(about.description)}</DESCRIPTION></FIELD>")
-    return "\n".join([*lines, '<PARQUET type="Parquet-local-XML"/>', "</TABLE>", "</RESOURCE>", "</VOTABLE>"])
-
-
-def _attribute(text: str) -> str:
-    """Escape a text for an XML attribute; a plain line break there would be read back as a blank."""
-    return escape(text).replace("\n", "&#10;").replace("\r", "&#13;").replace("\t", "&#9;")
+    table = ["<TABLE>", *fields, '<PARQUET type="Parquet-local-XML"/>', "</TABLE>"]
+    return "\n".join([OPENING, "<RESOURCE>", *about_table(metadata), *table, "</RESOURCE>", CLOSING])
 
 
 def _kind(dtype: pl.DataType, width: int | None) -> dict[str, str]:

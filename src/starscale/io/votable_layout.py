@@ -1,0 +1,205 @@
+"""Where the rows of a VOTable file lie: the document without its rows, and their number.
+
+A file is read through once when it is opened. Everything before and after the rows of the first table is
+kept; of the rows only their number.
+"""
+
+from __future__ import annotations
+
+import gzip
+import re
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, cast
+from xml.parsers import expat
+
+from starscale.io.sniff import GZIP_MAGIC
+
+_BLOCK = 1 << 20
+#: Longer than any tag that ends the rows, with room for blanks.
+_OVERLAP = 64
+#: Longest beginning of a document, before its first row.
+_LONGEST_HEAD = 64 << 20
+_BLANKS = b" \t\r\n"
+_SERIALISATIONS = ("TABLEDATA", "BINARY", "BINARY2", "FITS", "PARQUET")
+
+
+class DamagedError(ValueError):
+    """The document ends too early, or is no XML."""
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """A document that can be read in pieces.
+
+    Attributes
+    ----------
+    kind : str
+        TABLEDATA, BINARY or BINARY2 (in base64).
+    head, tail : bytes
+        The document before and after the rows.
+    end, close_row : re.Pattern
+        The tag that ends the rows, and that which ends a row of TABLEDATA.
+    rows, size : int
+        Rows of TABLEDATA; bytes that the base64 text stands for.
+    """
+
+    kind: str
+    head: bytes
+    tail: bytes
+    end: re.Pattern[bytes]
+    close_row: re.Pattern[bytes]
+    rows: int
+    size: int
+
+    def blocks(self, path: Path) -> Iterator[bytes]:
+        """Yield the text between head and tail, in blocks."""
+        with open_text(path) as file:
+            file.read(len(self.head))
+            yield from _until(file, self.end)
+
+
+def open_text(path: Path) -> IO[bytes]:
+    """Open a file for reading, unpacking a gzip file on the way, whatever it is called."""
+    with path.open("rb") as file:
+        packed = file.read(2) == GZIP_MAGIC
+    return cast("IO[bytes]", gzip.open(path)) if packed else path.open("rb")
+
+
+def layout_of(path: Path) -> Layout | None:
+    """Find the rows of the first table; None where they can only be read whole.
+
+    Raises
+    ------
+    DamagedError
+        When the XML is damaged, or ends within the rows.
+    """
+    try:
+        with open_text(path) as file:
+            found = _head(file)
+        if found is None:
+            return None
+        kind, head, prefix = found
+        tag = re.escape(prefix) + (b"TABLEDATA" if kind == "TABLEDATA" else b"STREAM")
+        end, close_row = re.compile(rb"</" + tag + rb"\s*>"), re.compile(rb"</" + re.escape(prefix) + rb"TR\s*>")
+        rest: list[bytes] = []
+        with open_text(path) as file:
+            file.read(len(head))
+            blocks = _until(file, end, rest)
+            rows, size = (_rows(blocks, close_row), 0) if kind == "TABLEDATA" else (0, _size(blocks))
+            tail = b"".join(rest) + file.read()
+    except (OSError, EOFError, zlib.error) as error:
+        raise DamagedError(str(error)) from error
+    return Layout(kind, head, tail, end, close_row, rows, size)
+
+
+def _rows(blocks: Iterator[bytes], close_row: re.Pattern[bytes]) -> int:
+    """Count the rows of TABLEDATA."""
+    rows = 0
+    held = b""
+    for block in blocks:
+        held += block
+        ends = list(close_row.finditer(held))
+        rows += len(ends)
+        held = held[ends[-1].end() :] if ends else held
+    return rows
+
+
+def _size(blocks: Iterator[bytes]) -> int:
+    """Count the bytes that a base64 text stands for."""
+    signs = 0
+    last = b""
+    for block in blocks:
+        plain = block.translate(None, _BLANKS)
+        signs += len(plain)
+        last = (last + plain)[-2:]
+    return signs // 4 * 3 - last.count(b"=")
+
+
+class _Walk:
+    """Handlers of expat that stop at the tag after which the rows come."""
+
+    def __init__(self) -> None:
+        self.parser = expat.ParserCreate()
+        self.parser.StartElementHandler = self._start
+        self.parser.XmlDeclHandler = self._declaration
+        self.encoding = "utf-8"
+        self.kind = ""
+        self.prefix = ""
+        self.stream: dict[str, str] = {}
+        self.place = -1
+        self.hopeless = False
+
+    def _declaration(self, _version: str, encoding: str | None, _standalone: int) -> None:
+        self.encoding = (encoding or "utf-8").lower()
+
+    def _start(self, tag: str, attributes: dict[str, str]) -> None:
+        if self.place >= 0:
+            return
+        prefix, _, name = tag.rpartition(":")
+        if name in _SERIALISATIONS:
+            self.kind, self.prefix = name, f"{prefix}:" if prefix else ""
+            self.hopeless = name in ("FITS", "PARQUET")
+        if name == "TABLEDATA" or (name == "STREAM" and self.kind.startswith("BINARY")):
+            self.stream = dict(attributes)
+            self.place = self.parser.CurrentByteIndex
+
+
+def _head(file: IO[bytes]) -> tuple[str, bytes, bytes] | None:
+    """Read up to the first row: the kind of the rows, the document before them, the prefix of its tags."""
+    walk = _Walk()
+    text = b""
+    end = -1
+    while end < 0:
+        block = file.read(_BLOCK)
+        text += block
+        if walk.place < 0:
+            try:
+                walk.parser.Parse(block, not block)
+            except expat.ExpatError as error:
+                if walk.place < 0:
+                    raise DamagedError(str(error)) from error
+        if walk.hopeless or len(text) > _LONGEST_HEAD or (not block and walk.place < 0):
+            return None
+        if walk.place >= 0:
+            end = _end_of_tag(text, walk.place)
+        if end < 0 and not block:
+            raise DamagedError("it ends within a tag")
+    plain = walk.encoding in ("utf-8", "us-ascii", "ascii", "iso-8859-1", "latin-1")
+    encoded = walk.kind == "TABLEDATA" or walk.stream.get("encoding") == "base64"
+    if not plain or not encoded or "href" in walk.stream or text[end - 2 : end] == b"/>" or text[:2] in _UTF16:
+        return None
+    return walk.kind, text[:end], walk.prefix.encode()
+
+
+_UTF16 = (b"\xff\xfe", b"\xfe\xff")
+_TAG = re.compile(rb"""<(?:[^>"']|"[^"]*"|'[^']*')*>""")
+
+
+def _end_of_tag(text: bytes, place: int) -> int:
+    found = _TAG.match(text, place)
+    return found.end() if found else -1
+
+
+def _until(file: IO[bytes], end: re.Pattern[bytes], rest: list[bytes] | None = None) -> Iterator[bytes]:
+    """Yield blocks up to a tag; that tag and what was read beyond it go into `rest`.
+
+    Raises
+    ------
+    DamagedError
+        When the file ends before.
+    """
+    held = b""
+    while block := file.read(_BLOCK):
+        held += block
+        if found := end.search(held):
+            yield held[: found.start()]
+            if rest is not None:
+                rest.append(held[found.start() :])
+            return
+        if len(held) > _OVERLAP:
+            yield held[:-_OVERLAP]
+            held = held[-_OVERLAP:]
+    raise DamagedError("it ends within its rows")
