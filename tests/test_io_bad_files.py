@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+from astropy.io import fits
 
 from starscale import io
 from starscale.vocabulary.errors import InputError
@@ -159,3 +160,75 @@ def test_missing_columns_of_a_file_are_all_named(tmp_path: Path, suffix: str) ->
     assert "Did you mean 'id'" in str(error.value)
     assert str(tmp_path) in str(error.value)
     assert io.read(tmp_path / f"t{suffix}", columns=["x", "id"]).columns == ["x", "id"]
+
+
+def with_naxis2(path: Path, rows: int, told: int) -> None:
+    """Let the first table of a FITS file say that it has another number of rows than it has."""
+    content = path.read_bytes()
+    card = f"NAXIS2  = {rows:>20}".encode()
+    assert card in content
+    path.write_bytes(content.replace(card, f"NAXIS2  = {told:>20}".encode(), 1))
+
+
+@pytest.mark.parametrize("told", [0, 1, 2000, 2999])
+def test_a_fits_table_with_more_rows_than_its_header_says(tmp_path: Path, told: int) -> None:
+    path = tmp_path / "t.fits"
+    # The file ends with its last row but one block's padding: also one row too few is seen.
+    io.write(pl.DataFrame({"id": range(1, 3001), "x": np.ones(3000)}), path)
+    with_naxis2(path, 3000, told)
+    with pytest.raises(InputError, match=f"NAXIS2 says {told} rows, and more data follow") as error:
+        io.open_table(path)
+    assert str(path) in str(error.value)
+    assert "make it again" in str(error.value)
+
+
+def test_a_fits_table_that_would_reach_into_the_next_extension(tmp_path: Path) -> None:
+    tables = [fits.BinTableHDU.from_columns([fits.Column("x", "K", array=np.arange(1, 501))]) for _ in range(2)]
+    path = tmp_path / "two.fits"
+    fits.HDUList([fits.PrimaryHDU(), *tables]).writeto(path)
+    assert io.open_table(path).n_rows == 500
+    with_naxis2(path, 500, 900)
+    with pytest.raises(InputError, match="NAXIS2 says 900 rows, and more data follow"):
+        io.open_table(path)
+    with_naxis2(path, 900, 90_000)
+    with pytest.raises(InputError, match="NAXIS2 says 90000 rows, the file ends after"):
+        io.open_table(path)
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".fits", ".fits.gz", ".vot", ".ecsv", ".csv", ".hats"])
+@pytest.mark.parametrize("n", [0, 1])
+def test_no_row_and_one_row(tmp_path: Path, suffix: str, n: int) -> None:
+    table = pl.DataFrame({"id": [7], "ra": [1.5], "dec": [-2.5], "name": ["a"]}).head(n)
+    io.write(table, tmp_path / f"t{suffix}")
+    source = io.open_table(tmp_path / f"t{suffix}")
+    assert source.n_rows == n
+    assert source.read(table.columns).rows() == table.rows()
+    assert sum(batch.height for batch in source.batches(1000)) == n
+
+
+def test_a_directory_of_mixed_schemas_names_every_file(tmp_path: Path) -> None:
+    TABLE.write_parquet(tmp_path / "1.parquet")
+    TABLE.with_columns(pl.col("x").cast(pl.Float32)).write_parquet(tmp_path / "2.parquet")
+    TABLE.rename({"id": "ID"}).write_parquet(tmp_path / "3.parquet")
+    TABLE.select("x", "id").write_parquet(tmp_path / "4.parquet")
+    with pytest.raises(InputError, match="3 problems") as error:
+        io.open_table(tmp_path)
+    for said in (
+        "2.parquet",
+        "x is Float32, not Float64",
+        "3.parquet",
+        "lacks id; adds ID",
+        "4.parquet",
+        "another order",
+    ):
+        assert said in str(error.value)
+
+
+def test_a_truncated_file_of_a_hats_catalogue_is_named(tmp_path: Path) -> None:
+    table = pl.DataFrame({"ra": np.linspace(0, 359, 3000), "dec": np.zeros(3000)})
+    io.write(table, tmp_path / "sky.hats")
+    file = next((tmp_path / "sky.hats").rglob("Npix=*.parquet"))
+    file.write_bytes(file.read_bytes()[:-100])
+    with pytest.raises(InputError, match="damaged Parquet file") as error:
+        io.open_table(tmp_path / "sky.hats")
+    assert str(file) in str(error.value)

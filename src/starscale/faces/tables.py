@@ -35,7 +35,7 @@ from starscale.vocabulary.errors import InputError, Problem
 PROVENANCE_KEY = "starscale.provenance"
 
 #: Formats that tell their provenance without being read whole.
-_CARRY_PROVENANCE = (".parquet", ".fits")
+_CARRY_PROVENANCE = (".parquet", ".fits", ".hats")
 
 AnyTable = Any  #: a path, or a polars, Arrow, pandas or astropy table
 
@@ -182,7 +182,7 @@ def write(
     table : table
         Anything that :func:`read` takes.
     path : str or Path
-        The suffix says the format: .parquet, .fits, .vot, .ecsv, .csv.
+        The suffix says the format: .parquet, .fits, .vot, .ecsv, .csv, .hats.
     surveys : sequence of surveys
         Whose column descriptions apply.
     columns : mapping of str to Column, optional
@@ -196,10 +196,21 @@ def write(
         Unknown suffix, an output that cannot be written.
     """
     frame = io.read(table)
-    known = {**described(*(load_survey(s) for s in surveys)), **(columns or {})}
+    loaded = [load_survey(survey) for survey in surveys]
+    known = {**described(*loaded), **(columns or {})}
     chosen = {name: known[name] for name in frame.columns if name in known}
-    metadata = {PROVENANCE_KEY: json.dumps(provenance, default=str)} if provenance else None
+    metadata = _about_positions(frame, loaded)
+    if provenance:
+        metadata[PROVENANCE_KEY] = json.dumps(provenance, default=str)
     io.write(frame, path, columns=chosen, metadata=metadata)
+
+
+def _about_positions(frame: pl.DataFrame, surveys: Sequence[Survey]) -> dict[str, str]:
+    """System and epoch of the positions: of the first survey whose columns of positions are in the table."""
+    for survey in surveys:
+        if survey.position is not None and {survey.position.ra, survey.position.dec} <= set(frame.columns):
+            return survey.position_metadata
+    return {}
 
 
 def extend(

@@ -161,12 +161,25 @@ def find_table(path: Path, part: str | None) -> FitsTable:
     )
 
 
-def damaged(path: Path, reason: str) -> Problem:
+def damaged(
+    path: Path, reason: str, fix: str = "It was probably cut short: make or download it again."
+) -> Problem:
     """Describe a file that ends too early or contradicts itself."""
-    return Problem(
-        str(path),
-        f"is a damaged FITS file ({reason})",
-        fix="It was probably cut short: make or download it again.",
+    return Problem(str(path), f"is a damaged FITS file ({reason})", fix=fix)
+
+
+def _goes_on(path: Path, end: int, record: int) -> bool:
+    """Whether something follows a table that is neither padding nor the next extension.
+
+    Some programs fill the last block carelessly: room for a whole row is needed for one to be missed.
+    """
+    with path.open("rb") as file:
+        file.seek(end)
+        rest = file.read(_padded(end) - end)
+        following = file.read(BLOCK)
+    extension = following.startswith(b"XTENSION")
+    return (len(rest) >= record and rest.strip(b"\0 ") != b"") or not (
+        extension or following.strip(b"\0 \r\n") == b""
     )
 
 
@@ -221,6 +234,11 @@ def _table(path: Path, header: fits.Header, start: int, size: int) -> FitsTable:
         whole = there // record if record else 0
         found = f"NAXIS2 says {rows} rows, the file ends after {whole}"
         raise InputError(damaged(path, found))
+    if not packed and _goes_on(path, start + size, record):
+        found = f"NAXIS2 says {rows} rows, and more data follow them"
+        raise InputError(
+            damaged(path, found, "The program that wrote it was interrupted, or is at fault: make it again.")
+        )
     heap = int(header.get("THEAP", record * rows))
     return FitsTable(
         header, start, record, rows, start + heap, record * rows + int(header.get("PCOUNT", 0)) - heap, fields

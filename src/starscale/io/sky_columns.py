@@ -8,11 +8,6 @@ import polars as pl
 
 from starscale.vocabulary.columns import DEC, RA, Column
 
-#: Keys of a table's metadata: the system of its positions ("ICRS"), and their epoch ("J2016.0") where all
-#: rows share one. In a VOTable they are the attributes of COOSYS.
-POSITION_SYSTEM = "position_system"
-POSITION_EPOCH = "position_epoch"
-
 #: UCD1+ word of each coordinate; the main position carries ``meta.main`` beside it.
 _WORDS = ("pos.eq.ra", "pos.eq.dec")
 _MAIN = "meta.main"

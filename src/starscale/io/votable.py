@@ -22,12 +22,11 @@ from astropy.utils.exceptions import AstropyWarning
 
 from starscale.io.astropy_tables import from_astropy, unit_text
 from starscale.io.fits_text import from_card
-from starscale.io.sky_columns import POSITION_EPOCH, POSITION_SYSTEM
 from starscale.io.table import CHUNK_ROWS, Source, describe, unique_names
 from starscale.io.votable_layout import DamagedError, Layout, layout_of
 from starscale.io.votable_rows import Cells, Decoder, Rows, cells_of
 from starscale.io.whole import WholeSource
-from starscale.vocabulary.columns import Column
+from starscale.vocabulary.columns import POSITION_EPOCH, POSITION_SYSTEM, Column
 from starscale.vocabulary.errors import InputError, Problem
 
 _REFUSED = (VOTableSpecError, OSError, EOFError, ValueError, TypeError, IndexError)

@@ -9,8 +9,8 @@ from html import escape
 import polars as pl
 
 from starscale.io.fits_text import to_card
-from starscale.io.sky_columns import POSITION_EPOCH, POSITION_SYSTEM, position_columns
-from starscale.vocabulary.columns import Column
+from starscale.io.sky_columns import position_columns
+from starscale.vocabulary.columns import POSITION_EPOCH, POSITION_SYSTEM, Column
 
 OPENING = (
     '<?xml version="1.0" encoding="UTF-8"?>\n<VOTABLE version="1.4" xmlns="http://www.ivoa.net/xml/VOTable/v1.3">'

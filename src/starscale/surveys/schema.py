@@ -11,11 +11,13 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from starscale.surveys.archive import Access, Copy, HealpixBits
-from starscale.vocabulary.columns import Column, DType, LabelName
+from starscale.vocabulary.columns import POSITION_EPOCH, POSITION_SYSTEM, Column, DType, LabelName
 from starscale.vocabulary.strict import Frozen
 
 #: A value that stands for "missing": a number, or a text such as "null".
 Sentinel = float | str
+#: Every survey file gives its positions in this system.
+_SYSTEM = "ICRS"
 
 
 class ColumnSpec(Frozen):
@@ -57,11 +59,15 @@ class Epoch(Frozen):
     column: str | None = None
     format: Literal["jyear", "mjd", "jd"] = "jyear"
     default: float | None = None
+    #: Whether all positions of the catalogue are at the default epoch, so that a file can say so in its head.
+    common: bool = False
 
     @model_validator(mode="after")
     def _something(self) -> Epoch:
         if self.column is None and self.default is None:
             raise ValueError("an epoch needs a column, a default year, or both")
+        if self.common and self.default is None:
+            raise ValueError("an epoch that all rows share is given as the default")
         return self
 
 
@@ -283,6 +289,15 @@ class Survey(Frozen):
         names.append(self.duplicates.prefer if self.duplicates else None)
         names += [self.reddening.column if self.reddening else None, self.gaia.column if self.gaia else None]
         return list(dict.fromkeys(name for name in names if name is not None))
+
+    @property
+    def position_metadata(self) -> dict[str, str]:
+        """What the head of a file says of the positions: their system, and their epoch where all share one."""
+        if self.position is None:
+            return {}
+        epoch = self.position.epoch
+        common = {POSITION_EPOCH: f"J{epoch.default}"} if epoch is not None and epoch.common else {}
+        return {POSITION_SYSTEM: _SYSTEM, **common}
 
     @property
     def match_mode(self) -> Literal["dense", "sparse"]:

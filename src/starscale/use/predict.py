@@ -64,9 +64,10 @@ def predict_file(
     # An empty prediction gives the schema, and refuses a wrong table before anything is written.
     empty = pl.DataFrame(schema={name: table.schema[name] for name in columns})
     schema = model.predict(empty, where=str(source), found_columns=table.columns).schema
+    about = {**model.inputs.position_metadata, **(metadata or {})}
     rows = predicted = 0
     counts = dict.fromkeys(CatalogueFlag, 0)
-    with open_writer(target, schema, columns=model.columns, metadata=metadata, n_rows=table.n_rows) as writer:
+    with open_writer(target, schema, columns=model.columns, metadata=about, n_rows=table.n_rows) as writer:
         for batch in table.batches(chunk, columns):
             catalogue = model.predict(batch, where=str(source), found_columns=table.columns)
             writer.append(catalogue)

@@ -91,6 +91,11 @@ SOURCE_ID = Column("source_id", "int64", "", "meta.id;meta.main", "identifier of
 RA = Column("ra", "float64", "deg", "pos.eq.ra;meta.main", "right ascension (ICRS) at the catalogue's epoch")
 DEC = Column("dec", "float64", "deg", "pos.eq.dec;meta.main", "declination (ICRS) at the catalogue's epoch")
 
+#: Keys of a table's metadata: the system of its positions ("ICRS"), and their epoch ("J2016.0") where all
+#: rows share one. In a VOTable they are the attributes of COOSYS.
+POSITION_SYSTEM = "position_system"
+POSITION_EPOCH = "position_epoch"
+
 
 def _label_columns(label: Label) -> list[Column]:
     base = Column(
