@@ -19,7 +19,12 @@ SOURCE = Path(__file__).resolve().parents[1] / "src" / "starscale"
 #: A module imports from its own layer and those before it.
 LAYERS = ("version", "vocabulary", "surveys", "io", "catalogue", "mock", "learn", "use", "faces", "")
 #: The command is a face of the public names and may import them.
-MAY_IMPORT_THE_ROOT = {"starscale.faces.cli", "starscale.faces.cli_compare", "starscale.faces.cli_explain"}
+MAY_IMPORT_THE_ROOT = {
+    "starscale.faces.cli",
+    "starscale.faces.cli_compare",
+    "starscale.faces.cli_explain",
+    "starscale.faces.cli_publish",
+}
 LEARNING = {"jax", "jaxlib", "equinox", "optax", "sklearn", "xgboost"}
 UNSAFE_MODULES = {"pickle", "cPickle", "joblib", "dill", "cloudpickle", "shelve", "marshal"}
 UNSAFE_CALLS = {"eval", "exec"}

@@ -213,15 +213,10 @@ def test_a_directory_of_mixed_schemas_names_every_file(tmp_path: Path) -> None:
     TABLE.select("x", "id").write_parquet(tmp_path / "4.parquet")
     with pytest.raises(InputError, match="3 problems") as error:
         io.open_table(tmp_path)
-    for said in (
-        "2.parquet",
-        "x is Float32, not Float64",
-        "3.parquet",
-        "lacks id; adds ID",
-        "4.parquet",
-        "another order",
-    ):
+    for said in ("x is Float32, not Float64", "lacks id; adds ID", "another order"):
         assert said in str(error.value)
+    for number in (2, 3, 4):
+        assert str(tmp_path / f"{number}.parquet") in str(error.value)
 
 
 def test_a_truncated_file_of_a_hats_catalogue_is_named(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 The same verbs as the command: :func:`fetch`, :func:`read`, :func:`clean`, :func:`match`, :func:`match_files`,
 :func:`homogenize`, :func:`recalibrate`, :func:`label_report`, :func:`train`, :func:`load`, :func:`predict`,
 :func:`evaluate`, :func:`compare_models`, :func:`explain`, :func:`importance`, :func:`run`, :func:`report`,
-:func:`check`, :func:`write`, :func:`make_mock`, :func:`demo`. They are loaded when they are first
+:func:`check`, :func:`write`, :func:`publish`, :func:`make_mock`, :func:`demo`. They are loaded when they are first
 used, so that ``import starscale`` is quick and a table can be cleaned without loading the learning libraries.
 """
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from starscale.faces.importance import importance
     from starscale.faces.match_files import match_files
     from starscale.faces.pipeline import run
+    from starscale.faces.publish import publish
     from starscale.faces.report import write_report as report
     from starscale.faces.tables import clean, match, read, write
     from starscale.faces.training import evaluate, load, predict, train
@@ -52,6 +53,7 @@ _PUBLIC = {
     "match": ("starscale.faces.tables", "match"),
     "plan_fetch": ("starscale.faces.fetch_estimate", "plan_fetch"),
     "predict": ("starscale.faces.training", "predict"),
+    "publish": ("starscale.faces.publish", "publish"),
     "read": ("starscale.faces.tables", "read"),
     "recalibrate": ("starscale.faces.homogenize", "recalibrate"),
     "report": ("starscale.faces.report", "write_report"),
@@ -83,6 +85,7 @@ __all__ = [  # noqa: RUF022  the verbs in the order of use
     "run",
     "check",
     "write",
+    "publish",
     "make_mock",
     "demo",
     "Model",

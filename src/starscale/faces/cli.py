@@ -19,6 +19,7 @@ from starscale import io
 from starscale.faces.cli_compare import ablate, compare_models
 from starscale.faces.cli_explain import explain, importance
 from starscale.faces.cli_fetch import fetch
+from starscale.faces.cli_publish import publish
 from starscale.faces.homogenize import beside
 from starscale.faces.homogenize_text import homogenize_tables
 from starscale.faces.match_text import loss_rows, match_rows
@@ -310,6 +311,7 @@ def predict(
 
 app.command()(explain)
 app.command()(importance)
+app.command()(publish)
 
 
 @app.command()

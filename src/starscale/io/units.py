@@ -138,3 +138,11 @@ def _parsed(text: str) -> Any:
         except (ValueError, TypeError):
             continue
     return None
+
+
+def cds_unit(text: str) -> str:
+    """Return a unit as CDS writes it in a ReadMe (``km.s-1``, ``[cm.s-2]``); ``---`` for none."""
+    unit = _parsed(text)
+    if unit is None:
+        return text.strip().replace(" ", ".") or "---"
+    return str(unit.to_string("cds")).replace(" ", "") or "---"
