@@ -29,8 +29,8 @@ def open_table(path: str | Path) -> Source:
     -------
     Source
         Parquet and FITS know their schema and number of rows from the header. A CSV file is read
-        through once, in pieces, to find types that hold for every row. VOTable and ECSV files are
-        read whole.
+        through once, in pieces, to find types that hold for every row, a VOTable file to count them. ECSV
+        files, and VOTables with vectors of varying length, are read whole.
 
     Raises
     ------

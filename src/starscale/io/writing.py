@@ -29,8 +29,8 @@ class Writer:
 
     Notes
     -----
-    Parquet, FITS and CSV hold one piece in memory at a time. VOTable and ECSV gather all rows and
-    write when the block ends. An exception in the block leaves an older file as it was.
+    All formats but ECSV, which gathers all rows, hold one piece in memory at a time; HATS, FITS and VOTable
+    put rows aside on disk and write when the block ends. An exception in the block leaves an older file as it was.
     """
 
     def __init__(
@@ -159,8 +159,8 @@ def write(
     table : polars.DataFrame or table
         Any table object that :func:`starscale.io.read` takes.
     path : str or Path
-        Ends in ``.parquet``, ``.fits``, ``.fits.gz``, ``.vot`` or ``.xml`` (VOTable, BINARY2), ``.ecsv``,
-        ``.csv`` or ``.tsv``.
+        Ends in ``.parquet``, ``.hats`` (a directory), ``.fits``, ``.fits.gz``, ``.vot`` or ``.xml`` (VOTable,
+        BINARY2), ``.ecsv``, ``.csv`` or ``.tsv``.
     columns : mapping of str to Column, optional
         Units, UCDs and descriptions. A CSV file has no room for them.
     metadata : mapping of str to str, optional
