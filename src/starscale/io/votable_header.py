@@ -33,15 +33,16 @@ def element(name: str, attributes: Mapping[str, str], content: str = "") -> str:
 
 
 def about_table(metadata: Mapping[str, str]) -> list[str]:
-    """What a resource says of its table: the system of the positions (COOSYS), and an INFO for every text."""
+    """What a resource says of its table: an INFO for every text, and the system of the positions (COOSYS)."""
     lines = []
-    if POSITION_SYSTEM in metadata:
-        system = {"ID": _SYSTEM_ID, "system": metadata[POSITION_SYSTEM], "epoch": metadata.get(POSITION_EPOCH, "")}
-        lines.append(element("COOSYS", system))
     for key, text in metadata.items():
         if key not in (POSITION_SYSTEM, POSITION_EPOCH):
             value = to_card(text) if _NOT_IN_XML.search(text) else text
             lines.append(f'<INFO name="{attribute(key)}" value="{attribute(value)}"/>')
+    if POSITION_SYSTEM in metadata:
+        # The schema wants it behind them.
+        system = {"ID": _SYSTEM_ID, "system": metadata[POSITION_SYSTEM], "epoch": metadata.get(POSITION_EPOCH, "")}
+        lines.append(element("COOSYS", system))
     return lines
 
 

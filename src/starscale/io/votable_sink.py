@@ -140,7 +140,9 @@ class VotableSink(Sink):
         if count is not None and stored.is_integer() and seen.nulls:
             # BINARY2 has one null bit a cell: within a vector a number stands for null.
             null = self._free(name, stored, seen)
-        return _Field(name, stored, count, seen.width if seen.ascii else seen.units, seen.ascii, null)
+        # An array of one element is deprecated: texts have room for two characters at least.
+        width = max(2, seen.width if seen.ascii else seen.units)
+        return _Field(name, stored, count, width, seen.ascii, null)
 
     def _free(self, name: str, dtype: pl.DataType, seen: Seen) -> int:
         low, high = int_range(dtype)
