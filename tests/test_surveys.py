@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 from astropy import units
 from astropy.io.votable.ucd import parse_ucd
+from pydantic import ValidationError
 
 from starscale.surveys import Survey, load_survey, survey_names
+from starscale.surveys.schema import Epoch
 from starscale.vocabulary.errors import InputError
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -263,3 +265,11 @@ def test_the_page_quotes_the_example_as_it_is() -> None:
 
 def test_the_page_lists_every_packaged_survey() -> None:
     assert sorted(re.findall(r"^\| `(\w+)` \|", DOCS.read_text(), flags=re.MULTILINE)) == PACKAGED
+
+
+def test_the_head_of_a_file_tells_an_epoch_only_where_all_positions_share_it() -> None:
+    assert load_survey("gaia_dr3").position_metadata == {"position_system": "ICRS", "position_epoch": "J2016.0"}
+    assert load_survey("skymapper_dr2").position_metadata == {"position_system": "ICRS"}
+    assert load_survey("bailer_jones_edr3").position_metadata == {}
+    with pytest.raises(ValidationError, match="given as the default"):
+        Epoch(column="epoch", common=True)
