@@ -40,6 +40,7 @@ class Writer:
         columns: Mapping[str, Column],
         metadata: Mapping[str, str],
         n_rows: int | None,
+        inside: Path | None = None,
     ) -> None:
         self.path = path
         self.schema = schema
@@ -47,6 +48,7 @@ class Writer:
         self.n_rows = 0
         self._columns = columns
         self._expected = n_rows
+        self._inside = inside
         self._format = to_write(path)
         self._module = self._format.writer()
         self._file: AbstractContextManager[Path] | None = None
@@ -73,8 +75,10 @@ class Writer:
         self.n_rows += frame.height
 
     def __enter__(self) -> Self:
-        marker = self._format.marker
-        self._file = atomic_directory(self.path, marker=marker) if marker else atomic(self.path)
+        if marker := self._format.marker:
+            self._file = atomic_directory(self.path, marker=marker, inside=self._inside)
+        else:
+            self._file = atomic(self.path, inside=self._inside)
         partial = self._file.__enter__()
         try:
             self._sink = self._module.open_sink(Plan(partial, self.path, self.schema, self._columns))
@@ -121,6 +125,7 @@ def open_writer(
     columns: Mapping[str, Column] | None = None,
     metadata: Mapping[str, str] | None = None,
     n_rows: int | None = None,
+    inside: Path | None = None,
 ) -> Writer:
     """Start a file that takes rows piece by piece.
 
@@ -136,13 +141,15 @@ def open_writer(
         Texts about the whole table; more may be set on the writer until its block ends.
     n_rows : int, optional
         Rows that will come; when given, another number is an error and no file is written.
+    inside : Path, optional
+        Folder to build the file in, on the same disk; by default that of the file.
 
     Raises
     ------
     InputError
         For a suffix that cannot be written, or columns that the format cannot hold.
     """
-    return Writer(Path(path).expanduser(), schema, columns or {}, metadata or {}, n_rows)
+    return Writer(Path(path).expanduser(), schema, columns or {}, metadata or {}, n_rows, inside)
 
 
 def write(
