@@ -180,6 +180,10 @@ def test_a_fits_table_with_more_rows_than_its_header_says(tmp_path: Path, told: 
         io.open_table(path)
     assert str(path) in str(error.value)
     assert "make it again" in str(error.value)
+    packed = tmp_path / "t.fits.gz"
+    packed.write_bytes(gzip.compress(path.read_bytes()))
+    with pytest.raises(InputError, match=f"NAXIS2 says {told} rows, and more data follow"):
+        io.read(packed)
 
 
 def test_a_fits_table_that_would_reach_into_the_next_extension(tmp_path: Path) -> None:

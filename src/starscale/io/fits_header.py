@@ -104,7 +104,7 @@ class FitsField:
 
 @dataclass(frozen=True, slots=True)
 class FitsTable:
-    """A binary table extension."""
+    """A binary table extension: places of its rows, its heap and its end in the file, which may be a gzip file."""
 
     header: fits.Header
     data: int
@@ -112,6 +112,8 @@ class FitsTable:
     rows: int
     heap: int
     heap_size: int
+    end: int
+    packed: bool
     fields: tuple[FitsField, ...]
 
 
@@ -168,19 +170,24 @@ def damaged(
     return Problem(str(path), f"is a damaged FITS file ({reason})", fix=fix)
 
 
-def _goes_on(path: Path, end: int, record: int) -> bool:
-    """Whether something follows a table that is neither padding nor the next extension.
+def refuse_more(path: Path, file: IO[bytes], table: FitsTable) -> None:
+    """Refuse a file in which something follows a table that is neither padding nor the next extension.
 
     Some programs fill the last block carelessly: room for a whole row is needed for one to be missed.
+
+    Raises
+    ------
+    InputError
+        When rows follow that the header does not count.
     """
-    with path.open("rb") as file:
-        file.seek(end)
-        rest = file.read(_padded(end) - end)
-        following = file.read(BLOCK)
-    extension = following.startswith(b"XTENSION")
-    return (len(rest) >= record and rest.strip(b"\0 ") != b"") or not (
-        extension or following.strip(b"\0 \r\n") == b""
-    )
+    file.seek(table.end)
+    rest = file.read(_padded(table.end - table.data) - (table.end - table.data))
+    following = file.read(BLOCK)
+    rows = len(rest) >= table.record and rest.strip(b"\0 ") != b""
+    if rows or not (following.startswith(b"XTENSION") or following.strip(b"\0 \r\n") == b""):
+        found = f"NAXIS2 says {table.rows} rows, and more data follow them"
+        fix = "The program that wrote it was interrupted, or is at fault: make it again."
+        raise InputError(damaged(path, found, fix))
 
 
 def _is_wanted(part: str | None, number: int, name: str, is_table: bool) -> bool:
@@ -234,15 +241,14 @@ def _table(path: Path, header: fits.Header, start: int, size: int) -> FitsTable:
         whole = there // record if record else 0
         found = f"NAXIS2 says {rows} rows, the file ends after {whole}"
         raise InputError(damaged(path, found))
-    if not packed and _goes_on(path, start + size, record):
-        found = f"NAXIS2 says {rows} rows, and more data follow them"
-        raise InputError(
-            damaged(path, found, "The program that wrote it was interrupted, or is at fault: make it again.")
-        )
     heap = int(header.get("THEAP", record * rows))
-    return FitsTable(
-        header, start, record, rows, start + heap, record * rows + int(header.get("PCOUNT", 0)) - heap, fields
-    )
+    heap_size = record * rows + int(header.get("PCOUNT", 0)) - heap
+    table = FitsTable(header, start, record, rows, start + heap, heap_size, start + size, packed, fields)
+    if not packed:
+        # Of a packed file the end is known when it has been read.
+        with path.open("rb") as file:
+            refuse_more(path, file, table)
+    return table
 
 
 def _fields(path: Path, header: fits.Header) -> tuple[FitsField, ...]:

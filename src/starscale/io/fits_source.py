@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from starscale.io.fits_header import BYTES, FitsField, damaged, find_table, metadata_of, open_bytes
+from starscale.io.fits_header import BYTES, FitsField, damaged, find_table, metadata_of, open_bytes, refuse_more
 from starscale.io.fits_text import from_card
 from starscale.io.table import Source, describe
 from starscale.vocabulary.errors import InputError
@@ -67,6 +67,8 @@ class FitsSource(Source):
                     count = min(rows, table.rows - start)
                     records = self._records(file, start, count)
                     yield pl.DataFrame([_series(self._fields[name], records, heap) for name in columns])
+                if table.packed:
+                    refuse_more(self.path, file, table)
         except (OSError, EOFError, zlib.error, ValueError) as error:
             raise InputError(damaged(self.path, str(error))) from error
 

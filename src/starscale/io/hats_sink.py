@@ -206,7 +206,7 @@ class HatsSink(Sink):
             "hats_col_healpix_order": str(HIGHEST_ORDER),
             "hats_npix_suffix": ".parquet",
             "hats_order": str(max((cell.order for cell in cells), default=0)),
-            "hats_max_rows": str(PARTITION_ROWS),
+            "hats_max_rows": str(max((cell.rows for cell in cells), default=0)),
             "hats_estsize": str(-(-size // 1024)),
             "hats_version": "v1.0",
             "hats_builder": f"starscale {__version__}",

@@ -76,8 +76,8 @@ class Source(ABC):
     def batches(self, rows: int, columns: Sequence[str] | None = None, *, skip: int = 0) -> Iterator[pl.DataFrame]:
         """Yield the rows in order in frames of exactly `rows`, the last one perhaps shorter.
 
-        Parquet, FITS and CSV hold one piece at a time, whatever the size of the file. VOTable and
-        ECSV files are read whole first.
+        One piece is held at a time, whatever the size of the file; ECSV files, and VOTables with vectors of
+        varying length, are read whole first.
 
         Parameters
         ----------
