@@ -220,3 +220,15 @@ def test_the_command(stored: Path, tmp_path: Path) -> None:
     assert "to be filled in by you, where the file says so: bibcode, keywords, abstract" in done.output
     wrong = CliRunner().invoke(app, [*command, "--decimals", "teff"])
     assert isinstance(wrong.exception, InputError)
+
+
+def test_other_files_in_the_folder_are_safe_and_the_index_of_hats_stays_out(stored: Path, tmp_path: Path) -> None:
+    table = catalogue(20).drop_nulls(["ra", "dec"])
+    io.write(table, tmp_path / "sky.hats", columns=COLUMNS)
+    ss.publish(tmp_path / "sky.hats", tmp_path / "cds")
+    assert by_astropy(tmp_path / "cds" / "sky.dat", tmp_path / "cds" / "ReadMe").colnames == table.columns
+    ss.publish(tmp_path / "sky.hats", tmp_path / "cds", columns=["teff"])
+    (tmp_path / "cds" / "other.dat").write_text("1\n")
+    with pytest.raises(InputError, match=r"holds other things \(other\.dat\)"):
+        ss.publish(tmp_path / "sky.hats", tmp_path / "cds")
+    assert (tmp_path / "cds" / "other.dat").read_text() == "1\n"

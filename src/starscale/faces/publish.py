@@ -14,11 +14,12 @@ from starscale import io
 from starscale.faces.tables import PROVENANCE_KEY, described, refuse_same
 from starscale.io.cds import Extent, Layout, checked, data_lines, layout, readable, widest
 from starscale.io.cds_readme import DataFile, Publication, mrt_head, readme
+from starscale.io.hats import INDEX
 from starscale.io.sky_columns import position_columns
 from starscale.io.table import CHUNK_ROWS, Source, require_columns
 from starscale.vocabulary.columns import LABELS, POSITION_EPOCH, POSITION_SYSTEM, Column
 from starscale.vocabulary.errors import InputError, Problem
-from starscale.vocabulary.flags import CatalogueFlag, PairFlag, describe
+from starscale.vocabulary.flags import CatalogueFlag, LabelFlag, PairFlag, describe
 
 #: A single file with one of these suffixes is a machine-readable table; anything else is a folder.
 MRT_SUFFIXES = (".mrt", ".txt")
@@ -28,6 +29,7 @@ _POSITION_DECIMALS = 9
 #: Notes on columns that are bit masks: the column, what else a table has that it belongs to, the bits.
 _MASKS: tuple[tuple[str, str, type[IntFlag]], ...] = (
     ("flags", "domain_score", CatalogueFlag),
+    ("flags", "n_surveys", LabelFlag),
     ("xm_flag", "angular_distance", PairFlag),
 )
 
@@ -82,7 +84,7 @@ def publish(
     authors, keywords : sequence of str
         What only the author can say. What is not given is marked as to be filled in.
     columns : sequence of str, optional
-        Columns to publish, in order; default: all.
+        Columns to publish, in order; default: all, but for the index of a HATS catalogue.
     decimals : mapping of str to int, optional
         Decimals of columns. By default labels have those that mean something, positions in degrees nine, other
         numbers six digits or more; very large and very small ones an exponent.
@@ -102,7 +104,7 @@ def publish(
     """
     refuse_same(target, catalogue)
     target, source = Path(target).expanduser(), io.open_table(catalogue)
-    chosen = source.choose(columns)
+    chosen = source.choose([name for name in source.schema if name != INDEX] if columns is None else columns)
     schema = checked(pl.Schema({name: source.schema[name] for name in chosen}), str(catalogue))
     known = _known(source, chosen)
     wanted = _decimals(schema, known, decimals or {}, str(catalogue))
@@ -117,7 +119,7 @@ def publish(
     mock = _is_mock(source)
     head = mrt_head if single else readme
     text = head(about, data, _description(source, mock))
-    with io.atomic(target) if single else io.atomic_directory(target, marker=README) as partial:
+    with io.atomic(target) if single else io.atomic_directory(target) as partial:
         if not single:
             (partial / README).write_text(text, encoding="ascii")
         with (partial if single else partial / name).open("wb") as file:

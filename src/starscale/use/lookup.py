@@ -48,7 +48,7 @@ def find_stars(source: Source, column: str, stars: pl.Series, columns: list[str]
     Parameters
     ----------
     source : Source
-        A table on disk; it is never whole in memory (VOTable and ECSV aside, which are read whole).
+        A table on disk; it is never whole in memory (ECSV aside, which is read whole).
     column : str
         Its identifiers.
     stars : polars.Series
