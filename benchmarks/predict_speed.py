@@ -6,8 +6,8 @@ First the networks alone, on the same array of stars and in turns: the paper's t
 TensorFlow; the default; XGBoost as the `xgboost` learner has it. Beside them, in the same run, the rate of bare
 matrix products. Then whole catalogues, Parquet to Parquet, each size in a process of its own: rows per second, the
 share of the whole that the networks take, the greatest memory. The stars are those of a small mock sky, one copy
-below the other with new identifiers; 11.4 million is the final sample of Turchi et al. 2024. The networks are trained
-for few epochs: their speed does not depend on their weights. Run it when the machine has nothing else to do; only
+below the other with new identifiers; 11.4 million is the final sample of Turchi et al. 2024. The networks are
+trained for few epochs: their speed does not depend on that. Run it when the machine has nothing else to do; only
 ratios mean anything.
 """
 
