@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 from astropy.io import ascii as tables
 from astropy.table import Table
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
@@ -186,6 +186,7 @@ def test_what_such_a_table_cannot_hold(tmp_path: Path) -> None:
         max_size=8,
     )
 )
+@example(rows=[(1.7976931348623155e308, None, None, None), (-1e-300, None, None, None)])
 def test_any_number_survives_as_far_as_its_decimals(tmp_path: Path, rows: list[tuple[object, ...]]) -> None:
     schema = {"x": pl.Float64, "y": pl.Float32, "i": pl.Int64, "b": pl.Boolean}
     frame = pl.DataFrame(rows, schema=schema, orient="row")

@@ -22,9 +22,10 @@ from starscale.vocabulary.errors import Problems
 
 RULE = "-" * 80
 _WIDE = 80
-#: Largest and smallest absolute value that is written without an exponent, and decimals of one that is.
+#: Largest and smallest absolute value that is written without an exponent, and decimals that give one that is
+#: written with it back to the last bit.
 _LARGE, _SMALL = 1e5, 1e-6
-_EXPONENT_DECIMALS: dict[pl.DataType, int] = {pl.Float32(): 7, pl.Float64(): 15}
+_EXPONENT_DECIMALS: dict[pl.DataType, int] = {pl.Float32(): 8, pl.Float64(): 16}
 #: Digits of a number without an exponent, and its decimals at least and at most.
 _DIGITS: dict[pl.DataType, int] = {pl.Float32(): 6, pl.Float64(): 10}
 _FEWEST, _MOST = 4, 12
