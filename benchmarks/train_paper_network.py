@@ -59,7 +59,7 @@ def main() -> None:
         print(json.dumps(train_here(options.data)))
         return
     keras_python = options.keras_python or keras_environment(HERE.parents[1] / "build" / "keras")
-    ratios, speeds, matrix = [], {"starscale": [], "keras": []}, []
+    ratios, work, speeds, matrix = [], [], {"starscale": [], "keras": []}, []
     with tempfile.TemporaryDirectory() as folder:
         data = Path(folder) / "data.npz"
         make_data(data, options.stars, options.epochs)
@@ -74,6 +74,7 @@ def main() -> None:
                     flush=True,
                 )
             ratios.append(speeds["starscale"][-1] / speeds["keras"][-1])
+            work.append(float(np.median(theirs["processor"]) / np.median(ours["processor"])))
             reached = FLOPS_PER_STAR * speeds["starscale"][-1]
             rates = {what: ours[f"{what}_rate"] for what in ("large", "own")}
             matrix.append({f"{what}_rate": rate for what, rate in rates.items()})
@@ -81,6 +82,9 @@ def main() -> None:
     for side, values in speeds.items():
         print(f"{side:10s} median {np.median(values):9,.0f} stars/s")
     print(f"ratio      median {np.median(ratios):.2f}, from {min(ratios):.2f} to {max(ratios):.2f} (at least 3)")
+    print(
+        f"seconds of the processor: Keras needs {np.median(work):.2f} times ours, {min(work):.2f} to {max(work):.2f}"
+    )
     for what, bar in (("large", " (at least 40 %)"), ("own", "")):
         rates, shares = ([result[f"{what}_{kind}"] for result in matrix] for kind in ("rate", "share"))
         print(
@@ -116,9 +120,11 @@ def train_here(path: Path) -> dict[str, object]:
     epochs = json.loads(str(data["settings"]))["epochs"]
     ends: list[float] = []
     losses: list[float] = []
+    processor: list[float] = []
 
     def note(_phase: str, _epoch: int, _n_epochs: int, figures: Mapping[str, float], /) -> None:
         ends.append(time.perf_counter())
+        processor.append(time.process_time())
         losses.append(figures["validation"])
 
     def sample(suffix: str) -> Sample:
@@ -131,7 +137,8 @@ def train_here(path: Path) -> dict[str, object]:
     # Before and after, since other work of the machine comes and goes.
     rates = {name: float(np.mean([rate, before[name]])) for name, rate in matrix_rates().items()}
     what = f"starscale, JAX {jax.__version__}"
-    return {"seconds": np.diff(ends).tolist(), "loss": min(losses), "what": what, **rates}
+    seconds = {"seconds": np.diff(ends).tolist(), "processor": np.diff(processor).tolist()}
+    return {**seconds, "loss": min(losses), "what": what, **rates}
 
 
 def matrix_rates() -> dict[str, float]:

@@ -62,13 +62,15 @@ def compare_step(
     own : mapping, optional
         What :func:`own_step` returned, if this run has trained its own model.
     """
-    costs = {}
+    costs: dict[str, Mapping[str, Any]] = {}
     entries = entries_of(run, only)
     for name in (OWN_MODEL, *(item.name for item in run.config.models)):
         folder.carry(_step_name(name))
     for entry in entries:
-        taken = entry.name == OWN_MODEL and own is not None
-        costs[entry.name] = own if taken else _entry_step(folder, entry, training)
+        if entry.name == OWN_MODEL and own is not None:
+            costs[entry.name] = own
+        else:
+            costs[entry.name] = _entry_step(folder, entry, training)
     files = [scored_file(entry.name) for entry in entries]
     found: list[Comparison] = []
 

@@ -83,7 +83,8 @@ def run_epoch(
     # Two programs, the small one of which depends on the number of stars: repeats and samples of about the same
     # size share the other, which takes seconds to compile.
     drawn = _drawn(data, key, n_stars=n_stars, batch=batch, length=_rounded(n_stars))
-    return _trained(state, constants, *drawn, loss=loss, optimiser=optimiser)
+    done: tuple[TrainState, jax.Array] = _trained(state, constants, *drawn, loss=loss, optimiser=optimiser)
+    return done
 
 
 def _rounded(n: int) -> int:
