@@ -5,7 +5,7 @@
 A training table of MOCK stars is repeated up to two sizes, each copy at a place of its own, and the command is run
 on both, with three and with six epochs: a straight line in epochs gives the seconds of an epoch and of everything
 else, one in the number of stars takes both to 600,000. When a training stops early is not known beforehand: printed
-is what an epoch costs, and what all epochs of the settings cost. One of the three repeats of the paper's run is
+are the cost of an epoch and that of all epochs of the settings. One of the three repeats of the paper's run is
 timed.
 """
 
@@ -71,9 +71,7 @@ def main() -> None:
     config = Turchi2024Config()
     most = config.epochs_mae + config.epochs_smape
     one, other = (max(np.polyval(np.polyfit(sizes, values, 1), TARGET), 0) for values in (epoch, fixed))
-    print(
-        f"{TARGET:9,} stars, extrapolated: {one:.1f} s an epoch of three networks, {other:.0f} s everything else"
-    )
+    print(f"{TARGET:9,} stars, extrapolated: {one:.1f} s an epoch, {other:.0f} s everything else")
     hours = (most * one + other) / 3600
     print(f"all {most} epochs, none saved by stopping early: {hours:.1f} hours")
 

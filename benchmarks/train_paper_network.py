@@ -82,9 +82,8 @@ def main() -> None:
     for side, values in speeds.items():
         print(f"{side:10s} median {np.median(values):9,.0f} stars/s")
     print(f"ratio      median {np.median(ratios):.2f}, from {min(ratios):.2f} to {max(ratios):.2f} (at least 3)")
-    print(
-        f"seconds of the processor: Keras needs {np.median(work):.2f} times ours, {min(work):.2f} to {max(work):.2f}"
-    )
+    text = f"Keras needs {np.median(work):.2f} times ours, {min(work):.2f} to {max(work):.2f}"
+    print(f"seconds of the processor: {text}")
     for what, bar in (("large", " (at least 40 %)"), ("own", "")):
         rates, shares = ([result[f"{what}_{kind}"] for result in matrix] for kind in ("rate", "share"))
         print(

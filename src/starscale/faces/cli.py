@@ -7,6 +7,7 @@ a traceback.
 from __future__ import annotations
 
 import json
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -293,17 +294,25 @@ def predict(
     stars: Annotated[Path, typer.Argument(help="Table with the columns of all the model's surveys side by side.")],
     output: Output,
     chunk: Annotated[int, typer.Option(min=1, help="Rows at a time.")] = 100_000,
+    restart: Annotated[
+        bool, typer.Option("--restart", help="Begin anew instead of where a stopped prediction left off.")
+    ] = False,
 ) -> None:
     """Predict the labels of every star of a table, whatever its size.
+
+    If it is stopped, the same command goes on where it was.
 
     Example: `starscale predict model/ stars.parquet -o catalogue.fits`
     """
     bundle = ss.load(model)
     for warning in bundle.information.get("warnings", ()):
         _say(f"note on the model: {warning}")
-    counts = ss.predict(model, stars, output, chunk=chunk)
+    counts = ss.predict(model, stars, output, chunk=chunk, restart=restart)
     rows = [[name, f"{n:,}"] for name, n in counts.flags.items()]
     typer.echo(layout(["flag", "rows"], rows))
+    if counts.repeated is not None:
+        again = counts.repeated
+        _say(f"note on the stars: {again.ids:,} identifiers stand in {again.rows:,} rows (one is {again.example})")
     mock_data = " (model of MOCK stars)" if bundle.mock else ""
     typer.echo(f"{counts.predicted:,} of {counts.rows:,} stars predicted{mock_data}; written to {output}")
 
@@ -385,13 +394,24 @@ def _frame(rows: list[dict[str, Any]]) -> pl.DataFrame:
     return pl.DataFrame(rows, infer_schema_length=None)
 
 
+class _Stopped(SystemExit):
+    """A signal asked the program to end."""
+
+
+def _stop(number: int, _frame: object) -> None:
+    raise _Stopped(128 + number)
+
+
 def main() -> None:
     """Run the command; turn a user's mistake into one message and exit code 2."""
+    # An exception, so that everything half-written is cleared away first.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _stop)
     try:
         app()
     except StarscaleError as error:
-        typer.echo(f"starscale: {error}", err=True)
+        _say("\n".join([f"starscale: {error}", *getattr(error, "__notes__", ())]))
         sys.exit(2)
-    except KeyboardInterrupt:
-        typer.echo("starscale: interrupted", err=True)
-        sys.exit(130)
+    except _Stopped as stopped:
+        _say("\n".join(["starscale: stopped", *getattr(stopped, "__notes__", ())]))
+        raise

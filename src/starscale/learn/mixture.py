@@ -38,6 +38,8 @@ from starscale.vocabulary.strict import validate
 
 #: Stars that go through the networks together in prediction.
 CHUNK = 4096
+#: Of these, stars that go through the layers together: what passes between layers fits a processor's caches.
+BLOCK = 1024
 WARM_UP = 0.15
 BETAS = (0.9, 0.98)
 #: Median, then the lower and the upper ends of the intervals of LEVELS.
@@ -89,8 +91,15 @@ class _Outputs(NamedTuple):
 
 
 def _pooled(networks: MixtureNetwork, values: jax.Array, flags: jax.Array, components: int) -> MixtureDensity:
-    members = jax.lax.map(lambda net: MixtureDensity.from_head(net(values, flags), components), networks)
-    return MixtureDensity.pooled(members)
+    def block(part: tuple[jax.Array, jax.Array]) -> MixtureDensity:
+        members = jax.lax.map(lambda net: MixtureDensity.from_head(net(*part), components), networks)
+        return MixtureDensity.pooled(members)
+
+    n = len(values)
+    size = min(n, BLOCK)
+    blocks = jax.lax.map(block, tuple(array.reshape(n // size, size, -1) for array in (values, flags)))
+    pooled: MixtureDensity = jax.tree.map(lambda array: array.reshape(n, *array.shape[2:]), blocks)
+    return pooled
 
 
 @partial(jax.jit, static_argnames=("components", "threshold"))
