@@ -147,7 +147,9 @@ class Trainings:
         found = self.model(name, repeat).predict(change(stars))
         columns = [pl.col(label).alias(f"{label}_value") for label in LABELS]
         ends = [pl.col(f"{label}_{part}") for label in LABELS for part in ("lower", "upper", "error")]
-        return stars.drop("flags").hstack(found.select(*columns, *ends, "flags"))
+        return stars.drop("flags", *(f"{label}_error" for label in LABELS)).hstack(
+            found.select(*columns, *ends, "flags")
+        )
 
     def all(self, name: str, repeats: int, change: Change = unchanged) -> pl.DataFrame:
         """The test parts of all repeats below one another."""
