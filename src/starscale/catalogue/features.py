@@ -245,15 +245,21 @@ def evaluate_features(
     problems.raise_if_any()
     # One type for all: a float32 column in FITS and a float64 one in CSV must give the same features.
     numbers = table.select(pl.col(columns).cast(pl.Float64))
+    expressions = [_parse(feature).cast(pl.Float64).alias(str(i)) for i, feature in enumerate(features)]
+    try:
+        values = numbers.select(expressions)
+    except PolarsError:
+        # One by one: which of them are they, and why?
+        for feature, expression in zip(features, expressions, strict=True):
+            try:
+                numbers.select(expression)
+            except PolarsError as error:
+                problems.add(f"feature {feature.name!r}", f"{feature.expression} cannot be evaluated ({error})")
+        problems.raise_if_any()
+        raise
     result = np.empty((table.height, len(features)), order="C")
-    for i, feature in enumerate(features):
-        try:
-            values = numbers.select(_parse(feature).cast(pl.Float64)).to_series()
-        except PolarsError as error:
-            problems.add(f"feature {feature.name!r}", f"{feature.expression} cannot be evaluated ({error})")
-            continue
-        result[:, i] = values.fill_null(np.nan).to_numpy()
-    problems.raise_if_any()
+    for i, column in enumerate(values):
+        result[:, i] = column.fill_null(np.nan).to_numpy()
     result[~np.isfinite(result)] = np.nan
     return result
 

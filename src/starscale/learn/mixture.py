@@ -28,7 +28,7 @@ from starscale.learn.losses import negative_log_likelihood
 from starscale.learn.networks import MixtureNetwork
 from starscale.learn.preparation import Inputs, Scaling
 from starscale.learn.rarity import rarity_weights
-from starscale.learn.regressor import LEVELS, Fitting, Raw, Rehearsal, Targets, Threshold, padded
+from starscale.learn.regressor import BLOCK, LEVELS, Fitting, Raw, Rehearsal, Targets, Threshold, padded
 from starscale.learn.sample import FloatArray
 from starscale.learn.scaling import LabelScaler
 from starscale.learn.training import Optimiser, n_steps
@@ -36,10 +36,6 @@ from starscale.learn.view import View
 from starscale.vocabulary.model_config import MixtureConfig
 from starscale.vocabulary.strict import validate
 
-#: Stars that go through the networks together in prediction.
-CHUNK = 4096
-#: Of these, stars that go through the layers together: what passes between layers fits a processor's caches.
-BLOCK = 1024
 WARM_UP = 0.15
 BETAS = (0.9, 0.98)
 #: Median, then the lower and the upper ends of the intervals of LEVELS.
@@ -91,15 +87,8 @@ class _Outputs(NamedTuple):
 
 
 def _pooled(networks: MixtureNetwork, values: jax.Array, flags: jax.Array, components: int) -> MixtureDensity:
-    def block(part: tuple[jax.Array, jax.Array]) -> MixtureDensity:
-        members = jax.lax.map(lambda net: MixtureDensity.from_head(net(*part), components), networks)
-        return MixtureDensity.pooled(members)
-
-    n = len(values)
-    size = min(n, BLOCK)
-    blocks = jax.lax.map(block, tuple(array.reshape(n // size, size, -1) for array in (values, flags)))
-    pooled: MixtureDensity = jax.tree.map(lambda array: array.reshape(n, *array.shape[2:]), blocks)
-    return pooled
+    members = jax.lax.map(lambda net: MixtureDensity.from_head(net(values, flags), components), networks)
+    return MixtureDensity.pooled(members)
 
 
 @partial(jax.jit, static_argnames=("components", "threshold"))
@@ -270,8 +259,8 @@ class Mixture:
                 continue
             networks = jax.tree.map(lambda leaf, m=members: leaf[m.start : m.stop], self.networks)
             view = self.views[number]
-            for start in range(0, len(own), CHUNK):
-                rows = own[start : start + CHUNK]
+            for start in range(0, len(own), BLOCK):
+                rows = own[start : start + BLOCK]
                 chunk = inputs.rows(rows)
                 yield (
                     rows,
