@@ -98,8 +98,7 @@ class RunSteps:
         self.plan, self.config = the_plan, the_plan.config
         provenance = record(command=f"run {run_file}", mock=self.config.mock, settings=settings(the_plan))
         self.folder = RunFolder.open(output, provenance, say)
-        # What the trainings of the run's own model cost, if this run did them: a comparison takes them over.
-        self._cost: dict[str, Any] | None = None
+        self._cost: dict[str, Any] | None = None  # of the run's own trainings, if this run did them
         for job in jobs:
             fetch_step(job, self.folder, the_plan.base, mock=self.config.mock)
         self.sums = self._input_checksums()
@@ -340,8 +339,7 @@ class RunSteps:
             work=work,
         )
         # At once: predicting may take hours, and what is written survives a kill.
-        if trials:
-            self._cost = own_step(self.folder, self.plan, TRAINING, trials[0])
+        self._cost = own_step(self.folder, self.plan, TRAINING, trials[0]) if trials else None
 
     def _predict(self) -> None:
         def work() -> dict[str, Any]:
