@@ -63,9 +63,11 @@ homogenize: $(VENV)/.dev  ## labels on one scale, against known truth and on rea
 
 learners: $(VENV)/.dev    ## every learner on the same splits, real and mock (needs ../shared/data; hours)
 	$(BIN)/python benchmarks/learners.py
+	$(BIN)/python benchmarks/default_learner.py
 
 bench: $(VENV)/.dev       ## speed, as ratios to what one would use instead
 	$(BIN)/python benchmarks/train_paper_network.py
+	$(BIN)/python benchmarks/train_paper_bundle.py
 	$(BIN)/python benchmarks/crossmatch_speed.py
 	$(BIN)/python benchmarks/homogenize_speed.py
 

@@ -50,7 +50,8 @@ RUN_FILE = """\
 title = "speed of prediction"
 mock = true
 seed = 1
-{preset}
+[importance]
+apply = false
 [catalogue]
 survey = "gaia_dr3"
 path = "mock/gaia_dr3.parquet"
@@ -95,10 +96,10 @@ def prepare() -> None:
     for name, text in MODELS.items():
         if (BUILD / name).exists():
             continue
-        (BUILD / f"{name}.toml").write_text(RUN_FILE.format(preset="", model=text))
+        (BUILD / f"{name}.toml").write_text(RUN_FILE.format(model=text))
         if not (BUILD / "run" / "matched.parquet").exists():
             ss.run(BUILD / f"{name}.toml", BUILD / "run")
-        ss.train(BUILD / f"{name}.toml", BUILD / "run" / "training.parquet").save(BUILD / name)
+        ss.train(BUILD / f"{name}.toml", table=BUILD / "run" / "training.parquet").save(BUILD / name)
 
 
 def networks(keras_python: Path) -> float:

@@ -4,8 +4,10 @@
 
 Both sides train the same network (one label; widths, slope, dropout, batch, Adam, mean absolute error) on the same
 made-up data with 27 features, each in a process of its own, in turns. Timed are whole epochs, validation included,
-after the first, which compiles. Without --keras-python a virtual environment with tensorflow-cpu is made under
-build/. Run it when the machine has nothing else to do; only the ratio means anything.
+after the first, which compiles. Beside them, in the same process as ours, stands the rate of bare matrix products:
+of large ones, and of those of this network (forward and back, same batch), the most that a training could reach.
+Without --keras-python a virtual environment with tensorflow-cpu is made under build/. Run it when the machine has
+nothing else to do; only the ratios mean anything.
 """
 
 from __future__ import annotations
@@ -18,10 +20,13 @@ import sys
 import tempfile
 import time
 import venv
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from starscale.learn import Sample, fit_predictor
@@ -32,6 +37,12 @@ KERAS_SIDE = HERE.with_name("train_paper_network_keras.py")
 N_FEATURES = 27
 SEED = 1
 BATCH = 256
+#: Sides of the large matrices.
+LARGE = 1024
+_SIZES = (N_FEATURES, *Turchi2024Config().widths, 1)
+LAYERS = list(pairwise(_SIZES))
+#: Multiplications and additions of the matrix products of a training step: forward once, backward twice.
+FLOPS_PER_STAR = 6 * sum(a * b for a, b in LAYERS)
 
 
 def main() -> None:
@@ -48,7 +59,7 @@ def main() -> None:
         print(json.dumps(train_here(options.data)))
         return
     keras_python = options.keras_python or keras_environment(HERE.parents[1] / "build" / "keras")
-    ratios, speeds = [], {"starscale": [], "keras": []}
+    ratios, work, speeds, matrix = [], [], {"starscale": [], "keras": []}, []
     with tempfile.TemporaryDirectory() as folder:
         data = Path(folder) / "data.npz"
         make_data(data, options.stars, options.epochs)
@@ -63,9 +74,23 @@ def main() -> None:
                     flush=True,
                 )
             ratios.append(speeds["starscale"][-1] / speeds["keras"][-1])
+            work.append(float(np.median(theirs["processor"]) / np.median(ours["processor"])))
+            reached = FLOPS_PER_STAR * speeds["starscale"][-1]
+            rates = {what: ours[f"{what}_rate"] for what in ("large", "own")}
+            matrix.append({f"{what}_rate": rate for what, rate in rates.items()})
+            matrix[-1] |= {f"{what}_share": reached / rate for what, rate in rates.items()}
     for side, values in speeds.items():
         print(f"{side:10s} median {np.median(values):9,.0f} stars/s")
-    print(f"ratio      median {np.median(ratios):.2f}, from {min(ratios):.2f} to {max(ratios):.2f}")
+    print(f"ratio      median {np.median(ratios):.2f}, from {min(ratios):.2f} to {max(ratios):.2f} (at least 3)")
+    text = f"Keras needs {np.median(work):.2f} times ours, {min(work):.2f} to {max(work):.2f}"
+    print(f"seconds of the processor: {text}")
+    for what, bar in (("large", " (at least 40 %)"), ("own", "")):
+        rates, shares = ([result[f"{what}_{kind}"] for result in matrix] for kind in ("rate", "share"))
+        print(
+            f"{'matrix products of this network' if what == 'own' else 'large matrix products':32s}"
+            f"{np.median(rates) / 1e9:6.1f} GFLOP/s; training runs at {100 * np.median(shares):.0f} % of that, "
+            f"from {100 * min(shares):.0f} to {100 * max(shares):.0f} %{bar}"
+        )
 
 
 def make_data(path: Path, n_stars: int, epochs: int) -> None:
@@ -94,9 +119,11 @@ def train_here(path: Path) -> dict[str, object]:
     epochs = json.loads(str(data["settings"]))["epochs"]
     ends: list[float] = []
     losses: list[float] = []
+    processor: list[float] = []
 
     def note(_phase: str, _epoch: int, _n_epochs: int, figures: Mapping[str, float], /) -> None:
         ends.append(time.perf_counter())
+        processor.append(time.process_time())
         losses.append(figures["validation"])
 
     def sample(suffix: str) -> Sample:
@@ -104,11 +131,55 @@ def train_here(path: Path) -> dict[str, object]:
         return Sample(data[f"x{suffix}"], 6000.0 + 500.0 * data[f"t{suffix}"][:, None])
 
     config = Turchi2024Config(batch=BATCH, epochs_mae=epochs, epochs_smape=0, patience=epochs)
+    before = matrix_rates()
     fit_predictor(config, ("teff",), sample(""), sample("_validation"), seed=SEED, progress=note)
-    return {"seconds": np.diff(ends).tolist(), "loss": min(losses), "what": f"starscale, JAX {jax.__version__}"}
+    # Before and after, since other work of the machine comes and goes.
+    rates = {name: float(np.mean([rate, before[name]])) for name, rate in matrix_rates().items()}
+    what = f"starscale, JAX {jax.__version__}"
+    seconds = {"seconds": np.diff(ends).tolist(), "processor": np.diff(processor).tolist()}
+    return {**seconds, "loss": min(losses), "what": what, **rates}
 
 
-def run(command: list[str]) -> dict[str, list[float]]:
+def matrix_rates() -> dict[str, float]:
+    """Floating-point operations per second of bare matrix products in single precision, on all cores."""
+    rng = np.random.default_rng(SEED)
+
+    def matrix(*shape: int) -> jax.Array:
+        return jnp.asarray(rng.normal(size=shape), jnp.float32)
+
+    square, repeats = matrix(LARGE, LARGE), 24
+    large = timed(jax.jit(lambda a: a @ a), square)
+    # Of every layer: forward, gradient of the weights, gradient of the inputs.
+    layers = [(matrix(BATCH, a), matrix(a, b), matrix(BATCH, b)) for a, b in LAYERS]
+
+    @jax.jit
+    def own(layers: list[tuple[jax.Array, jax.Array, jax.Array]]) -> jax.Array:
+        def once(total: jax.Array, _: None) -> tuple[jax.Array, None]:
+            # The sum makes every round depend on the one before, so that none is left out.
+            moved = [(x + 1e-20 * total, weight, g) for x, weight, g in layers]
+            products = [p for x, weight, g in moved for p in (x @ weight, x.T @ g, (g + 1e-20 * total) @ weight.T)]
+            return sum((p[0, 0] for p in products), jnp.float32(0)), None
+
+        return jax.lax.scan(once, jnp.float32(0), None, length=repeats)[0]
+
+    return {
+        "large_rate": 2 * LARGE**3 / large,
+        "own_rate": FLOPS_PER_STAR * BATCH * repeats / timed(own, layers),
+    }
+
+
+def timed(function: Callable[[Any], jax.Array], argument: object, rounds: int = 15) -> float:
+    """Median seconds of a call, once compiled."""
+    jax.block_until_ready(function(argument))
+    seconds = []
+    for _ in range(rounds):
+        started = time.perf_counter()
+        jax.block_until_ready(function(argument))
+        seconds.append(time.perf_counter() - started)
+    return float(np.median(seconds))
+
+
+def run(command: list[str]) -> dict[str, Any]:
     """Run one side and read the line of JSON that it prints last."""
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "KERAS_BACKEND": "tensorflow"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -17,7 +19,10 @@ from starscale.catalogue.feature_families import Member
 from starscale.catalogue.features import build_features, load_feature_set
 from starscale.faces.cli import app
 from starscale.faces.compare_files import COMPARED, COMPARED_CSV, scored_file
+from starscale.faces.comparing import Trial, Trials, _statistics
+from starscale.faces.learnable import Learnable, Rows
 from starscale.learn.baselines import libraries
+from starscale.learn.checkpoint import Checkpoint
 from starscale.surveys import load_survey
 from starscale.vocabulary.comparison_columns import COMPARISON_COLUMNS
 from starscale.vocabulary.config import FeaturesConfig
@@ -237,3 +242,38 @@ def test_features_that_only_keeps() -> None:
         build_features(load_feature_set("default"), [MEMBER], FeaturesConfig(only=("nothing*",)))
     kept = build_features(load_feature_set("default"), [MEMBER], FeaturesConfig(only=("*-*",), without=("*BP-G",)))
     assert [feature.name for feature in kept] == ["gaia_dr3.G-RP", "gaia_dr3.BP-RP"]
+
+
+def test_a_run_trains_its_own_model_once(run_file: Path, folder: Path, finished: Path, tmp_path: Path) -> None:
+    """The comparison takes the trainings of the bundle, and has the figures of one that trained by itself."""
+    shutil.copytree(finished, tmp_path / "run")
+    said: list[str] = []
+    fitted: list[str] = []
+    fit = Learnable.fit
+
+    def counted(self: Learnable, rows: Rows, repeat: int, title: str, checkpoint: Checkpoint | None = None) -> Any:
+        fitted.append(title.removesuffix("training").rstrip(", "))
+        return fit(self, rows, repeat, title, checkpoint)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Learnable, "fit", counted)
+        ss.run(run_file, tmp_path / "run", say=said.append)
+    assert fitted == ["", "", "ridge", "ridge", "floor", "floor", "few"]
+    order = [text for text in said if text.startswith(("train ", "model model", "predict "))]
+    assert order == ["train ...", "model model ...", "predict ..."]
+    for name in ("model", "ridge"):
+        ours, alone = (io.read(f / scored_file(name)) for f in (tmp_path / "run", folder))
+        assert ours.equals(alone)
+    said.clear()
+    ss.run(run_file, tmp_path / "run", say=said.append)
+    assert "model model: unchanged" in said
+    assert "train: unchanged" in said
+
+
+def test_the_time_of_a_training_that_was_interrupted_is_not_known() -> None:
+    known = Trial(pl.DataFrame(), 2.0, 100.0)
+    costs = Trials("mean", 3, (replace(known, fit_seconds=None), known, replace(known, fit_seconds=4.0))).cost
+    assert costs["fit_seconds"] == [None, 2.0, 4.0]
+    shown = _statistics("fit_seconds", costs["fit_seconds"])
+    assert shown["fit_seconds"] == 3
+    assert _statistics("fit_seconds", [None])["fit_seconds"] is None

@@ -12,6 +12,7 @@ from starscale.learn.networks import (
     DiamondNetwork,
     MixtureNetwork,
     PeriodicEmbedding,
+    cosine_of_turns,
     folded_forward,
     moving_average,
 )
@@ -131,3 +132,11 @@ def test_mixture_network_is_a_plain_perceptron_on_its_embedding(x: np.ndarray, f
     expected = h @ np.asarray(network.head.weight, float) + np.asarray(network.head.bias)
     assert expected.shape == (50, 2 * (1 + 2 * 3))
     np.testing.assert_allclose(network(jnp.asarray(x), jnp.asarray(flags)), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_the_cosine_of_turns_and_its_slope() -> None:
+    u = np.linspace(-4, 4, 40_001).astype(np.float32)
+    angle = 2 * np.pi * u.astype(np.float64)
+    np.testing.assert_allclose(cosine_of_turns(jnp.asarray(u)), np.cos(angle), atol=1e-6)
+    slope = jax.vmap(jax.grad(cosine_of_turns))(jnp.asarray(u))
+    np.testing.assert_allclose(slope, -2 * np.pi * np.sin(angle), atol=2e-5)

@@ -9,7 +9,7 @@ import numpy as np
 import optax
 import pytest
 
-from starscale.learn import Sample, fit_predictor
+from starscale.learn import Sample, fit_predictor, training
 from starscale.learn.observations import Measurements, Observations
 from starscale.learn.preparation import Preparation
 from starscale.learn.randomness import seeded
@@ -71,6 +71,15 @@ def test_an_epoch_visits_every_star_at_most_once_and_whole_batches_only(
         drawn.append(count)
     if used < n:
         assert (drawn[0] != drawn[1]).any()
+
+
+def test_samples_of_about_the_same_size_share_a_compiled_program() -> None:
+    state = TrainState(jnp.zeros(2), jnp.float32(0), OPTIMISER.init(jnp.zeros(2)))
+    before = training._trained._cache_size()
+    for n in (1001, 1020):
+        run_epoch(state, jnp.ones((n, 2)), jnp.float32(1), seeded(0), loss=visits, optimiser=OPTIMISER, batch=100)
+    assert training._trained._cache_size() == before + 1
+    assert all(n <= training._rounded(n) <= 1.125 * n for n in range(1, 3000))
 
 
 def test_early_stopping_keeps_the_best_and_waits_for_patience() -> None:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import polars as pl
 
 from starscale import io
 from starscale.faces.compare_files import COMPARED, COMPARED_CSV, STEP, scored_file
-from starscale.faces.comparing import Comparison, Entry, assembled, entries_of, reference_of, train_entry
+from starscale.faces.comparing import Comparison, Entry, Trials, assembled, entries_of, reference_of, train_entry
 from starscale.faces.prepare import Plan
 from starscale.faces.steps import RunFolder
 from starscale.faces.tables import PROVENANCE_KEY
@@ -22,7 +22,33 @@ def _step_name(name: str) -> str:
     return f"model {name}"
 
 
-def compare_step(folder: RunFolder, run: Plan, training: str, only: Sequence[str] = ()) -> Comparison:
+def own_step(folder: RunFolder, run: Plan, training: str, trials: Trials) -> dict[str, Any]:
+    """Take the trainings of the run's own model, which its bundle comes from, for the comparison.
+
+    Parameters
+    ----------
+    folder : RunFolder
+    run : Plan
+    training : str
+        The training table in that folder.
+    trials : Trials
+        Of the run's own model on that table.
+
+    Returns
+    -------
+    dict
+        What the trainings cost; for :func:`compare_step`.
+    """
+    return _entry_step(folder, Entry(OWN_MODEL, run, run.config.repeats), training, trials)
+
+
+def compare_step(
+    folder: RunFolder,
+    run: Plan,
+    training: str,
+    only: Sequence[str] = (),
+    own: Mapping[str, Any] | None = None,
+) -> Comparison:
     """Train and score every model that was not yet, and compare them.
 
     Parameters
@@ -33,13 +59,18 @@ def compare_step(folder: RunFolder, run: Plan, training: str, only: Sequence[str
         The training table in that folder.
     only : sequence of str, optional
         Names of the models; what is known of the others is kept for another time.
+    own : mapping, optional
+        What :func:`own_step` returned, if this run has trained its own model.
     """
-    costs = {}
+    costs: dict[str, Mapping[str, Any]] = {}
     entries = entries_of(run, only)
     for name in (OWN_MODEL, *(item.name for item in run.config.models)):
         folder.carry(_step_name(name))
     for entry in entries:
-        costs[entry.name] = _entry_step(folder, entry, training)
+        if entry.name == OWN_MODEL and own is not None:
+            costs[entry.name] = own
+        else:
+            costs[entry.name] = _entry_step(folder, entry, training)
     files = [scored_file(entry.name) for entry in entries]
     found: list[Comparison] = []
 
@@ -67,14 +98,17 @@ def compare_step(folder: RunFolder, run: Plan, training: str, only: Sequence[str
     )
 
 
-def _entry_step(folder: RunFolder, entry: Entry, training: str) -> dict[str, Any]:
+def _entry_step(folder: RunFolder, entry: Entry, training: str, trials: Trials | None = None) -> dict[str, Any]:
+    """Train and score one model, unless its `trials` are there already."""
     config = entry.run.config
 
     def work() -> dict[str, Any]:
-        scored, cost = train_entry(entry, io.read(folder.file(training)))
-        numbered = [table.with_columns(pl.lit(i, pl.Int32).alias("repeat")) for i, table in enumerate(scored)]
+        done = trials if trials is not None else train_entry(entry, io.read(folder.file(training)))
+        numbered = [
+            each.scored.with_columns(pl.lit(i, pl.Int32).alias("repeat")) for i, each in enumerate(done.repeats)
+        ]
         io.write(pl.concat(numbered), folder.file(scored_file(entry.name)), metadata=_metadata(folder))
-        return cost
+        return done.cost
 
     return folder.step(
         _step_name(entry.name),

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from starscale.catalogue.feature_families import Member
 from starscale.catalogue.features import load_feature_set
-from starscale.faces.learnable import Learnable
+from starscale.faces.learnable import Learnable, Rows
 from starscale.faces.prepare import Plan, features_of, magnitude_column, members_in
 from starscale.learn.baselines.libraries import missing_library
 from starscale.learn.predictor import Predictor
@@ -23,6 +23,7 @@ from starscale.vocabulary.errors import InputError, Problems, did_you_mean
 
 #: Stars, at least, that prediction is timed with.
 TIMED = 4096
+_COSTS = ("fit_seconds", "stars_per_second")
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,34 @@ def reference_of(run: Plan, entries: Sequence[Entry]) -> str:
     return chosen if chosen in names else names[0]
 
 
-def train_entry(entry: Entry, table: pl.DataFrame) -> tuple[list[pl.DataFrame], dict[str, Any]]:
+@dataclass(frozen=True)
+class Trial:
+    """One training of a model: its scored test stars, and what it cost.
+
+    `fit_seconds` is None where the training went on from a checkpoint, so that its whole time is not known.
+    """
+
+    scored: pl.DataFrame
+    fit_seconds: float | None
+    stars_per_second: float
+
+
+@dataclass(frozen=True)
+class Trials:
+    """The trainings of one model, one for each repeat."""
+
+    kind: str
+    n_features: int
+    repeats: tuple[Trial, ...]
+
+    @property
+    def cost(self) -> dict[str, Any]:
+        """`kind`, `n_features`, and lists over repeats of `fit_seconds` and `stars_per_second`."""
+        costs = {name: [getattr(trial, name) for trial in self.repeats] for name in _COSTS}
+        return {"kind": self.kind, "n_features": self.n_features, **costs}
+
+
+def train_entry(entry: Entry, table: pl.DataFrame) -> Trials:
     """Train a model on a training table, once for every repeat, and score it on the test parts.
 
     Parameters
@@ -120,28 +148,35 @@ def train_entry(entry: Entry, table: pl.DataFrame) -> tuple[list[pl.DataFrame], 
     entry : Entry
     table : polars.DataFrame
         As :func:`starscale.faces.prepare.training_table` makes it.
-
-    Returns
-    -------
-    scored : list of polars.DataFrame
-        The scored stars of each repeat.
-    cost : dict
-        `kind`, `n_features`, and lists over repeats of `fit_seconds` and `stars_per_second`.
     """
-    run, config = entry.run, entry.run.config
-    stars = Learnable.of(run, table)
-    truth = _truth(run, stars.members, table)
-    scored, seconds, speeds = [], [], []
+    stars = Learnable.of(entry.run, table)
+    trials = []
     for repeat in range(entry.repeats):
         rows = stars.rows(repeat)
         started = time.perf_counter()
         predictor = stars.fit(rows, repeat, f"{entry.name}, training")
-        seconds.append(round(time.perf_counter() - started, 3))
-        test = stars.x[rows["test"]]
-        speeds.append(prediction_speed(predictor, test))
-        scored.append(score_test_part(predictor, test, truth[rows["test"]], config.target))
-    cost = {"kind": config.model.kind, "n_features": len(stars.features)}
-    return scored, cost | {"fit_seconds": seconds, "stars_per_second": speeds}
+        trials.append(trial(stars, predictor, rows, time.perf_counter() - started))
+    return Trials(entry.run.config.model.kind, len(stars.features), tuple(trials))
+
+
+def trial(stars: Learnable, predictor: Predictor, rows: Rows, fit_seconds: float | None) -> Trial:
+    """Score a trained model on the test part of its repeat, and time its predictions.
+
+    Parameters
+    ----------
+    stars : Learnable
+        What it was trained on.
+    predictor : Predictor
+    rows : mapping of str to ndarray
+        Row numbers of each part.
+    fit_seconds : float or None
+        How long the training took.
+    """
+    test = rows["test"]
+    truth = _truth(stars.run, stars.members, stars.table)[test]
+    speed = prediction_speed(predictor, stars.x[test])
+    scored = score_test_part(predictor, stars.x[test], truth, stars.run.config.target)
+    return Trial(scored, None if fit_seconds is None else round(fit_seconds, 3), speed)
 
 
 def score_test_part(
@@ -178,9 +213,8 @@ def assembled(
             "model": name,
             "kind": cost["kind"],
             "n_features": cost["n_features"],
-            "repeats": len(cost["fit_seconds"]),
-            **_statistics("fit_seconds", cost["fit_seconds"]),
-            **_statistics("stars_per_second", cost["stars_per_second"]),
+            "repeats": len(cost[_COSTS[0]]),
+            **{key: value for name in _COSTS for key, value in _statistics(name, cost[name]).items()},
         }
         for name, cost in costs.items()
     ]
@@ -194,9 +228,10 @@ def assembled(
     )
 
 
-def _statistics(name: str, values: Sequence[float]) -> dict[str, float | None]:
-    spread = float(np.std(values, ddof=1)) if len(values) > 1 else None
-    return {name: float(np.mean(values)), f"{name}_spread": spread}
+def _statistics(name: str, values: Sequence[float | None]) -> dict[str, float | None]:
+    known = [value for value in values if value is not None]
+    spread = float(np.std(known, ddof=1)) if len(known) > 1 else None
+    return {name: float(np.mean(known)) if known else None, f"{name}_spread": spread}
 
 
 def _truth(run: Plan, members: Sequence[Member], table: pl.DataFrame) -> pl.DataFrame:

@@ -14,8 +14,8 @@ from starscale import io
 from starscale.catalogue.labels import within_limits
 from starscale.catalogue.sql import row_expression
 from starscale.faces.ablation import with_ablation
-from starscale.faces.compare_step import compare_step
-from starscale.faces.comparing import Comparison, entries_of
+from starscale.faces.compare_step import compare_step, own_step
+from starscale.faces.comparing import Comparison, Trials, entries_of
 from starscale.faces.fetch_run import Job, fetch_step, resolve
 from starscale.faces.homogenize_step import LABELS, homogenize_step
 from starscale.faces.importance import importance_step
@@ -98,6 +98,7 @@ class RunSteps:
         self.plan, self.config = the_plan, the_plan.config
         provenance = record(command=f"run {run_file}", mock=self.config.mock, settings=settings(the_plan))
         self.folder = RunFolder.open(output, provenance, say)
+        self._cost: dict[str, Any] | None = None  # of the run's own trainings, if this run did them
         for job in jobs:
             fetch_step(job, self.folder, the_plan.base, mock=self.config.mock)
         self.sums = self._input_checksums()
@@ -122,7 +123,7 @@ class RunSteps:
 
     def comparison(self, only: Sequence[str] = ()) -> Comparison:
         """Compare the models of the run, all of them or `only` some; needs the training set."""
-        return compare_step(self.folder, self.plan, TRAINING, only)
+        return compare_step(self.folder, self.plan, TRAINING, only, self._cost)
 
     def training_set(self) -> None:
         """Do the steps up to the table of labelled stars."""
@@ -301,6 +302,7 @@ class RunSteps:
 
     def _train(self) -> None:
         config = self.config
+        trials: list[Trials] = []
 
         def work() -> dict[str, Any]:
             light = {k: v for k, v in self.folder.record.items() if k != "steps"}
@@ -309,7 +311,9 @@ class RunSteps:
                 self._load(TRAINING),
                 provenance={**light, "reads": self._own(TRAINING)},
                 checkpoints=self.folder.file("checkpoints"),
+                scored=bool(config.models),
             )
+            trials.extend([trained.trials] if trained.trials else [])
             trained.save(self.folder.file(MODEL))
             self._write(trained.test, TEST)
             for warning in trained.model.predictor.warnings:
@@ -334,6 +338,8 @@ class RunSteps:
             writes=[MODEL, TEST],
             work=work,
         )
+        # At once: predicting may take hours, and what is written survives a kill.
+        self._cost = own_step(self.folder, self.plan, TRAINING, trials[0]) if trials else None
 
     def _predict(self) -> None:
         def work() -> dict[str, Any]:

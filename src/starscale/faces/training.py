@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,6 +20,7 @@ from starscale import io
 from starscale.catalogue.measurements import reddening_column
 from starscale.catalogue.standardise import require
 from starscale.faces.card import model_card
+from starscale.faces.comparing import Trials, trial
 from starscale.faces.labelled import labelled_stars
 from starscale.faces.learnable import Learnable
 from starscale.faces.prepare import (
@@ -59,12 +61,15 @@ class Trained:
         Predictions and labels of the first repeat's test part.
     counts : mapping
         Stars in each part of the first repeat.
+    trials : Trials or None
+        Every repeat scored, where that was asked for.
     """
 
     model: Model
     figures: pl.DataFrame
     test: pl.DataFrame
     counts: Mapping[str, int]
+    trials: Trials | None = None
 
     def save(self, path: str | Path) -> None:
         """Write the bundle of the model, with its card."""
@@ -77,12 +82,14 @@ def train_plan(
     *,
     provenance: Mapping[str, Any] | None = None,
     checkpoints: Path | None = None,
+    scored: bool = False,
 ) -> Trained:
     """Train the model of a run on its training table, once for every repeat.
 
     Every repeat has its own split and initial weights. The first repeat's model is kept; the
     others say how much its figures depend on chance. In the folder `checkpoints`, if one is given, the state of
-    the training is kept until all is done: after a kill the next call goes on from there.
+    the training is kept until all is done: after a kill the next call goes on from there. With `scored`, every
+    repeat is also scored on its test part, as a comparison of models wants it.
     """
     config = run.config
     stars = Learnable.of(run, table)
@@ -102,7 +109,7 @@ def train_plan(
     repeats = []
     for repeat in range(config.repeats):
         kept = Checkpoint(None if checkpoints is None else checkpoints / f"repeat{repeat}", key)
-        repeats.append(_repeat(stars, repeat, shared, kept))
+        repeats.append(_repeat(stars, repeat, shared, kept, scored=scored))
     if checkpoints is not None:
         shutil.rmtree(checkpoints, ignore_errors=True)
     first, figures = repeats[0], summarise([repeat.figures for repeat in repeats])
@@ -117,16 +124,27 @@ def train_plan(
         "warnings": list(first.model.predictor.warnings),
         "provenance": dict(provenance or record(command="train", mock=config.mock, settings=settings(run))),
     }
-    return replace(first, model=replace(first.model, information=information), figures=figures)
+    trials = [one for repeat in repeats if repeat.trials for one in repeat.trials.repeats]
+    return replace(
+        first,
+        model=replace(first.model, information=information),
+        figures=figures,
+        trials=replace(first.trials, repeats=tuple(trials)) if first.trials else None,
+    )
 
 
-def _repeat(stars: Learnable, repeat: int, shared: Mapping[str, Any], checkpoint: Checkpoint) -> Trained:
+def _repeat(
+    stars: Learnable, repeat: int, shared: Mapping[str, Any], checkpoint: Checkpoint, *, scored: bool
+) -> Trained:
     """One training with its own split and seed, and its figures on its own test part."""
     config, table = stars.run.config, stars.table
     magnitude = magnitude_column(stars.members, table.columns)
     rows = stars.rows(repeat)
+    started = time.perf_counter()
+    predictor = stars.fit(rows, repeat, "training", checkpoint)
+    seconds = None if checkpoint.resumed else time.perf_counter() - started
     model = Model(
-        predictor=stars.fit(rows, repeat, "training", checkpoint),
+        predictor=predictor,
         label_ranges=_ranges(config.target, stars.y[rows["train"]]),
         **shared,
         **_magnitudes(table[rows["train"]], magnitude),
@@ -142,6 +160,9 @@ def _repeat(stars: Learnable, repeat: int, shared: Mapping[str, Any], checkpoint
         figures=compare(predicted, test, config.target, magnitude=brightness),
         test=pl.concat([predicted, reference], how="horizontal"),
         counts={name: len(r) for name, r in rows.items()},
+        trials=Trials(config.model.kind, len(stars.features), (trial(stars, predictor, rows, seconds),))
+        if scored
+        else None,
     )
 
 

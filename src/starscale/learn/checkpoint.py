@@ -35,10 +35,16 @@ class Checkpoint:
         None: nothing is kept.
     key : str
         Fingerprint of data and settings.
+
+    Attributes
+    ----------
+    resumed : bool
+        Whether anything that was kept has been used.
     """
 
     folder: Path | None = None
     key: str = ""
+    resumed: bool = field(default=False, init=False)
     _last: float = field(default_factory=time.monotonic)
 
     def load(self, part: str) -> Arrays | None:
@@ -49,10 +55,12 @@ class Checkpoint:
             with safetensors.safe_open(path, framework="numpy") as file:
                 if (file.metadata() or {}) != self._metadata(part):
                     return None
-                return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+                arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         except (OSError, safetensors.SafetensorError):
             # A checkpoint saves time; a damaged one costs that time and nothing else.
             return None
+        self.resumed = True
+        return arrays
 
     def save(self, part: str, arrays: Callable[[], Arrays], *, now: bool = False) -> None:
         """Keep the state of a part, unless something was kept just before."""

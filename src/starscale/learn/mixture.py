@@ -161,13 +161,15 @@ class Mixture:
         views = _views(sets, inputs, whiten=config.whiten)
         noise = config.noise and observations.noisy
 
+        @lru_cache(maxsize=1)
+        def observed(epoch: int, gaps: bool) -> Inputs:
+            # The same stars for all sets of an epoch but the last, so the last copy is all that need be kept.
+            if not (noise or gaps):
+                return inputs
+            return observations.redrawn((seed, epoch, int(gaps)), noise=noise, gaps=gaps).rows(known)
+
         def stars(epoch: int, number: int) -> tuple[jax.Array, ...]:
-            gaps = number == len(sets.used)
-            if noise or gaps:
-                copy = observations.redrawn((seed, epoch, int(gaps)), noise=noise, gaps=gaps).rows(known)
-            else:
-                copy = inputs
-            view = views[number]
+            copy, view = observed(epoch, number == len(sets.used)), views[number]
             return (jnp.asarray(view.values(copy)), jnp.asarray(view.flags(copy)), *fixed)
 
         rng, groups = np.random.default_rng(seed), _members(config, sets)

@@ -50,7 +50,6 @@ def n_steps(n_stars: int, batch: int) -> int:
     return max(n_stars // batch, 1)
 
 
-@partial(jax.jit, static_argnames=("loss", "optimiser", "batch"))
 def run_epoch(
     state: TrainState,
     data: Any,
@@ -81,9 +80,45 @@ def run_epoch(
     losses : array, shape (n_steps,)
     """
     n_stars = jax.tree.leaves(data)[0].shape[0]
+    # Two programs, the small one of which depends on the number of stars: repeats and samples of about the same
+    # size share the other, which takes seconds to compile.
+    drawn = _drawn(data, key, n_stars=n_stars, batch=batch, length=_rounded(n_stars))
+    done: tuple[TrainState, jax.Array] = _trained(state, constants, *drawn, loss=loss, optimiser=optimiser)
+    return done
+
+
+def _rounded(n: int) -> int:
+    """Round up to one of few numbers, at most an eighth above."""
+    step = 1 << max((n - 1).bit_length() - 4, 0)
+    return -(-n // step) * step
+
+
+@partial(jax.jit, static_argnames=("n_stars", "batch", "length"))
+def _drawn(
+    data: Any, key: jax.Array, *, n_stars: int, batch: int, length: int
+) -> tuple[Any, jax.Array, jax.Array]:
+    """Return the stars, with rows of zeros up to `length`, the rows of every batch, and a key for each."""
     size, steps = min(batch, n_stars), n_steps(n_stars, batch)
     shuffle_key, step_key = jax.random.split(key)
     order = jax.random.permutation(shuffle_key, n_stars)[: steps * size].reshape(steps, size)
+    longer = jax.tree.map(
+        lambda array: jnp.pad(array, [(0, length - n_stars), *[(0, 0)] * (array.ndim - 1)]), data
+    )
+    return longer, order, jax.random.split(step_key, steps)
+
+
+@partial(jax.jit, static_argnames=("loss", "optimiser"))
+def _trained(
+    state: TrainState,
+    constants: Any,
+    data: Any,
+    order: jax.Array,
+    keys: jax.Array,
+    *,
+    loss: BatchLoss,
+    optimiser: Optimiser,
+) -> tuple[TrainState, jax.Array]:
+    """Take one step for each row of `order`."""
 
     def step(state: TrainState, item: tuple[jax.Array, jax.Array]) -> tuple[TrainState, jax.Array]:
         rows, key = item
@@ -95,7 +130,7 @@ def run_epoch(
         params = jax.tree.map(lambda p, u: p + u, state.params, updates)
         return TrainState(params, statistics, inner), value
 
-    return jax.lax.scan(step, state, (order, jax.random.split(step_key, steps)))
+    return jax.lax.scan(step, state, (order, keys))
 
 
 @partial(jax.jit, static_argnames=("loss", "optimiser", "batch"))
