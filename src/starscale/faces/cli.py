@@ -290,9 +290,18 @@ app.command()(ablate)
 @app.command()
 def predict(
     model: Annotated[Path, typer.Argument(help="Model bundle.")],
-    stars: Annotated[Path, typer.Argument(help="Table with the columns of all the model's surveys side by side.")],
+    stars: Annotated[str, typer.Argument(help="Table with the columns of all the model's surveys side by side.")],
     output: Output,
     chunk: Annotated[int, typer.Option(min=1, help="Rows at a time.")] = 100_000,
+    engine: Annotated[
+        str, typer.Option(help="local: in this process; lsdb: on a Dask cluster, HATS to HATS, the same rows.")
+    ] = "local",
+    scheduler: Annotated[
+        str | None, typer.Option(help="Engine lsdb: address of a running Dask scheduler, tcp://HOST:PORT.")
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Engine lsdb: worker processes on this machine; default: one a core.")
+    ] = None,
 ) -> None:
     """Predict the labels of every star of a table, whatever its size.
 
@@ -301,7 +310,8 @@ def predict(
     bundle = ss.load(model)
     for warning in bundle.information.get("warnings", ()):
         _say(f"note on the model: {warning}")
-    counts = ss.predict(model, stars, output, chunk=chunk)
+    cluster = {"engine": engine, "scheduler": scheduler, "workers": workers}
+    counts = ss.predict(model, stars, output, chunk=chunk, **cluster)
     rows = [[name, f"{n:,}"] for name, n in counts.flags.items()]
     typer.echo(layout(["flag", "rows"], rows))
     mock_data = " (model of MOCK stars)" if bundle.mock else ""

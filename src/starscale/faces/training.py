@@ -19,6 +19,7 @@ from starscale import io
 from starscale.catalogue.measurements import reddening_column
 from starscale.catalogue.standardise import require
 from starscale.faces.card import model_card
+from starscale.faces.distributed import on_cluster, predict_on_cluster
 from starscale.faces.labelled import labelled_stars
 from starscale.faces.learnable import Learnable
 from starscale.faces.prepare import (
@@ -214,7 +215,15 @@ def load(path: str | Path) -> Model:
 
 
 def predict(
-    model: Model | str | Path, source: str | Path, target: str | Path, *, chunk: int = 100_000
+    model: Model | str | Path,
+    source: str | Path,
+    target: str | Path,
+    *,
+    chunk: int = 100_000,
+    engine: str = "local",
+    client: Any = None,
+    scheduler: str | None = None,
+    workers: int | None = None,
 ) -> PredictionCounts:
     """Predict the stars of a file into a catalogue file, in chunks.
 
@@ -226,12 +235,24 @@ def predict(
         Any format that :func:`read` reads and :func:`write` writes; rows and their order are kept.
     chunk : int
         Rows at a time.
+    engine : {"local", "lsdb"}
+        Where the work is done: in this process, or by LSDB on a Dask cluster (extra ``lsdb``), HATS to HATS; the
+        rows and values are the same. `source` may then also be a URL, or a catalogue that LSDB has opened.
+    client : distributed.Client, optional
+        Your own cluster, for the engine ``lsdb``.
+    scheduler : str, optional
+        Address of a running Dask scheduler, in its place.
+    workers : int, optional
+        Worker processes to start on this machine, in its place; default: one a core.
 
     Raises
     ------
     StarscaleError
         Bad input or an output that cannot be written; no half-written catalogue is left.
     """
+    cluster = {"client": client, "scheduler": scheduler, "workers": workers}
+    if on_cluster(engine, **cluster):
+        return predict_on_cluster(model, source, target, chunk=chunk, **cluster)
     bundle = model if isinstance(model, Model) else load(model)
     refuse_same(target, source)
     opened = io.open_table(Path(source))

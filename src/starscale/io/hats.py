@@ -7,11 +7,12 @@ the path only and are not made into columns.
 
 from __future__ import annotations
 
+import csv
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from starscale.vocabulary.errors import InputError, Problem
+from starscale.vocabulary.errors import InputError, Problem, Problems
 
 _CELL = re.compile(r"Norder=(\d+)/Dir=\d+/Npix=(\d+)(?:\.parquet$|/)")
 _HIGHEST_ORDER = 29
@@ -87,6 +88,40 @@ def _catalogue(path: Path, metadata: dict[str, str]) -> Files:
             )
         )
     return Files(tuple(file for _, file in sorted(cells)), metadata)
+
+
+def check_partitions(path: Path) -> None:
+    """Compare the data files of a HATS catalogue or collection with its list of partitions.
+
+    Raises
+    ------
+    InputError
+        For files that the list does not name, and partitions without a file; all of them at once.
+    """
+    if (path / "collection.properties").is_file():
+        name = _read_properties(path / "collection.properties").get("hats_primary_table_url", "")
+        path = path / name
+    listed = path / "partition_info.csv"
+    if not listed.is_file():
+        return
+    with listed.open(encoding="utf-8", newline="") as file:
+        expected = {(int(row["Norder"]), int(row["Npix"])) for row in csv.DictReader(file)}
+    there = {
+        (int(cell[1]), int(cell[2]))
+        for file in (path / "dataset").rglob("*.parquet")
+        if (cell := _CELL.search(file.as_posix())) is not None
+    }
+    problems = Problems()
+    for cells, found, fix in (
+        (expected - there, "listed, but without a data file", "The catalogue was not copied whole: get it again."),
+        (there - expected, "not listed, but with a data file", "Was it copied here? Move it away."),
+    ):
+        if cells:
+            names = [f"Norder={order}/Npix={pixel}" for order, pixel in sorted(cells)]
+            shown = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
+            found = f"{len(cells)} of {len(expected)} partitions are {found}: {shown}"
+            problems.add(str(listed), found, "the partitions that lie in dataset/", fix)
+    problems.raise_if_any()
 
 
 def _read_properties(path: Path) -> dict[str, str]:

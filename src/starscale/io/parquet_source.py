@@ -41,8 +41,7 @@ class ParquetSource(Source):
             key.decode("utf-8", "replace"): value.decode("utf-8", "replace")
             for key, value in (footers[0].metadata or {}).items()
         }
-        votable = pairs.get(f"{VOPARQUET}.content")
-        self.columns = self._described(schemas[0], votable)
+        self.columns = described(self.schema, schemas[0].with_metadata(footers[0].metadata))
         self.metadata = files.metadata | {
             key: value for key, value in pairs.items() if key not in _INTERNAL and not key.startswith(VOPARQUET)
         }
@@ -88,19 +87,29 @@ class ParquetSource(Source):
             except (pa.ArrowException, pl.exceptions.PolarsError, OSError) as error:
                 raise InputError(_damaged(file, error)) from error
 
-    def _described(self, schema: pa.Schema, votable: str | None) -> dict[str, Column]:
-        known = {
-            item.name: {
-                key.decode("utf-8", "replace"): value.decode("utf-8", "replace")
-                for key, value in item.metadata.items()
-            }
-            for item in schema
-            if item.metadata
+
+def described(schema: pl.Schema, stated: pa.Schema) -> dict[str, Column]:
+    """Unit, UCD and description of every column.
+
+    Parameters
+    ----------
+    schema : polars.Schema
+        The columns.
+    stated : pyarrow.Schema
+        What a file says of them: metadata of its fields, or the VOTable of VOParquet in its own metadata.
+    """
+    known = {
+        item.name: {
+            key.decode("utf-8", "replace"): value.decode("utf-8", "replace") for key, value in item.metadata.items()
         }
-        if votable and not any({"unit", "ucd", "description"} & set(about) for about in known.values()):
-            # Parsing the XML needs astropy: only for files that others wrote.
-            known = importlib.import_module("starscale.io.votable").described_fields(votable)
-        return describe(self.schema, known)
+        for item in stated
+        if item.metadata
+    }
+    votable = (stated.metadata or {}).get(f"{VOPARQUET}.content".encode())
+    if votable and not any({"unit", "ucd", "description"} & set(about) for about in known.values()):
+        # Parsing the XML needs astropy: only for files that others wrote.
+        known = importlib.import_module("starscale.io.votable").described_fields(votable.decode("utf-8", "replace"))
+    return describe(schema, known)
 
 
 def open_source(path: Path, part: str | None) -> Source:
