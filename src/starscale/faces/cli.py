@@ -293,6 +293,9 @@ def predict(
     stars: Annotated[str, typer.Argument(help="Table with the columns of all the model's surveys side by side.")],
     output: Output,
     chunk: Annotated[int, typer.Option(min=1, help="Rows at a time.")] = 100_000,
+    restart: Annotated[
+        bool, typer.Option("--restart", help="Begin anew instead of where a stopped prediction left off.")
+    ] = False,
     engine: Annotated[
         str, typer.Option(help="local: in this process; lsdb: on a Dask cluster, HATS to HATS, the same rows.")
     ] = "local",
@@ -305,15 +308,20 @@ def predict(
 ) -> None:
     """Predict the labels of every star of a table, whatever its size.
 
+    If it is stopped, the same command goes on where it was.
+
     Example: `starscale predict model/ stars.parquet -o catalogue.fits`
     """
     bundle = ss.load(model)
     for warning in bundle.information.get("warnings", ()):
         _say(f"note on the model: {warning}")
     cluster = {"engine": engine, "scheduler": scheduler, "workers": workers}
-    counts = ss.predict(model, stars, output, chunk=chunk, **cluster)
+    counts = ss.predict(model, stars, output, chunk=chunk, restart=restart, **cluster)
     rows = [[name, f"{n:,}"] for name, n in counts.flags.items()]
     typer.echo(layout(["flag", "rows"], rows))
+    if counts.repeated is not None:
+        again = counts.repeated
+        _say(f"note on the stars: {again.ids:,} identifiers stand in {again.rows:,} rows (one is {again.example})")
     mock_data = " (model of MOCK stars)" if bundle.mock else ""
     typer.echo(f"{counts.predicted:,} of {counts.rows:,} stars predicted{mock_data}; written to {output}")
 

@@ -37,7 +37,7 @@ from starscale.faces.runfile import load_run
 from starscale.faces.splitting import cluster_path
 from starscale.faces.steps import RunFolder, Say
 from starscale.faces.tables import described, write
-from starscale.faces.training import predict, settings, train_plan
+from starscale.faces.training import predict_with, settings, train_plan
 from starscale.surveys import Survey
 from starscale.use.evaluate import evaluate
 from starscale.vocabulary.config import LabelsInput, Reference, Table
@@ -337,7 +337,9 @@ class RunSteps:
 
     def _predict(self) -> None:
         def work() -> dict[str, Any]:
-            counts = predict(self.folder.file(MODEL), self.folder.file(MATCHED), self.folder.file(CATALOGUE))
+            files = (self.folder.file(name) for name in (MODEL, MATCHED, CATALOGUE))
+            # What a run of other settings left unfinished is of no use to this one.
+            counts = predict_with(*files, leftover="renew")
             return asdict(counts)
 
         self.folder.step("predict", settings=None, reads=self._own(MODEL, MATCHED), writes=[CATALOGUE], work=work)

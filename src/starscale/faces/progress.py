@@ -39,7 +39,7 @@ class Bar:
     def __init__(self, title: str, total: int | None, unit: str = "rows", stream: TextIO | None = None) -> None:
         self.title, self.total, self.unit = title, total, unit
         self._stream = stream or sys.stderr
-        self._done, self._started, self._shown = 0, time.monotonic(), time.monotonic()
+        self._done, self._before, self._started, self._shown = 0, 0, time.monotonic(), time.monotonic()
         self._rich: Progress | None = None
 
     def __enter__(self) -> Bar:
@@ -64,6 +64,14 @@ class Bar:
         if self._rich is not None:
             self._rich.stop()
 
+    def resumed(self, n: int) -> None:
+        """Count `n` units that an earlier process did: they say nothing about the rate."""
+        self._done += n
+        self._before += n
+        if self._rich is not None:
+            self._rich.reset(self._task, completed=self._done)
+        self._stream.write(f"{self.title}: {self._done:,} {self.unit} were done before, going on from there\n")
+
     def advance(self, n: int, note: str = "") -> None:
         """Count `n` more units; `note` is shown beside the bar."""
         self._done += n
@@ -78,7 +86,7 @@ class Bar:
 
     def _line(self, now: float, note: str) -> str:
         seconds = max(now - self._started, 1e-9)
-        rate = self._done / seconds
+        rate = (self._done - self._before) / seconds
         text = f"{self.title}: {self._done:,}"
         if self.total:
             text += f" of {self.total:,} {self.unit} ({100 * self._done / self.total:.0f} %)"

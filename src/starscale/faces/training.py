@@ -34,13 +34,14 @@ from starscale.faces.progress import Bar
 from starscale.faces.runfile import load_run
 from starscale.faces.splitting import split_rule, with_clusters
 from starscale.faces.tables import PROVENANCE_KEY, AnyTable, refuse_same
+from starscale.io.unfinished import Leftover
 from starscale.learn.checkpoint import Checkpoint
 from starscale.use.evaluate import evaluate as compare
 from starscale.use.evaluate import summarise
 from starscale.use.missing import cost_of_missing
 from starscale.use.model import Model
-from starscale.use.predict import PredictionCounts, predict_file
-from starscale.vocabulary.provenance import fingerprint, program, record
+from starscale.use.predict import CHUNK, PredictionCounts, predict_file
+from starscale.vocabulary.provenance import fingerprint, program, record, versions
 
 Array = NDArray[np.float64]
 
@@ -219,7 +220,8 @@ def predict(
     source: str | Path,
     target: str | Path,
     *,
-    chunk: int = 100_000,
+    chunk: int = CHUNK,
+    restart: bool = False,
     engine: str = "local",
     client: Any = None,
     scheduler: str | None = None,
@@ -227,14 +229,21 @@ def predict(
 ) -> PredictionCounts:
     """Predict the stars of a file into a catalogue file, in chunks.
 
+    Reading, computing and writing overlap, and memory does not grow with the number of rows. If it is stopped, by
+    a kill as well, the same call goes on where it was, and the catalogue is the same byte for byte.
+
     Parameters
     ----------
     model : Model or path
         A model, or the bundle of one.
     source, target : path
         Any format that :func:`read` reads and :func:`write` writes; rows and their order are kept.
+        Until the catalogue is whole, finished chunks are kept in the folder ``<target>.unfinished``.
     chunk : int
         Rows at a time.
+    restart : bool
+        Throw away what an earlier call left unfinished. Without it, chunks of another model, input or
+        setting are refused.
     engine : {"local", "lsdb"}
         Where the work is done: in this process, or by LSDB on a Dask cluster (extra ``lsdb``), HATS to HATS; the
         rows and values are the same. `source` may then also be a URL, or a catalogue that LSDB has opened.
@@ -248,31 +257,51 @@ def predict(
     Raises
     ------
     StarscaleError
-        Bad input or an output that cannot be written; no half-written catalogue is left.
+        Bad input, input that was changed meanwhile, or an output that cannot be written; no half-written
+        catalogue is left.
     """
     cluster = {"client": client, "scheduler": scheduler, "workers": workers}
     if on_cluster(engine, **cluster):
         return predict_on_cluster(model, source, target, chunk=chunk, **cluster)
+    return predict_with(model, source, target, chunk=chunk, leftover="restart" if restart else "refuse")
+
+
+def predict_with(
+    model: Model | str | Path,
+    source: str | Path,
+    target: str | Path,
+    *,
+    chunk: int = CHUNK,
+    leftover: Leftover = "refuse",
+) -> PredictionCounts:
+    """Do what :func:`predict` does; `leftover` as for :meth:`starscale.io.Unfinished.open`."""
     bundle = model if isinstance(model, Model) else load(model)
     refuse_same(target, source)
     opened = io.open_table(Path(source))
-    provenance = record(
-        command="predict",
-        mock=bundle.mock,
-        settings={"chunk": chunk},
-        inputs={"stars": {"path": str(source), "sha256": io.checksum(Path(source))}},
-    )
-    provenance["model"] = {"title": bundle.information.get("title")}
+    about: dict[str, Any] = {"title": bundle.information.get("title")}
     if not isinstance(model, Model):
-        provenance["model"] |= {"path": str(model), "sha256": io.checksum(Path(model))}
+        about |= {"path": str(model), "sha256": io.checksum(Path(model))}
+    hashing = io.Hashing(Path(source))
+
+    def metadata() -> dict[str, str]:
+        provenance = record(
+            command="predict",
+            mock=bundle.mock,
+            settings={"chunk": chunk},
+            inputs={"stars": {"path": str(source), "sha256": hashing.result()}},
+        )
+        return {PROVENANCE_KEY: json.dumps({**provenance, "model": about})}
+
     with Bar("predicting", opened.n_rows) as bar:
         return predict_file(
             bundle,
             Path(source),
             Path(target),
-            metadata={PROVENANCE_KEY: json.dumps(provenance)},
+            metadata=metadata,
             chunk=chunk,
-            report=bar.advance,
+            report=bar,
+            made_from={"program": program(), "versions": versions()},
+            leftover=leftover,
         )
 
 

@@ -1,13 +1,18 @@
 """Tables on disk: reading, writing, checksums. Start with :func:`read` and :func:`write`."""
 
 from starscale.io.atomic import atomic, atomic_directory, atomic_json, atomic_text, work_folder
-from starscale.io.checksum import checksum
+from starscale.io.background import Hashing, Worker, read_ahead
+from starscale.io.checksum import checksum, state_of
 from starscale.io.reading import open_table, read
 from starscale.io.table import Source
+from starscale.io.unfinished import Unfinished
 from starscale.io.writing import Writer, open_writer, write
 
 __all__ = [
+    "Hashing",
     "Source",
+    "Unfinished",
+    "Worker",
     "Writer",
     "atomic",
     "atomic_directory",
@@ -17,6 +22,8 @@ __all__ = [
     "open_table",
     "open_writer",
     "read",
+    "read_ahead",
+    "state_of",
     "work_folder",
     "write",
 ]

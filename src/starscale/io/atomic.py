@@ -32,11 +32,18 @@ _FIX = {
 
 
 @contextmanager
-def atomic(path: str | Path) -> Iterator[Path]:
+def atomic(path: str | Path, *, inside: Path | None = None) -> Iterator[Path]:
     """Yield a temporary path in the folder of `path`, which takes the place of `path` on success.
 
     Folders that are missing are made. Whatever goes wrong inside, nothing is left behind and an
     older file stays as it was.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file to write.
+    inside : Path, optional
+        A folder of the same disk to build it in, for a caller that clears away what a kill left there.
 
     Raises
     ------
@@ -44,9 +51,9 @@ def atomic(path: str | Path) -> Iterator[Path]:
         When the disk is full, the folder cannot be written, and so on.
     """
     target = Path(path)
-    partial = _partial(target)
+    partial = _partial(target) if inside is None else inside / target.name
     try:
-        with _explained(target, partial):
+        with explained(target, partial):
             if target.is_dir():
                 raise InputError(Problem(str(target), "is a directory", "the name of a file to write"))
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -85,7 +92,7 @@ def atomic_directory(path: str | Path, *, marker: str | None = None) -> Iterator
     target = Path(path)
     partial = _partial(target)
     try:
-        with _explained(target, partial):
+        with explained(target, partial):
             if target.exists() and not target.is_dir():
                 raise InputError(Problem(str(target), "is a file", "the name of a directory to write"))
             partial.mkdir(parents=True)
@@ -111,7 +118,7 @@ def work_folder(beside: str | Path) -> Iterator[Path]:
     target = Path(beside)
     folder = _partial(target)
     try:
-        with _explained(target, folder):
+        with explained(target, folder):
             target.parent.mkdir(parents=True, exist_ok=True)
             folder.mkdir()
             yield folder
@@ -169,7 +176,7 @@ def _sync(path: Path) -> None:
 
 
 @contextmanager
-def _explained(target: Path, partial: Path) -> Iterator[None]:
+def explained(target: Path, partial: Path) -> Iterator[None]:
     """Turn an error of the disk about `target` into one the user can act upon; leave all others alone."""
     try:
         yield

@@ -54,12 +54,16 @@ class FitsSource(Source):
 
     def frames(self, rows: int, columns: Sequence[str]) -> Iterator[pl.DataFrame]:
         """Read `rows` records at a time."""
+        return self.frames_after(0, rows, columns)
+
+    def frames_after(self, skip: int, rows: int, columns: Sequence[str]) -> Iterator[pl.DataFrame]:
+        """Do the same from record number `skip` on."""
         table = self._table
         heap = self._heap(columns)
         try:
             with open_bytes(self.path) as file:
-                file.seek(table.data)
-                for start in range(0, table.rows, rows):
+                file.seek(table.data + skip * table.record)
+                for start in range(skip, table.rows, rows):
                     count = min(rows, table.rows - start)
                     records = self._records(file, start, count)
                     yield pl.DataFrame([_series(self._fields[name], records, heap) for name in columns])

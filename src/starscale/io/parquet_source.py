@@ -75,15 +75,22 @@ class ParquetSource(Source):
 
     def frames(self, rows: int, columns: Sequence[str]) -> Iterator[pl.DataFrame]:
         """Read row group by row group, file by file."""
+        return self.frames_after(0, rows, columns)
+
+    def frames_after(self, skip: int, rows: int, columns: Sequence[str]) -> Iterator[pl.DataFrame]:
+        """Do the same from row number `skip` on; the row groups before it are not read."""
         schema = pl.Schema({name: self.schema[name] for name in columns})
         for file in self._files:
             try:
                 # A buffer makes pyarrow stream the pages of a column instead of holding its whole chunk.
                 with pq.ParquetFile(file, buffer_size=1 << 20, pre_buffer=False) as table:
-                    for batch in table.iter_batches(batch_size=rows, columns=list(columns), use_threads=True):
+                    groups, skip = _groups_after(table.metadata, skip)
+                    for batch in table.iter_batches(rows, groups, list(columns), use_threads=True):
                         plain = pa.RecordBatch.from_arrays(batch.columns, schema=_bare(batch.schema))
                         frame = pl.DataFrame(plain).select(columns)
-                        yield frame if frame.schema == schema else frame.cast(schema)
+                        if skip < frame.height:
+                            yield (frame if frame.schema == schema else frame.cast(schema)).slice(skip)
+                        skip = max(skip - frame.height, 0)
             except (pa.ArrowException, pl.exceptions.PolarsError, OSError) as error:
                 raise InputError(_damaged(file, error)) from error
 
@@ -119,6 +126,17 @@ def open_source(path: Path, part: str | None) -> Source:
             Problem(f"{path}#{part}", "a Parquet file holds one table only", fix=f"Leave out '#{part}'.")
         )
     return ParquetSource(path, parquet_files(path) if path.is_dir() else Files((path,)))
+
+
+def _groups_after(footer: pq.FileMetaData, skip: int) -> tuple[list[int], int]:
+    """Return the row groups that hold rows from number `skip` on, and how many rows of theirs lie before it."""
+    groups: list[int] = []
+    for number in range(footer.num_row_groups):
+        if groups or skip < (size := footer.row_group(number).num_rows):
+            groups.append(number)
+        else:
+            skip -= size
+    return groups, skip
 
 
 def _footer(path: Path) -> pq.FileMetaData:

@@ -66,7 +66,14 @@ class Source(ABC):
     def frames(self, rows: int, columns: Sequence[str]) -> Iterator[pl.DataFrame]:
         """Yield the rows in order in pieces of about `rows`, as suits the format; `columns` exist."""
 
-    def batches(self, rows: int, columns: Sequence[str] | None = None) -> Iterator[pl.DataFrame]:
+    def frames_after(self, skip: int, rows: int, columns: Sequence[str]) -> Iterator[pl.DataFrame]:
+        """Yield what :meth:`frames` does, without the first `skip` rows; a format that can leaps over them."""
+        for frame in self.frames(rows, columns):
+            if skip < frame.height:
+                yield frame.slice(skip) if skip else frame
+            skip = max(skip - frame.height, 0)
+
+    def batches(self, rows: int, columns: Sequence[str] | None = None, *, skip: int = 0) -> Iterator[pl.DataFrame]:
         """Yield the rows in order in frames of exactly `rows`, the last one perhaps shorter.
 
         Parquet, FITS and CSV hold one piece at a time, whatever the size of the file. VOTable and
@@ -78,6 +85,8 @@ class Source(ABC):
             Rows of a frame, at least 1.
         columns : sequence of str, optional
             Columns to read, in the order wanted; default: all.
+        skip : int
+            Rows to leave out at the beginning.
 
         Raises
         ------
@@ -86,7 +95,7 @@ class Source(ABC):
         """
         if rows < 1:
             raise ValueError(f"a batch has at least 1 row, not {rows}")
-        return rebatch(self.frames(rows, self.choose(columns)), rows)
+        return rebatch(self.frames_after(skip, rows, self.choose(columns)), rows)
 
     def read(self, columns: Sequence[str] | None = None) -> pl.DataFrame:
         """Return the table, or the named columns of it, in memory."""

@@ -40,6 +40,7 @@ class Writer:
         columns: Mapping[str, Column],
         metadata: Mapping[str, str],
         n_rows: int | None,
+        inside: Path | None = None,
     ) -> None:
         self.path = path
         self.schema = schema
@@ -47,6 +48,7 @@ class Writer:
         self.n_rows = 0
         self._columns = columns
         self._expected = n_rows
+        self._inside = inside
         self._module = to_write(path).writer()
         self._file: AbstractContextManager[Path] | None = None
         self._sink: Sink | None = None
@@ -72,7 +74,7 @@ class Writer:
         self.n_rows += frame.height
 
     def __enter__(self) -> Self:
-        self._file = atomic(self.path)
+        self._file = atomic(self.path, inside=self._inside)
         partial = self._file.__enter__()
         try:
             self._sink = self._module.open_sink(Plan(partial, self.path, self.schema, self._columns))
@@ -119,6 +121,7 @@ def open_writer(
     columns: Mapping[str, Column] | None = None,
     metadata: Mapping[str, str] | None = None,
     n_rows: int | None = None,
+    inside: Path | None = None,
 ) -> Writer:
     """Start a file that takes rows piece by piece.
 
@@ -134,13 +137,15 @@ def open_writer(
         Texts about the whole table; more may be set on the writer until its block ends.
     n_rows : int, optional
         Rows that will come; when given, another number is an error and no file is written.
+    inside : Path, optional
+        Folder to build the file in, on the same disk; by default that of the file.
 
     Raises
     ------
     InputError
         For a suffix that cannot be written, or columns that the format cannot hold.
     """
-    return Writer(Path(path).expanduser(), schema, columns or {}, metadata or {}, n_rows)
+    return Writer(Path(path).expanduser(), schema, columns or {}, metadata or {}, n_rows, inside)
 
 
 def write(

@@ -19,6 +19,7 @@ from starscale.io import atomic_directory
 from starscale.learn.predictor import Predictor
 from starscale.version import __version__
 from starscale.vocabulary.errors import InputError, Problem, Problems
+from starscale.vocabulary.provenance import fingerprint
 
 FORMAT = "starscale model bundle"
 FORMAT_VERSION = 2
@@ -48,10 +49,8 @@ def save_bundle(path: Path, predictor: Predictor, document: Mapping[str, Any], c
     InputError
         When `document` cannot be written as JSON.
     """
-    model, arrays = predictor.state()
-    # safetensors writes the memory as it lies: a view with strides would be stored in the wrong order.
-    whole = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
-    files = {WEIGHTS: safetensors.numpy.save(whole), CARD: card.encode()}
+    model, weights = _serialised(predictor)
+    files = {WEIGHTS: weights, CARD: card.encode()}
     index: dict[str, Any] = {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
@@ -70,6 +69,20 @@ def save_bundle(path: Path, predictor: Predictor, document: Mapping[str, Any], c
         for name, data in files.items():
             (directory / name).write_bytes(data)
         (directory / INDEX).write_text(json.dumps(index, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def digest(predictor: Predictor, document: Mapping[str, Any]) -> str:
+    """SHA-256 of a model and the caller's document, wherever it came from; see :func:`save_bundle`."""
+    model, weights = _serialised(predictor)
+    return fingerprint([model, document, _digest(weights)])
+
+
+def _serialised(predictor: Predictor) -> tuple[dict[str, Any], bytes]:
+    """Return settings, and all arrays as the contents of a file."""
+    model, arrays = predictor.state()
+    # safetensors writes the memory as it lies: a view with strides would be stored in the wrong order.
+    whole = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    return model, safetensors.numpy.save(whole)
 
 
 def load_bundle(path: Path) -> tuple[Predictor, dict[str, Any]]:

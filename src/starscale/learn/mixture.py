@@ -37,7 +37,7 @@ from starscale.vocabulary.model_config import MixtureConfig
 from starscale.vocabulary.strict import validate
 
 #: Stars that go through the networks together in prediction.
-CHUNK = 4096
+CHUNK = 1024
 WARM_UP = 0.15
 BETAS = (0.9, 0.98)
 #: Median, then the lower and the upper ends of the intervals of LEVELS.

@@ -187,7 +187,12 @@ class PointRegressor:
         return ()
 
 
-def padded(array: NDArray[Any], least: int = 512) -> NDArray[Any]:
+#: Stars that go through the networks together. Always as many: sums are then rounded alike, and what is predicted
+#: of a star does not depend, to the last bit, on the stars around it.
+BLOCK = 1024
+
+
+def padded(array: NDArray[Any], least: int = BLOCK) -> NDArray[Any]:
     """Repeat the first row up to a length of `least` or a power of two, so that few shapes are ever compiled."""
     n = len(array)
     size = max(least, 1 << max(n - 1, 0).bit_length())

@@ -32,7 +32,7 @@ from starscale.learn.training import EarlyStopping, Optimiser, TrainState, mean_
 from starscale.vocabulary.model_config import Turchi2024Config
 
 #: Stars that go through a network together in prediction.
-CHUNK = 8192
+CHUNK = 1024
 
 #: Inputs (n, n_inputs) and standardised label (n,), on the device.
 Data = tuple[jax.Array, jax.Array]

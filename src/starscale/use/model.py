@@ -17,7 +17,7 @@ from starscale.catalogue.feature_families import Feature
 from starscale.catalogue.features import evaluate_features
 from starscale.catalogue.measurements import Measurement
 from starscale.catalogue.standardise import spelling, standardise
-from starscale.learn.bundle import load_bundle, save_bundle
+from starscale.learn.bundle import digest, load_bundle, save_bundle
 from starscale.learn.predictor import Prediction, Predictor
 from starscale.surveys.schema import Cut, Survey
 from starscale.vocabulary.columns import Column, catalogue_columns
@@ -207,7 +207,14 @@ class Model:
         StarscaleError
             When the directory cannot be written.
         """
-        document = {
+        save_bundle(Path(path), self.predictor, self._document(), card)
+
+    def digest(self) -> str:
+        """SHA-256 of everything that a prediction depends on."""
+        return digest(self.predictor, self._document())
+
+    def _document(self) -> dict[str, Any]:
+        return {
             "features": [asdict(feature) for feature in self.features],
             "inputs": self.inputs.model_dump(mode="json", exclude_defaults=True),
             "labels": list(self.labels),
@@ -220,7 +227,6 @@ class Model:
             "mock": self.mock,
             "information": dict(self.information),
         }
-        save_bundle(Path(path), self.predictor, document, card)
 
     @classmethod
     def load(cls, path: str | Path) -> Model:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -91,6 +92,7 @@ def _local(workers: int, scratch: Path) -> Iterator[Any]:
             threads_per_worker=1,
             dashboard_address=None,
             local_directory=str(scratch),
+            silence_logs=logging.ERROR,
         ) as cluster,
         Client(cluster, set_as_default=False) as client,
     ):

@@ -23,7 +23,8 @@ from starscale.use.distributed.catalogue import HEALPIX, Sky, spatial_index, tab
 from starscale.use.distributed.cluster import Where, connected, finished
 from starscale.use.distributed.writing import Partition, finish_catalogue, write_partition
 from starscale.use.model import Model
-from starscale.use.predict import PredictionCounts
+from starscale.use.predict import CHUNK, PredictionCounts, Repeats
+from starscale.use.repeated import RepeatedIds, hashed
 from starscale.vocabulary.columns import Column
 from starscale.vocabulary.errors import InputError, Problem
 from starscale.vocabulary.flags import CatalogueFlag
@@ -63,7 +64,7 @@ def predict_sky(
     where: Where,
     *,
     metadata: Mapping[str, str] | None = None,
-    chunk: int = 100_000,
+    chunk: int = CHUNK,
     report: Callable[[int], None] | None = None,
 ) -> PredictionCounts:
     """Predict the stars of a HATS catalogue into a HATS catalogue.
@@ -122,12 +123,18 @@ def predict_sky(
         mapped = chosen.catalogue.map_partitions(_predict_partition, task, meta=_RESULT, include_pixel=True)
         names = [sky.partition_name(pixel) for pixel in sky.pixels]
         done: dict[int, _Done] = {}
-        for i, table in finished(client, mapped.to_delayed(), names):
-            done[i] = table["result"].iloc[0]
-            if report is not None:
-                report(done[i].partition.rows)
-        parts = [done[i] for i in sorted(done)]
-        counts = _count(parts)
+        ids = RepeatedIds(work / "identifiers")
+        try:
+            for i, table in finished(client, mapped.to_delayed(), names):
+                done[i] = table["result"].iloc[0]
+                if done[i].partition.rows:
+                    ids.add(_ids(folder, done[i].partition))
+                if report is not None:
+                    report(done[i].partition.rows)
+            parts = [done[i] for i in sorted(done)]
+            counts = _count(parts, _repeats(ids, folder, parts))
+        finally:
+            ids.close()
         if not counts.rows:
             raise InputError(Problem(sky.name, "has no rows", "one or more"))
         name = target.name.removesuffix(".hats")
@@ -142,12 +149,31 @@ def _keep(model: Model, bundle: Path | None, copy: Path) -> None:
         shutil.copytree(bundle, copy)
 
 
-def _count(parts: list[_Done]) -> PredictionCounts:
+def _ids(folder: Path, partition: Partition) -> pl.Series:
+    return pl.read_parquet(folder / partition.file, columns=["source_id"])["source_id"]
+
+
+def _repeats(ids: RepeatedIds, folder: Path, parts: list[_Done]) -> Repeats | None:
+    n_ids, n_rows, example = ids.count()
+    if not n_ids:
+        return None
+    name = ""
+    for part in parts:
+        column = _ids(folder, part.partition).drop_nulls() if part.partition.rows else pl.Series([], dtype=pl.Int64)
+        found = column.filter(pl.Series(hashed(column) == example, dtype=pl.Boolean))
+        if len(found):
+            name = str(found[0])
+            break
+    return Repeats(n_ids, n_rows, name)
+
+
+def _count(parts: list[_Done], repeated: Repeats | None) -> PredictionCounts:
     flags = np.sum([part.flags for part in parts], axis=0)
     return PredictionCounts(
         sum(part.partition.rows for part in parts),
         sum(part.predicted for part in parts),
         {str(bit.name): int(n) for bit, n in zip(CatalogueFlag, flags, strict=True)},
+        repeated,
     )
 
 

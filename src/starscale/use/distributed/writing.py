@@ -46,6 +46,11 @@ class Partition:
     cells: NDArray[np.int64]
     counts: NDArray[np.int64]
 
+    @property
+    def file(self) -> str:
+        """Its data file, inside the folder of the catalogue."""
+        return f"dataset/Norder={self.order}/Dir={self.pixel // 10_000 * 10_000}/Npix={self.pixel}.parquet"
+
 
 def write_partition(
     frame: pl.DataFrame,
@@ -83,8 +88,7 @@ def write_partition(
     if not folder.is_dir():
         raise StarscaleError(f"{folder}: is not there for this worker. Does it share the disk of the output?")
     if frame.height:
-        name = f"dataset/Norder={order}/Dir={pixel // 10_000 * 10_000}/Npix={pixel}.parquet"
-        with open_writer(folder / name, frame.schema, columns=columns, metadata=metadata) as writer:
+        with open_writer(folder / found.file, frame.schema, columns=columns, metadata=metadata) as writer:
             writer.append(frame)
     return found
 
