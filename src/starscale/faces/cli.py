@@ -177,7 +177,7 @@ def match(
     """
     given = {"method": method, "mode": mode, "radius": radius, "errors": errors, "pairs": pairs}
     settings = validate(MatchConfig, {**given, "proper_motion": proper_motion}, "options of match")
-    files = {"neighbours": neighbours, "unmatched": unmatched, "duplicates": duplicates}
+    files: dict[str, Any] = {"neighbours": neighbours, "unmatched": unmatched, "duplicates": duplicates}
     matched = ss.match_files(
         left,
         right,
@@ -315,7 +315,7 @@ def predict(
     bundle = ss.load(model)
     for warning in bundle.information.get("warnings", ()):
         _say(f"note on the model: {warning}")
-    cluster = {"engine": engine, "scheduler": scheduler, "workers": workers}
+    cluster: dict[str, Any] = {"engine": engine, "scheduler": scheduler, "workers": workers}
     counts = ss.predict(model, stars, output, chunk=chunk, restart=restart, **cluster)
     rows = [[name, f"{n:,}"] for name, n in counts.flags.items()]
     typer.echo(layout(["flag", "rows"], rows))

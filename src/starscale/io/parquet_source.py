@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import polars as pl
@@ -37,10 +37,7 @@ class ParquetSource(Source):
             self.schema = self.lazy().collect_schema()
         except pl.exceptions.PolarsError as error:
             raise InputError(_damaged(path, error)) from error
-        pairs = {
-            key.decode("utf-8", "replace"): value.decode("utf-8", "replace")
-            for key, value in (footers[0].metadata or {}).items()
-        }
+        pairs = _texts(footers[0].metadata)
         self.columns = described(self.schema, schemas[0].with_metadata(footers[0].metadata))
         self.metadata = files.metadata | {
             key: value for key, value in pairs.items() if key not in _INTERNAL and not key.startswith(VOPARQUET)
@@ -107,7 +104,8 @@ def described(schema: pl.Schema, stated: pa.Schema) -> dict[str, Column]:
     """
     known = {
         item.name: {
-            key.decode("utf-8", "replace"): value.decode("utf-8", "replace") for key, value in item.metadata.items()
+            key.decode("utf-8", "replace"): value.decode("utf-8", "replace")
+            for key, value in item.metadata.items()
         }
         for item in stated
         if item.metadata
@@ -115,8 +113,16 @@ def described(schema: pl.Schema, stated: pa.Schema) -> dict[str, Column]:
     votable = (stated.metadata or {}).get(f"{VOPARQUET}.content".encode())
     if votable and not any({"unit", "ucd", "description"} & set(about) for about in known.values()):
         # Parsing the XML needs astropy: only for files that others wrote.
-        known = importlib.import_module("starscale.io.votable").described_fields(votable.decode("utf-8", "replace"))
+        known = importlib.import_module("starscale.io.votable").described_fields(
+            votable.decode("utf-8", "replace")
+        )
     return describe(schema, known)
+
+
+def _texts(metadata: Mapping[bytes, bytes] | None) -> dict[str, str]:
+    return {
+        key.decode("utf-8", "replace"): value.decode("utf-8", "replace") for key, value in (metadata or {}).items()
+    }
 
 
 def open_source(path: Path, part: str | None) -> Source:

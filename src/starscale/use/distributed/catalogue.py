@@ -18,11 +18,15 @@ from starscale.io.hats import check_partitions
 from starscale.io.parquet_source import described
 from starscale.io.sniff import missing
 from starscale.vocabulary.columns import Column
-from starscale.vocabulary.errors import InputError, Problem, StarscaleError
+from starscale.vocabulary.errors import InputError, Problem
 
 #: The column by which HATS sorts the sky.
 HEALPIX = Column(
-    SPATIAL_INDEX_COLUMN, "int64", "", "pos.healpix", "HEALPix cell of order 29, nested scheme: the spatial index of HATS"
+    SPATIAL_INDEX_COLUMN,
+    "int64",
+    "",
+    "pos.healpix",
+    "spatial index of HATS: HEALPix cell of order 29, nested scheme",
 )
 
 
@@ -136,8 +140,3 @@ def spatial_index(partition: Any, position: tuple[str, str]) -> np.ndarray[Any, 
 def library_versions() -> dict[str, str]:
     """Versions of what this engine stands on, for provenance."""
     return {name: str(importlib.import_module(name).__version__) for name in ("lsdb", "hats", "dask")}
-
-
-def one_message(error: Exception) -> StarscaleError:
-    """An error of the libraries in one line."""
-    return StarscaleError(" ".join(str(error).split()))

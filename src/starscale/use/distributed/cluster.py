@@ -23,7 +23,7 @@ _PATIENCE = "20s"
 
 @dataclass(frozen=True, slots=True)
 class Where:
-    """On which cluster to work. At most one is given; with none, workers are started for every core of this machine.
+    """On which cluster to work. At most one is given; with none, a worker is started for every core here.
 
     Parameters
     ----------
@@ -92,7 +92,8 @@ def _local(workers: int, scratch: Path) -> Iterator[Any]:
             threads_per_worker=1,
             dashboard_address=None,
             local_directory=str(scratch),
-            silence_logs=logging.ERROR,
+            # What a worker fails at is raised here, with the name of the partition.
+            silence_logs=logging.CRITICAL,
         ) as cluster,
         Client(cluster, set_as_default=False) as client,
     ):

@@ -159,7 +159,9 @@ def _repeats(ids: RepeatedIds, folder: Path, parts: list[_Done]) -> Repeats | No
         return None
     name = ""
     for part in parts:
-        column = _ids(folder, part.partition).drop_nulls() if part.partition.rows else pl.Series([], dtype=pl.Int64)
+        column = (
+            _ids(folder, part.partition).drop_nulls() if part.partition.rows else pl.Series([], dtype=pl.Int64)
+        )
         found = column.filter(pl.Series(hashed(column) == example, dtype=pl.Boolean))
         if len(found):
             name = str(found[0])

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import hats
 import numpy as np
@@ -21,9 +20,9 @@ from hats.pixel_math import HealpixPixel
 from numpy.typing import NDArray
 
 from starscale.io import open_writer
+from starscale.version import __version__
 from starscale.vocabulary.columns import Column
 from starscale.vocabulary.errors import StarscaleError
-from starscale.version import __version__
 
 #: Order of the cells of the index, and of those that the map of the sky counts.
 INDEX_ORDER, MAP_ORDER = 29, 8
