@@ -3,6 +3,7 @@
 lsdb_client.py make TABLE RA DEC ROWS FOLDER       write a HATS catalogue of many partitions
 lsdb_client.py kill BUNDLE HATS FOLDER             predict it, and kill one of two workers in the middle
 lsdb_client.py match LEFT RIGHT MODE FOLDER        match two of them, here and with two workers
+lsdb_client.py algorithm LEFT RIGHT                match two tables by the crossmatch of LSDB with our algorithm
 lsdb_client.py opened HATS                         print what lsdb.open_catalog finds
 """
 
@@ -12,6 +13,7 @@ import json
 import os
 import signal
 import sys
+import tempfile
 import threading
 import time
 from contextlib import ExitStack
@@ -19,11 +21,17 @@ from pathlib import Path
 from typing import Any
 
 import lsdb
+import numpy as np
 import pandas as pd
+import polars as pl
 from distributed import Client, LocalCluster
 from hats.io.validation import is_valid_catalog
 
 import starscale as ss
+from starscale.catalogue.crossmatch.density import DensityMap
+from starscale.catalogue.crossmatch.inputs import match_columns
+from starscale.surveys import load_survey
+from starscale.use.distributed.algorithm import ROW, Reader, StarscaleCrossmatch, save_density
 from starscale.vocabulary.config import MatchConfig
 
 
@@ -81,6 +89,40 @@ def match(left: str, right: str, mode: str, folder: str) -> None:
     say(same=found[0] == found[1])
 
 
+def algorithm(left: str, right: str) -> None:
+    """The kernel within LSDB's own crossmatch, with partitions and margins of LSDB."""
+    settings = MatchConfig(mode="dense", method="nearest", curate=False)
+    catalogues, readers = [], []
+    for path, survey, ra, dec in ((left, "gaia_dr3", "ra", "dec"), (right, "skymapper_dr2", "raj2000", "dej2000")):
+        frame = pd.read_parquet(path)
+        described = load_survey(survey)
+        columns = tuple(name for name in match_columns(described) if name in frame.columns)
+        readers.append(Reader(path, described, columns, {}))
+        frame[ROW] = range(len(frame))
+        made = lsdb.from_dataframe(
+            frame, ra_column=ra, dec_column=dec, lowest_order=5, partition_rows=1300, margin_threshold=600
+        )
+        catalogues.append(made)
+    with tempfile.TemporaryDirectory() as folder:
+        density = str(Path(folder) / "density.npz")
+        nothing = np.empty(0, dtype=np.int64)
+        save_density(Path(density), DensityMap(nothing, nothing))
+        ours = StarscaleCrossmatch(*readers, settings, "dense", density)
+        pairs = catalogues[0].crossmatch(
+            catalogues[1], algorithm=ours, suffixes=("", "_right"), suffix_method="overlapping_columns"
+        )
+        found = pl.from_pandas(pairs.compute(progress_bar=False)[["source_id", "object_id", "angular_distance"]])
+        target = Path(folder) / "pairs.parquet"
+        beside = Path(folder) / "neighbours.parquet"
+        surveys = {"left_survey": "gaia_dr3", "right_survey": "skymapper_dr2"}
+        ss.match_files(left, right, target, settings=settings, neighbours=beside, order=5, **surveys)
+        local = ss.read(beside).select(
+            "source_id", pl.col("original_ext_source_id").alias("object_id"), "angular_distance"
+        )
+    key = ["source_id", "object_id"]
+    say(pairs=local.height, same=found.sort(key).equals(local.sort(key)))
+
+
 def opened(folder: str) -> None:
     """What LSDB itself finds."""
     catalogue = lsdb.open_catalog(folder)
@@ -102,4 +144,6 @@ def say(**found: Any) -> None:
 
 
 if __name__ == "__main__":
-    {"make": make, "kill": kill, "match": match, "opened": opened}[sys.argv[1]](*sys.argv[2:])
+    {"make": make, "kill": kill, "match": match, "algorithm": algorithm, "opened": opened}[sys.argv[1]](
+        *sys.argv[2:]
+    )

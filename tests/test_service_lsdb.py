@@ -135,3 +135,10 @@ def test_two_workers_find_the_pairs_of_one_machine(python: Path, sky: Path, tmp_
         assert local.height > 0, table
         assert spread.equals(local), table
     assert len(list(folder.iterdir())) == 8
+
+
+def test_the_crossmatch_of_lsdb_takes_our_algorithm(python: Path, sky: Path) -> None:
+    tables = [sky / "mock" / f"{name}.parquet" for name in ("gaia_dr3", "skymapper_dr2")]
+    done = work(python, "algorithm", *tables)
+    assert done["same"]
+    assert done["pairs"] > 1000

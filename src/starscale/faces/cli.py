@@ -44,6 +44,16 @@ app = typer.Typer(
 
 Output = Annotated[Path, typer.Option("--output", "-o", help="Where to write; the suffix says the format.")]
 
+Engine = Annotated[
+    str, typer.Option(help="local: in this process; lsdb: on a Dask cluster, from HATS catalogues, the same rows.")
+]
+Scheduler = Annotated[
+    str | None, typer.Option(help="Engine lsdb: address of a running Dask scheduler, tcp://HOST:PORT.")
+]
+Workers = Annotated[
+    int | None, typer.Option(min=1, help="Engine lsdb: worker processes on this machine; default: one a core.")
+]
+
 
 def _say(text: str) -> None:
     typer.echo(text, err=True)
@@ -126,8 +136,8 @@ def clean(
 
 @app.command()
 def match(
-    left: Annotated[Path, typer.Argument(help="Gaia: its stars move to the epoch of the other catalogue.")],
-    right: Annotated[Path, typer.Argument(help="The catalogue to match it with.")],
+    left: Annotated[str, typer.Argument(help="Gaia: its stars move to the epoch of the other catalogue.")],
+    right: Annotated[str, typer.Argument(help="The catalogue to match it with.")],
     left_survey: Annotated[str, typer.Option("--left", help="Survey of the first.")],
     right_survey: Annotated[str, typer.Option("--right", help="Survey of the second.")],
     output: Output,
@@ -170,6 +180,9 @@ def match(
             "the same.",
         ),
     ] = None,
+    engine: Engine = "local",
+    scheduler: Scheduler = None,
+    workers: Workers = None,
 ) -> None:
     """Match Gaia with another catalogue by position, proper motion, errors and local density.
 
@@ -186,6 +199,9 @@ def match(
         right_survey=right_survey,
         settings=settings,
         order=tiles,
+        engine=engine,
+        scheduler=scheduler,
+        workers=workers,
         **files,
     )
     typer.echo(layout(*match_rows(matched.statistics, matched.model)))
@@ -296,15 +312,9 @@ def predict(
     restart: Annotated[
         bool, typer.Option("--restart", help="Begin anew instead of where a stopped prediction left off.")
     ] = False,
-    engine: Annotated[
-        str, typer.Option(help="local: in this process; lsdb: on a Dask cluster, HATS to HATS, the same rows.")
-    ] = "local",
-    scheduler: Annotated[
-        str | None, typer.Option(help="Engine lsdb: address of a running Dask scheduler, tcp://HOST:PORT.")
-    ] = None,
-    workers: Annotated[
-        int | None, typer.Option(min=1, help="Engine lsdb: worker processes on this machine; default: one a core.")
-    ] = None,
+    engine: Engine = "local",
+    scheduler: Scheduler = None,
+    workers: Workers = None,
 ) -> None:
     """Predict the labels of every star of a table, whatever its size.
 
