@@ -2,16 +2,16 @@
 
     .venv-lsdb/bin/python benchmarks/predict_lsdb.py [--stars 200000] [--partitions 32] [--workers 1 2]
 
-Needs the extra `lsdb`. A model is trained on a mock sky, and its matched stars are repeated around the sky to a HATS
-catalogue (MOCK stars; with --model and --table: yours). Side by side on the same catalogue, in one run:
+Needs the extra `lsdb`. A model is trained on a mock sky, and its matched stars are repeated around the sky to a
+HATS catalogue (MOCK stars; with --model and --table: yours). On the same catalogue, in one run:
 
 - `local`: starscale in this process, all cores;
-- `lsdb`: worker processes on this machine, one thread each; `start` is the time until they answer, `first` includes
-  the loading and compiling that every worker does once, `again` is a second catalogue with the same workers.
+- `lsdb`: worker processes on this machine, one thread each; `start` is the time until they answer, `first`
+  includes the loading and compiling that every worker does once, `again` is a second catalogue with them.
 
-Then the cross-match of the mock Gaia with the mock SkyMapper, repeated likewise: tiles on disk, and workers. That
-rows and pairs are the same is checked every time. Memory is the peak of the largest worker. Run it when the machine
-has nothing else to do; only ratios mean anything.
+Then the cross-match of the mock Gaia with the mock SkyMapper, repeated likewise: tiles on disk, and workers.
+That rows and pairs are the same is checked every time. Memory is the peak of the largest worker. Run it when the
+machine has nothing else to do; only ratios mean anything.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def main() -> None:
 
 
 def repeated(
-    path: Path, position: tuple[str, str], options: argparse.Namespace, target: Path, ids: tuple[str]
+    path: Path, position: tuple[str, str], options: argparse.Namespace, target: Path, ids: tuple[str, ...]
 ) -> Path:
     """A table, turned around the pole as often as it takes, with other identifiers, as a HATS catalogue."""
     table = pl.read_parquet(path)

@@ -121,15 +121,24 @@ def test_what_is_wrong_with_a_catalogue_is_said_and_nothing_is_left(
     assert {path.name for path in tmp_path.iterdir()} == {"extra", "without", "damaged"}
 
 
-@pytest.mark.parametrize("mode", ["dense", "sparse"])
-def test_two_workers_find_the_pairs_of_one_machine(python: Path, sky: Path, tmp_path: Path, mode: str) -> None:
-    catalogues = []
+@pytest.fixture(scope="module")
+def skies(python: Path, sky: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """The mock Gaia and SkyMapper as HATS catalogues."""
+    folder = tmp_path_factory.mktemp("skies")
+    found = []
     for name, ra, dec, rows in (("gaia_dr3", "ra", "dec", 1200), ("skymapper_dr2", "raj2000", "dej2000", 1300)):
-        catalogues.append(tmp_path / f"{name}.hats")
-        made = work(python, "make", sky / "mock" / f"{name}.parquet", ra, dec, rows, catalogues[-1])
+        found.append(folder / f"{name}.hats")
+        made = work(python, "make", sky / "mock" / f"{name}.parquet", ra, dec, rows, found[-1])
         assert made["partitions"] >= 24
+    return found
+
+
+@pytest.mark.parametrize("mode", ["dense", "sparse"])
+def test_two_workers_find_the_pairs_of_one_machine(
+    python: Path, skies: list[Path], tmp_path: Path, mode: str
+) -> None:
     folder = tmp_path / "match"
-    assert work(python, "match", *catalogues, mode, folder)["same"]
+    assert work(python, "match", *skies, mode, folder)["same"]
     for table in ("pairs", "neighbours", "unmatched", "duplicates"):
         local, spread = (ss.read(folder / f"{name}_{table}.parquet") for name in ("local", "lsdb"))
         assert local.height > 0, table

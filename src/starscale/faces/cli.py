@@ -7,6 +7,7 @@ a traceback.
 from __future__ import annotations
 
 import json
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -413,13 +414,24 @@ def _frame(rows: list[dict[str, Any]]) -> pl.DataFrame:
     return pl.DataFrame(rows, infer_schema_length=None)
 
 
+class _Stopped(SystemExit):
+    """A signal asked the program to end."""
+
+
+def _stop(number: int, _frame: object) -> None:
+    raise _Stopped(128 + number)
+
+
 def main() -> None:
     """Run the command; turn a user's mistake into one message and exit code 2."""
+    # An exception, so that everything half-written is cleared away first.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _stop)
     try:
         app()
     except StarscaleError as error:
-        typer.echo(f"starscale: {error}", err=True)
+        _say("\n".join([f"starscale: {error}", *getattr(error, "__notes__", ())]))
         sys.exit(2)
-    except KeyboardInterrupt:
-        typer.echo("starscale: interrupted", err=True)
-        sys.exit(130)
+    except _Stopped as stopped:
+        _say("\n".join(["starscale: stopped", *getattr(stopped, "__notes__", ())]))
+        raise

@@ -14,6 +14,7 @@ import json
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 from typing import Any, Literal
 
@@ -85,7 +86,8 @@ class Unfinished:
                 _prepare(folder, job, leftover)
             kept = cls(folder)
             try:
-                yield kept
+                with explained(output, folder):
+                    yield kept
             except BaseException as error:
                 if isinstance(error, InputError) or not kept.n_parts:
                     shutil.rmtree(folder, ignore_errors=True)
@@ -106,8 +108,11 @@ class Unfinished:
         StarscaleError
             When the disk refuses.
         """
+        # Not straight to the file: Python's own errors say what is wrong with a disk.
+        contents = BytesIO()
+        frame.write_ipc(contents, compression="lz4")
         with atomic(self._part(self.n_parts)) as partial:
-            frame.write_ipc(partial, compression="lz4")
+            partial.write_bytes(contents.getbuffer())
         self.n_parts += 1
 
     def _part(self, number: int) -> Path:

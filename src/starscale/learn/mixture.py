@@ -28,7 +28,7 @@ from starscale.learn.losses import negative_log_likelihood
 from starscale.learn.networks import MixtureNetwork
 from starscale.learn.preparation import Inputs, Scaling
 from starscale.learn.rarity import rarity_weights
-from starscale.learn.regressor import LEVELS, Fitting, Raw, Rehearsal, Targets, Threshold, padded
+from starscale.learn.regressor import BLOCK, LEVELS, Fitting, Raw, Rehearsal, Targets, Threshold, padded
 from starscale.learn.sample import FloatArray
 from starscale.learn.scaling import LabelScaler
 from starscale.learn.training import Optimiser, n_steps
@@ -36,8 +36,9 @@ from starscale.learn.view import View
 from starscale.vocabulary.model_config import MixtureConfig
 from starscale.vocabulary.strict import validate
 
-#: Stars that go through the networks together in prediction.
-CHUNK = 1024
+#: Stars that go through the networks together in prediction: one block, since the shape of the whole rounds what
+#: comes after the layers.
+CHUNK = BLOCK
 WARM_UP = 0.15
 BETAS = (0.9, 0.98)
 #: Median, then the lower and the upper ends of the intervals of LEVELS.
@@ -89,8 +90,15 @@ class _Outputs(NamedTuple):
 
 
 def _pooled(networks: MixtureNetwork, values: jax.Array, flags: jax.Array, components: int) -> MixtureDensity:
-    members = jax.lax.map(lambda net: MixtureDensity.from_head(net(values, flags), components), networks)
-    return MixtureDensity.pooled(members)
+    def block(part: tuple[jax.Array, jax.Array]) -> MixtureDensity:
+        members = jax.lax.map(lambda net: MixtureDensity.from_head(net(*part), components), networks)
+        return MixtureDensity.pooled(members)
+
+    n = len(values)
+    size = min(n, BLOCK)
+    blocks = jax.lax.map(block, tuple(array.reshape(n // size, size, -1) for array in (values, flags)))
+    pooled: MixtureDensity = jax.tree.map(lambda array: array.reshape(n, *array.shape[2:]), blocks)
+    return pooled
 
 
 @partial(jax.jit, static_argnames=("components", "threshold"))

@@ -8,6 +8,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from numpy.polynomial import Chebyshev, Polynomial
 
 from starscale.learn.randomness import dropout, materialised
 
@@ -126,6 +127,24 @@ def folded_forward(layers: tuple[Dense, ...], x: jax.Array, slope: float) -> jax
     return layers[-1](x)[:, 0]
 
 
+#: ``cos(2 pi r)`` for |r| <= 1/2 as a polynomial in r^2, off by less than single precision resolves.
+_COSINE = tuple(
+    Chebyshev.interpolate(lambda t: np.cos(2 * np.pi * np.sqrt(t)), 6, domain=[0, 0.25])
+    .convert(kind=Polynomial)
+    .coef.tolist()
+)
+
+
+def cosine_of_turns(turns: jax.Array) -> jax.Array:
+    """Return ``cos(2 pi turns)``; in turns the range is reduced exactly, and a CPU computes many at a time."""
+    rest = turns - jnp.round(turns)
+    square = rest * rest
+    result = jnp.full_like(square, _COSINE[-1])
+    for coefficient in _COSINE[-2::-1]:
+        result = result * square + coefficient
+    return result
+
+
 class PeriodicEmbedding(eqx.Module):
     """Each input x becomes x and three mixtures of ``cos(2 pi (f x + phase))`` (PBLD; Holzmueller et al. 2024)."""
 
@@ -143,9 +162,11 @@ class PeriodicEmbedding(eqx.Module):
 
     def __call__(self, x: jax.Array) -> jax.Array:
         """Map (n, n_inputs) to (n, n_inputs * EMBEDDING)."""
-        waves = jnp.cos(2 * jnp.pi * (x[:, :, None] * self.frequency + self.phase))
-        mixed = jnp.einsum("nif,ifk->nik", waves, self.weight) + self.bias
-        return jnp.concatenate([x[:, :, None], mixed], axis=2).reshape(x.shape[0], -1)
+        # The stars stand last: then waves and their mixtures vectorise, several times as fast on a CPU.
+        stars = x.T[:, None, :]
+        waves = cosine_of_turns(self.frequency[:, :, None] * stars + self.phase[:, :, None])
+        mixed = jnp.einsum("ifk,ifn->ikn", self.weight, waves) + self.bias[:, :, None]
+        return jnp.concatenate([stars, mixed], axis=1).reshape(-1, x.shape[0]).T
 
 
 #: Numbers that the periodic embedding makes of one input, the input itself included.

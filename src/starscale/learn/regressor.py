@@ -187,8 +187,8 @@ class PointRegressor:
         return ()
 
 
-#: Stars that go through the networks together. Always as many: sums are then rounded alike, and what is predicted
-#: of a star does not depend, to the last bit, on the stars around it.
+#: Stars that go through the layers together: what passes between layers fits a processor's caches. Always as many:
+#: sums are then rounded alike, and what is predicted of a star does not depend on the stars beside it.
 BLOCK = 1024
 
 

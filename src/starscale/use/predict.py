@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 import polars as pl
 
+from starscale.catalogue.crossmatch.threads import in_threads
 from starscale.io import Source, Unfinished, Worker, Writer, open_table, open_writer, read_ahead, state_of
 from starscale.io.unfinished import Leftover
 from starscale.use.model import Model
@@ -18,6 +19,8 @@ from starscale.vocabulary.flags import CatalogueFlag
 
 #: Rows in a chunk: large enough that fixed costs vanish, small enough for any laptop.
 CHUNK = 100_000
+#: Rows that one thread predicts at a time. Not a matter of the machine: another size may round differently.
+SLICE = 16_384
 
 
 class Report(Protocol):
@@ -156,6 +159,9 @@ def _chunks(
             kept.store(catalogue)
         writer.append(catalogue)
 
+    def predict(part: pl.DataFrame) -> pl.DataFrame:
+        return model.predict(part, where=str(table.path), found_columns=table.columns)
+
     begun = kept.n_parts
     with Worker() as worker:
         done = 0
@@ -167,7 +173,7 @@ def _chunks(
         if begun and report is not None:
             report.resumed(done)
         for batch in read_ahead(table.batches(chunk, columns, skip=begun * chunk)):
-            catalogue = model.predict(batch, where=str(table.path), found_columns=table.columns)
+            catalogue = pl.concat(in_threads(predict, batch.iter_slices(SLICE)), rechunk=True)
             worker.do(write, catalogue, new=True)
             if report is not None:
                 report.advance(catalogue.height)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
@@ -55,9 +56,10 @@ class RepeatedIds:
         return n_ids, n_rows, example
 
     def close(self) -> None:
-        """Let go of the files."""
+        """Let go of the files; a disk that is full may well complain once more."""
         for file in self._files:
-            file.close()
+            with suppress(OSError):
+                file.close()
 
 
 def hashed(ids: pl.Series) -> np.ndarray[tuple[int], np.dtype[np.uint64]]:

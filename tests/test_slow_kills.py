@@ -1,0 +1,64 @@
+"""A prediction that is killed again and again ends with the catalogue of an undisturbed one."""
+
+from __future__ import annotations
+
+import multiprocessing
+import random
+import sys
+import time
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+import starscale as ss
+from starscale import io
+
+KILLS = 50
+CHUNK = 2_000
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("suffix", ["parquet", "fits"])
+def test_killed_at_random_moments(
+    finished: Path, tmp_path: Path, suffix: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """SIGKILL cannot be caught: nothing is cleared away, and what is on the disk must do."""
+    stars, target, whole = (
+        tmp_path / "stars.parquet",
+        tmp_path / f"out.{suffix}",
+        tmp_path / "whole" / f"out.{suffix}",
+    )
+    io.write(pl.concat([io.read(finished / "matched.parquet")] * 40), stars)
+    # A server that has the libraries loaded forks the processes: killed are predictions, not imports.
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["starscale.faces.training"])
+    started = time.monotonic()
+    undisturbed = context.Process(
+        target=ss.predict, args=(finished / "model", stars, whole), kwargs={"chunk": CHUNK}
+    )
+    undisturbed.start()
+    undisturbed.join()
+    assert undisturbed.exitcode == 0
+    length = time.monotonic() - started
+    rng, kills, finishes = random.Random(5), 0, 0
+    while kills < KILLS // 2:
+        process = context.Process(
+            target=ss.predict, args=(finished / "model", stars, target), kwargs={"chunk": CHUNK}
+        )
+        process.start()
+        process.join(rng.uniform(0, length))
+        if process.is_alive():
+            process.kill()
+            kills += 1
+        process.join()
+        assert process.exitcode in (0, -9)
+        if process.exitcode == 0:
+            assert target.read_bytes() == whole.read_bytes()
+            target.unlink()
+            finishes += 1
+    ss.predict(finished / "model", stars, target, chunk=CHUNK)
+    assert target.read_bytes() == whole.read_bytes()
+    assert not list(tmp_path.glob("*.unfinished"))
+    with capsys.disabled():
+        sys.stdout.write(f"\n{suffix}: {kills} kills, {finishes + 1} catalogues, all identical\n")
