@@ -118,6 +118,14 @@ def test_parts_without_a_readable_job_are_not_trusted(tmp_path: Path) -> None:
         assert kept.n_parts == 0
 
 
+def test_a_damaged_part_is_said(tmp_path: Path) -> None:
+    stopped_after(tmp_path / "out.parquet", 2)
+    part = tmp_path / "out.parquet.unfinished" / "part-00000001.arrow"
+    part.write_bytes(part.read_bytes()[:-40])
+    with Unfinished.open(tmp_path / "out.parquet", JOB) as kept, pytest.raises(StarscaleError, match="--restart"):
+        kept.load(1)
+
+
 def test_two_at_once_are_refused(tmp_path: Path) -> None:
     target = tmp_path / "out.parquet"
     with Unfinished.open(target, JOB) as kept:

@@ -15,13 +15,23 @@ import starscale as ss
 from starscale import io
 
 KILLS = 50
-CHUNK = 2_000
+CHUNK = 1_000
+
+
+@pytest.fixture(scope="module")
+def bundle(sky: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model that starts at once: it is the files that are tested here."""
+    text = (sky / "run.toml").read_text()
+    start, end = text.index("[model]"), text.index("[[compare]]")
+    (sky / "mean.toml").write_text(text[:start] + '[model]\nkind = "mean"\n\n' + text[end:])
+    ss.train(sky / "mean.toml").save(tmp_path_factory.mktemp("mean") / "model")
+    return tmp_path_factory.getbasetemp() / "mean0" / "model"
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("suffix", ["parquet", "fits"])
 def test_killed_at_random_moments(
-    finished: Path, tmp_path: Path, suffix: str, capsys: pytest.CaptureFixture[str]
+    bundle: Path, finished: Path, tmp_path: Path, suffix: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """SIGKILL cannot be caught: nothing is cleared away, and what is on the disk must do."""
     stars, target, whole = (
@@ -29,23 +39,19 @@ def test_killed_at_random_moments(
         tmp_path / f"out.{suffix}",
         tmp_path / "whole" / f"out.{suffix}",
     )
-    io.write(pl.concat([io.read(finished / "matched.parquet")] * 40), stars)
+    io.write(pl.concat([io.read(finished / "matched.parquet")] * 12), stars)
     # A server that has the libraries loaded forks the processes: killed are predictions, not imports.
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["starscale.faces.training"])
     started = time.monotonic()
-    undisturbed = context.Process(
-        target=ss.predict, args=(finished / "model", stars, whole), kwargs={"chunk": CHUNK}
-    )
+    undisturbed = context.Process(target=ss.predict, args=(bundle, stars, whole), kwargs={"chunk": CHUNK})
     undisturbed.start()
     undisturbed.join()
     assert undisturbed.exitcode == 0
     length = time.monotonic() - started
     rng, kills, finishes = random.Random(5), 0, 0
     while kills < KILLS // 2:
-        process = context.Process(
-            target=ss.predict, args=(finished / "model", stars, target), kwargs={"chunk": CHUNK}
-        )
+        process = context.Process(target=ss.predict, args=(bundle, stars, target), kwargs={"chunk": CHUNK})
         process.start()
         process.join(rng.uniform(0, length))
         if process.is_alive():
@@ -57,7 +63,7 @@ def test_killed_at_random_moments(
             assert target.read_bytes() == whole.read_bytes()
             target.unlink()
             finishes += 1
-    ss.predict(finished / "model", stars, target, chunk=CHUNK)
+    ss.predict(bundle, stars, target, chunk=CHUNK)
     assert target.read_bytes() == whole.read_bytes()
     assert not list(tmp_path.glob("*.unfinished"))
     with capsys.disabled():

@@ -193,6 +193,12 @@ def test_repeated_identifiers_are_counted_and_kept(finished: Path, stars: Path, 
     assert ss.predict(finished / "model", stars, tmp_path / "once.parquet").repeated is None
 
 
+def test_one_of_several_tables_in_a_file(finished: Path, stars: Path, tmp_path: Path) -> None:
+    io.write(io.read(stars), tmp_path / "stars.fits")
+    counts = ss.predict(finished / "model", f"{tmp_path}/stars.fits#1", tmp_path / "out.parquet")
+    assert counts.rows == 1100
+
+
 @given(st.lists(st.lists(st.integers(0, 12) | st.none(), max_size=30), max_size=5), st.booleans())
 @settings(deadline=None, max_examples=12)
 def test_counting_repeated_identifiers(

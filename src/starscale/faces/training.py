@@ -281,7 +281,7 @@ def predict_with(
     about: dict[str, Any] = {"title": bundle.information.get("title")}
     if not isinstance(model, Model):
         about |= {"path": str(model), "sha256": io.checksum(Path(model))}
-    hashing = io.Hashing(Path(source))
+    hashing = io.Hashing(opened.path)
 
     def metadata() -> dict[str, str]:
         provenance = record(

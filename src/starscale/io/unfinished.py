@@ -21,7 +21,7 @@ from typing import Any, Literal
 import polars as pl
 
 from starscale.io.atomic import atomic, atomic_json, explained
-from starscale.vocabulary.errors import InputError, Problem
+from starscale.vocabulary.errors import InputError, Problem, StarscaleError
 
 SUFFIX = ".unfinished"
 JOB, LOCK = "job.json", "lock"
@@ -97,8 +97,21 @@ class Unfinished:
             shutil.rmtree(folder, ignore_errors=True)
 
     def load(self, number: int) -> pl.DataFrame:
-        """Return a part."""
-        return pl.read_ipc(self._part(number))
+        """Return a part.
+
+        Raises
+        ------
+        StarscaleError
+            When it is damaged.
+        """
+        path = self._part(number)
+        try:
+            return pl.read_ipc(path)
+        except (pl.exceptions.PolarsError, OSError) as error:
+            reason = str(error).splitlines()[0]
+            raise StarscaleError(
+                f"{path}: is damaged ({reason}). Begin anew with --restart (in Python: restart=True)."
+            ) from error
 
     def store(self, frame: pl.DataFrame) -> None:
         """Keep the next part.

@@ -36,9 +36,6 @@ from starscale.learn.view import View
 from starscale.vocabulary.model_config import MixtureConfig
 from starscale.vocabulary.strict import validate
 
-#: Stars that go through the networks together in prediction: one block, since the shape of the whole rounds what
-#: comes after the layers.
-CHUNK = BLOCK
 WARM_UP = 0.15
 BETAS = (0.9, 0.98)
 #: Median, then the lower and the upper ends of the intervals of LEVELS.
@@ -90,15 +87,8 @@ class _Outputs(NamedTuple):
 
 
 def _pooled(networks: MixtureNetwork, values: jax.Array, flags: jax.Array, components: int) -> MixtureDensity:
-    def block(part: tuple[jax.Array, jax.Array]) -> MixtureDensity:
-        members = jax.lax.map(lambda net: MixtureDensity.from_head(net(*part), components), networks)
-        return MixtureDensity.pooled(members)
-
-    n = len(values)
-    size = min(n, BLOCK)
-    blocks = jax.lax.map(block, tuple(array.reshape(n // size, size, -1) for array in (values, flags)))
-    pooled: MixtureDensity = jax.tree.map(lambda array: array.reshape(n, *array.shape[2:]), blocks)
-    return pooled
+    members = jax.lax.map(lambda net: MixtureDensity.from_head(net(values, flags), components), networks)
+    return MixtureDensity.pooled(members)
 
 
 @partial(jax.jit, static_argnames=("components", "threshold"))
@@ -267,8 +257,8 @@ class Mixture:
                 continue
             networks = jax.tree.map(lambda leaf, m=members: leaf[m.start : m.stop], self.networks)
             view = self.views[number]
-            for start in range(0, len(own), CHUNK):
-                rows = own[start : start + CHUNK]
+            for start in range(0, len(own), BLOCK):
+                rows = own[start : start + BLOCK]
                 chunk = inputs.rows(rows)
                 yield (
                     rows,

@@ -187,13 +187,12 @@ class PointRegressor:
         return ()
 
 
-#: Stars that go through the layers together: what passes between layers fits a processor's caches. Always as many:
-#: sums are then rounded alike, and what is predicted of a star does not depend on the stars beside it.
+#: Stars that go through the networks together: what passes between layers fits a processor's caches. Always as
+#: many, so that sums are rounded alike and a prediction does not depend, to the last bit, on the stars around it.
 BLOCK = 1024
 
 
-def padded(array: NDArray[Any], least: int = BLOCK) -> NDArray[Any]:
-    """Repeat the first row up to a length of `least` or a power of two, so that few shapes are ever compiled."""
-    n = len(array)
-    size = max(least, 1 << max(n - 1, 0).bit_length())
-    return np.concatenate([array, np.repeat(array[:1], size - n, axis=0)]) if n < size else array
+def padded(array: NDArray[Any]) -> NDArray[Any]:
+    """Repeat the first row up to a length of `BLOCK`: one shape is compiled, and no other."""
+    short = BLOCK - len(array)
+    return np.concatenate([array, np.repeat(array[:1], short, axis=0)]) if short > 0 else array

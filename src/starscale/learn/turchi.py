@@ -25,14 +25,11 @@ from starscale.learn.losses import absolute_error, smape
 from starscale.learn.networks import Dense, DiamondNetwork, Statistics, folded_forward, moving_average
 from starscale.learn.preparation import Inputs, Scaling
 from starscale.learn.randomness import seeded
-from starscale.learn.regressor import Fitting, PointRegressor, Raw, Targets, Threshold, padded
+from starscale.learn.regressor import BLOCK, Fitting, PointRegressor, Raw, Targets, Threshold, padded
 from starscale.learn.sample import FloatArray
 from starscale.learn.scaling import LabelScaler
 from starscale.learn.training import EarlyStopping, Optimiser, TrainState, mean_loss, run_epoch, stacked
 from starscale.vocabulary.model_config import Turchi2024Config
-
-#: Stars that go through a network together in prediction.
-CHUNK = 1024
 
 #: Inputs (n, n_inputs) and standardised label (n,), on the device.
 Data = tuple[jax.Array, jax.Array]
@@ -136,7 +133,7 @@ class Turchi2024(PointRegressor):
         """Predict the labels; value and mean are the same, there are no intervals."""
         parts = [
             np.asarray(_predict(self.layers, jnp.asarray(padded(chunk)), slope=self.slope))[: len(chunk)]
-            for chunk in np.split(inputs.values, range(CHUNK, len(inputs), CHUNK))
+            for chunk in np.split(inputs.values, range(BLOCK, len(inputs), BLOCK))
         ]
         value: FloatArray = self.labels.restore(np.concatenate(parts))
         return Raw(value, value)

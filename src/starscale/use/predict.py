@@ -116,12 +116,19 @@ def predict_file(
         An output that cannot be written. No half-written catalogue is left.
     """
     table = open_table(source)
+    before = state_of(table.path)
     columns = model.input_columns(list(table.schema))
     # An empty prediction gives the schema, and refuses a wrong table before anything is written.
     empty = pl.DataFrame(schema={name: table.schema[name] for name in columns})
     schema = model.predict(empty, where=str(source), found_columns=table.columns).schema
-    before = state_of(source)
-    job = {"input": before, "rows": table.n_rows, "model": model.digest(), "chunk": chunk, **(made_from or {})}
+    job = {
+        "input": before,
+        "table": source.name,
+        "rows": table.n_rows,
+        "model": model.digest(),
+        "chunk": chunk,
+        **(made_from or {}),
+    }
     counter = _Counter(model.labels[0])
     with (
         Unfinished.open(target, job, leftover) as kept,
@@ -135,7 +142,7 @@ def predict_file(
             repeated = _repeats(ids, kept)
         finally:
             ids.close()
-        if state_of(source) != before:
+        if state_of(table.path) != before:
             fix = "Predict again, when nothing writes to it."
             raise InputError(Problem(str(source), "was changed while it was read", fix=fix))
         if metadata is not None:
