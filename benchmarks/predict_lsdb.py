@@ -42,7 +42,10 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        ss.demo(folder / "demo", stars=20_000)
+        if options.model and options.table:
+            ss.make_mock(folder / "demo" / "mock", stars=20_000)
+        else:
+            ss.demo(folder / "demo", stars=20_000)
         model = options.model or folder / "demo" / "run" / "model"
         table = options.table or folder / "demo" / "run" / "matched.parquet"
         stars = repeated(table, ("ra", "dec"), options, folder / "stars.hats", ids=("source_id",))
