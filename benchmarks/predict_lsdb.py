@@ -80,7 +80,7 @@ def repeated(
         ra_column=position[0],
         dec_column=position[1],
         catalog_name="stars",
-        highest_order=8,
+        highest_order=10,
         partition_rows=stars.height // options.partitions,
         margin_threshold=None,
     )

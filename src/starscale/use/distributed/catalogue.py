@@ -90,7 +90,7 @@ def open_sky(source: Any) -> Sky:
         No HATS catalogue there, partitions that its list does not know or that are missing, no rows.
     """
     if hasattr(source, "hc_structure"):
-        return _described(f"catalogue {source.name!r}", source, None)
+        return _described(f"catalogue {source.name!r}", source)
     if "://" not in str(source):
         path = Path(source).expanduser()
         if not path.exists():
@@ -108,15 +108,17 @@ def open_sky(source: Any) -> Sky:
                 "Other tables need no engine: leave out --engine.",
             )
         ) from error
-    return _described(str(source), catalogue, catalogue.hc_structure.original_schema)
+    return _described(str(source), catalogue)
 
 
-def _described(name: str, catalogue: Any, files: pa.Schema | None) -> Sky:
+def _described(name: str, catalogue: Any) -> Sky:
     if not len(catalogue.get_healpix_pixels()):
         raise InputError(Problem(name, "has no partitions", "one or more"))
     # The meta holds what partitions will have, searches and joins included.
     empty = table_of(catalogue.meta, list(catalogue.columns)).schema
-    known = described(empty, files) if files is not None else {}
+    # Units are those of the files that it was opened from, if there are any.
+    files = catalogue.hc_structure.original_schema
+    known = {} if files is None else described(empty, files)
     return Sky(name, catalogue, empty, known)
 
 

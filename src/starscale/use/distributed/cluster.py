@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -87,6 +88,15 @@ def _local(workers: int, scratch: Path) -> Iterator[Any]:
     settings = {"distributed.nanny.pre-spawn-environ.POLARS_MAX_THREADS": threads}
     with (
         dask.config.set(settings),
+        warnings.catch_warnings(),
+    ):
+        # Another cluster on this machine has the port of the status page, which nobody looks at here.
+        warnings.filterwarnings("ignore", message="(?s).*already in use", category=UserWarning)
+        yield from _workers(workers, scratch)
+
+
+def _workers(workers: int, scratch: Path) -> Iterator[Any]:
+    with (
         LocalCluster(
             n_workers=workers,
             threads_per_worker=1,
