@@ -46,6 +46,16 @@ app = typer.Typer(
 
 Output = Annotated[Path, typer.Option("--output", "-o", help="Where to write; the suffix says the format.")]
 
+Engine = Annotated[
+    str, typer.Option(help="local: in this process; lsdb: on a Dask cluster, from HATS catalogues, the same rows.")
+]
+Scheduler = Annotated[
+    str | None, typer.Option(help="Engine lsdb: address of a running Dask scheduler, tcp://HOST:PORT.")
+]
+Workers = Annotated[
+    int | None, typer.Option(min=1, help="Engine lsdb: worker processes on this machine; default: one a core.")
+]
+
 
 def _say(text: str) -> None:
     typer.echo(text, err=True)
@@ -128,8 +138,8 @@ def clean(
 
 @app.command()
 def match(
-    left: Annotated[Path, typer.Argument(help="Gaia: its stars move to the epoch of the other catalogue.")],
-    right: Annotated[Path, typer.Argument(help="The catalogue to match it with.")],
+    left: Annotated[str, typer.Argument(help="Gaia: its stars move to the epoch of the other catalogue.")],
+    right: Annotated[str, typer.Argument(help="The catalogue to match it with.")],
     left_survey: Annotated[str, typer.Option("--left", help="Survey of the first.")],
     right_survey: Annotated[str, typer.Option("--right", help="Survey of the second.")],
     output: Output,
@@ -172,6 +182,9 @@ def match(
             "the same.",
         ),
     ] = None,
+    engine: Engine = "local",
+    scheduler: Scheduler = None,
+    workers: Workers = None,
 ) -> None:
     """Match Gaia with another catalogue by position, proper motion, errors and local density.
 
@@ -179,7 +192,7 @@ def match(
     """
     given = {"method": method, "mode": mode, "radius": radius, "errors": errors, "pairs": pairs}
     settings = validate(MatchConfig, {**given, "proper_motion": proper_motion}, "options of match")
-    files = {"neighbours": neighbours, "unmatched": unmatched, "duplicates": duplicates}
+    files: dict[str, Any] = {"neighbours": neighbours, "unmatched": unmatched, "duplicates": duplicates}
     matched = ss.match_files(
         left,
         right,
@@ -188,6 +201,9 @@ def match(
         right_survey=right_survey,
         settings=settings,
         order=tiles,
+        engine=engine,
+        scheduler=scheduler,
+        workers=workers,
         **files,
     )
     typer.echo(layout(*match_rows(matched.statistics, matched.model)))
@@ -292,12 +308,15 @@ app.command()(ablate)
 @app.command()
 def predict(
     model: Annotated[Path, typer.Argument(help="Model bundle.")],
-    stars: Annotated[Path, typer.Argument(help="Table with the columns of all the model's surveys side by side.")],
+    stars: Annotated[str, typer.Argument(help="Table with the columns of all the model's surveys side by side.")],
     output: Output,
     chunk: Annotated[int, typer.Option(min=1, help="Rows at a time.")] = 100_000,
     restart: Annotated[
         bool, typer.Option("--restart", help="Begin anew instead of where a stopped prediction left off.")
     ] = False,
+    engine: Engine = "local",
+    scheduler: Scheduler = None,
+    workers: Workers = None,
 ) -> None:
     """Predict the labels of every star of a table, whatever its size.
 
@@ -308,7 +327,8 @@ def predict(
     bundle = ss.load(model)
     for warning in bundle.information.get("warnings", ()):
         _say(f"note on the model: {warning}")
-    counts = ss.predict(model, stars, output, chunk=chunk, restart=restart)
+    cluster: dict[str, Any] = {"engine": engine, "scheduler": scheduler, "workers": workers}
+    counts = ss.predict(model, stars, output, chunk=chunk, restart=restart, **cluster)
     rows = [[name, f"{n:,}"] for name, n in counts.flags.items()]
     typer.echo(layout(["flag", "rows"], rows))
     if counts.repeated is not None:

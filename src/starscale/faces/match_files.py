@@ -10,6 +10,7 @@ from typing import Any
 
 from starscale import io
 from starscale.catalogue.crossmatch.engine import Statistics
+from starscale.faces.distributed import match_on_cluster, on_cluster
 from starscale.faces.progress import Bar
 from starscale.faces.tables import PROVENANCE_KEY, described, is_mock, match, refuse_same, write
 from starscale.surveys import Survey, load_survey
@@ -46,6 +47,10 @@ def match_files(
     unmatched: str | Path | None = None,
     duplicates: str | Path | None = None,
     order: int | None = None,
+    engine: str = "local",
+    client: Any = None,
+    scheduler: str | None = None,
+    workers: int | None = None,
 ) -> FilesMatched:
     """Match two catalogues on disk, whatever their size: :func:`match`, from files to files.
 
@@ -63,6 +68,15 @@ def match_files(
         Match tile by tile, and keep no more than a tile with its margin in memory: HEALPix order of
         the tiles, 0 to 10. By default 4 for tables of more than twenty million rows together, and
         no tiles for smaller ones.
+    engine : {"local", "lsdb"}
+        Where the work is done: in this process, or by LSDB on a Dask cluster (extra ``lsdb``). Both catalogues are
+        then HATS: paths, URLs, or catalogues that LSDB has opened.
+    client : distributed.Client, optional
+        Your own cluster, for the engine ``lsdb``.
+    scheduler : str, optional
+        Address of a running Dask scheduler, in its place.
+    workers : int, optional
+        Worker processes to start on this machine, in its place; default: one a core.
 
     Returns
     -------
@@ -82,6 +96,11 @@ def match_files(
     for path in outputs:
         refuse_same(path, left, right)
     surveys = [load_survey(left_survey), load_survey(right_survey)]
+    cluster = {"client": client, "scheduler": scheduler, "workers": workers}
+    if on_cluster(engine, **cluster):
+        others = [None if path is None else Path(path) for path in (neighbours, unmatched, duplicates)]
+        spread = match_on_cluster(left, right, Outputs(Path(output), *others), surveys, settings, **cluster)
+        return FilesMatched(spread.pairs, spread.statistics, spread.model.summary(), spread.losses)
     paths = [Path(left), Path(right)]
     provenance = record(
         command="match",

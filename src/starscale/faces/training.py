@@ -21,6 +21,7 @@ from starscale.catalogue.measurements import reddening_column
 from starscale.catalogue.standardise import require
 from starscale.faces.card import model_card
 from starscale.faces.comparing import Trials, trial
+from starscale.faces.distributed import on_cluster, predict_on_cluster
 from starscale.faces.labelled import labelled_stars
 from starscale.faces.learnable import Learnable
 from starscale.faces.prepare import (
@@ -242,6 +243,10 @@ def predict(
     *,
     chunk: int = CHUNK,
     restart: bool = False,
+    engine: str = "local",
+    client: Any = None,
+    scheduler: str | None = None,
+    workers: int | None = None,
 ) -> PredictionCounts:
     """Predict the stars of a file into a catalogue file, in chunks.
 
@@ -260,6 +265,15 @@ def predict(
     restart : bool
         Throw away what an earlier call left unfinished. Without it, chunks of another model, input or
         setting are refused.
+    engine : {"local", "lsdb"}
+        Where the work is done: in this process, or by LSDB on a Dask cluster (extra ``lsdb``), HATS to HATS; the
+        rows and values are the same. `source` may then also be a URL, or a catalogue that LSDB has opened.
+    client : distributed.Client, optional
+        Your own cluster, for the engine ``lsdb``.
+    scheduler : str, optional
+        Address of a running Dask scheduler, in its place.
+    workers : int, optional
+        Worker processes to start on this machine, in its place; default: one a core.
 
     Raises
     ------
@@ -267,6 +281,9 @@ def predict(
         Bad input, input that was changed meanwhile, or an output that cannot be written; no half-written
         catalogue is left.
     """
+    cluster = {"client": client, "scheduler": scheduler, "workers": workers}
+    if on_cluster(engine, **cluster):
+        return predict_on_cluster(model, source, target, chunk=chunk, **cluster)
     return predict_with(model, source, target, chunk=chunk, leftover="restart" if restart else "refuse")
 
 

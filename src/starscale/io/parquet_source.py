@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import polars as pl
@@ -37,12 +37,8 @@ class ParquetSource(Source):
             self.schema = self.lazy().collect_schema()
         except pl.exceptions.PolarsError as error:
             raise InputError(_damaged(path, error)) from error
-        pairs = {
-            key.decode("utf-8", "replace"): value.decode("utf-8", "replace")
-            for key, value in (footers[0].metadata or {}).items()
-        }
-        votable = pairs.get(f"{VOPARQUET}.content")
-        self.columns = self._described(schemas[0], votable)
+        pairs = _texts(footers[0].metadata)
+        self.columns = described(self.schema, schemas[0].with_metadata(footers[0].metadata))
         self.metadata = files.metadata | {
             key: value for key, value in pairs.items() if key not in _INTERNAL and not key.startswith(VOPARQUET)
         }
@@ -95,19 +91,38 @@ class ParquetSource(Source):
             except (pa.ArrowException, pl.exceptions.PolarsError, OSError) as error:
                 raise InputError(_damaged(file, error)) from error
 
-    def _described(self, schema: pa.Schema, votable: str | None) -> dict[str, Column]:
-        known = {
-            item.name: {
-                key.decode("utf-8", "replace"): value.decode("utf-8", "replace")
-                for key, value in item.metadata.items()
-            }
-            for item in schema
-            if item.metadata
+
+def described(schema: pl.Schema, stated: pa.Schema) -> dict[str, Column]:
+    """Unit, UCD and description of every column.
+
+    Parameters
+    ----------
+    schema : polars.Schema
+        The columns.
+    stated : pyarrow.Schema
+        What a file says of them: metadata of its fields, or the VOTable of VOParquet in its own metadata.
+    """
+    known = {
+        item.name: {
+            key.decode("utf-8", "replace"): value.decode("utf-8", "replace")
+            for key, value in item.metadata.items()
         }
-        if votable and not any({"unit", "ucd", "description"} & set(about) for about in known.values()):
-            # Parsing the XML needs astropy: only for files that others wrote.
-            known = importlib.import_module("starscale.io.votable").described_fields(votable)
-        return describe(self.schema, known)
+        for item in stated
+        if item.metadata
+    }
+    votable = (stated.metadata or {}).get(f"{VOPARQUET}.content".encode())
+    if votable and not any({"unit", "ucd", "description"} & set(about) for about in known.values()):
+        # Parsing the XML needs astropy: only for files that others wrote.
+        known = importlib.import_module("starscale.io.votable").described_fields(
+            votable.decode("utf-8", "replace")
+        )
+    return describe(schema, known)
+
+
+def _texts(metadata: Mapping[bytes, bytes] | None) -> dict[str, str]:
+    return {
+        key.decode("utf-8", "replace"): value.decode("utf-8", "replace") for key, value in (metadata or {}).items()
+    }
 
 
 def open_source(path: Path, part: str | None) -> Source:

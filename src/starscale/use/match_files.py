@@ -29,7 +29,7 @@ from starscale.catalogue.crossmatch.pieces import (
     Piece,
     Side,
 )
-from starscale.catalogue.crossmatch.sample import gather
+from starscale.catalogue.crossmatch.sample import Sample, gather
 from starscale.catalogue.crossmatch.select import (
     Mode,
     add_mates,
@@ -122,7 +122,7 @@ def match_on_disk(
         As the match in memory.
     """
     with work_folder(outputs.pairs) as folder:
-        job = _Job(
+        job = Job(
             SkyTable(left, left_survey, Scatter(folder / "left"), order),
             SkyTable(right, right_survey, Scatter(folder / "right"), order),
             config,
@@ -133,8 +133,8 @@ def match_on_disk(
         return job.run(outputs, columns, metadata or {})
 
 
-class _Job:
-    """The steps of one match."""
+class Job:
+    """The steps of one match; those that look at rows can be done elsewhere (:mod:`starscale.use.distributed`)."""
 
     def __init__(
         self,
@@ -154,6 +154,7 @@ class _Job:
         self.longest_way = 0.0
 
     def run(self, outputs: Outputs, columns: Mapping[str, Column], metadata: Mapping[str, str]) -> OnDisk:
+        """Match, and write what is wanted."""
         self.moving.scatter(self.report)
         self.standing.scatter(self.report)
         if self.config.curate:
@@ -164,20 +165,34 @@ class _Job:
         matcher = Matcher(self.config, self.mode, self.density)
         model = PairModel()
         if matcher.by_merit:
-            samples = []
-            for piece in self._pieces("learning"):
-                samples.append(matcher.sample(matcher.candidates(piece)))
+            samples: list[Sample] = []
+            for sample in self._samples(matcher):
+                samples.append(sample)
                 if len(samples) > 1:
                     samples = [gather(samples)]
             model = matcher.learn(samples)
+        for sources, good, nearest in self._matches(matcher, model):
+            self._keep_sources(sources)
+            self._keep(good, nearest)
+        return self._write(outputs, columns, metadata, model)
+
+    def _samples(self, matcher: Matcher) -> Iterator[Sample]:
+        """Stars of every piece that the model may be learnt from."""
+        for piece in self._pieces("learning"):
+            yield matcher.sample(matcher.candidates(piece))
+
+    def _matches(
+        self, matcher: Matcher, model: PairModel
+    ) -> Iterator[tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]]:
+        """Leading sources of every piece, their good neighbours, and the nearest candidates of those without."""
         for piece in self._pieces("matching"):
             found = matcher.candidates(piece)
-            self._keep_sources(piece.leading, np.concatenate([run.covered for run in found]))
-            self._keep(*matcher.neighbours(found, model))
+            sources = self._sources(piece.leading, np.concatenate([run.covered for run in found]))
+            yield (sources, *matcher.neighbours(found, model))
         if -1 in self.leading.tiles.groups:
             side, _ = self.leading.own(-1)
-            self._keep_sources(side, np.zeros(len(side), dtype=bool))
-        return self._write(outputs, columns, metadata, model)
+            sources = self._sources(side, np.zeros(len(side), dtype=bool))
+            self._keep_sources(sources)
 
     def _pieces(self, doing: str) -> Iterator[Piece]:
         for tile in self.leading.tiles.groups:
@@ -209,13 +224,18 @@ class _Job:
             links.append(side.rows[pairs])
             self.report("looking for repeated entries", len(own))
         if links:
-            repeats = collapse(np.concatenate(links), pl.concat(keys).unique("row"))
-            catalogue.repeats = repeats["row"].to_numpy()
-            catalogue.stand_ins = repeats["stands_for"].unique().to_numpy()
-            self.duplicates = repeats.select(
-                pl.col("id").alias("original_ext_source_id"), pl.col("stands_for_id").alias("clean_ext_source_id")
-            )
+            self._collapse(links, keys)
         catalogue.curated = True
+
+    def _collapse(self, links: list[NDArray[np.int64]], keys: list[pl.DataFrame]) -> None:
+        """Choose which of the repeated rows of the whole external catalogue take part."""
+        catalogue = self.standing
+        repeats = collapse(np.concatenate(links), pl.concat(keys).unique("row"))
+        catalogue.repeats = repeats["row"].to_numpy()
+        catalogue.stand_ins = repeats["stands_for"].unique().to_numpy()
+        self.duplicates = repeats.select(
+            pl.col("id").alias("original_ext_source_id"), pl.col("stands_for_id").alias("clean_ext_source_id")
+        )
 
     def _survey_the_sky(self) -> None:
         """Count the searched catalogue, and find the range of epochs and the fastest star."""
@@ -240,9 +260,12 @@ class _Job:
         self.found.append(table, table["leading"].to_numpy() // CHUNK)
         self.nearest.append(nearest, nearest["leading"].to_numpy() // CHUNK)
 
-    def _keep_sources(self, side: Side, covered: NDArray[np.bool_]) -> None:
+    def _sources(self, side: Side, covered: NDArray[np.bool_]) -> pl.DataFrame:
         repeats = np.isin(side.rows, self.standing.repeats) if self.mode == "sparse" else None
-        self.sources.append(leading_sources(side, covered, duplicate=repeats), side.rows // CHUNK)
+        return leading_sources(side, covered, duplicate=repeats)
+
+    def _keep_sources(self, sources: pl.DataFrame) -> None:
+        self.sources.append(sources, sources["leading"].to_numpy() // CHUNK)
 
     def _write(
         self, outputs: Outputs, columns: Mapping[str, Column], metadata: Mapping[str, str], model: PairModel

@@ -58,6 +58,10 @@ class InputError(StarscaleError):
             text = f"{len(self.problems)} problems:\n{lines}"
         super().__init__(text)
 
+    def __reduce__(self) -> tuple[type[InputError], tuple[tuple[Problem, ...]]]:
+        """Travel between processes with the problems, not with their text alone."""
+        return type(self), (self.problems,)
+
 
 @dataclass(slots=True)
 class Problems:

@@ -1,0 +1,177 @@
+"""A Dask client, and tasks on it of which each has a name that an error can say."""
+
+from __future__ import annotations
+
+import logging
+import os
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import dask
+import pyarrow as pa
+from distributed import Client, KilledWorker, LocalCluster, as_completed
+
+from starscale.vocabulary.errors import InputError, Problem, StarscaleError
+from starscale.vocabulary.provenance import program
+
+#: Seconds to wait for an answer of a scheduler.
+_PATIENCE = "20s"
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """On which cluster to work. At most one is given; with none, a worker is started for every core here.
+
+    Parameters
+    ----------
+    client : distributed.Client, optional
+        The user's own, which stays open.
+    scheduler : str, optional
+        Address of a running scheduler (``tcp://...``).
+    workers : int, optional
+        Worker processes to start on this machine.
+    """
+
+    client: Any = None
+    scheduler: str | None = None
+    workers: int | None = None
+
+    def __post_init__(self) -> None:
+        given = [name for name in ("client", "scheduler", "workers") if getattr(self, name) is not None]
+        if len(given) > 1:
+            raise InputError(Problem(" and ".join(given), "are given together", "one of them"))
+        if self.workers is not None and self.workers < 1:
+            raise InputError(Problem("workers", f"{self.workers}", "one or more"))
+
+
+@contextmanager
+def connected(where: Where, scratch: Path) -> Iterator[Any]:
+    """Yield a client whose workers run this very program.
+
+    Parameters
+    ----------
+    where : Where
+    scratch : Path
+        Folder for what the workers of this machine put aside.
+
+    Raises
+    ------
+    StarscaleError
+        No scheduler answers, or a worker has another version of this program.
+    """
+    with ExitStack() as stack:
+        client = where.client
+        if client is None and where.scheduler is not None:
+            client = stack.enter_context(_remote(where.scheduler))
+        elif client is None:
+            client = stack.enter_context(_local(where.workers or os.cpu_count() or 1, scratch))
+        _same_program(client)
+        yield client
+
+
+def _remote(address: str) -> Any:
+    try:
+        return Client(address, timeout=_PATIENCE, set_as_default=False)
+    except (OSError, ValueError, TimeoutError) as error:
+        fix = "Is it running, and can this machine reach it?"
+        raise StarscaleError(f"scheduler {address}: does not answer ({error}). {fix}") from None
+
+
+@contextmanager
+def _local(workers: int, scratch: Path) -> Iterator[Any]:
+    # Every worker would else use all cores.
+    threads = max(1, (os.cpu_count() or 1) // workers)
+    settings = {"distributed.nanny.pre-spawn-environ.POLARS_MAX_THREADS": threads}
+    with (
+        dask.config.set(settings),
+        warnings.catch_warnings(),
+    ):
+        # Another cluster on this machine has the port of the status page, which nobody looks at here.
+        warnings.filterwarnings("ignore", message="(?s).*already in use", category=UserWarning)
+        yield from _workers(workers, scratch)
+
+
+def _workers(workers: int, scratch: Path) -> Iterator[Any]:
+    with (
+        LocalCluster(
+            n_workers=workers,
+            threads_per_worker=1,
+            dashboard_address=None,
+            local_directory=str(scratch),
+            # What a worker fails at is raised here, with the name of the partition.
+            silence_logs=logging.CRITICAL,
+        ) as cluster,
+        Client(cluster, set_as_default=False) as client,
+    ):
+        yield client
+
+
+def _same_program(client: Any) -> None:
+    """Refuse workers with another version of this program: rows must not depend on who computes them."""
+    own = program()
+    try:
+        found = client.run(program)
+    except ImportError as error:
+        fix = "Install it there: pip install 'starscale[lsdb]'."
+        raise StarscaleError(f"the workers lack a package ({error}). {fix}") from None
+    others = sorted(address for address, theirs in found.items() if theirs != own)
+    if others:
+        raise StarscaleError(
+            f"{len(others)} of {len(found)} workers run another version of starscale than this process "
+            f"(first: {others[0]}). Install the same version there."
+        )
+
+
+def finished(client: Any, tasks: Sequence[Any], names: Sequence[str]) -> Iterator[tuple[int, Any]]:
+    """Run tasks and yield the number and the result of each as it comes.
+
+    Where a worker dies its tasks are done again by others.
+
+    Parameters
+    ----------
+    client : distributed.Client
+    tasks : sequence of dask.delayed.Delayed
+    names : sequence of str
+        What each works on, for errors.
+
+    Raises
+    ------
+    StarscaleError
+        Of the first task that fails; its message says which it was. The other tasks are given up.
+    """
+    futures = client.compute(list(tasks))
+    number = {future.key: i for i, future in enumerate(futures)}
+    try:
+        for future in as_completed(futures, loop=client.loop):
+            i = number[future.key]
+            yield i, _named(future.result, names[i])
+            # What was fetched need not be kept on the cluster.
+            future.release()
+    finally:
+        client.cancel(futures)
+
+
+def _named(result: Callable[[], Any], name: str) -> Any:
+    try:
+        return result()
+    except KilledWorker as error:
+        fix = "Was it memory? Give the workers more of it, or use a catalogue with smaller partitions."
+        raise StarscaleError(f"{name}: {_deaths(error)} workers died over it. {fix}") from None
+    except InputError as error:
+        raise InputError(replace(p, where=f"{name}: {p.where}") for p in error.problems) from None
+    except StarscaleError as error:
+        raise StarscaleError(f"{name}: {error}") from None
+    except (OSError, pa.ArrowException) as error:
+        fix = "Is the file damaged or gone, or can a worker not reach it?"
+        raise StarscaleError(f"{name}: cannot be read: {error}. {fix}") from error
+    except Exception as error:
+        error.add_note(f"while working on {name}")
+        raise
+
+
+def _deaths(error: Any) -> str:
+    return str(getattr(error, "allowed_failures", "several"))
