@@ -34,7 +34,7 @@ test: $(VENV)/.dev        ## the fast tests
 	$(BIN)/python -m pytest -q -n $(WORKERS)
 
 test-slow: $(VENV)/.dev   ## the slow tests
-	$(BIN)/python -m pytest -q -m slow
+	$(BIN)/python -m pytest -q -n $(WORKERS) -m slow
 
 service-tests: $(VENV)/.dev  ## tests that need other programs (a browser, a TAP server, LSDB)
 	./.ci/service-tests $(BIN)/python
@@ -68,6 +68,7 @@ learners: $(VENV)/.dev    ## every learner on the same splits, real and mock (ne
 bench: $(VENV)/.dev       ## speed, as ratios to what one would use instead
 	$(BIN)/python benchmarks/train_paper_network.py
 	$(BIN)/python benchmarks/train_paper_bundle.py
+	$(BIN)/python benchmarks/predict_speed.py
 	$(BIN)/python benchmarks/crossmatch_speed.py
 	$(BIN)/python benchmarks/homogenize_speed.py
 

@@ -28,7 +28,7 @@ from starscale.learn.losses import negative_log_likelihood
 from starscale.learn.networks import MixtureNetwork
 from starscale.learn.preparation import Inputs, Scaling
 from starscale.learn.rarity import rarity_weights
-from starscale.learn.regressor import BLOCK, LEVELS, Fitting, Raw, Rehearsal, Targets, Threshold, padded
+from starscale.learn.regressor import BLOCK, LEVELS, Fitting, Raw, Rehearsal, Targets, Threshold, in_flight, padded
 from starscale.learn.sample import FloatArray
 from starscale.learn.scaling import LabelScaler
 from starscale.learn.training import Optimiser, n_steps
@@ -205,10 +205,9 @@ class Mixture:
         )
         below = np.empty(n) if column is not None else None
         sides = np.empty((n, 2, n_labels)) if column is not None else None
-        for rows, networks, values, flags in self._chunks(inputs):
-            found = _predict(
-                networks, values, flags, jnp.float32(cut), components=self.config.components, threshold=column
-            )
+        kind = {"components": self.config.components, "threshold": column}
+        computed = ((rows, _predict(*seen, jnp.float32(cut), **kind)) for rows, *seen in self._chunks(inputs))
+        for rows, found in in_flight(computed):
             k = len(rows)
             mean[rows] = np.asarray(found.mean)[:k]
             quantiles[:, rows] = np.asarray(found.quantiles)[:, :k]
@@ -233,16 +232,18 @@ class Mixture:
         """Return quantiles of the pooled mixture: shape (n, n_labels, n_probabilities)."""
         found = np.empty((len(inputs), len(self.labels.mean), len(probabilities)))
         wanted = jnp.asarray(probabilities, jnp.float32)
-        for rows, networks, values, flags in self._chunks(inputs):
-            part = _quantiles(networks, values, flags, wanted, components=self.config.components)
+        kind = {"components": self.config.components}
+        computed = ((rows, _quantiles(*seen, wanted, **kind)) for rows, *seen in self._chunks(inputs))
+        for rows, part in in_flight(computed):
             found[rows] = np.asarray(part)[: len(rows)]
         return np.moveaxis(self.labels.restore(np.moveaxis(found, 2, 0)), 0, 2)
 
     def means(self, inputs: Inputs) -> FloatArray:
         """Return the mean of every label: shape (n, n_labels)."""
         found = np.empty((len(inputs), len(self.labels.mean)))
-        for rows, networks, values, flags in self._chunks(inputs):
-            part = _means(networks, values, flags, components=self.config.components)
+        kind = {"components": self.config.components}
+        computed = ((rows, _means(*seen, **kind)) for rows, *seen in self._chunks(inputs))
+        for rows, part in in_flight(computed):
             found[rows] = np.asarray(part)[: len(rows)]
         return self.labels.restore(found)
 

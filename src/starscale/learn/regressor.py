@@ -6,9 +6,10 @@ storage are the same for all of them, so a further learner is one more file and 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from typing import Any, ClassVar, Protocol, Self
+from typing import Any, ClassVar, Protocol, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,8 @@ from starscale.learn.checkpoint import Checkpoint
 from starscale.learn.observations import Observations
 from starscale.learn.preparation import Inputs, Scaling
 from starscale.learn.sample import FloatArray
+
+T = TypeVar("T")
 
 #: Probabilities inside the intervals that are reported (one and two sigma of a Gaussian).
 LEVELS = (0.6826894921370859, 0.9544997361036416)
@@ -190,6 +193,20 @@ class PointRegressor:
 #: Stars that go through the networks together: what passes between layers fits a processor's caches. Always as
 #: many, so that sums are rounded alike and a prediction does not depend, to the last bit, on the stars around it.
 BLOCK = 1024
+
+
+def in_flight(results: Iterable[T], depth: int = 8) -> Iterator[T]:
+    """Yield `results` in order, some of them later than they were asked for.
+
+    JAX hands a result over before it is computed, and computes several side by side; who looks at each at once
+    waits for each.
+    """
+    waiting: deque[T] = deque()
+    for result in results:
+        waiting.append(result)
+        if len(waiting) > depth:
+            yield waiting.popleft()
+    yield from waiting
 
 
 def padded(array: NDArray[Any]) -> NDArray[Any]:

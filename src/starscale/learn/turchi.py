@@ -25,7 +25,7 @@ from starscale.learn.losses import absolute_error, smape
 from starscale.learn.networks import Dense, DiamondNetwork, Statistics, folded_forward, moving_average
 from starscale.learn.preparation import Inputs, Scaling
 from starscale.learn.randomness import seeded
-from starscale.learn.regressor import BLOCK, Fitting, PointRegressor, Raw, Targets, Threshold, padded
+from starscale.learn.regressor import BLOCK, Fitting, PointRegressor, Raw, Targets, Threshold, in_flight, padded
 from starscale.learn.sample import FloatArray
 from starscale.learn.scaling import LabelScaler
 from starscale.learn.training import EarlyStopping, Optimiser, TrainState, mean_loss, run_epoch, stacked
@@ -131,10 +131,9 @@ class Turchi2024(PointRegressor):
 
     def predict(self, inputs: Inputs, threshold: Threshold | None = None) -> Raw:  # noqa: ARG002
         """Predict the labels; value and mean are the same, there are no intervals."""
-        parts = [
-            np.asarray(_predict(self.layers, jnp.asarray(padded(chunk)), slope=self.slope))[: len(chunk)]
-            for chunk in np.split(inputs.values, range(BLOCK, len(inputs), BLOCK))
-        ]
+        blocks = np.split(inputs.values, range(BLOCK, len(inputs), BLOCK))
+        found = in_flight(_predict(self.layers, jnp.asarray(padded(block)), slope=self.slope) for block in blocks)
+        parts = [np.asarray(part)[: len(block)] for part, block in zip(found, blocks, strict=True)]
         value: FloatArray = self.labels.restore(np.concatenate(parts))
         return Raw(value, value)
 
