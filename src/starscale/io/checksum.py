@@ -25,9 +25,8 @@ def checksum(path: str | Path) -> str:
     if target.is_file():
         with target.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
-    names = sorted(item.relative_to(target).as_posix() for item in target.rglob("*") if item.is_file())
     total = hashlib.sha256()
-    for name in names:
+    for name in _names(target):
         total.update(f"{checksum(target / name)}  {name}\n".encode())
     return total.hexdigest()
 
@@ -45,10 +44,16 @@ def state_of(path: str | Path) -> dict[str, list[int]]:
     target = Path(path)
     if not target.exists():
         raise missing(target)
-    files = [target] if target.is_file() else sorted(item for item in target.rglob("*") if item.is_file())
-    found = {}
-    for file in files:
-        name = file.name if file == target else file.relative_to(target).as_posix()
-        status = file.stat()
-        found[name] = [status.st_size, status.st_mtime_ns]
-    return found
+    if target.is_file():
+        return {target.name: _size_and_time(target)}
+    return {name: _size_and_time(target / name) for name in _names(target)}
+
+
+def _names(folder: Path) -> list[str]:
+    """Relative names of all files of a directory, in order."""
+    return sorted(item.relative_to(folder).as_posix() for item in folder.rglob("*") if item.is_file())
+
+
+def _size_and_time(file: Path) -> list[int]:
+    status = file.stat()
+    return [status.st_size, status.st_mtime_ns]

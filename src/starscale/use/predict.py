@@ -19,7 +19,7 @@ from starscale.vocabulary.flags import CatalogueFlag
 
 #: Rows in a chunk: large enough that fixed costs vanish, small enough for any laptop.
 CHUNK = 100_000
-#: Rows that one thread predicts at a time. Not a matter of the machine: another size may round differently.
+#: Rows that one thread predicts at a time: some for every core, and few enough for flat memory.
 SLICE = 16_384
 
 
