@@ -9,7 +9,7 @@ from typing import Any
 
 from starscale import io
 from starscale.faces.progress import Bar
-from starscale.faces.tables import PROVENANCE_KEY, described, refuse_same
+from starscale.faces.tables import PROVENANCE_KEY, described, refuse_same, says_mock
 from starscale.io.formats import by_suffix
 from starscale.surveys import Survey
 from starscale.use.distributed.extra import engine_module
@@ -158,7 +158,4 @@ def _is_mock(source: Any) -> bool:
     """Whether a catalogue says in its provenance that its stars are simulated."""
     if not isinstance(source, str | Path) or not Path(source).exists():
         return False
-    try:
-        return bool(json.loads(io.open_table(Path(source)).metadata[PROVENANCE_KEY])["mock"])
-    except (KeyError, TypeError, ValueError):
-        return False
+    return says_mock(io.open_table(Path(source)).metadata)

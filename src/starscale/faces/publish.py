@@ -11,7 +11,7 @@ from pathlib import Path
 import polars as pl
 
 from starscale import io
-from starscale.faces.tables import PROVENANCE_KEY, described, refuse_same
+from starscale.faces.tables import PROVENANCE_KEY, described, refuse_same, says_mock
 from starscale.io.cds import Extent, Layout, checked, data_lines, layout, readable, widest
 from starscale.io.cds_readme import DataFile, Publication, mrt_head, readme
 from starscale.io.hats import INDEX
@@ -116,7 +116,7 @@ def publish(
     single = target.suffix.lower() in MRT_SUFFIXES
     name = target.name if single else f"{Path(catalogue).name.split('.')[0]}.dat"
     data = DataFile(name, source.n_rows, layout(schema, extents, known, wanted), _notes(chosen))
-    mock = _is_mock(source)
+    mock = says_mock(source.metadata)
     head = mrt_head if single else readme
     text = head(about, data, _description(source, mock))
     with io.atomic(target) if single else io.atomic_directory(target) as partial:
@@ -185,13 +185,6 @@ def _notes(columns: Sequence[str]) -> dict[str, list[str]]:
         for name, beside, kind in _MASKS
         if name in columns and beside in columns
     }
-
-
-def _is_mock(source: Source) -> bool:
-    try:
-        return bool(json.loads(source.metadata[PROVENANCE_KEY])["mock"])
-    except (KeyError, TypeError, ValueError):
-        return False
 
 
 def _description(source: Source, mock: bool) -> list[str]:

@@ -133,16 +133,16 @@ def refuse_same(target: str | Path, *sources: AnyTable) -> None:
 
 def is_mock(*paths: str | Path) -> bool:
     """Whether one of these files says in its provenance that its stars are simulated."""
-    for path in paths:
-        if Path(path).suffix not in _CARRY_PROVENANCE:
-            continue
-        try:
-            if json.loads(io.open_table(Path(path)).metadata[PROVENANCE_KEY])["mock"]:
-                return True
-        except (KeyError, TypeError, ValueError):
-            # A file that starscale did not write says nothing.
-            continue
-    return False
+    carrying = (Path(path) for path in paths if Path(path).suffix in _CARRY_PROVENANCE)
+    return any(says_mock(io.open_table(path).metadata) for path in carrying)
+
+
+def says_mock(metadata: Mapping[str, str]) -> bool:
+    """Whether what a file says of itself has a provenance of simulated stars; without one it says nothing."""
+    try:
+        return bool(json.loads(metadata[PROVENANCE_KEY])["mock"])
+    except (KeyError, TypeError, ValueError):
+        return False
 
 
 def _wanted(available: list[str], survey: Survey, columns: Sequence[str] | None) -> list[str]:
