@@ -26,8 +26,10 @@ from numpy.typing import NDArray
 import starscale as ss
 from starscale.faces.comparing import entries_of
 from starscale.faces.learnable import Learnable
-from starscale.faces.pipeline import TRAINING, RunSteps
-from starscale.faces.prepare import Plan, plan
+from starscale.faces.pipeline import RunSteps
+from starscale.faces.plan import Plan
+from starscale.faces.planning import plan
+from starscale.faces.prepare import TRAINING
 from starscale.faces.runfile import load_run
 from starscale.faces.steps import RunFolder
 from starscale.faces.text import layout, number

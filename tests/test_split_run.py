@@ -19,7 +19,8 @@ import starscale as ss
 from starscale import io
 from starscale.faces.cli import app
 from starscale.faces.importance_page import importance_bars, importance_section
-from starscale.faces.prepare import plan, prepare
+from starscale.faces.planning import plan
+from starscale.faces.prepare import prepare
 from starscale.faces.runfile import load_run
 from starscale.vocabulary.errors import InputError
 from starscale.vocabulary.importance_config import ImportanceConfig

@@ -1,10 +1,11 @@
 """starscale: put every star on one scale.
 
-The same verbs as the command: :func:`fetch`, :func:`read`, :func:`clean`, :func:`match`, :func:`match_files`,
-:func:`homogenize`, :func:`recalibrate`, :func:`label_report`, :func:`train`, :func:`load`, :func:`predict`,
-:func:`evaluate`, :func:`compare_models`, :func:`explain`, :func:`importance`, :func:`run`, :func:`report`,
-:func:`check`, :func:`write`, :func:`publish`, :func:`make_mock`, :func:`demo`. They are loaded when they are first
-used, so that ``import starscale`` is quick and a table can be cleaned without loading the learning libraries.
+The same verbs as the command: :func:`fetch`, :func:`read`, :func:`clean`, :func:`clean_file`, :func:`match`,
+:func:`match_files`, :func:`homogenize`, :func:`recalibrate`, :func:`label_report`, :func:`train`, :func:`load`,
+:func:`predict`, :func:`evaluate`, :func:`compare_models`, :func:`explain`, :func:`importance`, :func:`run`,
+:func:`report`, :func:`check`, :func:`write`, :func:`publish`, :func:`make_mock`, :func:`demo`. They are loaded
+when they are first used, so that ``import starscale`` is quick and a table can be cleaned without loading the learning
+libraries.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from starscale.version import __version__
 
 if TYPE_CHECKING:
     from starscale.faces.checks import check
+    from starscale.faces.clean import clean_file
     from starscale.faces.compare_models import compare_models
     from starscale.faces.demo import demo, make_mock
     from starscale.faces.explain import explain
@@ -38,6 +40,7 @@ _PUBLIC = {
     "Model": ("starscale.use.model", "Model"),
     "check": ("starscale.faces.checks", "check"),
     "clean": ("starscale.faces.tables", "clean"),
+    "clean_file": ("starscale.faces.clean", "clean_file"),
     "compare_models": ("starscale.faces.compare_models", "compare_models"),
     "demo": ("starscale.faces.demo", "demo"),
     "evaluate": ("starscale.faces.training", "evaluate"),
@@ -69,6 +72,7 @@ __all__ = [  # noqa: RUF022  the verbs in the order of use
     "plan_fetch",
     "read",
     "clean",
+    "clean_file",
     "match",
     "match_files",
     "homogenize",

@@ -157,12 +157,14 @@ def _duplicate_problems(ids: pl.Series, where: str) -> list[Problem]:
     distinct = ids.n_unique()
     if distinct == len(ids):
         return []
-    repeated = ids.filter(ids.is_duplicated())
-    return [
-        Problem(
-            where,
-            f"{len(ids) - distinct} rows repeat an identifier of another row (first: {repeated[0]})",
-            "every identifier once",
-            "Remove the repeated rows (in Python: table.unique('...'); in TOPCAT: internal match by exact value).",
-        )
-    ]
+    return [repeated_identifiers(len(ids) - distinct, ids.filter(ids.is_duplicated())[0], where)]
+
+
+def repeated_identifiers(rows: int, first: object, where: str) -> Problem:
+    """Complain that `rows` rows repeat the identifier of another one."""
+    return Problem(
+        where,
+        f"{rows} rows repeat an identifier of another row (first: {first})",
+        "every identifier once",
+        "Remove the repeated rows (in Python: table.unique('...'); in TOPCAT: internal match by exact value).",
+    )

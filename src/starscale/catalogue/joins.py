@@ -9,9 +9,10 @@ import polars as pl
 from starscale.surveys import Survey
 
 
-def _new_names(table: pl.DataFrame, survey: Survey, columns: Iterable[str]) -> dict[str, str]:
-    """Joined columns keep their names; one that is taken gets ``_<survey>``."""
-    return {name: f"{name}_{survey.name}" if name in table.columns else name for name in columns}
+def new_names(taken: Iterable[str], survey: Survey, columns: Iterable[str]) -> dict[str, str]:
+    """What joined columns are called: they keep their names; one that is taken gets ``_<survey>``."""
+    there = set(taken)
+    return {name: f"{name}_{survey.name}" if name in there else name for name in columns}
 
 
 def names_in(columns: Iterable[str], survey: Survey) -> dict[str, str]:
@@ -22,33 +23,11 @@ def names_in(columns: Iterable[str], survey: Survey) -> dict[str, str]:
     }
 
 
-def join_pairs(
-    table: pl.DataFrame, pairs: pl.DataFrame, external: pl.DataFrame, *, lead: Survey, survey: Survey
-) -> pl.DataFrame:
-    """Append an external catalogue's columns to the stars that have a pair; the other stars are left out.
-
-    Parameters
-    ----------
-    table : polars.DataFrame
-        The leading catalogue, one row a star.
-    pairs : polars.DataFrame
-        `source_id` and `original_ext_source_id`.
-    external : polars.DataFrame
-        The external catalogue; its identifier must be unique.
-    lead, survey : Survey
-        Descriptions of the two.
-
-    Returns
-    -------
-    polars.DataFrame
-        In the order of `table`; :func:`names_in` says what the new columns are called.
-    """
-    names = _new_names(table, survey, external.columns)
-    key = names[survey.id.column]
-    link = pairs.select(pl.col("source_id").alias(lead.id.column), pl.col("original_ext_source_id").alias(key))
-    return table.join(link, on=lead.id.column, how="inner", maintain_order="left").join(
-        external.rename(names), on=key, how="inner", maintain_order="left"
-    )
+def as_joined(extra: pl.DataFrame, taken: Iterable[str], *, lead: Survey, survey: Survey) -> pl.DataFrame:
+    """Give the columns of a table that shares the identifier of `lead` the names that they get beside `taken`."""
+    key = survey.id.column
+    names = new_names(taken, survey, (name for name in extra.columns if name != key))
+    return extra.rename({**names, key: lead.id.column})
 
 
 def join_by_id(table: pl.DataFrame, extra: pl.DataFrame, *, lead: Survey, survey: Survey) -> pl.DataFrame:
@@ -59,6 +38,5 @@ def join_by_id(table: pl.DataFrame, extra: pl.DataFrame, *, lead: Survey, survey
     polars.DataFrame
         Same rows and order as `table`.
     """
-    names = _new_names(table, survey, (name for name in extra.columns if name != survey.id.column))
-    right = extra.rename({**names, survey.id.column: lead.id.column})
+    right = as_joined(extra, table.columns, lead=lead, survey=survey)
     return table.join(right, on=lead.id.column, how="left", maintain_order="left")

@@ -41,6 +41,22 @@ def within_limits(names: Sequence[str]) -> list[pl.Expr]:
     ]
 
 
+def label_columns(survey: Survey, columns: Sequence[str]) -> list[str]:
+    """Columns of a table that hold labels and their errors."""
+    named = [c for spec in survey.labels.values() for c in (spec.value, spec.error) if c and c in columns]
+    return list(dict.fromkeys(named))
+
+
+def has_label(survey: Survey) -> pl.Expr:
+    """Whether a row has one label at least that a star can have."""
+    return pl.any_horizontal(
+        *(
+            pl.col(spec.value).is_between(LABELS[name].lower, LABELS[name].upper)
+            for name, spec in survey.labels.items()
+        )
+    ).fill_null(False)
+
+
 def label_table(table: pl.DataFrame, links: pl.DataFrame, survey: Survey) -> tuple[pl.DataFrame, dict[str, int]]:
     """Merge the measurements of every star by inverse variance.
 
@@ -61,18 +77,11 @@ def label_table(table: pl.DataFrame, links: pl.DataFrame, survey: Survey) -> tup
         Rows that were dropped, and why.
     """
     # Only what is needed: a column of the table may be called as one of `links`.
-    needed = [c for spec in survey.labels.values() for c in (spec.value, spec.error) if c in table.columns]
-    measurements = table.select(pl.col(list(dict.fromkeys(needed)))).with_row_index("row")
+    measurements = table.select(label_columns(survey, table.columns)).with_row_index("row")
     rows = links.join(measurements, on="row", how="inner", maintain_order="left").drop("row")
-    measured = pl.any_horizontal(
-        *(
-            pl.col(spec.value).is_between(LABELS[name].lower, LABELS[name].upper)
-            for name, spec in survey.labels.items()
-        )
-    ).fill_null(False)
     counts = {"rows": table.height, "without_star": table.height - links.height}
-    counts["without_labels"] = rows.height - rows.filter(measured).height
-    rows = rows.filter(measured)
+    counts["without_labels"] = rows.height - rows.filter(has_label(survey)).height
+    rows = rows.filter(has_label(survey))
     prepared = rows.select("source_id", *_prepared(survey, rows.columns))
     merged = prepared.group_by("source_id", maintain_order=True).agg(
         *(part for name in survey.labels for part in _merge(name)), pl.len().alias("_n")

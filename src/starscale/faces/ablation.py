@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from starscale.catalogue.measurements import estimate_features
-from starscale.faces.prepare import Plan, features_of, members_in
+from starscale.faces.plan import Plan, features_of, members_in
 from starscale.vocabulary.baseline_config import RidgeConfig
 from starscale.vocabulary.config import ESTIMATES_ALONE, WITHOUT_ESTIMATES, ModelEntry
 from starscale.vocabulary.errors import InputError, Problem

@@ -12,7 +12,7 @@ from starscale.catalogue.standardise import spelling
 from starscale.faces.comparing import entries_of
 from starscale.faces.fetch_run import resolve
 from starscale.faces.homogenize import is_labels_file, labels_plan
-from starscale.faces.prepare import plan
+from starscale.faces.planning import plan
 from starscale.faces.runfile import load_run
 from starscale.faces.tables import read
 from starscale.faces.training import load

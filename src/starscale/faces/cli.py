@@ -126,14 +126,10 @@ def clean(
     """
     extra = tuple(ExtraCut(name=n, keep=k) for n, k in _pairs(cut, "--cut", "NAME=SQL"))
     joins = [(Path(path), name) for name, path in _pairs(join, "--join", "SURVEY=PATH")]
-    refuse_same(output, table, *(path for path, _ in joins))
-    cleaned = ss.clean(table, survey=survey, join=joins, cuts=Cuts(without=tuple(without or ()), extra=extra))
-    inputs = [table, *(path for path, _ in joins)]
-    attrition = cleaned.attrition.frame().to_dicts()
-    provenance = _provenance("clean", *inputs, survey=survey, join=join, attrition=attrition)
-    ss.write(cleaned.table, output, surveys=[survey, *(name for _, name in joins)], provenance=provenance)
-    typer.echo(layout(*attrition_rows(cleaned.attrition)))
-    typer.echo(f"{cleaned.table.height:,} of {cleaned.attrition.n_in:,} rows written to {output}")
+    cuts = Cuts(without=tuple(without or ()), extra=extra)
+    attrition = ss.clean_file(table, output, survey=survey, join=joins, cuts=cuts)
+    typer.echo(layout(*attrition_rows(attrition)))
+    typer.echo(f"{attrition.n_out:,} of {attrition.n_in:,} rows written to {output}")
 
 
 @app.command()

@@ -9,7 +9,7 @@ from starscale.faces.ablation import with_ablation
 from starscale.faces.comparing import Comparison, entries_of
 from starscale.faces.fetch_run import resolve
 from starscale.faces.pipeline import REPORT, RunSteps
-from starscale.faces.prepare import plan
+from starscale.faces.planning import plan
 from starscale.faces.runfile import load_run
 from starscale.faces.steps import Say
 from starscale.vocabulary.errors import InputError, Problem

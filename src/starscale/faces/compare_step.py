@@ -11,7 +11,7 @@ import polars as pl
 from starscale import io
 from starscale.faces.compare_files import COMPARED, COMPARED_CSV, STEP, scored_file
 from starscale.faces.comparing import Comparison, Entry, Trials, assembled, entries_of, reference_of, train_entry
-from starscale.faces.prepare import Plan
+from starscale.faces.plan import Plan
 from starscale.faces.steps import RunFolder
 from starscale.faces.tables import PROVENANCE_KEY
 from starscale.vocabulary.comparison_columns import COMPARISON_COLUMNS

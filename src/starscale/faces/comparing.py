@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from starscale.catalogue.feature_families import Member
 from starscale.catalogue.features import load_feature_set
 from starscale.faces.learnable import Learnable, Rows
-from starscale.faces.prepare import Plan, features_of, magnitude_column, members_in
+from starscale.faces.plan import Plan, features_of, magnitude_column, members_in
 from starscale.learn.baselines.libraries import missing_library
 from starscale.learn.predictor import Predictor
 from starscale.use.scores import PROBABILITIES, compare, scored_stars
@@ -147,7 +147,7 @@ def train_entry(entry: Entry, table: pl.DataFrame) -> Trials:
     ----------
     entry : Entry
     table : polars.DataFrame
-        As :func:`starscale.faces.prepare.training_table` makes it.
+        As :func:`starscale.faces.training_set.training_table` makes it.
     """
     stars = Learnable.of(entry.run, table)
     trials = []

@@ -29,8 +29,7 @@ def homogenize_step(folder: RunFolder, plan: LabelsPlan, sums: Mapping[str, str]
     def work() -> dict[str, Any]:
         parts, attritions = survey_rows(plan, folder.say)
         result = homogenize_parts(plan, parts, folder.say)
-        provenance = {k: v for k, v in folder.record.items() if k != "steps"}
-        save_labels(result, folder.file(LABELS), provenance)
+        save_labels(result, folder.file(LABELS), folder.provenance)
         return {
             "attritions": {name: asdict(attrition) for name, attrition in attritions.items()},
             "stars": result.labels.height,

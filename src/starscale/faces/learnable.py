@@ -13,8 +13,9 @@ from starscale.catalogue.feature_families import Feature, Member
 from starscale.catalogue.features import evaluate_features
 from starscale.catalogue.measurements import Measurement, feature_noise, find_measurements, uses
 from starscale.catalogue.splits import PARTS
-from starscale.faces.prepare import Plan, features_of, members_in, parts
+from starscale.faces.plan import Plan, features_of, members_in
 from starscale.faces.progress import TrainingBar
+from starscale.faces.training_set import parts
 from starscale.learn.checkpoint import Checkpoint
 from starscale.learn.observations import Measurements
 from starscale.learn.predictor import Predictor, fit_predictor

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -96,9 +96,9 @@ def match_files(
     for path in outputs:
         refuse_same(path, left, right)
     surveys = [load_survey(left_survey), load_survey(right_survey)]
+    others = [None if path is None else Path(path) for path in (neighbours, unmatched, duplicates)]
     cluster = {"client": client, "scheduler": scheduler, "workers": workers}
     if on_cluster(engine, **cluster):
-        others = [None if path is None else Path(path) for path in (neighbours, unmatched, duplicates)]
         spread = match_on_cluster(left, right, Outputs(Path(output), *others), surveys, settings, **cluster)
         return FilesMatched(spread.pairs, spread.statistics, spread.model.summary(), spread.losses)
     paths = [Path(left), Path(right)]
@@ -108,13 +108,23 @@ def match_files(
         settings={"left": surveys[0].name, "right": surveys[1].name, **settings.model_dump(), "tiles": order},
         inputs={str(path): {"sha256": io.checksum(path)} for path in paths},
     )
+    return match_with(paths, surveys, settings, Outputs(Path(output), *others), provenance, order)
+
+
+def match_with(
+    paths: Sequence[Path],
+    surveys: Sequence[Survey],
+    settings: MatchConfig,
+    outputs: Outputs,
+    provenance: Mapping[str, Any],
+    order: int | None = None,
+) -> FilesMatched:
+    """Do what :func:`match_files` does on this machine, with a provenance of the caller's."""
     rows = [io.open_table(path).n_rows for path in paths]
     if order is None and sum(rows) > IN_MEMORY:
         order = ORDER
-    others = [None if path is None else Path(path) for path in (neighbours, unmatched, duplicates)]
-    wanted = Outputs(Path(output), *others)
     if order is None:
-        return _in_memory(paths, surveys, settings, wanted, provenance)
+        return _in_memory(paths, surveys, settings, outputs, provenance)
     dense = (settings.mode or surveys[1].match_mode) == "dense"
     passes = 2 if settings.method == "figure_of_merit" else 1
     with Bar("match", sum(rows) + passes * rows[0 if dense else 1]) as bar:
@@ -126,7 +136,7 @@ def match_files(
         found = match_on_disk(
             paths[0],
             paths[1],
-            wanted,
+            outputs,
             left_survey=surveys[0],
             right_survey=surveys[1],
             config=settings,
@@ -139,7 +149,11 @@ def match_files(
 
 
 def _in_memory(
-    paths: list[Path], surveys: list[Survey], settings: MatchConfig, outputs: Outputs, provenance: dict[str, Any]
+    paths: Sequence[Path],
+    surveys: Sequence[Survey],
+    settings: MatchConfig,
+    outputs: Outputs,
+    provenance: Mapping[str, Any],
 ) -> FilesMatched:
     """Match with both tables in memory, and write what is wanted."""
     matched = match(*paths, left_survey=surveys[0], right_survey=surveys[1], settings=settings)

@@ -10,7 +10,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from starscale.io import atomic_text, checksum
+import polars as pl
+
+from starscale.faces.tables import PROVENANCE_KEY, described, write
+from starscale.io import atomic_text, checksum, read
+from starscale.surveys import Survey
 from starscale.vocabulary.provenance import fingerprint, program
 
 PROVENANCE_FILE = "provenance.json"
@@ -43,6 +47,27 @@ class RunFolder:
     def file(self, name: str) -> Path:
         """A file of the run."""
         return self.path / name
+
+    @property
+    def provenance(self) -> dict[str, Any]:
+        """What a file of the run says of itself: the record without its steps."""
+        return {k: v for k, v in self.record.items() if k != "steps"}
+
+    def metadata(self, name: str) -> dict[str, str]:
+        """The same as texts for a table."""
+        return {PROVENANCE_KEY: json.dumps({**self.provenance, "table": name}, default=str)}
+
+    def read(self, name: str) -> pl.DataFrame:
+        """A table of the run, in memory."""
+        return read(self.file(name))
+
+    def write(self, table: pl.DataFrame, name: str, *surveys: Survey) -> None:
+        """Write a table of the run, with its provenance and what the surveys say of its columns."""
+        write(table, self.file(name), columns=described(*surveys), provenance={**self.provenance, "table": name})
+
+    def checksums(self, *names: str) -> dict[str, str]:
+        """Files of the run with their checksums."""
+        return {name: self.checksum(name) for name in names}
 
     def checksum(self, name: str) -> str:
         """Checksum of a file that an earlier step of this run wrote or confirmed."""

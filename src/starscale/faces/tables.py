@@ -14,11 +14,11 @@ from starscale import io
 from starscale.catalogue.crossmatch.engine import Statistics, crossmatch, statistics
 from starscale.catalogue.crossmatch.inputs import curated, match_columns, side_of
 from starscale.catalogue.crossmatch.select import choose_pairs
-from starscale.catalogue.cuts import Attrition, apply_cuts, choose_cuts
+from starscale.catalogue.cuts import Attrition, apply_cuts
 from starscale.catalogue.joins import join_by_id
 from starscale.catalogue.standardise import spelling, standardise
 from starscale.surveys import Survey, load_survey
-from starscale.surveys.schema import Cut
+from starscale.use.clean_file import cuts_of_survey
 from starscale.vocabulary.columns import (
     DUPLICATE_COLUMNS,
     LABEL_TABLE_COLUMNS,
@@ -199,16 +199,16 @@ def write(
     loaded = [load_survey(survey) for survey in surveys]
     known = {**described(*loaded), **(columns or {})}
     chosen = {name: known[name] for name in frame.columns if name in known}
-    metadata = _about_positions(frame, loaded)
+    metadata = about_positions(frame.columns, loaded)
     if provenance:
         metadata[PROVENANCE_KEY] = json.dumps(provenance, default=str)
     io.write(frame, path, columns=chosen, metadata=metadata)
 
 
-def _about_positions(frame: pl.DataFrame, surveys: Sequence[Survey]) -> dict[str, str]:
+def about_positions(columns: Sequence[str], surveys: Sequence[Survey]) -> dict[str, str]:
     """System and epoch of the positions: of the first survey whose columns of positions are in the table."""
     for survey in surveys:
-        if survey.position is not None and {survey.position.ra, survey.position.dec} <= set(frame.columns):
+        if survey.position is not None and {survey.position.ra, survey.position.dec} <= set(columns):
             return survey.position_metadata
     return {}
 
@@ -262,9 +262,7 @@ def clean(
     if table.height == 0:
         raise InputError(Problem(where, "has no rows", "one or more"))
     table = extend(table, join, lead=description)
-    has_identifier = Cut(name="identifier", keep=f'"{description.id.column}" IS NOT NULL', description="has an id")
-    chosen = choose_cuts(description.cuts, cuts, where)
-    mask, attrition = apply_cuts(table, [has_identifier, *chosen], where=where)
+    mask, attrition = apply_cuts(table, cuts_of_survey(description, cuts, where), where=where)
     return Cleaned(table.filter(mask), attrition)
 
 

@@ -24,14 +24,9 @@ from starscale.faces.comparing import Trials, trial
 from starscale.faces.distributed import on_cluster, predict_on_cluster
 from starscale.faces.labelled import labelled_stars
 from starscale.faces.learnable import Learnable
-from starscale.faces.prepare import (
-    Plan,
-    all_cuts,
-    inputs_survey,
-    magnitude_column,
-    plan,
-    prepare,
-)
+from starscale.faces.plan import Plan, all_cuts, inputs_survey, magnitude_column
+from starscale.faces.planning import plan
+from starscale.faces.prepare import prepare
 from starscale.faces.progress import Bar
 from starscale.faces.runfile import load_run
 from starscale.faces.splitting import split_rule, with_clusters
@@ -216,7 +211,7 @@ def train(
     config, base = load_run(run_file)
     the_plan = plan(config, base)
     if table is None:
-        training = prepare(the_plan)
+        training = prepare(the_plan, None if checkpoints is None else Path(checkpoints))
     else:
         training = io.read(table)
         target = (c for name in config.target for c in (name, f"{name}_error"))

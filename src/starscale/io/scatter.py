@@ -6,11 +6,15 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
 from numpy.typing import NDArray
+from pyarrow import ipc
 
 
 class Scatter:
     """A folder of groups of rows that a step of the program needs for itself, and removes afterwards.
+
+    Every group is one file, however many times rows were added to it.
 
     Parameters
     ----------
@@ -20,13 +24,13 @@ class Scatter:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._parts: dict[int, int] = {}
+        self._groups: set[int] = set()
         self._schema: pl.Schema | None = None
 
     @property
     def groups(self) -> list[int]:
         """Groups that have rows, in order."""
-        return sorted(self._parts)
+        return sorted(self._groups)
 
     def append(self, frame: pl.DataFrame, groups: NDArray[np.integer] | int) -> None:
         """Add rows, each to its group; their order within a group is that in which they come."""
@@ -44,17 +48,31 @@ class Scatter:
 
     def read(self, group: int) -> pl.DataFrame:
         """Rows of a group; none where nothing was added to it."""
-        parts = range(self._parts.get(group, 0))
-        frames = [pl.read_ipc(self._path(group, part)) for part in parts]
-        return pl.concat(frames) if frames else pl.DataFrame(schema=self._schema)
+        empty = pl.DataFrame(schema=self._schema)
+        if group not in self._groups:
+            return empty
+        parts: list[pa.Table] = []
+        with pa.OSFile(str(self._path(group))) as file:
+            # One stream after the other.
+            while file.tell() < file.size():
+                parts.append(ipc.open_stream(file).read_all())
+        return pl.DataFrame(pa.concat_tables(parts)).cast(empty.schema)
+
+    def take(self, group: int) -> pl.DataFrame:
+        """Read a group for the last time: its place on the disk is free again."""
+        frame = self.read(group)
+        if group in self._groups:
+            self._path(group).unlink()
+            self._groups.discard(group)
+        return frame
 
     def _write(self, frame: pl.DataFrame, group: int) -> None:
-        part = self._parts.get(group, 0)
-        path = self._path(group, part)
+        path = self._path(group)
         path.parent.mkdir(parents=True, exist_ok=True)
-        frame.write_ipc(path, compression="lz4")
-        self._parts[group] = part + 1
+        with path.open("ab") as file:
+            frame.write_ipc_stream(file, compression="lz4")
+        self._groups.add(group)
 
-    def _path(self, group: int, part: int) -> Path:
+    def _path(self, group: int) -> Path:
         # Few files in one folder, whatever the number of groups.
-        return self.folder / f"{group % 1000:03d}" / f"{group}_{part}.arrow"
+        return self.folder / f"{group % 1000:03d}" / f"{group}.arrow"

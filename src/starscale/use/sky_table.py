@@ -14,10 +14,9 @@ from starscale.catalogue.crossmatch.inputs import error_ceiling, match_columns, 
 from starscale.catalogue.crossmatch.pieces import SORT_ORDER, Side, in_ranges, ranges_around, tiles_of
 from starscale.catalogue.healpix import Cells
 from starscale.catalogue.positions import positions
-from starscale.catalogue.standardise import spelling, standardise
-from starscale.io import open_table
 from starscale.io.scatter import Scatter
 from starscale.surveys import Survey
+from starscale.use.stream import pieces
 from starscale.vocabulary.errors import InputError, Problem
 
 #: Rows that are read at a time.
@@ -53,13 +52,7 @@ class SkyTable:
 
     def scatter(self, report: Report) -> None:
         """Read the table once and sort its rows into tiles; rows without a position go to tile -1."""
-        source = open_table(self.path)
-        found = spelling(list(source.schema), self.survey)
-        columns = [found[name] for name in match_columns(self.survey) if name in found]
-        for batch in source.batches(CHUNK, columns):
-            table = standardise(
-                batch, self.survey, where=str(self.path), found_columns=source.columns, whole=False
-            )
+        for table in pieces(self.path, self.survey, match_columns(self.survey), rows=CHUNK):
             where = positions(table, self.survey, str(self.path), whole=False)
             pixels = tiles_of(where, SORT_ORDER)
             kept = table.with_columns(
