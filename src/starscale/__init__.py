@@ -4,8 +4,8 @@ The same verbs as the command: :func:`fetch`, :func:`read`, :func:`clean`, :func
 :func:`match_files`, :func:`homogenize`, :func:`recalibrate`, :func:`label_report`, :func:`train`, :func:`load`,
 :func:`predict`, :func:`evaluate`, :func:`compare_models`, :func:`explain`, :func:`importance`, :func:`run`,
 :func:`report`, :func:`check`, :func:`write`, :func:`publish`, :func:`make_mock`, :func:`demo`. They are loaded
-when they are first used, so that ``import starscale`` is quick and a table can be cleaned without loading the learning
-libraries.
+when they are first used, so that ``import starscale`` is quick and a table can be cleaned without loading the
+learning libraries.
 """
 
 from __future__ import annotations

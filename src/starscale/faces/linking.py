@@ -8,13 +8,19 @@ from pathlib import Path
 
 import polars as pl
 
+from starscale import io
 from starscale.catalogue.crossmatch.inputs import match_columns, side_of
 from starscale.catalogue.crossmatch.link import link_by_position
 from starscale.catalogue.crossmatch.pieces import Side
 from starscale.catalogue.labels import link_by_id
+from starscale.catalogue.positions import positions
 from starscale.faces.tables import read
 from starscale.surveys import Survey
+from starscale.use.nearby import stars_near
 from starscale.vocabulary.config import MatchConfig
+
+#: Rows up to which the leading catalogue is held in memory; of a larger one, only the stars that a row can reach.
+HELD = 2_000_000
 
 
 @dataclass(frozen=True)
@@ -41,7 +47,11 @@ class LeadingTable:
     def by_position(self, table: pl.DataFrame, survey: Survey, radius: float, where: str) -> pl.DataFrame:
         """Links of rows to their star within `radius` (arcsec), at the epoch of the row, one-to-one."""
         config = self.match.model_copy(update={"mode": "sparse", "radius": radius, "pairs": "best"})
-        return link_by_position(self._stars, table, survey, config, where)[0]
+        if io.open_table(self.path).n_rows <= HELD:
+            return link_by_position(self._stars, table, survey, config, where)[0]
+        around = positions(table, survey, where)
+        found = stars_near(self.path, self.survey, around, config.search_radius)
+        return link_by_position(found.side, table, survey, config, where, density=found.density)[0]
 
 
 def has_own_identifiers(table: pl.DataFrame, survey: Survey, release: str | None) -> bool:

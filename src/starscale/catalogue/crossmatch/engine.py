@@ -117,6 +117,7 @@ def crossmatch(
     mode: Mode,
     *,
     duplicate: NDArray[np.bool_] | None = None,
+    density: DensityMap | None = None,
     order: int | None = None,
 ) -> Match:
     """Match two catalogues in memory.
@@ -129,6 +130,8 @@ def crossmatch(
     mode : {"dense", "sparse"}
     duplicate : ndarray of bool, (n_standing,), optional
         Repeated rows that curation took out, to be told in `unmatched` where the external catalogue leads.
+    density : DensityMap, optional
+        Of the whole searched catalogue, where only the part of it is given that can be reached.
     order : int, optional
         Divide the work into tiles of this HEALPix order; the result is the same.
 
@@ -137,7 +140,7 @@ def crossmatch(
     Match
     """
     whole = Piece(moving, standing, mode)
-    matcher = Matcher(config, mode, DensityMap.count(whole.searched.pixels))
+    matcher = Matcher(config, mode, DensityMap.count(whole.searched.pixels) if density is None else density)
     pieces = [whole] if order is None else list(divide(moving, standing, mode, config.search_radius, order))
     if not pieces:
         # One that holds nothing gives the tables their columns.

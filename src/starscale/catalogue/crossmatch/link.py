@@ -6,6 +6,7 @@ import numpy as np
 import polars as pl
 
 from starscale.catalogue.crossmatch.curate import curate
+from starscale.catalogue.crossmatch.density import DensityMap
 from starscale.catalogue.crossmatch.engine import Match, crossmatch
 from starscale.catalogue.crossmatch.inputs import error_ceiling, side_of
 from starscale.catalogue.crossmatch.pieces import Side
@@ -18,7 +19,13 @@ SAME_STAR = Duplicates(radius=1.0)
 
 
 def link_by_position(
-    lead: Side, table: pl.DataFrame, survey: Survey, config: MatchConfig, where: str = "table"
+    lead: Side,
+    table: pl.DataFrame,
+    survey: Survey,
+    config: MatchConfig,
+    where: str = "table",
+    *,
+    density: DensityMap | None = None,
 ) -> tuple[pl.DataFrame, Match]:
     """Give rows of a spectroscopic catalogue the identifier of their star, by position.
 
@@ -35,6 +42,8 @@ def link_by_position(
     config : MatchConfig
     where : str
         What to call the table in an error.
+    density : DensityMap, optional
+        Of all of Gaia, where `lead` is only what lies near the rows.
 
     Returns
     -------
@@ -53,7 +62,7 @@ def link_by_position(
         duplicates=survey.duplicates or SAME_STAR,
     )
     objects = Side(found.positions, rows, side.rows, found.stands_for_several)
-    match = crossmatch(lead, objects, config, "sparse", duplicate=found.duplicate)
+    match = crossmatch(lead, objects, config, "sparse", duplicate=found.duplicate, density=density)
     star = match.best.select("source_id", pl.col("original_ext_source_id").alias("stands_for"))
     stands_for = pl.DataFrame({"row": rows, "stands_for": pl.Series(found.stands_for.astype(np.uint32))})
     links = stands_for.join(star, on="stands_for", how="inner", maintain_order="left")

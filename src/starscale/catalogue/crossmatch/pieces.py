@@ -25,7 +25,7 @@ from starscale.catalogue.positions import Positions
 #: Order of the cells by which sources are sorted.
 SORT_ORDER = FINEST
 #: No point of a cell is farther from the next cell but one than this share of the square root of its area.
-_NARROWEST = 0.25
+NARROWEST = 0.25
 Rows = NDArray[np.intp]
 
 
@@ -147,7 +147,7 @@ def ranges_around(tile: int, order: int, margin: float) -> Cells:
         First cell and the one after the last, of ranges that do not overlap.
     """
     fine = SORT_ORDER
-    while fine > 0 and _NARROWEST * np.sqrt(cell_area(fine)) < margin:
+    while fine > 0 and NARROWEST * np.sqrt(cell_area(fine)) < margin:
         fine -= 1
     if fine <= order:
         own = np.array([tile >> (2 * (order - fine))], dtype=np.uint64)
