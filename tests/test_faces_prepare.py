@@ -56,7 +56,7 @@ def test_in_pieces_and_at_once(
     monkeypatch.setattr(stream, "CHUNK", 900)
     monkeypatch.setattr(joining, "HELD", 700)
     monkeypatch.setattr(match_files, "IN_MEMORY", 0)
-    monkeypatch.setattr(match_files, "ORDER", 2)
+    monkeypatch.setattr(match_files, "TILE", 50)
     monkeypatch.setattr(linking, "HELD", 0)
     pieces = prepared(run_file, tmp_path / "pieces")
     assert whole["training"].height > 50

@@ -85,7 +85,7 @@ def test_a_bundle_holds_these_files_and_no_pickle(bundle: Path) -> None:
     assert all(p.read_bytes()[:2] != b"\x80\x04" for p in bundle.iterdir())
     index = json.loads((bundle / "bundle.json").read_text())
     assert index["format"] == "starscale model bundle"
-    assert index["format_version"] == 2
+    assert index["format_version"] == 3
     assert set(index["files"]) == {"weights.safetensors", "MODEL_CARD.md"}
 
 
@@ -140,8 +140,8 @@ def cut(name: str) -> Callable[[Path], None]:
         (lambda p: (p / "bundle.json").write_bytes(b"\xff\xfe\x00"), r"bundle.json: is damaged"),
         (lambda p: (p / "bundle.json").write_text("[]"), r"is not the index of a starscale model"),
         (lambda p: (p / "bundle.json").write_text('{"format": "other"}'), r"is not the index"),
-        (rewrite(lambda i: i.update(format_version=3)), r"format version 3.*Update starscale"),
-        (rewrite(lambda i: i.update(format_version=1)), r"format version 1.*Train the model again"),
+        (rewrite(lambda i: i.update(format_version=4)), r"format version 4.*Update starscale"),
+        (rewrite(lambda i: i.update(format_version=2)), r"format version 2.*Train the model again"),
         (rewrite(lambda i: i["model"].update(giant_logg=3.0)), r"was altered after it was written"),
         (rewrite(lambda i: i["document"].update(seed=4)), r"was altered after it was written"),
         (

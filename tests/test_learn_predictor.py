@@ -22,7 +22,7 @@ FEATURES = ("g_r", "r_i", "mg", "e_bv", "const")
 
 
 #: Fields of a prediction with one value a star.
-OF_STARS = ("p_giant", "domain_score", "label_score", "rare", "n_missing", "predicted")
+OF_STARS = ("p_giant", "domain_score", "label_score", "rare", "n_missing", "predicted", "uncertain")
 #: What a learner that predicts a point cannot say.
 OF_DISTRIBUTIONS = ("correlation", "below", "above")
 
@@ -126,7 +126,7 @@ def test_stars_with_too_few_inputs_are_null_and_say_so(model: Predictor) -> None
     np.testing.assert_array_equal(p.predicted[:5], [True, True, False, False, True])
     np.testing.assert_array_equal(p.n_missing[:5], [1, 2, 3, 4, 0])
     for field in fields(Prediction):
-        if field.name not in ("n_missing", "predicted", "rare"):
+        if field.name not in ("n_missing", "predicted", "rare", "uncertain"):
             array = getattr(p, field.name)
             assert np.isnan(array[2:4]).all()
             if not (field.name in OF_DISTRIBUTIONS and model.regressor.kind == "turchi2024"):
@@ -304,3 +304,22 @@ def test_few_validation_stars_are_recorded() -> None:
         model = fit_predictor(CONFIGS[kind], LABELS, sample(1200, 0), sample(40, 1), seed=0)
         assert sum(said in warning for warning in model.warnings) == 3
         assert np.isfinite(model.predict(sample(10, 2).x).upper95).all()
+
+
+def test_one_held_out_star_in_twenty_is_uncertain(model: Predictor) -> None:
+    held_out = model.predict(sample(300, 1).x)
+    widths = held_out.upper95 - held_out.lower95
+    if np.ptp(widths, axis=0).max() < 1e-6:
+        # Intervals that are all equally wide choose nobody.
+        assert not held_out.uncertain.any()
+        return
+    assert held_out.uncertain.mean() == pytest.approx(0.05, abs=0.005)
+    np.testing.assert_array_equal(held_out.uncertain, (widths > model.wide).any(axis=1))
+    usual = widths / np.median(widths, axis=0)
+    assert usual[held_out.uncertain].max(axis=1).min() >= usual[~held_out.uncertain].max()
+
+
+def test_a_star_that_is_not_predicted_is_not_uncertain(model: Predictor) -> None:
+    found = model.predict(np.full((2, len(FEATURES)), np.nan))
+    assert not found.predicted.any()
+    assert not found.uncertain.any()

@@ -78,6 +78,7 @@ def stars(n: int = 400, seed: int = 0, noise: float = 1.0) -> pl.DataFrame:
         label_score=np.zeros(n),
         rare=np.zeros(n, dtype=bool),
         n_missing=np.zeros(n, dtype=int),
+        uncertain=np.zeros(n, dtype=bool),
         predicted=np.ones(n, dtype=bool),
     )
     known = pl.DataFrame(

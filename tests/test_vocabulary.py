@@ -122,6 +122,7 @@ def test_bits_that_are_published_never_change() -> None:
         "BAD_POSITION": 64,
         "OUTSIDE_MAGNITUDES": 128,
         "INPUT_IMPUTED": 256,
+        "UNCERTAIN": 512,
     }
     assert {f.name: int(f) for f in PairFlag} == {
         "SEVERAL_NEIGHBOURS": 1,

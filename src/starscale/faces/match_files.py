@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from starscale import io
 from starscale.catalogue.crossmatch.engine import Statistics
@@ -19,10 +22,10 @@ from starscale.vocabulary.config import MatchConfig
 from starscale.vocabulary.errors import InputError, Problem
 from starscale.vocabulary.provenance import record
 
-#: Order of the tiles: 3.7 degrees on a side, some hundred thousand to some million sources of a survey.
-ORDER = 4
+#: Rows of both tables in a tile, on average over the whole sky: fewer cost time, more cost memory.
+TILE = 20_000
 #: Rows of both tables together above which tiles are used without being asked for.
-IN_MEMORY = 20_000_000
+IN_MEMORY = 2_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +69,8 @@ def match_files(
         Files for the other tables of :func:`match`.
     order : int, optional
         Match tile by tile, and keep no more than a tile with its margin in memory: HEALPix order of
-        the tiles, 0 to 10. By default 4 for tables of more than twenty million rows together, and
-        no tiles for smaller ones.
+        the tiles, 0 to 10. By default one that suits the number of rows, for tables of more than two million rows
+        together, and no tiles for smaller ones.
     engine : {"local", "lsdb"}
         Where the work is done: in this process, or by LSDB on a Dask cluster (extra ``lsdb``). Both catalogues are
         then HATS: paths, URLs, or catalogues that LSDB has opened.
@@ -122,7 +125,7 @@ def match_with(
     """Do what :func:`match_files` does on this machine, with a provenance of the caller's."""
     rows = [io.open_table(path).n_rows for path in paths]
     if order is None and sum(rows) > IN_MEMORY:
-        order = ORDER
+        order = order_for(sum(rows))
     if order is None:
         return _in_memory(paths, surveys, settings, outputs, provenance)
     dense = (settings.mode or surveys[1].match_mode) == "dense"
@@ -146,6 +149,11 @@ def match_with(
             report=tell,
         )
     return FilesMatched(found.pairs, found.statistics, found.model.summary(), found.losses)
+
+
+def order_for(rows: int) -> int:
+    """HEALPix order at which a tile of the sky has about :data:`TILE` of so many rows."""
+    return int(np.clip(round(math.log(rows / (12 * TILE), 4)), 0, 10))
 
 
 def _in_memory(

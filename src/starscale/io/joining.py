@@ -12,7 +12,9 @@ import polars as pl
 from starscale.io.scatter import Scatter
 
 #: Rows of the right table that are held at a time, and of the result.
-HELD = 500_000
+HELD = 250_000
+#: Files into which a table is divided at most: for the largest ones, more rows are held instead.
+MOST = 1024
 _ROW = "__row"
 
 
@@ -60,7 +62,7 @@ def join_frames(
         for frame in left:
             yield frame.join(table, left_on=left_on, right_on=right_on, how=how, maintain_order="left")
         return
-    groups = -(-n_right // held)
+    groups = min(-(-n_right // held), MOST)
     rights, lefts, joined = (Scatter(folder / name) for name in ("right", "left", "joined"))
     for frame in right:
         rights.append(frame, _group(frame[right_on], groups))
@@ -69,9 +71,10 @@ def join_frames(
         numbered = frame.with_columns(pl.Series(_ROW, np.arange(rows, rows + frame.height)))
         lefts.append(numbered, _group(frame[left_on], groups))
         rows += frame.height
+    in_order = max(held, -(-rows // MOST))
     for group in range(groups):
         found = lefts.take(group).join(rights.take(group), left_on=left_on, right_on=right_on, how=how)
-        joined.append(found, found[_ROW].to_numpy() // held)
+        joined.append(found, found[_ROW].to_numpy() // in_order)
     for part in joined.groups or [0]:
         yield joined.take(part).sort(_ROW).drop(_ROW)
 

@@ -22,7 +22,7 @@ from starscale.vocabulary.errors import InputError, Problem, Problems
 from starscale.vocabulary.provenance import fingerprint
 
 FORMAT = "starscale model bundle"
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 INDEX = "bundle.json"
 WEIGHTS = "weights.safetensors"
 CARD = "MODEL_CARD.md"

@@ -10,7 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from starscale.learn.arrays import Arrays, entry, prefixed, take, under
-from starscale.learn.calibration import Calibration, ResidualConformal, calibrate, calibration_from_state
+from starscale.learn.calibration import (
+    Calibration,
+    Intervals,
+    ResidualConformal,
+    calibrate,
+    calibration_from_state,
+)
 from starscale.learn.checkpoint import Checkpoint
 from starscale.learn.compilation import keep_compiled
 from starscale.learn.domain import Domain
@@ -25,6 +31,8 @@ from starscale.vocabulary.model_config import ModelConfig
 
 #: Least share of the usable features that a star must have to be predicted.
 MIN_PRESENT = 0.5
+#: Share of the held-out stars whose intervals are called uncertain.
+UNCERTAIN = 0.05
 #: Fewer validation stars than this say little about a 99th percentile.
 FEW = 100
 GRAVITY = "logg"
@@ -63,6 +71,8 @@ class Prediction:
         Usable inputs that are missing.
     predicted : ndarray of bool, shape (n,)
         False where too few inputs are there; everything else but `n_missing` is NaN then.
+    uncertain : ndarray of bool, shape (n,)
+        Whether the 95.45 % interval of a label is wider than usual: of held-out stars, 5 % are.
     """
 
     value: FloatArray
@@ -81,6 +91,7 @@ class Prediction:
     rare: NDArray[np.bool_]
     n_missing: NDArray[np.int64]
     predicted: NDArray[np.bool_]
+    uncertain: NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -95,6 +106,8 @@ class Predictor:
         The parts, in the order in which they are used.
     label_range : ndarray, shape (n_labels, 2)
         Smallest and largest training label.
+    wide : ndarray, shape (n_labels,)
+        Widths of the 95.45 % interval above which a star is called uncertain (:func:`_wide`).
     giant_logg : float
         Stars below this surface gravity count as giants.
     min_present : float
@@ -111,6 +124,7 @@ class Predictor:
     domain: Domain
     label_domain: LabelDomain
     label_range: FloatArray
+    wide: FloatArray
     giant_logg: float
     min_present: float
     warnings: tuple[str, ...]
@@ -210,6 +224,8 @@ class Predictor:
             score[predicted] = self.domain.score(usable[predicted], inputs)
             label_score[predicted] = self.label_domain.score(raw.value)
             rare[predicted] = raw.imputed(inputs)
+        with np.errstate(invalid="ignore"):
+            uncertain = (high95 - low95 > self.wide).any(axis=1)
         return Prediction(
             value,
             mean,
@@ -227,6 +243,7 @@ class Predictor:
             rare,
             n_missing,
             predicted,
+            uncertain,
         )
 
     def _threshold(self) -> Threshold | None:
@@ -248,6 +265,7 @@ class Predictor:
         }
         return document, {
             "label_range": self.label_range,
+            "wide": self.wide,
             **prefixed("preparation", preparation_arrays),
             **prefixed("regressor", regressor_arrays),
             **prefixed("calibration", self.calibration.state()),
@@ -278,6 +296,7 @@ class Predictor:
             domain=Domain.from_state(under("domain", arrays), int(preparation.usable.sum())),
             label_domain=LabelDomain.from_state(under("label_domain", arrays), n_labels),
             label_range=take(arrays, "model", "label_range", (n_labels, 2)),
+            wide=take(arrays, "model", "wide", (n_labels,)),
             giant_logg=float(stored["giant_logg"]),
             min_present=float(stored["min_present"]),
             warnings=tuple(stored["warnings"]),
@@ -371,10 +390,24 @@ def fit_predictor(
         domain=Domain.fit(train.x[:, usable], inputs, validation.x[:, usable], held_out),
         label_domain=LabelDomain.fit(train.y, raw.value, seed),
         label_range=np.stack([np.nanmin(train.y, axis=0), np.nanmax(train.y, axis=0)], axis=1),
+        wide=_wide(calibration.intervals(raw)),
         giant_logg=float(giant_logg),
         min_present=MIN_PRESENT,
         warnings=(*preparation.warnings(train.x, names), *notes),
     )
+
+
+def _wide(ends: Intervals) -> FloatArray:
+    """Widths of the 95.45 % interval above which a star is called uncertain; shape (n_labels,).
+
+    In units of its median, the limit is the same for every label, and 5 % of the (held-out) stars pass it in one
+    label at least.
+    """
+    widths = ends.upper[..., -1] - ends.lower[..., -1]
+    usual = np.maximum(np.median(widths, axis=0), np.finfo(np.float64).tiny)
+    limit = np.quantile((widths / usual).max(axis=1), 1 - UNCERTAIN)
+    # A learner whose intervals are all equally wide has no uncertain stars: rounding must not choose some.
+    return np.asarray(limit * usual * (1 + 1e-9))
 
 
 def _rehearsed(regressor: Regressor, raw: Raw, held_out: Observations, seed: int) -> tuple[Raw, FloatArray]:

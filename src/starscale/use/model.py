@@ -182,6 +182,7 @@ class Model:
                 CatalogueFlag.BAD_POSITION: ~((np.abs(ra - 180) <= 540) & (np.abs(dec) <= 90)),
                 CatalogueFlag.OUTSIDE_MAGNITUDES: self._outside_magnitudes(clean),
                 CatalogueFlag.INPUT_IMPUTED: prediction.rare,
+                CatalogueFlag.UNCERTAIN: prediction.uncertain,
             }
         return sum(
             (np.where(mask, int(bit), 0) for bit, mask in conditions.items()), np.zeros(clean.height, dtype=int)

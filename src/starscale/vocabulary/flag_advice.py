@@ -21,6 +21,7 @@ ADVICE: dict[type[IntFlag], dict[str, str]] = {
         "BAD_POSITION": "correct the position in the input table; predictions do not depend on it, matches do",
         "OUTSIDE_MAGNITUDES": "take the intervals as too narrow, or leave the star out",
         "INPUT_IMPUTED": "usable with its intervals, which are calibrated for all unusual combinations together",
+        "UNCERTAIN": "usable with its intervals; leave the star out where the most extreme errors would hurt",
     },
     PairFlag: {
         "SEVERAL_NEIGHBOURS": "look at match_probability, or ask for strict pairs",
