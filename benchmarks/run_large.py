@@ -18,6 +18,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -150,20 +151,24 @@ def one_run(folder: Path) -> None:
     watch = Watch()
     ss.run(folder / "run.toml", folder / "run", say=watch.say)
     watch.close()
-    (folder / "measured.json").write_text(json.dumps(watch.steps))
+    disk = sum(path.stat().st_size for path in (folder / "run").rglob("*") if path.is_file()) / 1e6
+    (folder / "measured.json").write_text(json.dumps({"steps": watch.steps, "disk": disk}))
 
 
-def show(measured: dict[int, dict[str, dict[str, float]]]) -> None:
+def show(measured: dict[int, dict[str, Any]]) -> None:
     """Print memory and cost of a star, step by step."""
     print("\nGreatest memory (MB), and microseconds a leading star, MOCK stars")
     print(" ".join([f"{'step':24}", *(f"{rows:>12,} {'us/star':>8}" for rows in measured)]))
-    for step in next(iter(measured.values())):
+    steps = {rows: found["steps"] for rows, found in measured.items()}
+    for step in next(iter(steps.values())):
         cells = [
             f"{found[step]['memory']:12,.0f} {1e6 * found[step]['seconds'] / rows:8.2f}"
-            for rows, found in measured.items()
+            for rows, found in steps.items()
         ]
         print(" ".join([f"{step:24}", *cells]))
-    largest = {rows: max(step["memory"] for step in found.values()) for rows, found in measured.items()}
+    for rows, found in measured.items():
+        print(f"{rows:,} stars: the folder of the run holds {1e6 * found['disk'] / rows:,.0f} bytes a star")
+    largest = {rows: max(step["memory"] for step in found.values()) for rows, found in steps.items()}
     first, *others = largest
     for rows in others:
         print(f"{rows:,} stars need {largest[rows] / largest[first]:.2f} times the memory of {first:,}")

@@ -5,11 +5,10 @@ Every step reads the files of the one before and writes its own, piece by piece.
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +18,12 @@ from starscale import io
 from starscale.catalogue.standardise import require
 from starscale.faces.clean import clean_with
 from starscale.faces.homogenize_step import LABELS, homogenize_step
-from starscale.faces.match_files import match_with
+from starscale.faces.match_files import FilesMatched, match_with
 from starscale.faces.plan import Plan
 from starscale.faces.planning import labels_plan_of
 from starscale.faces.splitting import cluster_path
 from starscale.faces.steps import RunFolder
-from starscale.faces.tables import PROVENANCE_KEY, described
+from starscale.faces.tables import described
 from starscale.faces.training_set import label_stars, training_table
 from starscale.surveys import Survey
 from starscale.use.join_files import CleanSides, Counterparts, join_on_disk, keep_clean_pairs
@@ -137,38 +136,18 @@ class Preparation:
         clean = [self._lead, _clean_name(survey)]
 
         def work() -> dict[str, Any]:
-            provenance = self.folder.provenance
             outputs = {kind: self.folder.file(name) for kind, name in files.items()}
-            surveys = [plan.lead, survey]
-            if settings.order == "clean_first":
-                paths = [self.folder.file(name) for name in clean]
-                found = match_with(paths, surveys, settings, Outputs(**outputs), provenance)
-                kept, losses = found.pairs, dict(found.losses)
-            else:
-                paths = [plan.path(plan.config.catalogue.path), plan.path(entry.path)]
-                with io.work_folder(outputs["pairs"]) as folder:
-                    whole = {kind: folder / f"{kind}.parquet" for kind in ("pairs", "unmatched")}
-                    found = match_with(paths, surveys, settings, Outputs(**{**outputs, **whole}), provenance)
-                    kept, losses = keep_clean_pairs(
-                        whole,
-                        CleanSides(
-                            self.folder.file(clean[0]),
-                            plan.lead.id.column,
-                            self.folder.file(clean[1]),
-                            survey.id.column,
-                        ),
-                        found.statistics.mode,
-                        outputs,
-                        columns=described(),
-                        metadata={PROVENANCE_KEY: json.dumps(provenance, default=str)},
-                    )
+            clean_first = settings.order == "clean_first"
+            found = (
+                self._match_clean(survey, outputs) if clean_first else self._match_whole(number, survey, outputs)
+            )
             return {
                 **asdict(found.statistics),
-                "n_kept": kept,
+                "n_kept": found.pairs,
                 "order": settings.order,
                 "pairs": settings.pairs,
                 "model": found.model,
-                "losses": dict(sorted(losses.items(), key=lambda loss: -loss[1])),
+                "losses": dict(sorted(found.losses.items(), key=lambda loss: -loss[1])),
             }
 
         paths = [str(plan.config.catalogue.path), str(entry.path)]
@@ -179,6 +158,31 @@ class Preparation:
             writes=list(files.values()),
             work=work,
         )
+
+    def _match_clean(self, survey: Survey, outputs: dict[str, Path]) -> FilesMatched:
+        """Match what the cuts left of the two catalogues."""
+        paths = [self.folder.file(name) for name in (self._lead, _clean_name(survey))]
+        surveys, settings = [self.plan.lead, survey], self.plan.config.match
+        return match_with(paths, surveys, settings, Outputs(**outputs), self.folder.provenance)
+
+    def _match_whole(self, number: int, survey: Survey, outputs: dict[str, Path]) -> FilesMatched:
+        """Match the whole catalogues, and drop the pairs of rows that the cuts removed."""
+        plan, config = self.plan, self.plan.config
+        paths = [plan.path(config.catalogue.path), plan.path(config.photometry[number].path)]
+        lead, external = (self.folder.file(name) for name in (self._lead, _clean_name(survey)))
+        with io.work_folder(outputs["pairs"]) as folder:
+            whole = {kind: folder / f"{kind}.parquet" for kind in ("pairs", "unmatched")}
+            wanted = Outputs(**{**outputs, **whole})
+            found = match_with(paths, [plan.lead, survey], config.match, wanted, self.folder.provenance)
+            kept, losses = keep_clean_pairs(
+                whole,
+                CleanSides(lead, plan.lead.id.column, external, survey.id.column),
+                found.statistics.mode,
+                outputs,
+                columns=described(),
+                metadata=self.folder.metadata(outputs["pairs"].name),
+            )
+        return replace(found, pairs=kept, losses=losses)
 
     def _labels(self) -> None:
         if len(self.plan.label_surveys) > 1:
