@@ -20,7 +20,9 @@ from starscale.use.stream import pieces
 from starscale.vocabulary.errors import InputError, Problem
 
 #: Rows that are read at a time.
-CHUNK = 1_000_000
+CHUNK = 250_000
+#: Rows of tiles that are kept in memory.
+RECENT = 500_000
 _ROW, _PIXEL = "__row", "__pixel"
 Report = Callable[[str, int], None]
 
@@ -49,6 +51,7 @@ class SkyTable:
     repeats: Cells = field(default_factory=lambda: np.empty(0, dtype=np.int64))
     stand_ins: Cells = field(default_factory=lambda: np.empty(0, dtype=np.int64))
     curated: bool = False
+    _recent: dict[int, pl.DataFrame] = field(default_factory=dict)
 
     def scatter(self, report: Report) -> None:
         """Read the table once and sort its rows into tiles; rows without a position go to tile -1."""
@@ -73,7 +76,7 @@ class SkyTable:
 
     def own(self, tile: int) -> tuple[Side, pl.DataFrame]:
         """Rows of a tile."""
-        return self._side(self.tiles.read(tile))
+        return self._side(self._tile(tile))
 
     def around(self, tile: int, margin: float) -> tuple[Side, pl.DataFrame]:
         """Rows of a tile and of a margin (arcsec) around it."""
@@ -82,11 +85,21 @@ class SkyTable:
         needed = {int(t) for low, high in ranges for t in range(low >> shift, ((high - 1) >> shift) + 1)}
         parts = []
         for other in sorted(needed):
-            table = self.tiles.read(other)
+            table = self._tile(other)
             if other != tile:
                 table = table.filter(pl.Series(in_ranges(table[_PIXEL].to_numpy(), ranges), dtype=pl.Boolean))
             parts.append(table)
         return self._side(pl.concat(parts).sort(_ROW))
+
+    def _tile(self, number: int) -> pl.DataFrame:
+        """Rows of a tile. Those that were read last are kept: a tile is read again for each one around it."""
+        table = self._recent.pop(number, None)
+        if table is None:
+            table = self.tiles.read(number)
+        self._recent[number] = table
+        while len(self._recent) > 1 and sum(t.height for t in self._recent.values()) > RECENT:
+            del self._recent[next(iter(self._recent))]
+        return table
 
     def _side(self, table: pl.DataFrame) -> tuple[Side, pl.DataFrame]:
         where = str(self.path)
