@@ -8,10 +8,13 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 import starscale as ss
 from starscale import io
+from starscale.faces import match_files
 from starscale.io.scatter import Scatter
 from starscale.use import match_files as on_disk
 from starscale.use import sky_table
@@ -96,11 +99,21 @@ def test_large_tables_go_through_tiles_by_themselves(
     seen = []
     real = on_disk.match_on_disk
     monkeypatch.setattr("starscale.faces.match_files.IN_MEMORY", 100)
+    # 192 tiles of the whole sky.
+    monkeypatch.setattr("starscale.faces.match_files.TILE", 30)
     monkeypatch.setattr(
         "starscale.faces.match_files.match_on_disk", lambda *a, **k: seen.append(k["order"]) or real(*a, **k)
     )
     run(sky, tmp_path)
-    assert seen == [4]
+    assert seen == [2]
+
+
+@given(rows=st.integers(1, 10**10))
+def test_tiles_have_about_as_many_rows_as_they_should(rows: int) -> None:
+    order = match_files.order_for(rows)
+    assert 0 <= order <= 10
+    if order:
+        assert match_files.TILE / 2.1 < rows / (12 * 4**order) < match_files.TILE * 2.1
 
 
 @pytest.mark.parametrize("order", [None, 3])
