@@ -69,6 +69,7 @@ bench: $(VENV)/.dev       ## speed, as ratios to what one would use instead
 	$(BIN)/python benchmarks/train_paper_network.py
 	$(BIN)/python benchmarks/train_paper_bundle.py
 	$(BIN)/python benchmarks/predict_speed.py
+	$(BIN)/python benchmarks/run_large.py
 	$(BIN)/python benchmarks/crossmatch_speed.py
 	$(BIN)/python benchmarks/homogenize_speed.py
 

@@ -8,11 +8,11 @@ from typing import Literal
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
-from starscale.io import join_frames
+from starscale.io.joining import join_frames
 from starscale.io.scatter import Scatter
 
 KEYS = st.one_of(st.none(), st.integers(-3, 40))
@@ -24,6 +24,7 @@ def pieces(table: pl.DataFrame, rows: int) -> list[pl.DataFrame]:
 
 
 @pytest.mark.parametrize("how", ["inner", "left"])
+@settings(deadline=None)
 @given(
     left=st.lists(KEYS, max_size=60),
     right=st.lists(st.integers(-3, 40), unique=True, max_size=40),

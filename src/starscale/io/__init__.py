@@ -3,7 +3,6 @@
 from starscale.io.atomic import atomic, atomic_directory, atomic_json, atomic_text, work_folder
 from starscale.io.background import Hashing, Worker, read_ahead
 from starscale.io.checksum import checksum, state_of
-from starscale.io.joining import join_frames
 from starscale.io.reading import open_table, read
 from starscale.io.table import Source
 from starscale.io.unfinished import Unfinished
@@ -20,7 +19,6 @@ __all__ = [
     "atomic_json",
     "atomic_text",
     "checksum",
-    "join_frames",
     "open_table",
     "open_writer",
     "read",

@@ -13,7 +13,8 @@ import polars as pl
 
 from starscale.catalogue.cuts import Attrition, apply_cuts, choose_cuts
 from starscale.catalogue.joins import as_joined
-from starscale.io import Writer, join_frames, open_table, open_writer, work_folder
+from starscale.io import Writer, open_table, open_writer, work_folder
+from starscale.io.joining import join_frames
 from starscale.surveys import Survey
 from starscale.surveys.schema import Cut
 from starscale.use.stream import checked_ids, pieces

@@ -13,7 +13,8 @@ import polars as pl
 from starscale.catalogue.crossmatch.losses import counterpart_cut
 from starscale.catalogue.crossmatch.select import Mode
 from starscale.catalogue.joins import new_names
-from starscale.io import Writer, join_frames, open_table, open_writer, work_folder
+from starscale.io import Writer, open_table, open_writer, work_folder
+from starscale.io.joining import join_frames
 from starscale.surveys import Survey
 from starscale.use.stream import rows_of
 from starscale.vocabulary.columns import Column
