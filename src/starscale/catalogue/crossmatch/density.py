@@ -21,6 +21,8 @@ from starscale.catalogue.positions import Positions
 ENOUGH = 200
 #: A cell is divided by this many orders to see which parts of it are covered.
 _PARTS = 2
+#: Cells of the table that leads to the parts: so many for each part, and at this order at most (13 MB).
+_GUIDE_CELLS, _GUIDE_ORDER = 16, 9
 
 #: Occupied cells of an order, sorted, and their counts.
 Level = tuple[Cells, NDArray[np.int64]]
@@ -69,8 +71,8 @@ class DensityMap:
     @classmethod
     def count(cls, pixels: Cells) -> DensityMap:
         """Count sources by their cells of order :data:`FINEST`; -1 is none."""
-        occupied, counts = np.unique(pixels[pixels >= 0], return_counts=True)
-        return cls(occupied, counts.astype(np.int64))
+        ordered = np.sort(pixels)
+        return cls(*_counted(ordered[np.searchsorted(ordered, 0) :]))
 
     def __add__(self, other: DensityMap) -> DensityMap:
         pixels, inverse = np.unique(np.concatenate([self.pixels, other.pixels]), return_inverse=True)
@@ -90,10 +92,47 @@ class DensityMap:
     def at(self, pixels: Cells) -> Surroundings:
         """Describe the catalogue around the positions in cells of order :data:`FINEST`; -1 is no position."""
         placed = pixels >= 0
-        starts, density, covered, edge = self._parts
-        at = np.searchsorted(starts, pixels.astype(starts.dtype), side="right") - 1
-        # Without a position it is the last part.
+        _, density, covered, edge = self._parts
+        at = self._part_of(pixels)
+        # Without a position it is the first part.
         return Surroundings(np.where(placed, density[at], 0.0), covered[at] & placed, edge[at] & placed)
+
+    def density_at(self, pixels: Cells) -> Array:
+        """Density alone, of :meth:`at`, in cells that are none of them -1."""
+        return self._parts[1][self._part_of(pixels)]
+
+    def _part_of(self, pixels: Cells) -> NDArray[np.intp]:
+        """Number of the part that holds each cell of order :data:`FINEST`; the first for -1. Shape (n,)."""
+        shift, first = self._guide
+        pixels = np.maximum(pixels, 0)
+        cell = pixels >> shift
+        at = first[cell].astype(np.intp)
+        divided = np.flatnonzero(first[cell + 1] - at > 1)
+        starts = self._parts[0]
+        at[divided] = np.searchsorted(starts, pixels[divided].astype(starts.dtype), side="right") - 1
+        return at
+
+    @cached_property
+    def _guide(self) -> tuple[int, NDArray[np.int32]]:
+        """First part of every cell of some order: a look there is many times quicker than a binary search.
+
+        Returns
+        -------
+        shift : int
+            Bits that the numbers of the finest cells have more.
+        first : ndarray of int, (n_cells + 1,)
+            The part that begins with the cell, or that holds it; at the end the number of parts.
+        """
+        starts = self._parts[0]
+        order = 0
+        # Most parts are cells of about the same order: then one of them holds one part, or little more.
+        while order < _GUIDE_ORDER and 12 * 4**order < _GUIDE_CELLS * len(starts):
+            order += 1
+        shift = 2 * (FINEST - order)
+        # As parts are cells too, the first of those that begin in a cell begins with it.
+        begin = np.bincount(starts >> shift, minlength=12 * 4**order).astype(np.int32)
+        first = np.cumsum(begin, dtype=np.int32) - np.maximum(begin, 1)
+        return shift, np.append(first, np.int32(len(starts)))
 
     @cached_property
     def _parts(self) -> tuple[NDArray[np.int32], Array, NDArray[np.bool_], NDArray[np.bool_]]:
@@ -115,6 +154,8 @@ class DensityMap:
             if order == FINEST:
                 parts.append(self._described(full, order, density, levels))
                 break
+            if not len(full):
+                break
             quarters = (4 * full[:, None] + np.arange(4)).ravel()
             divided = _count(quarters, *levels[order + 1]) >= enough
             keep = np.flatnonzero(~divided)
@@ -131,8 +172,7 @@ class DensityMap:
     def _densities(self, pixels: Cells, order: int, levels: Sequence[Level]) -> Array:
         """Sources per arcsec^2 of the covered part of each cell."""
         fine = min(order + _PARTS, FINEST)
-        occupied, covered = np.unique(levels[fine][0] >> (2 * (fine - order)), return_counts=True)
-        share = _count(pixels, occupied, covered) / 4 ** (fine - order)
+        share = _count(pixels, *_counted(levels[fine][0] >> (2 * (fine - order)))) / 4 ** (fine - order)
         if self.total < ENOUGH:
             # So few sources leave parts empty by chance.
             share = np.ones(len(pixels))
@@ -151,11 +191,24 @@ class DensityMap:
         return pixels << (2 * (FINEST - order)), density, covered, empty.any(axis=1)
 
 
+def _counted(ordered: Cells) -> Level:
+    """Occupied cells and how often each occurs among sorted ones."""
+    first = _firsts(ordered)
+    return ordered[first], np.diff(first, append=len(ordered))
+
+
 def _coarser(pixels: Cells, counts: NDArray[np.int64]) -> Level:
     """Occupied cells and their counts, one order up."""
     above = pixels >> 2
-    first = np.flatnonzero(np.diff(above, prepend=-1))
+    first = _firsts(above)
     return above[first], np.add.reduceat(counts, first) if len(first) else counts
+
+
+def _firsts(ordered: Cells) -> NDArray[np.intp]:
+    """Where each value of a sorted array occurs first."""
+    new = np.ones(len(ordered), dtype=bool)
+    np.not_equal(ordered[1:], ordered[:-1], out=new[1:])
+    return np.flatnonzero(new)
 
 
 def _count(pixels: Cells, occupied: Cells, counts: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -110,13 +110,14 @@ class Matcher:
         targets = Targets.of(piece.standing.positions, self.config.search_radius)
         # All runs share these: found before the threads ask for them.
         pixels = piece.searched.pixels
+        self.density.at(pixels[:0])
         return in_threads(lambda run: self._found(run, targets, pixels), piece.runs())
 
     def _found(self, piece: Piece, targets: Targets, pixels: Cells) -> Found:
         pairs = targets.candidates(self._moving(piece))
         here = self.density.at(tiles_of(piece.leading.positions, SORT_ORDER))
         searched = pairs.standing if self.mode == "dense" else pairs.moving
-        density = self.density.at(pixels[searched]).density
+        density = self.density.density_at(pixels[searched])
         return Found(piece, pairs, density, here.covered, here.edge)
 
     def sample(self, found: Sequence[Found]) -> Sample:
