@@ -160,5 +160,5 @@ def test_few_stars_of_a_cell_are_drawn_to_their_surroundings() -> None:
 
 
 def test_nothing_is_said_of_offsets_where_nothing_is_known() -> None:
-    assert not NO_OFFSETS.at(np.array([1, 2])).any()
+    assert not np.any(NO_OFFSETS.at(np.array([1, 2])))
     assert NO_OFFSETS.typical() == 0.0

@@ -285,7 +285,7 @@ def test_a_turn_of_the_whole_sky_leaves_pairs_and_errors(seed: int) -> None:
 
     def chi2(a: Positions, b: Positions) -> dict[tuple[int, int], tuple[float, float]]:
         pairs = Targets.of(b, 3.0).candidates(a)
-        c = PairEllipses.of(pairs, a, b, a.axes(pairs.moving), unknown_motion=50.0)
+        c = PairEllipses.of(pairs, a, b, unknown_motion=50.0)
         xx, yy = c.moving.east + c.standing.east, c.moving.north + c.standing.north
         xy = c.moving.cross + c.standing.cross
         det = xx * yy - xy**2

@@ -27,6 +27,28 @@ _J2000 = {"mjd": 51544.5, "jd": 2451545.0}
 
 
 @dataclass(frozen=True, slots=True)
+class Sines:
+    """Sines and cosines of coordinates, of which unit vectors are made. Arrays of shape (m,)."""
+
+    sin_ra: Array
+    cos_ra: Array
+    sin_dec: Array
+    cos_dec: Array
+
+    def radial(self) -> Array:
+        """Unit vectors towards the positions. Shape (m, 3)."""
+        return _vectors(self.cos_dec * self.cos_ra, self.cos_dec * self.sin_ra, self.sin_dec)
+
+    def east(self) -> Array:
+        """Unit vectors of east there. Shape (m, 3)."""
+        return _vectors(-self.sin_ra, self.cos_ra, np.zeros_like(self.sin_ra))
+
+    def north(self) -> Array:
+        """Unit vectors of north there. Shape (m, 3)."""
+        return _vectors(-self.sin_dec * self.cos_ra, -self.sin_dec * self.sin_ra, self.cos_dec)
+
+
+@dataclass(frozen=True, slots=True)
 class Positions:
     """Positions of one catalogue.
 
@@ -100,34 +122,19 @@ class Positions:
             return np.zeros(len(self))
         return np.where(self.moving, np.hypot(self.pmra, self.pmdec), 0.0)
 
+    def sines(self, rows: NDArray[np.intp]) -> Sines:
+        """Sines and cosines of some rows' coordinates. Shape (m,)."""
+        ra, dec = np.radians(self.ra[rows]), np.radians(self.dec[rows])
+        return Sines(np.sin(ra), np.cos(ra), np.sin(dec), np.cos(dec))
+
     def triads(self, rows: NDArray[np.intp]) -> tuple[Array, Array, Array]:
         """Unit vectors towards some rows, and of east and north there. Shapes (m, 3)."""
-        sin_ra, cos_ra, sin_dec, cos_dec = self._sines(rows)
-        return (
-            _vectors(cos_dec * cos_ra, cos_dec * sin_ra, sin_dec),
-            _vectors(-sin_ra, cos_ra, np.zeros_like(sin_ra)),
-            _vectors(-sin_dec * cos_ra, -sin_dec * sin_ra, cos_dec),
-        )
+        sines = self.sines(rows)
+        return sines.radial(), sines.east(), sines.north()
 
     def directions(self, rows: NDArray[np.intp]) -> Array:
         """Unit vectors towards some rows. Shape (m, 3)."""
-        sin_ra, cos_ra, sin_dec, cos_dec = self._sines(rows)
-        return _vectors(cos_dec * cos_ra, cos_dec * sin_ra, sin_dec)
-
-    def axes(self, rows: NDArray[np.intp]) -> tuple[Array, Array]:
-        """Unit vectors of east and north at some rows. Shapes (m, 3)."""
-        _, east, north = self.triads(rows)
-        return east, north
-
-    def easts(self, rows: NDArray[np.intp]) -> Array:
-        """Unit vectors of east at some rows. Shape (m, 3)."""
-        ra = np.radians(self.ra[rows])
-        return _vectors(-np.sin(ra), np.cos(ra), np.zeros_like(ra))
-
-    def _sines(self, rows: NDArray[np.intp]) -> tuple[Array, Array, Array, Array]:
-        """Sine and cosine of right ascension, and of declination, of some rows. Shapes (m,)."""
-        ra, dec = np.radians(self.ra[rows]), np.radians(self.dec[rows])
-        return np.sin(ra), np.cos(ra), np.sin(dec), np.cos(dec)
+        return self.sines(rows).radial()
 
     def years(self, rows: NDArray[np.intp], at: Array) -> Array:
         """Years from the epoch of some rows to `at`; 0 where either is unknown. Shape (m,)."""
@@ -152,10 +159,11 @@ class Positions:
         """
         if self.pmra is None or self.pmdec is None:
             return np.zeros(len(rows)), np.zeros(len(rows))
-        years = np.where(self.moves(rows), self.years(rows, at), 0.0)
+        pmra, pmdec, span = self.pmra[rows], self.pmdec[rows], at - self.epoch[rows]
+        years = np.where(np.isfinite(pmra) & np.isfinite(pmdec) & np.isfinite(span), span, 0.0)
         scale = years / self.foreshortening(rows, years)
         moves = years != 0
-        return np.where(moves, self.pmra[rows] * scale, 0.0), np.where(moves, self.pmdec[rows] * scale, 0.0)
+        return np.where(moves, pmra * scale, 0.0), np.where(moves, pmdec * scale, 0.0)
 
     def vectors(self, rows: NDArray[np.intp], at: Array) -> Array:
         """Unit vectors of some rows, each moved to an epoch, right near a pole and for any motion.
@@ -175,7 +183,7 @@ class Positions:
         radial, east, north = self.triads(rows)
         step_east, step_north = self.shifts(rows, at)
         moved = radial + (step_east * MAS)[:, None] * east + (step_north * MAS)[:, None] * north
-        return np.asarray(moved / np.linalg.norm(moved, axis=1, keepdims=True), dtype=np.float64)
+        return np.asarray(moved / length(moved)[:, None], dtype=np.float64)
 
 
 def positions(table: pl.DataFrame, survey: Survey, where: str = "table", *, whole: bool = True) -> Positions:
@@ -269,7 +277,13 @@ def dot(a: Array, b: Array) -> Array:
     return np.asarray(a[:, 0] * b[:, 0] + a[:, 2] * b[:, 2] + a[:, 1] * b[:, 1], dtype=np.float64)
 
 
+def length(a: Array) -> Array:
+    """Lengths of rows of vectors. Shape (n, 3) -> (n,)."""
+    # To the last bit numpy's norm of rows, without its copies.
+    return np.asarray(np.sqrt(a[:, 0] ** 2 + a[:, 1] ** 2 + a[:, 2] ** 2), dtype=np.float64)
+
+
 def separation(a: Array, b: Array) -> Array:
     """Angle between unit vectors, arcsec; exact for small angles. Shapes (n, 3), (n, 3) -> (n,)."""
-    chord = np.linalg.norm(a - b, axis=1)
+    chord = length(a - b)
     return np.asarray(2 * np.arcsin(np.minimum(chord / 2, 1.0)) / ARCSEC, dtype=np.float64)

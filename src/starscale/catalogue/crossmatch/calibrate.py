@@ -80,9 +80,7 @@ def fit_model(stars: StarSample, offsets: OffsetSample, *, radius: float, as_sta
     with_candidate = len(np.unique(stars.star))
     if not as_stated and with_candidate >= FEWEST:
         frame = fit_offsets(offsets)
-        vector = frame.at(stars.pixels)
-        east = east - (vector * stars.east_axis).sum(axis=1)
-        north = north - (vector * stars.north_axis).sum(axis=1)
+        east, north = PairModel(offsets=frame).residuals(stars.pairs, stars.pixels)
         scale, floor, share, wide = _fit_errors(stars, east, north, radius)
         model = PairModel(
             scale=scale, floor=floor, wide=wide, wide_fraction=share, offsets=frame, stars=with_candidate

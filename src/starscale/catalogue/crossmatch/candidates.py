@@ -16,9 +16,11 @@ from numpy.typing import NDArray
 from starscale.catalogue.crossmatch.pieces import Epochs
 from starscale.catalogue.crossmatch.threads import in_threads, runs
 from starscale.catalogue.crossmatch.zones import Zones
-from starscale.catalogue.positions import MAS, Array, Positions, dot, separation
+from starscale.catalogue.positions import MAS, Array, Positions, Sines, dot, length, separation
 
 Rows = NDArray[np.intp]
+#: Bits for the standing row in the number of a pair.
+_ROW_BITS = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,12 @@ class Candidates:
         Angle at the epoch of the standing source, arcsec.
     east, north : ndarray
         Displacement, standing minus moving, mas.
+    fast : ndarray of bool
+        Whether the moving source goes farther than the radius between the two epochs.
+    sin_ra, cos_ra, sin_dec, cos_dec : ndarray
+        Of the moving source, where the axes are. They cost more to find again than to keep.
+    turn_cos, turn_sin : ndarray
+        Cosine and sine of the angle between the axes of the two sources.
     """
 
     moving: Rows
@@ -40,6 +48,13 @@ class Candidates:
     distance: Array
     east: Array
     north: Array
+    fast: NDArray[np.bool_]
+    sin_ra: Array
+    cos_ra: Array
+    sin_dec: Array
+    cos_dec: Array
+    turn_cos: Array
+    turn_sin: Array
 
     def __len__(self) -> int:
         return len(self.moving)
@@ -47,6 +62,18 @@ class Candidates:
     def take(self, which: NDArray[np.intp] | NDArray[np.bool_] | slice) -> Candidates:
         """Some of the pairs."""
         return Candidates(*(getattr(self, field.name)[which] for field in fields(self)))
+
+    def axes(self) -> tuple[Array, Array]:
+        """Unit vectors of east and north at the moving sources. Shapes (n_pairs, 3)."""
+        sines = Sines(self.sin_ra, self.cos_ra, self.sin_dec, self.cos_dec)
+        return sines.east(), sines.north()
+
+    def along(self, x: Array, y: Array, z: Array) -> tuple[Array, Array]:
+        """Components of vectors along the axes, east and north. Shapes (n_pairs,)."""
+        return (
+            y * self.cos_ra - x * self.sin_ra,
+            z * self.cos_dec - (x * (self.sin_dec * self.cos_ra) + y * (self.sin_dec * self.sin_ra)),
+        )
 
     @classmethod
     def concatenate(cls, parts: Sequence[Candidates]) -> Candidates:
@@ -92,18 +119,37 @@ class Targets:
         Candidates
             Sorted by moving row, then standing row.
         """
-        parts = in_threads(lambda run: self._around(moving.take(run), run.start), runs(len(moving)))
-        return parts[0] if len(parts) == 1 else Candidates.concatenate(parts)
+        return Candidates.concatenate(self.by_runs(moving, whole=True))
 
-    def _around(self, moving: Positions, start: int) -> Candidates:
-        """Candidates of a run of the moving sources, whose rows are counted from `start`."""
+    def by_runs(self, moving: Positions, *, whole: bool = False) -> list[Candidates]:
+        """The same for every run of the moving sources (:func:`threads.runs`).
+
+        Their rows are counted from the first of the run, or of the `whole`.
+        """
+        pairs = self._near(moving)
+
+        def displaced(run: slice) -> Candidates:
+            first, last = np.searchsorted(pairs, (run.start << _ROW_BITS, run.stop << _ROW_BITS))
+            left, right = pairs[first:last] >> _ROW_BITS, pairs[first:last] & ((1 << _ROW_BITS) - 1)
+            return _displacements(moving, self.positions, left, right, self.radius, 0 if whole else run.start)
+
+        return in_threads(displaced, runs(len(moving)))
+
+    def _near(self, moving: Positions) -> NDArray[np.int64]:
+        """Pairs that may be near enough, sorted: each as one number, the moving row before the standing one."""
+        reach = np.concatenate(in_threads(lambda run: self._reach(moving.take(run)), runs(len(moving))))
         rows = np.flatnonzero(moving.valid)
+        # In the order of the targets, so that those of a run lie together.
         rows = rows[self.zones.order(moving.ra[rows], moving.dec[rows])]
-        first, right = self.zones.near(moving.ra[rows], moving.dec[rows], self._reach(moving)[rows])
-        left = rows[first]
-        order = np.argsort(left * len(self.positions) + right)
-        near = _displacements(moving, self.positions, left[order], right[order], self.radius)
-        return Candidates(near.moving + start, near.standing, near.distance, near.east, near.north)
+
+        def near(run: slice) -> NDArray[np.int64]:
+            mine = rows[run]
+            first, right = self.zones.near(moving.ra[mine], moving.dec[mine], reach[mine])
+            return (mine[first] << _ROW_BITS) | right
+
+        pairs = np.concatenate(in_threads(near, runs(len(rows))))
+        pairs.sort()
+        return pairs
 
     def _reach(self, moving: Positions) -> Array:
         """Radius (deg) about its catalogue position that holds the candidates of each moving source. Shape (n,).
@@ -115,24 +161,35 @@ class Targets:
         return np.minimum((self.radius * 1.001 + 1.1e-3 * self.epochs.ways(moving)) / 3600, 180.0)
 
 
-def _displacements(moving: Positions, standing: Positions, left: Rows, right: Rows, radius: float) -> Candidates:
-    """Those of some pairs that are close enough, with their displacements.
+def _displacements(
+    moving: Positions, standing: Positions, left: Rows, right: Rows, radius: float, start: int
+) -> Candidates:
+    """Those of some pairs that are close enough, with their displacements; moving rows are counted from `start`.
 
     Gnomonic projection about the catalogue position: there uniform motion is a straight line, so the
     position at the candidate's epoch needs no projection at all.
     """
-    radial, east, north = moving.triads(left)
-    target = standing.directions(right)
+    here, there = moving.sines(left), standing.sines(right)
+    radial, east, north, target = here.radial(), here.east(), here.north(), there.radial()
     shift_east, shift_north = moving.shifts(left, standing.epoch[right])
     moved = radial + (shift_east * MAS)[:, None] * east + (shift_north * MAS)[:, None] * north
-    moved /= np.linalg.norm(moved, axis=1, keepdims=True)
+    moved /= length(moved)[:, None]
     distance = separation(moved, target)
-    near = distance <= radius
     depth = dot(radial, target)
+    # Far from the poles the two easts are almost one.
+    cos, sin = (dot(axis, there.east()) for axis in (east, north))
+    norm = np.hypot(cos, sin)
     return Candidates(
-        left[near],
-        right[near],
-        distance[near],
-        (dot(east, target) / depth / MAS - shift_east)[near],
-        (dot(north, target) / depth / MAS - shift_north)[near],
-    )
+        left - start,
+        right,
+        distance,
+        dot(east, target) / depth / MAS - shift_east,
+        dot(north, target) / depth / MAS - shift_north,
+        np.hypot(shift_east, shift_north) > radius * 1000,
+        here.sin_ra,
+        here.cos_ra,
+        here.sin_dec,
+        here.cos_dec,
+        cos / norm,
+        sin / norm,
+    ).take(np.flatnonzero(distance <= radius))

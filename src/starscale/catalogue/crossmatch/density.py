@@ -92,21 +92,26 @@ class DensityMap:
     def at(self, pixels: Cells) -> Surroundings:
         """Describe the catalogue around the positions in cells of order :data:`FINEST`; -1 is no position."""
         placed = pixels >= 0
-        _, density, covered, edge = self._parts
-        at = self._part_of(pixels)
-        # Without a position it is the first part.
-        return Surroundings(np.where(placed, density[at], 0.0), covered[at] & placed, edge[at] & placed)
+        return Surroundings(np.where(placed, self.density_at(pixels), 0.0), *self.coverage_at(pixels))
 
     def density_at(self, pixels: Cells) -> Array:
-        """Density alone, of :meth:`at`, in cells that are none of them -1."""
-        return self._parts[1][self._part_of(pixels)]
+        """Density alone, of :meth:`at`; any where a cell is -1."""
+        density: Array = self._parts[1][self._part_of(pixels)]
+        return density
+
+    def coverage_at(self, pixels: Cells) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """Whether cells are covered, and near an edge, alone, of :meth:`at`."""
+        placed = pixels >= 0
+        _, _, covered, edge = self._parts
+        at = self._part_of(pixels)
+        return covered[at] & placed, edge[at] & placed
 
     def _part_of(self, pixels: Cells) -> NDArray[np.intp]:
         """Number of the part that holds each cell of order :data:`FINEST`; the first for -1. Shape (n,)."""
         shift, first = self._guide
         pixels = np.maximum(pixels, 0)
         cell = pixels >> shift
-        at = first[cell].astype(np.intp)
+        at: NDArray[np.intp] = first[cell].astype(np.intp)
         divided = np.flatnonzero(first[cell + 1] - at > 1)
         starts = self._parts[0]
         at[divided] = np.searchsorted(starts, pixels[divided].astype(starts.dtype), side="right") - 1
@@ -129,10 +134,13 @@ class DensityMap:
         while order < _GUIDE_ORDER and 12 * 4**order < _GUIDE_CELLS * len(starts):
             order += 1
         shift = 2 * (FINEST - order)
-        # As parts are cells too, the first of those that begin in a cell begins with it.
-        begin = np.bincount(starts >> shift, minlength=12 * 4**order).astype(np.int32)
-        first = np.cumsum(begin, dtype=np.int32) - np.maximum(begin, 1)
-        return shift, np.append(first, np.int32(len(starts)))
+        cell = starts >> shift
+        first = np.zeros(12 * 4**order + 1, dtype=np.int32)
+        # Of several parts that begin in a cell the first is assigned last, and stays.
+        first[cell[::-1]] = np.arange(len(starts))[::-1]
+        first[-1] = len(starts)
+        # Cells in which none begins lie in the one before.
+        return shift, np.maximum.accumulate(first, out=first)
 
     @cached_property
     def _parts(self) -> tuple[NDArray[np.int32], Array, NDArray[np.bool_], NDArray[np.bool_]]:

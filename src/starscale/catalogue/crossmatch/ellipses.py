@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from starscale.catalogue.crossmatch.candidates import Candidates
-from starscale.catalogue.positions import Array, Positions, dot
+from starscale.catalogue.positions import Array, Positions
 
 Rows = NDArray[np.intp]
 
@@ -58,7 +58,6 @@ class PairEllipses:
         pairs: Candidates,
         moving: Positions,
         standing: Positions,
-        axes: tuple[Array, Array],
         *,
         unknown_motion: float = 0.0,
     ) -> PairEllipses:
@@ -69,14 +68,12 @@ class PairEllipses:
         pairs : Candidates
         moving, standing : Positions
             The catalogues of the pairs.
-        axes : tuple of ndarray, (n_pairs, 3)
-            East and north at the moving sources (:meth:`Positions.axes`).
         unknown_motion : float
             Spread of the proper motions that are not known, mas/yr: their position errors grow by it.
         """
         at = standing.epoch[pairs.standing]
         moved = moved_ellipses(moving, pairs.moving, at, unknown_motion)
-        return cls(moved, _turned(standing, pairs.standing, axes))
+        return cls(moved, _turned(_own(standing, pairs.standing), pairs.turn_cos, pairs.turn_sin))
 
     def take(self, which: Rows | slice) -> PairEllipses:
         """Some of them."""
@@ -113,13 +110,8 @@ def moved_ellipses(moving: Positions, rows: Rows, at: Array, unknown_motion: flo
     return Ellipses(east, north, cross)
 
 
-def _turned(standing: Positions, rows: Rows, axes: tuple[Array, Array]) -> Ellipses:
-    """Error ellipses of standing sources in other axes, east and north. Shape (m,)."""
-    own, own_east = _own(standing, rows), standing.easts(rows)
-    # Cosine and sine of the angle between the two easts: far from the poles it is almost nothing.
-    cos, sin = (dot(axis, own_east) for axis in axes)
-    norm = np.hypot(cos, sin)
-    cos, sin = cos / norm, sin / norm
+def _turned(own: Ellipses, cos: Array, sin: Array) -> Ellipses:
+    """Ellipses in axes that are turned by an angle of this cosine and sine. Shape (n,)."""
     east, north, cross = own.east, own.north, own.cross
     return Ellipses(
         cos**2 * east - 2 * cos * sin * cross + sin**2 * north,

@@ -13,6 +13,7 @@ stated covariance of Marrese et al. (2019, A&A 621, A144); everything beyond it 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -42,13 +43,18 @@ class Offsets:
     pixels: Cells
     vectors: Array
 
-    def at(self, pixels: Cells) -> Array:
-        """Offset vectors in cells of order :data:`FINEST`; 0 where nothing is known. Shape (n, 3)."""
-        if not len(self.pixels):
-            return np.zeros((len(pixels), 3))
+    def at(self, pixels: Cells) -> tuple[Array, Array, Array]:
+        """Components of the offsets in cells of order :data:`FINEST`; 0 where nothing is known. Shapes (n,)."""
         own = pixels >> OFFSET_SHIFT
-        at = np.minimum(np.searchsorted(self.pixels, own), len(self.pixels) - 1)
-        return np.where((self.pixels[at] == own)[:, None], self.vectors[at], 0.0)
+        x, y, z = (component[own] for component in self._everywhere)
+        return x, y, z
+
+    @cached_property
+    def _everywhere(self) -> Array:
+        """Components in all cells of the sphere: small enough a table to need no search. Shape (3, n_cells)."""
+        table = np.zeros((3, 12 * 4**OFFSET_ORDER))
+        table[:, self.pixels] = self.vectors.T
+        return table
 
     def typical(self) -> float:
         """Root mean square of the offsets of the cells, mas."""
@@ -104,7 +110,7 @@ class PairModel:
         share = self.wide_fraction
         return np.logaddexp(np.log1p(-share) + narrow, np.log(share) + broad), chi2
 
-    def residuals(self, pairs: Candidates, pixels: Cells, axes: tuple[Array, Array]) -> tuple[Array, Array]:
+    def residuals(self, pairs: Candidates, pixels: Cells) -> tuple[Array, Array]:
         """Displacements of pairs minus the local offset, mas. Shapes (n,).
 
         Parameters
@@ -112,14 +118,11 @@ class PairModel:
         pairs : Candidates
         pixels : ndarray of int, (n,)
             Cells of order :data:`FINEST` of the standing sources.
-        axes : tuple of ndarray, (n, 3)
-            East and north at the moving sources.
         """
         if not len(self.offsets.pixels):
             return pairs.east, pairs.north
-        vector = self.offsets.at(pixels)
-        east, north = axes
-        return pairs.east - (vector * east).sum(axis=1), pairs.north - (vector * north).sum(axis=1)
+        east, north = pairs.along(*self.offsets.at(pixels))
+        return pairs.east - east, pairs.north - north
 
     def completeness_of(self, brightness: Array | None, rows: Any) -> Array:
         """Prior probability that a leading source has a counterpart at all. Shape (n_rows,)."""

@@ -43,8 +43,6 @@ class StarSample:
         Of the searched catalogue at the candidate, per mas^2.
     pixels : ndarray of int, (n_pairs,)
         Finest cell of the standing source: where the offset is looked up.
-    east_axis, north_axis : ndarray, (n_pairs, 3)
-        Of the moving source, to turn an offset into the plane of the pair.
     """
 
     hashes: Hashes
@@ -54,8 +52,6 @@ class StarSample:
     ellipses: PairEllipses
     log_density: Array
     pixels: Cells
-    east_axis: Array
-    north_axis: Array
 
     def lowest(self, most: int = SAMPLE) -> StarSample:
         """The stars with the lowest hashes."""
@@ -74,8 +70,6 @@ class StarSample:
             self.ellipses.take(rows),
             self.log_density[rows],
             self.pixels[rows],
-            self.east_axis[rows],
-            self.north_axis[rows],
         )
 
 
@@ -140,24 +134,23 @@ def sample_stars(
     number[chosen] = np.arange(len(chosen))
     mine = np.flatnonzero(number[leading] >= 0)
     picked = pairs.take(mine)
-    axes = moving.axes(picked.moving)
     stars = StarSample(
         hashes[chosen],
         np.full(len(chosen), np.nan) if brightness is None else brightness[chosen],
         number[leading[mine]],
         picked,
-        PairEllipses.of(picked, moving, standing, axes, unknown_motion=unknown_motion),
+        PairEllipses.of(picked, moving, standing, unknown_motion=unknown_motion),
         log_density[mine],
         pixels[mine],
-        *axes,
     )
     alone, keys = single_stars(leading, inside, hashes, pixels)
     # The next limit is that of the own cell where the key is not above it.
     at = np.minimum(np.searchsorted(limits, keys), len(limits) - 1)
     wanted = (limits[at] >= keys) & (limits[at] >> _KEY_SHIFT == keys >> _KEY_SHIFT)
     alone = alone[wanted]
-    east, north = moving.axes(pairs.moving[alone])
-    vectors = pairs.east[alone, None] * east + pairs.north[alone, None] * north
+    single = pairs.take(alone)
+    east, north = single.axes()
+    vectors = single.east[:, None] * east + single.north[:, None] * north
     return stars, OffsetSample(hashes[leading[alone]], pixels[alone] >> OFFSET_SHIFT, vectors)
 
 

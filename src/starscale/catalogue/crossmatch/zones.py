@@ -8,6 +8,7 @@ has a radius of its own.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -77,37 +78,58 @@ class Zones:
         """
         reach = reach + _SLACK
         low, high = (_zone(np.clip(dec + side * reach, -90, 90), self.height).astype(np.int64) for side in (-1, 1))
-        star, step = _expand(high - low + 1)
-        zone = (low[star] + step) * _STRIDE
-        window, middle = _window(dec, reach)[star], (ra % 360)[star]
+        window, middle = _window(dec, reach), _circle(ra)
         whole = window >= 180
-        found = []
-        for turn in (0.0, 360.0, -360.0):
-            left, right = middle - window + turn, middle + window + turn
-            if turn == 0:
-                rows = np.arange(len(star))
-                left, right = np.where(whole, -1.0, left), np.where(whole, 361.0, right)
-            else:
-                # A window that passes 0 or 360 is looked for once more a circle away; a whole circle is not.
-                rows = np.flatnonzero((right >= 0) & (left < 360) & ~whole)
-            start = np.searchsorted(self.key, zone[rows] + left[rows])
-            which, offset = _expand(self._until(start, zone[rows] + right[rows]) - start)
-            number, at = star[rows][which], start[which] + offset
-            # A zone is higher than most circles.
-            level = np.abs(self.dec[at] - dec[number]) <= reach[number]
-            found.append((number[level], self.rows[at[level]]))
+        left, right = np.where(whole, -1.0, middle - window), np.where(whole, 361.0, middle + window)
+        star = np.arange(len(ra))
+        # A window that passes 0 or 360 is looked for once more a circle away; a whole circle is not.
+        again = np.flatnonzero(((left < 0) | (right >= 360)) & ~whole)
+        if len(again):
+            turn = np.where(left[again] < 0, 360.0, -360.0)
+            left, right = np.append(left, left[again] + turn), np.append(right, right[again] + turn)
+            star = np.append(star, again)
+        found = [self._within(star, low[star], left, right, dec, reach)]
+        # Most stars reach one zone only.
+        more, step = _expand((high - low)[star])
+        if len(more):
+            star = star[more]
+            found.append(self._within(star, low[star] + 1 + step, left[more], right[more], dec, reach))
         first, second = (np.concatenate(side) for side in zip(*found, strict=True))
         return first, second
 
+    def _within(
+        self, star: Rows, zone: Rows, left: Array, right: Array, dec: Array, reach: Array
+    ) -> tuple[Rows, Rows]:
+        """Pairs of :meth:`near` in windows of right ascension (deg), each of one star and in one zone."""
+        base = zone * _STRIDE
+        start = self._search(base + left, "left")
+        window, offset = _expand(self._until(start, base + right) - start)
+        number, at = star[window], start[window] + offset
+        # A zone is higher than most circles.
+        level = np.flatnonzero(np.abs(self.dec[at] - dec[number]) <= reach[number])
+        return number[level], self.rows[at[level]]
+
     def _until(self, start: Rows, right: Array) -> Rows:
         """First sorted source beyond each limit, from a first one on. Shape (n,)."""
-        end, within = start.copy(), np.arange(len(start))
+        end = start + (self.key[start] <= right)
+        within = np.flatnonzero(end > start)
         # Most windows hold none or one: a look at the next is quicker than a search.
-        for _ in range(_STEPS):
+        for _ in range(_STEPS - 1):
             within = within[self.key[end[within]] <= right[within]]
             end[within] += 1
-        end[within] = np.searchsorted(self.key, right[within], side="right")
+        end[within] = self._search(right[within], "right")
         return end
+
+    def _search(self, values: Array, side: Literal["left", "right"]) -> Rows:
+        """Search among the keys between the lowest and the highest of some values.
+
+        Sources that are searched for in the order of the keys (:meth:`order`) need few of them at a time: these
+        stay in the processor's caches.
+        """
+        if not len(values):
+            return np.empty(0, dtype=np.intp)
+        first, last = np.searchsorted(self.key, (values.min(), values.max()), side)
+        return np.asarray(first + np.searchsorted(self.key[first:last], values, side), dtype=np.intp)
 
 
 def _zone(dec: Array, height: float) -> Array:
@@ -115,7 +137,14 @@ def _zone(dec: Array, height: float) -> Array:
 
 
 def _key(ra: Array, dec: Array, height: float) -> Array:
-    return np.asarray(_zone(dec, height) * _STRIDE + ra % 360)
+    return np.asarray(_zone(dec, height) * _STRIDE + _circle(ra))
+
+
+def _circle(ra: Array) -> Array:
+    """Right ascensions from 0 to 360, where they mostly lie already."""
+    if np.min(ra, initial=0.0) >= 0 and np.max(ra, initial=0.0) < 360:
+        return ra
+    return ra % 360
 
 
 def _window(dec: Array, reach: Array) -> Array:
