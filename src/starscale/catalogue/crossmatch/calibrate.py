@@ -44,12 +44,15 @@ def fit_offsets(sample: OffsetSample) -> Offsets:
     if len(sample.hashes) < FEWEST:
         return NO_OFFSETS
     axes = ("x", "y", "z")
-    table = pl.DataFrame({"pixel": sample.pixels, **dict(zip(axes, sample.vectors.T, strict=True))})
+    # Sorted groups need no table of hashes, and short numbers are sorted by their digits.
+    by_cell = np.argsort(sample.pixels.astype(np.uint16), kind="stable")
+    columns = {axis: values[by_cell] for axis, values in zip(axes, sample.vectors.T, strict=True)}
+    table = pl.DataFrame({"pixel": sample.pixels[by_cell], **columns})
     pixels = np.unique(sample.pixels)
-    vectors = np.repeat(np.median(sample.vectors, axis=0)[None], len(pixels), axis=0)
+    vectors = np.repeat([[np.median(sample.vectors[:, axis]) for axis in range(3)]], len(pixels), axis=0)
     for order in range(_COARSEST, OFFSET_ORDER + 1):
         shift = 4 ** (OFFSET_ORDER - order)
-        cell = pl.col("pixel") // shift
+        cell = (pl.col("pixel") // shift).set_sorted()
         medians = table.group_by(cell).agg(pl.col(axes).median(), pl.len().alias("n")).sort("pixel")
         mine = np.searchsorted(medians["pixel"].to_numpy(), pixels // shift)
         n = medians["n"].to_numpy()[mine, None]

@@ -63,10 +63,10 @@ class Candidates:
         """Some of the pairs."""
         return Candidates(*(getattr(self, field.name)[which] for field in fields(self)))
 
-    def axes(self) -> tuple[Array, Array]:
-        """Unit vectors of east and north at the moving sources. Shapes (n_pairs, 3)."""
-        sines = Sines(self.sin_ra, self.cos_ra, self.sin_dec, self.cos_dec)
-        return sines.east(), sines.north()
+    def vectors(self, rows: Rows) -> Array:
+        """Displacements of some pairs as vectors on the sphere, mas. Shape (m, 3)."""
+        sines = Sines(*(values[rows] for values in (self.sin_ra, self.cos_ra, self.sin_dec, self.cos_dec)))
+        return self.east[rows, None] * sines.east() + self.north[rows, None] * sines.north()
 
     def along(self, x: Array, y: Array, z: Array) -> tuple[Array, Array]:
         """Components of vectors along the axes, east and north. Shapes (n_pairs,)."""

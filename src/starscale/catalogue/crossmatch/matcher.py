@@ -16,8 +16,8 @@ from starscale.catalogue.crossmatch.ellipses import PairEllipses
 from starscale.catalogue.crossmatch.model import PairModel
 from starscale.catalogue.crossmatch.pieces import SORT_ORDER, Piece, tiles_of
 from starscale.catalogue.crossmatch.sample import (
-    Hashes,
     Sample,
+    Single,
     concatenate,
     gather,
     highest_hash,
@@ -25,7 +25,7 @@ from starscale.catalogue.crossmatch.sample import (
     sample_stars,
     single_stars,
 )
-from starscale.catalogue.crossmatch.score import MAS2, Scored, score_by_distance, score_pairs
+from starscale.catalogue.crossmatch.score import Scored, score_by_distance, score_pairs
 from starscale.catalogue.crossmatch.select import (
     Mode,
     best_first,
@@ -130,25 +130,27 @@ class Matcher:
         hashes = in_threads(lambda f: stable_hash(f.piece.leading.ids, _SAMPLE_SEED), found)
         numbers = range(len(found))
 
-        def keys(n: int) -> Hashes:
+        def alone(n: int) -> Single:
             f = found[n]
-            return single_stars(f.leading, f.covered, hashes[n], f.pixels)[1]
+            return single_stars(f.leading, f.covered, hashes[n], f.pixels)
 
         highest = highest_hash([own[f.covered] for f, own in zip(found, hashes, strict=True)])
-        limits = highest_keys(in_threads(keys, numbers))
+        single = in_threads(alone, numbers)
+        limits = highest_keys([keys for _, keys in single])
 
         def sample(n: int) -> Sample:
             f = found[n]
             return sample_stars(
                 f.pairs,
                 f.leading,
-                np.log(f.density / MAS2),
+                f.density,
                 f.piece.moving.positions,
                 f.piece.standing.positions,
                 f.pixels,
                 inside=f.covered,
                 hashes=hashes[n],
                 highest=highest,
+                single=single[n],
                 limits=limits,
                 brightness=f.piece.leading.brightness,
                 unknown_motion=self._unknown_motion,

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from starscale.catalogue.crossmatch.candidates import Candidates
 from starscale.catalogue.crossmatch.ellipses import PairEllipses
-from starscale.catalogue.crossmatch.model import OFFSET_SHIFT
+from starscale.catalogue.crossmatch.model import OFFSET_ORDER, OFFSET_SHIFT
 from starscale.catalogue.healpix import Array, Cells
 from starscale.catalogue.positions import Positions
 
@@ -23,6 +23,10 @@ SAMPLE, CELL_SAMPLE = 10_000, 400
 #: Bits of a key below the number of its cell.
 _KEY_SHIFT = np.uint64(48)
 Hashes = NDArray[np.uint64]
+#: Pairs of leading sources with one candidate only, and keys that sort them by cell and hash.
+Single = tuple[NDArray[np.intp], Hashes]
+#: Square milliarcseconds in a square arcsecond.
+MAS2 = 1e6
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +98,7 @@ Sample = tuple[StarSample, OffsetSample]
 def sample_stars(
     pairs: Candidates,
     leading: NDArray[np.intp],
-    log_density: Array,
+    density: Array,
     moving: Positions,
     standing: Positions,
     pixels: Cells,
@@ -102,6 +106,7 @@ def sample_stars(
     inside: NDArray[np.bool_],
     hashes: Hashes,
     highest: np.uint64,
+    single: Single,
     limits: Hashes,
     brightness: Array | None,
     unknown_motion: float,
@@ -113,7 +118,8 @@ def sample_stars(
     pairs : Candidates
     leading : ndarray of int, (n_pairs,)
         Row of the leading source of every pair.
-    log_density : ndarray, (n_pairs,)
+    density : ndarray, (n_pairs,)
+        Of the searched catalogue at the candidate, per arcsec^2.
     moving, standing : Positions
     pixels : ndarray of int, (n_pairs,)
         Finest cell of the standing source of every pair.
@@ -122,8 +128,10 @@ def sample_stars(
     hashes, brightness : ndarray, (n_leading,)
     highest : uint64
         Hash above which no star is wanted (:func:`highest_hash`).
+    single : tuple of ndarray
+        Pairs of stars with one candidate only, and their keys (:func:`single_stars`).
     limits : ndarray of uint64, (n_cells,)
-        Keys of single stars above which none is wanted in each cell (:func:`highest_keys`).
+        Keys of single stars above which none is wanted in each cell of the sphere (:func:`highest_keys`).
     unknown_motion : float
         As in :meth:`PairEllipses.of`.
     """
@@ -140,23 +148,16 @@ def sample_stars(
         number[leading[mine]],
         picked,
         PairEllipses.of(picked, moving, standing, unknown_motion=unknown_motion),
-        log_density[mine],
+        np.log(density[mine] / MAS2),
         pixels[mine],
     )
-    alone, keys = single_stars(leading, inside, hashes, pixels)
-    # The next limit is that of the own cell where the key is not above it.
-    at = np.minimum(np.searchsorted(limits, keys), len(limits) - 1)
-    wanted = (limits[at] >= keys) & (limits[at] >> _KEY_SHIFT == keys >> _KEY_SHIFT)
-    alone = alone[wanted]
-    single = pairs.take(alone)
-    east, north = single.axes()
-    vectors = single.east[:, None] * east + single.north[:, None] * north
+    alone, keys = single
+    alone = alone[keys <= limits[keys >> _KEY_SHIFT]]
+    vectors = pairs.vectors(alone)
     return stars, OffsetSample(hashes[leading[alone]], pixels[alone] >> OFFSET_SHIFT, vectors)
 
 
-def single_stars(
-    leading: NDArray[np.intp], inside: NDArray[np.bool_], hashes: Hashes, pixels: Cells
-) -> tuple[NDArray[np.intp], Hashes]:
+def single_stars(leading: NDArray[np.intp], inside: NDArray[np.bool_], hashes: Hashes, pixels: Cells) -> Single:
     """Pairs of leading sources with one candidate only, and keys that sort them by cell and hash. Shapes (n,).
 
     Parameters as of :func:`sample_stars`.
@@ -166,11 +167,20 @@ def single_stars(
 
 
 def highest_keys(keys: Sequence[Hashes]) -> Hashes:
-    """The highest key wanted of every cell, that of star :data:`CELL_SAMPLE` there, sorted. Shape (n_cells,)."""
+    """The highest key wanted of every cell, that of star :data:`CELL_SAMPLE` there; 0 of an empty one.
+
+    Returns
+    -------
+    ndarray of uint64, (n_cells,)
+        Of all cells of the sphere.
+    """
     together = np.sort(np.concatenate(keys))
-    first = np.flatnonzero(np.diff(together >> _KEY_SHIFT, prepend=~np.uint64(0)))
+    cell = together >> _KEY_SHIFT
+    first = np.flatnonzero(np.diff(cell, prepend=~np.uint64(0)))
     last = np.append(first[1:], len(together)) - 1
-    return np.asarray(together[np.minimum(first + CELL_SAMPLE - 1, last)], dtype=np.uint64)
+    limits = np.zeros(12 * 4**OFFSET_ORDER, dtype=np.uint64)
+    limits[cell[first]] = together[np.minimum(first + CELL_SAMPLE - 1, last)]
+    return limits
 
 
 def highest_hash(hashes: Sequence[Hashes]) -> np.uint64:

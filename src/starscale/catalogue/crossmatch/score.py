@@ -10,10 +10,8 @@ from numpy.typing import NDArray
 from starscale.catalogue.crossmatch.candidates import Candidates
 from starscale.catalogue.crossmatch.ellipses import PairEllipses
 from starscale.catalogue.crossmatch.model import PairModel
+from starscale.catalogue.crossmatch.sample import MAS2
 from starscale.catalogue.healpix import Array
-
-#: Square milliarcseconds in a square arcsecond.
-MAS2 = 1e6
 
 
 @dataclass(frozen=True, slots=True)
