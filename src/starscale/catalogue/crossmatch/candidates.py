@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from starscale.catalogue.crossmatch.pieces import Epochs
 from starscale.catalogue.crossmatch.threads import in_threads, runs
@@ -76,6 +76,12 @@ class Candidates:
         )
 
     @classmethod
+    def empty(cls, n: int) -> Candidates:
+        """Room for `n` pairs."""
+        kinds: dict[str, DTypeLike] = {"moving": np.intp, "standing": np.intp, "fast": np.bool_}
+        return cls(*(np.empty(n, dtype=kinds.get(field.name, np.float64)) for field in fields(cls)))
+
+    @classmethod
     def concatenate(cls, parts: Sequence[Candidates]) -> Candidates:
         """Pairs of the same two catalogues, one part after the other."""
         return cls(*(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(cls)))
@@ -127,11 +133,17 @@ class Targets:
         Their rows are counted from the first of the run, or of the `whole`.
         """
         pairs = self._near(moving)
+        # Runs write into common arrays: small ones of every thread would leave the memory in pieces.
+        room = Candidates.empty(len(pairs))
 
         def displaced(run: slice) -> Candidates:
             first, last = np.searchsorted(pairs, (run.start << _ROW_BITS, run.stop << _ROW_BITS))
-            left, right = pairs[first:last] >> _ROW_BITS, pairs[first:last] & ((1 << _ROW_BITS) - 1)
-            return _displacements(moving, self.positions, left, right, self.radius, 0 if whole else run.start)
+            here, mine = pairs[first:last], room.take(slice(first, last))
+            left, right = here >> _ROW_BITS, here & ((1 << _ROW_BITS) - 1)
+            found = mine.take(slice(_displacements(moving, self.positions, left, right, self.radius, mine)))
+            if not whole:
+                np.subtract(found.moving, run.start, out=found.moving)
+            return found
 
         return in_threads(displaced, runs(len(moving)))
 
@@ -162,9 +174,9 @@ class Targets:
 
 
 def _displacements(
-    moving: Positions, standing: Positions, left: Rows, right: Rows, radius: float, start: int
-) -> Candidates:
-    """Those of some pairs that are close enough, with their displacements; moving rows are counted from `start`.
+    moving: Positions, standing: Positions, left: Rows, right: Rows, radius: float, out: Candidates
+) -> int:
+    """Write those of some pairs that are close enough, with their displacements; how many they are.
 
     Gnomonic projection about the catalogue position: there uniform motion is a straight line, so the
     position at the candidate's epoch needs no projection at all.
@@ -179,8 +191,8 @@ def _displacements(
     # Far from the poles the two easts are almost one.
     cos, sin = (dot(axis, there.east()) for axis in (east, north))
     norm = np.hypot(cos, sin)
-    return Candidates(
-        left - start,
+    columns = (
+        left,
         right,
         distance,
         dot(east, target) / depth / MAS - shift_east,
@@ -192,4 +204,8 @@ def _displacements(
         here.cos_dec,
         cos / norm,
         sin / norm,
-    ).take(np.flatnonzero(distance <= radius))
+    )
+    near = np.flatnonzero(distance <= radius)
+    for field, values in zip(fields(Candidates), columns, strict=True):
+        getattr(out, field.name)[: len(near)] = values if len(near) == len(values) else values[near]
+    return len(near)

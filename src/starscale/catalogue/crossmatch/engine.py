@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 
 from starscale.catalogue.crossmatch.density import DensityMap
 from starscale.catalogue.crossmatch.losses import unmatched
-from starscale.catalogue.crossmatch.matcher import Matcher
+from starscale.catalogue.crossmatch.matcher import Found, Matcher
 from starscale.catalogue.crossmatch.model import PairModel
 from starscale.catalogue.crossmatch.pieces import Piece, Side, divide
 from starscale.catalogue.crossmatch.select import (
@@ -148,12 +149,19 @@ def crossmatch(
         pieces = [Piece(moving.take(nothing), standing.take(nothing), mode)]
     found = [run for piece in pieces for run in matcher.candidates(piece)]
     model = matcher.learn([matcher.sample(found)]) if matcher.by_merit else PairModel()
-    covered = np.zeros(len(whole.leading), dtype=bool)
-    for run in found:
-        covered[np.searchsorted(whole.leading.rows, run.piece.leading.rows)] = run.covered
+    covered = _covered(whole.leading, found)
     neighbours, nearest = matcher.neighbours(found, model)
+    del matcher, found
     leading = leading_sources(whole.leading, covered, duplicate=duplicate if mode == "sparse" else None)
     return Match(*finish(neighbours, nearest, leading, config, mode), model)
+
+
+def _covered(leading: Side, found: Sequence[Found]) -> NDArray[np.bool_]:
+    """Whether the searched catalogue reaches each leading source; not where that is in no piece. Shape (n,)."""
+    covered = np.zeros(len(leading), dtype=bool)
+    for run in found:
+        covered[np.searchsorted(leading.rows, run.piece.leading.rows)] = run.covered
+    return covered
 
 
 def statistics(

@@ -33,7 +33,7 @@ from starscale.catalogue.crossmatch.select import (
     nearest_of,
 )
 from starscale.catalogue.crossmatch.threads import Columns, drained, in_threads, stacked
-from starscale.catalogue.healpix import Cells
+from starscale.catalogue.healpix import Array, Cells
 from starscale.catalogue.positions import Positions
 from starscale.catalogue.splits import stable_hash
 from starscale.vocabulary.config import MatchConfig
@@ -51,15 +51,12 @@ class Found:
     ----------
     piece : Piece
     pairs : Candidates
-    density : ndarray, (n_pairs,)
-        Of the searched catalogue at the candidate, per arcsec^2.
     covered, edge : ndarray of bool, (n_leading,)
         Whether the searched catalogue reaches each leading source, and whether it ends nearby.
     """
 
     piece: Piece
     pairs: Candidates
-    density: NDArray[np.float64]
     covered: NDArray[np.bool_]
     edge: NDArray[np.bool_]
 
@@ -109,21 +106,19 @@ class Matcher:
         """All pairs of a piece within the search radius, run by run."""
         targets = Targets.of(piece.standing.positions, self.config.search_radius)
         # All runs share these: found before the threads ask for them.
-        pixels = piece.searched.pixels
-        self.density.at(pixels[:0])
+        self.density.at(piece.searched.pixels[:0])
         found = targets.by_runs(self._moving(piece), whole=piece.mode == "sparse")
         if piece.mode == "sparse":
             found = [Candidates.concatenate(found)]
         parts = piece.runs()
         ends = np.cumsum([len(part.leading) for part in parts])
         where = np.split(tiles_of(piece.leading.positions, SORT_ORDER), ends[:-1])
-        each = list(zip(parts, found, where, strict=True))
-        return in_threads(lambda part: self._found(*part, pixels), each)
+        reached = in_threads(self.density.coverage_at, where)
+        return [Found(part, pairs, *cover) for part, pairs, cover in zip(parts, found, reached, strict=True)]
 
-    def _found(self, piece: Piece, pairs: Candidates, where: Cells, pixels: Cells) -> Found:
-        """With the finest cells of the leading sources of a run, and those of all searched ones."""
-        searched = pairs.standing if self.mode == "dense" else pairs.moving
-        return Found(piece, pairs, self.density.density_at(pixels[searched]), *self.density.coverage_at(where))
+    def _density(self, found: Found) -> Array:
+        """Density of the searched catalogue at the candidates, per arcsec^2. Shape (n_pairs,)."""
+        return self.density.density_at(found.piece.searched.pixels[found.searched])
 
     def sample(self, found: Sequence[Found]) -> Sample:
         """The stars of a piece that the model may be learnt from."""
@@ -143,7 +138,7 @@ class Matcher:
             return sample_stars(
                 f.pairs,
                 f.leading,
-                f.density,
+                self._density(f),
                 f.piece.moving.positions,
                 f.piece.standing.positions,
                 f.pixels,
@@ -193,7 +188,7 @@ class Matcher:
                 model.residuals(pairs, found.pixels),
                 model,
                 leading=found.leading,
-                density=found.density,
+                density=self._density(found),
                 completeness=model.completeness_of(piece.leading.brightness, found.leading),
                 gamma=self.config.gamma,
                 least_probability=self.config.least_probability,
