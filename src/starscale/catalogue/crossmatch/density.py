@@ -202,7 +202,9 @@ class DensityMap:
 def _counted(ordered: Cells) -> Level:
     """Occupied cells and how often each occurs among sorted ones."""
     first = _firsts(ordered)
-    return ordered[first], np.diff(first, append=len(ordered))
+    counts = np.append(first[1:], len(ordered)) if len(first) else first
+    counts -= first
+    return ordered[first], counts
 
 
 def _coarser(pixels: Cells, counts: NDArray[np.int64]) -> Level:

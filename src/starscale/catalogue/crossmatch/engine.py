@@ -19,7 +19,7 @@ from starscale.catalogue.crossmatch.density import DensityMap
 from starscale.catalogue.crossmatch.losses import unmatched
 from starscale.catalogue.crossmatch.matcher import Found, Matcher
 from starscale.catalogue.crossmatch.model import PairModel
-from starscale.catalogue.crossmatch.pieces import Piece, Side, divide
+from starscale.catalogue.crossmatch.pieces import Piece, Side, divide, places
 from starscale.catalogue.crossmatch.select import (
     Mode,
     best_pairs,
@@ -28,6 +28,7 @@ from starscale.catalogue.crossmatch.select import (
     one_to_one,
     with_mates,
 )
+from starscale.catalogue.crossmatch.threads import give_back
 from starscale.vocabulary.config import MatchConfig
 
 
@@ -150,8 +151,10 @@ def crossmatch(
     found = [run for piece in pieces for run in matcher.candidates(piece)]
     model = matcher.learn([matcher.sample(found)]) if matcher.by_merit else PairModel()
     covered = _covered(whole.leading, found)
+    give_back()
     neighbours, nearest = matcher.neighbours(found, model)
     del matcher, found
+    give_back()
     leading = leading_sources(whole.leading, covered, duplicate=duplicate if mode == "sparse" else None)
     return Match(*finish(neighbours, nearest, leading, config, mode), model)
 
@@ -160,7 +163,7 @@ def _covered(leading: Side, found: Sequence[Found]) -> NDArray[np.bool_]:
     """Whether the searched catalogue reaches each leading source; not where that is in no piece. Shape (n,)."""
     covered = np.zeros(len(leading), dtype=bool)
     for run in found:
-        covered[np.searchsorted(leading.rows, run.piece.leading.rows)] = run.covered
+        covered[places(run.piece.leading.rows, leading.rows)] = run.covered
     return covered
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
+from starscale.catalogue.crossmatch.pieces import places
 from starscale.catalogue.crossmatch.select import Mode, PairChoice, is_clean
 from starscale.vocabulary.columns import UNMATCHED_COLUMNS
 
@@ -53,7 +54,7 @@ def unmatched(
         Columns of :data:`UNMATCHED_COLUMNS`, in the order of `leading`.
     """
     # Row numbers in order need no join.
-    at = np.searchsorted(leading["leading"].to_numpy(), neighbours["leading"].to_numpy())
+    at = places(neighbours["leading"].to_numpy(), leading["leading"].to_numpy())
     kept = np.zeros(leading.height, dtype=bool)
     kept[at[neighbours.select(pl.col("best") & is_clean(choice)).to_series().to_numpy()]] = True
     lost = leading.filter(~kept)

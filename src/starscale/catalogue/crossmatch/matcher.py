@@ -116,9 +116,9 @@ class Matcher:
         reached = in_threads(self.density.coverage_at, where)
         return [Found(part, pairs, *cover) for part, pairs, cover in zip(parts, found, reached, strict=True)]
 
-    def _density(self, found: Found) -> Array:
-        """Density of the searched catalogue at the candidates, per arcsec^2. Shape (n_pairs,)."""
-        return self.density.density_at(found.piece.searched.pixels[found.searched])
+    def _density(self, found: Found, which: NDArray[np.intp] | slice) -> Array:
+        """Density of the searched catalogue at some of the candidates, per arcsec^2. Shape (n,)."""
+        return self.density.density_at(found.piece.searched.pixels[found.searched[which]])
 
     def sample(self, found: Sequence[Found]) -> Sample:
         """The stars of a piece that the model may be learnt from."""
@@ -138,7 +138,7 @@ class Matcher:
             return sample_stars(
                 f.pairs,
                 f.leading,
-                self._density(f),
+                lambda which: self._density(f, which),
                 f.piece.moving.positions,
                 f.piece.standing.positions,
                 f.pixels,
@@ -188,7 +188,7 @@ class Matcher:
                 model.residuals(pairs, found.pixels),
                 model,
                 leading=found.leading,
-                density=self._density(found),
+                density=self._density(found, slice(None)),
                 completeness=model.completeness_of(piece.leading.brightness, found.leading),
                 gamma=self.config.gamma,
                 least_probability=self.config.least_probability,

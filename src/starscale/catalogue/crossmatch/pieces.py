@@ -132,6 +132,13 @@ def tiles_of(positions: Positions, order: int) -> Cells:
     return placed_cells(positions.ra, positions.dec, order)
 
 
+def places(rows: Rows, among: Rows) -> Rows:
+    """Where some row numbers stand among distinct sorted ones, which hold them all. Shape (n,)."""
+    # All rows of a catalogue stand at their own numbers.
+    whole = not len(among) or among[-1] == len(among) - 1
+    return rows if whole else np.searchsorted(among, rows)
+
+
 def ranges_around(tile: int, order: int, margin: float) -> Cells:
     """Ranges of cells of :data:`SORT_ORDER` that hold a tile and everything within a margin of it.
 

@@ -6,7 +6,7 @@ the work is divided.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -98,7 +98,7 @@ Sample = tuple[StarSample, OffsetSample]
 def sample_stars(
     pairs: Candidates,
     leading: NDArray[np.intp],
-    density: Array,
+    density: Callable[[NDArray[np.intp]], Array],
     moving: Positions,
     standing: Positions,
     pixels: Cells,
@@ -118,8 +118,8 @@ def sample_stars(
     pairs : Candidates
     leading : ndarray of int, (n_pairs,)
         Row of the leading source of every pair.
-    density : ndarray, (n_pairs,)
-        Of the searched catalogue at the candidate, per arcsec^2.
+    density : callable
+        From numbers of pairs to the density of the searched catalogue there, per arcsec^2.
     moving, standing : Positions
     pixels : ndarray of int, (n_pairs,)
         Finest cell of the standing source of every pair.
@@ -148,7 +148,7 @@ def sample_stars(
         number[leading[mine]],
         picked,
         PairEllipses.of(picked, moving, standing, unknown_motion=unknown_motion),
-        np.log(density[mine] / MAS2),
+        np.log(density(mine) / MAS2),
         pixels[mine],
     )
     alone, keys = single

@@ -43,13 +43,14 @@ def count_neighbours(neighbours: pl.DataFrame) -> pl.DataFrame:
     gap = np.full(n, np.inf)
     gap[first[several]] = score[first[several]] - score[first[several] + 1]
     flag = neighbours["xm_flag"].to_numpy().copy()
-    flag[np.repeat(several, number)] |= PairFlag.SEVERAL_NEIGHBOURS
+    beside = np.repeat(number, number).astype(np.int32)
+    flag |= (beside > 1) * np.int32(PairFlag.SEVERAL_NEIGHBOURS)
     flag[gap == 0] |= PairFlag.TIE
     # The nearest of two says nothing about probability.
     flag[(gap < _AMBIGUOUS) & neighbours["match_probability"].is_not_null().to_numpy()] |= PairFlag.AMBIGUOUS
     return neighbours.with_columns(
         pl.Series("xm_flag", flag),
-        pl.Series("number_of_neighbours", np.repeat(number, number).astype(np.int32)),
+        pl.Series("number_of_neighbours", beside),
         pl.Series("best", best),
     )
 
@@ -107,14 +108,15 @@ def with_mates(neighbours: pl.DataFrame) -> pl.DataFrame:
         With `number_of_mates`, and `degree`: leading sources that have the searched one as a good neighbour.
     """
     searched, best = neighbours["searched"].to_numpy(), neighbours["best"].to_numpy()
-    return add_mates(neighbours, np.bincount(searched)[searched], np.bincount(searched, best)[searched])
+    degree, chosen = np.bincount(searched), np.bincount(searched[best], minlength=searched.max(initial=-1) + 1)
+    return add_mates(neighbours, degree[searched], chosen[searched])
 
 
 def add_mates(neighbours: pl.DataFrame, degree: NDArray[np.number], chosen: NDArray[np.number]) -> pl.DataFrame:
     """Add `degree`, and the mates of every best pair, from how often its searched source was `chosen`."""
     mates = np.where(neighbours["best"].to_numpy(), chosen - 1, 0).astype(np.int32)
     flag = neighbours["xm_flag"].to_numpy().copy()
-    flag[mates > 0] |= PairFlag.HAS_MATES
+    flag |= (mates > 0) * np.int32(PairFlag.HAS_MATES)
     return neighbours.with_columns(
         pl.Series("xm_flag", flag),
         pl.Series("degree", degree.astype(np.int32)),
