@@ -152,7 +152,7 @@ class Targets:
         reach = np.concatenate(in_threads(lambda run: self._reach(moving.take(run)), runs(len(moving))))
         rows = np.flatnonzero(moving.valid)
         # In the order of the targets, so that those of a run lie together.
-        rows = rows[self.zones.order(moving.ra[rows], moving.dec[rows])]
+        rows = self.zones.order(moving.ra[rows], moving.dec[rows], rows)
 
         def near(run: slice) -> NDArray[np.int64]:
             mine = rows[run]
