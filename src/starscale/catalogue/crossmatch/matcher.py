@@ -205,7 +205,7 @@ class Matcher:
         """Good pairs: identifiers, row numbers in the whole catalogues, and what is known of each alone."""
         good = np.flatnonzero(scored.good)
         piece = found.piece
-        good = good[best_first(found.leading[good], scored.score[good], piece.searched.ids[found.searched[good]])]
+        good = good[best_first(found.leading[good], scored.score[good], piece.searched.ids, found.searched[good])]
         leading, searched = found.leading[good], found.searched[good]
         return {
             "leading": piece.leading.rows[leading],

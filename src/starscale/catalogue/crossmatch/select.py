@@ -55,7 +55,12 @@ def count_neighbours(neighbours: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def best_first(leading: NDArray[np.intp], score: NDArray[np.float64], searched_id: pl.Series) -> NDArray[np.intp]:
+def best_first(
+    leading: NDArray[np.intp],
+    score: NDArray[np.float64],
+    searched_id: pl.Series,
+    searched: NDArray[np.intp] | None = None,
+) -> NDArray[np.intp]:
     """Order of pairs by leading source, best first; the lower identifier decides, so that row order never does.
 
     Parameters
@@ -63,6 +68,8 @@ def best_first(leading: NDArray[np.intp], score: NDArray[np.float64], searched_i
     leading : ndarray of int, (n,)
     score : ndarray, (n,)
     searched_id : polars.Series, (n,)
+    searched : ndarray of int, (n,), optional
+        Where `searched_id` are those of a catalogue: its row in each pair.
 
     Returns
     -------
@@ -77,9 +84,8 @@ def best_first(leading: NDArray[np.intp], score: NDArray[np.float64], searched_i
     rows = order[several]
     if not len(rows):
         return order
-    keys = pl.DataFrame(
-        {"leading": leading[rows], "score": score[rows], "searched_id": searched_id[rows], "row": rows}
-    )
+    ids = searched_id[rows if searched is None else searched[rows]]
+    keys = pl.DataFrame({"leading": leading[rows], "score": score[rows], "searched_id": ids, "row": rows})
     keys = keys.sort("leading", "score", "searched_id", descending=[False, True, False])
     order[several] = keys["row"].to_numpy()
     return order
