@@ -90,3 +90,26 @@ def test_cells_are_those_of_the_archive() -> None:
     identifier, ra, dec = 5853498713190525696, 217.392321472009, -62.6760751167667
     assert cells(np.array([ra]), np.array([dec]), 12)[0] == identifier // 2**35
     assert 12 * 4**5 * cell_area(5) == pytest.approx(SPHERE)
+
+
+def test_the_table_leads_to_the_part_that_a_search_finds() -> None:
+    """Also where a crowd divides cells of the table into many parts, and where there is no position."""
+    rng = np.random.default_rng(6)
+    wide = sky(rng.uniform(0, 360, 30_000), np.degrees(np.arcsin(rng.uniform(-1, 1, 30_000))))
+    crowd = sky(rng.normal(50, 0.02, 60_000), rng.normal(-30, 0.02, 60_000))
+    both = DensityMap.of(wide) + DensityMap.of(crowd)
+    pixels = np.concatenate([both.pixels[::7], rng.integers(0, 12 * 4**FINEST, 5000), [0, 12 * 4**FINEST - 1]])
+    starts, density, covered, edge = both._parts
+    at = np.searchsorted(starts, pixels, side="right") - 1
+    found = both.at(pixels)
+    np.testing.assert_array_equal(found.density, density[at])
+    np.testing.assert_array_equal(found.covered, covered[at])
+    np.testing.assert_array_equal(found.edge, edge[at])
+    shift, first = both._guide
+    assert (np.diff(first) > 1).any()
+    assert first.tolist() == [
+        *(np.searchsorted(starts, np.arange(len(first) - 1) << shift, "right") - 1),
+        len(starts),
+    ]
+    nowhere = both.at(np.array([-1]))
+    assert (nowhere.density[0], nowhere.covered[0], nowhere.edge[0]) == (0.0, False, False)

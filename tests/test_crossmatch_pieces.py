@@ -14,6 +14,7 @@ from starscale.catalogue.crossmatch.pieces import (
     Side,
     divide,
     in_ranges,
+    places,
     ranges_around,
     tiles_of,
 )
@@ -104,3 +105,10 @@ def test_how_far_stars_go() -> None:
     assert Epochs(np.nan, np.nan).longest_way(p) == 0.0
     assert (Epochs(np.nan, np.nan) | Epochs(1990.0, 2000.0)) == Epochs(1990.0, 2000.0)
     assert Epochs.of(moving.positions.take(np.empty(0, dtype=int))).longest_way(p) == 0.0
+
+
+@pytest.mark.parametrize("among", [[], [0, 1, 2, 3], [2, 3, 7, 11]])
+def test_row_numbers_find_their_places(among: list[int]) -> None:
+    rows = np.array(among, dtype=np.intp)
+    chosen = np.arange(len(among))[::-1]
+    assert places(rows[chosen], rows).tolist() == chosen.tolist()

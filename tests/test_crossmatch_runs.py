@@ -11,8 +11,8 @@ from starscale.catalogue.crossmatch import sample, threads
 from starscale.catalogue.crossmatch.engine import crossmatch
 from starscale.catalogue.crossmatch.sample import highest_hash, highest_keys
 from starscale.catalogue.crossmatch.select import Mode, best_first, nearest_of
-from starscale.catalogue.crossmatch.threads import drained, in_threads, runs, stacked
-from starscale.catalogue.crossmatch.zones import Zones
+from starscale.catalogue.crossmatch.threads import drained, give_back, in_threads, runs, stacked
+from starscale.catalogue.crossmatch.zones import Zones, _window
 from starscale.vocabulary.config import MatchConfig
 
 
@@ -118,3 +118,32 @@ def test_zones_find_all_of_a_window_and_nothing_beyond_its_declination(crowd: in
     assert found >= set(zip(*(x.tolist() for x in np.nonzero(apart <= 0.00099)), strict=True))
     assert np.abs(dec[first] - dec[second]).max() <= 0.001 + 1e-6
     assert len(found) == len(first)
+
+
+@pytest.mark.parametrize("n", [0, 1, 5000])
+def test_sources_are_searched_in_about_the_order_of_the_zones(n: int) -> None:
+    rng = np.random.default_rng(7)
+    ra, dec = rng.uniform(-20, 380, n), rng.uniform(-90, 90, n)
+    zones = Zones.of(ra, dec, 5 / 3600, np.arange(n))
+    rows = rng.permutation(n) + 10
+    ordered = zones.order(ra, dec, rows)
+    assert sorted(ordered.tolist()) == sorted(rows.tolist())
+    place = np.empty(n + 10, dtype=np.intp)
+    place[rows] = np.arange(n)
+    low = np.floor((dec + 90) / zones.height)[place[ordered]]
+    assert (np.diff(low) >= 0).all()
+
+
+def test_windows_hold_their_circles() -> None:
+    rng = np.random.default_rng(8)
+    dec = np.concatenate([rng.uniform(-90, 90, 2000), 90 - rng.uniform(0, 0.1, 2000)])
+    reach = 10 ** rng.uniform(-5, 1.9, 4000)
+    window = _window(dec, reach)
+    ratio = np.sin(np.radians(reach)) / np.cos(np.radians(dec))
+    beyond = np.abs(dec) + reach >= 90
+    assert (window[beyond] == 180).all()
+    assert (window[~beyond] >= np.degrees(np.arcsin(np.minimum(ratio[~beyond], 1.0)))).all()
+
+
+def test_freed_memory_is_given_back() -> None:
+    give_back()

@@ -15,12 +15,10 @@ from numpy.typing import DTypeLike, NDArray
 
 from starscale.catalogue.crossmatch.pieces import Epochs
 from starscale.catalogue.crossmatch.threads import in_threads, runs
-from starscale.catalogue.crossmatch.zones import Zones
+from starscale.catalogue.crossmatch.zones import ROW_BITS, Zones
 from starscale.catalogue.positions import MAS, Array, Positions, Sines, dot, length, separation
 
 Rows = NDArray[np.intp]
-#: Bits for the standing row in the number of a pair.
-_ROW_BITS = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,9 +135,9 @@ class Targets:
         room = Candidates.empty(len(pairs))
 
         def displaced(run: slice) -> Candidates:
-            first, last = np.searchsorted(pairs, (run.start << _ROW_BITS, run.stop << _ROW_BITS))
+            first, last = np.searchsorted(pairs, (run.start << ROW_BITS, run.stop << ROW_BITS))
             here, mine = pairs[first:last], room.take(slice(first, last))
-            left, right = here >> _ROW_BITS, here & ((1 << _ROW_BITS) - 1)
+            left, right = here >> ROW_BITS, here & ((1 << ROW_BITS) - 1)
             found = mine.take(slice(_displacements(moving, self.positions, left, right, self.radius, mine)))
             if not whole:
                 np.subtract(found.moving, run.start, out=found.moving)
@@ -157,7 +155,7 @@ class Targets:
         def near(run: slice) -> NDArray[np.int64]:
             mine = rows[run]
             first, right = self.zones.near(moving.ra[mine], moving.dec[mine], reach[mine])
-            return (mine[first] << _ROW_BITS) | right
+            return (mine[first] << ROW_BITS) | right
 
         pairs = np.concatenate(in_threads(near, runs(len(rows))))
         pairs.sort()

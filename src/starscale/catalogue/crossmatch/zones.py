@@ -26,7 +26,7 @@ _HEIGHT = 8.0
 #: Sources of a window that are looked at one after the other before the end of the window is searched.
 _STEPS = 3
 #: Bits of a number that hold a row, and those that are left for a key.
-_ROW_BITS, _KEY_BITS = 32, 31
+ROW_BITS, _KEY_BITS = 32, 31
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +68,10 @@ class Zones:
         key = _key(ra, dec, self.height)
         fine = 2.0 ** np.floor(_KEY_BITS - np.log2(max(np.max(key, initial=1.0), 1.0)))
         place: Rows = (key * fine).astype(np.int64)
-        place <<= _ROW_BITS
+        place <<= ROW_BITS
         place |= rows
         place.sort()
-        place &= (1 << _ROW_BITS) - 1
+        place &= (1 << ROW_BITS) - 1
         return place
 
     def near(self, ra: Array, dec: Array, reach: Array) -> tuple[Rows, Rows]:
