@@ -109,6 +109,7 @@ def finish(
         neighbours = neighbours.sort("leading", maintain_order=True)
     neighbours = with_mates(neighbours) if mode == "dense" else one_to_one(neighbours)
     lost = unmatched(leading, nearest, neighbours, config.pairs)
+    give_back()
     return best_pairs(neighbours), neighbour_columns(neighbours), lost
 
 
@@ -149,6 +150,7 @@ def crossmatch(
         nothing = np.empty(0, dtype=np.intp)
         pieces = [Piece(moving.take(nothing), standing.take(nothing), mode)]
     found = [run for piece in pieces for run in matcher.candidates(piece)]
+    give_back()
     model = matcher.learn([matcher.sample(found)]) if matcher.by_merit else PairModel()
     covered = _covered(whole.leading, found)
     give_back()

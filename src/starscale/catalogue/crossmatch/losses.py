@@ -67,10 +67,10 @@ def unmatched(
         pl.col("best").any().alias("has_best"),
         pl.len().alias("n"),
     )
-    lost = lost.join(first, on="leading", how="left", maintain_order="left")
-    claimants = _other_claimants(neighbours if claims is None else claims, lost)
-    for table in (nearest, claimants):
-        lost = lost.join(table, on="leading", how="left", maintain_order="left")
+    claimants = _other_claimants(neighbours if claims is None else claims, first.select("leading", "searched"))
+    # Few have anything to be told of them: their tables are joined first, and all that is lost once.
+    told = first.join(nearest, on="leading", how="full", coalesce=True).join(claimants, on="leading", how="left")
+    lost = lost.join(told.drop("searched"), on="leading", how="left", maintain_order="left")
     found = (
         pl.when("repeated")
         .then(_code("duplicate"))
@@ -127,9 +127,8 @@ def counterpart_cut(pairs: pl.DataFrame, mode: Mode, schema: pl.Schema) -> pl.Da
     )
 
 
-def _other_claimants(neighbours: pl.DataFrame, lost: pl.DataFrame) -> pl.DataFrame:
-    """For every lost source the other one with the best claim on its first choice."""
-    wishes = lost.filter(pl.col("searched").is_not_null()).select("leading", "searched")
+def _other_claimants(neighbours: pl.DataFrame, wishes: pl.DataFrame) -> pl.DataFrame:
+    """For every source that wishes for a `searched` one, the other one with the best claim on it."""
     # Few sources are wished for: look at nothing else.
     searched, wished = neighbours["searched"].to_numpy(), wishes["searched"].to_numpy()
     wanted = np.zeros(max(searched.max(initial=-1), wished.max(initial=-1)) + 1, dtype=bool)

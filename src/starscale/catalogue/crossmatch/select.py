@@ -114,7 +114,10 @@ def with_mates(neighbours: pl.DataFrame) -> pl.DataFrame:
         With `number_of_mates`, and `degree`: leading sources that have the searched one as a good neighbour.
     """
     searched, best = neighbours["searched"].to_numpy(), neighbours["best"].to_numpy()
-    degree, chosen = np.bincount(searched), np.bincount(searched[best], minlength=searched.max(initial=-1) + 1)
+    degree, chosen = (
+        np.bincount(rows, minlength=searched.max(initial=-1) + 1).astype(np.int32)
+        for rows in (searched, searched[best])
+    )
     return add_mates(neighbours, degree[searched], chosen[searched])
 
 
