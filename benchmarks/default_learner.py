@@ -111,8 +111,15 @@ class Trainings:
         self.variants = variants(run)
         self.folder = RunFolder.open(OUT / "models", {}, print)
         self.truth = truth()
+        self._loaded: dict[tuple[str, int], Model] = {}
 
     def model(self, name: str, repeat: int) -> Model:
+        """A model, trained when it is first asked for."""
+        if (name, repeat) not in self._loaded:
+            self._loaded[name, repeat] = self._trained(name, repeat)
+        return self._loaded[name, repeat]
+
+    def _trained(self, name: str, repeat: int) -> Model:
         variant = self.variants[name]
         config = variant.run.config
         config = config.model_copy(update={"seed": config.seed + repeat, "repeats": 1, "models": ()})
