@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from starscale.catalogue.crossmatch.density import DensityMap
+from starscale.catalogue.crossmatch.density import DensityMap, DensitySum
 from starscale.catalogue.healpix import FINEST, SPHERE, cell_area, cells
 from starscale.catalogue.positions import Array, Positions
 
@@ -54,8 +54,12 @@ def test_the_counts_of_pieces_add_up(seed: int, pieces: int) -> None:
     added = maps[0]
     for one in maps[1:]:
         added = added + one
-    np.testing.assert_array_equal(added.pixels, whole.pixels)
-    np.testing.assert_array_equal(added.counts, whole.counts)
+    together = DensitySum()
+    for one in maps:
+        together.add(one)
+    for total in (added, together.total()):
+        np.testing.assert_array_equal(total.pixels, whole.pixels)
+        np.testing.assert_array_equal(total.counts, whole.counts)
     np.testing.assert_array_equal(
         added.around(field.ra, field.dec).density, whole.around(field.ra, field.dec).density
     )
@@ -113,3 +117,22 @@ def test_the_table_leads_to_the_part_that_a_search_finds() -> None:
     ]
     nowhere = both.at(np.array([-1]))
     assert (nowhere.density[0], nowhere.covered[0], nowhere.edge[0]) == (0.0, False, False)
+
+
+def test_the_sum_of_many_pieces_sorts_each_source_a_few_times(monkeypatch: pytest.MonkeyPatch) -> None:
+    sorted_cells = 0
+    add = DensityMap.__add__
+
+    def counted(self: DensityMap, other: DensityMap) -> DensityMap:
+        nonlocal sorted_cells
+        sorted_cells += len(self.pixels) + len(other.pixels)
+        return add(self, other)
+
+    monkeypatch.setattr(DensityMap, "__add__", counted)
+    total = DensitySum()
+    assert total.total().total == 0
+    for piece in range(1000):
+        total.add(DensityMap.count(np.arange(10 * piece, 10 * piece + 10)))
+    np.testing.assert_array_equal(total.total().pixels, np.arange(10_000))
+    # To add one piece after the other would come to five million.
+    assert sorted_cells < 10_000 * 2 * np.log2(1000)

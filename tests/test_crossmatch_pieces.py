@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from skies import field_of, random_sky, sides
 from starscale.catalogue.crossmatch.engine import crossmatch
@@ -12,6 +14,7 @@ from starscale.catalogue.crossmatch.pieces import (
     SORT_ORDER,
     Epochs,
     Side,
+    among,
     divide,
     in_ranges,
     places,
@@ -112,3 +115,9 @@ def test_row_numbers_find_their_places(among: list[int]) -> None:
     rows = np.array(among, dtype=np.intp)
     chosen = np.arange(len(among))[::-1]
     assert places(rows[chosen], rows).tolist() == chosen.tolist()
+
+
+@given(rows=st.lists(st.integers(0, 30)), some=st.sets(st.integers(0, 30)))
+def test_rows_among_sorted_ones(rows: list[int], some: set[int]) -> None:
+    found = among(np.array(rows, dtype=np.int64), np.array(sorted(some), dtype=np.int64))
+    assert found.tolist() == [row in some for row in rows]

@@ -18,7 +18,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from starscale.catalogue.crossmatch.curate import collapse, duplicate_pairs, is_imprecise, rank_keys, take_out
-from starscale.catalogue.crossmatch.density import DensityMap
+from starscale.catalogue.crossmatch.density import DensityMap, DensitySum
 from starscale.catalogue.crossmatch.engine import Statistics, leading_sources
 from starscale.catalogue.crossmatch.inputs import error_ceiling, evidence
 from starscale.catalogue.crossmatch.losses import unmatched
@@ -28,6 +28,7 @@ from starscale.catalogue.crossmatch.pieces import (
     Epochs,
     Piece,
     Side,
+    among,
 )
 from starscale.catalogue.crossmatch.sample import Sample, gather
 from starscale.catalogue.crossmatch.select import (
@@ -231,15 +232,15 @@ class Job:
         """Choose which of the repeated rows of the whole external catalogue take part."""
         catalogue = self.standing
         repeats = collapse(np.concatenate(links), pl.concat(keys).unique("row"))
-        catalogue.repeats = repeats["row"].to_numpy()
-        catalogue.stand_ins = repeats["stands_for"].unique().to_numpy()
+        catalogue.repeats = np.sort(repeats["row"].to_numpy())
+        catalogue.stand_ins = np.unique(repeats["stands_for"].to_numpy())
         self.duplicates = repeats.select(
             pl.col("id").alias("original_ext_source_id"), pl.col("stands_for_id").alias("clean_ext_source_id")
         )
 
     def _survey_the_sky(self) -> None:
         """Count the searched catalogue, and find the range of epochs and the fastest star."""
-        self.density = DensityMap(np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64))
+        counts = DensitySum()
         self.epochs = Epochs(np.nan, np.nan)
         for catalogue in (self.standing, self.moving):
             for tile in catalogue.tiles.groups:
@@ -247,11 +248,12 @@ class Job:
                     continue
                 side, _ = catalogue.own(tile)
                 if catalogue is self.searched:
-                    self.density += DensityMap.count(side.pixels)
+                    counts.add(DensityMap.count(side.pixels))
                 if catalogue is self.standing:
                     self.epochs |= Epochs.of(side.positions)
                 elif self.mode == "sparse":
                     self.longest_way = max(self.longest_way, self.epochs.longest_way(side.positions))
+        self.density = counts.total()
 
     def _keep(self, table: pl.DataFrame, nearest: pl.DataFrame) -> None:
         searched = table["searched"].to_numpy()
@@ -261,7 +263,7 @@ class Job:
         self.nearest.append(nearest, nearest["leading"].to_numpy() // CHUNK)
 
     def _sources(self, side: Side, covered: NDArray[np.bool_]) -> pl.DataFrame:
-        repeats = np.isin(side.rows, self.standing.repeats) if self.mode == "sparse" else None
+        repeats = among(side.rows, self.standing.repeats) if self.mode == "sparse" else None
         return leading_sources(side, covered, duplicate=repeats)
 
     def _keep_sources(self, sources: pl.DataFrame) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from starscale.catalogue.crossmatch.density import DensityMap
+from starscale.catalogue.crossmatch.density import DensityMap, DensitySum
 from starscale.catalogue.crossmatch.inputs import match_columns, side_of
 from starscale.catalogue.crossmatch.pieces import NARROWEST, Epochs, Side
 from starscale.catalogue.healpix import Cells, cell_area, neighbourhoods, placed_cells
@@ -63,15 +63,15 @@ def stars_near(path: Path, survey: Survey, around: Positions, radius: float) -> 
         order -= 1
     reach = NARROWEST * np.sqrt(cell_area(order))
     occupied = _with_neighbours(placed_cells(around.ra, around.dec, order), order)
-    epochs, density, kept = Epochs.of(around), DensityMap.count(np.empty(0, dtype=np.int64)), []
+    epochs, counts, kept = Epochs.of(around), DensitySum(), []
     for table in pieces(path, survey, match_columns(survey)):
         where = positions(table, survey, str(path), whole=False)
-        density += DensityMap.of(where)
+        counts.add(DensityMap.of(where))
         # Stars that go farther than the cells around are kept wherever they are: there are few.
         far = 1.001 * radius + 1.1e-3 * epochs.ways(where) > reach
         near = np.isin(placed_cells(where.ra, where.dec, order), occupied)
         kept.append(table.filter(pl.Series(where.valid & (far | near), dtype=pl.Boolean)))
-    return Nearby(side_of(pl.concat(kept), survey, str(path), whole=False), density)
+    return Nearby(side_of(pl.concat(kept), survey, str(path), whole=False), counts.total())
 
 
 def _with_neighbours(cells: Cells, order: int) -> Cells:

@@ -11,7 +11,7 @@ import polars as pl
 
 from starscale.catalogue.crossmatch.curate import is_imprecise, take_out
 from starscale.catalogue.crossmatch.inputs import error_ceiling, match_columns, side_of
-from starscale.catalogue.crossmatch.pieces import SORT_ORDER, Side, in_ranges, ranges_around, tiles_of
+from starscale.catalogue.crossmatch.pieces import SORT_ORDER, Side, among, in_ranges, ranges_around, tiles_of
 from starscale.catalogue.healpix import Cells
 from starscale.catalogue.positions import positions
 from starscale.io.scatter import Scatter
@@ -46,7 +46,7 @@ class SkyTable:
     tiles: Scatter
     order: int
     rows: int = 0
-    #: Rows that curation took out, and those that others were collapsed into.
+    #: Rows that curation took out, and those that others were collapsed into, sorted.
     imprecise: int = 0
     repeats: Cells = field(default_factory=lambda: np.empty(0, dtype=np.int64))
     stand_ins: Cells = field(default_factory=lambda: np.empty(0, dtype=np.int64))
@@ -112,6 +112,6 @@ class SkyTable:
         rows = table[_ROW].to_numpy()
         if not self.curated:
             return Side(side.positions, side.ids, rows, side.several, side.brightness), table
-        out = is_imprecise(side.positions, error_ceiling(self.survey)) | np.isin(rows, self.repeats)
-        several = np.isin(rows, self.stand_ins)
+        out = is_imprecise(side.positions, error_ceiling(self.survey)) | among(rows, self.repeats)
+        several = among(rows, self.stand_ins)
         return Side(take_out(side.positions, out), side.ids, rows, several, side.brightness), table

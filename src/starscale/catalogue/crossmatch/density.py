@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, reduce
+from operator import add
 
 import numpy as np
 from numpy.typing import NDArray
@@ -197,6 +198,29 @@ class DensityMap:
         empty = (_count(around.ravel(), *levels[order]) == 0).reshape(around.shape) & (around >= 0)
         covered = _count(pixels, *levels[order]) > 0
         return pixels << (2 * (FINEST - order)), density, covered, empty.any(axis=1)
+
+
+class DensitySum:
+    """Adds the counts of many pieces of a catalogue.
+
+    A piece is added to others of about its size, as the digits of a binary counter are: to add each to the sum
+    of all before would sort that sum anew for every piece.
+    """
+
+    def __init__(self) -> None:
+        self._parts = [DensityMap(np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64))]
+
+    def add(self, piece: DensityMap) -> None:
+        """Add the counts of a piece."""
+        parts = self._parts
+        parts.append(piece)
+        while len(parts) > 1 and len(parts[-2].pixels) < 2 * len(parts[-1].pixels):
+            last = parts.pop()
+            parts[-1] += last
+
+    def total(self) -> DensityMap:
+        """The counts of all pieces."""
+        return reduce(add, reversed(self._parts))
 
 
 def _counted(ordered: Cells) -> Level:

@@ -132,11 +132,11 @@ def tiles_of(positions: Positions, order: int) -> Cells:
     return placed_cells(positions.ra, positions.dec, order)
 
 
-def places(rows: Rows, among: Rows) -> Rows:
+def places(rows: Rows, ordered: Rows) -> Rows:
     """Where some row numbers stand among distinct sorted ones, which hold them all. Shape (n,)."""
     # All rows of a catalogue stand at their own numbers.
-    whole = not len(among) or among[-1] == len(among) - 1
-    return rows if whole else np.searchsorted(among, rows)
+    whole = not len(ordered) or ordered[-1] == len(ordered) - 1
+    return rows if whole else np.searchsorted(ordered, rows)
 
 
 def ranges_around(tile: int, order: int, margin: float) -> Cells:
@@ -175,6 +175,14 @@ def in_ranges(pixels: Cells, ranges: Cells) -> NDArray[np.bool_]:
     """Whether each cell of :data:`SORT_ORDER` lies in one of some sorted ranges. Shape (n,)."""
     at = np.searchsorted(ranges[:, 0], pixels, side="right") - 1
     return np.asarray((at >= 0) & (pixels < ranges[np.maximum(at, 0), 1]))
+
+
+def among(rows: Rows, ordered: Rows) -> NDArray[np.bool_]:
+    """Whether each of some rows is one of sorted ones, of which there may be many more. Shape (n,)."""
+    at = np.searchsorted(ordered, rows)
+    found = at < len(ordered)
+    found[found] = ordered[at[found]] == rows[found]
+    return found
 
 
 def divide(moving: Side, standing: Side, mode: Mode, radius: float, order: int) -> Iterator[Piece]:

@@ -21,7 +21,7 @@ from starscale.catalogue.crossmatch.engine import leading_sources
 from starscale.catalogue.crossmatch.inputs import error_ceiling, side_of
 from starscale.catalogue.crossmatch.matcher import Matcher
 from starscale.catalogue.crossmatch.model import PairModel
-from starscale.catalogue.crossmatch.pieces import Piece, Side
+from starscale.catalogue.crossmatch.pieces import Piece, Side, among
 from starscale.catalogue.crossmatch.sample import Sample
 from starscale.catalogue.crossmatch.select import Mode
 from starscale.catalogue.standardise import standardise
@@ -77,8 +77,8 @@ class Reader:
         if self.curated is None:
             return Side(side.positions, side.ids, rows, side.several, side.brightness)
         repeats, stand_ins = curation(self.curated)
-        out = is_imprecise(side.positions, error_ceiling(self.survey)) | np.isin(rows, repeats)
-        several = np.isin(rows, stand_ins)
+        out = is_imprecise(side.positions, error_ceiling(self.survey)) | among(rows, repeats)
+        several = among(rows, stand_ins)
         return Side(take_out(side.positions, out), side.ids, rows, several, side.brightness)
 
 

@@ -15,7 +15,7 @@ import numpy as np
 import polars as pl
 from dask import delayed
 
-from starscale.catalogue.crossmatch.density import DensityMap
+from starscale.catalogue.crossmatch.density import DensitySum
 from starscale.catalogue.crossmatch.matcher import Matcher
 from starscale.catalogue.crossmatch.model import PairModel
 from starscale.catalogue.crossmatch.pieces import Epochs
@@ -121,21 +121,19 @@ class ClusterJob(Job):
         catalogue.curation_is_known()
 
     def _survey_the_sky(self) -> None:
-        self.density = DensityMap(np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64))
+        counts = DensitySum()
         self.epochs = Epochs(np.nan, np.nan)
         for catalogue in (self.standing, self.moving):
             known = None if catalogue is self.standing else self.epochs
-            counts = []
             for i, density, epochs, way in catalogue.surveyed(known):
                 if catalogue is self.searched:
-                    counts.append(density)
+                    counts.add(density)
                 if catalogue is self.standing:
                     self.epochs |= epochs
                 else:
                     self._ways[i] = way
                     self.longest_way = max(self.longest_way, way)
-            for density in counts:
-                self.density += density
+        self.density = counts.total()
         save_density(self._density_file, self.density)
 
     def _tasks(self, step: str, model: PairModel) -> list[Any]:
