@@ -1,11 +1,15 @@
-"""Made-up stars and predictions, for the tests of report and pictures."""
+"""Made-up stars, predictions and surveys."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 import polars as pl
 
+from starscale.surveys import Survey
 from starscale.vocabulary.columns import LABELS
+from starscale.vocabulary.strict import validate
 
 RNG_SEED = 20240501
 NOISE = {"teff": 85.0, "logg": 0.12, "fe_h": 0.13}
@@ -47,3 +51,15 @@ def predictions(n: int, labels: tuple[str, ...] = tuple(LABELS), seed: int = RNG
     return table.hstack(truth.select(pl.col(name).alias(f"{name}_label") for name in labels)).with_columns(
         truth["magnitude"]
     )
+
+
+def survey(name: str, identifier: str, *columns: str) -> Survey:
+    """A photometric survey with an identifier and columns of numbers."""
+    document: dict[str, Any] = {
+        "name": name,
+        "title": name,
+        "kind": "photometric",
+        "id": {"column": identifier},
+        "columns": {c: {} for c in (identifier, *columns)},
+    }
+    return validate(Survey, document, "test")

@@ -2,28 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
+from fakes import survey
 from starscale.catalogue.joins import join_by_id, names_in
-from starscale.surveys import Survey
-from starscale.vocabulary.strict import validate
-
-
-def survey(name: str, identifier: str, *columns: str) -> Survey:
-    document: dict[str, Any] = {
-        "name": name,
-        "title": name,
-        "kind": "photometric",
-        "id": {"column": identifier},
-        "columns": {c: {} for c in (identifier, *columns)},
-    }
-    return validate(Survey, document, "test")
-
 
 LEAD = survey("lead", "source_id", "ra", "g")
 DISTANCES = survey("distances", "source", "r", "g")

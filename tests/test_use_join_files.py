@@ -3,35 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
 
+from fakes import survey
 from starscale import io
 from starscale.catalogue.joins import names_in
 from starscale.io import joining
 from starscale.surveys import Survey
 from starscale.use.join_files import Counterparts, join_on_disk
-from starscale.vocabulary.strict import validate
 
 
 @pytest.fixture(params=[1, joining.HELD], autouse=True, ids=["on disk", "in memory"])
 def held(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every test with as many groups on disk as there are rows, and with none."""
     monkeypatch.setattr(joining, "HELD", request.param)
-
-
-def survey(name: str, identifier: str, *columns: str) -> Survey:
-    document: dict[str, Any] = {
-        "name": name,
-        "title": name,
-        "kind": "photometric",
-        "id": {"column": identifier},
-        "columns": {c: {} for c in (identifier, *columns)},
-    }
-    return validate(Survey, document, "test")
 
 
 LEAD = survey("lead", "source_id", "ra", "g")

@@ -30,7 +30,6 @@ from starscale.vocabulary.columns import LABELS
 from starscale.vocabulary.config import Cuts, ExtraCut, MatchConfig
 from starscale.vocabulary.errors import InputError, Problem, StarscaleError
 from starscale.vocabulary.flags import LabelFlag
-from starscale.vocabulary.provenance import record
 from starscale.vocabulary.strict import validate
 
 app = typer.Typer(
@@ -382,11 +381,6 @@ def _pairs(values: list[str] | None, option: str, form: str) -> list[tuple[str, 
             raise InputError(Problem(option, f"{value!r}", form))
         found.append((name.strip(), rest.strip()))
     return found
-
-
-def _provenance(command: str, *inputs: Path, **settings: Any) -> dict[str, Any]:
-    sums = {str(path): {"sha256": io.checksum(path)} for path in inputs}
-    return record(command=command, mock=is_mock(*inputs), settings=settings, inputs=sums)
 
 
 def _sample(name: str, mock_data: bool) -> str:

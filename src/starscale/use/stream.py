@@ -19,7 +19,7 @@ CHUNK = 250_000
 
 
 def pieces(
-    path: Path, survey: Survey, columns: Sequence[str] | None = None, *, rows: int = CHUNK
+    path: Path, survey: Survey, columns: Sequence[str] | None = None, *, rows: int | None = None
 ) -> Iterator[pl.DataFrame]:
     """Yield the rows of a table in order, standardised; what concerns the whole table is not checked.
 
@@ -29,8 +29,8 @@ def pieces(
     survey : Survey
     columns : sequence of str, optional
         Columns of the survey, of which those that are there are read; default: all of the file.
-    rows : int
-        Rows of a piece.
+    rows : int, optional
+        Rows of a piece; default: :data:`CHUNK`.
 
     Yields
     ------
@@ -46,7 +46,7 @@ def pieces(
     found = spelling(list(source.schema), survey)
     wanted = list(source.schema) if columns is None else [found[name] for name in columns if name in found]
     empty = pl.DataFrame(schema={name: source.schema[name] for name in wanted})
-    batches = read_ahead(source.batches(rows, wanted)) if source.n_rows else iter([empty])
+    batches = read_ahead(source.batches(rows or CHUNK, wanted)) if source.n_rows else iter([empty])
     for batch in batches:
         yield standardise(batch, survey, where=str(path), found_columns=source.columns, whole=False)
 
