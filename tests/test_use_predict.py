@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import polars as pl
@@ -199,20 +200,28 @@ def test_one_of_several_tables_in_a_file(finished: Path, stars: Path, tmp_path: 
     assert counts.rows == 1100
 
 
-@given(st.lists(st.lists(st.integers(0, 12) | st.none(), max_size=30), max_size=5), st.booleans())
-@settings(deadline=None, max_examples=12)
+@given(
+    st.lists(st.lists(st.integers(0, 12) | st.none(), max_size=30), max_size=5),
+    st.booleans(),
+    st.sampled_from([0, 20, 1_000_000]),
+)
+@settings(deadline=None, max_examples=20)
 def test_counting_repeated_identifiers(
-    tmp_path_factory: pytest.TempPathFactory, chunks: list[list[int | None]], texts: bool
+    tmp_path_factory: pytest.TempPathFactory, chunks: list[list[int | None]], texts: bool, held: int
 ) -> None:
-    ids = RepeatedIds(tmp_path_factory.mktemp("ids"))
-    for chunk in chunks:
-        ids.add(pl.Series(chunk, dtype=pl.Int64).cast(pl.String if texts else pl.Int64))
+    folder = tmp_path_factory.mktemp("ids") / "identifiers"
     flat = [value for chunk in chunks for value in chunk if value is not None]
+    with patch("starscale.use.repeated.HELD", held):
+        ids = RepeatedIds(folder)
+        for chunk in chunks:
+            ids.add(pl.Series(chunk, dtype=pl.Int64).cast(pl.String if texts else pl.Int64))
+        assert folder.exists() == (len(flat) > held)
+        n_ids, n_rows, example = ids.count()
     counts = [flat.count(value) for value in set(flat)]
-    n_ids, n_rows, example = ids.count()
     assert n_ids == sum(count > 1 for count in counts)
     assert n_rows == sum(count for count in counts if count > 1)
     assert (example is None) == (n_ids == 0)
+    assert not folder.exists() or not list(folder.iterdir())
 
 
 def test_slices_for_threads_change_nothing(finished: Path, stars: Path, tmp_path: Path, monkeypatch) -> None:

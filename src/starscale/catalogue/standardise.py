@@ -130,9 +130,9 @@ def _clean_column(
     # Before the type is changed: as a truth value, -9999 and NaN would be true.
     if values.dtype == pl.String:
         values = values.str.strip_chars()
-        values = values.set(_stands_for_missing_text(values, target, sentinels), None)
+        values = _without(values, _stands_for_missing_text(values, target, sentinels))
     elif values.dtype.is_numeric():
-        values = values.set(_stands_for_missing(values, sentinels), None)
+        values = _without(values, _stands_for_missing(values, sentinels))
     if values.dtype != target:
         values = _cast(values, target, where)
     if target.is_float():
@@ -142,13 +142,23 @@ def _clean_column(
     return values
 
 
+def _without(values: pl.Series, missing: pl.Series) -> pl.Series:
+    """Null where `missing`."""
+    return values.set(missing, None) if missing.any() else values
+
+
 def _stands_for_missing(values: pl.Series, sentinels: Iterable[float | str]) -> pl.Series:
-    """Where a number is a sentinel or not finite."""
+    """Where a number is a sentinel or not finite; where there is none, either answer may come."""
     numbers = [float(s) for s in sentinels if not isinstance(s, str)]
     if values.dtype.is_float():
         # -9999.99 that once was a float32 is another double than the one of that name.
-        candidates = pl.Series([*numbers, *(float(np.float32(s)) for s in numbers)], dtype=pl.Float64)
-        return (values.cast(pl.Float64).is_in(candidates.implode()) | ~values.is_finite()).fill_null(False)
+        doubles = {*numbers, *(float(np.float32(s)) for s in numbers)}
+        # With numpy: a table has some sixty columns, and polars makes a query of each question to a column.
+        given = values.cast(pl.Float64).to_numpy()
+        missing = ~np.isfinite(given)
+        for number in doubles:
+            missing |= given == number
+        return pl.Series(missing)
     whole = pl.Series([s for s in numbers if s.is_integer()], dtype=pl.Float64)
     candidates = whole.cast(values.dtype, strict=False).drop_nulls()
     return values.is_in(candidates.implode()).fill_null(False)
@@ -162,7 +172,8 @@ def _stands_for_missing_text(
     missing = values.is_in(texts.implode())
     if target != pl.String:
         # A text that is no number stands for nothing here; the cast will complain about it.
-        missing = missing | _stands_for_missing(values.cast(pl.Float64, strict=False), sentinels)
+        numbers = values.cast(pl.Float64, strict=False)
+        missing = missing | (numbers.is_not_null() & _stands_for_missing(numbers, sentinels))
     return missing.fill_null(False)
 
 

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
 import polars as pl
 
-from starscale.catalogue.crossmatch.threads import in_threads
 from starscale.io import Source, Unfinished, Worker, Writer, open_table, open_writer, read_ahead, state_of
 from starscale.io.unfinished import Leftover
 from starscale.use.model import Model
 from starscale.use.repeated import RepeatedIds, hashed
+from starscale.use.side_by_side import side_by_side
 from starscale.vocabulary.errors import InputError, Problem
 from starscale.vocabulary.flags import CatalogueFlag
 
@@ -173,8 +173,9 @@ def _chunks(
             kept.store(catalogue)
         writer.append(catalogue)
 
-    def predict(part: pl.DataFrame) -> pl.DataFrame:
-        return model.predict(part, where=str(table.path), found_columns=table.columns)
+    def predict(cut: tuple[pl.DataFrame, bool]) -> tuple[pl.DataFrame, bool]:
+        part, last = cut
+        return model.predict(part, where=str(table.path), found_columns=table.columns), last
 
     begun = kept.n_parts
     with Worker() as worker:
@@ -186,12 +187,25 @@ def _chunks(
             yield catalogue
         if begun and report is not None:
             report.resumed(done)
-        for batch in read_ahead(table.batches(chunk, columns, skip=begun * chunk)):
-            catalogue = pl.concat(in_threads(predict, batch.iter_slices(SLICE)), rechunk=True)
-            worker.do(write, catalogue, new=True)
-            if report is not None:
-                report.advance(catalogue.height)
-            yield catalogue
+        batches = read_ahead(table.batches(chunk, columns, skip=begun * chunk))
+        parts: list[pl.DataFrame] = []
+        for part, last in side_by_side(predict, _slices(batches)):
+            parts.append(part)
+            if last:
+                catalogue = pl.concat(parts, rechunk=True)
+                parts = []
+                worker.do(write, catalogue, new=True)
+                if report is not None:
+                    report.advance(catalogue.height)
+                yield catalogue
+
+
+def _slices(batches: Iterable[pl.DataFrame]) -> Iterator[tuple[pl.DataFrame, bool]]:
+    """Cut batches into slices, and tell which is the last of its batch."""
+    for batch in batches:
+        starts = range(0, batch.height, SLICE)
+        for start in starts:
+            yield batch.slice(start, SLICE), start == starts[-1]
 
 
 def _repeats(ids: RepeatedIds, kept: Unfinished) -> Repeats | None:

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 #: Files over which the identifiers are spread; one of them is in memory at a time.
 BUCKETS = 256
+#: Identifiers that are held before they go to the files; a small table needs none of these.
+HELD = 1_000_000
+
+_Hashes = NDArray[np.uint64]
 
 
 class RepeatedIds:
@@ -22,32 +28,29 @@ class RepeatedIds:
     Parameters
     ----------
     folder : Path
-        An existing folder for temporary files; whoever made it removes it.
+        A folder for temporary files, made when it is needed; whoever made what is above it removes it.
     """
 
     def __init__(self, folder: Path) -> None:
-        folder.mkdir(exist_ok=True)
-        self._paths = [folder / f"identifiers-{number:03d}" for number in range(BUCKETS)]
-        self._files: list[IO[bytes]] = [path.open("wb") for path in self._paths]
+        self._folder = folder
+        self._files: list[IO[bytes]] = []
+        self._held: list[_Hashes] = []
+        self._n_held = 0
 
     def add(self, ids: pl.Series) -> None:
         """Add the identifiers of some rows; those that are missing do not count."""
         hashes = hashed(ids.drop_nulls())
-        bucket = (hashes >> np.uint64(56)).astype(np.intp)
-        order = np.argsort(bucket, kind="stable")
-        edges = np.searchsorted(bucket[order], np.arange(BUCKETS + 1))
-        of_buckets = hashes[order]
-        for file, start, stop in zip(self._files, edges[:-1], edges[1:], strict=True):
-            file.write(of_buckets[start:stop].tobytes())
+        self._held.append(hashes)
+        self._n_held += len(hashes)
+        if self._n_held > HELD:
+            self._spill()
 
     def count(self) -> tuple[int, int, int | None]:
         """Return how many identifiers are repeated, in how many rows they stand, and the hash of one of them."""
         n_ids = n_rows = 0
         example = None
-        for path, file in zip(self._paths, self._files, strict=True):
-            file.close()
-            values, counts = np.unique(np.fromfile(path, np.uint64), return_counts=True)
-            path.unlink()
+        for hashes in self._groups():
+            values, counts = np.unique(hashes, return_counts=True)
             again = counts > 1
             n_ids += int(again.sum())
             n_rows += int(counts[again].sum())
@@ -61,7 +64,37 @@ class RepeatedIds:
             with suppress(OSError):
                 file.close()
 
+    def _groups(self) -> Iterator[_Hashes]:
+        """Yield all hashes in groups; equal ones are in the same."""
+        if not self._files:
+            yield self._taken()
+            return
+        self._spill()
+        for file in self._files:
+            file.close()
+            path = Path(file.name)
+            yield np.fromfile(path, np.uint64)
+            path.unlink()
 
-def hashed(ids: pl.Series) -> np.ndarray[tuple[int], np.dtype[np.uint64]]:
+    def _taken(self) -> _Hashes:
+        hashes = np.concatenate(self._held) if self._held else np.empty(0, np.uint64)
+        self._held, self._n_held = [], 0
+        return hashes
+
+    def _spill(self) -> None:
+        """Spread what is held over the files."""
+        if not self._files:
+            self._folder.mkdir(exist_ok=True)
+            self._files = [(self._folder / f"identifiers-{number:03d}").open("wb") for number in range(BUCKETS)]
+        hashes = self._taken()
+        bucket = (hashes >> np.uint64(56)).astype(np.intp)
+        order = np.argsort(bucket, kind="stable")
+        edges = np.searchsorted(bucket[order], np.arange(BUCKETS + 1))
+        of_buckets = hashes[order]
+        for file, start, stop in zip(self._files, edges[:-1], edges[1:], strict=True):
+            file.write(of_buckets[start:stop].tobytes())
+
+
+def hashed(ids: pl.Series) -> _Hashes:
     """Hash of every identifier, shape (n,); the same within one process."""
     return np.asarray(ids.hash(seed=0).to_numpy(), dtype=np.uint64)
