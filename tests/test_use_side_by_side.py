@@ -46,7 +46,7 @@ def test_items_of_the_next_batch_are_begun_while_one_is_still_at_work() -> None:
         # The first can only end when the second has been begun.
         return later.wait(10)
 
-    with patch("os.cpu_count", return_value=2):
+    with patch("starscale.use.side_by_side.THREADS", 2):
         assert list(side_by_side(work, iter([0, 1]))) == [True, True]
 
 

@@ -305,7 +305,7 @@ def predict(
     model: Annotated[Path, typer.Argument(help="Model bundle.")],
     stars: Annotated[str, typer.Argument(help="Table with the columns of all the model's surveys side by side.")],
     output: Output,
-    chunk: Annotated[int, typer.Option(min=1, help="Rows at a time.")] = 100_000,
+    chunk: Annotated[int, typer.Option(min=1, help="Rows at a time.")] = 65_536,
     restart: Annotated[
         bool, typer.Option("--restart", help="Begin anew instead of where a stopped prediction left off.")
     ] = False,

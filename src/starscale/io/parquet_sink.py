@@ -20,7 +20,7 @@ from starscale.io.votable_header import CLOSING, OPENING, about_table, field, pl
 from starscale.vocabulary.columns import Column
 
 #: Rows of a row group: large enough to compress well, small enough to be one piece in memory.
-ROW_GROUP = 131_072
+ROW_GROUP = 65_536
 
 _VOTABLE_TYPES: dict[pl.DataType, str] = {
     pl.Boolean(): "boolean",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,15 +12,17 @@ import polars as pl
 
 from starscale.io import Source, Unfinished, Worker, Writer, open_table, open_writer, read_ahead, state_of
 from starscale.io.unfinished import Leftover
+from starscale.learn.regressor import BLOCK
 from starscale.use.model import Model
 from starscale.use.repeated import RepeatedIds, hashed
-from starscale.use.side_by_side import side_by_side
+from starscale.use.side_by_side import THREADS, side_by_side
 from starscale.vocabulary.errors import InputError, Problem
 from starscale.vocabulary.flags import CatalogueFlag
 
-#: Rows in a chunk: large enough that fixed costs vanish, small enough for any laptop.
-CHUNK = 100_000
-#: Rows that one thread predicts at a time: some for every core, and few enough for flat memory.
+#: Rows in a chunk: large enough that fixed costs vanish, small enough for any laptop, and so few that reading,
+#: computing and writing overlap in small tables too.
+CHUNK = 65_536
+#: Rows that one thread predicts at a time, at most: some for every core, and few enough for flat memory.
 SLICE = 16_384
 
 
@@ -201,11 +204,17 @@ def _chunks(
 
 
 def _slices(batches: Iterable[pl.DataFrame]) -> Iterator[tuple[pl.DataFrame, bool]]:
-    """Cut batches into slices, and tell which is the last of its batch."""
+    """Cut batches into slices, and tell which is the last of its batch.
+
+    As many for each thread, of the same number of blocks, so that all get done at the same time; what is predicted
+    does not depend on it.
+    """
     for batch in batches:
-        starts = range(0, batch.height, SLICE)
+        n = THREADS * max(math.ceil(batch.height / (THREADS * SLICE)), 1)
+        size = BLOCK * math.ceil(batch.height / (n * BLOCK))
+        starts = range(0, batch.height, size)
         for start in starts:
-            yield batch.slice(start, SLICE), start == starts[-1]
+            yield batch.slice(start, size), start == starts[-1]
 
 
 def _repeats(ids: RepeatedIds, kept: Unfinished) -> Repeats | None:

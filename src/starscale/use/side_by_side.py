@@ -11,8 +11,9 @@ from typing import TypeVar
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-#: Threads at most: every one holds the arrays of an item, and the networks use all cores by themselves.
-_THREADS = 4
+#: Threads, this many at most: every one holds the arrays of an item, and the networks use all cores by themselves.
+_MOST = 4
+THREADS = min(os.cpu_count() or 1, _MOST)
 
 
 def side_by_side(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
@@ -21,14 +22,13 @@ def side_by_side(work: Callable[[Item], Result], items: Iterable[Item]) -> Itera
     The items are fetched as threads get free, so that their number does not matter and no thread waits for a
     batch of them to be finished. An error, of an item or of the work, is raised in its place.
     """
-    threads = min(os.cpu_count() or 1, _THREADS)
-    pool = ThreadPoolExecutor(threads, "side by side")
+    pool = ThreadPoolExecutor(THREADS, "side by side")
     waiting: deque[Future[Result]] = deque()
     try:
         for item in items:
             waiting.append(pool.submit(work, item))
             # As many again are begun while the first is handed on.
-            if len(waiting) == 2 * threads:
+            if len(waiting) == 2 * THREADS:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
