@@ -168,7 +168,9 @@ def timed(work: Callable[[], object]) -> float:
 def catalogues(name: str, sizes: list[int], networks_alone: float) -> None:
     """Predict tables of growing size; small ones in turns and several times, since the machine's speed wanders."""
     print(f"\nWhole catalogues, Parquet to Parquet, model {name}, MOCK stars; the median of the runs of a size")
-    rounds = [[rows for rows in sizes if rows <= SMALL]] * ROUNDS + [[rows for rows in sizes if rows > SMALL]]
+    small, large = ([rows for rows in sizes if (rows <= SMALL) is which] for which in (True, False))
+    # Before and after the large ones, which take minutes.
+    rounds = [small, small, large, small, small]
     found: dict[int, list[dict[str, float]]] = {}
     for rows in (rows for some in rounds for rows in some):
         source, target = BUILD / f"stars_{rows}.parquet", BUILD / f"catalogue_{rows}.parquet"

@@ -125,3 +125,36 @@ def test_networks_trained_at_once_are_those_trained_one_after_the_other() -> Non
     assert found[0].shape == (3, 3)
     np.testing.assert_allclose(found[0], found[1], rtol=1e-5)
     assert not np.allclose(found[0][0], found[0][1])
+
+
+@pytest.mark.parametrize("together", [False, True])
+def test_networks_go_on_from_a_checkpoint_however_they_are_trained(
+    together: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "EVERY", 0.0)
+    rng = np.random.default_rng(0)
+    x = jnp.asarray(rng.normal(size=(64, 3)), jnp.float32)
+    stars = (x, x @ jnp.asarray([1.0, -2.0, 0.5]))
+    networks = [jnp.asarray(rng.normal(size=3), jnp.float32) for _ in range(3)]
+
+    def trained(progress, checkpoint: Checkpoint):
+        return train_together(
+            networks,
+            lambda epoch, group: stars,
+            [[0, 2], [1]],
+            loss=loss,
+            optimiser=optax.adam(0.05),
+            batch=16,
+            epochs=4,
+            seed=1,
+            progress=progress,
+            checkpoint=checkpoint,
+            together=together,
+        )
+
+    with pytest.raises(Killed):
+        trained(KillAt(3), Checkpoint(tmp_path / "c", "k"))
+    rest = KillAt(-1)
+    resumed = trained(rest, Checkpoint(tmp_path / "c", "k"))
+    assert rest.seen == 2
+    np.testing.assert_array_equal(resumed, trained(silent, Checkpoint()))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -68,30 +68,67 @@ def train_together(
     first, states = _resumed(states, checkpoint)
     keys = jax.random.split(seeded(seed), len(networks))
     options: dict[str, Any] = {"loss": loss, "optimiser": optimiser, "batch": batch}
+    kept = (_Together if together else _InTurn)(states, groups)
     for epoch in range(first, epochs + 1):
-        losses = []
+        losses: list[Any] = []
         for number, members in enumerate(groups):
-            stars = data(epoch, number)
             own = [jax.random.fold_in(keys[i], epoch) for i in members]
-            if together:
-                joined, loss_of_all = run_epoch_together(
-                    stacked([states[i] for i in members]), stars, None, jax.numpy.stack(own), **options
-                )
-                for at, i in enumerate(members):
-                    states[i] = jax.tree.map(lambda leaf, at=at: leaf[at], joined)
-                losses += list(loss_of_all)
-            else:
-                for i, key in zip(members, own, strict=True):
-                    states[i], loss_of_one = run_epoch(states[i], stars, None, key, **options)
-                    losses.append(loss_of_one)
+            losses += kept.run(number, data(epoch, number), own, options)
         figures = {"training": float(np.mean([mean_loss(values, PHASE, epoch) for values in losses]))}
         progress(PHASE, epoch, epochs, figures)
-        checkpoint.save(PHASE, partial(_arrays, states, epoch), now=epoch == epochs)
-    return stacked([state.params for state in states])
+        checkpoint.save(PHASE, partial(_arrays, kept, epoch), now=epoch == epochs)
+    return stacked([state.params for state in kept.states()])
 
 
-def _arrays(states: Sequence[TrainState], epoch: int) -> Any:
-    return {**tree_to_arrays(list(states)), _EPOCH: np.array([epoch])}
+class _InTurn:
+    """The networks, each by itself."""
+
+    def __init__(self, states: Sequence[TrainState], groups: Sequence[Sequence[int]]) -> None:
+        self._states, self._groups = list(states), groups
+
+    def run(self, number: int, stars: Any, keys: Sequence[jax.Array], options: Mapping[str, Any]) -> list[Any]:
+        """Train a group for an epoch; returns the losses of each of its networks."""
+        losses = []
+        for i, key in zip(self._groups[number], keys, strict=True):
+            self._states[i], own = run_epoch(self._states[i], stars, None, key, **options)
+            losses.append(own)
+        return losses
+
+    def states(self) -> list[TrainState]:
+        """Return the state of every network."""
+        return self._states
+
+
+class _Together:
+    """The networks of a group stacked, as they go through the device.
+
+    They stay stacked between epochs: to take them apart is hundreds of small pieces of work for an accelerator,
+    which cost it more than the epoch itself.
+    """
+
+    def __init__(self, states: Sequence[TrainState], groups: Sequence[Sequence[int]]) -> None:
+        self._groups, self._n = groups, len(states)
+        self._joined = [stacked([states[i] for i in members]) for members in groups]
+
+    def run(self, number: int, stars: Any, keys: Sequence[jax.Array], options: Mapping[str, Any]) -> list[Any]:
+        """Train a group for an epoch; returns the losses of each of its networks."""
+        self._joined[number], losses = run_epoch_together(
+            self._joined[number], stars, None, jax.numpy.stack(keys), **options
+        )
+        return list(np.asarray(losses))
+
+    def states(self) -> list[TrainState]:
+        """Return the state of every network."""
+        found: list[Any] = [None] * self._n
+        for members, joined in zip(self._groups, self._joined, strict=True):
+            here = jax.tree.map(np.asarray, joined)
+            for at, i in enumerate(members):
+                found[i] = jax.tree.map(lambda leaf, at=at: leaf[at], here)
+        return found
+
+
+def _arrays(kept: _InTurn | _Together, epoch: int) -> Any:
+    return {**tree_to_arrays(kept.states()), _EPOCH: np.array([epoch])}
 
 
 def _resumed(states: list[TrainState], checkpoint: Checkpoint) -> tuple[int, list[TrainState]]:

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from starscale.learn.arrays import Arrays, entry, prefixed, take, tree_from_arrays, tree_to_arrays, under
 from starscale.learn.band_sets import BandSets
+from starscale.learn.compilation import full_precision
 from starscale.learn.density import MixtureDensity
 from starscale.learn.ensemble import train_together
 from starscale.learn.losses import negative_log_likelihood
@@ -92,6 +93,7 @@ def _pooled(networks: MixtureNetwork, values: jax.Array, flags: jax.Array, compo
 
 
 @partial(jax.jit, static_argnames=("components", "threshold"))
+@full_precision
 def _predict(
     networks: MixtureNetwork,
     values: jax.Array,
@@ -112,6 +114,7 @@ def _predict(
 
 
 @partial(jax.jit, static_argnames=("components",))
+@full_precision
 def _quantiles(
     networks: MixtureNetwork, values: jax.Array, flags: jax.Array, probabilities: jax.Array, *, components: int
 ) -> jax.Array:
@@ -119,6 +122,7 @@ def _quantiles(
 
 
 @partial(jax.jit, static_argnames=("components",))
+@full_precision
 def _means(networks: MixtureNetwork, values: jax.Array, flags: jax.Array, *, components: int) -> jax.Array:
     return _pooled(networks, values, flags, components).average()
 

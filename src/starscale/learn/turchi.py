@@ -21,6 +21,7 @@ import numpy as np
 import optax
 
 from starscale.learn.arrays import Arrays, entry, prefixed, tree_from_arrays, tree_to_arrays, under
+from starscale.learn.compilation import full_precision
 from starscale.learn.losses import absolute_error, smape
 from starscale.learn.networks import Dense, DiamondNetwork, Statistics, folded_forward, moving_average
 from starscale.learn.preparation import Inputs, Scaling
@@ -77,6 +78,7 @@ def _adam(learning_rate: float) -> Optimiser:
 
 
 @partial(jax.jit, static_argnames=("slope",))
+@full_precision
 def _predict(layers: tuple[Dense, ...], x: jax.Array, *, slope: float) -> jax.Array:
     """Run one network for each label (leading axis of `layers`): shape (n, n_labels)."""
     outputs: jax.Array = jax.lax.map(lambda chain: folded_forward(chain, x, slope), layers)
@@ -165,6 +167,7 @@ class Turchi2024(PointRegressor):
 
 
 @jax.jit
+@full_precision
 def _folded(network: DiamondNetwork, statistics: Statistics) -> tuple[Dense, ...]:
     return network.folded(statistics)
 
