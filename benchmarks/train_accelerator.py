@@ -45,7 +45,7 @@ SIDES: dict[str, tuple[str | None, bool]] = {
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--stars", type=int, default=60_000)
-    parser.add_argument("--epochs", type=int, default=MixtureConfig().epochs)
+    parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--sides", nargs="+", choices=SIDES, default=list(SIDES))
     parser.add_argument("--one", choices=SIDES, help=argparse.SUPPRESS)  # one side, in its own process
     parser.add_argument("--apply", type=Path, help=argparse.SUPPRESS)  # predict with this bundle

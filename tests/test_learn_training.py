@@ -15,6 +15,7 @@ from starscale.learn.preparation import Preparation
 from starscale.learn.randomness import seeded
 from starscale.learn.regressor import Fitting, Targets, silent
 from starscale.learn.training import EarlyStopping, TrainState, mean_loss, n_steps, run_epoch
+from starscale.learn.mixture import n_epochs
 from starscale.learn.turchi import Turchi2024, batch_size
 from starscale.vocabulary.errors import StarscaleError
 from starscale.vocabulary.model_config import MixtureConfig, Turchi2024Config
@@ -205,3 +206,9 @@ def test_the_papers_network_has_some_fifty_batches_in_an_epoch(n_stars: int, bat
     """With few, the running statistics of the batch normalisation lag behind the network."""
     assert batch_size(Turchi2024Config(), n_stars) == batch
     assert batch_size(Turchi2024Config(batch=77), n_stars) == 77
+
+
+@pytest.mark.parametrize(("n_stars", "epochs"), [(100, 40), (8_000, 40), (12_800, 26), (16_640, 20), (10**6, 20)])
+def test_small_samples_are_trained_on_for_longer(n_stars: int, epochs: int) -> None:
+    assert n_epochs(MixtureConfig(), n_stars) == epochs
+    assert n_epochs(MixtureConfig(epochs=7), n_stars) == 7

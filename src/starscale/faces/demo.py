@@ -39,7 +39,9 @@ path = "mock/{labels}.parquet"
 
 [model]
 kind = "mixture"
+# Less than by default: a demonstration should not take long.
 members = 2
+epochs = 20
 
 # The truth is known only because the sky is a mock.
 [[compare]]

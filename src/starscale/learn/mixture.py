@@ -37,6 +37,8 @@ from starscale.learn.view import View
 from starscale.vocabulary.model_config import MixtureConfig
 from starscale.vocabulary.strict import validate
 
+#: Fewest and most epochs, and the steps between: small samples would otherwise be left before they are learnt.
+EPOCHS, STEPS = (20, 40), 2600
 WARM_UP = 0.15
 BETAS = (0.9, 0.98)
 #: Median, then the lower and the upper ends of the intervals of LEVELS.
@@ -177,16 +179,17 @@ class Mixture:
             return (jnp.asarray(view.values(copy)), jnp.asarray(view.flags(copy)), *fixed)
 
         rng, groups = np.random.default_rng(seed), _members(config, sets)
+        epochs = n_epochs(config, len(inputs))
         networks = train_together(
             [_new_network(rng, config, y.shape[1], len(views[0].used)) for _ in range(groups[-1].stop)],
             stars,
             groups,
             loss=_Loss(config.components),
             optimiser=_optimiser(
-                config.learning_rate, config.weight_decay, config.epochs * n_steps(len(inputs), config.batch)
+                config.learning_rate, config.weight_decay, epochs * n_steps(len(inputs), config.batch)
             ),
             batch=config.batch,
-            epochs=config.epochs,
+            epochs=epochs,
             seed=seed,
             progress=fitting.progress,
             checkpoint=fitting.checkpoint,
@@ -308,6 +311,13 @@ class Mixture:
         skeleton = jax.tree.map(lambda leaf: np.broadcast_to(leaf, (n_networks, *leaf.shape)), one)
         networks = tree_from_arrays(skeleton, under("networks", arrays), "regressor")
         return cls(config, sets, views, LabelScaler.from_state(under("labels", arrays), n_labels), networks)
+
+
+def n_epochs(config: MixtureConfig, n_stars: int) -> int:
+    """Length of the training: as chosen, or as many epochs as it takes for enough steps, within limits."""
+    if config.epochs is not None:
+        return config.epochs
+    return int(np.clip(STEPS // n_steps(n_stars, config.batch), *EPOCHS))
 
 
 def _members(config: MixtureConfig, sets: BandSets) -> list[range]:

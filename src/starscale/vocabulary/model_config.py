@@ -53,7 +53,8 @@ class MixtureConfig(Frozen):
     #: Append a whitened copy of the inputs.
     whiten: bool = True
     batch: int = Field(default=128, ge=2)
-    epochs: int = Field(default=20, ge=1)
+    #: By default 20, and of few stars more, 40 at most, as far as that is 2,600 steps or less.
+    epochs: int | None = Field(default=None, ge=1)
     learning_rate: float = Field(default=2e-3, gt=0)
     weight_decay: float = Field(default=0.1, ge=0)
     #: Networks in the ensemble.
