@@ -10,12 +10,12 @@ import optax
 import pytest
 
 from starscale.learn import Sample, fit_predictor, training
+from starscale.learn.mixture import n_epochs
 from starscale.learn.observations import Measurements, Observations
 from starscale.learn.preparation import Preparation
 from starscale.learn.randomness import seeded
 from starscale.learn.regressor import Fitting, Targets, silent
 from starscale.learn.training import EarlyStopping, TrainState, mean_loss, n_steps, run_epoch
-from starscale.learn.mixture import n_epochs
 from starscale.learn.turchi import Turchi2024, batch_size
 from starscale.vocabulary.errors import StarscaleError
 from starscale.vocabulary.model_config import MixtureConfig, Turchi2024Config
