@@ -27,13 +27,18 @@ CITATION = (
 
 def versions() -> dict[str, str]:
     """Versions of starscale, Python and the packages that take part in a result."""
-    found = {"starscale": __version__, "python": platform.python_version()}
+    return {"starscale": __version__, "python": platform.python_version(), **dict(_installed())}
+
+
+@lru_cache
+def _installed() -> tuple[tuple[str, str], ...]:
+    found = []
     for package in _PACKAGES:
         try:
-            found[package] = version(package)
+            found.append((package, version(package)))
         except PackageNotFoundError:
             continue
-    return found
+    return tuple(found)
 
 
 @lru_cache
