@@ -50,7 +50,7 @@ docs: $(VENV)/.docs       ## build the documentation in docs/_build
 	$(BIN)/sphinx-build -q -W --keep-going -b html docs docs/_build/html
 
 docs-test: $(VENV)/.dev   ## run every command and every Python block of README and docs
-	$(BIN)/python -m pytest -q -m docs tests/test_docs.py
+	$(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal -m docs tests/test_docs.py
 
 real: $(VENV)/.dev        ## measurements on real tables and on the independent mock sky (needs ../shared/data)
 	$(BIN)/python benchmarks/real_data.py
