@@ -23,6 +23,7 @@ from hypothesis import strategies as st
 import starscale as ss
 from starscale import io
 from starscale.use.model import Model
+from starscale.use.predict import SLICE, _slices
 from starscale.use.repeated import RepeatedIds
 from starscale.vocabulary.errors import InputError, StarscaleError
 from starscale.vocabulary.flags import CatalogueFlag
@@ -232,6 +233,18 @@ def test_slices_for_threads_change_nothing(finished: Path, stars: Path, tmp_path
     assert sliced["source_id"].equals(whole["source_id"])
     for label in ("teff", "logg", "fe_h"):
         assert np.allclose(sliced[label], whole[label], rtol=1e-5, atol=1e-5, equal_nan=True)
+
+
+@given(st.lists(st.integers(0, 70_000), max_size=4), st.sampled_from([1, 2, 4]))
+@settings(deadline=None, max_examples=30)
+def test_slices_are_the_batches_cut_for_all_threads(heights: list[int], threads: int) -> None:
+    batches = [pl.DataFrame({"x": pl.int_range(height, eager=True)}) for height in heights]
+    with patch("starscale.use.predict.THREADS", threads):
+        slices = list(_slices(batches))
+    assert [last for _, last in slices].count(True) == sum(height > 0 for height in heights)
+    joined = pl.concat([batch.head(0) for batch in batches] + [part for part, _ in slices]) if heights else None
+    assert joined is None or joined.equals(pl.concat(batches))
+    assert all(part.height <= SLICE for part, _ in slices)
 
 
 def test_the_file_says_what_it_was_made_from(finished: Path, stars: Path, tmp_path: Path) -> None:

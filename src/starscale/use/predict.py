@@ -210,8 +210,9 @@ def _slices(batches: Iterable[pl.DataFrame]) -> Iterator[tuple[pl.DataFrame, boo
     does not depend on it.
     """
     for batch in batches:
-        n = THREADS * max(math.ceil(batch.height / (THREADS * SLICE)), 1)
-        size = BLOCK * math.ceil(batch.height / (n * BLOCK))
+        rows = max(batch.height, 1)
+        n = THREADS * math.ceil(rows / (THREADS * SLICE))
+        size = BLOCK * math.ceil(rows / (n * BLOCK))
         starts = range(0, batch.height, size)
         for start in starts:
             yield batch.slice(start, size), start == starts[-1]
