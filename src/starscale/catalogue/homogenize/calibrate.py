@@ -15,8 +15,7 @@ from starscale.catalogue.homogenize.consensus import Consensus, consensus
 from starscale.catalogue.homogenize.errors import Factor, Repeats, combined
 from starscale.catalogue.homogenize.measured import Measured, pair_counts
 from starscale.catalogue.homogenize.pairwise import pairwise
-from starscale.catalogue.homogenize.solve import Solution, solve
-from starscale.catalogue.homogenize.widths import POLYNOMIAL, Prior
+from starscale.catalogue.homogenize.solve import POLYNOMIAL, SMOOTH, Prior, Solution, solve
 from starscale.vocabulary.errors import InputError, Problem
 from starscale.vocabulary.homogenize_config import HomogenizeConfig
 
@@ -209,9 +208,9 @@ def _paper(
 
 
 def _candidates(config: HomogenizeConfig) -> Sequence[Prior]:
-    """Prior widths to choose from by cross-validation; none where they are found."""
+    """Prior widths to choose from."""
     if config.basis == "smooth":
-        return ()
+        return SMOOTH
     return POLYNOMIAL if config.degree is None else (POLYNOMIAL[config.degree],)
 
 

@@ -7,9 +7,8 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
-#: Below so many values there is no telling two components apart; from here on the fit is steadier than the MAD, by a
-#: fifth, and by more where some values are wild (a test shows it).
-_FEWEST = 20
+#: Below so many values the MAD is steadier than a fit of two components.
+_FEWEST = 60
 _TO_SIGMA = 1.4826022185056018
 
 
