@@ -102,8 +102,7 @@ class _InTurn:
 class _Together:
     """The networks of a group stacked, as they go through the device.
 
-    They stay stacked between epochs: to take them apart is hundreds of small pieces of work for an accelerator,
-    which cost it more than the epoch itself.
+    They stay stacked between epochs: to take them apart is hundreds of small pieces of work for an accelerator.
     """
 
     def __init__(self, states: Sequence[TrainState], groups: Sequence[Sequence[int]]) -> None:
