@@ -71,7 +71,7 @@ def test_intervals_of_merged_labels_cover() -> None:
 
 @pytest.mark.slow
 def test_smooth_corrections_cover_over_many_skies() -> None:
-    """The default: curves, widths by cross-validation, factors from repeats and hat, 3 % outliers."""
+    """The default: curves, widths by marginal likelihood, factors from repeats and hat, 3 % outliers."""
     inside, pulls = [], []
     places = np.array([[5800, 4.3, -0.3], [4800, 2.5, -0.3], [6200, 4.2, 0.1], [4700, 2.2, -0.7]])
     for seed in range(25):

@@ -56,7 +56,7 @@ class HomogenizeConfig(Frozen):
     #: Surface gravity at which dwarf and giant corrections join, and the width of the join, dex.
     join_logg: float = 3.5
     join_width: float = Field(default=0.25, gt=0)
-    #: Residual, in errors, beyond which a measurement loses weight (Huber).
+    #: Residual, in errors, beyond which a measurement loses weight (Huber) in the first guess of the corrections.
     huber: float = Field(default=1.5, gt=0)
     #: Groups of stars for cross-validation.
     folds: int = Field(default=5, ge=2, le=20)

@@ -107,13 +107,21 @@ class Basis:
     def groups(self) -> Ints:
         """The group of every function, shape (p,).
 
-        0: the constant; 1: linear terms and products; 2: curves or squares; 3: what curves differ by from
-        dwarfs to giants.
+        0: the constant; 1: linear terms and products; then, for a polynomial, 2: squares and products; else
+        2, 3, 4: curves in teff, logg, fe_h; 5, 6: what those in teff and fe_h differ by from dwarfs to giants.
         """
         if self.kind == "polynomial":
             return np.array([0, *([1] * 7), *([2] * 12)])
-        curves = [3 if reverse else 2 for table, _, reverse in self._curves for _ in range(table.shape[1])]
+        curves = [2 + k for k, (table, _, _) in enumerate(self._curves) for _ in range(table.shape[1])]
         return np.array([0, *([1] * 9), *curves])
+
+    @property
+    def group_names(self) -> tuple[str, ...]:
+        """Of the groups after the constant."""
+        if self.kind == "polynomial":
+            return ("linear", "squares")
+        curves = (f"{'dwarf_giant' if reverse else 'curve'}_{AXES[axis]}" for _, axis, reverse in self._curves)
+        return ("linear", *curves)
 
     def evaluate(self, labels: Floats) -> Floats:
         """Values of the functions.

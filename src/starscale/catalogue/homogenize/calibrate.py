@@ -15,7 +15,8 @@ from starscale.catalogue.homogenize.consensus import Consensus, consensus
 from starscale.catalogue.homogenize.errors import Factor, Repeats, combined
 from starscale.catalogue.homogenize.measured import Measured, pair_counts
 from starscale.catalogue.homogenize.pairwise import pairwise
-from starscale.catalogue.homogenize.solve import POLYNOMIAL, SMOOTH, Prior, Solution, solve
+from starscale.catalogue.homogenize.solve import Solution, solve
+from starscale.catalogue.homogenize.widths import POLYNOMIAL, Prior
 from starscale.vocabulary.errors import InputError, Problem
 from starscale.vocabulary.homogenize_config import HomogenizeConfig
 
@@ -208,9 +209,9 @@ def _paper(
 
 
 def _candidates(config: HomogenizeConfig) -> Sequence[Prior]:
-    """Prior widths to choose from."""
+    """Prior widths to choose from by cross-validation; none where they are found."""
     if config.basis == "smooth":
-        return SMOOTH
+        return ()
     return POLYNOMIAL if config.degree is None else (POLYNOMIAL[config.degree],)
 
 

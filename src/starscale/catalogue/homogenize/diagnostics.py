@@ -78,15 +78,14 @@ def _errors(fitted: Fitted) -> list[Record]:
 
 
 def _smoothness(fitted: Fitted) -> list[Record]:
-    """What cross-validation chose."""
+    """Prior widths of the groups of coefficients, in the unit of the label."""
     names = fitted.calibration.surveys
+    groups = fitted.calibration.basis.group_names
     return [
         {
             "label": name,
             "survey": names[s],
-            "linear": solution.prior[s][0] * solution.unit,
-            "curves": solution.prior[s][1] * solution.unit,
-            "dwarf_giant": solution.prior[s][2] * solution.unit,
+            **{group: width * solution.unit for group, width in zip(groups, solution.prior[s], strict=True)},
         }
         for name, solution in zip(AXES, fitted.solutions, strict=False)
         for s in range(len(names))
