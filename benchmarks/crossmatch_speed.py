@@ -157,11 +157,14 @@ def by_starscale(data: dict[str, Any]) -> dict[str, float]:
     def constant(value: float) -> Any:
         return np.full(n, value)
 
-    own = PositionErrors(constant(0.01), constant(0.01), constant(0.002), np.ones(n, dtype=bool))
-    motion = MotionErrors(*(constant(x) for x in (0.1, 0.1, 0.001, 0.002, 0.001, 0.001, 0.002)))
+    def errors(*values: float) -> Any:
+        return (np.full(n, value, dtype=np.float32) for value in values)
+
+    own = PositionErrors(*errors(0.01, 0.01, 0.002), np.ones(n, dtype=bool))
+    motion = MotionErrors(*errors(0.1, 0.1, 0.001, 0.002, 0.001, 0.001, 0.002))
     true = np.ones(n, dtype=bool)
     moving = Positions(data["ra"], data["dec"], constant(2016.0), data["pmra"], data["pmdec"], true, own, motion)
-    other = PositionErrors(constant(1e4), constant(1e4), constant(0.0), true)
+    other = PositionErrors(*errors(1e4, 1e4, 0.0), true)
     standing = Positions(data["other_ra"], data["other_dec"], constant(2015.0), None, None, true, other)
     ids = pl.Series(np.arange(n))
     work = Work()

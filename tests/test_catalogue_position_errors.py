@@ -70,6 +70,16 @@ def test_an_error_that_is_none_is_replaced_and_said(bad: float | None) -> None:
     assert (none.east[0], none.north[0], none.stated[0]) == (250.0**2, 250.0**2, False)
 
 
+def test_absurdly_large_errors_stay_finite() -> None:
+    found = position_errors(
+        table(e_ra=[1e30, 0.1], e_dec=[1e30, 50.0]), survey(ra_error="e_ra", dec_error="e_dec")
+    )
+    assert found is not None
+    assert found.east.dtype == np.float32
+    assert np.isfinite(found.east).all()
+    assert found.east[0] > 1e37
+
+
 def test_an_ellipse_is_turned() -> None:
     """The angle runs from north over east: at 90 degrees the longer axis lies east."""
     described = survey(ellipse={"major": "e_ra", "minor": "e_dec", "angle": "angle"})

@@ -10,11 +10,14 @@ import pytest
 
 from skies import field_of
 from starscale.catalogue.crossmatch.calibrate import FEWEST, fit_offsets
+from starscale.catalogue.crossmatch.candidates import Candidates
+from starscale.catalogue.crossmatch.ellipses import Ellipses, PairEllipses
 from starscale.catalogue.crossmatch.engine import Match, crossmatch
+from starscale.catalogue.crossmatch.fit_errors import Likelihood
 from starscale.catalogue.crossmatch.model import NO_OFFSETS, OFFSET_ORDER
 from starscale.catalogue.crossmatch.pieces import Side
 from starscale.catalogue.crossmatch.quality import expected_quality
-from starscale.catalogue.crossmatch.sample import OffsetSample
+from starscale.catalogue.crossmatch.sample import OffsetSample, StarSample
 from starscale.catalogue.position_errors import PositionErrors
 from starscale.catalogue.positions import Array, Positions
 from starscale.vocabulary.config import MatchConfig
@@ -162,3 +165,36 @@ def test_few_stars_of_a_cell_are_drawn_to_their_surroundings() -> None:
 def test_nothing_is_said_of_offsets_where_nothing_is_known() -> None:
     assert not np.any(NO_OFFSETS.at(np.array([1, 2])))
     assert NO_OFFSETS.typical() == 0.0
+
+
+def test_the_likelihood_knows_its_slopes() -> None:
+    """Against differences, for pairs of which some share a star and some stars have none."""
+    rng = np.random.default_rng(21)
+    n_stars, n = 200, 260
+    star = np.sort(rng.integers(0, n_stars, n))
+
+    def ellipses(size: float) -> Ellipses:
+        a, b = size * rng.uniform(0.5, 2, n), size * rng.uniform(0.5, 2, n)
+        return Ellipses(a, b, rng.uniform(-0.9, 0.9, n) * np.sqrt(a * b))
+
+    pairs = Candidates.empty(n)
+    both = PairEllipses(ellipses(1.0), ellipses(1e4))
+    stars = StarSample(
+        np.arange(n_stars, dtype=np.uint64),
+        np.full(n_stars, np.nan),
+        star,
+        pairs,
+        both,
+        rng.uniform(-16, -12, n),
+        np.zeros(n, dtype=np.int64),
+    )
+    likelihood = Likelihood(stars, rng.normal(0, 150, n), rng.normal(0, 150, n))
+    for first in (n_stars // 2, n_stars):
+        for x in ([0.1, 3.0, -1.0, 6.0, 0.7], [-0.5, 4.5, -4.0, 5.0, 3.0]):
+            _, slopes = likelihood.loss(np.array(x), first)
+            steps = 1e-5 * np.eye(5)
+            differences = [
+                (likelihood.loss(x + step, first)[0] - likelihood.loss(x - step, first)[0]) / 2e-5
+                for step in steps
+            ]
+            assert slopes == pytest.approx(differences, rel=1e-5, abs=1e-8)

@@ -14,6 +14,10 @@ from starscale.surveys import Survey
 from starscale.surveys.schema import ErrorEllipse, Position
 
 Array = NDArray[np.float64]
+#: Errors of errors are far above what these leave out, and catalogues deliver theirs so.
+Short = NDArray[np.float32]
+#: What `Short` holds at most.
+_MOST = 3e38
 
 
 class _Rows:
@@ -33,17 +37,17 @@ class PositionErrors(_Rows):
 
     Parameters
     ----------
-    east, north : ndarray, (n,)
+    east, north : ndarray of float32, (n,)
         Variances, mas^2.
-    cross : ndarray, (n,)
+    cross : ndarray of float32, (n,)
         Covariance, mas^2.
     stated : ndarray of bool, (n,)
         False where the catalogue gives no error and the survey file's default stands in.
     """
 
-    east: Array
-    north: Array
-    cross: Array
+    east: Short
+    north: Short
+    cross: Short
     stated: NDArray[np.bool_]
 
 
@@ -53,21 +57,21 @@ class MotionErrors(_Rows):
 
     Parameters
     ----------
-    pmra, pmdec : ndarray, (n,)
+    pmra, pmdec : ndarray of float32, (n,)
         Standard errors, mas/yr.
-    pm_cross : ndarray, (n,)
+    pm_cross : ndarray of float32, (n,)
         Covariance of the two, mas^2/yr^2.
-    ra_pmra, ra_pmdec, dec_pmra, dec_pmdec : ndarray, (n,)
+    ra_pmra, ra_pmdec, dec_pmra, dec_pmdec : ndarray of float32, (n,)
         Covariances of position and motion, mas^2/yr.
     """
 
-    pmra: Array
-    pmdec: Array
-    pm_cross: Array
-    ra_pmra: Array
-    ra_pmdec: Array
-    dec_pmra: Array
-    dec_pmdec: Array
+    pmra: Short
+    pmdec: Short
+    pm_cross: Short
+    ra_pmra: Short
+    ra_pmdec: Short
+    dec_pmra: Short
+    dec_pmdec: Short
 
 
 def position_errors(table: pl.DataFrame, survey: Survey) -> PositionErrors | None:
@@ -85,7 +89,7 @@ def position_errors(table: pl.DataFrame, survey: Survey) -> PositionErrors | Non
     ra, ra_stated = _floored(_in_mas(table, survey, role.ra_error), role)
     dec, dec_stated = _floored(_in_mas(table, survey, role.dec_error), role)
     correlation = _correlation(table, role.ra_dec_corr)
-    return PositionErrors(ra**2, dec**2, correlation * ra * dec, ra_stated & dec_stated)
+    return PositionErrors(_short(ra**2), _short(dec**2), _short(correlation * ra * dec), ra_stated & dec_stated)
 
 
 def _from_ellipse(table: pl.DataFrame, survey: Survey, role: Position, ellipse: ErrorEllipse) -> PositionErrors:
@@ -98,9 +102,9 @@ def _from_ellipse(table: pl.DataFrame, survey: Survey, role: Position, ellipse: 
     # The angle runs from north over east.
     sin, cos = np.sin(angle), np.cos(angle)
     return PositionErrors(
-        east=(major * sin) ** 2 + (minor * cos) ** 2,
-        north=(major * cos) ** 2 + (minor * sin) ** 2,
-        cross=(major**2 - minor**2) * sin * cos,
+        east=_short((major * sin) ** 2 + (minor * cos) ** 2),
+        north=_short((major * cos) ** 2 + (minor * sin) ** 2),
+        cross=_short((major**2 - minor**2) * sin * cos),
         stated=major_stated & minor_stated,
     )
 
@@ -114,13 +118,13 @@ def motion_errors(table: pl.DataFrame, survey: Survey) -> MotionErrors | None:
     pmdec = _or_zero(_numbers(table, motion.pmdec_error))
     ra, dec = np.sqrt(errors.east), np.sqrt(errors.north)
     return MotionErrors(
-        pmra=pmra,
-        pmdec=pmdec,
-        pm_cross=_correlation(table, motion.pmra_pmdec_corr) * pmra * pmdec,
-        ra_pmra=_correlation(table, motion.ra_pmra_corr) * ra * pmra,
-        ra_pmdec=_correlation(table, motion.ra_pmdec_corr) * ra * pmdec,
-        dec_pmra=_correlation(table, motion.dec_pmra_corr) * dec * pmra,
-        dec_pmdec=_correlation(table, motion.dec_pmdec_corr) * dec * pmdec,
+        pmra=_short(pmra),
+        pmdec=_short(pmdec),
+        pm_cross=_short(_correlation(table, motion.pmra_pmdec_corr) * pmra * pmdec),
+        ra_pmra=_short(_correlation(table, motion.ra_pmra_corr) * ra * pmra),
+        ra_pmdec=_short(_correlation(table, motion.ra_pmdec_corr) * ra * pmdec),
+        dec_pmra=_short(_correlation(table, motion.dec_pmra_corr) * dec * pmra),
+        dec_pmdec=_short(_correlation(table, motion.dec_pmdec_corr) * dec * pmdec),
     )
 
 
@@ -149,6 +153,10 @@ def _floored(error: Array, role: Position) -> tuple[Array, NDArray[np.bool_]]:
 def _correlation(table: pl.DataFrame, name: str | None) -> Array:
     # A correlation of exactly one would leave no area to the ellipse.
     return np.clip(_or_zero(_numbers(table, name)), -0.9999, 0.9999)
+
+
+def _short(values: Array) -> Short:
+    return np.clip(values, -_MOST, _MOST).astype(np.float32)
 
 
 def _or_zero(values: Array) -> Array:

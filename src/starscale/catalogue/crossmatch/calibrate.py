@@ -16,9 +16,8 @@ from dataclasses import replace
 
 import numpy as np
 import polars as pl
-from scipy.optimize import minimize
-from threadpoolctl import threadpool_limits
 
+from starscale.catalogue.crossmatch.fit_errors import fit_errors
 from starscale.catalogue.crossmatch.model import (
     NO_OFFSETS,
     OFFSET_ORDER,
@@ -27,14 +26,15 @@ from starscale.catalogue.crossmatch.model import (
     magnitude_bin,
 )
 from starscale.catalogue.crossmatch.sample import OffsetSample, StarSample
+from starscale.catalogue.crossmatch.threads import in_threads
 from starscale.catalogue.healpix import Array
 
 #: With fewer stars with a candidate the errors are taken as stated.
 FEWEST = 100
 #: Offsets are drawn to those of the wider cell as if that held so many stars more.
 _PULL = 30.0
-#: Widest cells of the offsets.
-_COARSEST = 2
+#: Orders of the cells of the offsets, the widest first.
+_ORDERS = range(2, OFFSET_ORDER + 1)
 #: Stars of a bin of magnitude in which the completeness is estimated, and bins at most.
 _BIN, _BINS = 400, 10
 
@@ -49,15 +49,21 @@ def fit_offsets(sample: OffsetSample) -> Offsets:
     columns = {axis: values[by_cell] for axis, values in zip(axes, sample.vectors.T, strict=True)}
     table = pl.DataFrame({"pixel": sample.pixels[by_cell], **columns})
     pixels = np.unique(sample.pixels)
-    vectors = np.repeat([[np.median(sample.vectors[:, axis]) for axis in range(3)]], len(pixels), axis=0)
-    for order in range(_COARSEST, OFFSET_ORDER + 1):
-        shift = 4 ** (OFFSET_ORDER - order)
-        cell = (pl.col("pixel") // shift).set_sorted()
-        medians = table.group_by(cell).agg(pl.col(axes).median(), pl.len().alias("n")).sort("pixel")
-        mine = np.searchsorted(medians["pixel"].to_numpy(), pixels // shift)
-        n = medians["n"].to_numpy()[mine, None]
+
+    def medians(order: int | None) -> pl.DataFrame:
+        """Of the cells of an order, or of all stars."""
+        if order is None:
+            return table.select(pl.col(axes).median())
+        cell = (pl.col("pixel") // 4 ** (OFFSET_ORDER - order)).set_sorted()
+        return table.group_by(cell).agg(pl.col(axes).median(), pl.len().alias("n")).sort("pixel")
+
+    whole, *by_order = in_threads(medians, [None, *_ORDERS])
+    vectors = np.repeat(whole.to_numpy(), len(pixels), axis=0)
+    for order, cells in zip(_ORDERS, by_order, strict=True):
+        mine = np.searchsorted(cells["pixel"].to_numpy(), pixels // 4 ** (OFFSET_ORDER - order))
+        n = cells["n"].to_numpy()[mine, None]
         weight = n / (n + _PULL)
-        vectors = weight * medians.select(axes).to_numpy()[mine] + (1 - weight) * vectors
+        vectors = weight * cells.select(axes).to_numpy()[mine] + (1 - weight) * vectors
     return Offsets(pixels, vectors)
 
 
@@ -80,60 +86,15 @@ def fit_model(stars: StarSample, offsets: OffsetSample, *, radius: float, as_sta
     """
     model = PairModel()
     east, north = stars.pairs.east, stars.pairs.north
-    with_candidate = len(np.unique(stars.star))
+    with_candidate = int(np.count_nonzero(np.bincount(stars.star)))
     if not as_stated and with_candidate >= FEWEST:
         frame = fit_offsets(offsets)
         east, north = PairModel(offsets=frame).residuals(stars.pairs, stars.pixels)
-        scale, floor, share, wide = _fit_errors(stars, east, north, radius)
+        scale, floor, share, wide = fit_errors(stars, east, north, radius)
         model = PairModel(
             scale=scale, floor=floor, wide=wide, wide_fraction=share, offsets=frame, stars=with_candidate
         )
     return _with_completeness(model, stars, east, north)
-
-
-def _fit_errors(stars: StarSample, east: Array, north: Array, radius: float) -> tuple[float, float, float, float]:
-    """Scale, floor (mas), wide share and wide error (mas) of the largest likelihood."""
-    n = len(stars.hashes)
-    # Typical displacement of the nearest candidates: where the search starts.
-    nearest = np.full(n, np.inf)
-    np.minimum.at(nearest, stars.star, np.hypot(east, north))
-    typical = float(np.median(nearest[np.isfinite(nearest)]))
-
-    def unpack(x: Array) -> tuple[float, float, float, float, float]:
-        return float(np.exp(x[0])), float(np.exp(x[1])), _expit(x[2]), float(np.exp(x[3])), _expit(x[4])
-
-    def loss(x: Array, first: int) -> float:
-        """Of the first stars of the sample."""
-        scale, floor, share, wide, complete = unpack(x)
-        trial = PairModel(scale=scale, floor=floor, wide=wide, wide_fraction=share)
-        mine = slice(0, int(np.searchsorted(stars.star, first)))
-        log_p, _ = trial.log_likelihood(stars.ellipses.take(mine), east[mine], north[mine])
-        evidence = np.bincount(stars.star[mine], np.exp(log_p - stars.log_density[mine]), minlength=first)
-        return float(-np.mean(np.log1p(-complete + complete * evidence)))
-
-    widest = np.log(radius * 1000 / 2)
-    start = np.array([0.0, np.log(max(typical / 2, 0.1)), -4.0, min(np.log(10 * typical + 100), widest), 3.0])
-    bounds = [
-        (np.log(0.1), np.log(10.0)),
-        (np.log(0.01), widest),
-        (-12.0, 0.0),
-        (np.log(20.0), widest),
-        (-6.0, 9.0),
-    ]
-    # Most of the way on a few stars, where a step costs little.
-    for first in (max(n // 5, min(n, 1000)), n):
-        # Five numbers: threads would take longer to meet than to work.
-        with threadpool_limits(1, "blas"):
-            found = minimize(
-                loss, start, (first,), "L-BFGS-B", bounds=bounds, options={"maxiter": 200, "ftol": 1e-9}
-            )
-        start = found.x
-    scale, floor, share, wide, _ = unpack(start)
-    return scale, floor, share, wide
-
-
-def _expit(x: float) -> float:
-    return float(1 / (1 + np.exp(-x)))
 
 
 def _with_completeness(model: PairModel, stars: StarSample, east: Array, north: Array) -> PairModel:

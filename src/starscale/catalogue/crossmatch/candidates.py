@@ -16,6 +16,7 @@ from numpy.typing import DTypeLike, NDArray
 from starscale.catalogue.crossmatch.pieces import Epochs
 from starscale.catalogue.crossmatch.threads import in_threads, runs
 from starscale.catalogue.crossmatch.zones import ROW_BITS, Zones
+from starscale.catalogue.position_errors import Short
 from starscale.catalogue.positions import MAS, Array, Positions, Sines, dot, length, separation
 
 Rows = NDArray[np.intp]
@@ -35,9 +36,10 @@ class Candidates:
         Displacement, standing minus moving, mas.
     fast : ndarray of bool
         Whether the moving source goes farther than the radius between the two epochs.
-    sin_ra, cos_ra, sin_dec, cos_dec : ndarray
-        Of the moving source, where the axes are. They cost more to find again than to keep.
-    turn_cos, turn_sin : ndarray
+    sin_ra, cos_ra, sin_dec, cos_dec : ndarray of float32
+        Of the moving source, where the axes are. They cost more to find again than to keep; what is turned with
+        them, errors and offsets of the frame, is known to fewer digits than they have.
+    turn_cos, turn_sin : ndarray of float32
         Cosine and sine of the angle between the axes of the two sources.
     """
 
@@ -47,12 +49,12 @@ class Candidates:
     east: Array
     north: Array
     fast: NDArray[np.bool_]
-    sin_ra: Array
-    cos_ra: Array
-    sin_dec: Array
-    cos_dec: Array
-    turn_cos: Array
-    turn_sin: Array
+    sin_ra: Short
+    cos_ra: Short
+    sin_dec: Short
+    cos_dec: Short
+    turn_cos: Short
+    turn_sin: Short
 
     def __len__(self) -> int:
         return len(self.moving)
@@ -63,7 +65,9 @@ class Candidates:
 
     def vectors(self, rows: Rows) -> Array:
         """Displacements of some pairs as vectors on the sphere, mas. Shape (m, 3)."""
-        sines = Sines(*(values[rows] for values in (self.sin_ra, self.cos_ra, self.sin_dec, self.cos_dec)))
+        sines = Sines(
+            *(values[rows].astype(np.float64) for values in (self.sin_ra, self.cos_ra, self.sin_dec, self.cos_dec))
+        )
         return self.east[rows, None] * sines.east() + self.north[rows, None] * sines.north()
 
     def along(self, x: Array, y: Array, z: Array) -> tuple[Array, Array]:
@@ -77,7 +81,8 @@ class Candidates:
     def empty(cls, n: int) -> Candidates:
         """Room for `n` pairs."""
         kinds: dict[str, DTypeLike] = {"moving": np.intp, "standing": np.intp, "fast": np.bool_}
-        return cls(*(np.empty(n, dtype=kinds.get(field.name, np.float64)) for field in fields(cls)))
+        kinds |= dict.fromkeys(("distance", "east", "north"), np.float64)
+        return cls(*(np.empty(n, dtype=kinds.get(field.name, np.float32)) for field in fields(cls)))
 
     @classmethod
     def concatenate(cls, parts: Sequence[Candidates]) -> Candidates:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from starscale.catalogue.crossmatch.candidates import Candidates
+from starscale.catalogue.position_errors import Short
 from starscale.catalogue.positions import Array, Positions
 
 Rows = NDArray[np.intp]
@@ -110,7 +111,7 @@ def moved_ellipses(moving: Positions, rows: Rows, at: Array, unknown_motion: flo
     return Ellipses(east, north, cross)
 
 
-def _turned(own: Ellipses, cos: Array, sin: Array) -> Ellipses:
+def _turned(own: Ellipses, cos: Short, sin: Short) -> Ellipses:
     """Ellipses in axes that are turned by an angle of this cosine and sine. Shape (n,)."""
     east, north, cross = own.east, own.north, own.cross
     return Ellipses(
@@ -125,4 +126,4 @@ def _own(positions: Positions, rows: Rows) -> Ellipses:
     errors = positions.errors
     if errors is None:
         return Ellipses(*np.zeros((3, len(rows))))
-    return Ellipses(errors.east[rows], errors.north[rows], errors.cross[rows])
+    return Ellipses(*(values[rows].astype(np.float64) for values in (errors.east, errors.north, errors.cross)))

@@ -151,7 +151,12 @@ def crossmatch(
         pieces = [Piece(moving.take(nothing), standing.take(nothing), mode)]
     found = [run for piece in pieces for run in matcher.candidates(piece)]
     give_back()
-    model = matcher.learn([matcher.sample(found)]) if matcher.by_merit else PairModel()
+    model = PairModel()
+    if matcher.by_merit:
+        sample = matcher.sample(found)
+        give_back()
+        model = matcher.learn([sample])
+        del sample
     covered = _covered(whole.leading, found)
     give_back()
     neighbours, nearest = matcher.neighbours(found, model)

@@ -32,7 +32,7 @@ from starscale.catalogue.crossmatch.select import (
     count_neighbours,
     nearest_of,
 )
-from starscale.catalogue.crossmatch.threads import Columns, drained, in_threads, stacked
+from starscale.catalogue.crossmatch.threads import Columns, at_once, drained, in_threads, stacked
 from starscale.catalogue.healpix import Array, Cells
 from starscale.catalogue.positions import Positions
 from starscale.catalogue.splits import stable_hash
@@ -104,17 +104,24 @@ class Matcher:
 
     def candidates(self, piece: Piece) -> list[Found]:
         """All pairs of a piece within the search radius, run by run."""
-        targets = Targets.of(piece.standing.positions, self.config.search_radius)
-        # All runs share these: found before the threads ask for them.
-        self.density.at(piece.searched.pixels[:0])
+        # All runs share what these find.
+        targets, pixels = at_once(
+            lambda: Targets.of(piece.standing.positions, self.config.search_radius),
+            lambda: self._prepared(piece),
+        )
         found = targets.by_runs(self._moving(piece), whole=piece.mode == "sparse")
         if piece.mode == "sparse":
             found = [Candidates.concatenate(found)]
         parts = piece.runs()
         ends = np.cumsum([len(part.leading) for part in parts])
-        where = np.split(tiles_of(piece.leading.positions, SORT_ORDER), ends[:-1])
+        where = np.split(pixels, ends[:-1])
         reached = in_threads(self.density.coverage_at, where)
         return [Found(part, pairs, *cover) for part, pairs, cover in zip(parts, found, reached, strict=True)]
+
+    def _prepared(self, piece: Piece) -> Cells:
+        """Cells of the leading sources, when the density and the cells of the searched ones are known too."""
+        self.density.at(piece.searched.pixels[:0])
+        return tiles_of(piece.leading.positions, SORT_ORDER)
 
     def _density(self, found: Found, which: NDArray[np.intp] | slice) -> Array:
         """Density of the searched catalogue at some of the candidates, per arcsec^2. Shape (n,)."""

@@ -38,6 +38,14 @@ def in_threads(work: Callable[[Item], Result], items: Iterable[Item]) -> list[Re
         return list(pool.map(work, items))
 
 
+def at_once(first: Callable[[], Item], second: Callable[[], Result]) -> tuple[Item, Result]:
+    """Results of two pieces of work that need nothing of each other, one of them in a thread."""
+    with ThreadPoolExecutor(1) as pool:
+        other = pool.submit(second)
+        mine = first()
+        return mine, other.result()
+
+
 def drained(items: list[Item]) -> Iterator[Item]:
     """The items of a list, each taken out of it."""
     items.reverse()
