@@ -48,7 +48,7 @@ def fit_offsets(sample: OffsetSample) -> Offsets:
     by_cell = np.argsort(sample.pixels.astype(np.uint16), kind="stable")
     columns = {axis: values[by_cell] for axis, values in zip(axes, sample.vectors.T, strict=True)}
     table = pl.DataFrame({"pixel": sample.pixels[by_cell], **columns})
-    pixels = np.unique(sample.pixels)
+    pixels = table["pixel"].set_sorted().unique(maintain_order=True).to_numpy()
 
     def medians(order: int | None) -> pl.DataFrame:
         """Of the cells of an order, or of all stars."""

@@ -83,7 +83,7 @@ class OffsetSample:
 
     hashes: Hashes
     pixels: NDArray[np.int64]
-    vectors: Array
+    vectors: NDArray[np.float32]
 
     def lowest(self) -> OffsetSample:
         """Those with the lowest hashes in every cell."""
@@ -153,7 +153,7 @@ def sample_stars(
     )
     alone, keys = single
     alone = alone[keys <= limits[keys >> _KEY_SHIFT]]
-    vectors = pairs.vectors(alone)
+    vectors = pairs.vectors(alone).astype(np.float32)
     return stars, OffsetSample(hashes[leading[alone]], pixels[alone] >> OFFSET_SHIFT, vectors)
 
 
