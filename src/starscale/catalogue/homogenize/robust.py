@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from starscale.catalogue.homogenize.scale import wild_probability
 
 Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
 
 #: Rounds of Huber's weights and, where asked for, of the two Gaussians' after them. From the plain mean of three
 #: measurements of which one is wild it takes five until the other two are no longer taken for wild ones.
