@@ -71,13 +71,18 @@ def test_an_error_that_is_none_is_replaced_and_said(bad: float | None) -> None:
 
 
 def test_absurdly_large_errors_stay_finite() -> None:
-    found = position_errors(
-        table(e_ra=[1e30, 0.1], e_dec=[1e30, 50.0]), survey(ra_error="e_ra", dec_error="e_dec")
-    )
+    """And leave an ellipse with an area, correlated or not."""
+    rows = table(e_ra=[1e30, 1e30, 0.1], e_dec=[1e30, 1e30, 50.0], rho=[0.0, 1.0, 0.0], e_pm=[1e30, 1e30, 1.0])
+    described = survey(ra_error="e_ra", dec_error="e_dec", ra_dec_corr="rho")
+    found, motion = position_errors(rows, described), motion_errors(rows, described)
     assert found is not None
+    assert motion is not None
     assert found.east.dtype == np.float32
     assert np.isfinite(found.east).all()
     assert found.east[0] > 1e37
+    assert np.isfinite([motion.pmra, motion.ra_pmra]).all()
+    east, north, cross = (values.astype(np.float64) for values in (found.east, found.north, found.cross))
+    assert (east * north > cross**2).all()
 
 
 def test_an_ellipse_is_turned() -> None:

@@ -14,7 +14,7 @@ from starscale.catalogue.crossmatch.candidates import Candidates
 from starscale.catalogue.crossmatch.ellipses import Ellipses, PairEllipses
 from starscale.catalogue.crossmatch.engine import Match, crossmatch
 from starscale.catalogue.crossmatch.fit_errors import Likelihood
-from starscale.catalogue.crossmatch.model import NO_OFFSETS, OFFSET_ORDER
+from starscale.catalogue.crossmatch.model import NO_OFFSETS, OFFSET_ORDER, PairModel
 from starscale.catalogue.crossmatch.pieces import Side
 from starscale.catalogue.crossmatch.quality import expected_quality
 from starscale.catalogue.crossmatch.sample import OffsetSample, StarSample
@@ -198,3 +198,11 @@ def test_the_likelihood_knows_its_slopes() -> None:
                 for step in steps
             ]
             assert slopes == pytest.approx(differences, rel=1e-5, abs=1e-8)
+    # The same density as that by which pairs are scored.
+    scale, floor, wide = np.exp([0.1, 3.0, 6.0])
+    share, complete = 1 / (1 + np.exp([1.0, -0.7]))
+    model = PairModel(scale=scale, floor=floor, wide=wide, wide_fraction=share)
+    log_p, _ = model.log_likelihood(both, likelihood.east, likelihood.north)
+    evidence = np.bincount(star, np.exp(log_p - stars.log_density), minlength=n_stars)
+    expected = -np.log(1 - complete + complete * evidence).mean()
+    assert likelihood.loss(np.array([0.1, 3.0, -1.0, 6.0, 0.7]), n_stars)[0] == pytest.approx(expected, rel=1e-10)

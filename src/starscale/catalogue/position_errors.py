@@ -16,8 +16,8 @@ from starscale.surveys.schema import ErrorEllipse, Position
 Array = NDArray[np.float64]
 #: Errors of errors are far above what these leave out, and catalogues deliver theirs so.
 Short = NDArray[np.float32]
-#: What `Short` holds at most.
-_MOST = 3e38
+#: Errors at most, mas and mas/yr: their products still fit `Short`, and a correlation of them stays below one.
+_MOST = 1e19
 
 
 class _Rows:
@@ -114,8 +114,8 @@ def motion_errors(table: pl.DataFrame, survey: Survey) -> MotionErrors | None:
     motion, errors = survey.motion, position_errors(table, survey)
     if motion is None or errors is None:
         return None
-    pmra = _or_zero(_numbers(table, motion.pmra_error))
-    pmdec = _or_zero(_numbers(table, motion.pmdec_error))
+    pmra = np.minimum(_or_zero(_numbers(table, motion.pmra_error)), _MOST)
+    pmdec = np.minimum(_or_zero(_numbers(table, motion.pmdec_error)), _MOST)
     ra, dec = np.sqrt(errors.east), np.sqrt(errors.north)
     return MotionErrors(
         pmra=_short(pmra),
@@ -147,7 +147,7 @@ def _floored(error: Array, role: Position) -> tuple[Array, NDArray[np.bool_]]:
     """Believable errors, and where they were stated."""
     stated = np.isfinite(error) & (error > 0)
     default = max(role.error_default, role.error_floor)
-    return np.maximum(np.where(stated, error, default), role.error_floor), stated
+    return np.clip(np.where(stated, error, default), role.error_floor, _MOST), stated
 
 
 def _correlation(table: pl.DataFrame, name: str | None) -> Array:
@@ -156,7 +156,7 @@ def _correlation(table: pl.DataFrame, name: str | None) -> Array:
 
 
 def _short(values: Array) -> Short:
-    return np.clip(values, -_MOST, _MOST).astype(np.float32)
+    return values.astype(np.float32)
 
 
 def _or_zero(values: Array) -> Array:

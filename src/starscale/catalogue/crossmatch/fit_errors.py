@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.optimize import minimize
+from scipy.special import expit
 from threadpoolctl import threadpool_limits
 
 from starscale.catalogue.crossmatch.sample import StarSample
@@ -45,7 +46,7 @@ class Likelihood:
         stars = self.stars
         mine = slice(0, int(np.searchsorted(stars.star, first)))
         scale2, floor2, wide2 = np.exp(2 * x[[0, 1, 3]])
-        share, complete = _expit(x[2]), _expit(x[4])
+        share, complete = expit(x[2]), expit(x[4])
         own, other = stars.ellipses.moving.take(mine), stars.ellipses.standing.take(mine)
         a, b = own.east + scale2 * other.east + floor2, own.north + scale2 * other.north + floor2
         c = own.cross + scale2 * other.cross
@@ -111,7 +112,7 @@ def fit_errors(stars: StarSample, east: Array, north: Array, radius: float) -> t
             )
         x = found.x
     scale, floor, wide = np.exp(x[[0, 1, 3]])
-    return float(scale), float(floor), _expit(x[2]), float(wide)
+    return float(scale), float(floor), float(expit(x[2])), float(wide)
 
 
 def _log_gaussian(
@@ -140,7 +141,3 @@ def _log_gaussian(
     own_a, own_b, own_c = shape
     square = u**2 * own_a + 2 * u * v * own_c + v**2 * own_b
     return value, by_extra, (square - (b * own_a - 2 * c * own_c + a * own_b) / determinant) / 2
-
-
-def _expit(x: float) -> float:
-    return float(1 / (1 + np.exp(-x)))
