@@ -154,18 +154,17 @@ def by_starscale(data: dict[str, Any]) -> dict[str, float]:
 
     n = len(data["ra"])
 
-    def constant(value: float) -> Any:
-        return np.full(n, value)
-
     def errors(*values: float) -> Any:
         return (np.full(n, value, dtype=np.float32) for value in values)
 
     own = PositionErrors(*errors(0.01, 0.01, 0.002), np.ones(n, dtype=bool))
     motion = MotionErrors(*errors(0.1, 0.1, 0.001, 0.002, 0.001, 0.001, 0.002))
     true = np.ones(n, dtype=bool)
-    moving = Positions(data["ra"], data["dec"], constant(2016.0), data["pmra"], data["pmdec"], true, own, motion)
+    # As they come out of tables: one epoch for all stars of Gaia, one of its own for every other source.
+    epoch = np.broadcast_to(2016.0, n)
+    moving = Positions(data["ra"], data["dec"], epoch, data["pmra"], data["pmdec"], true, own, motion)
     other = PositionErrors(*errors(1e4, 1e4, 0.0), true)
-    standing = Positions(data["other_ra"], data["other_dec"], constant(2015.0), None, None, true, other)
+    standing = Positions(data["other_ra"], data["other_dec"], np.full(n, 2015.0), None, None, true, other)
     ids = pl.Series(np.arange(n))
     work = Work()
     found = crossmatch(Side.of(moving, ids), Side.of(standing, ids), MatchConfig(), "dense")

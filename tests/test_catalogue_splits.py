@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from starscale.catalogue.hashes import stable_hash
 from starscale.catalogue.positions import Positions
-from starscale.catalogue.splits import PARTS, assign_parts, position_groups, stable_hash
+from starscale.catalogue.splits import PARTS, assign_parts, position_groups
 from starscale.vocabulary.split_config import SplitConfig
 
 CONFIG = SplitConfig(train=0.7, validation=0.2, test=0.1)

@@ -191,18 +191,20 @@ def test_the_likelihood_knows_its_slopes() -> None:
     likelihood = Likelihood(stars, rng.normal(0, 150, n), rng.normal(0, 150, n))
     for first in (n_stars // 2, n_stars):
         for x in ([0.1, 3.0, -1.0, 6.0, 0.7], [-0.5, 4.5, -4.0, 5.0, 3.0]):
-            _, slopes = likelihood.loss(np.array(x), first)
+            _, slopes = likelihood.scores(np.array(x), first)
             steps = 1e-5 * np.eye(5)
             differences = [
-                (likelihood.loss(x + step, first)[0] - likelihood.loss(x - step, first)[0]) / 2e-5
+                (likelihood.scores(x + step, first)[0] - likelihood.scores(x - step, first)[0]) / 2e-5
                 for step in steps
             ]
-            assert slopes == pytest.approx(differences, rel=1e-5, abs=1e-8)
+            assert slopes.mean(axis=1) == pytest.approx(differences, rel=1e-5, abs=1e-8)
     # The same density as that by which pairs are scored.
     scale, floor, wide = np.exp([0.1, 3.0, 6.0])
     share, complete = 1 / (1 + np.exp([1.0, -0.7]))
     model = PairModel(scale=scale, floor=floor, wide=wide, wide_fraction=share)
     log_p, _ = model.log_likelihood(both, likelihood.east, likelihood.north)
     evidence = np.bincount(star, np.exp(log_p - stars.log_density), minlength=n_stars)
-    expected = -np.log(1 - complete + complete * evidence).mean()
-    assert likelihood.loss(np.array([0.1, 3.0, -1.0, 6.0, 0.7]), n_stars)[0] == pytest.approx(expected, rel=1e-10)
+    expected = np.log(1 - complete + complete * evidence).mean()
+    assert likelihood.scores(np.array([0.1, 3.0, -1.0, 6.0, 0.7]), n_stars)[0] == pytest.approx(
+        expected, rel=1e-10
+    )

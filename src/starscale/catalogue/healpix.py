@@ -6,16 +6,22 @@ import numpy as np
 from astropy import units as u
 from astropy.coordinates import Latitude, Longitude
 from cdshealpix import nested
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 Array = NDArray[np.float64]
-Cells = NDArray[np.int64]
+#: Nested numbers, of the type of their order (:func:`cell_type`).
+Cells = NDArray[np.signedinteger]
 
 #: Order of the finest cells that are used here: 0.86 arcmin on a side. Coarser ones follow from them by a shift.
 FINEST = 12
 _AT_ONCE = 100_000
 #: Square arcseconds on the sphere.
 SPHERE = 4 * np.pi * np.degrees(1) ** 2 * 3600.0**2
+
+
+def cell_type(order: int) -> type[np.int32] | type[np.int64]:
+    """The shortest type that holds the numbers of the cells of an order: they fill the memory of a match."""
+    return np.int32 if 12 * 4**order <= np.iinfo(np.int32).max else np.int64
 
 
 def cells(ra: Array, dec: Array, order: int) -> Cells:
@@ -25,12 +31,12 @@ def cells(ra: Array, dec: Array, order: int) -> Cells:
     """
     longitude = Longitude(np.asarray(ra, dtype=np.float64), u.deg)
     latitude = Latitude(np.asarray(dec, dtype=np.float64), u.deg)
-    return np.asarray(nested.lonlat_to_healpix(longitude, latitude, order)).astype(np.int64)
+    return np.asarray(nested.lonlat_to_healpix(longitude, latitude, order)).astype(cell_type(order))
 
 
 def placed_cells(ra: Array, dec: Array, order: int) -> Cells:
     """Nested cell of every position (deg), as :func:`cells`; -1 where one is not finite. Shape (n,)."""
-    pixels = np.full(len(ra), -1, dtype=np.int64)
+    pixels = np.full(len(ra), -1, dtype=cell_type(order))
     # Some at a time: angles, units and offsets within the cells take eight times the room of the result.
     for start in range(0, len(ra), _AT_ONCE):
         some = slice(start, start + _AT_ONCE)
@@ -41,9 +47,12 @@ def placed_cells(ra: Array, dec: Array, order: int) -> Cells:
 
 def neighbourhoods(pixels: Cells, order: int) -> Cells:
     """Every cell with its up to eight neighbours, -1 where there is none. Shape (n, 9)."""
+    kind: DTypeLike = cell_type(order)
     if not len(pixels):
-        return np.empty((0, 9), dtype=np.int64)
-    return np.asarray(nested.neighbours(pixels.astype(np.uint64), order)).astype(np.int64).reshape(-1, 9)
+        return np.empty((0, 9), dtype=kind)
+    return (
+        np.asarray(nested.neighbours(pixels.astype(np.uint64), order), dtype=np.int64).astype(kind).reshape(-1, 9)
+    )
 
 
 def cell_area(order: int) -> float:

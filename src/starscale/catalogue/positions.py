@@ -251,11 +251,10 @@ def _epochs(table: pl.DataFrame, survey: Survey) -> tuple[Array, NDArray[np.bool
     """Julian years, and where they are the row's own. Shape (n,) each."""
     n = table.height
     epoch = survey.position.epoch if survey.position else None
-    if epoch is None:
-        return np.full(n, np.nan), np.zeros(n, dtype=bool)
-    default = np.nan if epoch.default is None else epoch.default
-    if epoch.column is None or epoch.column not in table.columns:
-        return np.full(n, default), np.zeros(n, dtype=bool)
+    default = np.nan if epoch is None or epoch.default is None else epoch.default
+    if epoch is None or epoch.column is None or epoch.column not in table.columns:
+        # One number stands for all rows: it takes no room.
+        return np.broadcast_to(np.float64(default), n), np.broadcast_to(np.False_, n)
     values = _column(table, epoch.column)
     if epoch.format != "jyear":
         values = 2000.0 + (values - _J2000[epoch.format]) / 365.25

@@ -7,8 +7,6 @@ follows from the hash of its block, or of its own identifier where it has none.
 
 from __future__ import annotations
 
-import hashlib
-
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
@@ -16,6 +14,7 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
+from starscale.catalogue.hashes import splitmix, stable_hash
 from starscale.catalogue.positions import ARCSEC, Positions
 from starscale.vocabulary.split_config import SplitConfig
 
@@ -25,29 +24,6 @@ EPOCH = 2016.0
 
 Groups = NDArray[np.intp]
 Pairs = NDArray[np.intp]
-
-
-def stable_hash(ids: pl.Series, seed: int) -> NDArray[np.uint64]:
-    """Hash identifiers to 64 bits, the same on every machine and for ever. Shape (n,).
-
-    Integers go through SplitMix64 (Steele, Lea & Flood 2014), texts through SHA-256.
-    """
-    if ids.dtype == pl.String:
-        values = np.array(
-            [int.from_bytes(hashlib.sha256(str(text).encode()).digest()[:8], "little") for text in ids.to_list()],
-            dtype=np.uint64,
-        )
-    else:
-        values = ids.cast(pl.Int64).to_numpy().astype(np.int64).view(np.uint64)
-    return _splitmix(_splitmix(values) ^ _splitmix(np.full(1, seed, dtype=np.uint64)))
-
-
-def _splitmix(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    with np.errstate(over="ignore"):
-        z = values + np.uint64(0x9E3779B97F4A7C15)
-        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        return z ^ (z >> np.uint64(31))
 
 
 def near_pairs(where: Positions, radius: float) -> Pairs:
@@ -123,7 +99,7 @@ def assign_parts(
         alone = blocks.is_null().to_numpy()
         hashes[~alone] = stable_hash(blocks.drop_nulls(), seed)
     if groups is not None:
-        order = np.lexsort((_splitmix(hashes), alone, groups))
+        order = np.lexsort((splitmix(hashes), alone, groups))
         leaders = order[np.unique(groups[order], return_index=True)[1]]
         hashes = hashes[leaders][groups]
     place = hashes.astype(np.float64) / 2.0**64

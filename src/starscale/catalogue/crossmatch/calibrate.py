@@ -85,7 +85,7 @@ def fit_model(stars: StarSample, offsets: OffsetSample, *, radius: float, as_sta
         With the stated errors where there are too few stars to say more (`stars` is 0 then).
     """
     model = PairModel()
-    east, north = stars.pairs.east, stars.pairs.north
+    east, north = model.residuals(stars.pairs, stars.pixels)
     with_candidate = int(np.count_nonzero(np.bincount(stars.star)))
     if not as_stated and with_candidate >= FEWEST:
         frame = fit_offsets(offsets)

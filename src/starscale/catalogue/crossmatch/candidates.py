@@ -7,19 +7,24 @@ places.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from mmap import mmap
+from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from starscale.catalogue.crossmatch.pieces import Epochs
+from starscale.catalogue.crossmatch.pieces import Epochs, row_type
 from starscale.catalogue.crossmatch.threads import in_threads, runs
 from starscale.catalogue.crossmatch.zones import ROW_BITS, Zones
 from starscale.catalogue.position_errors import Short
 from starscale.catalogue.positions import MAS, Array, Positions, Sines, dot, length, separation
 
-Rows = NDArray[np.intp]
+Rows = NDArray[np.signedinteger]
+#: Runs whose pairs share their memory: together they are worth asking the system for it.
+_TOGETHER = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +37,7 @@ class Candidates:
         Row numbers of Gaia and of the external catalogue.
     distance : ndarray
         Angle at the epoch of the standing source, arcsec.
-    east, north : ndarray
+    east, north : ndarray of float32
         Displacement, standing minus moving, mas.
     fast : ndarray of bool
         Whether the moving source goes farther than the radius between the two epochs.
@@ -46,8 +51,8 @@ class Candidates:
     moving: Rows
     standing: Rows
     distance: Array
-    east: Array
-    north: Array
+    east: Short
+    north: Short
     fast: NDArray[np.bool_]
     sin_ra: Short
     cos_ra: Short
@@ -78,11 +83,23 @@ class Candidates:
         )
 
     @classmethod
-    def empty(cls, n: int) -> Candidates:
-        """Room for `n` pairs."""
-        kinds: dict[str, DTypeLike] = {"moving": np.intp, "standing": np.intp, "fast": np.bool_}
-        kinds |= dict.fromkeys(("distance", "east", "north"), np.float64)
-        return cls(*(np.empty(n, dtype=kinds.get(field.name, np.float32)) for field in fields(cls)))
+    def empty(cls, n: int, rows: DTypeLike = np.int64) -> Candidates:
+        """Room for `n` pairs, with row numbers of a type.
+
+        It is the system's own, which has it back as soon as none of its pairs is used any more: what an allocator
+        is given back it may keep.
+        """
+        kinds: dict[str, DTypeLike] = {"moving": rows, "standing": rows, "distance": np.float64, "fast": np.bool_}
+        types = [np.dtype(kinds.get(field.name, np.float32)) for field in fields(cls)]
+        # The longest first, so that all are aligned.
+        order = sorted(range(len(types)), key=lambda i: -types[i].itemsize)
+        room = mmap(-1, max(n * sum(kind.itemsize for kind in types), 1))
+        columns: dict[int, NDArray[Any]] = {}
+        start = 0
+        for i in order:
+            columns[i] = np.frombuffer(room, types[i], n, start)
+            start += n * types[i].itemsize
+        return cls(*(columns[i] for i in range(len(types))))
 
     @classmethod
     def concatenate(cls, parts: Sequence[Candidates]) -> Candidates:
@@ -135,20 +152,27 @@ class Targets:
 
         Their rows are counted from the first of the run, or of the `whole`.
         """
-        pairs = self._near(moving)
-        # Runs write into common arrays: small ones of every thread would leave the memory in pieces.
-        room = Candidates.empty(len(pairs))
+        pairs, every = self._near(moving), runs(len(moving))
+        ends = np.searchsorted(pairs, [run.stop << ROW_BITS for run in every])
+        rows = row_type(max(len(moving), len(self.positions)))
+        rooms: list[Candidates] = []
+        # Runs write into common memory: small arrays of every thread would leave it in pieces.
+        for first in range(0, len(every), _TOGETHER):
+            together = slice(first, first + _TOGETHER)
+            borders = np.append(ends[first - 1] if first else 0, ends[together])
+            room = Candidates.empty(int(borders[-1] - borders[0]), rows)
+            rooms += [room.take(slice(*pair)) for pair in itertools.pairwise(borders - borders[0])]
 
-        def displaced(run: slice) -> Candidates:
-            first, last = np.searchsorted(pairs, (run.start << ROW_BITS, run.stop << ROW_BITS))
-            here, mine = pairs[first:last], room.take(slice(first, last))
+        def displaced(number: int) -> Candidates:
+            run, mine = every[number], rooms[number]
+            here = pairs[ends[number] - len(mine) : ends[number]]
             left, right = here >> ROW_BITS, here & ((1 << ROW_BITS) - 1)
             found = mine.take(slice(_displacements(moving, self.positions, left, right, self.radius, mine)))
             if not whole:
                 np.subtract(found.moving, run.start, out=found.moving)
             return found
 
-        return in_threads(displaced, runs(len(moving)))
+        return in_threads(displaced, range(len(every)))
 
     def _near(self, moving: Positions) -> NDArray[np.int64]:
         """Pairs that may be near enough, sorted: each as one number, the moving row before the standing one."""

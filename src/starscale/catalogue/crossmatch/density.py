@@ -14,7 +14,7 @@ from operator import add
 import numpy as np
 from numpy.typing import NDArray
 
-from starscale.catalogue.healpix import FINEST, Array, Cells, cell_area, neighbourhoods, placed_cells
+from starscale.catalogue.healpix import FINEST, Array, Cells, cell_area, cell_type, neighbourhoods, placed_cells
 from starscale.catalogue.positions import Positions
 
 #: Sources that a cell must hold for its density: 7 per cent of Poisson noise. A small catalogue takes a
@@ -25,8 +25,10 @@ _PARTS = 2
 #: Cells of the table that leads to the parts: so many for each part, and at this order at most (13 MB).
 _GUIDE_CELLS, _GUIDE_ORDER = 16, 9
 
+#: Numbers of sources: short ones where that holds them all, since they fill the memory of a match.
+Counts = NDArray[np.signedinteger]
 #: Occupied cells of an order, sorted, and their counts.
-Level = tuple[Cells, NDArray[np.int64]]
+Level = tuple[Cells, Counts]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +64,7 @@ class DensityMap:
     """
 
     pixels: Cells
-    counts: NDArray[np.int64]
+    counts: Counts
 
     @classmethod
     def of(cls, positions: Positions) -> DensityMap:
@@ -77,7 +79,7 @@ class DensityMap:
 
     def __add__(self, other: DensityMap) -> DensityMap:
         pixels, inverse = np.unique(np.concatenate([self.pixels, other.pixels]), return_inverse=True)
-        counts = np.zeros(len(pixels), dtype=np.int64)
+        counts = np.zeros(len(pixels), dtype=_count_type(self.total + other.total))
         np.add.at(counts, inverse, np.concatenate([self.counts, other.counts]))
         return DensityMap(pixels, counts)
 
@@ -208,7 +210,7 @@ class DensitySum:
     """
 
     def __init__(self) -> None:
-        self._parts = [DensityMap(np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64))]
+        self._parts = [DensityMap.count(np.empty(0, dtype=cell_type(FINEST)))]
 
     def add(self, piece: DensityMap) -> None:
         """Add the counts of a piece."""
@@ -226,16 +228,18 @@ class DensitySum:
 def _counted(ordered: Cells) -> Level:
     """Occupied cells and how often each occurs among sorted ones."""
     first = _firsts(ordered)
-    counts = np.append(first[1:], len(ordered)) if len(first) else first
-    counts -= first
-    return ordered[first], counts
+    return ordered[first], np.diff(first, append=len(ordered)).astype(_count_type(len(ordered)))
 
 
 def _coarser(pixels: Cells, counts: NDArray[np.int64]) -> Level:
     """Occupied cells and their counts, one order up."""
     above = pixels >> 2
     first = _firsts(above)
-    return above[first], np.add.reduceat(counts, first) if len(first) else counts
+    return above[first], np.add.reduceat(counts, first, dtype=counts.dtype) if len(first) else counts
+
+
+def _count_type(total: int) -> type[np.int32] | type[np.int64]:
+    return np.int32 if total <= np.iinfo(np.int32).max else np.int64
 
 
 def _firsts(ordered: Cells) -> NDArray[np.intp]:
@@ -245,9 +249,10 @@ def _firsts(ordered: Cells) -> NDArray[np.intp]:
     return np.flatnonzero(new)
 
 
-def _count(pixels: Cells, occupied: Cells, counts: NDArray[np.int64]) -> NDArray[np.int64]:
+def _count(pixels: Cells, occupied: Cells, counts: Counts) -> Counts:
     """Sources in cells, of the sorted occupied cells and their counts."""
     if not len(occupied):
-        return np.zeros(len(pixels), dtype=np.int64)
-    at = np.minimum(np.searchsorted(occupied, pixels), len(occupied) - 1)
+        return np.zeros(len(pixels), dtype=counts.dtype)
+    # Of another type than what they are looked up in, they would have that copied.
+    at = np.minimum(np.searchsorted(occupied, pixels.astype(occupied.dtype)), len(occupied) - 1)
     return np.where(occupied[at] == pixels, counts[at], 0)

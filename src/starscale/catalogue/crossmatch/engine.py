@@ -108,6 +108,7 @@ def finish(
     if not neighbours["leading"].is_sorted():
         neighbours = neighbours.sort("leading", maintain_order=True)
     neighbours = with_mates(neighbours) if mode == "dense" else one_to_one(neighbours)
+    give_back()
     lost = unmatched(leading, nearest, neighbours, config.pairs)
     give_back()
     return best_pairs(neighbours), neighbour_columns(neighbours), lost

@@ -68,17 +68,9 @@ def unmatched(
         pl.len().alias("n"),
     )
     claimants = _other_claimants(neighbours if claims is None else claims, first.select("leading", "searched"))
-    # Few have anything to be told of them: their tables are joined first, and all that is lost once.
     told = first.join(nearest, on="leading", how="full", coalesce=True).join(claimants, on="leading", how="left")
-    lost = lost.join(told.drop("searched"), on="leading", how="left", maintain_order="left")
-    found = (
-        pl.when("repeated")
-        .then(_code("duplicate"))
-        .when(~pl.col("placed"))
-        .then(_code("no_position"))
-        .when(pl.col("n").is_null() & pl.col("angular_distance").is_null())
-        .then(pl.when("covered").then(_code("no_candidate")).otherwise(_code("not_covered")))
-        .when(pl.col("n").is_null())
+    why = (
+        pl.when(pl.col("n").is_null())
         .then(_code("not_compatible"))
         .when(~pl.col("has_best"))
         .then(_code("taken"))
@@ -86,28 +78,35 @@ def unmatched(
         .then(_code("several_neighbours"))
         .otherwise(_code("shared_neighbour"))
     )
-    lost = lost.with_columns(found.alias("reason"))
-    rival = (
-        pl.when(pl.col("reason") == _code("not_compatible"))
-        .then(pl.col("searched_id"))
-        .when(pl.col("reason") == _code("several_neighbours"))
-        .then(pl.col("second_id"))
+    told = told.with_columns(
+        why.alias("why"), pl.coalesce("first_distance", "angular_distance").alias("angular_distance")
     )
-    claimed = (pl.col("reason") == _code("taken")) | (pl.col("reason") == _code("shared_neighbour"))
-    columns = {
-        "leading_id": pl.col("leading_id"),
-        "reason": pl.lit(pl.Series(list(REASONS))).gather(pl.col("reason")),
-        "rival_id": rival,
-        "angular_distance": pl.coalesce("first_distance", "angular_distance"),
-    }
-    if leading.schema["leading_id"] == neighbours.schema["searched_id"]:
-        columns["rival_id"] = pl.when(claimed).then(pl.col("claimant_id")).otherwise(rival)
-    else:
+    rival = (
+        pl.when(pl.col("why") == _code("not_compatible"))
+        .then(pl.col("searched_id"))
+        .when(pl.col("why") == _code("several_neighbours"))
+        .then(pl.col("second_id"))
+        .otherwise(pl.col("claimant_id"))
+    )
+    if leading.schema["leading_id"] != neighbours.schema["searched_id"]:
         # Identifiers of the two catalogues are of different types: all are given as text.
-        columns["rival_id"] = (
-            pl.when(claimed).then(pl.col("claimant_id").cast(pl.String)).otherwise(rival.cast(pl.String))
-        )
-    return lost.select(columns[name].alias(name) for name in UNMATCHED_COLUMNS)
+        told = told.with_columns(pl.col("searched_id", "second_id", "claimant_id").cast(pl.String))
+    told = told.select("leading", "why", "angular_distance", rival.alias("rival_id"))
+    # Few have anything to be told of them: all that is lost gets the little that comes of it.
+    lost = lost.join(told, on="leading", how="left", maintain_order="left")
+    reason = (
+        pl.when("repeated")
+        .then(_code("duplicate"))
+        .when(~pl.col("placed"))
+        .then(_code("no_position"))
+        .when(pl.col("why").is_not_null())
+        .then(pl.col("why"))
+        .when("covered")
+        .then(_code("no_candidate"))
+        .otherwise(_code("not_covered"))
+    )
+    texts = pl.lit(pl.Series(list(REASONS)))
+    return lost.with_columns(texts.gather(reason).alias("reason")).select(list(UNMATCHED_COLUMNS))
 
 
 def _code(reason: str) -> pl.Expr:

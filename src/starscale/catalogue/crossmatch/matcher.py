@@ -33,9 +33,9 @@ from starscale.catalogue.crossmatch.select import (
     nearest_of,
 )
 from starscale.catalogue.crossmatch.threads import Columns, at_once, drained, in_threads, stacked
+from starscale.catalogue.hashes import stable_hash
 from starscale.catalogue.healpix import Array, Cells
 from starscale.catalogue.positions import Positions
-from starscale.catalogue.splits import stable_hash
 from starscale.vocabulary.config import MatchConfig
 from starscale.vocabulary.flags import PairFlag
 

@@ -119,10 +119,11 @@ class PairModel:
         pixels : ndarray of int, (n,)
             Cells of order :data:`FINEST` of the standing sources.
         """
+        east, north = pairs.east.astype(np.float64), pairs.north.astype(np.float64)
         if not len(self.offsets.pixels):
-            return pairs.east, pairs.north
-        east, north = pairs.along(*self.offsets.at(pixels))
-        return pairs.east - east, pairs.north - north
+            return east, north
+        offset_east, offset_north = pairs.along(*self.offsets.at(pixels))
+        return east - offset_east, north - offset_north
 
     def completeness_of(self, brightness: Array | None, rows: Any) -> Array:
         """Prior probability that a leading source has a counterpart at all. Shape (n_rows,)."""

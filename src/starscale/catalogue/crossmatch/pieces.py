@@ -19,14 +19,19 @@ from numpy.typing import NDArray
 
 from starscale.catalogue.crossmatch.select import Mode
 from starscale.catalogue.crossmatch.threads import runs
-from starscale.catalogue.healpix import FINEST, Array, Cells, cell_area, placed_cells
+from starscale.catalogue.healpix import FINEST, Array, Cells, cell_area, cell_type, placed_cells
 from starscale.catalogue.positions import Positions
 
 #: Order of the cells by which sources are sorted.
 SORT_ORDER = FINEST
 #: No point of a cell is farther from the next cell but one than this share of the square root of its area.
 NARROWEST = 0.25
-Rows = NDArray[np.intp]
+Rows = NDArray[np.signedinteger]
+
+
+def row_type(n: int) -> type[np.int32] | type[np.int64]:
+    """The shortest type that counts so many rows: their numbers fill the memory of a match."""
+    return np.int32 if n <= np.iinfo(np.int32).max else np.int64
 
 
 @dataclass(frozen=True)
@@ -56,7 +61,7 @@ class Side:
     def of(cls, positions: Positions, ids: pl.Series, **more: NDArray[np.generic] | None) -> Side:
         """A whole catalogue."""
         n = len(positions)
-        side = cls(positions, ids, np.arange(n), np.zeros(n, dtype=bool))
+        side = cls(positions, ids, np.arange(n, dtype=row_type(n)), np.broadcast_to(np.False_, n))
         return replace(side, **{name: value for name, value in more.items() if value is not None})  # type: ignore[arg-type]
 
     def __len__(self) -> int:
@@ -168,7 +173,7 @@ def ranges_around(tile: int, order: int, margin: float) -> Cells:
     if fine > order:
         whole = 2 * (SORT_ORDER - order)
         ranges = np.concatenate([ranges, [[tile << whole, (tile + 1) << whole]]])
-    return ranges[np.argsort(ranges[:, 0])]
+    return ranges[np.argsort(ranges[:, 0])].astype(cell_type(SORT_ORDER))
 
 
 def in_ranges(pixels: Cells, ranges: Cells) -> NDArray[np.bool_]:

@@ -37,17 +37,17 @@ def count_neighbours(neighbours: pl.DataFrame) -> pl.DataFrame:
     best = np.ones(n, dtype=bool)
     best[1:] = leading[1:] != leading[:-1]
     first = np.flatnonzero(best)
-    number = np.diff(np.append(first, n))
-    several = number > 1
-    # Only the best of several has a next one to be compared with.
-    gap = np.full(n, np.inf)
-    gap[first[several]] = score[first[several]] - score[first[several] + 1]
+    number = np.diff(first, append=n).astype(np.int32)
     flag = neighbours["xm_flag"].to_numpy().copy()
-    beside = np.repeat(number, number).astype(np.int32)
+    beside = np.repeat(number, number)
     flag |= (beside > 1) * np.int32(PairFlag.SEVERAL_NEIGHBOURS)
-    flag[gap == 0] |= PairFlag.TIE
+    # Only the best of several has a next one to be compared with.
+    contested = first[number > 1]
+    gap = score[contested] - score[contested + 1]
+    flag[contested[gap == 0]] |= PairFlag.TIE
     # The nearest of two says nothing about probability.
-    flag[(gap < _AMBIGUOUS) & neighbours["match_probability"].is_not_null().to_numpy()] |= PairFlag.AMBIGUOUS
+    known = neighbours["match_probability"][contested].is_not_null().to_numpy()
+    flag[contested[(gap < _AMBIGUOUS) & known]] |= PairFlag.AMBIGUOUS
     return neighbours.with_columns(
         pl.Series("xm_flag", flag),
         pl.Series("number_of_neighbours", beside),

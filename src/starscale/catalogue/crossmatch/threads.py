@@ -74,4 +74,6 @@ def stacked(tables: Sequence[Columns]) -> pl.DataFrame:
             whole[name] = pl.concat([part for part in parts if isinstance(part, pl.Series)], rechunk=True)
         else:
             whole[name] = pl.Series(np.concatenate(parts))
+        del parts
+        give_back()
     return pl.DataFrame(whole)
