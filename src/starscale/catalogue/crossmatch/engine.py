@@ -3,7 +3,7 @@
 1. :meth:`Matcher.candidates` of every piece, in runs of its leading sources.
 2. :meth:`Matcher.sample` of every piece; together they give the model of true pairs (:meth:`Matcher.learn`).
 3. :meth:`Matcher.neighbours` of every piece.
-4. :func:`finish`: what can only be counted over the whole sky.
+4. What can only be counted over the whole sky: best pairs, mates, and what is left without a pair.
 """
 
 from __future__ import annotations
@@ -94,26 +94,6 @@ class Match:
     model: PairModel
 
 
-def finish(
-    neighbours: pl.DataFrame,
-    nearest: pl.DataFrame,
-    leading: pl.DataFrame,
-    config: MatchConfig,
-    mode: Mode,
-) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
-    """Count over the whole sky: best pairs, all neighbours, and what is left without a pair.
-
-    Rows come in the order of the leading catalogue, whatever the order of the pieces.
-    """
-    if not neighbours["leading"].is_sorted():
-        neighbours = neighbours.sort("leading", maintain_order=True)
-    neighbours = with_mates(neighbours) if mode == "dense" else one_to_one(neighbours)
-    give_back()
-    lost = unmatched(leading, nearest, neighbours, config.pairs)
-    give_back()
-    return best_pairs(neighbours), neighbour_columns(neighbours), lost
-
-
 def crossmatch(
     moving: Side,
     standing: Side,
@@ -163,8 +143,18 @@ def crossmatch(
     neighbours, nearest = matcher.neighbours(found, model)
     del matcher, found
     give_back()
+    # Rows come in the order of the leading catalogue, whatever that of the pieces.
+    if not neighbours["leading"].is_sorted():
+        neighbours = neighbours.sort("leading", maintain_order=True)
+    neighbours = with_mates(neighbours) if mode == "dense" else one_to_one(neighbours)
+    give_back()
     leading = leading_sources(whole.leading, covered, duplicate=duplicate if mode == "sparse" else None)
-    return Match(*finish(neighbours, nearest, leading, config, mode), model)
+    lost = unmatched(leading, nearest, neighbours, config.pairs)
+    # Nothing that is not given back stays beside the best pairs.
+    neighbours = neighbours.drop("leading", "searched", "leading_id", "searched_id")
+    del leading, nearest, covered
+    give_back()
+    return Match(best_pairs(neighbours), neighbour_columns(neighbours), lost, model)
 
 
 def _covered(leading: Side, found: Sequence[Found]) -> NDArray[np.bool_]:
