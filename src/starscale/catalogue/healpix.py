@@ -9,7 +9,7 @@ from cdshealpix import nested
 from numpy.typing import DTypeLike, NDArray
 
 Array = NDArray[np.float64]
-#: Nested numbers, of the type of their order (:func:`cell_type`).
+#: Nested numbers.
 Cells = NDArray[np.signedinteger]
 
 #: Order of the finest cells that are used here: 0.86 arcmin on a side. Coarser ones follow from them by a shift.
@@ -24,18 +24,18 @@ def cell_type(order: int) -> type[np.int32] | type[np.int64]:
     return np.int32 if 12 * 4**order <= np.iinfo(np.int32).max else np.int64
 
 
-def cells(ra: Array, dec: Array, order: int) -> Cells:
+def cells(ra: Array, dec: Array, order: int) -> NDArray[np.int64]:
     """Nested cell of every position (deg) at an order. Shape (n,).
 
     Positions must be finite.
     """
     longitude = Longitude(np.asarray(ra, dtype=np.float64), u.deg)
     latitude = Latitude(np.asarray(dec, dtype=np.float64), u.deg)
-    return np.asarray(nested.lonlat_to_healpix(longitude, latitude, order)).astype(cell_type(order))
+    return np.asarray(nested.lonlat_to_healpix(longitude, latitude, order)).astype(np.int64)
 
 
 def placed_cells(ra: Array, dec: Array, order: int) -> Cells:
-    """Nested cell of every position (deg), as :func:`cells`; -1 where one is not finite. Shape (n,)."""
+    """Nested cell of every position (deg), in :func:`cell_type`; -1 where one is not finite. Shape (n,)."""
     pixels = np.full(len(ra), -1, dtype=cell_type(order))
     # Some at a time: angles, units and offsets within the cells take eight times the room of the result.
     for start in range(0, len(ra), _AT_ONCE):
