@@ -16,7 +16,7 @@ from starscale.learn.networks import (
     folded_forward,
     moving_average,
 )
-from starscale.learn.randomness import dropout, hashed_bits, seeded
+from starscale.learn.randomness import dropout_mask, hashed_bits, seeded
 from starscale.vocabulary.model_config import Turchi2024Config
 
 WIDTHS = (4, 6, 4)
@@ -81,11 +81,36 @@ def test_default_shape_is_the_papers_diamond() -> None:
 
 
 def test_dropout_drops_its_share_and_keeps_the_mean() -> None:
-    h = dropout(jnp.uint32(7), jnp.ones((1000, 100)), 0.3)
+    h = dropout_mask(jnp.uint32(7), (1000, 100), 0.3)
     dropped = float((h == 0).mean())
     assert abs(dropped - 0.3) < 4 * np.sqrt(0.3 * 0.7 / h.size)
     np.testing.assert_allclose(h[h != 0], 1 / 0.7, rtol=1e-6)
-    assert dropout(jnp.uint32(7), h, 0.0) is h
+    assert dropout_mask(jnp.uint32(7), (1000, 100), 0.0) == 1
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.3])
+def test_the_derivative_of_a_block_is_that_of_its_definition(rate: float) -> None:
+    """By all weights, against what follows from the plain formulas by themselves; the same dropout in both."""
+    rng = np.random.default_rng(5)
+    network, x = diamond(2), jnp.asarray(rng.normal(size=(40, 3)), jnp.float32)
+    weight = jnp.asarray(rng.normal(size=40), jnp.float32)
+
+    def defined(network: DiamondNetwork) -> jax.Array:
+        h = x
+        for block, key in zip(network.blocks, jax.random.bits(seeded(4), (len(WIDTHS),), jnp.uint32), strict=True):
+            h = block.dense(h)
+            h = jnp.where(h >= 0, h, 0.3 * h)
+            h = (h - h.mean(axis=0)) / jnp.sqrt(h.var(axis=0) + 1e-3) * block.scale + block.shift
+            h *= dropout_mask(key, h.shape, rate)
+        return (network.head(h)[:, 0] * weight).sum()
+
+    def trained(network: DiamondNetwork) -> jax.Array:
+        return (network.train_forward(x, seeded(4), slope=0.3, rate=rate)[0] * weight).sum()
+
+    assert trained(network) == pytest.approx(float(defined(network)), rel=1e-4)
+    found, expected = (jax.tree.leaves(jax.grad(f)(network)) for f in (trained, defined))
+    for own, by_definition in zip(found, expected, strict=True):
+        np.testing.assert_allclose(own, by_definition, rtol=1e-3, atol=2e-3)
 
 
 def test_dropout_masks_are_uncorrelated_between_keys_rows_and_columns() -> None:

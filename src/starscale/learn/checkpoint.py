@@ -62,9 +62,14 @@ class Checkpoint:
         self.resumed = True
         return arrays
 
+    @property
+    def due(self) -> bool:
+        """Whether it is some time since something was kept."""
+        return time.monotonic() - self._last >= EVERY
+
     def save(self, part: str, arrays: Callable[[], Arrays], *, now: bool = False) -> None:
         """Keep the state of a part, unless something was kept just before."""
-        if self.folder is None or (not now and time.monotonic() - self._last < EVERY):
+        if self.folder is None or not (now or self.due):
             return
         whole = {name: np.asarray(array, order="C") for name, array in arrays().items()}
         with atomic(self._file(part)) as partial:

@@ -13,10 +13,12 @@ from starscale.learn.arrays import tree_from_arrays, tree_to_arrays
 from starscale.learn.checkpoint import Checkpoint
 from starscale.learn.randomness import seeded
 from starscale.learn.regressor import Progress
+from starscale.learn.threads import side_by_side
 from starscale.learn.training import (
     BatchLoss,
     Optimiser,
     TrainState,
+    computed,
     mean_loss,
     run_epoch,
     run_epoch_together,
@@ -68,7 +70,7 @@ def train_together(
     first, states = _resumed(states, checkpoint)
     keys = jax.random.split(seeded(seed), len(networks))
     options: dict[str, Any] = {"loss": loss, "optimiser": optimiser, "batch": batch}
-    kept = (_Together if together else _InTurn)(states, groups)
+    kept = (_Together if together else _BySelf)(states, groups)
     for epoch in range(first, epochs + 1):
         losses: list[Any] = []
         for number, members in enumerate(groups):
@@ -80,19 +82,28 @@ def train_together(
     return stacked([state.params for state in kept.states()])
 
 
-class _InTurn:
-    """The networks, each by itself."""
+class _BySelf:
+    """The networks, each by itself; those of a group in threads."""
 
     def __init__(self, states: Sequence[TrainState], groups: Sequence[Sequence[int]]) -> None:
         self._states, self._groups = list(states), groups
+        self._begun: set[int] = set()
 
     def run(self, number: int, stars: Any, keys: Sequence[jax.Array], options: Mapping[str, Any]) -> list[Any]:
         """Train a group for an epoch; returns the losses of each of its networks."""
-        losses = []
-        for i, key in zip(self._groups[number], keys, strict=True):
-            self._states[i], own = run_epoch(self._states[i], stars, None, key, **options)
-            losses.append(own)
-        return losses
+        members = self._groups[number]
+
+        def run(at: int) -> tuple[TrainState, Any]:
+            return computed(run_epoch(self._states[members[at]], stars, None, keys[at], **options))
+
+        numbers = range(len(members))
+        # The first time, one compiles the program that the others then find.
+        alone = 0 if number in self._begun else 1
+        self._begun.add(number)
+        done = [*map(run, numbers[:alone]), *side_by_side(run, numbers[alone:])]
+        for i, (state, _) in zip(members, done, strict=True):
+            self._states[i] = state
+        return [losses for _, losses in done]
 
     def states(self) -> list[TrainState]:
         """Return the state of every network."""
@@ -126,7 +137,7 @@ class _Together:
         return found
 
 
-def _arrays(kept: _InTurn | _Together, epoch: int) -> Any:
+def _arrays(kept: _BySelf | _Together, epoch: int) -> Any:
     return {**tree_to_arrays(kept.states()), _EPOCH: np.array([epoch])}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import pairwise
 
 import equinox as eqx
@@ -10,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.polynomial import Chebyshev, Polynomial
 
-from starscale.learn.randomness import dropout, materialised
+from starscale.learn.randomness import dropout_mask, materialised
 
 #: Batch normalisation as Keras has it by default.
 BATCH_NORM_MOMENTUM = 0.99
@@ -61,6 +62,62 @@ class DiamondBlock(eqx.Module):
     shift: jax.Array
 
 
+@partial(jax.custom_vjp, nondiff_argnums=(4, 5))
+def _activated(
+    z: jax.Array, scale: jax.Array, shift: jax.Array, key: jax.Array, slope: float, rate: float
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """LeakyReLU, BatchNorm and Dropout of a layer in training, with a derivative of its own.
+
+    The one that follows from the definition walks over the layer more often. The statistics count as constants:
+    nothing that is learnt depends on them.
+
+    Parameters
+    ----------
+    z : array, shape (n, width)
+    scale, shift : array, shape (width,)
+        Of the batch normalisation.
+    key : array of uint32, shape ()
+        Of the mask of the dropout.
+    slope, rate : float
+
+    Returns
+    -------
+    output : array, shape (n, width)
+    mean, variance : array, shape (width,)
+        Of this batch, behind the LeakyReLU.
+    """
+    return _activated_forward(z, scale, shift, key, slope, rate)[0]
+
+
+def _activated_forward(
+    z: jax.Array, scale: jax.Array, shift: jax.Array, key: jax.Array, slope: float, rate: float
+) -> tuple[tuple[jax.Array, jax.Array, jax.Array], tuple[jax.Array, ...]]:
+    # Otherwise each of the reductions below would begin with it: a quarter faster on a CPU.
+    a = materialised(leaky_relu(z, slope))
+    mean = a.mean(axis=0)
+    variance = ((a - mean) ** 2).mean(axis=0)
+    inverse = jax.lax.rsqrt(variance + BATCH_NORM_EPSILON)
+    mask = dropout_mask(key, z.shape, rate)
+    output = (a * (scale * inverse) + (shift - mean * scale * inverse)) * mask
+    return (output, mean, variance), (a, mean, inverse, scale, mask)
+
+
+def _activated_backward(
+    slope: float, rate: float, kept: tuple[jax.Array, ...], slopes: tuple[jax.Array, jax.Array, jax.Array]
+) -> tuple[jax.Array, jax.Array, jax.Array, None]:
+    """Derivatives by `z`, `scale` and `shift` (Ioffe & Szegedy 2015, section 3)."""
+    del rate
+    a, mean, inverse, scale, mask = kept
+    normalised = (a - mean) * inverse
+    of_output = materialised(slopes[0] * mask)
+    of_shift, of_scale = of_output.sum(axis=0), (of_output * normalised).sum(axis=0)
+    of_a = scale * inverse * (of_output - (of_shift + normalised * of_scale) / len(a))
+    return jnp.where(a >= 0, of_a, slope * of_a), of_scale, of_shift, None
+
+
+_activated.defvjp(_activated_forward, _activated_backward)
+
+
 class DiamondNetwork(eqx.Module):
     """The network of Turchi et al. 2024 in training: Dense -> LeakyReLU -> BatchNorm -> Dropout, one output."""
 
@@ -89,13 +146,8 @@ class DiamondNetwork(eqx.Module):
         mask_keys = jax.random.bits(key, (len(self.blocks),), jnp.uint32)
         statistics = []
         for block, mask_key in zip(self.blocks, mask_keys, strict=True):
-            # Otherwise each of the reductions below would begin with it: a quarter faster on a CPU.
-            x = materialised(leaky_relu(block.dense(x), slope))
-            mean = x.mean(axis=0)
-            variance = ((x - mean) ** 2).mean(axis=0)
+            x, mean, variance = _activated(block.dense(x), block.scale, block.shift, mask_key, slope, rate)
             statistics.append((mean, variance))
-            factor = block.scale * jax.lax.rsqrt(variance + BATCH_NORM_EPSILON)
-            x = dropout(mask_key, x * factor + (block.shift - mean * factor), rate)
         return self.head(x)[:, 0], jax.lax.stop_gradient(tuple(statistics))
 
     def initial_statistics(self) -> Statistics:

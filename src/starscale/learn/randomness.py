@@ -46,10 +46,10 @@ def materialised(array: jax.Array) -> jax.Array:
     return held
 
 
-def dropout(key: jax.Array, h: jax.Array, rate: float) -> jax.Array:
-    """Set a share `rate` of `h`, shape (n, width), to zero and scale up the rest."""
+def dropout_mask(key: jax.Array, shape: tuple[int, ...], rate: float) -> jax.Array:
+    """Factors that set a share `rate` of an array of shape (n, width) to zero and scale up the rest."""
     if rate == 0:
-        return h
-    kept = hashed_bits(key, (h.shape[0], h.shape[1])) >= jnp.uint32(round(rate * 2**32))
+        return jnp.ones((), jnp.float32)
+    kept = hashed_bits(key, (shape[0], shape[1])) >= jnp.uint32(round(rate * 2**32))
     # Behind the barrier the mask is computed once; without, anew in every loop over the layer, forward and back.
-    return h * materialised(jnp.where(kept, jnp.float32(1 / (1 - rate)), jnp.float32(0)))
+    return materialised(jnp.where(kept, jnp.float32(1 / (1 - rate)), jnp.float32(0)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from starscale.vocabulary.errors import StarscaleError
+
+T = TypeVar("T")
 
 
 class TrainState(NamedTuple):
@@ -158,6 +160,12 @@ def run_epoch_together(
 
     together: tuple[TrainState, jax.Array] = jax.vmap(one)(states, keys)
     return together
+
+
+def computed(tree: T) -> T:
+    """Return arrays when they are computed: what was asked for is handed out before it is."""
+    ready: T = jax.block_until_ready(tree)  # type: ignore[no-untyped-call]
+    return ready
 
 
 def mean_loss(losses: jax.Array, phase: str, epoch: int) -> float:

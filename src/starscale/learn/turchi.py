@@ -10,7 +10,7 @@ taken in physical units.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import Any, ClassVar, NamedTuple
@@ -21,15 +21,27 @@ import numpy as np
 import optax
 
 from starscale.learn.arrays import Arrays, entry, prefixed, tree_from_arrays, tree_to_arrays, under
+from starscale.learn.checkpoint import Checkpoint
 from starscale.learn.compilation import full_precision
 from starscale.learn.losses import absolute_error, smape
 from starscale.learn.networks import Dense, DiamondNetwork, Statistics, folded_forward, moving_average
 from starscale.learn.preparation import Inputs, Scaling
 from starscale.learn.randomness import seeded
-from starscale.learn.regressor import BLOCK, Fitting, PointRegressor, Raw, Targets, Threshold, in_flight, padded
+from starscale.learn.regressor import (
+    BLOCK,
+    Fitting,
+    PointRegressor,
+    Progress,
+    Raw,
+    Targets,
+    Threshold,
+    in_flight,
+    padded,
+)
 from starscale.learn.sample import FloatArray
 from starscale.learn.scaling import LabelScaler
-from starscale.learn.training import EarlyStopping, Optimiser, TrainState, mean_loss, run_epoch, stacked
+from starscale.learn.threads import side_by_side
+from starscale.learn.training import EarlyStopping, Optimiser, TrainState, computed, mean_loss, run_epoch, stacked
 from starscale.vocabulary.model_config import Turchi2024Config
 
 #: Inputs (n, n_inputs) and standardised label (n,), on the device.
@@ -106,13 +118,13 @@ class Turchi2024(PointRegressor):
         validation: tuple[Inputs, Targets],
         fitting: Fitting,
     ) -> Turchi2024:
-        """Train one network after the other.
+        """Train the networks side by side, epoch by epoch.
 
         The validation part decides when each phase stops and which epoch's weights are kept.
         """
         names, n_inputs = train[1].labels, train[0].values.shape[1]
         scaler = LabelScaler.fit(train[1].y)
-        rng, chains = np.random.default_rng(fitting.seed), []
+        rng, trainings = np.random.default_rng(fitting.seed), []
         keys = jax.random.split(seeded(fitting.seed), len(names))
         for name, key, mean, width, *t in zip(
             names,
@@ -127,9 +139,9 @@ class Turchi2024(PointRegressor):
             ]
             network = DiamondNetwork(rng, n_inputs, config.widths)
             constants = (jnp.float32(mean), jnp.float32(width))
-            label = _Label(name, parts[0], parts[1], constants, key)
-            chains.append(_fit_label(config, label, network, fitting))
-        return cls(n_inputs, config.widths, config.slope, scaler, stacked(chains))
+            trainings.append(_Training(config, _Label(name, parts[0], parts[1], constants, key), network))
+        _train(trainings, fitting)
+        return cls(n_inputs, config.widths, config.slope, scaler, stacked([t.layers() for t in trainings]))
 
     def predict(self, inputs: Inputs, threshold: Threshold | None = None) -> Raw:  # noqa: ARG002
         """Predict the labels; value and mean are the same, there are no intervals."""
@@ -195,84 +207,145 @@ class _Label(NamedTuple):
     key: jax.Array
 
 
-def _fit_label(
-    config: Turchi2024Config,
-    label: _Label,
-    network: DiamondNetwork,
-    fitting: Fitting,
-) -> tuple[Dense, ...]:
-    """Train one network, or take it from the checkpoint where it is done already."""
-    part = f"{label.name}, network"
-    statistics = network.initial_statistics()
-    layers: tuple[Dense, ...] = _folded(network, statistics)
-    if (done := fitting.checkpoint.load(part)) is not None:
-        return tree_from_arrays(layers, done, "checkpoint")
-    phases = ((False, config.epochs_mae), (True, config.epochs_smape))
-    for (is_smape, epochs), key in zip(phases, jax.random.split(label.key), strict=True):
-        phase = f"{label.name}, {'SMAPE' if is_smape else 'absolute error'}"
-        loss = _Loss(is_smape, config.slope, config.dropout)
-        network, statistics = _fit_phase(config, label, (network, statistics), loss, (phase, epochs, key), fitting)
-    layers = _folded(network, statistics)
-    fitting.checkpoint.save(part, lambda: tree_to_arrays(layers), now=True)
-    return layers
-
-
-def _fit_phase(
-    config: Turchi2024Config,
-    label: _Label,
-    start: tuple[DiamondNetwork, Statistics],
-    loss: _Loss,
-    phase_of: tuple[str, int, jax.Array],
-    fitting: Fitting,
-) -> tuple[DiamondNetwork, Statistics]:
-    """Train with one loss until it stops getting better, and return the best weights."""
-    phase, epochs, key = phase_of
-    (network, statistics), (optimiser, stopping) = (
-        start,
-        (_adam(config.learning_rate), EarlyStopping(config.patience)),
-    )
-    batch = batch_size(config, len(label.train[1]))
-    if loss.smape and config.epochs_mae:
-        # The second phase may not end worse, in its own loss, than the first one left off.
-        first = _validation_loss(network, statistics, label.constants, label.validation, loss=loss)
-        stopping.update(float(first), (network, statistics))
-    # Each phase starts its optimiser afresh: the gradients of the two losses differ in size.
-    state = TrainState(network, statistics, jax.jit(optimiser.init)(network))
-    begun = 0
-    if (saved := fitting.checkpoint.load(phase)) is not None:
-        left = tree_from_arrays(_Progress(state, start, np.zeros(3)), saved, "checkpoint")
-        state, stopping.best = left.state, left.best
-        stopping.best_loss, stopping.waited, begun = (
-            kind(x) for kind, x in zip((float, int, int), left.counts, strict=True)
-        )
-    for epoch in range(begun + 1, epochs + 1):
-        if stopping.waited >= config.patience:
-            break
-        state, losses = run_epoch(
-            state,
-            label.train,
-            label.constants,
-            jax.random.fold_in(key, epoch),
-            loss=loss,
-            optimiser=optimiser,
-            batch=batch,
-        )
-        figures = {"training": mean_loss(losses, phase, epoch)}
-        held_out = _validation_loss(state.params, state.statistics, label.constants, label.validation, loss=loss)
-        figures["validation"] = mean_loss(held_out[None], f"{phase}, validation", epoch)
-        fitting.progress(phase, epoch, epochs, figures)
-        stopping.update(figures["validation"], (state.params, state.statistics))
-        counts = np.array([stopping.best_loss, stopping.waited, epoch])
-        finished = stopping.waited >= config.patience or epoch == epochs
-        now = _Progress(state, stopping.best, counts)
-        fitting.checkpoint.save(phase, partial(tree_to_arrays, now), now=finished)
-    best: tuple[DiamondNetwork, Statistics] = stopping.best or (network, statistics)
-    return best
-
-
 class _Progress(NamedTuple):
-    """What a checkpoint holds of a phase; `counts` are the best loss, the epochs waited, and the epoch."""
+    """What a checkpoint holds of a label.
+
+    `counts` are the number of the phase, the epochs that are done of it, its best loss, and the epochs waited.
+    """
 
     state: TrainState
     best: tuple[DiamondNetwork, Statistics]
     counts: Any
+
+
+class _Training:
+    """The training of the network of one label, epoch by epoch."""
+
+    def __init__(self, config: Turchi2024Config, label: _Label, network: DiamondNetwork) -> None:
+        self.label = label
+        self._config = config
+        self._phases = [
+            (_Loss(smape, config.slope, config.dropout), epochs, key)
+            for (smape, epochs), key in zip(
+                ((False, config.epochs_mae), (True, config.epochs_smape)),
+                jax.random.split(label.key),
+                strict=True,
+            )
+            if epochs
+        ]
+        self._optimiser, self._batch = _adam(config.learning_rate), batch_size(config, len(label.train[1]))
+        self._best = network, network.initial_statistics()
+        self._begin(0)
+
+    @property
+    def finished(self) -> bool:
+        """Whether all phases are over."""
+        return self._phase == len(self._phases)
+
+    @property
+    def program(self) -> _Loss:
+        """What is compiled for the epochs of this phase."""
+        return self._phases[self._phase][0]
+
+    def epoch(self) -> tuple[TrainState, jax.Array, jax.Array]:
+        """Run the next epoch: the state after it, the losses of its batches and that of the validation part.
+
+        Nothing is changed: epochs of several labels may run in threads.
+        """
+        loss, _, key = self._phases[self._phase]
+        state, losses = run_epoch(
+            self._state,
+            self.label.train,
+            self.label.constants,
+            jax.random.fold_in(key, self._done + 1),
+            loss=loss,
+            optimiser=self._optimiser,
+            batch=self._batch,
+        )
+        return computed((state, losses, self._held_out(state.params, state.statistics)))
+
+    def take(self, result: tuple[TrainState, jax.Array, jax.Array], progress: Progress) -> None:
+        """Take note of an epoch that was run, and go to the next phase where it was the last of this one."""
+        self._state, losses, held_out = result
+        self._done += 1
+        loss, epochs, _ = self._phases[self._phase]
+        phase = f"{self.label.name}, {'SMAPE' if loss.smape else 'absolute error'}"
+        figures = {
+            "training": mean_loss(losses, phase, self._done),
+            "validation": mean_loss(held_out[None], f"{phase}, validation", self._done),
+        }
+        progress(phase, self._done, epochs, figures)
+        stop = self._stopping.update(figures["validation"], (self._state.params, self._state.statistics))
+        if stop or self._done == epochs:
+            self._best = self._stopping.best
+            self._begin(self._phase + 1)
+
+    def save(self, checkpoint: Checkpoint, *, now: bool) -> None:
+        """Keep the state."""
+        counts = np.array([self._phase, self._done, self._stopping.best_loss, self._stopping.waited])
+        kept = _Progress(self._state, self._stopping.best or self._best, counts)
+        checkpoint.save(self._part, partial(tree_to_arrays, kept), now=now or self.finished)
+
+    def resume(self, checkpoint: Checkpoint) -> None:
+        """Go on from where it was left."""
+        saved = checkpoint.load(self._part)
+        if saved is None:
+            return
+        left = tree_from_arrays(_Progress(self._state, self._best, np.zeros(4)), saved, "checkpoint")
+        self._best = left.best
+        phase, done, best_loss, waited = left.counts.tolist()
+        self._begin(int(phase))
+        self._state, self._done = left.state, int(done)
+        # Nothing is the best of a phase that has not begun.
+        if np.isfinite(best_loss):
+            self._stopping.best, self._stopping.best_loss, self._stopping.waited = (
+                left.best,
+                best_loss,
+                int(waited),
+            )
+
+    def layers(self) -> tuple[Dense, ...]:
+        """The trained network, batch normalisation worked into the layers."""
+        layers: tuple[Dense, ...] = _folded(*self._best)
+        return layers
+
+    @property
+    def _part(self) -> str:
+        return f"{self.label.name}, network"
+
+    def _begin(self, phase: int) -> None:
+        """Begin a phase with the best weights of the one before."""
+        self._phase, self._done, self._stopping = phase, 0, EarlyStopping(self._config.patience)
+        if phase and not self.finished:
+            # The second phase may not end worse, in its own loss, than the first one left off.
+            self._stopping.update(float(self._held_out(*self._best)), self._best)
+        # Each phase starts its optimiser afresh: the gradients of the two losses differ in size.
+        self._state = TrainState(*self._best, jax.jit(self._optimiser.init)(self._best[0]))
+
+    def _held_out(self, network: DiamondNetwork, statistics: Statistics) -> jax.Array:
+        """Loss of the validation part."""
+        label = self.label
+        loss: jax.Array = _validation_loss(
+            network, statistics, label.constants, label.validation, loss=self.program
+        )
+        return loss
+
+
+def _train(trainings: Sequence[_Training], fitting: Fitting) -> None:
+    """Train until all are finished: an epoch of every label at a time, in threads."""
+    for training in trainings:
+        training.resume(fitting.checkpoint)
+    compiled: set[_Loss] = set()
+    while going := [training for training in trainings if not training.finished]:
+        results = {}
+        # The first that needs a program compiles it; the others then find it.
+        for training in going:
+            if training.program not in compiled:
+                compiled.add(training.program)
+                results[training] = training.epoch()
+        rest = [training for training in going if training not in results]
+        results |= zip(rest, side_by_side(_Training.epoch, rest), strict=True)
+        due = fitting.checkpoint.due
+        for training in going:
+            training.take(results[training], fitting.progress)
+            training.save(fitting.checkpoint, now=due)

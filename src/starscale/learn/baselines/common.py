@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 
 import numpy as np
@@ -20,13 +19,6 @@ def label_groups(y: FloatArray) -> Iterator[tuple[NDArray[np.intp], list[int]]]:
     patterns, number = np.unique(present.T, axis=0, return_inverse=True)
     for i, pattern in enumerate(patterns):
         yield np.flatnonzero(pattern), np.flatnonzero(number.ravel() == i).tolist()
-
-
-def cores() -> int:
-    """Number of processor cores that this process may use."""
-    # Not everywhere: macOS has no affinity.
-    affinity = getattr(os, "sched_getaffinity", None)
-    return len(affinity(0)) if affinity is not None else os.cpu_count() or 1
 
 
 def mean_square(t: FloatArray, predicted: FloatArray) -> float:

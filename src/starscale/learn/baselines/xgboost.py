@@ -19,12 +19,12 @@ from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 
 from starscale.learn.arrays import Arrays, entry, prefixed, take, under
-from starscale.learn.baselines.common import cores
 from starscale.learn.baselines.libraries import library
 from starscale.learn.preparation import Inputs, Scaling
 from starscale.learn.regressor import Fitting, PointRegressor, Raw, Targets, Threshold
 from starscale.learn.sample import FloatArray
 from starscale.learn.scaling import LabelScaler
+from starscale.learn.threads import cores
 from starscale.vocabulary.baseline_config import XgboostConfig
 from starscale.vocabulary.errors import InputError, Problem
 
