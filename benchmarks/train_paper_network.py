@@ -3,9 +3,11 @@
     python benchmarks/train_paper_network.py [--keras-python PYTHON]
 
 Both sides train the same network (one label; widths, slope, dropout, batch, Adam, mean absolute error) on the same
-made-up data with 27 features, each in a process of its own, in turns. Timed are whole epochs, validation included,
-after the first, which compiles. Beside them, in the same process as ours, stands the rate of bare matrix products:
-of large ones, and of those of this network (forward and back, same batch), the most that a training could reach.
+made-up data with 27 features, each in a process of its own, in turns. Here also three such networks are trained at
+once, as `starscale train` does it for three labels; Keras trains one after the other. Timed are whole epochs,
+validation included, after the first, which compiles; a star counts once for every network that has seen it. Beside
+them, in the same process as ours, stands the rate of bare matrix products: of large ones, and of those of this
+network (forward and back, same batch), one product after the other.
 Without --keras-python a virtual environment with tensorflow-cpu is made under build/. Run it when the machine has
 nothing else to do; only the ratios mean anything.
 """
@@ -37,6 +39,12 @@ KERAS_SIDE = HERE.with_name("train_paper_network_keras.py")
 N_FEATURES = 27
 SEED = 1
 BATCH = 256
+LABELS = ("teff", "logg", "fe_h")
+#: Middles and widths of the labels: those of stars, so that they pass the check of their range.
+RANGES = ((6000.0, 500.0), (3.0, 0.5), (-1.0, 0.5))
+#: What is trained here, and what it should reach.
+OURS = ("one network", "three at once")
+BARS = {"one network": " (at least 3)", "three at once": ""}
 #: Sides of the large matrices.
 LARGE = 1024
 _SIZES = (N_FEATURES, *Turchi2024Config().widths, 1)
@@ -59,38 +67,44 @@ def main() -> None:
         print(json.dumps(train_here(options.data)))
         return
     keras_python = options.keras_python or keras_environment(HERE.parents[1] / "build" / "keras")
-    ratios, work, speeds, matrix = [], [], {"starscale": [], "keras": []}, []
+    speeds: dict[str, list[float]] = {}
+    work: dict[str, list[float]] = {}
+    matrix: list[dict[str, float]] = []
     with tempfile.TemporaryDirectory() as folder:
         data = Path(folder) / "data.npz"
         make_data(data, options.stars, options.epochs)
         for number in range(1, options.rounds + 1):
             ours = run([sys.executable, str(HERE), "--data", str(data)])
             theirs = run([str(keras_python), str(KERAS_SIDE), str(data)])
-            for side, result in (("starscale", ours), ("keras", theirs)):
-                speeds[side].append(options.stars / float(np.median(result["seconds"])))
-                print(
-                    f"round {number}  {result['what']:28s} {speeds[side][-1]:9,.0f} stars/s   "
-                    f"best validation loss {result['loss']:.4f}",
-                    flush=True,
-                )
-            ratios.append(speeds["starscale"][-1] / speeds["keras"][-1])
-            work.append(float(np.median(theirs["processor"]) / np.median(ours["processor"])))
-            reached = FLOPS_PER_STAR * speeds["starscale"][-1]
+            for side, result in (("one network", ours["1"]), ("three at once", ours["3"]), ("Keras", theirs)):
+                networks = result.get("networks", 1)
+                speed = options.stars * networks / float(np.median(result["seconds"]))
+                speeds.setdefault(side, []).append(speed)
+                work.setdefault(side, []).append(float(np.median(result["processor"])) / networks)
+                loss = f"best validation loss {result['loss']:.4f}"
+                print(f"round {number}  {side:14s}{result['what']:28s} {speed:9,.0f} stars/s   {loss}", flush=True)
             rates = {what: ours[f"{what}_rate"] for what in ("large", "own")}
             matrix.append({f"{what}_rate": rate for what, rate in rates.items()})
-            matrix[-1] |= {f"{what}_share": reached / rate for what, rate in rates.items()}
+            for side in OURS:
+                reached = FLOPS_PER_STAR * speeds[side][-1]
+                matrix[-1] |= {f"{side}, {what}": reached / rate for what, rate in rates.items()}
     for side, values in speeds.items():
-        print(f"{side:10s} median {np.median(values):9,.0f} stars/s")
-    print(f"ratio      median {np.median(ratios):.2f}, from {min(ratios):.2f} to {max(ratios):.2f} (at least 3)")
-    text = f"Keras needs {np.median(work):.2f} times ours, {min(work):.2f} to {max(work):.2f}"
-    print(f"seconds of the processor: {text}")
-    for what, bar in (("large", " (at least 40 %)"), ("own", "")):
-        rates, shares = ([result[f"{what}_{kind}"] for result in matrix] for kind in ("rate", "share"))
+        print(f"{side:14s} median {np.median(values):9,.0f} stars/s")
+    for side in OURS:
+        ratios = np.array(speeds[side]) / np.array(speeds["Keras"])
+        seconds = np.array(work["Keras"]) / np.array(work[side])
         print(
-            f"{'matrix products of this network' if what == 'own' else 'large matrix products':32s}"
-            f"{np.median(rates) / 1e9:6.1f} GFLOP/s; training runs at {100 * np.median(shares):.0f} % of that, "
-            f"from {100 * min(shares):.0f} to {100 * max(shares):.0f} %{bar}"
+            f"{side}: {np.median(ratios):.2f} times Keras, {min(ratios):.2f} to {max(ratios):.2f}{BARS[side]}; "
+            f"Keras needs {np.median(seconds):.2f} times the seconds of the processor, {min(seconds):.2f} to "
+            f"{max(seconds):.2f}"
         )
+    for what, name in (("large", "large matrix products"), ("own", "matrix products of this network")):
+        print(f"{name}: {np.median([result[f'{what}_rate'] for result in matrix]) / 1e9:.1f} GFLOP/s")
+        for side in OURS:
+            shares = [100 * result[f"{side}, {what}"] for result in matrix]
+            print(
+                f"  {side} trains at {np.median(shares):.0f} % of that, {min(shares):.0f} to {max(shares):.0f} %"
+            )
 
 
 def make_data(path: Path, n_stars: int, epochs: int) -> None:
@@ -114,30 +128,39 @@ def make_data(path: Path, n_stars: int, epochs: int) -> None:
 
 
 def train_here(path: Path) -> dict[str, object]:
-    """Train through the public function and note when each epoch has ended."""
+    """Train through the public function, one network and three at once, and look at matrix products."""
+    before = matrix_rates()
+    found = {str(n): trained(path, LABELS[:n]) for n in (1, len(LABELS))}
+    # Before and after, since other work of the machine comes and goes.
+    return {**found, **{name: float(np.mean([rate, before[name]])) for name, rate in matrix_rates().items()}}
+
+
+def trained(path: Path, labels: tuple[str, ...]) -> dict[str, object]:
+    """Train a network for each label and note when every epoch of all of them has ended."""
     data = np.load(path)
     epochs = json.loads(str(data["settings"]))["epochs"]
     ends: list[float] = []
     losses: list[float] = []
     processor: list[float] = []
 
-    def note(_phase: str, _epoch: int, _n_epochs: int, figures: Mapping[str, float], /) -> None:
-        ends.append(time.perf_counter())
-        processor.append(time.process_time())
+    def note(phase: str, _epoch: int, _n_epochs: int, figures: Mapping[str, float], /) -> None:
         losses.append(figures["validation"])
+        if phase.startswith(labels[-1]):
+            ends.append(time.perf_counter())
+            processor.append(time.process_time())
 
     def sample(suffix: str) -> Sample:
-        # A temperature, so that the label passes the check of its range; standardising gives t back.
-        return Sample(data[f"x{suffix}"], 6000.0 + 500.0 * data[f"t{suffix}"][:, None])
+        # In the range of each label; standardising gives t back.
+        t = data[f"t{suffix}"][:, None]
+        return Sample(
+            data[f"x{suffix}"], np.hstack([middle + width * t for middle, width in RANGES[: len(labels)]])
+        )
 
     config = Turchi2024Config(batch=BATCH, epochs_mae=epochs, epochs_smape=0, patience=epochs)
-    before = matrix_rates()
-    fit_predictor(config, ("teff",), sample(""), sample("_validation"), seed=SEED, progress=note)
-    # Before and after, since other work of the machine comes and goes.
-    rates = {name: float(np.mean([rate, before[name]])) for name, rate in matrix_rates().items()}
-    what = f"starscale, JAX {jax.__version__}"
+    fit_predictor(config, labels, sample(""), sample("_validation"), seed=SEED, progress=note)
     seconds = {"seconds": np.diff(ends).tolist(), "processor": np.diff(processor).tolist()}
-    return {**seconds, "loss": min(losses), "what": what, **rates}
+    what = f"starscale, JAX {jax.__version__}"
+    return {**seconds, "loss": min(losses), "what": what, "networks": len(labels)}
 
 
 def matrix_rates() -> dict[str, float]:
