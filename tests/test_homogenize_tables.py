@@ -22,7 +22,7 @@ from starscale.catalogue.homogenize.whole import Homogenized, homogenize_tables
 from starscale.faces.cli import app
 from starscale.faces.homogenize import beside, load_calibration
 from starscale.vocabulary.columns import LABEL_TABLE_COLUMNS, MEASUREMENT_COLUMNS
-from starscale.vocabulary.errors import InputError
+from starscale.vocabulary.errors import InputError, StarscaleError
 from starscale.vocabulary.flags import LabelFlag
 from starscale.vocabulary.homogenize_config import HomogenizeConfig
 
@@ -362,6 +362,14 @@ def test_an_unknown_anchor_is_refused(folder: Path) -> None:
     (folder / "labels.toml").write_text(text.replace("[homogenize]", '[homogenize]\nanchor = "ancor"'))
     with pytest.raises(InputError, match=r"unknown survey 'ancor'.*Did you mean 'anchor'"):
         ss.homogenize(folder / "labels.toml")
+
+
+def test_an_output_without_a_place_is_said_before_the_work(folder: Path) -> None:
+    said: list[str] = []
+    for name, words in (("x.cvs", "suffix '.cvs'"), ("labels.toml/x.parquet", "is a file, not a folder")):
+        with pytest.raises(StarscaleError, match=words):
+            ss.homogenize(folder / "labels.toml", folder / name, say=said.append)
+    assert not said
 
 
 def test_identifiers_of_two_releases_need_a_catalogue(folder: Path) -> None:

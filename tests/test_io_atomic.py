@@ -211,3 +211,21 @@ def test_checksums(tmp_path: Path) -> None:
     assert io.checksum(tmp_path / "d") != whole
     with pytest.raises(InputError, match="Did you mean 'd'"):
         io.checksum(tmp_path / "dd")
+
+
+def test_a_place_for_a_result_is_looked_for_beforehand(tmp_path: Path) -> None:
+    """The same complaints as in the end, and nothing is left there."""
+    (tmp_path / "file").write_text("")
+    (tmp_path / "t.csv").mkdir()
+    for path, words in (
+        (tmp_path / "file" / "t.csv", "is a file, not a folder"),
+        (tmp_path / "t.csv", "is a directory"),
+        (tmp_path / "t.cvs", "suffix '.cvs'"),
+        (Path("/proc/nowhere/t.parquet"), "cannot be written"),
+    ):
+        with pytest.raises(StarscaleError, match=words):
+            io.check_target(path)
+    (tmp_path / "old.hats").mkdir()
+    for name in ("t.parquet", "old.hats", "new/t.fits"):
+        io.check_target(tmp_path / name)
+    assert names(tmp_path) == ["file", "new", "old.hats", "t.csv"]

@@ -93,6 +93,8 @@ def homogenize(
     path = Path(labels_file)
     config = validate(LabelsConfig, load_toml(path), str(path))
     plan = labels_plan(config, path.parent)
+    if output is not None:
+        io.check_target(output)
     parts, _ = survey_rows(plan, say)
     result = homogenize_parts(plan, parts, say)
     if output is not None:

@@ -6,7 +6,7 @@ from starscale.io.checksum import checksum, state_of
 from starscale.io.reading import open_table, read
 from starscale.io.table import Source
 from starscale.io.unfinished import Unfinished
-from starscale.io.writing import Writer, open_writer, write
+from starscale.io.writing import Writer, check_target, open_writer, write
 
 __all__ = [
     "Hashing",
@@ -18,6 +18,7 @@ __all__ = [
     "atomic_directory",
     "atomic_json",
     "atomic_text",
+    "check_target",
     "checksum",
     "open_table",
     "open_writer",

@@ -10,11 +10,12 @@ from typing import Any, Self
 
 import polars as pl
 
-from starscale.io.atomic import atomic, atomic_directory
+from starscale.io.atomic import atomic, atomic_directory, work_folder
 from starscale.io.formats import to_write
 from starscale.io.objects import from_object
 from starscale.io.table import Plan, Sink
 from starscale.vocabulary.columns import Column
+from starscale.vocabulary.errors import InputError, Problem
 
 
 class Writer:
@@ -150,6 +151,24 @@ def open_writer(
         For a suffix that cannot be written, or columns that the format cannot hold.
     """
     return Writer(Path(path).expanduser(), schema, columns or {}, metadata or {}, n_rows, inside)
+
+
+def check_target(path: str | Path) -> None:
+    """Find out before long work that its result will have a place; folders that are missing are made.
+
+    Raises
+    ------
+    InputError
+        For a suffix that cannot be written, or a directory where a file is to be.
+    StarscaleError
+        When the disk refuses.
+    """
+    target = Path(path)
+    # A HATS catalogue takes the place of an older one.
+    if not to_write(target).marker and target.is_dir():
+        raise InputError(Problem(str(target), "is a directory", "the name of a file to write"))
+    with work_folder(target):
+        pass
 
 
 def write(

@@ -311,7 +311,7 @@ class _Training:
 
     @property
     def _part(self) -> str:
-        return f"{self.label.name}, network"
+        return f"{self.label.name}, training"
 
     def _begin(self, phase: int) -> None:
         """Begin a phase with the best weights of the one before."""
