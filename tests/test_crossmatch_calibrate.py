@@ -7,13 +7,15 @@ from dataclasses import replace
 import numpy as np
 import polars as pl
 import pytest
+from scipy.optimize import minimize
 
 from skies import field_of
+from starscale.catalogue.crossmatch import fit_errors
 from starscale.catalogue.crossmatch.calibrate import FEWEST, fit_offsets
 from starscale.catalogue.crossmatch.candidates import Candidates
 from starscale.catalogue.crossmatch.ellipses import Ellipses, PairEllipses
 from starscale.catalogue.crossmatch.engine import Match, crossmatch
-from starscale.catalogue.crossmatch.fit_errors import Likelihood
+from starscale.catalogue.crossmatch.fit_errors import Likelihood, most_likely
 from starscale.catalogue.crossmatch.model import NO_OFFSETS, OFFSET_ORDER, PairModel
 from starscale.catalogue.crossmatch.pieces import Side
 from starscale.catalogue.crossmatch.quality import expected_quality
@@ -208,3 +210,29 @@ def test_the_likelihood_knows_its_slopes() -> None:
     assert likelihood.scores(np.array([0.1, 3.0, -1.0, 6.0, 0.7]), n_stars)[0] == pytest.approx(
         expected, rel=1e-10
     )
+
+
+@pytest.mark.parametrize("sky", [{"scale": 1.5, "floor": 80.0}, {"blended": 0.05, "wide": 900.0}, {}])
+def test_nothing_more_likely_is_found_by_scipy(sky: dict[str, float], monkeypatch: pytest.MonkeyPatch) -> None:
+    """From the same start, with errors of which all, some and none of the numbers are known well."""
+    searched = []
+
+    def search(likelihood: Likelihood, x: Array, low: Array, high: Array, first: int) -> Array:
+        searched.append((likelihood, x, low, high, first, most_likely(likelihood, x, low, high, first)))
+        return searched[-1][-1]
+
+    monkeypatch.setattr(fit_errors, "most_likely", search)
+    moving, standing = field_of(np.random.default_rng(8), 6000, unrelated=3000, **sky)
+    crossmatch(moving, standing, CALIBRATED, "dense")
+    assert len(searched) == 2
+    for likelihood, start, low, high, first, found in searched:
+
+        def loss(x: Array, likelihood: Likelihood = likelihood, first: int = first) -> tuple[float, Array]:
+            value, slopes = likelihood.scores(x, first)
+            return -value, -slopes.mean(axis=1)
+
+        bounds = list(zip(low, high, strict=True))
+        other = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"ftol": 1e-12})
+        assert ((low <= found) & (found <= high)).all()
+        # A thousandth of what one star says at most.
+        assert loss(found)[0] <= other.fun + 1e-3 / first
