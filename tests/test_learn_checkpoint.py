@@ -10,7 +10,7 @@ import numpy as np
 import optax
 import pytest
 
-from starscale.learn import Sample, fit_predictor
+from starscale.learn import Sample, ensemble, fit_predictor, turchi
 from starscale.learn import checkpoint as module
 from starscale.learn.checkpoint import Checkpoint
 from starscale.learn.ensemble import train_together
@@ -125,6 +125,18 @@ def test_networks_trained_at_once_are_those_trained_one_after_the_other() -> Non
     assert found[0].shape == (3, 3)
     np.testing.assert_allclose(found[0], found[1], rtol=1e-5)
     assert not np.allclose(found[0][0], found[0][1])
+
+
+@pytest.mark.parametrize("kind", CONFIGS)
+def test_threads_change_nothing_bit_for_bit(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    labels, parts = ("teff", "logg"), (sample(300, 0), sample(120, 1))
+    in_threads = fit_predictor(CONFIGS[kind], labels, *parts, seed=2).state()[1]
+    for module_of in (ensemble, turchi):
+        monkeypatch.setattr(module_of, "side_by_side", lambda work, items: [work(item) for item in items])
+    in_turn = fit_predictor(CONFIGS[kind], labels, *parts, seed=2).state()[1]
+    assert in_threads.keys() == in_turn.keys()
+    for name, array in in_threads.items():
+        np.testing.assert_array_equal(array, in_turn[name], err_msg=name)
 
 
 @pytest.mark.parametrize("together", [False, True])

@@ -54,8 +54,7 @@ def atomic(path: str | Path, *, inside: Path | None = None) -> Iterator[Path]:
     partial = _partial(target) if inside is None else inside / target.name
     try:
         with explained(target, partial):
-            if target.is_dir():
-                raise InputError(Problem(str(target), "is a directory", "the name of a file to write"))
+            refuse_directory(target)
             target.parent.mkdir(parents=True, exist_ok=True)
             yield partial
             _sync(partial)
@@ -126,6 +125,12 @@ def work_folder(beside: str | Path) -> Iterator[Path]:
             yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def refuse_directory(target: Path) -> None:
+    """Refuse to write a file in the place of a directory."""
+    if target.is_dir():
+        raise InputError(Problem(str(target), "is a directory", "the name of a file to write"))
 
 
 def atomic_text(path: str | Path, text: str) -> None:

@@ -10,12 +10,11 @@ from typing import Any, Self
 
 import polars as pl
 
-from starscale.io.atomic import atomic, atomic_directory, work_folder
+from starscale.io.atomic import atomic, atomic_directory, refuse_directory, work_folder
 from starscale.io.formats import to_write
 from starscale.io.objects import from_object
 from starscale.io.table import Plan, Sink
 from starscale.vocabulary.columns import Column
-from starscale.vocabulary.errors import InputError, Problem
 
 
 class Writer:
@@ -165,8 +164,8 @@ def check_target(path: str | Path) -> None:
     """
     target = Path(path)
     # A HATS catalogue takes the place of an older one.
-    if not to_write(target).marker and target.is_dir():
-        raise InputError(Problem(str(target), "is a directory", "the name of a file to write"))
+    if not to_write(target).marker:
+        refuse_directory(target)
     with work_folder(target):
         pass
 
