@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal, assert_series_equal
 
+import starscale as ss
 from starscale.catalogue.standardise import POLARS_TYPE, require, spelling, standardise
 from starscale.surveys import Survey
 from starscale.vocabulary.columns import Column
@@ -275,3 +277,11 @@ def test_require_names_every_missing_column() -> None:
     first, second = (str(problem) for problem in caught.value.problems)
     assert "column 'magnitudes': is missing, but needed for the test. Did you mean 'magnitude'?" in first
     assert "'x'" in second
+
+
+def test_a_misspelt_identifier_in_a_file_is_suggested(tmp_path: Path) -> None:
+    """Of a file only the columns that the survey knows are read; the suggestion comes from all that it has."""
+    path = tmp_path / "stars.parquet"
+    pl.DataFrame({"sourceid": [1, 2], "ra": [1.0, 2.0], "dec": [1.0, 2.0]}).write_parquet(path)
+    with pytest.raises(InputError, match=r"column 'source_id': is missing.*Did you mean 'sourceid'"):
+        ss.read(path, survey="gaia_dr3", columns=["source_id", "ra", "dec"])

@@ -87,7 +87,8 @@ def standardise(
             f"{where}: column {survey.id.column!r}",
             "is missing",
             f"the identifier of {survey.title}",
-            did_you_mean(survey.id.column, table.columns),
+            # Of a file only what the survey knows has been read.
+            did_you_mean(survey.id.column, [*table.columns, *(found_columns or {})]),
         )
     else:
         ids = table[present[survey.id.column]]
