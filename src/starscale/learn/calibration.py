@@ -1,8 +1,8 @@
 """Intervals whose coverage holds on stars that the learner did not train on (split conformal prediction).
 
 The guarantee is marginal: over stars drawn like the validation part, at least the level is covered on average
-(Vovk, Gammerman & Shafer 2005). Factors by bins of the prediction (:mod:`.conformal`) come from the same stars,
-which costs some tenths of a percent of it. Where they also decided when training stopped, as for the paper's
+(Vovk, Gammerman & Shafer 2005). Factors by bins of the prediction (:mod:`.conformal`) come from the same stars;
+what that costs is made up for by folds. Where they also decided when training stopped, as for the paper's
 network, their residuals are a little too small and the intervals a little too narrow.
 """
 
@@ -68,8 +68,21 @@ class ScaledConformal:
     stretch: tuple[tuple[tuple[Stretch, ...], ...], ...]
 
     @classmethod
-    def fit(cls, raw: Raw, y: FloatArray, labels: Sequence[str]) -> tuple[ScaledConformal, list[str]]:
-        """Calibrate on held-out stars; returns the calibration and what has to be said about it."""
+    def fit(
+        cls, raw: Raw, y: FloatArray, labels: Sequence[str], star: NDArray[np.intp] | None = None
+    ) -> tuple[ScaledConformal, list[str]]:
+        """Calibrate on held-out stars; returns the calibration and what has to be said about it.
+
+        Parameters
+        ----------
+        raw : Raw
+            n predictions.
+        y : ndarray, shape (n, n_labels)
+        labels : sequence of str
+        star : ndarray, shape (n,), optional
+            Number of the star of each prediction. Default: each is a star of its own.
+        """
+        star = np.arange(len(y)) if star is None else star
         member = np.zeros(len(y), dtype=np.intp) if raw.member is None else raw.member
         factors, notes = [], []
         for number in range(int(member.max(initial=0)) + 1):
@@ -88,7 +101,10 @@ class ScaledConformal:
                     continue
                 needed = _needed(raw, y, column, known)
                 of_member.append(
-                    tuple(Stretch.fit(needed[:, k], raw.value[known], level) for k, level in enumerate(LEVELS))
+                    tuple(
+                        Stretch.fit(needed[:, k], raw.value[known], level, star[known])
+                        for k, level in enumerate(LEVELS)
+                    )
                 )
             factors.append(tuple(of_member))
         return cls(tuple(factors)), notes
@@ -216,9 +232,16 @@ class ResidualConformal:
         return cls(low, high, take(arrays, "calibration", "residuals", (n_labels, N_RESIDUALS)))
 
 
-def calibrate(raw: Raw, y: FloatArray, labels: Sequence[str]) -> tuple[Calibration, list[str]]:
-    """Calibrate a prediction of held-out stars, shape (n, n_labels), by the method that suits it."""
-    return ResidualConformal.fit(raw, y, labels) if raw.lower is None else ScaledConformal.fit(raw, y, labels)
+def calibrate(
+    raw: Raw, y: FloatArray, labels: Sequence[str], star: NDArray[np.intp] | None = None
+) -> tuple[Calibration, list[str]]:
+    """Calibrate predictions of held-out stars, shape (n, n_labels), by the method that suits them.
+
+    `star`, shape (n,), are the numbers of the stars where some were predicted in several ways.
+    """
+    if raw.lower is None:
+        return ResidualConformal.fit(raw, y, labels)
+    return ScaledConformal.fit(raw, y, labels, star)
 
 
 def calibration_from_state(document: Mapping[str, Any], arrays: Arrays, n_labels: int) -> Calibration:

@@ -374,7 +374,8 @@ def fit_predictor(
             "Try a smaller learning_rate, and look for wild values in the features."
         )
     observations = Observations(validation, preparation, known.of(preparation.usable))
-    calibration, notes = calibrate(*_rehearsed(regressor, raw, observations, seed), labels)
+    rehearsed, y, star = _rehearsed(regressor, raw, observations, seed)
+    calibration, notes = calibrate(rehearsed, y, labels, star)
     if len(validation.x) < FEW:
         notes.append(
             f"the edge of the domain rests on {len(validation.x)} validation stars ({FEW} or more are meant): "
@@ -410,20 +411,24 @@ def _wide(ends: Intervals) -> FloatArray:
     return np.asarray(limit * usual * (1 + 1e-9))
 
 
-def _rehearsed(regressor: Regressor, raw: Raw, held_out: Observations, seed: int) -> tuple[Raw, FloatArray]:
-    """Predict held-out stars in every way that a star can be predicted, and return their labels beside.
+def _rehearsed(
+    regressor: Regressor, raw: Raw, held_out: Observations, seed: int
+) -> tuple[Raw, FloatArray, NDArray[np.intp]]:
+    """Predict held-out stars in every way that a star can be predicted; beside it their labels and numbers.
 
     Stars that lack a band are few among the held-out ones; with the band left out, others stand in for them.
     """
-    if raw.member is None:
-        return raw, held_out.sample.y
     x, y = held_out.sample.x, held_out.sample.y
+    every = np.arange(len(y))
+    if raw.member is None:
+        return raw, y, every
     usable = np.flatnonzero(held_out.preparation.usable)
-    raws, labels = [raw], [y]
+    raws, star = [raw], [every]
     for rehearsal in regressor.rehearsals(np.isnan(x[:, usable])):
         stars = x[rehearsal.rows]
         stars[:, usable] = np.where(rehearsal.missing, np.nan, stars[:, usable])
         raws.append(regressor.predict(held_out.preparation.apply(stars)))
-        labels.append(y[rehearsal.rows])
+        star.append(every[rehearsal.rows])
     raws.append(regressor.predict(held_out.redrawn((seed,), noise=False, gaps=True)))
-    return Raw.joined(raws), np.concatenate([*labels, y])
+    numbers = np.concatenate([*star, every])
+    return Raw.joined(raws), y[numbers], numbers
