@@ -309,6 +309,18 @@ def folder(tmp_path: Path, parts: list[SurveyRows]) -> Path:
     return tmp_path
 
 
+def test_a_report_that_cannot_be_written_is_said_before_the_work(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ss, "homogenize", lambda *_, **__: pytest.fail("the work was begun"))
+    report = folder / "labels.toml" / "page.html"
+    done = CliRunner().invoke(
+        app, ["homogenize", str(folder / "labels.toml"), "-o", str(folder / "x.parquet"), "--report", str(report)]
+    )
+    assert isinstance(done.exception, StarscaleError)
+    assert "is a file, not a folder" in str(done.exception)
+
+
 def test_the_command_writes_all_of_it(folder: Path, result: Homogenized) -> None:
     output, page = folder / "labels.parquet", folder / "labels.html"
     runner = CliRunner()

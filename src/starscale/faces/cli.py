@@ -221,6 +221,8 @@ def homogenize(
 
     Example: `starscale homogenize labels.toml -o labels.parquet --report labels.html`
     """
+    if report is not None:
+        io.check_place(report)
     result = ss.homogenize(labels_file, output, say=_say)
     data = json.loads(beside(output)["diagnostics"].read_text(encoding="utf-8"))
     if report is not None:

@@ -1,6 +1,6 @@
 """Tables on disk: reading, writing, checksums. Start with :func:`read` and :func:`write`."""
 
-from starscale.io.atomic import atomic, atomic_directory, atomic_json, atomic_text, work_folder
+from starscale.io.atomic import atomic, atomic_directory, atomic_json, atomic_text, check_place, work_folder
 from starscale.io.background import Hashing, Worker, read_ahead
 from starscale.io.checksum import checksum, state_of
 from starscale.io.reading import open_table, read
@@ -18,6 +18,7 @@ __all__ = [
     "atomic_directory",
     "atomic_json",
     "atomic_text",
+    "check_place",
     "check_target",
     "checksum",
     "open_table",

@@ -127,6 +127,21 @@ def work_folder(beside: str | Path) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def check_place(path: str | Path) -> None:
+    """Find out before long work that a file can be written there; folders that are missing are made.
+
+    Raises
+    ------
+    InputError
+        For a directory where the file is to be.
+    StarscaleError
+        When the disk refuses.
+    """
+    refuse_directory(Path(path))
+    with work_folder(path):
+        pass
+
+
 def refuse_directory(target: Path) -> None:
     """Refuse to write a file in the place of a directory."""
     if target.is_dir():

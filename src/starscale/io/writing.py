@@ -10,7 +10,7 @@ from typing import Any, Self
 
 import polars as pl
 
-from starscale.io.atomic import atomic, atomic_directory, refuse_directory, work_folder
+from starscale.io.atomic import atomic, atomic_directory, check_place, work_folder
 from starscale.io.formats import to_write
 from starscale.io.objects import from_object
 from starscale.io.table import Plan, Sink
@@ -164,10 +164,11 @@ def check_target(path: str | Path) -> None:
     """
     target = Path(path)
     # A HATS catalogue takes the place of an older one.
-    if not to_write(target).marker:
-        refuse_directory(target)
-    with work_folder(target):
-        pass
+    if to_write(target).marker:
+        with work_folder(target):
+            pass
+    else:
+        check_place(target)
 
 
 def write(
