@@ -19,8 +19,10 @@ from starscale.catalogue.feature_families import Member
 from starscale.catalogue.features import build_features, load_feature_set
 from starscale.faces.cli import app
 from starscale.faces.compare_files import COMPARED, COMPARED_CSV, scored_file
-from starscale.faces.comparing import Trial, Trials, _statistics
+from starscale.faces.comparing import Trial, Trials, _statistics, entries_of
 from starscale.faces.learnable import Learnable, Rows
+from starscale.faces.planning import plan
+from starscale.faces.runfile import load_run
 from starscale.learn.baselines import libraries
 from starscale.learn.checkpoint import Checkpoint
 from starscale.surveys import load_survey
@@ -92,6 +94,17 @@ def test_all_models_are_scored_on_the_test_parts_of_the_run(run_file: Path, fold
     train = training.filter(pl.col("part") == "train")
     floor = tables["floor"].filter(pl.col("repeat") == 0)["teff"]
     np.testing.assert_allclose(floor, train["teff"].mean(), rtol=1e-6)
+
+
+def test_a_model_with_fewer_repeats_is_a_run_with_fewer(run_file: Path) -> None:
+    """So that the progress of its trainings counts its own."""
+    entries = entries_of(plan(*load_run(run_file)))
+    assert {entry.name: entry.run.config.repeats for entry in entries} == {
+        "model": 2,
+        "ridge": 2,
+        "floor": 2,
+        "few": 1,
+    }
 
 
 def test_the_table_holds_what_the_tables_of_scored_stars_say(folder: Path) -> None:

@@ -39,7 +39,7 @@ def own_step(folder: RunFolder, run: Plan, training: str, trials: Trials) -> dic
     dict
         What the trainings cost; for :func:`compare_step`.
     """
-    return _entry_step(folder, Entry(OWN_MODEL, run, run.config.repeats), training, trials)
+    return _entry_step(folder, Entry(OWN_MODEL, run), training, trials)
 
 
 def compare_step(
@@ -117,7 +117,7 @@ def _entry_step(folder: RunFolder, entry: Entry, training: str, trials: Trials |
             config.features.model_dump(mode="json"),
             entry.run.feature_set.model_dump(mode="json"),
             config.split.model_dump(mode="json"),
-            [config.seed, entry.repeats, config.target, config.mock],
+            [config.seed, config.repeats, config.target, config.mock],
         ],
         reads={training: folder.checksum(training)},
         writes=[scored_file(entry.name)],

@@ -32,7 +32,6 @@ class Entry:
 
     name: str
     run: Plan
-    repeats: int
 
 
 @dataclass(frozen=True)
@@ -80,12 +79,13 @@ def entries_of(run: Plan, only: Sequence[str] = ()) -> list[Entry]:
             )
     if not only or OWN_MODEL in only:
         _check_library(run, problems)
-        entries.append(Entry(OWN_MODEL, run, run.config.repeats))
+        entries.append(Entry(OWN_MODEL, run))
     for item in run.config.models:
         if only and item.name not in only:
             continue
         features = item.features or run.config.features
-        config = run.config.model_copy(update={"model": item.model, "features": features})
+        repeats = item.repeats or run.config.repeats
+        config = run.config.model_copy(update={"model": item.model, "features": features, "repeats": repeats})
         try:
             feature_set = load_feature_set(features.set, base=run.base)
             own = replace(run, config=config, feature_set=feature_set)
@@ -95,7 +95,7 @@ def entries_of(run: Plan, only: Sequence[str] = ()) -> list[Entry]:
             problems.items.extend(replace(p, where=f"models {item.name!r}: {p.where}") for p in error.problems)
             continue
         _check_library(own, problems)
-        entries.append(Entry(item.name, own, item.repeats or run.config.repeats))
+        entries.append(Entry(item.name, own))
     problems.raise_if_any()
     return entries
 
@@ -151,7 +151,7 @@ def train_entry(entry: Entry, table: pl.DataFrame) -> Trials:
     """
     stars = Learnable.of(entry.run, table)
     trials = []
-    for repeat in range(entry.repeats):
+    for repeat in range(entry.run.config.repeats):
         rows = stars.rows(repeat)
         started = time.perf_counter()
         predictor = stars.fit(rows, repeat, f"{entry.name}, training")
