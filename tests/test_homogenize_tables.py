@@ -313,12 +313,15 @@ def test_a_report_that_cannot_be_written_is_said_before_the_work(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ss, "homogenize", lambda *_, **__: pytest.fail("the work was begun"))
-    report = folder / "labels.toml" / "page.html"
-    done = CliRunner().invoke(
-        app, ["homogenize", str(folder / "labels.toml"), "-o", str(folder / "x.parquet"), "--report", str(report)]
-    )
-    assert isinstance(done.exception, StarscaleError)
-    assert "is a file, not a folder" in str(done.exception)
+    for report, words in (
+        ("labels.toml/page.html", "is a file, not a folder"),
+        ("x.parquet", "and a file of the labels"),
+        ("x_diagnostics.json", "and a file of the labels"),
+    ):
+        settings, output = str(folder / "labels.toml"), str(folder / "x.parquet")
+        done = CliRunner().invoke(app, ["homogenize", settings, "-o", output, "--report", str(folder / report)])
+        assert isinstance(done.exception, StarscaleError)
+        assert words in str(done.exception)
 
 
 def test_the_command_writes_all_of_it(folder: Path, result: Homogenized) -> None:

@@ -222,6 +222,9 @@ def homogenize(
     Example: `starscale homogenize labels.toml -o labels.parquet --report labels.html`
     """
     if report is not None:
+        if report.resolve() in (path.resolve() for path in (output, *beside(output).values())):
+            found = "is the page of the report and a file of the labels"
+            raise InputError(Problem(str(report), found, "another name for --report"))
         io.check_place(report)
     result = ss.homogenize(labels_file, output, say=_say)
     data = json.loads(beside(output)["diagnostics"].read_text(encoding="utf-8"))

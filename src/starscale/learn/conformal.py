@@ -26,7 +26,7 @@ EDGES = (0.05, 0.15, 0.35, 0.65, 0.85, 0.95)
 ROUNDS = 3
 #: Held-out stars outside the interval that count as much as the belief that a bin needs no factor of its own.
 PRIOR_OUTSIDE = 30
-#: With fewer held-out stars there are no bins: their factors would be noise, and the coverage of all too low.
+#: With fewer predictions of held-out stars there are no bins: their factors would be noise.
 MIN_FOR_BINS = 400
 #: Parts of the held-out stars, each of which tells what the bins of the others leave to be stretched.
 FOLDS = 5
