@@ -13,7 +13,7 @@ import polars as pl
 
 import starscale as ss
 from starscale.vocabulary.columns import PAIR_COLUMNS, Column
-from starscale.vocabulary.config import MatchConfig
+from starscale.vocabulary.settings.run import MatchConfig
 
 STARS, SEED = 20_000, 7
 TYPES = {

@@ -17,12 +17,12 @@ import polars as pl
 
 import starscale as ss
 from real_data import DATA, bar, missed
-from starscale.catalogue.crossmatch.inputs import match_columns, side_of
-from starscale.catalogue.crossmatch.link import link_by_position
-from starscale.catalogue.crossmatch.quality import expected_quality
-from starscale.faces.text import layout
+from starscale.crossmatch.kernel.inputs import match_columns, side_of
+from starscale.crossmatch.kernel.link import link_by_position
+from starscale.crossmatch.kernel.quality import expected_quality
+from starscale.reports.text import layout
 from starscale.surveys import Survey, load_survey
-from starscale.vocabulary.config import MatchConfig
+from starscale.vocabulary.settings.run import MatchConfig
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples" / "surveys"
 MERIT = MatchConfig(pairs="best")

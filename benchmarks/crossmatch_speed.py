@@ -146,11 +146,11 @@ def by_starscale(data: dict[str, Any]) -> dict[str, float]:
     """Everything, from arrays."""
     import polars as pl
 
-    from starscale.catalogue.crossmatch.engine import crossmatch
-    from starscale.catalogue.crossmatch.pieces import Side
-    from starscale.catalogue.position_errors import MotionErrors, PositionErrors
-    from starscale.catalogue.positions import Positions
-    from starscale.vocabulary.config import MatchConfig
+    from starscale.crossmatch.kernel.engine import crossmatch
+    from starscale.crossmatch.kernel.pieces import Side
+    from starscale.tables.position_errors import MotionErrors, PositionErrors
+    from starscale.tables.positions import Positions
+    from starscale.vocabulary.settings.run import MatchConfig
 
     n = len(data["ra"])
 

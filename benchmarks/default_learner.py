@@ -24,18 +24,18 @@ import polars as pl
 from numpy.typing import NDArray
 
 import starscale as ss
-from starscale.faces.comparing import entries_of
-from starscale.faces.learnable import Learnable
-from starscale.faces.pipeline import RunSteps
-from starscale.faces.plan import Plan
-from starscale.faces.planning import plan
-from starscale.faces.prepare import TRAINING
-from starscale.faces.runfile import load_run
-from starscale.faces.steps import RunFolder
-from starscale.faces.text import layout, number
-from starscale.faces.training import train_plan
-from starscale.use.evaluate import BINS, mad
-from starscale.use.model import Model
+from starscale.model.evaluate import BINS, mad
+from starscale.model.model import Model
+from starscale.pipeline.comparing import entries_of
+from starscale.pipeline.folder import RunFolder
+from starscale.pipeline.learnable import Learnable
+from starscale.pipeline.pipeline import RunSteps
+from starscale.pipeline.plan import Plan
+from starscale.pipeline.planning import plan
+from starscale.pipeline.prepare import TRAINING
+from starscale.pipeline.runfile import load_run
+from starscale.pipeline.training import train_plan
+from starscale.reports.text import layout, number
 from starscale.vocabulary.errors import StarscaleError
 from starscale.vocabulary.flags import CatalogueFlag
 

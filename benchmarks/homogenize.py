@@ -22,16 +22,16 @@ import numpy as np
 import polars as pl
 
 import starscale as ss
-from starscale.catalogue.homogenize.basis import AXES
-from starscale.catalogue.homogenize.diagnostics import robust_slope
-from starscale.catalogue.homogenize.rows import SurveyRows, gather, merge_repeats
-from starscale.catalogue.homogenize.scale import core_width
-from starscale.catalogue.homogenize.whole import Homogenized, homogenize_tables
-from starscale.faces.homogenize_text import homogenize_tables as text_tables
-from starscale.faces.text import layout
+from starscale.homogenization.kernel.basis import AXES
+from starscale.homogenization.kernel.diagnostics import robust_slope
+from starscale.homogenization.kernel.rows import SurveyRows, gather, merge_repeats
+from starscale.homogenization.kernel.scale import core_width
+from starscale.homogenization.kernel.whole import Homogenized, homogenize_tables
 from starscale.mock.labels import SPECTROGRAPHS
+from starscale.reports.homogenize_text import homogenize_tables as text_tables
+from starscale.reports.text import layout
 from starscale.surveys import Survey, load_survey
-from starscale.vocabulary.homogenize_config import HomogenizeConfig
+from starscale.vocabulary.settings.homogenize import HomogenizeConfig
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent

@@ -14,11 +14,11 @@ import time
 import numpy as np
 import polars as pl
 
-from starscale.catalogue.homogenize.rows import SurveyRows
-from starscale.catalogue.homogenize.whole import homogenize_tables
-from starscale.faces.text import layout
+from starscale.homogenization.kernel.rows import SurveyRows
+from starscale.homogenization.kernel.whole import homogenize_tables
+from starscale.reports.text import layout
 from starscale.surveys import Survey
-from starscale.vocabulary.homogenize_config import HomogenizeConfig
+from starscale.vocabulary.settings.homogenize import HomogenizeConfig
 
 SIZES = (100_000, 1_000_000, 5_500_000)
 SURVEYS = 5

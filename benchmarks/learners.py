@@ -24,10 +24,10 @@ import numpy as np
 import polars as pl
 
 import starscale as ss
-from starscale.faces.compare_files import scored_file
-from starscale.faces.compare_text import bin_text, compared_rows, cost_rows, ratio_rows
-from starscale.faces.text import layout
-from starscale.use.scores import compare
+from starscale.model.scores import compare
+from starscale.reports.compare_text import bin_text, compared_rows, cost_rows, ratio_rows
+from starscale.reports.text import layout
+from starscale.vocabulary.comparison_columns import scored_file
 from starscale.vocabulary.errors import StarscaleError
 
 HERE = Path(__file__).resolve().parent

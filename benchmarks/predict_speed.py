@@ -26,9 +26,9 @@ import polars as pl
 
 import starscale as ss
 from starscale import io
-from starscale.catalogue.features import evaluate_features
-from starscale.catalogue.standardise import standardise
-from starscale.use.model import Model
+from starscale.features.features import evaluate_features
+from starscale.model.model import Model
+from starscale.tables.standardise import standardise
 from train_paper_network import keras_environment, matrix_rates, run
 
 HERE = Path(__file__).resolve()

@@ -17,8 +17,8 @@ from typing import Any
 import polars as pl
 
 import starscale as ss
-from starscale.faces.text import attrition_rows, figures_rows, layout
-from starscale.vocabulary.config import MatchConfig
+from starscale.reports.text import attrition_rows, figures_rows, layout
+from starscale.vocabulary.settings.run import MatchConfig
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent

@@ -28,7 +28,7 @@ import numpy as np
 
 from starscale.learn import Predictor, Sample, fit_predictor, load_bundle, mixture, save_bundle
 from starscale.learn.ensemble import train_together
-from starscale.vocabulary.model_config import MixtureConfig
+from starscale.vocabulary.settings.models import MixtureConfig
 
 HERE = Path(__file__).resolve()
 LABELS = ("teff", "logg", "fe_h")

@@ -21,7 +21,7 @@ import numpy as np
 import polars as pl
 
 import starscale as ss
-from starscale.vocabulary.model_config import Turchi2024Config
+from starscale.vocabulary.settings.models import Turchi2024Config
 
 TARGET = 600_000
 EPOCHS = (3, 6)
@@ -100,7 +100,7 @@ def seconds(folder: Path, table: pl.DataFrame) -> tuple[float, float]:
         settings = f"epochs_mae = {epochs}\nepochs_smape = 0\npatience = {epochs}\nbatch = 256"
         run_file = folder / "train.toml"
         run_file.write_text(RUN_FILE.format(kind="turchi2024", settings=settings))
-        starscale = [sys.executable, "-c", "from starscale.faces.cli import app; app()"]
+        starscale = [sys.executable, "-c", "from starscale.cli.main import app; app()"]
         command = [*starscale, "train", str(run_file), "--table", str(folder / "training.parquet")]
         started = time.perf_counter()
         done = subprocess.run([*command, "-o", str(folder / "model")], capture_output=True, text=True, check=False)

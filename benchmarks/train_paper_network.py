@@ -32,7 +32,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from starscale.learn import Sample, fit_predictor
-from starscale.vocabulary.model_config import Turchi2024Config
+from starscale.vocabulary.settings.models import Turchi2024Config
 
 HERE = Path(__file__).resolve()
 KERAS_SIDE = HERE.with_name("train_paper_network_keras.py")

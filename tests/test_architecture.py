@@ -17,19 +17,31 @@ from starscale.surveys import survey_names
 
 SOURCE = Path(__file__).resolve().parents[1] / "src" / "starscale"
 #: A module imports from its own layer and those before it.
-LAYERS = ("version", "vocabulary", "surveys", "io", "catalogue", "mock", "learn", "use", "faces", "")
-#: The command is a face of the public names and may import them.
-MAY_IMPORT_THE_ROOT = {
-    "starscale.faces.cli",
-    "starscale.faces.cli_compare",
-    "starscale.faces.cli_explain",
-    "starscale.faces.cli_publish",
-}
+LAYERS = (
+    "version",
+    "vocabulary",
+    "surveys",
+    "io",
+    "tables",
+    "learn",
+    "cluster",
+    "features",
+    "archives",
+    "publication",
+    "mock",
+    "crossmatch",
+    "model",
+    "homogenization",
+    "reports",
+    "pipeline",
+    "",
+    "cli",
+)
 LEARNING = {"jax", "jaxlib", "equinox", "optax", "sklearn", "xgboost"}
 UNSAFE_MODULES = {"pickle", "cPickle", "joblib", "dill", "cloudpickle", "shelve", "marshal"}
 UNSAFE_CALLS = {"eval", "exec"}
 #: The mock sky is about concrete surveys, and the demonstration is about the mock sky.
-MAY_NAME_SURVEYS = ("starscale.mock", "starscale.faces.demo")
+MAY_NAME_SURVEYS = ("starscale.mock", "starscale.pipeline.demo")
 
 
 def module_name(path: Path) -> str:
@@ -42,9 +54,9 @@ MODULES = {module_name(path): ast.parse(path.read_text(encoding="utf-8")) for pa
 
 def layer(module: str) -> int:
     parts = module.split(".")
-    if parts[1:] in ([], ["__main__"]):
-        return LAYERS.index("")
-    return LAYERS.index(parts[1])
+    if parts[1:] == ["__main__"]:
+        return LAYERS.index("cli")
+    return LAYERS.index(parts[1] if parts[1:] else "")
 
 
 def is_type_checking(node: ast.AST) -> bool:
@@ -76,8 +88,7 @@ def internal(module: str, tree: ast.AST | None = None) -> set[str]:
 
 
 def misplaced(module: str, imported: set[str]) -> list[str]:
-    allowed = {"starscale"} if module in MAY_IMPORT_THE_ROOT else set()
-    return sorted(name for name in imported - allowed if layer(name) > layer(module))
+    return sorted(name for name in imported if layer(name) > layer(module))
 
 
 def test_every_part_is_a_layer() -> None:
@@ -186,8 +197,8 @@ def test_the_extra_of_the_baselines_is_loaded_by_a_baseline_alone() -> None:
         return set(done.stdout.split())
 
     learners = "import starscale.learn.learners"
-    assert loaded(f"{learners}, starscale.faces.cli, starscale.faces.compare_models") == set()
-    libraries = "from starscale.learn.baselines.libraries import library"
+    assert loaded(f"{learners}, starscale.cli.main, starscale.pipeline.compare_models") == set()
+    libraries = "from starscale.learn.baselines.common import library"
     assert loaded(f"{libraries}; library('xgboost', 'xgboost')") >= {"xgboost"}
 
 
@@ -201,7 +212,7 @@ def test_only_fetch_loads_the_network_libraries() -> None:
 
     others = [name for name in starscale.__all__ if name not in ("__version__", "fetch", "plan_fetch")]
     verbs = "; ".join(f"starscale.{name}" for name in others)
-    assert loaded(f"{verbs}; import starscale.faces.cli") == set()
+    assert loaded(f"{verbs}; import starscale.cli.main") == set()
     assert loaded("starscale.fetch") == set(network)
 
 
@@ -209,23 +220,23 @@ def test_the_checks_can_fail() -> None:
     bad = ast.parse(
         '"""About segue."""\n'
         "import pickle\n"
-        "from starscale.faces.tables import clean\n"
-        "if TYPE_CHECKING:\n    from starscale.use.model import Model\n"
+        "from starscale.tables.api import clean\n"
+        "if TYPE_CHECKING:\n    from starscale.model.model import Model\n"
         "def f():\n"
         '    """Of segue."""\n'
         "    from starscale import io\n"
-        "    import starscale.catalogue.cuts\n"
+        "    import starscale.tables.cuts\n"
         '    return eval("gaia_dr3") or np.load(x, allow_pickle=True) or segue.x\n'
     )
     assert misplaced("starscale.io.fake", internal("fake", bad)) == [
-        "starscale.catalogue.cuts",
-        "starscale.faces.tables",
+        "starscale.tables.api",
+        "starscale.tables.cuts",
     ]
-    assert [name for name, inside in imports(bad) if inside] == ["starscale.io", "starscale.catalogue.cuts"]
+    assert [name for name, inside in imports(bad) if inside] == ["starscale.io", "starscale.tables.cuts"]
     assert unsafe(bad) == ["pickle", "eval", "allow_pickle=True"]
     assert sorted(survey_words(bad)) == ["gaia_dr3", "segue"]
-    assert misplaced("starscale.faces.plots", {"starscale"}) == ["starscale"]
-    assert misplaced("starscale.faces.cli", {"starscale"}) == []
+    assert misplaced("starscale.reports.plots", {"starscale"}) == ["starscale"]
+    assert misplaced("starscale.cli.main", {"starscale"}) == []
 
 
 def test_no_public_name_is_that_of_a_subpackage() -> None:

@@ -18,12 +18,11 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 import starscale as ss
-from starscale.catalogue.feature_families import Member
-from starscale.catalogue.features import FeaturesConfig, build_features, load_feature_set
-from starscale.faces.cli import app
+from starscale.cli.main import app
+from starscale.features.families import Member
+from starscale.features.features import FeaturesConfig, build_features, load_feature_set
 from starscale.io.formats import FORMATS
 from starscale.surveys import load_survey, survey_names
-from starscale.vocabulary import baseline_config, config, model_config
 from starscale.vocabulary.columns import (
     DUPLICATE_COLUMNS,
     LABEL_TABLE_COLUMNS,
@@ -36,9 +35,12 @@ from starscale.vocabulary.columns import (
 )
 from starscale.vocabulary.comparison_columns import COMPARISON_COLUMNS
 from starscale.vocabulary.flags import CatalogueFlag, LabelFlag, PairFlag, describe
-from starscale.vocabulary.homogenize_config import ClusterTable, HomogenizeConfig, ReferenceList
-from starscale.vocabulary.importance_config import ImportanceConfig
-from starscale.vocabulary.split_config import SplitClusters, SplitConfig
+from starscale.vocabulary.settings import models as baseline_config
+from starscale.vocabulary.settings import models as model_config
+from starscale.vocabulary.settings import run as config
+from starscale.vocabulary.settings.homogenize import ClusterTable, HomogenizeConfig, ReferenceList
+from starscale.vocabulary.settings.run import ImportanceConfig
+from starscale.vocabulary.settings.split import SplitClusters, SplitConfig
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
@@ -156,7 +158,7 @@ def within(field: Any) -> Iterator[type[BaseModel]]:
 def test_defaults_of_the_packaged_run_files_are_as_described() -> None:
     text = section("run_file.md", "Top level")
     for name in ("default", "turchi2024"):
-        preset = (ROOT / "src/starscale/faces/runs" / f"{name}.toml").read_text(encoding="utf-8")
+        preset = (ROOT / "src/starscale/pipeline/presets" / f"{name}.toml").read_text(encoding="utf-8")
         repeats = re.search(r"^repeats = (\d+)", preset, re.MULTILINE)
         assert repeats is not None
         assert re.search(rf"`{name}` (has )?{repeats[1]}\b", text), f"`{name}` has {repeats[1]} repeats"

@@ -8,12 +8,11 @@ import polars as pl
 import pytest
 
 import starscale as ss
-from starscale.vocabulary.config import MatchConfig
 from starscale.vocabulary.errors import InputError
+from starscale.vocabulary.settings.run import MatchConfig
+from support.places import EXAMPLES
 
 pytestmark = pytest.mark.shared
-
-EXAMPLES = Path(__file__).resolve().parents[1] / "examples" / "surveys"
 
 
 @pytest.mark.parametrize(

@@ -16,54 +16,55 @@ from typing import TYPE_CHECKING, Any
 from starscale.version import __version__
 
 if TYPE_CHECKING:
-    from starscale.faces.checks import check
-    from starscale.faces.clean import clean_file
-    from starscale.faces.compare_models import compare_models
-    from starscale.faces.demo import demo, make_mock
-    from starscale.faces.explain import explain
-    from starscale.faces.fetch import fetch
-    from starscale.faces.fetch_estimate import plan_fetch
-    from starscale.faces.homogenize import homogenize, recalibrate
-    from starscale.faces.homogenize_page import label_report
-    from starscale.faces.importance import importance
-    from starscale.faces.match_files import match_files
-    from starscale.faces.pipeline import run
-    from starscale.faces.publish import publish
-    from starscale.faces.report import write_report as report
-    from starscale.faces.tables import clean, match, read, write
-    from starscale.faces.training import evaluate, load, predict, train
+    from starscale.archives.api import fetch
+    from starscale.archives.estimate import plan_fetch
+    from starscale.crossmatch.api import match, match_files
+    from starscale.homogenization.api import homogenize, recalibrate
+    from starscale.model.api import evaluate, load, predict
+    from starscale.model.explain import explain
+    from starscale.model.importance import importance
+    from starscale.model.model import Model
+    from starscale.pipeline.check import check
+    from starscale.pipeline.compare_models import compare_models
+    from starscale.pipeline.demo import demo, make_mock
+    from starscale.pipeline.pipeline import run
+    from starscale.pipeline.training import train
+    from starscale.publication.api import publish
+    from starscale.reports.homogenize import label_report
+    from starscale.reports.page import write_report as report
     from starscale.surveys import load_survey, survey_names
-    from starscale.use.model import Model
+    from starscale.tables.api import read, write
+    from starscale.tables.clean import clean, clean_file
 
 #: Public name -> (module, name there).
 _PUBLIC = {
-    "Model": ("starscale.use.model", "Model"),
-    "check": ("starscale.faces.checks", "check"),
-    "clean": ("starscale.faces.tables", "clean"),
-    "clean_file": ("starscale.faces.clean", "clean_file"),
-    "compare_models": ("starscale.faces.compare_models", "compare_models"),
-    "demo": ("starscale.faces.demo", "demo"),
-    "evaluate": ("starscale.faces.training", "evaluate"),
-    "explain": ("starscale.faces.explain", "explain"),
-    "fetch": ("starscale.faces.fetch", "fetch"),
-    "homogenize": ("starscale.faces.homogenize", "homogenize"),
-    "importance": ("starscale.faces.importance", "importance"),
-    "label_report": ("starscale.faces.homogenize_page", "label_report"),
-    "load": ("starscale.faces.training", "load"),
+    "Model": ("starscale.model.model", "Model"),
+    "check": ("starscale.pipeline.check", "check"),
+    "clean": ("starscale.tables.clean", "clean"),
+    "clean_file": ("starscale.tables.clean", "clean_file"),
+    "compare_models": ("starscale.pipeline.compare_models", "compare_models"),
+    "demo": ("starscale.pipeline.demo", "demo"),
+    "evaluate": ("starscale.model.api", "evaluate"),
+    "explain": ("starscale.model.explain", "explain"),
+    "fetch": ("starscale.archives.api", "fetch"),
+    "homogenize": ("starscale.homogenization.api", "homogenize"),
+    "importance": ("starscale.model.importance", "importance"),
+    "label_report": ("starscale.reports.homogenize", "label_report"),
+    "load": ("starscale.model.api", "load"),
     "load_survey": ("starscale.surveys", "load_survey"),
-    "match_files": ("starscale.faces.match_files", "match_files"),
-    "make_mock": ("starscale.faces.demo", "make_mock"),
-    "match": ("starscale.faces.tables", "match"),
-    "plan_fetch": ("starscale.faces.fetch_estimate", "plan_fetch"),
-    "predict": ("starscale.faces.training", "predict"),
-    "publish": ("starscale.faces.publish", "publish"),
-    "read": ("starscale.faces.tables", "read"),
-    "recalibrate": ("starscale.faces.homogenize", "recalibrate"),
-    "report": ("starscale.faces.report", "write_report"),
-    "run": ("starscale.faces.pipeline", "run"),
+    "match_files": ("starscale.crossmatch.api", "match_files"),
+    "make_mock": ("starscale.pipeline.demo", "make_mock"),
+    "match": ("starscale.crossmatch.api", "match"),
+    "plan_fetch": ("starscale.archives.estimate", "plan_fetch"),
+    "predict": ("starscale.model.api", "predict"),
+    "publish": ("starscale.publication.api", "publish"),
+    "read": ("starscale.tables.api", "read"),
+    "recalibrate": ("starscale.homogenization.api", "recalibrate"),
+    "report": ("starscale.reports.page", "write_report"),
+    "run": ("starscale.pipeline.pipeline", "run"),
     "survey_names": ("starscale.surveys", "survey_names"),
-    "train": ("starscale.faces.training", "train"),
-    "write": ("starscale.faces.tables", "write"),
+    "train": ("starscale.pipeline.training", "train"),
+    "write": ("starscale.tables.api", "write"),
 }
 
 __all__ = [  # noqa: RUF022  the verbs in the order of use

@@ -1,6 +1,6 @@
 """``python -m starscale``."""
 
-from starscale.faces.cli import main
+from starscale.cli.main import main
 
 if __name__ == "__main__":
     main()

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache, wraps
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 import jax
+import jax.numpy as jnp
 
 from starscale.version import __version__
 
 P = ParamSpec("P")
+
+
 T = TypeVar("T")
+
 
 #: Environment variable with the folder to use; empty: nothing is kept.
 VARIABLE = "STARSCALE_CACHE"
@@ -55,3 +60,72 @@ def full_precision(function: Callable[P, T]) -> Callable[P, T]:
             return function(*arguments, **named)
 
     return exact
+
+
+def seeded(seed: int) -> jax.Array:
+    """Make a key; the generator is named so that a user's global setting cannot change a model."""
+    return jax.random.key(seed, impl="threefry2x32")
+
+
+def hashed_bits(key: jax.Array, shape: tuple[int, int]) -> jax.Array:
+    """Return 32 bits for every position.
+
+    Parameters
+    ----------
+    key : array of uint32, shape ()
+        A random number of its own for every mask.
+    shape : tuple
+        (n_rows, n_columns).
+
+    Notes
+    -----
+    Position times an odd constant (a bijection), plus the key, through the finaliser "lowbias32" of
+    C. Wellons, "Prospecting for Hash Functions" (2018, public domain).
+    """
+    row = jax.lax.broadcasted_iota(jnp.uint32, shape, 0)
+    column = jax.lax.broadcasted_iota(jnp.uint32, shape, 1)
+    x = (row * jnp.uint32(shape[1]) + column) * jnp.uint32(0x9E3779B9) + key
+    x = (x ^ (x >> 16)) * jnp.uint32(0x7FEB352D)
+    x = (x ^ (x >> 15)) * jnp.uint32(0x846CA68B)
+    bits: jax.Array = x ^ (x >> 16)
+    return bits
+
+
+def materialised(array: jax.Array) -> jax.Array:
+    """Return `array`, computed once: the compiler may not repeat its making in every loop that reads it."""
+    held: jax.Array = jax.lax.optimization_barrier(array)  # type: ignore[no-untyped-call]
+    return held
+
+
+def dropout_mask(key: jax.Array, shape: tuple[int, ...], rate: float) -> jax.Array:
+    """Factors that set a share `rate` of an array of shape (n, width) to zero and scale up the rest."""
+    if rate == 0:
+        return jnp.ones((), jnp.float32)
+    kept = hashed_bits(key, (shape[0], shape[1])) >= jnp.uint32(round(rate * 2**32))
+    # Behind the barrier the mask is computed once; without, anew in every loop over the layer, forward and back.
+    return materialised(jnp.where(kept, jnp.float32(1 / (1 - rate)), jnp.float32(0)))
+
+
+Item = TypeVar("Item")
+
+
+Result = TypeVar("Result")
+
+
+#: Threads at most: every one holds the arrays of its work, and programs use idle cores by themselves.
+_MOST = 4
+
+
+def cores() -> int:
+    """Number of processor cores that this process may use."""
+    # Not everywhere: macOS has no affinity.
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity is not None else os.cpu_count() or 1
+
+
+def side_by_side(work: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
+    """Results of some work on every item, in their order."""
+    if len(items) < 2:
+        return [work(item) for item in items]
+    with ThreadPoolExecutor(min(len(items), _MOST), "training") as pool:
+        return list(pool.map(work, items))

@@ -11,9 +11,8 @@ import numpy as np
 
 from starscale.learn.arrays import tree_from_arrays, tree_to_arrays
 from starscale.learn.checkpoint import Checkpoint
-from starscale.learn.randomness import seeded
+from starscale.learn.compilation import seeded, side_by_side
 from starscale.learn.regressor import Progress
-from starscale.learn.threads import side_by_side
 from starscale.learn.training import (
     BatchLoss,
     Optimiser,

@@ -25,16 +25,15 @@ from starscale.learn.band_sets import BandSets
 from starscale.learn.compilation import full_precision
 from starscale.learn.density import MixtureDensity
 from starscale.learn.ensemble import train_together
-from starscale.learn.losses import negative_log_likelihood
+from starscale.learn.losses import negative_log_likelihood, rarity_weights
 from starscale.learn.networks import MixtureNetwork
 from starscale.learn.preparation import Inputs, Scaling
-from starscale.learn.rarity import rarity_weights
 from starscale.learn.regressor import BLOCK, LEVELS, Fitting, Raw, Rehearsal, Targets, Threshold, in_flight, padded
 from starscale.learn.sample import FloatArray
 from starscale.learn.scaling import LabelScaler
 from starscale.learn.training import Optimiser, n_steps
 from starscale.learn.view import View
-from starscale.vocabulary.model_config import MixtureConfig
+from starscale.vocabulary.settings.models import MixtureConfig
 from starscale.vocabulary.strict import validate
 
 #: Fewest and most epochs, and the steps between: small samples would otherwise be left before they are learnt.

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.polynomial import Chebyshev, Polynomial
 
-from starscale.learn.randomness import dropout_mask, materialised
+from starscale.learn.compilation import dropout_mask, materialised
 
 #: Batch normalisation as Keras has it by default.
 BATCH_NORM_MOMENTUM = 0.99

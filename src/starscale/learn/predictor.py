@@ -10,24 +10,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from starscale.learn.arrays import Arrays, entry, prefixed, take, under
-from starscale.learn.calibration import (
+from starscale.learn.checkpoint import Checkpoint
+from starscale.learn.compilation import keep_compiled
+from starscale.learn.learners import learner
+from starscale.learn.observations import Measurements, Observations
+from starscale.learn.preparation import Preparation
+from starscale.learn.regressor import Fitting, Progress, Raw, Regressor, Targets, Threshold, silent
+from starscale.learn.sample import FloatArray, Sample, check_finite_or_missing, check_samples
+from starscale.learn.uncertainty.calibration import (
     Calibration,
     Intervals,
     ResidualConformal,
     calibrate,
     calibration_from_state,
 )
-from starscale.learn.checkpoint import Checkpoint
-from starscale.learn.compilation import keep_compiled
-from starscale.learn.domain import Domain
-from starscale.learn.label_domain import LabelDomain
-from starscale.learn.learners import learner
-from starscale.learn.observations import Measurements, Observations
-from starscale.learn.preparation import Preparation
-from starscale.learn.regressor import Fitting, Progress, Raw, Regressor, Targets, Threshold, silent
-from starscale.learn.sample import FloatArray, Sample, check_finite_or_missing, check_samples
+from starscale.learn.uncertainty.domain import Domain
+from starscale.learn.uncertainty.label_domain import LabelDomain
 from starscale.vocabulary.errors import InputError, Problem, StarscaleError
-from starscale.vocabulary.model_config import ModelConfig
+from starscale.vocabulary.settings.models import ModelConfig
 
 #: Least share of the usable features that a star must have to be predicted.
 MIN_PRESENT = 0.5

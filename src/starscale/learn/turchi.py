@@ -22,11 +22,10 @@ import optax
 
 from starscale.learn.arrays import Arrays, entry, prefixed, tree_from_arrays, tree_to_arrays, under
 from starscale.learn.checkpoint import Checkpoint
-from starscale.learn.compilation import full_precision
+from starscale.learn.compilation import full_precision, seeded, side_by_side
 from starscale.learn.losses import absolute_error, smape
 from starscale.learn.networks import Dense, DiamondNetwork, Statistics, folded_forward, moving_average
 from starscale.learn.preparation import Inputs, Scaling
-from starscale.learn.randomness import seeded
 from starscale.learn.regressor import (
     BLOCK,
     Fitting,
@@ -40,9 +39,8 @@ from starscale.learn.regressor import (
 )
 from starscale.learn.sample import FloatArray
 from starscale.learn.scaling import LabelScaler
-from starscale.learn.threads import side_by_side
 from starscale.learn.training import EarlyStopping, Optimiser, TrainState, computed, mean_loss, run_epoch, stacked
-from starscale.vocabulary.model_config import Turchi2024Config
+from starscale.vocabulary.settings.models import Turchi2024Config
 
 #: Inputs (n, n_inputs) and standardised label (n,), on the device.
 Data = tuple[jax.Array, jax.Array]

@@ -10,12 +10,12 @@ import polars as pl
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from starscale.catalogue.standardise import POLARS_TYPE
 from starscale.mock.evolution import Floats
 from starscale.mock.galaxy import unit_vectors
 from starscale.mock.spectrum import BANDS
 from starscale.surveys import load_survey
 from starscale.surveys.schema import TRUE_OVER_SFD
+from starscale.tables.standardise import POLARS_TYPE
 
 ARCSEC = np.radians(1.0 / 3600.0)
 

@@ -8,11 +8,11 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from starscale.catalogue.healpix import cells
 from starscale.mock.archive import archive_table, close_pairs
 from starscale.mock.evolution import Floats
 from starscale.mock.fields import Stars
 from starscale.mock.gspphot import gspphot_columns
+from starscale.tables.healpix import cells
 
 EPOCH = 2016.0
 #: Share of extra rows that are quasars and galaxies.

@@ -18,6 +18,8 @@ _FIGURES: Final[Mapping[str, str]] = {
     "half_width": "median of half of the 68 % interval, in the unit of the label",
     "mean_half_width": "mean of half of the 68 % interval, in the unit of the label",
 }
+
+
 #: Figures whose ratio to the reference model is given.
 _RATIOS: Final = ("mad", "mae", "rmse", "crps", "half_width", "mean_half_width")
 
@@ -46,3 +48,18 @@ def _columns() -> list[Column]:
 
 
 COMPARISON_COLUMNS: Final[Mapping[str, Column]] = {column.name: column for column in _columns()}
+
+
+#: Tables of the comparison: for programs, and for reading.
+COMPARED: Final = "models.parquet"
+
+
+COMPARED_CSV: Final = "models.csv"
+
+
+STEP: Final = "compare models"
+
+
+def scored_file(name: str) -> str:
+    """Name of the file with the scored stars of a model."""
+    return f"scored_{name}.parquet"

@@ -19,6 +19,7 @@ from starscale.version import __version__
 #: Packages whose version can change a result.
 _PACKAGES = ("astropy", "equinox", "jax", "numpy", "optax", "polars", "pyarrow", "scipy")
 
+
 CITATION = (
     "Turchi, A., Pancino, E., Rossi, F., et al. 2024, "
     "The Survey of Surveys: machine learning for stellar parametrization"
@@ -87,3 +88,6 @@ def record(
         "inputs": dict(inputs or {}),
         "citation": CITATION,
     }
+
+
+PROVENANCE_FILE = "provenance.json"

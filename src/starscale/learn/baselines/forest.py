@@ -10,14 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from starscale.learn.arrays import Arrays, entry, prefixed, take, under
-from starscale.learn.baselines.common import mean_square
-from starscale.learn.baselines.libraries import library
+from starscale.learn.baselines.common import library, mean_square
 from starscale.learn.preparation import Inputs, Scaling
 from starscale.learn.regressor import Fitting, PointRegressor, Raw, Targets, Threshold
 from starscale.learn.sample import FloatArray
 from starscale.learn.scaling import LabelScaler
-from starscale.vocabulary.baseline_config import RandomForestConfig
 from starscale.vocabulary.errors import InputError, Problem
+from starscale.vocabulary.settings.models import RandomForestConfig
 
 
 @dataclass(frozen=True)

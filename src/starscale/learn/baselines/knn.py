@@ -16,7 +16,7 @@ from starscale.learn.preparation import Inputs, Scaling
 from starscale.learn.regressor import Fitting, PointRegressor, Raw, Targets, Threshold
 from starscale.learn.sample import FloatArray
 from starscale.learn.scaling import LabelScaler
-from starscale.vocabulary.baseline_config import KnnConfig
+from starscale.vocabulary.settings.models import KnnConfig
 
 
 @dataclass(frozen=True)

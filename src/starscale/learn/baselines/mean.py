@@ -12,7 +12,7 @@ from starscale.learn.arrays import Arrays, entry, take
 from starscale.learn.preparation import Inputs, Scaling
 from starscale.learn.regressor import Fitting, PointRegressor, Raw, Targets, Threshold
 from starscale.learn.sample import FloatArray
-from starscale.vocabulary.baseline_config import MeanConfig
+from starscale.vocabulary.settings.models import MeanConfig
 
 
 @dataclass(frozen=True)

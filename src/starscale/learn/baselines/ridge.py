@@ -19,7 +19,7 @@ from starscale.learn.preparation import Inputs, Scaling
 from starscale.learn.regressor import Fitting, PointRegressor, Raw, Targets, Threshold
 from starscale.learn.sample import FloatArray
 from starscale.learn.scaling import LabelScaler
-from starscale.vocabulary.baseline_config import RidgeConfig
+from starscale.vocabulary.settings.models import RidgeConfig
 
 #: Stars whose products of inputs are held at a time.
 CHUNK = 4096

@@ -13,14 +13,13 @@ from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
 
 from starscale.learn.arrays import Arrays, entry, prefixed, take, under
-from starscale.learn.baselines.common import mean_square
-from starscale.learn.baselines.libraries import library
+from starscale.learn.baselines.common import library, mean_square
+from starscale.learn.compilation import cores
 from starscale.learn.preparation import Inputs, Scaling
 from starscale.learn.regressor import Fitting, PointRegressor, Raw, Targets, Threshold
 from starscale.learn.sample import FloatArray
 from starscale.learn.scaling import LabelScaler
-from starscale.learn.threads import cores
-from starscale.vocabulary.baseline_config import SvrConfig
+from starscale.vocabulary.settings.models import SvrConfig
 
 #: Stars whose distances from all support vectors are held at a time.
 CHUNK = 2048

@@ -19,14 +19,14 @@ from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 
 from starscale.learn.arrays import Arrays, entry, prefixed, take, under
-from starscale.learn.baselines.libraries import library
+from starscale.learn.baselines.common import library
+from starscale.learn.compilation import cores
 from starscale.learn.preparation import Inputs, Scaling
 from starscale.learn.regressor import Fitting, PointRegressor, Raw, Targets, Threshold
 from starscale.learn.sample import FloatArray
 from starscale.learn.scaling import LabelScaler
-from starscale.learn.threads import cores
-from starscale.vocabulary.baseline_config import XgboostConfig
 from starscale.vocabulary.errors import InputError, Problem
+from starscale.vocabulary.settings.models import XgboostConfig
 
 #: Fitted quantiles, in standard deviations of a Gaussian: the ends of the intervals of LEVELS, and three between.
 NODES: FloatArray = np.array([-2.0, -1.0, -0.5, 0.0, 0.5, 1.0, 2.0])

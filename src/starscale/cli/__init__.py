@@ -1,0 +1,1 @@
+"""The command `starscale`: options, one module for each group of verbs."""

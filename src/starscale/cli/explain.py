@@ -1,0 +1,93 @@
+"""The commands `explain` and `importance`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+import starscale as ss
+from starscale import io
+from starscale.reports.importance_text import importance_json, importance_tables
+from starscale.reports.text import layout
+from starscale.tables.api import is_mock
+from starscale.vocabulary.errors import InputError, Problem
+from starscale.vocabulary.flag_advice import explain_mask
+from starscale.vocabulary.settings.run import ImportanceConfig
+from starscale.vocabulary.strict import validate
+
+
+def explain(
+    catalogue: Annotated[
+        Path | None, typer.Argument(help="A catalogue, or a table of pairs, neighbours, labels, measurements.")
+    ] = None,
+    stars: Annotated[list[str] | None, typer.Argument(help="Identifiers (source_id) of stars in it.")] = None,
+    model: Annotated[
+        Path | None, typer.Option(help="Model bundle: then also missing and unusual inputs, and failed cuts.")
+    ] = None,
+    table: Annotated[Path | None, typer.Option(help="With --model: what the model predicted from.")] = None,
+    flags: Annotated[int | None, typer.Option(help="Instead of a table: a bare bit mask.")] = None,
+    kind: Annotated[
+        str, typer.Option(help="For --flags: whose they are: catalogue, pairs, labels.")
+    ] = "catalogue",
+) -> None:
+    """Say in plain sentences what a table says about a star: values, flags, and what to do about them.
+
+    Example: `starscale explain run/catalogue.parquet 4295806720 --model run/model --table run/matched.parquet`
+    """
+    if flags is not None:
+        if catalogue is not None or stars or model is not None or table is not None:
+            raise InputError(Problem("--flags", "stands beside a table", "one or the other"))
+        typer.echo("\n".join(explain_mask(flags, kind)))
+        return
+    if catalogue is None or not stars:
+        found = "no table" if catalogue is None else "no star"
+        raise InputError(Problem("explain", found, "CATALOGUE STAR [STAR ...], or --flags MASK"))
+    for i, explanation in enumerate(ss.explain(catalogue, stars, model=model, table=table)):
+        typer.echo(f"{chr(10) * bool(i)}{explanation}")
+
+
+def importance(
+    model: Annotated[Path, typer.Argument(help="Model bundle.")],
+    table: Annotated[
+        Path, typer.Argument(help="Table with the model's inputs and labels; of a training table, the test part.")
+    ],
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="JSON file for the result.")] = None,
+    group: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="NAME=COLUMN,COLUMN: columns to shuffle together. Repeatable; default: every column, correlated "
+            "ones together, and all."
+        ),
+    ] = None,
+    repeats: Annotated[int, typer.Option(help="Shuffles of every column and group, at least 2.")] = 5,
+    correlation: Annotated[
+        float, typer.Option(help="Columns whose rank correlation is above this are shuffled together.")
+    ] = 0.9,
+    max_stars: Annotated[int, typer.Option(help="Stars to look at, at most, drawn at random.")] = 2000,
+    seed: Annotated[int, typer.Option(help="Of the shuffles.")] = 0,
+) -> None:
+    """Say what the predictions rest on: how much worse they become when a column is shuffled among the stars.
+
+    Example: `starscale importance run/model run/training.parquet`
+    """
+    given = {"repeats": repeats, "correlation": correlation, "max_stars": max_stars, "seed": seed}
+    settings = validate(ImportanceConfig, given, "options of importance")
+    groups = {}
+    for text in group or ():
+        name, equals, columns = text.partition("=")
+        if not equals or not name.strip() or not columns.strip():
+            raise InputError(Problem("--group", f"{text!r}", "NAME=COLUMN,COLUMN"))
+        groups[name.strip()] = [column.strip() for column in columns.split(",")]
+    bundle = ss.load(model)
+    found = ss.importance(bundle, table, groups=groups or None, settings=settings)
+    if output is not None:
+        io.atomic_text(output, importance_json(found))
+    sample = f"{table}{', MOCK data' if bundle.mock or is_mock(table) else ''}"
+    typer.echo(
+        f"errors of the predictions when columns are shuffled among the stars ({sample}; {repeats} shuffles)"
+    )
+    for title, headings, rows in importance_tables(found):
+        typer.echo(f"\n{title}")
+        typer.echo(layout(headings, rows))

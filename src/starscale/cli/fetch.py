@@ -1,0 +1,143 @@
+"""The command `fetch`."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from starscale.reports.text import attrition_rows, layout
+from starscale.vocabulary.errors import InputError, Problem
+from starscale.vocabulary.settings.run import Cuts, ExtraCut, FetchSettings
+from starscale.vocabulary.strict import validate
+
+
+def fetch(
+    survey: Annotated[str, typer.Argument(help="Survey name, or the path of a survey file.")],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Where to write; the suffix says the format.")
+    ] = None,
+    cone: Annotated[
+        tuple[float, float, float] | None, typer.Option(metavar="RA DEC RADIUS", help="A circle, degrees.")
+    ] = None,
+    box: Annotated[
+        tuple[float, float, float, float] | None,
+        typer.Option(metavar="RA1 RA2 DEC1 DEC2", help="From and to, degrees; RA may run through 0."),
+    ] = None,
+    cell: Annotated[
+        tuple[int, int] | None, typer.Option(metavar="ORDER NUMBER", help="A nested HEALPix cell.")
+    ] = None,
+    ids: Annotated[Path | None, typer.Option(help="A table with the identifiers that are wanted.")] = None,
+    positions: Annotated[
+        Path | None, typer.Option(help="A table with `ra` and `dec`: everything near one of them.")
+    ] = None,
+    radius: Annotated[float, typer.Option(help="For --positions, arcsec.")] = 1.0,
+    whole: Annotated[bool, typer.Option("--whole", help="The whole table, in pieces.")] = False,
+    cuts: Annotated[bool, typer.Option(help="Let the archive apply the survey's cuts.")] = False,
+    without: Annotated[list[str] | None, typer.Option(help="A cut to leave out. Repeatable.")] = None,
+    cut: Annotated[list[str] | None, typer.Option(help="NAME=SQL: a cut of your own. Repeatable.")] = None,
+    match: Annotated[
+        list[str] | None, typer.Option(help="A survey that the archive has matched with this one. Repeatable.")
+    ] = None,
+    join: Annotated[bool, typer.Option(help="Bring the tables that share the identifier (distances).")] = True,
+    columns: Annotated[str | None, typer.Option(help="Names with commas between; default: all described.")] = None,
+    at: Annotated[str | None, typer.Option(help="Which of the survey's archives.")] = None,
+    service: Annotated[str | None, typer.Option(help="Address of another TAP service with these tables.")] = None,
+    login: Annotated[bool, typer.Option("--login", help="Log in: environment, ~/.netrc, or asked for.")] = False,
+    chunk: Annotated[int, typer.Option(min=1, help="Rows of one query, at most.")] = 200_000,
+    jobs: Annotated[int, typer.Option(min=1, max=8, help="Queries at a time.")] = 3,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Ask again where the output is there already.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the queries and what would come.")] = False,
+) -> None:
+    """Fetch a table from an archive: counted first, in pieces, resumed after a break.
+
+    Example: `starscale fetch gaia_dr3 --cone 132.8 11.8 0.5 -o gaia.parquet`
+    """
+    if output is None and not dry_run:
+        raise InputError(Problem("--output", "is missing", "where to write", "Add -o gaia.parquet, or --dry-run."))
+    chosen = Cuts(
+        apply=cuts,
+        without=tuple(without or ()),
+        extra=tuple(ExtraCut(name=name, keep=keep) for name, keep in _pairs(cut)),
+    )
+    given = {
+        "at": at,
+        "service": service,
+        "columns": tuple(name.strip() for name in columns.split(",")) if columns else (),
+        "cuts": chosen,
+        "join": join,
+        "match": tuple(match or ()),
+        "chunk": chunk,
+        "jobs": jobs,
+        "login": login,
+    }
+    settings = validate(FetchSettings, given, "fetch")
+    selection: dict[str, Any] = {
+        "cone": cone,
+        "box": box,
+        "cell": cell,
+        "ids": ids,
+        "positions": positions,
+        "radius": radius,
+        "whole": whole,
+    }
+    # The network libraries are loaded by this command only.
+    if dry_run:
+        plan = importlib.import_module("starscale.archives.estimate").plan_fetch
+        _print_estimate(plan(survey, **selection, settings=settings, ask=_ask))
+        return
+    work = importlib.import_module("starscale.archives.api").fetch
+    done = work(survey, output, **selection, settings=settings, fresh=fresh, ask=_ask, say=_say)
+    _print_fetched(done, settings)
+
+
+def _say(text: str) -> None:
+    typer.echo(text, err=True)
+
+
+def _ask(question: str, hidden: bool) -> str:
+    return str(typer.prompt(question, hide_input=hidden, err=True))
+
+
+def _pairs(values: list[str] | None) -> list[tuple[str, str]]:
+    found = []
+    for value in values or ():
+        name, equals, rest = value.partition("=")
+        if not equals or not name.strip() or not rest.strip():
+            raise InputError(Problem("--cut", f"{value!r}", "NAME=SQL"))
+        found.append((name.strip(), rest.strip()))
+    return found
+
+
+def _print_estimate(estimate: Any) -> None:
+    typer.echo(f"service: {estimate.service}")
+    for name, query in estimate.queries.items():
+        typer.echo(f"\nquery for the {name}:\n{query}")
+    typer.echo("")
+    for name in estimate.missing:
+        typer.echo(f"note: the archive has no column {name!r}")
+    for name in estimate.local_cuts:
+        typer.echo(f"note: the archive has no words for the cut {name!r}; it is applied after the download")
+    if estimate.rows is None:
+        typer.echo(f"rows and bytes: not known, the archive could not be asked ({estimate.reason})")
+        return
+    pieces = f"{estimate.pieces:,} {'piece' if estimate.pieces == 1 else 'pieces'}"
+    typer.echo(f"{estimate.rows:,} rows, about {estimate.megabytes:,.1f} MB, in about {pieces}")
+
+
+def _print_fetched(done: Any, settings: FetchSettings) -> None:
+    if done.already:
+        when = done.record["fetched_to"]
+        typer.echo(f"{done.path}: there already, fetched {when} by the same request; --fresh asks again")
+        return
+    if done.before_cuts is not None:
+        typer.echo(f"the cuts left {done.counted:,} of {done.before_cuts:,} rows at the archive")
+    if done.attrition is not None:
+        typer.echo(layout(*attrition_rows(done.attrition)))
+    if done.unknown:
+        typer.echo(f"note: the archive has no row for {done.unknown:,} of the identifiers (cuts included)")
+    if not settings.cuts.apply and not settings.cuts.extra:
+        _say("note: no cuts were applied; 'starscale clean' applies them, --cuts lets the archive do it")
+    typer.echo(f"{done.rows:,} rows written to {done.path}")

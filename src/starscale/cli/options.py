@@ -1,0 +1,49 @@
+"""Options and output that several commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import polars as pl
+import typer
+
+from starscale.reports.text import figures_rows, layout
+
+Output = Annotated[Path, typer.Option("--output", "-o", help="Where to write; the suffix says the format.")]
+
+
+Engine = Annotated[
+    str, typer.Option(help="local: in this process; lsdb: on a Dask cluster, from HATS catalogues, the same rows.")
+]
+
+
+Scheduler = Annotated[
+    str | None, typer.Option(help="Engine lsdb: address of a running Dask scheduler, tcp://HOST:PORT.")
+]
+
+
+Workers = Annotated[
+    int | None, typer.Option(min=1, help="Engine lsdb: worker processes on this machine; default: one a core.")
+]
+
+
+def say(text: str) -> None:
+    """Print a line for people, apart from the results: on standard error."""
+    typer.echo(text, err=True)
+
+
+def sample_name(name: str, mock_data: bool) -> str:
+    """Name of a sample; mock data are called so."""
+    return f"{name}, MOCK data" if mock_data else name
+
+
+def print_figures(figures: pl.DataFrame, sample: str) -> None:
+    """Print the figures of merit of a sample."""
+    typer.echo(f"\nprediction - label ({sample})")
+    typer.echo(layout(*figures_rows(figures)))
+
+
+def frame(rows: list[dict[str, Any]]) -> pl.DataFrame:
+    """Make a table of rows that a JSON document holds."""
+    return pl.DataFrame(rows, infer_schema_length=None)

@@ -1,0 +1,61 @@
+"""The command `publish`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+import starscale as ss
+from starscale import io
+from starscale.io.progress import Bar
+from starscale.vocabulary.errors import InputError, Problem
+
+
+def publish(
+    catalogue: Annotated[Path, typer.Argument(help="Catalogue, or any other table.")],
+    output: Annotated[
+        Path,
+        typer.Option(
+            "--output",
+            "-o",
+            help="Folder for ReadMe and table (CDS); or a file that ends in .mrt or .txt, for both in one (AAS).",
+        ),
+    ],
+    title: Annotated[str | None, typer.Option(help="Title of the catalogue.")] = None,
+    author: Annotated[list[str] | None, typer.Option(help="Author, family name first. Repeatable.")] = None,
+    bibcode: Annotated[str | None, typer.Option(help="Bibcode of the paper.")] = None,
+    keyword: Annotated[list[str] | None, typer.Option(help="Keyword of CDS. Repeatable.")] = None,
+    abstract: Annotated[str | None, typer.Option(help="Abstract of the paper.")] = None,
+    column: Annotated[list[str] | None, typer.Option(help="Column to publish. Repeatable; default: all.")] = None,
+    decimals: Annotated[list[str] | None, typer.Option(help="COLUMN=N: decimals of a column. Repeatable.")] = None,
+) -> None:
+    """Write a catalogue for publication: a table of fixed width with its byte-by-byte description.
+
+    Example: `starscale publish run/catalogue.parquet -o cds/ --title "Stellar parameters" --author "Doe J."`
+    """
+    places = {}
+    for text in decimals or ():
+        name, equals, number = text.partition("=")
+        if not equals or not number.strip().isdigit():
+            raise InputError(Problem("--decimals", f"{text!r}", "COLUMN=N"))
+        places[name.strip()] = int(number)
+    # Both passes over the rows.
+    with Bar("publishing", 2 * io.open_table(catalogue).n_rows) as bar:
+        done = ss.publish(
+            catalogue,
+            output,
+            title=title or "",
+            authors=author or (),
+            bibcode=bibcode or "",
+            keywords=keyword or (),
+            abstract=abstract or "",
+            columns=column,
+            decimals=places,
+            report=bar.advance,
+        )
+    data = "rows of MOCK data" if done.mock else "rows"
+    typer.echo(f"{done.rows:,} {data} written to {', '.join(map(str, done.files))}")
+    if done.missing:
+        typer.echo(f"to be filled in by you, where the file says so: {', '.join(done.missing)}")

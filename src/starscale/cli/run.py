@@ -1,0 +1,81 @@
+"""Commands on whole runs: demo, mock, report, run, check."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+import starscale as ss
+from starscale.cli.options import frame, print_figures, sample_name, say
+from starscale.reports.text import figures_rows, layout
+
+
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder for everything that the demo makes.")] = Path("demo"),
+    stars: Annotated[int, typer.Option(min=2000, help="Stars of the mock sky.")] = 100_000,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the mock sky and the training.")] = 1,
+) -> None:
+    """Make a mock sky, run every step on it, write a catalogue and a report.
+
+    Example: `starscale demo --out demo --stars 20000`
+    """
+    result = ss.demo(out, stars=stars, seed=seed, say=say)
+    _print_run(result)
+
+
+def mock(
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the tables.")] = Path("mock"),
+    stars: Annotated[int, typer.Option(min=500, help="Number of stars.")] = 100_000,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed makes the same sky.")] = 1,
+) -> None:
+    """Write a mock sky with known truth, in the archives' own table formats.
+
+    Example: `starscale mock -o mock --stars 20000`
+    """
+    rows = ss.make_mock(output, stars=stars, seed=seed)
+    typer.echo(layout(["table (MOCK: simulated)", "rows"], [[name, f"{n:,}"] for name, n in rows.items()]))
+    typer.echo(f"written to {output}/")
+
+
+def report(run_folder: Annotated[Path, typer.Argument(help="Folder of a run.")]) -> None:
+    """Write the report of a run: one HTML page that needs no network.
+
+    Example: `starscale report run/`
+    """
+    typer.echo(f"report written to {ss.report(run_folder)}")
+
+
+def run(
+    run_file: Annotated[Path, typer.Argument(help="Run file (TOML).")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the run.")] = Path("run"),
+) -> None:
+    """Do everything that a run file says; steps whose inputs did not change are not done again.
+
+    Example: `starscale run run.toml -o run/`
+    """
+    _print_run(ss.run(run_file, output, say=say))
+
+
+def check(
+    path: Annotated[Path, typer.Argument(help="A table, a model bundle, a survey file or a run file.")],
+    survey: Annotated[str | None, typer.Option(help="For a table: the survey that it should be.")] = None,
+) -> None:
+    """Say what a file is and what is wrong with it, in one go.
+
+    Example: `starscale check gaia.csv --survey gaia_dr3`
+    """
+    for sentence in ss.check(path, survey=survey):
+        typer.echo(sentence)
+    typer.echo("nothing wrong found")
+
+
+def _print_run(result: Any) -> None:
+    metrics = result.metrics
+    print_figures(frame(metrics["test"]), sample_name("test part", metrics["mock"]))
+    for comparison in metrics["compare"]:
+        sample = f"{comparison['name']}, {comparison['stars']:,} stars that took no part in training"
+        typer.echo(f"\nprediction - {sample}")
+        typer.echo(layout(*figures_rows(frame(comparison["figures"]))))
+    typer.echo(f"\ncatalogue: {result.catalogue}\nreport:    {result.report}")

@@ -1,0 +1,180 @@
+"""Commands on tables: clean, match, homogenize, recalibrate."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+import starscale as ss
+from starscale import io
+from starscale.cli.options import Engine, Output, Scheduler, Workers, say
+from starscale.homogenization.api import beside
+from starscale.reports.homogenize_text import homogenize_tables
+from starscale.reports.match_text import loss_rows, match_rows
+from starscale.reports.text import attrition_rows, layout
+from starscale.tables.api import refuse_same
+from starscale.vocabulary.columns import LABELS
+from starscale.vocabulary.errors import InputError, Problem
+from starscale.vocabulary.flags import LabelFlag
+from starscale.vocabulary.settings.run import Cuts, ExtraCut, MatchConfig
+from starscale.vocabulary.strict import validate
+
+
+def clean(
+    table: Annotated[Path, typer.Argument(help="Table to clean.")],
+    survey: Annotated[str, typer.Option(help="Survey name, or the path of a survey file.")],
+    output: Output,
+    join: Annotated[
+        list[str] | None,
+        typer.Option(help="SURVEY=PATH: a table that shares the identifier, such as distances. Repeatable."),
+    ] = None,
+    without: Annotated[list[str] | None, typer.Option(help="A cut to leave out. Repeatable.")] = None,
+    cut: Annotated[list[str] | None, typer.Option(help="NAME=SQL: a cut of your own. Repeatable.")] = None,
+) -> None:
+    """Apply the quality cuts of a survey and print what each removed.
+
+    Example: `starscale clean gaia.parquet --survey gaia_dr3 --join bailer_jones_edr3=dist.parquet -o ok.parquet`
+    """
+    extra = tuple(ExtraCut(name=n, keep=k) for n, k in _pairs(cut, "--cut", "NAME=SQL"))
+    joins = [(Path(path), name) for name, path in _pairs(join, "--join", "SURVEY=PATH")]
+    cuts = Cuts(without=tuple(without or ()), extra=extra)
+    attrition = ss.clean_file(table, output, survey=survey, join=joins, cuts=cuts)
+    typer.echo(layout(*attrition_rows(attrition)))
+    typer.echo(f"{attrition.n_out:,} of {attrition.n_in:,} rows written to {output}")
+
+
+def match(
+    left: Annotated[str, typer.Argument(help="Gaia: its stars move to the epoch of the other catalogue.")],
+    right: Annotated[str, typer.Argument(help="The catalogue to match it with.")],
+    left_survey: Annotated[str, typer.Option("--left", help="Survey of the first.")],
+    right_survey: Annotated[str, typer.Option("--right", help="Survey of the second.")],
+    output: Output,
+    method: Annotated[
+        str, typer.Option(help="figure_of_merit: errors, density and motions decide; nearest: the separation.")
+    ] = "figure_of_merit",
+    mode: Annotated[
+        str | None,
+        typer.Option(
+            help="dense: every Gaia star looks for its counterpart; sparse: every other source for its star, "
+            "one-to-one. Default: as the survey file says."
+        ),
+    ] = None,
+    radius: Annotated[
+        float | None, typer.Option(help="Largest separation, arcsec, at most 60; default 5, or 1 for the nearest.")
+    ] = None,
+    errors: Annotated[
+        str,
+        typer.Option(help="calibrated: learnt from the pairs; stated: as the catalogues give them."),
+    ] = "calibrated",
+    pairs: Annotated[
+        str,
+        typer.Option(
+            help="strict: one good neighbour on either side; loose: one neighbour, no mates; best: the best "
+            "neighbour of every source."
+        ),
+    ] = "strict",
+    proper_motion: Annotated[bool, typer.Option(help="Move the stars by their proper motions.")] = True,
+    neighbours: Annotated[Path | None, typer.Option(help="File for all good neighbours.")] = None,
+    unmatched: Annotated[Path | None, typer.Option(help="File for what has no pair, and why.")] = None,
+    duplicates: Annotated[
+        Path | None, typer.Option(help="File for the entries of the second catalogue that repeat another.")
+    ] = None,
+    tiles: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            max=10,
+            help="HEALPix order of tiles to work through on disk; by default for large tables only. The result is "
+            "the same.",
+        ),
+    ] = None,
+    engine: Engine = "local",
+    scheduler: Scheduler = None,
+    workers: Workers = None,
+) -> None:
+    """Match Gaia with another catalogue by position, proper motion, errors and local density.
+
+    Example: `starscale match gaia.parquet smss.parquet --left gaia_dr3 --right skymapper_dr2 -o pairs.parquet`
+    """
+    given = {"method": method, "mode": mode, "radius": radius, "errors": errors, "pairs": pairs}
+    settings = validate(MatchConfig, {**given, "proper_motion": proper_motion}, "options of match")
+    files: dict[str, Any] = {"neighbours": neighbours, "unmatched": unmatched, "duplicates": duplicates}
+    matched = ss.match_files(
+        left,
+        right,
+        output,
+        left_survey=left_survey,
+        right_survey=right_survey,
+        settings=settings,
+        order=tiles,
+        engine=engine,
+        scheduler=scheduler,
+        workers=workers,
+        **files,
+    )
+    typer.echo(layout(*match_rows(matched.statistics, matched.model)))
+    if matched.losses:
+        typer.echo("\n" + layout(["without a pair, because", "sources"], loss_rows(matched.losses)))
+    typer.echo(f"{matched.pairs:,} pairs ({pairs}) written to {output}")
+
+
+def homogenize(
+    labels_file: Annotated[Path, typer.Argument(help="Labels file (TOML): the surveys and the settings.")],
+    output: Output,
+    report: Annotated[
+        Path | None, typer.Option(help="HTML page with the diagnostics, in tables and pictures.")
+    ] = None,
+) -> None:
+    """Put the labels of several spectroscopic surveys on one scale.
+
+    Beside the table of labels go every measurement with its correction, the calibration and the diagnostics.
+
+    Example: `starscale homogenize labels.toml -o labels.parquet --report labels.html`
+    """
+    if report is not None:
+        if report.resolve() in (path.resolve() for path in (output, *beside(output).values())):
+            found = "is the page of the report and a file of the labels"
+            raise InputError(Problem(str(report), found, "another name for --report"))
+        io.check_place(report)
+    result = ss.homogenize(labels_file, output, say=say)
+    data = json.loads(beside(output)["diagnostics"].read_text(encoding="utf-8"))
+    if report is not None:
+        ss.label_report(beside(output)["diagnostics"], report)
+    for title, headings, rows in homogenize_tables(data):
+        typer.echo(f"\n{title}{' (MOCK data)' if data['mock'] else ''}")
+        typer.echo(layout(headings, rows))
+    names = ", ".join(str(path) for path in (output, *beside(output).values(), *([report] if report else [])))
+    typer.echo(f"\n{result.labels.height:,} stars on the scale of {result.calibration.anchor}; written: {names}")
+
+
+def recalibrate(
+    table: Annotated[Path, typer.Argument(help="Rows of a survey that a calibration knows.")],
+    calibration: Annotated[Path, typer.Option(help="Calibration that `homogenize` wrote.")],
+    survey: Annotated[str, typer.Option(help="Survey name, or the path of a survey file.")],
+    output: Output,
+) -> None:
+    """Put more rows of a survey on a scale that was found before, without fitting anything.
+
+    Example: `starscale recalibrate new.parquet --calibration labels_calibration.json --survey rave -o out.parquet`
+    """
+    refuse_same(output, table, calibration)
+    result = ss.recalibrate(table, calibration, survey=survey, output=output)
+    labels = [name for name in LABELS if result[name].null_count() < result.height]
+    clamped = int((result["flags"] & int(LabelFlag.CORRECTION_CLAMPED) > 0).sum())
+    typer.echo(
+        f"{result.height:,} rows written to {output}: {', '.join(labels)}; "
+        f"{clamped:,} outside the range of the overlaps"
+    )
+
+
+def _pairs(values: list[str] | None, option: str, form: str) -> list[tuple[str, str]]:
+    found = []
+    for value in values or ():
+        name, equals, rest = value.partition("=")
+        if not equals or not name or not rest:
+            raise InputError(Problem(option, f"{value!r}", form))
+        found.append((name.strip(), rest.strip()))
+    return found

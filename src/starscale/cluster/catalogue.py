@@ -1,0 +1,156 @@
+"""HATS catalogues as LSDB opens them, examined before anything is computed."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import lsdb
+import numpy as np
+import polars as pl
+import pyarrow as pa
+from hats.pixel_math.spatial_index import SPATIAL_INDEX_COLUMN, compute_spatial_index
+
+from starscale.io.hats.catalogue import UNPLACED, parquet_files
+from starscale.io.parquet.source import described
+from starscale.io.sniff import missing
+from starscale.vocabulary.columns import Column
+from starscale.vocabulary.errors import InputError, Problem
+
+#: The column by which HATS sorts the sky.
+HEALPIX = Column(
+    SPATIAL_INDEX_COLUMN,
+    "int64",
+    "",
+    "pos.healpix",
+    "spatial index of HATS: HEALPix cell of order 29, nested scheme",
+)
+
+
+@dataclass(frozen=True)
+class Sky:
+    """A HATS catalogue.
+
+    Attributes
+    ----------
+    name : str
+        What to call it in an error: its path.
+    catalogue : lsdb.catalog.Catalog
+    schema : polars.Schema
+        Of all its columns.
+    columns : dict of str to Column
+        Unit, UCD and description of every column, as far as its files tell.
+    """
+
+    name: str
+    catalogue: Any
+    schema: pl.Schema
+    columns: dict[str, Column]
+
+    @property
+    def pixels(self) -> list[Any]:
+        """Cells of the partitions, in the order of :meth:`lsdb.catalog.Catalog.to_delayed`."""
+        return list(self.catalogue.get_healpix_pixels())
+
+    @property
+    def rows(self) -> int | None:
+        """Rows, as far as the catalogue knows."""
+        found = self.catalogue.hc_structure.catalog_info.total_rows
+        return None if found is None else int(found)
+
+    @property
+    def position(self) -> tuple[str, str]:
+        """Its columns of right ascension and declination."""
+        info = self.catalogue.hc_structure.catalog_info
+        return info.ra_column, info.dec_column
+
+    def partition_name(self, pixel: Any) -> str:
+        """What to call a partition in an error."""
+        return f"{self.name}: partition Norder={pixel.order}, Npix={pixel.pixel}"
+
+    def choose(self, columns: Sequence[str]) -> Sky:
+        """The same catalogue, of which partitions hold some of the columns only."""
+        return Sky(self.name, self.catalogue[list(columns)], self.schema, self.columns)
+
+
+def _check(path: Path) -> None:
+    """Refuse a catalogue whose rows LSDB would not all see."""
+    # Finding the files compares them with the list of partitions.
+    unplaced = [file for file in parquet_files(path).paths if file.name == UNPLACED]
+    if unplaced:
+        fix = "Leave out --engine: the engine 'local' reads them as well."
+        raise InputError(
+            Problem(str(unplaced[0]), "holds rows without a position", "rows that have a place on the sky", fix)
+        )
+
+
+def open_sky(source: Any) -> Sky:
+    """Open a HATS catalogue, or take one that LSDB has opened.
+
+    Parameters
+    ----------
+    source : path, URL, or lsdb.catalog.Catalog
+        A catalogue of LSDB may be the outcome of searches and joins: it is computed partition by partition.
+
+    Raises
+    ------
+    InputError
+        No HATS catalogue there, partitions that its list does not know or that are missing, no rows.
+    """
+    if hasattr(source, "hc_structure"):
+        return _described(f"catalogue {source.name!r}", source)
+    if "://" not in str(source):
+        path = Path(source).expanduser()
+        if not path.exists():
+            raise missing(path)
+        if path.is_dir():
+            _check(path)
+        source = path
+    try:
+        catalogue = lsdb.open_catalog(str(source), columns="all")
+    except (OSError, ValueError, pa.ArrowException) as error:
+        raise InputError(
+            Problem(
+                str(source),
+                f"cannot be opened as a HATS catalogue ({error})",
+                "a folder or URL with a file hats.properties",
+                "Other tables need no engine: leave out --engine.",
+            )
+        ) from error
+    return _described(str(source), catalogue)
+
+
+def _described(name: str, catalogue: Any) -> Sky:
+    if not len(catalogue.get_healpix_pixels()):
+        raise InputError(Problem(name, "has no partitions", "one or more"))
+    # The meta holds what partitions will have, searches and joins included.
+    empty = table_of(catalogue.meta, list(catalogue.columns)).schema
+    # Units are those of the files that it was opened from, if there are any.
+    files = catalogue.hc_structure.original_schema
+    known = {} if files is None else described(empty, files)
+    return Sky(name, catalogue, empty, known)
+
+
+def table_of(partition: Any, columns: Sequence[str]) -> pl.DataFrame:
+    """Return columns of a partition (a NestedFrame of pandas) as a table."""
+    table = pa.Table.from_pandas(partition[list(columns)], preserve_index=False)
+    frame = pl.from_arrow(table.replace_schema_metadata(None))
+    if not isinstance(frame, pl.DataFrame):
+        raise TypeError(f"a partition is a table, not {type(frame)}")
+    return frame
+
+
+def spatial_index(partition: Any, position: tuple[str, str]) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """HEALPix cell of order 29 of every row of a partition. Shape (n,)."""
+    if partition.index.name == SPATIAL_INDEX_COLUMN:
+        return partition.index.to_numpy(dtype=np.int64)  # type: ignore[no-any-return]
+    ra, dec = (partition[name].to_numpy(dtype=np.float64) for name in position)
+    return np.asarray(compute_spatial_index(ra, dec), dtype=np.int64)
+
+
+def library_versions() -> dict[str, str]:
+    """Versions of what this engine stands on, for provenance."""
+    return {name: str(importlib.import_module(name).__version__) for name in ("lsdb", "hats", "dask")}

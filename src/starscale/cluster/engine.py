@@ -1,0 +1,49 @@
+"""The verb `predict` on a cluster: HATS to HATS, by LSDB on Dask."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from starscale import io
+from starscale.tables.api import says_mock
+from starscale.vocabulary.errors import Problems, did_you_mean
+
+#: Where the rows are worked on: in this process, or by LSDB on the workers of a Dask cluster.
+ENGINES = ("local", "lsdb")
+
+
+def on_cluster(engine: str, **cluster: Any) -> bool:
+    """Whether an engine is that of a cluster.
+
+    Raises
+    ------
+    InputError
+        For an engine that is not there, or a cluster for an engine that needs none.
+    """
+    problems = Problems()
+    if engine not in ENGINES:
+        problems.add("engine", f"{engine!r}", f"one of {', '.join(ENGINES)}", did_you_mean(engine, ENGINES))
+    elif engine == "local":
+        for name, value in cluster.items():
+            if value is not None:
+                problems.add(name, "is for engine 'lsdb' only", fix="Choose the engine 'lsdb', or leave it out.")
+    problems.raise_if_any()
+    return engine == "lsdb"
+
+
+def _about(sky: Any) -> dict[str, Any]:
+    """What provenance says of a catalogue; its rows are read by the workers only."""
+    about: dict[str, Any] = {"path": sky.name, "rows": sky.rows, "partitions": len(sky.pixels)}
+    footers = Path(sky.name) / "dataset" / "_metadata"
+    if footers.is_file():
+        # The footers of all partitions, with the sizes and ranges of their columns.
+        about["metadata_sha256"] = io.checksum(footers)
+    return about
+
+
+def _is_mock(source: Any) -> bool:
+    """Whether a catalogue says in its provenance that its stars are simulated."""
+    if not isinstance(source, str | Path) or not Path(source).exists():
+        return False
+    return says_mock(io.open_table(Path(source)).metadata)

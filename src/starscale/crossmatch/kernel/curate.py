@@ -1,0 +1,190 @@
+"""Put the external catalogue in order before the match: imprecise positions and repeated entries.
+
+After Marrese et al. (2019, A&A 621, A144): sources with absurd position errors take no part, and of
+entries that repeat one another only the one with the best astrometry does; a table remembers which.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
+from scipy.spatial import cKDTree
+
+from starscale.surveys.schema import Duplicates
+from starscale.tables.positions import ARCSEC, Array, Positions
+
+Rows = NDArray[np.intp]
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What tells whether two rows are one source, and which of them to keep. Arrays of shape (n,).
+
+    Parameters
+    ----------
+    magnitudes : mapping of str to ndarray
+        By band; NaN where missing.
+    preference : ndarray
+        The larger, the better; NaN where unknown.
+    """
+
+    magnitudes: Mapping[str, Array]
+    preference: Array
+
+
+@dataclass(frozen=True, slots=True)
+class Curated:
+    """A catalogue of which only the rows that take part in a match still have a position.
+
+    Parameters
+    ----------
+    positions : Positions
+        Rows that take no part have NaN as right ascension and declination.
+    imprecise : ndarray of bool, (n,)
+        Rows whose position error is above the ceiling.
+    stands_for : ndarray of int, (n,)
+        Row that takes part for each row: its own number, unless it repeats another.
+    """
+
+    positions: Positions
+    imprecise: NDArray[np.bool_]
+    stands_for: Rows
+
+    @property
+    def duplicate(self) -> NDArray[np.bool_]:
+        """Rows that another one stands for."""
+        return np.asarray(self.stands_for != np.arange(len(self.stands_for)))
+
+    @property
+    def stands_for_several(self) -> NDArray[np.bool_]:
+        """Rows that stand for others as well."""
+        several = np.zeros(len(self.stands_for), dtype=bool)
+        several[self.stands_for[self.duplicate]] = True
+        return several
+
+    def table(self, ids: pl.Series) -> pl.DataFrame:
+        """Identifiers of the rows that repeat another, and of the one that stands for them."""
+        rows = np.flatnonzero(self.duplicate)
+        return pl.DataFrame(
+            {
+                "original_ext_source_id": ids.gather(rows),
+                "clean_ext_source_id": ids.gather(self.stands_for[rows]),
+            }
+        )
+
+
+def curate(
+    positions: Positions,
+    ids: pl.Series,
+    *,
+    ceiling: float,
+    duplicates: Duplicates | None = None,
+    evidence: Evidence | None = None,
+) -> Curated:
+    """Take imprecise and repeated rows out of a match.
+
+    Parameters
+    ----------
+    positions : Positions
+    ids : polars.Series, (n,)
+        Decide between equally good rows.
+    ceiling : float
+        Largest believable position error, mas.
+    duplicates : Duplicates, optional
+        When two rows are one source; None: never.
+    evidence : Evidence, optional
+        Magnitudes and preference; without it nearness and the position errors decide.
+    """
+    imprecise = is_imprecise(positions, ceiling)
+    left = take_out(positions, imprecise)
+    stands_for = np.arange(len(positions))
+    if duplicates is not None:
+        links = duplicate_pairs(left, duplicates, evidence)
+        repeats = collapse(links, rank_keys(positions, ids, evidence, np.unique(links)))
+        stands_for[repeats["row"].to_numpy()] = repeats["stands_for"].to_numpy()
+    return Curated(take_out(left, stands_for != np.arange(len(positions))), imprecise, stands_for)
+
+
+def is_imprecise(positions: Positions, ceiling: float) -> NDArray[np.bool_]:
+    """Rows whose position error is above `ceiling` (mas). Shape (n,)."""
+    errors = positions.errors
+    if errors is None:
+        return np.zeros(len(positions), dtype=bool)
+    return np.asarray(np.maximum(errors.east, errors.north) > ceiling**2)
+
+
+def duplicate_pairs(positions: Positions, duplicates: Duplicates, evidence: Evidence | None) -> Rows:
+    """Pairs of rows that are one source. Shape (n_pairs, 2)."""
+    rows = np.flatnonzero(positions.valid)
+    if not len(rows):
+        return np.empty((0, 2), dtype=np.intp)
+    vectors = positions.without_motion().vectors(rows, np.full(len(rows), np.nan))
+    chord = 2 * np.sin(duplicates.radius * ARCSEC / 2)
+    pairs: Rows = rows[cKDTree(vectors).query_pairs(chord, output_type="ndarray")]
+    if evidence is None or not evidence.magnitudes:
+        return pairs
+    shared, agree = np.zeros(len(pairs), dtype=int), np.ones(len(pairs), dtype=bool)
+    for magnitude in evidence.magnitudes.values():
+        difference = np.abs(magnitude[pairs[:, 0]] - magnitude[pairs[:, 1]])
+        known = np.isfinite(difference)
+        shared += known
+        agree &= ~known | (difference <= duplicates.tolerance)
+    return pairs[agree & (shared > 0)]
+
+
+def rank_keys(positions: Positions, ids: pl.Series, evidence: Evidence | None, rows: Rows) -> pl.DataFrame:
+    """What ranks some rows: `row`, `preference`, `error` and `id`."""
+    errors = positions.errors
+    nothing = np.zeros(len(rows))
+    return pl.DataFrame(
+        {
+            "row": rows,
+            "preference": nothing if evidence is None else np.nan_to_num(evidence.preference[rows], nan=-np.inf),
+            "error": nothing if errors is None else (errors.east + errors.north)[rows],
+            "id": ids.gather(rows),
+        }
+    )
+
+
+def collapse(links: Rows, keys: pl.DataFrame) -> pl.DataFrame:
+    """Choose the row that stands for each group of rows that are chained together.
+
+    Parameters
+    ----------
+    links : ndarray of int, (n_pairs, 2)
+        Pairs of rows that are one source.
+    keys : polars.DataFrame
+        Of :func:`rank_keys`, for every row of `links` once.
+
+    Returns
+    -------
+    polars.DataFrame
+        For every row that another stands for: `row`, `id`, `stands_for` and `stands_for_id`.
+    """
+    ranked = keys.sort("preference", "error", "id", descending=[True, False, False])
+    rows = ranked["row"].to_numpy()
+    n = len(rows)
+    by_row = np.argsort(rows)
+    number = by_row[np.searchsorted(rows[by_row], links)] if n else links
+    graph = coo_matrix((np.ones(len(number)), (number[:, 0], number[:, 1])), shape=(n, n))
+    _, group = connected_components(graph, directed=False)
+    # Rows are numbered by rank: the first of a group is the best.
+    _, first = np.unique(group, return_index=True)
+    best = first[group]
+    table = ranked.select("row", "id").with_columns(
+        pl.Series("stands_for", rows[best]), ranked["id"].gather(best).alias("stands_for_id")
+    )
+    return table.filter(pl.col("row") != pl.col("stands_for")).sort("row")
+
+
+def take_out(positions: Positions, out: NDArray[np.bool_]) -> Positions:
+    """The same positions with NaN where a row is to take no part."""
+    if not out.any():
+        return positions
+    return replace(positions, ra=np.where(out, np.nan, positions.ra), dec=np.where(out, np.nan, positions.dec))

@@ -1,0 +1,212 @@
+"""Divide a match into pieces of the sky that can be done one after the other, in any order.
+
+A piece holds the leading sources of one HEALPix cell, the tile, and every source of the searched
+catalogue that one of them can reach: those of the tile and of a margin around it, wide enough for
+the fastest star concerned. Pieces therefore have all candidates of their leading sources, and the
+result of a match does not depend on how it is divided.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+import polars as pl
+from cdshealpix import nested
+from numpy.typing import NDArray
+
+from starscale.crossmatch.kernel.select import Mode
+from starscale.crossmatch.kernel.threads import runs
+from starscale.tables.healpix import FINEST, Array, Cells, cell_area, cell_type, placed_cells
+from starscale.tables.positions import Positions
+
+#: Order of the cells by which sources are sorted.
+SORT_ORDER = FINEST
+#: No point of a cell is farther from the next cell but one than this share of the square root of its area.
+NARROWEST = 0.25
+Rows = NDArray[np.signedinteger]
+
+
+def row_type(n: int) -> type[np.int32] | type[np.int64]:
+    """The shortest type that counts so many rows: their numbers fill the memory of a match."""
+    return np.int32 if n <= np.iinfo(np.int32).max else np.int64
+
+
+@dataclass(frozen=True)
+class Side:
+    """One of the two catalogues, or a piece of it. Arrays have the shape (n,).
+
+    Parameters
+    ----------
+    positions : Positions
+    ids : polars.Series
+        Identifiers.
+    rows : ndarray of int
+        Row numbers in the whole catalogue.
+    several : ndarray of bool
+        Rows that stand for several entries of their catalogue.
+    brightness : ndarray, optional
+        Magnitudes.
+    """
+
+    positions: Positions
+    ids: pl.Series
+    rows: Rows
+    several: NDArray[np.bool_]
+    brightness: Array | None = None
+
+    @classmethod
+    def of(cls, positions: Positions, ids: pl.Series, **more: NDArray[np.generic] | None) -> Side:
+        """A whole catalogue."""
+        n = len(positions)
+        side = cls(positions, ids, np.arange(n, dtype=row_type(n)), np.broadcast_to(np.False_, n))
+        return replace(side, **{name: value for name, value in more.items() if value is not None})  # type: ignore[arg-type]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @cached_property
+    def pixels(self) -> Cells:
+        """Nested cells of order :data:`SORT_ORDER`; -1 without a position. Shape (n,)."""
+        return tiles_of(self.positions, SORT_ORDER)
+
+    def take(self, rows: Rows | slice) -> Side:
+        """Some rows, in the order given; those of a slice are not copied."""
+        brightness = None if self.brightness is None else self.brightness[rows]
+        return Side(self.positions.take(rows), self.ids[rows], self.rows[rows], self.several[rows], brightness)
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A part of the sky: Gaia moves, the external catalogue stands, and one of the two leads."""
+
+    moving: Side
+    standing: Side
+    mode: Mode
+
+    @property
+    def leading(self) -> Side:
+        """The side whose sources look for a counterpart."""
+        return self.moving if self.mode == "dense" else self.standing
+
+    @property
+    def searched(self) -> Side:
+        """The side in which counterparts are looked for."""
+        return self.standing if self.mode == "dense" else self.moving
+
+    def runs(self) -> list[Piece]:
+        """Divide it into runs of its leading sources, which share what is searched.
+
+        Where standing sources lead, the piece is one run: they have their pairs when all that moves was searched.
+        """
+        if self.mode == "sparse":
+            return [self]
+        return [Piece(self.moving.take(run), self.standing, self.mode) for run in runs(len(self.moving))]
+
+
+@dataclass(frozen=True, slots=True)
+class Epochs:
+    """First and last epoch of the external sources; NaN where none is known."""
+
+    first: float
+    last: float
+
+    @classmethod
+    def of(cls, positions: Positions) -> Epochs:
+        """Those of a catalogue, or of a piece of it."""
+        known = positions.epoch[np.isfinite(positions.epoch) & positions.valid]
+        return cls(float(known.min()), float(known.max())) if len(known) else cls(np.nan, np.nan)
+
+    def __or__(self, other: Epochs) -> Epochs:
+        return Epochs(float(np.fmin(self.first, other.first)), float(np.fmax(self.last, other.last)))
+
+    def ways(self, moving: Positions) -> Array:
+        """Farthest that stars move between their own epoch and those here, mas; 0 where unknown. Shape (n,)."""
+        years = np.maximum(np.abs(moving.epoch - self.first), np.abs(moving.epoch - self.last))
+        return np.asarray(moving.speed() * np.nan_to_num(years), dtype=np.float64)
+
+    def longest_way(self, moving: Positions) -> float:
+        """Farthest that any of these stars moves, arcsec, with some allowance for its radial velocity."""
+        return float(1.1 * np.max(self.ways(moving), initial=0.0) / 1000)
+
+
+def tiles_of(positions: Positions, order: int) -> Cells:
+    """Tile of every source at an order; -1 for one without position. Shape (n,)."""
+    return placed_cells(positions.ra, positions.dec, order)
+
+
+def places(rows: Rows, ordered: Rows) -> Rows:
+    """Where some row numbers stand among distinct sorted ones, which hold them all. Shape (n,)."""
+    # All rows of a catalogue stand at their own numbers.
+    whole = not len(ordered) or ordered[-1] == len(ordered) - 1
+    return rows if whole else np.searchsorted(ordered, rows)
+
+
+def ranges_around(tile: int, order: int, margin: float) -> Cells:
+    """Ranges of cells of :data:`SORT_ORDER` that hold a tile and everything within a margin of it.
+
+    Parameters
+    ----------
+    tile, order : int
+    margin : float
+        arcsec.
+
+    Returns
+    -------
+    ndarray of int, (n, 2)
+        First cell and the one after the last, of ranges that do not overlap.
+    """
+    fine = SORT_ORDER
+    while fine > 0 and NARROWEST * np.sqrt(cell_area(fine)) < margin:
+        fine -= 1
+    if fine <= order:
+        own = np.array([tile >> (2 * (order - fine))], dtype=np.uint64)
+        around = np.asarray(nested.neighbours(own, fine)).ravel().astype(np.int64)
+    else:
+        borders, corners = nested.external_neighbours(np.array([tile], dtype=np.uint64), order, fine - order)
+        around = np.concatenate([np.ravel(borders), np.ravel(corners)]).astype(np.int64)
+    around = np.unique(around[around >= 0])
+    shift = 2 * (SORT_ORDER - fine)
+    ranges = np.stack([around << shift, (around + 1) << shift], axis=1)
+    if fine > order:
+        whole = 2 * (SORT_ORDER - order)
+        ranges = np.concatenate([ranges, [[tile << whole, (tile + 1) << whole]]])
+    return ranges[np.argsort(ranges[:, 0])].astype(cell_type(SORT_ORDER))
+
+
+def in_ranges(pixels: Cells, ranges: Cells) -> NDArray[np.bool_]:
+    """Whether each cell of :data:`SORT_ORDER` lies in one of some sorted ranges. Shape (n,)."""
+    at = np.searchsorted(ranges[:, 0], pixels, side="right") - 1
+    return np.asarray((at >= 0) & (pixels < ranges[np.maximum(at, 0), 1]))
+
+
+def among(rows: Rows, ordered: Rows) -> NDArray[np.bool_]:
+    """Whether each of some rows is one of sorted ones, of which there may be many more. Shape (n,)."""
+    at = np.searchsorted(ordered, rows)
+    found = at < len(ordered)
+    found[found] = ordered[at[found]] == rows[found]
+    return found
+
+
+def divide(moving: Side, standing: Side, mode: Mode, radius: float, order: int) -> Iterator[Piece]:
+    """Divide two catalogues in memory into pieces, tile by tile.
+
+    Leading sources without a position are in no piece.
+    """
+    whole = Piece(moving, standing, mode)
+    tiles = tiles_of(whole.leading.positions, order)
+    by_cell = np.argsort(whole.searched.pixels, kind="stable")
+    sorted_cells = whole.searched.pixels[by_cell]
+    epochs = Epochs.of(standing.positions)
+    everywhere = epochs.longest_way(moving.positions) if mode == "sparse" else 0.0
+    for tile in np.unique(tiles[tiles >= 0]):
+        leading = whole.leading.take(np.flatnonzero(tiles == tile))
+        way = epochs.longest_way(leading.positions) if mode == "dense" else everywhere
+        found = [
+            by_cell[np.searchsorted(sorted_cells, low) : np.searchsorted(sorted_cells, high)]
+            for low, high in ranges_around(int(tile), order, radius + way)
+        ]
+        near = whole.searched.take(np.sort(np.concatenate(found)))
+        yield Piece(leading, near, mode) if mode == "dense" else Piece(near, leading, mode)

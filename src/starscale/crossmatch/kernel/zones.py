@@ -1,0 +1,177 @@
+"""All pairs of two sets of positions that may be near each other, by zones of declination.
+
+Both catalogues are sorted by zone and right ascension; what lies in a star's window of a zone is then a
+range that two binary searches find (Gray et al. 2007, "The Zones Algorithm", MSR-TR-2006-52). Every star
+has a radius of its own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from starscale.tables.healpix import Array
+
+Rows = NDArray[np.intp]
+
+#: Degrees that separate two zones in the key by which sources are sorted: more than a circle and its margins.
+_STRIDE = 1024.0
+#: Degrees that are added to every window, for rounding.
+_SLACK = 1e-7
+#: Zones are as high as so many times the usual radius: few zones a star, and few strangers in them.
+_HEIGHT = 8.0
+#: Sources of a window that are looked at one after the other before the end of the window is searched.
+_STEPS = 3
+#: Bits of a number that hold a row, and those that are left for a key.
+ROW_BITS, _KEY_BITS = 32, 31
+
+
+@dataclass(frozen=True, slots=True)
+class Zones:
+    """Sources sorted by zone and right ascension.
+
+    Parameters
+    ----------
+    height : float
+        Of a zone, deg.
+    key : ndarray, (m + 1,)
+        Sorted; the last is infinite.
+    dec : ndarray, (m,)
+        deg.
+    rows : ndarray of int, (m,)
+        Row of each.
+    """
+
+    height: float
+    key: Array
+    dec: Array
+    rows: Rows
+
+    @classmethod
+    def of(cls, ra: Array, dec: Array, reach: float, rows: Rows) -> Zones:
+        """Sort some rows of a catalogue (deg) for searches with a usual radius (deg)."""
+        height = max(_HEIGHT * reach, 1e-4)
+        key = _key(ra[rows], dec[rows], height)
+        order = np.argsort(key)
+        rows = rows[order]
+        return cls(height, np.append(key[order], np.inf), dec[rows], rows)
+
+    def order(self, ra: Array, dec: Array, rows: Rows) -> Rows:
+        """Rows of other sources (deg) in about the order of the keys, in which neighbours are searched.
+
+        Key and row in one number, which has room for keys that are rounded, are sorted in a third of the time that
+        it takes to find the exact order.
+        """
+        key = _key(ra, dec, self.height)
+        fine = 2.0 ** np.floor(_KEY_BITS - np.log2(max(np.max(key, initial=1.0), 1.0)))
+        place: Rows = (key * fine).astype(np.int64)
+        place <<= ROW_BITS
+        place |= rows
+        place.sort()
+        place &= (1 << ROW_BITS) - 1
+        return place
+
+    def near(self, ra: Array, dec: Array, reach: Array) -> tuple[Rows, Rows]:
+        """Find every pair closer than the reach of its first source, and some that are not.
+
+        Parameters
+        ----------
+        ra, dec : ndarray, (n,)
+            deg.
+        reach : ndarray, (n,)
+            Radius of each, deg, above 0.
+
+        Returns
+        -------
+        first, second : ndarray of int
+            Number of the searching source, and row of the sorted one; no pair twice, in no order.
+        """
+        reach = reach + _SLACK
+        low, high = (_zone(np.clip(dec + side * reach, -90, 90), self.height).astype(np.int64) for side in (-1, 1))
+        window, middle = _window(dec, reach), _circle(ra)
+        whole = window >= 180
+        left, right = np.where(whole, -1.0, middle - window), np.where(whole, 361.0, middle + window)
+        star = np.arange(len(ra))
+        # A window that passes 0 or 360 is looked for once more a circle away; a whole circle is not.
+        again = np.flatnonzero(((left < 0) | (right >= 360)) & ~whole)
+        if len(again):
+            turn = np.where(left[again] < 0, 360.0, -360.0)
+            left, right = np.append(left, left[again] + turn), np.append(right, right[again] + turn)
+            star = np.append(star, again)
+        found = [self._within(star, low[star], left, right, dec, reach)]
+        # Most stars reach one zone only.
+        more, step = _expand((high - low)[star])
+        if len(more):
+            star = star[more]
+            found.append(self._within(star, low[star] + 1 + step, left[more], right[more], dec, reach))
+        first, second = (np.concatenate(side) for side in zip(*found, strict=True))
+        return first, second
+
+    def _within(
+        self, star: Rows, zone: Rows, left: Array, right: Array, dec: Array, reach: Array
+    ) -> tuple[Rows, Rows]:
+        """Pairs of :meth:`near` in windows of right ascension (deg), each of one star and in one zone."""
+        base = zone * _STRIDE
+        start = self._search(base + left, "left")
+        window, offset = _expand(self._until(start, base + right) - start)
+        number, at = star[window], start[window] + offset
+        # A zone is higher than most circles.
+        level = np.flatnonzero(np.abs(self.dec[at] - dec[number]) <= reach[number])
+        return number[level], self.rows[at[level]]
+
+    def _until(self, start: Rows, right: Array) -> Rows:
+        """First sorted source beyond each limit, from a first one on. Shape (n,)."""
+        end = start + (self.key[start] <= right)
+        within = np.flatnonzero(end > start)
+        # Most windows hold none or one: a look at the next is quicker than a search.
+        for _ in range(_STEPS - 1):
+            within = within[self.key[end[within]] <= right[within]]
+            end[within] += 1
+        end[within] = self._search(right[within], "right")
+        return end
+
+    def _search(self, values: Array, side: Literal["left", "right"]) -> Rows:
+        """Search among the keys between the lowest and the highest of some values.
+
+        Sources that are searched for in the order of the keys (:meth:`order`) need few of them at a time: these
+        stay in the processor's caches.
+        """
+        if not len(values):
+            return np.empty(0, dtype=np.intp)
+        first, last = np.searchsorted(self.key, (values.min(), values.max()), side)
+        return np.asarray(first + np.searchsorted(self.key[first:last], values, side), dtype=np.intp)
+
+
+def _zone(dec: Array, height: float) -> Array:
+    return np.asarray(np.floor((dec + 90) / height))
+
+
+def _key(ra: Array, dec: Array, height: float) -> Array:
+    return np.asarray(_zone(dec, height) * _STRIDE + _circle(ra))
+
+
+def _circle(ra: Array) -> Array:
+    """Right ascensions from 0 to 360, where they mostly lie already."""
+    if np.min(ra, initial=0.0) >= 0 and np.max(ra, initial=0.0) < 360:
+        return ra
+    return ra % 360
+
+
+def _window(dec: Array, reach: Array) -> Array:
+    """At least half the width in right ascension of a circle about each position, deg; 180 near a pole.
+
+    The half width is `arcsin(sin(reach) / cos(dec))`, and `arcsin(x) < x + x^3` up to 1/2.
+    """
+    ratio = np.radians(reach) / np.maximum(np.cos(np.radians(dec)), 1e-300)
+    near_pole = ratio > 0.5
+    ratio = np.minimum(ratio, 0.5)
+    return np.where(near_pole, 180.0, np.degrees(ratio * (1 + ratio**2)) + _SLACK)
+
+
+def _expand(counts: NDArray[np.int64]) -> tuple[Rows, Rows]:
+    """Row numbers repeated by their counts, and a number within each. Shapes (sum of counts,)."""
+    rows = np.repeat(np.arange(len(counts)), counts)
+    return rows, np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)

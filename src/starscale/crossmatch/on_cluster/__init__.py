@@ -1,0 +1,1 @@
+"""The cross-match on the partitions of HATS catalogues."""

@@ -1,0 +1,111 @@
+"""Which cluster a star belongs to: from a list of members, or of centres and radii."""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from starscale.features.split_table import CLUSTER, star_positions
+from starscale.surveys import Survey
+from starscale.tables.positions import Positions
+from starscale.tables.standardise import require
+from starscale.vocabulary.errors import InputError, Problem
+from starscale.vocabulary.settings.split import SplitClusters
+
+
+def name_clusters(
+    table: pl.DataFrame, lead: Survey, clusters: pl.DataFrame, config: SplitClusters, where: str
+) -> pl.DataFrame:
+    """Append the column `split_cluster`: the name of each star's cluster, null for a star of the field.
+
+    Parameters
+    ----------
+    table : polars.DataFrame, (n, any)
+        The training table.
+    lead : Survey
+        The leading catalogue.
+    clusters : polars.DataFrame
+        A row for each member, or for each cluster with centre and radius. A star inside several
+        circles belongs to the cluster whose centre is nearest in units of its radius.
+    config : SplitClusters
+        Which columns say what.
+    where : str
+        What to call the table of clusters in an error.
+
+    Raises
+    ------
+    InputError
+        A column of the clusters is missing or no number, a star in two clusters, no star in any.
+    """
+    needed = [config.source_id] if config.source_id is not None else [config.ra, config.dec, config.radius]
+    require(clusters.columns, [config.column, *needed], where, "a split by cluster")
+    clusters = clusters.filter(pl.col(config.column).is_not_null())
+    find = _of_members if config.source_id is not None else _in_circles
+    names = find(table, lead, clusters, config, where)
+    if names.null_count() == table.height:
+        found = f"none of the {table.height:,} labelled stars belongs to one of the {clusters.height:,} rows"
+        raise InputError(
+            Problem(where, found, "clusters with labelled stars", "Are identifiers and units (degrees) right?")
+        )
+    return table.with_columns(names.alias(CLUSTER))
+
+
+def _of_members(
+    table: pl.DataFrame, lead: Survey, members: pl.DataFrame, config: SplitClusters, where: str
+) -> pl.Series:
+    key = lead.id.column
+    if members[config.source_id or ""].dtype != table[key].dtype:
+        raise InputError(
+            Problem(
+                f"{where}: column {config.source_id!r}",
+                f"is of type {members[config.source_id or ''].dtype}",
+                f"identifiers of type {table[key].dtype}, as {lead.name} has",
+            )
+        )
+    known = members.select(
+        pl.col(config.source_id or "").alias(key), pl.col(config.column).cast(pl.String).alias(CLUSTER)
+    )
+    known = known.drop_nulls().unique(maintain_order=True)
+    twice = known.filter(pl.col(key).is_duplicated())
+    if twice.height:
+        star = twice[key][0]
+        names = " and ".join(twice.filter(pl.col(key) == star)[CLUSTER])
+        found = f"{twice[key].n_unique():,} stars are members of several clusters (first: {star} of {names})"
+        raise InputError(Problem(where, found, "one cluster a star"))
+    return table.select(key).join(known, on=key, how="left", maintain_order="left")[CLUSTER]
+
+
+def _in_circles(
+    table: pl.DataFrame, lead: Survey, clusters: pl.DataFrame, config: SplitClusters, where: str
+) -> pl.Series:
+    ra, dec, radius = (_degrees(clusters, name, where) for name in (config.ra, config.dec, config.radius))
+    wrong = ~(np.isfinite(ra) & (np.abs(dec) <= 90) & (radius > 0) & (radius <= 90))
+    if wrong.any():
+        found = (
+            f"{int(wrong.sum()):,} of {len(ra):,} rows have no centre on the sphere, or no radius of 0 to 90 deg"
+        )
+        raise InputError(Problem(where, found, "centre and radius in degrees, in every row"))
+    places = star_positions(table, lead, "training table")
+    if places is None:
+        raise InputError(Problem("training table", "has no positions", "positions, for clusters with centres"))
+    centres = Positions(ra, dec, np.full(len(ra), np.nan), None, None, np.zeros(len(ra), dtype=bool))
+    towards = centres.triads(np.arange(len(ra)))[0]
+    rows = np.flatnonzero(places.valid)
+    stars = places.triads(rows)[0]
+    best, name = np.full(len(places), np.inf), np.full(len(places), -1)
+    tree = cKDTree(stars)
+    for i, (centre, reach) in enumerate(zip(towards, np.radians(radius), strict=True)):
+        inside = np.asarray(tree.query_ball_point(centre, 2 * np.sin(reach / 2)), dtype=np.intp)
+        relative = np.linalg.norm(stars[inside] - centre, axis=1) / reach
+        nearer = relative < best[rows[inside]]
+        best[rows[inside][nearer]], name[rows[inside][nearer]] = relative[nearer], i
+    names = clusters[config.column].cast(pl.String).to_list()
+    return pl.Series(CLUSTER, [names[i] if i >= 0 else None for i in name.tolist()], dtype=pl.String)
+
+
+def _degrees(clusters: pl.DataFrame, name: str, where: str) -> NDArray[np.float64]:
+    if not clusters[name].dtype.is_numeric():
+        raise InputError(Problem(f"{where}: column {name!r}", f"is of type {clusters[name].dtype}", "degrees"))
+    return clusters[name].cast(pl.Float64).fill_null(np.nan).to_numpy().astype(np.float64)

@@ -1,0 +1,1 @@
+"""Labels of several spectroscopic surveys on one scale."""

@@ -1,0 +1,356 @@
+"""The verbs `homogenize` and `recalibrate`: several surveys' labels on one scale, and more rows on it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from starscale import io
+from starscale.crossmatch.linking import LeadingTable, has_own_identifiers, link
+from starscale.homogenization.kernel.apply import on_scale
+from starscale.homogenization.kernel.calibration import Calibration
+from starscale.homogenization.kernel.rows import SurveyRows
+from starscale.homogenization.kernel.whole import Homogenized, anchor_of, homogenize_tables
+from starscale.surveys import Survey, load_survey
+from starscale.tables.api import AnyTable, is_mock, read, write
+from starscale.tables.cuts import Attrition, apply_cuts, choose_cuts
+from starscale.tables.labels import link_by_id
+from starscale.vocabulary.columns import LABEL_TABLE_COLUMNS, LABELS, MEASUREMENT_COLUMNS
+from starscale.vocabulary.errors import InputError, Problem, Problems, did_you_mean
+from starscale.vocabulary.provenance import record
+from starscale.vocabulary.settings.homogenize import ClusterTable, HomogenizeConfig, ReferenceList
+from starscale.vocabulary.settings.labels import LabelsConfig
+from starscale.vocabulary.settings.run import Cuts, LabelsInput, MatchConfig
+from starscale.vocabulary.strict import load_toml, validate
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class LabelsPlan:
+    """Surveys whose labels are homogenized, loaded and checked before anything is read whole.
+
+    Parameters
+    ----------
+    config : HomogenizeConfig
+    base : Path
+        The folder that relative paths start from.
+    entries : sequence of LabelsInput
+    surveys : sequence of Survey
+        One for each entry.
+    lead : LeadingTable or None
+        None where every survey has identifiers of one release.
+    reference : Survey or None
+        Of the external list.
+    mock : bool
+    """
+
+    config: HomogenizeConfig
+    base: Path
+    entries: tuple[LabelsInput, ...]
+    surveys: tuple[Survey, ...]
+    lead: LeadingTable | None
+    reference: Survey | None
+    mock: bool
+
+    @property
+    def paths(self) -> list[Path]:
+        """All tables that are read, as they are written in the file."""
+        extra = [self.config.reference, self.config.clusters]
+        return [entry.path for entry in self.entries if entry.path] + [e.path for e in extra if e is not None]
+
+
+def homogenize(
+    labels_file: str | Path, output: str | Path | None = None, *, say: Say = lambda _: None
+) -> Homogenized:
+    """Put the labels of several spectroscopic surveys on one scale.
+
+    Parameters
+    ----------
+    labels_file : path
+        TOML that names the surveys, their tables and the settings.
+    output : path, optional
+        Table of labels to write; beside it go ``<name>_measurements``, ``<name>_calibration.json`` and
+        ``<name>_diagnostics.json``.
+    say : callable, optional
+        Told about every step.
+
+    Returns
+    -------
+    Homogenized
+        `labels`, `measurements`, `calibration`, `diagnostics`, `counts`.
+
+    Raises
+    ------
+    InputError
+        Bad settings, bad tables, surveys that do not overlap; all problems at once.
+    """
+    path = Path(labels_file)
+    config = validate(LabelsConfig, load_toml(path), str(path))
+    plan = labels_plan(config, path.parent)
+    if output is not None:
+        io.check_target(output)
+    parts, _ = survey_rows(plan, say)
+    result = homogenize_parts(plan, parts, say)
+    if output is not None:
+        sums = {str(p): {"sha256": io.checksum(path.parent / p)} for p in dict.fromkeys(plan.paths)}
+        provenance = record(
+            command=f"homogenize {path}", mock=plan.mock, settings=config.model_dump(mode="json"), inputs=sums
+        )
+        save_labels(result, output, provenance)
+    return result
+
+
+def is_labels_file(data: Mapping[str, Any]) -> bool:
+    """Whether settings are those of `homogenize`: several label surveys, and nothing that only a run knows."""
+    several = isinstance(data.get("labels"), list) and len(data["labels"]) > 1
+    return several and not set(data) - set(LabelsConfig.model_fields)
+
+
+def labels_plan(config: LabelsConfig, base: Path) -> LabelsPlan:
+    """Load every survey of a labels file and check that its tables are there.
+
+    Raises
+    ------
+    InputError
+        Everything that is wrong, at once.
+    """
+    problems = Problems()
+    loaded: list[Survey | None] = []
+    names = [entry.survey for entry in config.labels]
+    if config.catalogue is not None:
+        names.append(config.catalogue.survey)
+    for name in names:
+        try:
+            loaded.append(load_survey(name, base=base))
+        except InputError as error:
+            loaded.append(None)
+            problems.items.extend(error.problems)
+    tables = [entry.path for entry in config.labels] + ([config.catalogue.path] if config.catalogue else [])
+    for table in tables:
+        _must_exist(base, table, problems)
+    reference = reference_survey(config.homogenize, base, problems)
+    problems.raise_if_any()
+    surveys = [survey for survey in loaded if survey is not None]
+    own = [survey.name for survey in surveys[: len(config.labels)]]
+    for name in sorted({name for name in own if own.count(name) > 1}):
+        problems.add("labels", f"survey {name!r} takes part twice", "each survey once")
+    lead = None
+    if config.catalogue is not None and config.catalogue.path is not None:
+        lead = LeadingTable(
+            base / config.catalogue.path, surveys.pop(), MatchConfig(proper_motion=config.proper_motion)
+        )
+    else:
+        _one_release(surveys, problems)
+    problems.raise_if_any()
+    anchor_of([survey.name for survey in surveys], config.homogenize)
+    mock = config.mock or is_mock(*(base / path for path in tables if path is not None))
+    return LabelsPlan(config.homogenize, base, config.labels, tuple(surveys), lead, reference, mock)
+
+
+def reference_survey(config: HomogenizeConfig, base: Path, problems: Problems) -> Survey | None:
+    """Load the survey of the external list, and check that the tables of the settings are there."""
+    if config.clusters is not None:
+        _must_exist(base, config.clusters.path, problems)
+    if config.reference is None:
+        return None
+    _must_exist(base, config.reference.path, problems)
+    try:
+        return load_survey(config.reference.survey, base=base)
+    except InputError as error:
+        problems.items.extend(error.problems)
+        return None
+
+
+def _must_exist(base: Path, table: Path | None, problems: Problems) -> None:
+    if table is None or (base / table).exists():
+        return
+    path = base / table
+    near = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
+    problems.add(str(path), "no such file or directory", "a table", did_you_mean(path.name, near))
+
+
+def _one_release(surveys: Sequence[Survey], problems: Problems) -> None:
+    """Without a catalogue, identifiers of one release must be in every survey's own table."""
+    fix = "Name the catalogue in [catalogue]: stars are then found by position."
+    for survey in surveys:
+        if survey.gaia is None:
+            problems.add(f"survey {survey.name}", "has no Gaia identifier of its own", "a [gaia] section", fix)
+    releases = {survey.gaia.identifiers for survey in surveys if survey.gaia}
+    if len(releases) > 1:
+        problems.add(
+            "label surveys", f"have identifiers of different releases: {', '.join(sorted(releases))}", "", fix
+        )
+
+
+def survey_rows(plan: LabelsPlan, say: Say = lambda _: None) -> tuple[list[SurveyRows], dict[str, Attrition]]:
+    """Read, cut and link every survey: its rows with their stars, and what the cuts removed."""
+    parts, attritions = [], {}
+    for entry, survey in zip(plan.entries, plan.surveys, strict=True):
+        say(f"read {survey.name} ...")
+        part, attritions[survey.name] = _one_survey(plan, survey, entry.path, entry.cuts, entry.radius)
+        parts.append(part)
+    return parts, attritions
+
+
+def _one_survey(
+    plan: LabelsPlan, survey: Survey, path: Path | None, cuts: Cuts, radius: float
+) -> tuple[SurveyRows, Attrition]:
+    where = str(plan.base / path) if path is not None else survey.name
+    table = read(where, survey=survey)
+    if table.height == 0:
+        raise InputError(Problem(where, "has no rows", "one or more"))
+    mask, attrition = apply_cuts(table, choose_cuts(survey.cuts, cuts, where), where=where)
+    original = pl.arange(0, table.height, eager=True, dtype=pl.Int32).filter(mask)
+    table = table.filter(mask)
+    if plan.lead is not None:
+        links = link(table, survey, radius, plan.lead, where)
+    elif has_own_identifiers(table, survey, survey.gaia.identifiers if survey.gaia else None):
+        links = link_by_id(table, survey)
+    else:
+        column = survey.gaia.column if survey.gaia else "source_id"
+        fix = "Name the catalogue in [catalogue]: stars are then found by position."
+        raise InputError(Problem(f"{where}: column {column!r}", "is missing", "the Gaia identifier", fix))
+    return SurveyRows(survey, table, links, original, where), attrition
+
+
+def homogenize_parts(plan: LabelsPlan, parts: Sequence[SurveyRows], say: Say = lambda _: None) -> Homogenized:
+    """Homogenize surveys' rows, with the external list and the clusters of the settings."""
+    reference = clusters = None
+    if plan.config.reference is not None and plan.reference is not None:
+        reference = _reference(plan, plan.config.reference, plan.reference)
+    if plan.config.clusters is not None:
+        clusters = _clusters(plan, plan.config.clusters)
+    say(f"put {len(parts)} surveys on the scale of {anchor_of([p.survey.name for p in parts], plan.config)} ...")
+    result = homogenize_tables(parts, plan.config, reference=reference, clusters=clusters)
+    for note in result.calibration.notes:
+        say(f"note: {note}")
+    return result
+
+
+def _reference(plan: LabelsPlan, entry: ReferenceList, survey: Survey) -> pl.DataFrame:
+    """Labels of the external list, one row a star."""
+    part, _ = _one_survey(plan, survey, entry.path, Cuts(), entry.radius)
+    found = part.links.join(part.table.with_row_index("row"), on="row", how="inner", suffix="_own")
+    columns = [pl.col("source_id")]
+    for name, spec in survey.labels.items():
+        value = pl.col(spec.value).cast(pl.Float64)
+        columns.append(pl.when(value.is_between(LABELS[name].lower, LABELS[name].upper)).then(value).alias(name))
+        error = (
+            pl.col(spec.error).cast(pl.Float64) if spec.error in found.columns else pl.lit(None, dtype=pl.Float64)
+        )
+        columns.append(pl.max_horizontal(error.fill_null(0.0), pl.lit(spec.error_floor)).alias(f"{name}_error"))
+    return found.select(columns).unique("source_id", keep="first", maintain_order=True)
+
+
+def _clusters(plan: LabelsPlan, entry: ClusterTable) -> pl.DataFrame:
+    """Members of clusters: `source_id` and `cluster`."""
+    path, problems = plan.base / entry.path, Problems()
+    table = io.read(path)
+    for name in (entry.source_id, entry.column):
+        if name not in table.columns:
+            problems.add(f"{path}: column {name!r}", "is missing", "", did_you_mean(name, table.columns))
+    problems.raise_if_any()
+    return (
+        table.select(source_id=entry.source_id, cluster=pl.col(entry.column).cast(pl.String))
+        .filter(pl.col("source_id").is_not_null())
+        .unique("source_id", keep="first", maintain_order=True)
+    )
+
+
+def beside(output: str | Path) -> dict[str, Path]:
+    """Names of the files that go with a table of labels."""
+    path = Path(output)
+    return {
+        "measurements": path.with_name(f"{path.stem}_measurements{path.suffix}"),
+        "calibration": path.with_name(f"{path.stem}_calibration.json"),
+        "diagnostics": path.with_name(f"{path.stem}_diagnostics.json"),
+    }
+
+
+def save_labels(result: Homogenized, output: str | Path, provenance: Mapping[str, Any]) -> None:
+    """Write labels, measurements, calibration and diagnostics; each appears whole or not at all."""
+    files = beside(output)
+    write(result.labels, output, columns=LABEL_TABLE_COLUMNS, provenance={**provenance, "table": "labels"})
+    measurements = result.measurements.with_columns(pl.col("survey").cast(pl.String))
+    write(
+        measurements,
+        files["measurements"],
+        columns=MEASUREMENT_COLUMNS,
+        provenance={**provenance, "table": "measurements"},
+    )
+    document = result.calibration.document()
+    document["information"] = {**document["information"], "provenance": dict(provenance)}
+    io.atomic_text(files["calibration"], json.dumps(document, default=str, allow_nan=False) + "\n")
+    diagnostics = {"mock": bool(provenance.get("mock")), **result.diagnostics}
+    io.atomic_text(files["diagnostics"], json.dumps(diagnostics, indent=1, allow_nan=False) + "\n")
+
+
+def load_calibration(path: str | Path) -> Calibration:
+    """Read a calibration that `homogenize` wrote.
+
+    Raises
+    ------
+    InputError
+        It is not there, or is something else.
+    """
+    try:
+        document = json.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(Problem(str(path), f"cannot be read ({error.strerror})", "a calibration")) from None
+    except ValueError as error:
+        raise InputError(Problem(str(path), f"is not JSON ({error})", "a calibration")) from None
+    if not isinstance(document, dict):
+        raise InputError(Problem(str(path), "is not a JSON object", "a calibration"))
+    return Calibration.from_document(document, str(path))
+
+
+def recalibrate(
+    table: AnyTable,
+    calibration: str | Path | Calibration,
+    *,
+    survey: str | Path | Survey,
+    output: str | Path | None = None,
+) -> pl.DataFrame:
+    """Put more rows of a survey on a scale that was found before, without fitting anything.
+
+    Parameters
+    ----------
+    table : path or table
+        Rows of the survey.
+    calibration : path or Calibration
+    survey : str, Path or Survey
+        One of the calibration's surveys.
+    output : path, optional
+        Where to write the result.
+
+    Returns
+    -------
+    polars.DataFrame
+        The survey's identifier, labels and errors on the scale, flags; row for row.
+
+    Raises
+    ------
+    InputError
+        The calibration does not know the survey, or the table is not its.
+    """
+    known = calibration if isinstance(calibration, Calibration) else load_calibration(calibration)
+    description = load_survey(survey)
+    where = str(table) if isinstance(table, str | Path) else f"table of {description.name}"
+    rows = read(table, survey=description)
+    labels = on_scale(known, rows, description, where)
+    result = pl.concat([rows.select(description.id.column), labels], how="horizontal")
+    if output is not None:
+        sources = [Path(p) for p in (table, calibration) if isinstance(p, str | Path)]
+        sums = {str(p): {"sha256": io.checksum(p)} for p in sources}
+        made_of_mock = is_mock(*sources) or bool(dict(known.information.get("provenance", {})).get("mock"))
+        provenance = record(
+            command="recalibrate", mock=made_of_mock, settings={"survey": description.name}, inputs=sums
+        )
+        write(result, output, surveys=[description], columns=LABEL_TABLE_COLUMNS, provenance=provenance)
+    return result

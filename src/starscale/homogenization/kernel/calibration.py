@@ -1,0 +1,291 @@
+"""A calibration: the corrections and error factors of every survey, as a document that applies to new rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from starscale.homogenization.kernel.basis import AXES, Basis
+from starscale.homogenization.kernel.errors import Factor
+from starscale.vocabulary.errors import InputError, Problem, did_you_mean
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+
+FORMAT = "starscale calibration 1"
+#: Step of the numerical slope of a correction, in spreads of the labels.
+_STEP = 0.05
+#: Slopes of a survey against the scale outside these bounds are noise.
+_SLOPES = (0.5, 2.0)
+
+
+@dataclass(frozen=True)
+class Correction:
+    """Corrections at given places.
+
+    Parameters
+    ----------
+    value : ndarray, (3, n, S)
+        To be subtracted from what the surveys say.
+    slope : ndarray, (3, 3, n, S)
+        Of correction i with label j.
+    outside : ndarray of bool, (n, S)
+        The star lies outside the range in which the survey overlaps with others: moved to its border.
+    """
+
+    value: Floats
+    slope: Floats
+    outside: Bools
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """How every survey's labels become labels on the scale of the anchor.
+
+    Parameters
+    ----------
+    surveys : tuple of str
+        S of them.
+    anchor : str
+        The survey whose scale is kept.
+    own : bool
+        Corrections are functions of the survey's own labels (paper mode), not of those on the common scale.
+    basis : Basis
+    beta : ndarray, (3, S, p)
+        Coefficients for teff, logg, fe_h.
+    covariance : ndarray, (3, S, p, S, p)
+        Of the coefficients.
+    factors : tuple of tuple of Factor
+        For each label and survey.
+    low, high : ndarray, (S, 3)
+        Range of teff, logg, fe_h in which each survey overlaps with others.
+    snr_bins : tuple of float
+        Inner edges of bins in signal-to-noise.
+    snr_factors : ndarray, (3, S, n_bins)
+        On the quoted errors before `factors`; NaN counts as 1.
+    notes : tuple of str
+        Warnings.
+    information : mapping
+        What the user should know: settings, overlaps, provenance.
+    """
+
+    surveys: tuple[str, ...]
+    anchor: str
+    own: bool
+    basis: Basis
+    beta: Floats
+    covariance: Floats
+    factors: tuple[tuple[Factor, ...], ...]
+    low: Floats
+    high: Floats
+    snr_bins: tuple[float, ...]
+    snr_factors: Floats
+    notes: tuple[str, ...] = ()
+    information: Mapping[str, Any] = field(default_factory=dict)
+
+    def normalised(self, error: Floats) -> Floats:
+        """Normalised errors, shape (3, n, S)."""
+        return np.stack(
+            [
+                np.stack([self.factors[i][s].normalised(error[i, :, s]) for s in range(len(self.surveys))], axis=1)
+                for i in range(len(AXES))
+            ]
+        )
+
+    def scaled_by_snr(self, error: Floats, snr: Floats, survey: int) -> Floats:
+        """Quoted errors of one survey's rows times the factor of their bin in signal-to-noise, shape (3, n)."""
+        if not self.snr_bins:
+            return error
+        inside = np.searchsorted(np.asarray(self.snr_bins), snr, side="right")
+        factor = self.snr_factors[:, survey, np.minimum(inside, len(self.snr_bins))]
+        return np.where(np.isfinite(factor) & np.isfinite(snr), error * factor, error)
+
+    def survey_number(self, name: str) -> int:
+        """Return the number of a survey.
+
+        Raises
+        ------
+        InputError
+            There is none of that name.
+        """
+        if name not in self.surveys:
+            hint = did_you_mean(name, self.surveys)
+            known = f"one of {', '.join(self.surveys)}"
+            raise InputError(Problem("calibration", f"has no survey {name!r}", known, hint))
+        return self.surveys.index(name)
+
+    def at(self, stars: Floats, value: Floats, *, slopes: bool = True) -> Correction:
+        """Corrections of all surveys.
+
+        Parameters
+        ----------
+        stars : ndarray, (n, 3)
+            Labels on the common scale.
+        value : ndarray, (3, n, S)
+            What the surveys say: where the corrections are taken in paper mode.
+        slopes : bool
+            Whether slopes are wanted (three more evaluations); zeros otherwise.
+        """
+        n, n_surveys = len(stars), len(self.surveys)
+        found = np.zeros((3, n, n_surveys))
+        slope = np.zeros((3, 3, n, n_surveys))
+        outside = np.zeros((n, n_surveys), dtype=bool)
+        if self.own:
+            for s in range(n_surveys):
+                if self.beta[:, s].any():
+                    found[:, :, s], outside[:, s] = self._one(value[:, :, s].T, s)
+            return Correction(found, slope, outside)
+        shared = self._shared(stars)
+        beyond = self._beyond(stars, value)
+        if slopes:
+            for j in range(3):
+                step = _STEP * self.basis.scale[j]
+                moved = stars.copy()
+                moved[:, j] += step
+                slope[:, j] = (self._shared(moved) - shared) / step
+        for s in range(n_surveys):
+            if not self.beta[:, s].any():
+                continue
+            outside[:, s] = beyond[:, s]
+            rows = np.flatnonzero(beyond[:, s])
+            if len(rows):
+                shared[:, rows, s] = self._one(stars[rows], s)[0]
+                slope[:, :, rows, s] = 0.0
+        return Correction(shared, slope, outside)
+
+    def _shared(self, stars: Floats) -> Floats:
+        """Corrections of all surveys without their own ranges, shape (3, n, S)."""
+        functions = self.basis.evaluate(stars)
+        p = functions.shape[1]
+        return (functions @ self.beta.reshape(-1, p).T).T.reshape(3, -1, len(stars)).transpose(0, 2, 1)
+
+    def _beyond(self, stars: Floats, value: Floats) -> Bools:
+        """Where a star with a measurement lies outside the range of the survey, shape (n, S)."""
+        there = np.asarray(np.isfinite(value).any(axis=0))
+        beyond = (stars[:, None, :] < self.low) | (stars[:, None, :] > self.high) | np.isnan(stars)[:, None, :]
+        return there & np.asarray(beyond.any(axis=2))
+
+    def _one(self, labels: Floats, survey: int) -> tuple[Floats, Bools]:
+        """Corrections of one survey, moved into its range: (3, n) and where that was needed (n,)."""
+        inside = np.clip(labels, self.low[survey], self.high[survey])
+        moved = ((inside != labels) & np.isfinite(labels)).any(axis=1) | np.isnan(labels).any(axis=1)
+        return (self.basis.evaluate(inside) @ self.beta[:, survey].T).T, moved
+
+    def variances(self, stars: Floats, survey: int, other: int) -> Floats:
+        """Covariance of two surveys' corrections at every star, shape (3, n)."""
+        inside = np.clip(stars, self.low[survey], self.high[survey])
+        functions = self.basis.evaluate(inside)
+        return np.stack([((functions @ c[survey, :, other, :]) * functions).sum(axis=1) for c in self.covariance])
+
+    def document(self) -> dict[str, Any]:
+        """Plain data for JSON; :meth:`from_document` undoes it."""
+        surveys = {}
+        for s, name in enumerate(self.surveys):
+            surveys[name] = {
+                "range": {
+                    axis: _numbers(np.array([self.low[s, i], self.high[s, i]])) for i, axis in enumerate(AXES)
+                },
+                "errors": {axis: _plain(asdict(self.factors[i][s])) for i, axis in enumerate(AXES)},
+                "snr_factors": {axis: _numbers(self.snr_factors[i, s]) for i, axis in enumerate(AXES)},
+                "coefficients": {axis: _numbers(self.beta[i, s]) for i, axis in enumerate(AXES)},
+            }
+        free = [s for s in range(len(self.surveys)) if self.covariance[:, s].any()]
+        size = len(free) * self.basis.size
+        lower = np.tril_indices(size)
+        blocks = [c[free][:, :, free].reshape(size, size)[lower] for c in self.covariance]
+        return {
+            "format": FORMAT,
+            "anchor": self.anchor,
+            "own": self.own,
+            "basis": asdict(self.basis),
+            "snr_bins": list(self.snr_bins),
+            "notes": list(self.notes),
+            "information": dict(self.information),
+            "surveys": surveys,
+            "covariance_of": [self.surveys[s] for s in free],
+            "covariance": {axis: _numbers(block) for axis, block in zip(AXES, blocks, strict=True)},
+        }
+
+    @classmethod
+    def from_document(cls, document: Mapping[str, Any], where: str = "calibration") -> Calibration:
+        """Read what :meth:`document` returned.
+
+        Raises
+        ------
+        InputError
+            It is something else, of another version, or damaged.
+        """
+        if document.get("format") != FORMAT:
+            found = f"is not a calibration of this version (format {document.get('format')!r})"
+            raise InputError(Problem(where, found, repr(FORMAT)))
+        try:
+            basis = Basis.from_dict(document["basis"])
+            names = tuple(str(name) for name in document["surveys"])
+            entries = list(document["surveys"].values())
+            free = [names.index(name) for name in document["covariance_of"]]
+            beta = np.array([[e["coefficients"][axis] for e in entries] for axis in AXES], dtype=float)
+            snr = np.array([[e["snr_factors"][axis] for e in entries] for axis in AXES], dtype=float)
+            ranges = np.array([[e["range"][axis] for axis in AXES] for e in entries], dtype=float)
+            shape = (len(names), basis.size)
+            covariance = np.zeros((3, *shape, *shape))
+            size = len(free) * basis.size
+            for i, axis in enumerate(AXES):
+                block = np.zeros((size, size))
+                block[np.tril_indices(size)] = np.array(document["covariance"][axis], dtype=float)
+                block += np.tril(block, -1).T
+                covariance[np.ix_([i], free, range(basis.size), free, range(basis.size))] = block.reshape(
+                    1, len(free), basis.size, len(free), basis.size
+                )
+            if beta.shape != (3, *shape) or str(document["anchor"]) not in names or not np.isfinite(beta).all():
+                raise ValueError("shapes")
+            factors = tuple(tuple(_factor(e["errors"][axis]) for e in entries) for axis in AXES)
+            return cls(
+                surveys=names,
+                anchor=str(document["anchor"]),
+                own=bool(document["own"]),
+                basis=basis,
+                beta=beta,
+                covariance=covariance,
+                factors=factors,
+                # None, and so NaN, stands for "no limit".
+                low=np.where(np.isnan(ranges[:, :, 0]), -np.inf, ranges[:, :, 0]),
+                high=np.where(np.isnan(ranges[:, :, 1]), np.inf, ranges[:, :, 1]),
+                snr_bins=tuple(float(x) for x in document["snr_bins"]),
+                snr_factors=snr,
+                notes=tuple(str(n) for n in document["notes"]),
+                information=dict(document["information"]),
+            )
+        except (KeyError, TypeError, ValueError, IndexError) as error:
+            raise InputError(Problem(where, f"is damaged ({error!r})", "a calibration")) from error
+
+
+def _factor(plain: Mapping[str, Any]) -> Factor:
+    known: dict[str, Any] = {name: np.nan if value is None else value for name, value in plain.items()}
+    return Factor(**known)
+
+
+def _short(value: float) -> float:
+    return float(f"{value:.9g}")
+
+
+def _numbers(values: Floats) -> list[float | None]:
+    return [_short(v) if np.isfinite(v) else None for v in values.tolist()]
+
+
+def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
+    """JSON has no NaN."""
+    return {k: None if isinstance(v, float) and not np.isfinite(v) else v for k, v in values.items()}
+
+
+def names_of(surveys: Sequence[str]) -> str:
+    """Names in a sentence."""
+    return ", ".join(surveys)
+
+
+def bounded(slope: Floats) -> Floats:
+    """How steeply a survey's label rises with the label of the scale, kept away from 0: ``1 + df/dx``."""
+    return np.clip(1 + slope, *_SLOPES)

@@ -1,0 +1,87 @@
+"""What cannot be several surveys' labels of the same stars: caught before anything is fitted."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import spearmanr
+
+from starscale.homogenization.kernel.basis import AXES
+from starscale.homogenization.kernel.measured import Measured
+from starscale.vocabulary.errors import Problems
+
+Floats = NDArray[np.float64]
+
+_FEWEST = 30
+#: Share of identical values above which two surveys are one.
+_SAME = 0.5
+#: Rank correlation with the other surveys below which a label is another quantity, above which it is that one.
+_UNRELATED, _RELATED = 0.3, 0.6
+_SAMPLE = 20_000
+
+
+def check_surveys(measured: Measured) -> None:
+    """Refuse one survey under two names, and labels that have nothing to do with the other surveys' label.
+
+    Raises
+    ------
+    InputError
+        All problems at once.
+    """
+    problems = Problems()
+    some = measured.take(np.arange(min(len(measured), _SAMPLE)))
+    n_surveys = len(measured.surveys)
+    for s in range(n_surveys):
+        for t in range(s + 1, n_surveys):
+            _same(some, s, t, problems)
+    for s in range(n_surveys):
+        for i in range(len(AXES)):
+            _unrelated(some, i, s, problems)
+    problems.raise_if_any()
+
+
+def _same(measured: Measured, s: int, t: int, problems: Problems) -> None:
+    both = measured.there[:, :, s] & measured.there[:, :, t]
+    equal = both & (measured.value[:, :, s] == measured.value[:, :, t])
+    n = int(both.any(axis=0).sum())
+    if n >= _FEWEST and (equal == both)[:, both.any(axis=0)].all(axis=0).mean() > _SAME:
+        problems.add(
+            f"surveys {measured.surveys[s]} and {measured.surveys[t]}",
+            f"most of their {n} common stars have the same labels to the last digit",
+            "independent surveys",
+            "Is one table named twice, or a compilation of the other?",
+        )
+
+
+def _unrelated(measured: Measured, label: int, s: int, problems: Problems) -> None:
+    own = measured.value[label, :, s]
+    others = np.stack([_others(measured, i, s) for i in range(len(AXES))])
+    both = np.isfinite(own) & np.isfinite(others[label])
+    if both.sum() < _FEWEST or np.ptp(own[both]) == 0:
+        return
+    known = measured.error[label, both]
+    spread, error = np.std(others[label, both]), np.nanmedian(known)
+    # Labels that hardly vary have no order that could be recovered.
+    if not spread > 3 * error or float(spearmanr(own[both], others[label, both])[0]) > _UNRELATED:
+        return
+    found = (
+        f"does not follow the other surveys' {AXES[label]} "
+        f"(rank correlation below {_UNRELATED:g}, {both.sum()} stars)"
+    )
+    fix = "Are its columns what the survey file says?"
+    for i, name in enumerate(AXES):
+        common = np.isfinite(own) & np.isfinite(others[i])
+        if i != label and common.sum() >= _FEWEST and abs(spearmanr(own[common], others[i, common])[0]) > _RELATED:
+            fix = f"It follows their {name}: are two columns swapped in the survey file?"
+    problems.add(f"survey {measured.surveys[s]}: {AXES[label]}", found, f"{AXES[label]} of the same stars", fix)
+
+
+def _others(measured: Measured, label: int, s: int) -> Floats:
+    """Mean over the other surveys, shape (n,)."""
+    rest = measured.without(s).value[label]
+    there = np.isfinite(rest)
+    count = there.sum(axis=1)
+    found = np.divide(
+        np.where(there, rest, 0.0).sum(axis=1), count, out=np.full(len(rest), np.nan), where=count > 0
+    )
+    return np.asarray(found)

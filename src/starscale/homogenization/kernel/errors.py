@@ -1,0 +1,295 @@
+"""Normalised errors: how much a survey's quoted errors must grow to describe the scatter that is seen.
+
+``e'^2 = (k e)^2 + e0^2``. Repeated measurements give ``k``. The N-cornered hat (Grubbs 1948, J. Am. Stat. Assoc.
+43, 243; Gray & Allan 1974) gives the whole error of every survey from the scatter of the differences between them;
+what it sees beyond the repeats, errors that all visits of a star share, is ``e0``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from scipy.optimize import nnls
+
+from starscale.homogenization.kernel.basis import AXES
+from starscale.homogenization.kernel.measured import Measured, pair_counts
+from starscale.homogenization.kernel.scale import core_width
+
+Floats = NDArray[np.float64]
+
+#: Pairs of repeats below which nothing is concluded from them.
+FEWEST = 20
+#: The same for stars that two surveys have in common.
+FEWEST_COMMON = 10
+#: Excess of the hat over the repeats, in its standard errors, that counts as an error of its own.
+_SIGNIFICANT = 3.0
+#: A factor is never below this: no survey overstates its errors so much.
+_SMALLEST = 0.2
+_SAMPLE = 20_000
+_RESAMPLED = 5_000
+
+
+@dataclass(frozen=True)
+class Factor:
+    """How one survey's errors of one label are normalised, and where that comes from.
+
+    Parameters
+    ----------
+    k, extra : float
+        ``e'^2 = (k e)^2 + extra^2``.
+    k_error : float
+        Standard error of `k`.
+    method : str
+        ``repeats``, ``hat``, ``both``, ``assumed`` (the data cannot tell), ``quoted``.
+    repeats, hat : float
+        Both estimates of the factor on the whole error; NaN where there is none.
+    repeats_error, hat_error : float
+        Their standard errors.
+    pairs : int
+        Pairs of repeats.
+    note : str
+        A warning.
+    """
+
+    k: float = 1.0
+    extra: float = 0.0
+    k_error: float = float("nan")
+    method: str = "quoted"
+    repeats: float = float("nan")
+    repeats_error: float = float("nan")
+    hat: float = float("nan")
+    hat_error: float = float("nan")
+    pairs: int = 0
+    note: str = ""
+
+    def normalised(self, error: Floats) -> Floats:
+        """Normalised errors from quoted ones."""
+        return np.sqrt((self.k * error) ** 2 + self.extra**2)
+
+
+@dataclass(frozen=True)
+class Repeats:
+    """Differences of repeated measurements in quoted errors, for every label and survey."""
+
+    z: list[list[Floats]] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, rows: pl.DataFrame, n_surveys: int) -> Repeats:
+        """Each row against the one before it of the same star and survey (which are next to each other)."""
+        repeated = rows.filter(pl.len().over("star", "survey") > 1).sort("star", "survey", maintain_order=True)
+        survey = repeated["survey"].to_numpy()
+        same = (np.diff(repeated["star"].to_numpy().astype(np.int64)) == 0) & (
+            np.diff(survey.astype(np.int64)) == 0
+        )
+        found = []
+        for name in AXES:
+            value, error = repeated[name].to_numpy(), repeated[f"{name}_error"].to_numpy()
+            z = np.diff(value) / np.sqrt(error[1:] ** 2 + error[:-1] ** 2)
+            z = np.where(same & np.isfinite(z), z, np.nan)
+            found.append([z[(survey[1:] == s) & np.isfinite(z)] for s in range(n_surveys)])
+        return cls(found)
+
+    def factor(self, label: int, survey: int) -> tuple[float, float, int]:
+        """Factor, its standard error, and the number of pairs; NaN where these are too few."""
+        z = self.z[label][survey]
+        if len(z) < FEWEST:
+            return np.nan, np.nan, len(z)
+        width = core_width(z, centred=True)
+        # A robust width of n Gaussian values is known to about 1 / sqrt(1.4 n).
+        return width, width / np.sqrt(1.4 * len(z)), len(z)
+
+
+def snr_scaled(rows: pl.DataFrame, bins: Sequence[float], n_surveys: int) -> tuple[pl.DataFrame, Floats]:
+    """Multiply quoted errors by a factor for each bin in signal-to-noise, from the repeats inside it.
+
+    A bin with fewer than 20 pairs takes the factor of the survey.
+
+    Returns
+    -------
+    rows : polars.DataFrame
+    factors : ndarray, (3, S, n_bins)
+        Relative to the factor of the whole survey; NaN where the bin has its own no factor.
+    """
+    edges = np.array([-np.inf, *bins, np.inf])
+    whole = Repeats.of(rows, n_surveys)
+    factors = np.full((len(AXES), n_surveys, len(edges) - 1), np.nan)
+    inside = np.clip(
+        np.searchsorted(edges, rows["snr"].fill_null(np.nan).to_numpy(), side="right") - 1, 0, len(edges) - 2
+    )
+    known = rows["snr"].is_not_null().to_numpy()
+    for b in range(len(edges) - 1):
+        part = Repeats.of(rows.filter(pl.Series(known & (inside == b))), n_surveys)
+        for label in range(len(AXES)):
+            for s in range(n_surveys):
+                factors[label, s, b] = part.factor(label, s)[0] / whole.factor(label, s)[0]
+    survey = rows["survey"].to_numpy().astype(np.intp)
+    scaled = []
+    for label, name in enumerate(AXES):
+        factor = np.where(known, factors[label][survey, inside], np.nan)
+        factor = np.where(np.isfinite(factor), factor, 1.0)
+        scaled.append(pl.Series(f"{name}_error", rows[f"{name}_error"].to_numpy() * factor))
+    return rows.with_columns(scaled), factors
+
+
+def hat(
+    difference: Floats,
+    error: Floats,
+    *,
+    fewest: int = FEWEST_COMMON,
+    bootstrap: int = 0,
+    rng: np.random.Generator | None = None,
+) -> tuple[Floats, Floats, NDArray[np.bool_]]:
+    """N-cornered hat: by what the squared errors of every survey must be multiplied.
+
+    Parameters
+    ----------
+    difference : ndarray, (n, S)
+        Calibrated values, or anything whose differences within a star are errors; NaN where there is none.
+    error : ndarray, (n, S)
+        Present errors.
+    fewest : int
+        Stars that two surveys must have in common for their pair to count.
+    bootstrap : int
+        Resamplings of stars, for standard errors.
+    rng : numpy.random.Generator, optional
+
+    Returns
+    -------
+    factor : ndarray, (S,)
+        On the variance; NaN where a survey has no pair. Where the pairs leave it open (two surveys alone, or a
+        chain), one common factor is assumed.
+    standard_error : ndarray, (S,)
+        NaN without bootstrap.
+    told : ndarray of bool, (S,)
+        Whether the data tell this survey's factor.
+    """
+    rng = rng or np.random.default_rng(0)
+    n, n_surveys = difference.shape
+    if n > _SAMPLE:
+        chosen = np.sort(rng.choice(n, _SAMPLE, replace=False))
+        difference, error, n = difference[chosen], error[chosen], _SAMPLE
+    there = np.isfinite(difference)
+    common = pair_counts(there)
+    pairs = [(i, j) for i in range(n_surveys) for j in range(i + 1, n_surveys) if common[i, j] >= fewest]
+    if not pairs:
+        return np.full(n_surveys, np.nan), np.full(n_surveys, np.nan), np.zeros(n_surveys, bool)
+    z, shares = [], []
+    for i, j in pairs:
+        both = np.flatnonzero(there[:, i] & there[:, j])
+        variance = error[both, i] ** 2 + error[both, j] ** 2
+        # NaN at stars without both, so that a resampling of stars picks the same stars in every pair.
+        full = np.full(n, np.nan)
+        full[both] = (difference[both, i] - difference[both, j]) / np.sqrt(variance)
+        z.append(full)
+        shares.append((float(np.mean(error[both, i] ** 2 / variance)), len(both)))
+    widths = np.array([core_width(values) ** 2 for values in z])
+    factor, told = _hat_solved(pairs, shares, widths, n_surveys)
+    spread = np.full(n_surveys, np.nan)
+    if bootstrap:
+        # Fewer stars than there are (m out of n) tell the spread as well, which falls with their root.
+        size = min(n, _RESAMPLED)
+        draws = []
+        for _ in range(bootstrap):
+            again = rng.integers(0, n, size)
+            resampled = np.array([core_width(values[again], rounds=12) ** 2 for values in z])
+            draws.append(
+                _hat_solved(pairs, shares, np.where(np.isfinite(resampled), resampled, widths), n_surveys)[0]
+            )
+        spread = np.std(draws, axis=0) * np.sqrt(size / n)
+    return factor, spread, told
+
+
+def _hat_solved(
+    pairs: Sequence[tuple[int, int]], shares: Sequence[tuple[float, int]], widths: Floats, n_surveys: int
+) -> tuple[Floats, NDArray[np.bool_]]:
+    """Non-negative least squares of ``share_i m_i + share_j m_j = width^2``, weighted by precision."""
+    design = np.zeros((len(pairs), n_surveys))
+    weight = np.array([np.sqrt(n / 2) for _, n in shares]) / np.maximum(widths, 1e-12)
+    for row, ((i, j), (share, _)) in enumerate(zip(pairs, shares, strict=True)):
+        design[row, i], design[row, j] = share, 1 - share
+    used = (design > 0).any(axis=0)
+    _, singular, right = np.linalg.svd(design)
+    rank = int((singular > 1e-8 * singular.max()).sum())
+    # A survey is told by the data when no combination that they leave open moves it.
+    told = used & (np.abs(right[rank:]) < 1e-6).all(axis=0)
+    # What they leave open is settled by one common factor, with a weight too small to matter elsewhere.
+    equal = 1e-3 * weight.mean() * (np.eye(n_surveys) - used / max(used.sum(), 1))[used]
+    matrix = np.concatenate([weight[:, None] * design, equal * used])
+    solution = nnls(matrix, np.concatenate([weight * widths, np.zeros(len(equal))]))[0]
+    return np.where(used, solution, np.nan), told
+
+
+def combined(
+    measured: Measured,
+    label: int,
+    calibrated: Floats,
+    on_scale: Floats,
+    now: Floats,
+    repeats: Repeats,
+    *,
+    bootstrap: int,
+    seed: int,
+) -> list[Factor]:
+    """Normalise one label's errors from repeats and hat.
+
+    Parameters
+    ----------
+    measured : Measured
+        With the quoted errors.
+    label : int
+    calibrated, on_scale : ndarray, (n, S)
+        Values on the common scale, and their errors there.
+    now : ndarray, (n, S)
+        The errors that are in use now, on the survey's own scale.
+    repeats : Repeats
+    bootstrap : int
+        Resamplings; 0 leaves the standard errors rough.
+    seed : int
+    """
+    rng = np.random.default_rng([seed, label])
+    multiplier, spread, told = hat(calibrated, on_scale, bootstrap=bootstrap, rng=rng)
+    found = []
+    for s in range(len(measured.surveys)):
+        quoted = float(np.nanmedian(measured.error[label, :, s])) if measured.there[label, :, s].any() else np.nan
+        n = int(np.isfinite(now[:, s]).sum())
+        present = float(np.nanmedian(now[:, s])) if n else np.nan
+        # The hat says by how much the present errors are too small; the factor is on the quoted ones.
+        whole = np.sqrt(multiplier[s]) * present / quoted
+        rough = np.sqrt(2.0 / max(n, 1))
+        relative = spread[s] / max(multiplier[s], 1e-9) if np.isfinite(spread[s]) else 2 * rough
+        whole_error = max(0.5 * whole * relative, 0.5 * whole * rough)
+        found.append(_factor(repeats.factor(label, s), (whole, whole_error, bool(told[s])), quoted))
+    return found
+
+
+def _factor(from_repeats: tuple[float, float, int], from_hat: tuple[float, float, bool], quoted: float) -> Factor:
+    """Weigh what repeats and hat say."""
+    r, r_error, pairs = from_repeats
+    h, h_error, told = from_hat
+    known = Factor(repeats=r, repeats_error=r_error, hat=h, hat_error=h_error, pairs=pairs)
+    if not np.isfinite(h) and not np.isfinite(r):
+        return replace(known, note="neither repeats nor common stars: quoted errors are believed")
+    if not np.isfinite(r):
+        k = max(h, _SMALLEST)
+        if told:
+            return replace(known, k=k, k_error=h_error, method="hat")
+        note = "no repeats, and too few surveys to tell whose errors are too small: one factor for all assumed"
+        return replace(known, k=k, k_error=h_error, method="assumed", note=note)
+    k = max(r, _SMALLEST)
+    if not np.isfinite(h) or not told:
+        return replace(known, k=k, k_error=r_error, method="repeats")
+    apart = (h - r) / np.hypot(h_error, r_error)
+    if apart > _SIGNIFICANT:
+        extra = float(np.sqrt(max(h**2 - k**2, 0.0)) * quoted)
+        note = "other surveys see more scatter than repeats do: errors that visits share are added"
+        return replace(known, k=k, extra=extra, k_error=r_error, method="both", note=note)
+    if apart < -_SIGNIFICANT:
+        note = "repeats scatter more than other surveys allow: the repeats are believed"
+        return replace(known, k=k, k_error=r_error, method="repeats", note=note)
+    weights = np.array([r_error**-2, h_error**-2])
+    mean = float(weights @ [r, h] / weights.sum())
+    return replace(known, k=max(mean, _SMALLEST), k_error=float(weights.sum() ** -0.5), method="both")

@@ -1,0 +1,199 @@
+"""One value for every star: generalised least squares over its surveys, with the covariance of the corrections."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import chi2 as chi2_distribution
+
+from starscale.homogenization.kernel.calibration import Calibration, Correction
+from starscale.homogenization.kernel.consensus import Consensus, consensus
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+
+#: Measurements of a star that disagree more than this probability allows have their error inflated (Birge 1932).
+DISAGREE = 1e-2
+#: A measurement so many errors from two or more others that agree is left out of the mean.
+_OUTLIER = 4.0
+_AGREE = 1e-2
+#: Stands for "no measurement" in a covariance matrix, in squared typical errors.
+_FAR = 1e12
+
+
+@dataclass(frozen=True)
+class Merged:
+    """Stars on one scale.
+
+    Parameters
+    ----------
+    value, error : ndarray, (3, n)
+        NaN where no survey has the label.
+    chi2 : ndarray, (3, n)
+        Spread about the mean, with the covariance of the corrections; 0 for one measurement.
+    free : ndarray of int, (3, n)
+        Measurements less one.
+    disagree : ndarray of bool, (3, n)
+        The spread is too large: the error was inflated by the Birge ratio.
+    consensus : Consensus
+        Where the corrections were taken, and every survey's value there.
+    correction_error : ndarray, (3, n, S)
+        Standard error of every correction.
+    weight : ndarray, (3, n, S)
+        Share of every measurement in the mean.
+    outlier : ndarray of bool, (3, n, S)
+        Measurements that were left out.
+    """
+
+    value: Floats
+    error: Floats
+    chi2: Floats
+    free: NDArray[np.intp]
+    disagree: Bools
+    consensus: Consensus
+    correction_error: Floats
+    weight: Floats
+    outlier: Bools
+
+
+def merge(calibration: Calibration, value: Floats, error: Floats) -> Merged:
+    """Merge the surveys' measurements of every star.
+
+    Parameters
+    ----------
+    calibration : Calibration
+    value, error : ndarray, (3, n, S)
+        One measurement a survey, with normalised errors; NaN where there is none.
+    """
+    place = consensus(calibration, value, error)
+    outlier = np.stack([odd_ones(place.calibrated[i], place.error[i]) for i in range(3)])
+    odd = np.flatnonzero(outlier.any(axis=(0, 2)))
+    if len(odd):
+        again = consensus(calibration, value[:, odd], error[:, odd], lost=(~outlier[:, odd]).astype(np.float64))
+        place = replaced(place, again, odd)
+    there = np.isfinite(value)
+    means = [_Means.of(place.calibrated[i], place.error[i], there[i] & ~outlier[i]) for i in range(3)]
+    correction_error = np.zeros(value.shape)
+    several = np.flatnonzero((there & ~outlier).any(axis=0).sum(axis=1) > 1)
+    pairs = np.asarray(there[:, several].any(axis=0))
+    full = np.zeros((3, len(several), value.shape[2], value.shape[2]))
+    for s in _corrected(calibration):
+        mine = np.flatnonzero(there[:, :, s].any(axis=0))
+        correction_error[:, mine, s] = np.sqrt(np.maximum(calibration.variances(place.stars[mine], s, s), 0.0))
+        full[:, :, s, s] = correction_error[:, several, s] ** 2
+        for t in _corrected(calibration):
+            both = np.flatnonzero(pairs[:, s] & pairs[:, t])
+            if t < s and len(both):
+                common = calibration.variances(place.stars[several[both]], s, t)
+                full[:, both, s, t] = full[:, both, t, s] = common
+    for i, mean in enumerate(means):
+        mean.add_corrections(correction_error[i], several, full[i])
+    return Merged(
+        value=np.stack([mean.value for mean in means]),
+        error=np.stack([mean.error for mean in means]),
+        chi2=np.stack([mean.chi2 for mean in means]),
+        free=np.stack([mean.free for mean in means]),
+        disagree=np.stack([mean.disagree for mean in means]),
+        consensus=place,
+        correction_error=np.where(there, correction_error, np.nan),
+        weight=np.stack([mean.weight for mean in means]),
+        outlier=outlier,
+    )
+
+
+def replaced(place: Consensus, again: Consensus, rows: NDArray[np.intp]) -> Consensus:
+    """Some stars of one consensus in the place of those of another."""
+    stars, calibrated, error = place.stars.copy(), place.calibrated.copy(), place.error.copy()
+    stars[rows], calibrated[:, rows], error[:, rows] = again.stars, again.calibrated, again.error
+    value, slope = place.correction.value.copy(), place.correction.slope.copy()
+    value[:, rows], slope[:, :, rows] = again.correction.value, again.correction.slope
+    outside = place.correction.outside.copy()
+    outside[rows] = again.correction.outside
+    return Consensus(stars, Correction(value, slope, outside), calibrated, error)
+
+
+def odd_ones(value: Floats, error: Floats) -> Bools:
+    """The one measurement of a star that lies far from two or more others which agree, shape (n, S)."""
+    there = np.isfinite(value)
+    odd = np.zeros(value.shape, dtype=bool)
+    rows = np.flatnonzero(there.sum(axis=1) > 2)
+    if not len(rows):
+        return odd
+    good = there[rows]
+    weight = np.where(good, 1 / np.where(good, error[rows], 1.0) ** 2, 0.0)
+    y = np.where(good, value[rows], 0.0)
+    total, moment = weight.sum(axis=1, keepdims=True), (weight * y).sum(axis=1, keepdims=True)
+    square = (weight * y**2).sum(axis=1, keepdims=True)
+    # Mean and spread of the others, for every measurement in turn.
+    rest = np.maximum(total - weight, 1e-300)
+    others = (moment - weight * y) / rest
+    spread = np.maximum((square - weight * y**2) - rest * others**2, 0.0)
+    away = np.where(good, np.abs(y - others) / np.sqrt(np.where(good, error[rows], 1.0) ** 2 + 1 / rest), 0.0)
+    worst = away.argmax(axis=1)
+    at = np.arange(len(rows))
+    free = good.sum(axis=1) - 2
+    agree = chi2_distribution.sf(spread[at, worst], free) > _AGREE
+    odd[rows, worst] = (away[at, worst] > _OUTLIER) & agree
+    return odd
+
+
+def _corrected(calibration: Calibration) -> list[int]:
+    """Surveys whose corrections have an uncertainty."""
+    return [s for s in range(len(calibration.surveys)) if calibration.covariance[:, s].any()]
+
+
+@dataclass
+class _Means:
+    """Means of one label, first without and then with the uncertainty of the corrections."""
+
+    y: Floats
+    sigma: Floats
+    used: Bools
+    value: Floats
+    error: Floats
+    chi2: Floats
+    free: NDArray[np.intp]
+    disagree: Bools
+    weight: Floats
+
+    @classmethod
+    def of(cls, calibrated: Floats, sigma: Floats, used: Bools) -> _Means:
+        """Inverse-variance means: all that is needed for stars of one survey."""
+        weight = np.where(used, 1 / np.where(used, sigma, 1.0) ** 2, 0.0)
+        total = weight.sum(axis=1)
+        some = total > 0
+        share = np.divide(weight, total[:, None], out=np.zeros_like(weight), where=some[:, None])
+        y = np.where(used, calibrated, 0.0)
+        value = np.where(some, (share * y).sum(axis=1), np.nan)
+        free = np.maximum(used.sum(axis=1) - 1, 0)
+        error = np.sqrt(np.divide(1.0, total, out=np.full_like(total, np.nan), where=some))
+        nothing = np.zeros(len(y))
+        return cls(y, sigma, used, value, error, nothing, free, np.zeros(len(y), bool), share)
+
+    def add_corrections(self, correction_error: Floats, several: NDArray[np.intp], covariance: Floats) -> None:
+        """Generalised least squares with the covariance of the corrections, (m, S, S) for the stars `several`."""
+        alone = np.where(self.used, correction_error, 0.0)
+        self.error = np.hypot(self.error, (self.weight * alone).sum(axis=1))
+        rows = several[self.used[several].sum(axis=1) > 1]
+        if not len(rows):
+            return
+        used = self.used[rows]
+        full = covariance[np.isin(several, rows)] * (used[:, :, None] & used[:, None, :])
+        scale = np.median(self.sigma[rows][used]) ** 2
+        diagonal = np.where(used, np.where(used, self.sigma[rows], 0.0) ** 2, _FAR * scale)
+        index = np.arange(used.shape[1])
+        full[:, index, index] += diagonal
+        raised = np.linalg.solve(full, used.astype(np.float64)[:, :, None])[:, :, 0]
+        raised = np.where(used, raised, 0.0)
+        total = raised.sum(axis=1)
+        self.weight[rows] = raised / total[:, None]
+        self.value[rows] = (self.weight[rows] * self.y[rows]).sum(axis=1)
+        residual = np.where(used, self.y[rows] - self.value[rows, None], 0.0)
+        self.chi2[rows] = (residual * np.linalg.solve(full, residual[:, :, None])[:, :, 0]).sum(axis=1)
+        self.error[rows] = total**-0.5
+        free = self.free[rows]
+        self.disagree[rows] = chi2_distribution.sf(self.chi2[rows], free) < DISAGREE
+        birge = np.sqrt(np.maximum(self.chi2[rows] / free, 1.0))
+        self.error[rows] *= np.where(self.disagree[rows], birge, 1.0)

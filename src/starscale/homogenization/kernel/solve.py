@@ -1,0 +1,205 @@
+"""Corrections of all surveys together: penalised robust least squares with the stars' own values eliminated.
+
+For one label, ``y_is = x_i + b(x_i) . beta_s + noise``. With the functions ``b`` taken at a consensus of the star,
+the unknown ``x_i`` drops out by subtracting the weighted mean of the star, and what remains are normal equations
+of the size of ``beta``, whatever the number of stars.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import cho_factor, cho_solve
+
+from starscale.homogenization.kernel.basis import Basis
+from starscale.homogenization.kernel.robust import robust_weights
+from starscale.homogenization.kernel.widths import (
+    Normal,
+    Prior,
+    best_degree,
+    first_guess,
+    most_probable,
+    precision_of,
+)
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.intp]
+
+_ROUNDS = 2
+
+
+@dataclass(frozen=True)
+class Solution:
+    """Corrections of one label.
+
+    Parameters
+    ----------
+    beta : ndarray, (S, p)
+        Coefficients; those of the anchor are 0.
+    covariance : ndarray, (S, p, S, p)
+        Of the coefficients, the uncertainty of their smoothness prior included.
+    prior : tuple of tuples
+        For each survey the chosen standard deviations of the groups of coefficients, in `unit`.
+    unit : float
+        Typical difference between surveys, in the unit of the label.
+    weight : ndarray, (n, S)
+        Factors on the weights of the measurements: what outliers lose.
+    held_out : ndarray, (n, S)
+        Corrections from the other folds, at every star: for judging them on stars that they have not seen.
+    """
+
+    beta: Floats
+    covariance: Floats
+    prior: tuple[Prior, ...]
+    unit: float
+    weight: Floats
+    held_out: Floats
+
+
+def normal_equations(basis: Floats, value: Floats, weight: Floats, free: Sequence[int]) -> Normal:
+    """Gather the equations of some stars.
+
+    Parameters
+    ----------
+    basis : ndarray, (n, p)
+    value, weight : ndarray, (n, S)
+        Weight 0 where there is no measurement.
+    free : sequence of int
+        Surveys that have corrections: all but the anchor; F of them.
+
+    Returns
+    -------
+    Normal
+        With matrix (F p, F p).
+    """
+    p = basis.shape[1]
+    total = weight.sum(axis=1)
+    good = total > 0
+    share = np.divide(weight, total[:, None], out=np.zeros_like(weight), where=good[:, None])
+    y = np.where(weight > 0, value, 0.0)
+    residual = np.where(weight > 0, y - (share * y).sum(axis=1, keepdims=True), 0.0)
+    matrix, right = np.zeros((len(free) * p, len(free) * p)), np.zeros(len(free) * p)
+    for i, s in enumerate(free):
+        block = slice(i * p, (i + 1) * p)
+        mine = np.flatnonzero((weight[:, s] > 0) & (share[:, s] < 1))
+        if not len(mine):
+            continue
+        own = basis[mine]
+        right[block] = own.T @ (weight[mine, s] * residual[mine, s])
+        matrix[block, block] = own.T @ ((weight[mine, s] * (1 - share[mine, s]))[:, None] * own)
+        for j in range(i + 1, len(free)):
+            t = free[j]
+            both = weight[mine, t] > 0
+            if both.any():
+                part = own[both]
+                crossed = part.T @ ((-weight[mine[both], s] * share[mine[both], t])[:, None] * part)
+                other = slice(j * p, (j + 1) * p)
+                matrix[block, other], matrix[other, block] = crossed, crossed.T
+    return Normal(matrix, right, float((weight * residual**2).sum()))
+
+
+def solve(
+    basis: Basis,
+    functions: Floats,
+    value: Floats,
+    error: Floats,
+    anchor: int,
+    *,
+    folds: Ints,
+    huber: float,
+    candidates: Sequence[Prior] = (),
+    start: Solution | None = None,
+    prior: Sequence[Prior] | None = None,
+) -> Solution:
+    """Find the corrections of one label.
+
+    Parameters
+    ----------
+    basis : Basis
+    functions : ndarray, (n, p)
+        The basis at the consensus of every star.
+    value, error : ndarray, (n, S)
+        Measurements with normalised errors; NaN where there is none.
+    anchor : int
+        The survey without a correction.
+    folds : ndarray of int, (n,)
+        Group of every star, for cross-validation.
+    huber : float
+        Studentised residual beyond which a measurement loses weight, as long as there is no solution to start
+        from.
+    candidates : sequence of tuples
+        Prior widths to choose from by cross-validation; without any, the most probable ones are found.
+    start : Solution, optional
+        To start from.
+    prior : sequence of tuples, optional
+        Prior widths that are not to be chosen again.
+    """
+    n_surveys, p = value.shape[1], functions.shape[1]
+    free = [s for s in range(n_surveys) if s != anchor]
+    there = np.isfinite(value)
+    ideal = np.where(there, 1 / np.where(there, error, 1.0) ** 2, 0.0)
+    unit = start.unit if start else _typical_difference(value)
+    freedom = max(int(there.sum()) - int(there.any(axis=1).sum()), 1)
+    beta = start.beta if start else np.zeros((n_surveys, p))
+    # Until the outliers are known, an intermediate freedom.
+    guess = candidates[len(candidates) // 2] if candidates else first_guess(basis)
+    chosen = list(prior) if prior is not None else [guess] * n_surveys
+    # Residuals of a first guess tell no outliers yet: Huber's weights need no good start.
+    redescend = start is not None
+    lost = robust_weights(functions, value, ideal, beta, huber, redescend=redescend)[0]
+    parts: list[Normal] = []
+    whole = Normal(np.zeros((len(free) * p,) * 2), np.zeros(len(free) * p), 0.0)
+    for round_ in range(_ROUNDS):
+        weight = ideal * lost
+        parts = [
+            normal_equations(functions[folds == k], value[folds == k], weight[folds == k], free)
+            for k in range(int(folds.max()) + 1)
+        ]
+        whole = parts[0]
+        for part in parts[1:]:
+            whole = whole + part
+        if prior is None and round_ == _ROUNDS - 1:
+            shared = (there & (there.sum(axis=1, keepdims=True) > 1)).sum(axis=0)
+            if candidates:
+                chosen = best_degree(basis, whole, parts, unit, candidates, free, chosen, freedom, shared)
+            else:
+                chosen = most_probable(basis, whole, unit, free, chosen, shared)
+        beta = _expanded(
+            _solved(whole, precision_of(basis, dict(enumerate(chosen)), unit, free))[0], free, n_surveys
+        )
+        lost, inflation = robust_weights(functions, value, ideal, beta, huber, redescend=redescend)
+    precision = precision_of(basis, dict(enumerate(chosen)), unit, free)
+    factor = _solved(whole, precision)[1]
+    inverse = cho_solve(factor, np.eye(len(precision))) * inflation
+    covariance = np.zeros((n_surveys, p, n_surveys, p))
+    covariance[np.ix_(free, range(p), free, range(p))] = inverse.reshape(len(free), p, len(free), p)
+    held_out = np.zeros_like(value)
+    for k, part in enumerate(parts):
+        mine = folds == k
+        other = _expanded(_solved(whole - part, precision)[0], free, n_surveys)
+        held_out[mine] = functions[mine] @ other.T
+    return Solution(beta, covariance, tuple(chosen), unit, lost, held_out)
+
+
+def _typical_difference(value: Floats) -> float:
+    """Typical size of the differences between two surveys: the unit of the prior widths."""
+    there = np.isfinite(value)
+    y = np.where(there, value, 0.0)
+    mean = y.sum(axis=1, keepdims=True) / np.maximum(there.sum(axis=1, keepdims=True), 1)
+    found = np.abs(y - mean)[there & (there.sum(axis=1, keepdims=True) > 1)]
+    return float(2.5 * np.median(found)) if len(found) else 1.0
+
+
+def _solved(normal: Normal, precision: Floats) -> tuple[Floats, tuple[Floats, bool]]:
+    factor = cho_factor(normal.matrix + np.diag(precision), check_finite=False)
+    return np.asarray(cho_solve(factor, normal.right, check_finite=False)), factor
+
+
+def _expanded(beta: Floats, free: Sequence[int], n_surveys: int) -> Floats:
+    p = len(beta) // max(len(free), 1)
+    full = np.zeros((n_surveys, p))
+    full[list(free)] = beta.reshape(len(free), p)
+    return full

@@ -1,0 +1,197 @@
+"""How smooth a correction is: prior widths of its coefficients, found from the data.
+
+The width of a group of coefficients decides between a straight line and a curve that follows the noise. For smooth
+corrections every group of every survey has the width that makes the data most probable with the coefficients
+integrated over (marginal likelihood; MacKay 1992, Neural Computation 4, 415; for splines the same as REML, Wood
+2011, J. R. Stat. Soc. B 73, 3): a curve in one label does not pay for one in another. The degree of a polynomial
+is a choice of few, made by cross-validation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import cho_factor, cho_solve, solve_triangular
+
+from starscale.homogenization.kernel.basis import Basis
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.intp]
+
+#: Standard deviations of the groups of coefficients (`Basis.groups`) after the constant, in units of the typical
+#: difference between surveys; 0 leaves a group out.
+Prior = tuple[float, ...]
+#: Prior standard deviation of a constant, in that unit.
+WIDE = 30.0
+#: Where the search for the widths of smooth corrections starts.
+_LINE, _CURVE = 3.0, 0.4
+#: Polynomials of degree 0 to 2.
+POLYNOMIAL: tuple[Prior, ...] = ((0.0, 0.0), (WIDE, 0.0), (WIDE, WIDE))
+#: Bounds of a width, in that unit.
+_NARROWEST, _WIDEST = 1e-3, WIDE
+#: Rounds of the search, and the relative change of a width at which it ends.
+_ROUNDS, _SETTLED = 60, 0.02
+#: Difference in held-out chi^2 that says nothing: two standard deviations of one coefficient.
+_TOLERANCE = 4.0
+#: Stars in common with others below which a survey gets an offset and nothing else.
+FEWEST_FOR_SLOPES = 30
+
+
+@dataclass(frozen=True)
+class Normal:
+    """Normal equations of some stars: ``matrix @ beta = right``; `square` is the sum of squares at beta = 0."""
+
+    matrix: Floats
+    right: Floats
+    square: float
+
+    def __sub__(self, other: Normal) -> Normal:
+        return Normal(self.matrix - other.matrix, self.right - other.right, self.square - other.square)
+
+    def __add__(self, other: Normal) -> Normal:
+        return Normal(self.matrix + other.matrix, self.right + other.right, self.square + other.square)
+
+    def loss(self, beta: Floats) -> float:
+        """Weighted sum of squared residuals at `beta`."""
+        return float(self.square - 2 * beta @ self.right + beta @ self.matrix @ beta)
+
+
+def first_guess(basis: Basis) -> Prior:
+    """Widths to start from: straight lines are free, curves half so."""
+    if basis.kind == "polynomial":
+        return POLYNOMIAL[1]
+    return tuple(_LINE if group == 1 else _CURVE for group in range(1, int(basis.groups.max()) + 1))
+
+
+def precision_of(basis: Basis, prior: Mapping[int, Prior], unit: float, free: Sequence[int]) -> Floats:
+    """Inverse prior variances of the coefficients, shape (F p,)."""
+    widths = np.array([[WIDE, *prior[s]] for s in free])[:, basis.groups].ravel() * unit
+    return 1 / np.maximum(widths, 1e-6 * unit) ** 2
+
+
+def most_probable(
+    basis: Basis,
+    whole: Normal,
+    unit: float,
+    free: Sequence[int],
+    start: Sequence[Prior],
+    shared: Ints,
+) -> list[Prior]:
+    """Prior widths of every survey by marginal likelihood.
+
+    With ``C`` the covariance of the coefficients, a group of ``m`` has ``g = m - tr(C) / width^2`` that the data
+    determine rather than the prior, and ``width^2 = sum(beta^2) / g`` at the maximum: repeated until it stays.
+
+    Parameters
+    ----------
+    basis : Basis
+    whole : Normal
+        Equations of all stars, in units of their noise.
+    unit : float
+    free : sequence of int
+        Surveys with corrections.
+    start : sequence of tuples
+        For every survey.
+    shared : ndarray of int, (S,)
+        Stars of every survey that others have as well: too few, and it gets a constant only.
+    """
+    groups, n_groups = basis.groups, int(basis.groups.max())
+    member = (groups == np.arange(1, n_groups + 1)[:, None]).astype(np.float64)
+    open_ = np.array([shared[s] >= FEWEST_FOR_SLOPES for s in free])
+    width = np.clip([first_guess(basis)] * len(free), _NARROWEST, _WIDEST)
+    width[~open_] = 0.0
+    for _ in range(_ROUNDS if open_.any() else 0):
+        chosen = {i: tuple(w) for i, w in enumerate(width)}
+        precision = precision_of(basis, chosen, unit, range(len(free)))
+        factor = cho_factor(whole.matrix + np.diag(precision), lower=True, check_finite=False)
+        beta = cho_solve(factor, whole.right, check_finite=False).reshape(len(free), -1)
+        half = solve_triangular(factor[0], np.eye(len(precision)), lower=True, check_finite=False)
+        variance = (half**2).sum(axis=0).reshape(len(free), -1)
+        squares, used = beta**2 @ member.T / unit**2, variance @ member.T / unit**2
+        told = np.maximum(member.sum(axis=1) - used / np.maximum(width, _NARROWEST) ** 2, 1e-9)
+        new = np.clip(np.sqrt(squares / told), _NARROWEST, _WIDEST)
+        change = np.abs(np.log(new[open_] / width[open_])).max()
+        width[open_] = new[open_]
+        if change < _SETTLED:
+            break
+    found = list(start)
+    for i, s in enumerate(free):
+        found[s] = tuple(width[i].tolist())
+    return found
+
+
+def best_degree(
+    basis: Basis,
+    whole: Normal,
+    parts: Sequence[Normal],
+    unit: float,
+    candidates: Sequence[Prior],
+    free: Sequence[int],
+    start: Sequence[Prior],
+    freedom: int,
+    shared: Ints,
+) -> list[Prior]:
+    """Prior widths of every survey by cross-validation over stars, one survey after the other, twice round.
+
+    For one survey the others are eliminated first, so that a candidate costs no more than equations of the size
+    of one survey.
+    """
+    if len(candidates) == 1:
+        return [candidates[0]] * len(start)
+    chosen = [candidates[0] if n < FEWEST_FOR_SLOPES else prior for n, prior in zip(shared, start, strict=True)]
+    others = [whole - part for part in parts]
+    p = basis.size
+    trials = np.stack([precision_of(basis, {0: candidate}, unit, [0]) for candidate in candidates])
+    for _ in range(2):
+        before = list(chosen)
+        for i, s in enumerate(free):
+            if shared[s] < FEWEST_FOR_SLOPES:
+                continue
+            precision = precision_of(basis, dict(enumerate(chosen)), unit, free)
+            scores = sum(
+                _scores(other, part, precision, trials, slice(i * p, (i + 1) * p))
+                for part, other in zip(parts, others, strict=True)
+            )
+            # The simplest of those that are as good as the best: candidates stand in the order of their freedom.
+            best = float(np.min(scores))
+            alike = scores <= best + _TOLERANCE * max(1.0, best / freedom)
+            chosen[s] = candidates[int(np.flatnonzero(alike)[0])]
+        if chosen == before:
+            break
+    return chosen
+
+
+def _scores(other: Normal, part: Normal, precision: Floats, trials: Floats, mine: slice) -> Floats:
+    """Loss on a fold for every candidate of one survey's precision, fitted to the other folds, shape (n_trials,).
+
+    Parameters
+    ----------
+    other, part : Normal
+        Equations of the other folds, and of this one.
+    precision : ndarray, (F p,)
+        Of all surveys.
+    trials : ndarray, (n_trials, p)
+        Of the one survey.
+    mine : slice
+        Where its coefficients stand.
+    """
+    rest = np.ones(len(precision), dtype=bool)
+    rest[mine] = False
+    size = trials.shape[1]
+    lift = np.zeros((len(precision), size))
+    lift[mine] = np.eye(size)
+    base = np.zeros(len(precision))
+    if rest.any():
+        block = other.matrix[np.ix_(rest, rest)] + np.diag(precision[rest])
+        right = np.concatenate([other.right[rest, None], other.matrix[rest][:, mine]], axis=1)
+        solved = cho_solve(cho_factor(block, check_finite=False), right, check_finite=False)
+        base[rest], lift[rest] = solved[:, 0], -solved[:, 1:]
+    reduced = lift.T @ other.matrix[:, mine]
+    matrix = reduced + trials[:, :, None] * np.eye(size)
+    beta = np.linalg.solve(matrix, (other.right[mine] - other.matrix[mine] @ base)[None, :, None])[:, :, 0]
+    squares = lift.T @ part.matrix @ lift
+    slope = lift.T @ (part.right - part.matrix @ base)
+    return np.asarray(part.loss(base) - 2 * beta @ slope + np.einsum("ti,ij,tj->t", beta, squares, beta))

@@ -1,0 +1,250 @@
+"""Writing FITS binary tables.
+
+The header comes first and says how many rows there are, how wide each text column is and which
+number stands for null in an integer column; all of that is known only after the last row. Rows
+therefore wait in a temporary file without a name (in memory while they are few).
+"""
+
+from __future__ import annotations
+
+import math
+import zlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+import numpy as np
+import polars as pl
+from astropy.io import fits
+
+from starscale.io.fits.header import BLOCK, BYTES
+from starscale.io.fits.text import to_card
+from starscale.io.portable import flat, int_range, plain_schema
+from starscale.io.table import Plan, Sink
+from starscale.io.waiting import Seen, Waiting
+from starscale.vocabulary.columns import Column
+from starscale.vocabulary.errors import InputError, Problem, Problems
+
+_MOST_COLUMNS = 999
+
+#: Code, offset (TZERO) and number type of the stored values.
+_CODES: dict[pl.DataType, tuple[str, int]] = {
+    pl.Boolean(): ("L", 0),
+    pl.UInt8(): ("B", 0),
+    pl.Int8(): ("B", -(2**7)),
+    pl.Int16(): ("I", 0),
+    pl.UInt16(): ("I", 2**15),
+    pl.Int32(): ("J", 0),
+    pl.UInt32(): ("J", 2**31),
+    pl.Int64(): ("K", 0),
+    pl.UInt64(): ("K", 2**63),
+    pl.Float32(): ("E", 0),
+    pl.Float64(): ("D", 0),
+    pl.String(): ("A", 0),
+}
+#: The next type that holds all values of a small one, and more.
+_WIDER: dict[pl.DataType, pl.DataType] = {
+    pl.Int8(): pl.Int16(),
+    pl.UInt8(): pl.Int16(),
+    pl.Int16(): pl.Int32(),
+    pl.UInt16(): pl.Int32(),
+    pl.Int32(): pl.Int64(),
+    pl.UInt32(): pl.Int64(),
+}
+_STORED = {"B": "u1", "I": ">i2", "J": ">i4", "K": ">i8", "E": ">f4", "D": ">f8"}
+
+
+@dataclass(frozen=True, slots=True)
+class _Field:
+    """How a column is stored; `null` is the number that stands for null, as the user would see it."""
+
+    name: str
+    dtype: pl.DataType
+    shape: tuple[int, ...]
+    width: int
+    null: int | None
+
+    @property
+    def code(self) -> str:
+        return _CODES[self.dtype][0]
+
+    @property
+    def zero(self) -> int:
+        return _CODES[self.dtype][1]
+
+    @property
+    def count(self) -> int:
+        return math.prod(self.shape)
+
+    @property
+    def size(self) -> int:
+        """Bytes of one cell."""
+        return self.count * (self.width if self.code == "A" else BYTES[self.code])
+
+
+class FitsSink(Sink):
+    """Gathers rows in a temporary file and writes the table at the end."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._schema = plain_schema(plan.schema, str(plan.target))
+        if len(self._schema) > _MOST_COLUMNS:
+            found = f"cannot hold {len(self._schema)} columns"
+            raise InputError(
+                Problem(str(plan.target), found, f"at most {_MOST_COLUMNS} (FITS 4.0)", "Write Parquet.")
+            )
+        self._waiting = Waiting(self._schema, plan.path.parent)
+
+    def append(self, frame: pl.DataFrame) -> None:
+        """Put rows aside and note what they need."""
+        self._waiting.append(frame)
+
+    def close(self, metadata: Mapping[str, str]) -> None:
+        """Write header and records."""
+        self._waiting.finish()
+        fields = self._fields()
+        # gzip, with no name and no time inside: the same table gives the same file. zlib rather than
+        # gzip.GzipFile, which would write once more when it is dropped after a failed write.
+        packer = zlib.compressobj(6, wbits=31) if self._plan.target.name.lower().endswith(".gz") else None
+        with self._plan.path.open("wb") as file:
+            for block in self._blocks(fields, metadata):
+                file.write(packer.compress(block) if packer else block)
+            if packer:
+                file.write(packer.flush())
+        self._waiting.close()
+
+    def abort(self) -> None:
+        """Drop the waiting rows."""
+        self._waiting.close()
+
+    def _blocks(self, fields: list[_Field], metadata: Mapping[str, str]) -> Iterator[bytes]:
+        """The file from its first byte to its last."""
+        yield _primary()
+        yield _header(fields, self._waiting.rows, self._plan.columns, metadata)
+        size = 0
+        for frame in self._waiting.frames():
+            block = _records(frame, fields)
+            size += len(block)
+            yield block
+        yield b"\0" * (-size % BLOCK)
+
+    def _fields(self) -> list[_Field]:
+        problems = Problems()
+        fields = []
+        for name, kind in self._schema.items():
+            seen = self._waiting.seen[name]
+            shape = kind.shape if isinstance(kind, pl.Array) else ()
+            dtype = _element(kind)
+            null = None
+            if seen.nulls and dtype.is_integer():
+                dtype, null = _spare(dtype, seen)
+                if null is None:
+                    found = f"no 64-bit number is left to stand for null in column {name!r}"
+                    problems.add(str(self._plan.target), found, fix="Write Parquet, which needs none.")
+            fields.append(_Field(name, dtype, shape, seen.width, null))
+        problems.raise_if_any()
+        return fields
+
+
+def open_sink(plan: Plan) -> Sink:
+    """Start a FITS file."""
+    return FitsSink(plan)
+
+
+def _element(dtype: pl.DataType) -> pl.DataType:
+    while isinstance(dtype, pl.Array):
+        dtype = cast("pl.DataType", dtype.inner)
+    return dtype
+
+
+def _spare(dtype: pl.DataType, seen: Seen) -> tuple[pl.DataType, int | None]:
+    """Find an end of the range that no value has, in the next larger type if need be."""
+    kind: pl.DataType | None = dtype
+    while kind is not None:
+        lowest, highest = int_range(kind)
+        if seen.lowest is None or seen.lowest > lowest:
+            return kind, lowest
+        if seen.highest is not None and seen.highest < highest:
+            return kind, highest
+        kind = _WIDER.get(kind)
+    return dtype, None
+
+
+def _primary() -> bytes:
+    header = fits.Header([("SIMPLE", True), ("BITPIX", 8), ("NAXIS", 0), ("EXTEND", True)])
+    return str(header.tostring()).encode("ascii")
+
+
+def _header(fields: list[_Field], rows: int, columns: Mapping[str, Column], metadata: Mapping[str, str]) -> bytes:
+    header = fits.Header(
+        [
+            ("XTENSION", "BINTABLE"),
+            ("BITPIX", 8),
+            ("NAXIS", 2),
+            ("NAXIS1", sum(field.size for field in fields)),
+            ("NAXIS2", rows),
+            ("PCOUNT", 0),
+            ("GCOUNT", 1),
+            ("TFIELDS", len(fields)),
+        ]
+    )
+    for i, field in enumerate(fields, 1):
+        header[f"TTYPE{i}"] = to_card(field.name)
+        header[f"TFORM{i}"] = f"{field.count * field.width if field.code == 'A' else field.count}{field.code}"
+        axes = [*reversed(field.shape)]
+        if field.shape and (field.code == "A" or len(axes) > 1):
+            header[f"TDIM{i}"] = (
+                f"({','.join(str(n) for n in ([field.width] if field.code == 'A' else []) + axes)})"
+            )
+        if field.zero:
+            header[f"TSCAL{i}"] = 1
+            header[f"TZERO{i}"] = field.zero
+        if field.null is not None:
+            header[f"TNULL{i}"] = field.null - field.zero
+        about = columns.get(field.name, Column(field.name))
+        for key, text in (("TUNIT", about.unit), ("TUCD", about.ucd), ("TCOMM", about.description)):
+            if text:
+                header[f"{key}{i}"] = to_card(text)
+    for i, (key, text) in enumerate(metadata.items(), 1):
+        header[f"MKEY{i}"] = to_card(key)
+        header[f"MVAL{i}"] = to_card(text)
+    return str(header.tostring()).encode("ascii")
+
+
+def _records(frame: pl.DataFrame, fields: list[_Field]) -> bytes:
+    """Pack rows into big-endian records."""
+    block = np.zeros((frame.height, sum(field.size for field in fields)), np.uint8)
+    offset = 0
+    for field in fields:
+        if frame.height and field.size:
+            stored = _stored(field, flat(frame[field.name]))
+            block[:, offset : offset + field.size] = stored.view(np.uint8).reshape(frame.height, field.size)
+        offset += field.size
+    return block.tobytes()
+
+
+def _stored(field: _Field, values: pl.Series) -> np.ndarray[Any, Any]:
+    """Elements of a column as they stand in the file."""
+    if field.code == "A":
+        return np.array([text.encode() for text in values.fill_null("").to_list()], dtype=f"S{field.width}")
+    if field.code == "L":
+        # T, F, or a zero byte for an unknown value (FITS 4.0, section 7.3.3.2).
+        known = values.is_not_null().to_numpy()
+        return np.where(known, np.where(values.fill_null(False).to_numpy(), ord("T"), ord("F")), 0).astype(
+            np.uint8
+        )
+    if field.code in "ED":
+        return np.ascontiguousarray(values.fill_null(math.nan).to_numpy().astype(_STORED[field.code]))
+    values = values.cast(field.dtype)
+    numbers = values.to_numpy() if field.null is None else _filled(values, field)
+    if field.zero:
+        # Taking away half the range is flipping the highest bit.
+        unsigned = np.dtype(f"u{numbers.dtype.itemsize}")
+        numbers = numbers.view(unsigned) ^ unsigned.type(1 << (8 * unsigned.itemsize - 1))
+        numbers = numbers.view("u1" if field.code == "B" else f"i{unsigned.itemsize}")
+    return np.ascontiguousarray(numbers.astype(_STORED[field.code]))
+
+
+def _filled(values: pl.Series, field: _Field) -> np.ndarray[Any, Any]:
+    """Numbers with that which stands for null in the place of nulls."""
+    return pl.select(values.fill_null(pl.Series([field.null], dtype=field.dtype))).to_series().to_numpy()

@@ -1,0 +1,1 @@
+"""HATS catalogues: Parquet partitioned by HEALPix."""

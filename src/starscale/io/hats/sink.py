@@ -1,0 +1,248 @@
+"""Writing a HATS catalogue: a directory of Parquet files, one a HEALPix cell, none with too many rows.
+
+The layout is that of the IVOA note on HATS: ``hats.properties``, ``partition_info.csv``,
+``dataset/Norder=k/Dir=m/Npix=n.parquet``, and the schema and footers of all of them in
+``dataset/_common_metadata`` and ``dataset/_metadata``. Rows lie in the order of ``_healpix_29``, the cell at
+order 29, which is the first column. Memory does not grow with the number of rows: they wait on disk,
+beside the catalogue, in sorted runs.
+
+A row without a position has no cell. It is kept in ``unplaced.parquet`` beside the dataset, where
+:func:`starscale.io.open_table` finds it; programs that know HATS alone do not see it.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pyarrow.parquet as pq
+from astropy import units as u
+from astropy.coordinates import Latitude, Longitude
+from cdshealpix import nested
+from numpy.typing import NDArray
+
+from starscale.io.hats.catalogue import HIGHEST_ORDER, INDEX, PROPERTIES, UNPLACED, properties_text
+from starscale.io.hats.runs import SortedRuns
+from starscale.io.parquet.sink import ROW_GROUP, ParquetSink, arrow_schema
+from starscale.io.sky_columns import position_columns
+from starscale.io.table import CHUNK_ROWS, Plan, Sink
+from starscale.version import __version__
+from starscale.vocabulary.columns import Column
+from starscale.vocabulary.errors import InputError, Problem
+
+#: Rows of a partition, at most: some hundred megabytes in memory, so that a cluster's worker holds several.
+PARTITION_ROWS = 500_000
+#: Rows are counted in cells of this order (0.05 square degrees); only cells too full are looked at more closely.
+COUNTED = 8
+_DIRECTORY_CELLS = 10_000
+_INDEX_COLUMN = Column(INDEX, "int64", "", "pos.healpix", "HEALPix cell of the position, nested, order 29")
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A HEALPix cell (nested) with its number of rows."""
+
+    order: int
+    pixel: int
+    rows: int
+
+    @property
+    def first(self) -> int:
+        """Its first cell at the highest order."""
+        return self.pixel << 2 * (HIGHEST_ORDER - self.order)
+
+    @property
+    def last(self) -> int:
+        """The cell at the highest order that follows its last one."""
+        return self.pixel + 1 << 2 * (HIGHEST_ORDER - self.order)
+
+    @property
+    def file(self) -> str:
+        """Name of its file within the dataset."""
+        directory = self.pixel // _DIRECTORY_CELLS * _DIRECTORY_CELLS
+        return f"Norder={self.order}/Dir={directory}/Npix={self.pixel}.parquet"
+
+    def quarters(self) -> list[tuple[int, int]]:
+        """Orders and numbers of its four parts."""
+        return [(self.order + 1, 4 * self.pixel + i) for i in range(4)]
+
+
+class HatsSink(Sink):
+    """Puts rows aside in sorted runs and cuts them into partitions at the end.
+
+    Raises
+    ------
+    InputError
+        When the table has no columns of positions.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        found = position_columns(plan.schema, plan.columns)
+        if found is None:
+            raise InputError(
+                Problem(
+                    str(plan.target),
+                    "cannot be a HATS catalogue: the table has no positions",
+                    "columns ra and dec, or with the UCDs pos.eq.ra and pos.eq.dec, in degrees",
+                    "Write Parquet.",
+                )
+            )
+        self._plan = plan
+        self._position = found
+        # A table that was read from a HATS catalogue has the column already: it is made anew.
+        others = {name: dtype for name, dtype in plan.schema.items() if name != INDEX}
+        self._schema = pl.Schema({INDEX: pl.Int64(), **others})
+        self._columns = {**plan.columns, INDEX: _INDEX_COLUMN}
+        self._waiting = plan.path / ".waiting"
+        self._waiting.mkdir()
+        self._runs = SortedRuns(self._waiting, INDEX)
+        self._counts = np.zeros(12 * 4**COUNTED, np.int64)
+        self._unplaced: ParquetSink | None = None
+        self._unplaced_rows = 0
+
+    def append(self, frame: pl.DataFrame) -> None:
+        """Put rows aside, and those without a position into the file of their own."""
+        for piece in frame.iter_slices(CHUNK_ROWS):
+            index = index_of(
+                *(piece[name].cast(pl.Float64).fill_null(np.nan).to_numpy() for name in self._position)
+            )
+            marked = piece.with_columns(pl.Series(INDEX, index)).select(list(self._schema))
+            placed = index >= 0
+            coarse = index[placed] >> 2 * (HIGHEST_ORDER - COUNTED)
+            self._counts += np.bincount(coarse, minlength=len(self._counts))
+            self._runs.append(marked.filter(placed))
+            if not placed.all():
+                self._set_apart(marked.filter(~placed))
+
+    def close(self, metadata: Mapping[str, str]) -> None:
+        """Write the partitions and what describes them."""
+        self._runs.finish()
+        dataset = self._plan.path / "dataset"
+        dataset.mkdir()
+        cells = list(self._cells())
+        footers = []
+        for cell in cells:
+            file = dataset / cell.file
+            file.parent.mkdir(parents=True, exist_ok=True)
+            self._write(file, cell, metadata)
+            footer = pq.read_metadata(file)
+            footer.set_file_path(cell.file)
+            footers.append(footer)
+        schema = arrow_schema(self._schema, self._columns)
+        pq.write_metadata(schema, dataset / "_common_metadata")
+        if footers:
+            pq.write_metadata(
+                footers[0].schema.to_arrow_schema(), dataset / "_metadata", metadata_collector=footers
+            )
+        if self._unplaced is not None:
+            self._unplaced.close(metadata)
+        lines = ["Norder,Npix,num_rows", *(f"{cell.order},{cell.pixel},{cell.rows}" for cell in cells)]
+        (self._plan.path / "partition_info.csv").write_text("\n".join(lines) + "\n", encoding="ascii")
+        ours = self._properties(cells, dataset)
+        text = properties_text({**ours, **{key: value for key, value in metadata.items() if key not in ours}})
+        for name in PROPERTIES:
+            (self._plan.path / name).write_text(text, encoding="utf-8")
+        shutil.rmtree(self._waiting)
+
+    def abort(self) -> None:
+        """Close what is open; the directory is removed by the caller."""
+        if self._unplaced is not None:
+            self._unplaced.abort()
+
+    def _set_apart(self, frame: pl.DataFrame) -> None:
+        if self._unplaced is None:
+            path = self._plan.path / UNPLACED
+            self._unplaced = ParquetSink(Plan(path, self._plan.target, self._schema, self._columns))
+        self._unplaced.append(frame.with_columns(pl.lit(None, pl.Int64).alias(INDEX)))
+        self._unplaced_rows += frame.height
+
+    def _write(self, file: Path, cell: Cell, metadata: Mapping[str, str]) -> None:
+        rows = self._runs.rows(cell.first, cell.last)
+        if rows is None or rows.height != cell.rows:
+            raise RuntimeError(f"{file}: the rows that were put aside are not all there")
+        sink = ParquetSink(Plan(file, self._plan.target, self._schema, self._columns))
+        try:
+            for piece in rows.iter_slices(ROW_GROUP):
+                sink.append(piece.cast(self._schema))
+            sink.close(metadata)
+        except BaseException:
+            sink.abort()
+            raise
+
+    def _cells(self) -> Iterator[Cell]:
+        """The coarsest cells with at most as many rows as a partition may have, in the order of the sky."""
+        levels = [self._counts]
+        while len(levels[0]) > 12:
+            levels.insert(0, levels[0].reshape(-1, 4).sum(axis=1))
+        pending = [Cell(0, pixel, int(levels[0][pixel])) for pixel in reversed(range(12))]
+        while pending:
+            cell = pending.pop()
+            if cell.rows > PARTITION_ROWS and cell.order < COUNTED:
+                parts = [Cell(order, pixel, int(levels[order][pixel])) for order, pixel in cell.quarters()]
+                pending += reversed(parts)
+            elif cell.rows > PARTITION_ROWS:
+                yield from _divided(cell, self._runs.cells(cell.first, cell.last))
+            elif cell.rows:
+                yield cell
+
+    def _properties(self, cells: list[Cell], dataset: Path) -> dict[str, str]:
+        ra, dec = self._position
+        size = sum(item.stat().st_size for item in dataset.rglob("*.parquet"))
+        area = sum(4 * np.pi * np.degrees(1) ** 2 / (12 * 4**cell.order) for cell in cells)
+        name = re.sub(r"\W+", "_", self._plan.target.stem) or "catalogue"
+        return {
+            "obs_collection": name,
+            "dataproduct_type": "object",
+            "hats_nrows": str(sum(cell.rows for cell in cells)),
+            "hats_col_ra": ra,
+            "hats_col_dec": dec,
+            "hats_col_healpix": INDEX,
+            "hats_col_healpix_order": str(HIGHEST_ORDER),
+            "hats_npix_suffix": ".parquet",
+            "hats_order": str(max((cell.order for cell in cells), default=0)),
+            "hats_max_rows": str(max((cell.rows for cell in cells), default=0)),
+            "hats_estsize": str(-(-size // 1024)),
+            "hats_version": "v1.0",
+            "hats_builder": f"starscale {__version__}",
+            "moc_sky_fraction": f"{area / (4 * np.pi * np.degrees(1) ** 2):.5f}",
+            **({"starscale.unplaced_rows": str(self._unplaced_rows)} if self._unplaced_rows else {}),
+        }
+
+
+def open_sink(plan: Plan) -> Sink:
+    """Start a HATS catalogue; the path of the plan is an existing, empty directory."""
+    return HatsSink(plan)
+
+
+def index_of(ra: NDArray[np.float64], dec: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Nested HEALPix cell at order 29 of every position (deg); -1 for what is none. Shape (n,)."""
+    placed = np.isfinite(ra) & np.isfinite(dec) & (np.abs(np.nan_to_num(dec)) <= 90)
+    index = np.full(len(ra), -1, np.int64)
+    if placed.any():
+        longitude: Any = Longitude(ra[placed], u.deg)
+        latitude: Any = Latitude(dec[placed], u.deg)
+        index[placed] = np.asarray(nested.lonlat_to_healpix(longitude, latitude, HIGHEST_ORDER)).astype(np.int64)
+    return index
+
+
+def _divided(cell: Cell, index: NDArray[np.int64]) -> Iterator[Cell]:
+    """Cut a cell, whose sorted rows are `index`, until the parts have few enough rows, or cannot be cut."""
+    pending = [cell]
+    while pending:
+        cell = pending.pop()
+        if cell.rows <= PARTITION_ROWS or cell.order == HIGHEST_ORDER:
+            if cell.rows:
+                yield cell
+            continue
+        parts = []
+        for order, pixel in cell.quarters():
+            part = Cell(order, pixel, 0)
+            start, stop = np.searchsorted(index, (part.first, part.last))
+            parts.append(Cell(order, pixel, int(stop - start)))
+        pending += reversed(parts)

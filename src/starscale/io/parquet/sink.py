@@ -1,0 +1,129 @@
+"""Writing Parquet, with units, UCDs and descriptions of the columns.
+
+They stand twice in the file: as metadata of the Arrow fields, for pyarrow, polars and ourselves, and
+as the data-less VOTable of the VOParquet convention, for TOPCAT and astropy
+(``Table.read(..., format="parquet.votable")``). File-level metadata stand under their own keys.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import cast
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from starscale.io.parquet.source import VOPARQUET
+from starscale.io.table import Plan, Sink
+from starscale.io.votable.header import CLOSING, OPENING, about_table, field, placed_columns
+from starscale.vocabulary.columns import Column
+
+#: Rows of a row group: large enough to compress well, small enough to be one piece in memory.
+ROW_GROUP = 65_536
+
+_VOTABLE_TYPES: dict[pl.DataType, str] = {
+    pl.Boolean(): "boolean",
+    pl.UInt8(): "unsignedByte",
+    pl.Int8(): "short",
+    pl.Int16(): "short",
+    pl.UInt16(): "int",
+    pl.Int32(): "int",
+    pl.UInt32(): "long",
+    pl.Int64(): "long",
+    pl.UInt64(): "long",
+    pl.Float32(): "float",
+    pl.Float64(): "double",
+}
+
+
+class ParquetSink(Sink):
+    """Writes row groups as rows come in."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._schema = arrow_schema(plan.schema, plan.columns)
+        self._file = plan.path.open("wb")
+        self._writer = pq.ParquetWriter(self._file, self._schema, compression="zstd")
+        self._held: list[pl.DataFrame] = []
+        # astropy can join its empty table of the VOTable with the rows only where texts have a greatest length.
+        self._widths = {name: 1 for name, dtype in plan.schema.items() if dtype == pl.String}
+        self._height = 0
+
+    def append(self, frame: pl.DataFrame) -> None:
+        """Hold rows until a row group is full."""
+        self._held.append(frame)
+        self._height += frame.height
+        for name in self._widths:
+            self._widths[name] = max(
+                self._widths[name], cast("int | None", frame[name].str.len_chars().max()) or 0
+            )
+        if self._height >= ROW_GROUP:
+            self._flush()
+
+    def close(self, metadata: Mapping[str, str]) -> None:
+        """Write the last row group and the footer."""
+        self._flush()
+        votable = data_less_votable(self._plan.schema, self._plan.columns, metadata, self._widths)
+        self._writer.add_key_value_metadata(
+            {**metadata, f"{VOPARQUET}.version": "1.0", f"{VOPARQUET}.content": votable}
+        )
+        self._writer.close()
+        self._file.close()
+
+    def abort(self) -> None:
+        """Close the file as it is; pyarrow would otherwise write a footer at some later time."""
+        self._writer.is_open = False
+        self._file.close()
+
+    def _flush(self) -> None:
+        if not self._height:
+            return
+        table = pl.concat(self._held).to_arrow(compat_level=pl.CompatLevel.oldest())
+        self._writer.write_table(table.cast(self._schema), row_group_size=ROW_GROUP)
+        self._held, self._height = [], 0
+
+
+def open_sink(plan: Plan) -> Sink:
+    """Start a Parquet file."""
+    return ParquetSink(plan)
+
+
+def arrow_schema(schema: pl.Schema, columns: Mapping[str, Column]) -> pa.Schema:
+    """Return the Arrow schema, with unit, UCD and description of each column in the metadata of its field."""
+    plain = pl.DataFrame(schema=schema).to_arrow(compat_level=pl.CompatLevel.oldest()).schema
+    fields = []
+    for item in plain:
+        about = columns.get(item.name)
+        pairs = {"unit": about.unit, "ucd": about.ucd, "description": about.description} if about else {}
+        fields.append(item.with_metadata({key: value for key, value in pairs.items() if value} or None))
+    return pa.schema(fields)
+
+
+def data_less_votable(
+    schema: pl.Schema, columns: Mapping[str, Column], metadata: Mapping[str, str], widths: Mapping[str, int]
+) -> str:
+    """Return the VOTable document that describes a Parquet file (IVOA note "Parquet in the VO", version 1.0).
+
+    `widths` holds the greatest length of each text column, in characters.
+    """
+    placed = placed_columns(schema, columns, metadata)
+    fields = [
+        field(columns.get(name, Column(name)), _kind(dtype, widths.get(name)), placed=name in placed)
+        for name, dtype in schema.items()
+    ]
+    table = ["<TABLE>", *fields, '<PARQUET type="Parquet-local-XML"/>', "</TABLE>"]
+    return "\n".join([OPENING, "<RESOURCE>", *about_table(metadata), *table, "</RESOURCE>", CLOSING])
+
+
+def _kind(dtype: pl.DataType, width: int | None) -> dict[str, str]:
+    size = ""
+    if isinstance(dtype, (pl.Array, pl.List)):
+        # VOTable counts the fastest axis first.
+        size = "x".join(str(n) for n in reversed(dtype.shape)) if isinstance(dtype, pl.Array) else "*"
+        while isinstance(dtype, (pl.Array, pl.List)):
+            dtype = dtype.inner  # type: ignore[assignment]
+    datatype = _VOTABLE_TYPES.get(dtype)
+    if datatype is None:
+        return {"datatype": "unicodeChar", "arraysize": "*" if width is None else f"{width}*"}
+    return {"datatype": datatype, "arraysize": size}

@@ -1,0 +1,63 @@
+"""The elements of VOTable documents that describe a table; the rows are the business of others."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from html import escape
+
+import polars as pl
+
+from starscale.io.fits.text import to_card
+from starscale.io.sky_columns import position_columns
+from starscale.vocabulary.columns import POSITION_EPOCH, POSITION_SYSTEM, Column
+
+OPENING = (
+    '<?xml version="1.0" encoding="UTF-8"?>\n<VOTABLE version="1.4" xmlns="http://www.ivoa.net/xml/VOTable/v1.3">'
+)
+CLOSING = "</VOTABLE>"
+_SYSTEM_ID = "position_system"
+#: Characters that XML 1.0 cannot hold, and line breaks, which an attribute would give back as blanks.
+_NOT_IN_XML = re.compile("[^ -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+def attribute(text: str) -> str:
+    """Escape a text for an XML attribute; a plain line break there would be read back as a blank."""
+    return escape(text).replace("\n", "&#10;").replace("\r", "&#13;").replace("\t", "&#9;")
+
+
+def element(name: str, attributes: Mapping[str, str], content: str = "") -> str:
+    """Return an element with those attributes that are not empty; `content` is XML."""
+    pairs = "".join(f' {key}="{attribute(value)}"' for key, value in attributes.items() if value)
+    return f"<{name}{pairs}>{content}</{name}>" if content else f"<{name}{pairs}/>"
+
+
+def about_table(metadata: Mapping[str, str]) -> list[str]:
+    """What a resource says of its table: an INFO for every text, and the system of the positions (COOSYS)."""
+    lines = []
+    for key, text in metadata.items():
+        if key not in (POSITION_SYSTEM, POSITION_EPOCH):
+            value = to_card(text) if _NOT_IN_XML.search(text) else text
+            lines.append(f'<INFO name="{attribute(key)}" value="{attribute(value)}"/>')
+    if POSITION_SYSTEM in metadata:
+        # The schema wants it behind them.
+        system = {"ID": _SYSTEM_ID, "system": metadata[POSITION_SYSTEM], "epoch": metadata.get(POSITION_EPOCH, "")}
+        lines.append(element("COOSYS", system))
+    return lines
+
+
+def field(about: Column, kind: Mapping[str, str], *, placed: bool = False, null: int | None = None) -> str:
+    """Describe a column: `kind` holds datatype and arraysize, `placed` refers to the system of the positions."""
+    content = f"<DESCRIPTION>{escape(about.description)}</DESCRIPTION>" if about.description else ""
+    if null is not None:
+        content += f'<VALUES null="{null}"/>'
+    reference = _SYSTEM_ID if placed else ""
+    pairs = {"name": about.name, **kind, "unit": about.unit, "ucd": about.ucd, "ref": reference}
+    return element("FIELD", pairs, content)
+
+
+def placed_columns(
+    schema: pl.Schema, columns: Mapping[str, Column], metadata: Mapping[str, str]
+) -> tuple[str, ...]:
+    """Columns that refer to the system of the positions, where the metadata tell it."""
+    return (position_columns(schema, columns) or ()) if POSITION_SYSTEM in metadata else ()

@@ -1,0 +1,1 @@
+"""Calibrated intervals, and how far a star is from the training set."""

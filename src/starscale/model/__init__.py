@@ -1,0 +1,1 @@
+"""A trained model applied to tables: predictions, figures of merit, importance, explanations."""

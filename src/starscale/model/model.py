@@ -1,0 +1,271 @@
+"""The front object of a trained model: a table of stars in, a catalogue out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from starscale.features.families import Feature
+from starscale.features.features import evaluate_features
+from starscale.features.measurements import Measurement
+from starscale.learn.bundle import digest, load_bundle, save_bundle
+from starscale.learn.predictor import Prediction, Predictor
+from starscale.surveys.schema import Cut, Survey
+from starscale.tables.cuts import apply_cuts, cut_columns
+from starscale.tables.standardise import spelling, standardise
+from starscale.vocabulary.columns import Column, catalogue_columns
+from starscale.vocabulary.errors import InputError, Problem
+from starscale.vocabulary.flags import CatalogueFlag
+from starscale.vocabulary.strict import validate
+
+#: Both solutions, dwarf and giant, count as possible above this probability.
+_POSSIBLE = 0.1
+#: Step of E(B-V), mag, for the derivative of the labels: small beside any feature's scale, large beside rounding.
+_STEP = 0.01
+
+
+@dataclass(frozen=True)
+class Model:
+    """A trained model with everything that a prediction needs.
+
+    Attributes
+    ----------
+    predictor : Predictor
+        Scaling, networks, calibration, domain.
+    features : tuple of Feature
+        The inputs, as expressions on columns.
+    inputs : Survey
+        The columns of a table of stars: names, units, sentinels; read as any survey file.
+    labels : tuple of str
+        What is predicted, in the predictor's order.
+    cuts : tuple of Cut
+        The quality cuts that the training stars passed.
+    label_ranges : mapping of str to (float, float)
+        Smallest and largest training label.
+    magnitude : str or None
+        Column that stands for the brightness of a star; it need not be in a table.
+    magnitude_range : (float, float)
+        Brightest and faintest training star.
+    measurements : tuple of Measurement
+        Columns that go missing together.
+    reddening : str or None
+        Column with E(B-V).
+    mock : bool
+        Whether the training data were simulated.
+    information : mapping
+        Title, metrics, provenance: what the bundle says about itself.
+    """
+
+    predictor: Predictor
+    features: tuple[Feature, ...]
+    inputs: Survey
+    labels: tuple[str, ...]
+    cuts: tuple[Cut, ...] = ()
+    label_ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    magnitude: str | None = None
+    magnitude_range: tuple[float, float] = (-math.inf, math.inf)
+    measurements: tuple[Measurement, ...] = ()
+    reddening: str | None = None
+    mock: bool = False
+    information: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def columns(self) -> dict[str, Column]:
+        """Columns of the catalogue that :meth:`predict` returns."""
+        columns = catalogue_columns(self.labels)
+        id_type = self.inputs.columns[self.inputs.id.column].dtype
+        columns["source_id"] = Column(
+            "source_id", id_type, "", "meta.id;meta.main", self.inputs.title + " identifier"
+        )
+        return columns
+
+    def input_columns(self, available: Sequence[str]) -> list[str]:
+        """Of the columns of a file, those that a prediction reads."""
+        return list(spelling(available, self.inputs).values())
+
+    def predict(
+        self, table: pl.DataFrame, *, where: str = "table", found_columns: Mapping[str, Column] | None = None
+    ) -> pl.DataFrame:
+        """Predict the labels of every row.
+
+        Parameters
+        ----------
+        table : polars.DataFrame, (n_stars, any)
+            Columns as the archives name them; :attr:`inputs` says which are needed.
+        where : str
+            What to call the table in an error.
+        found_columns : mapping of str to Column, optional
+            Units as the file states them.
+
+        Returns
+        -------
+        polars.DataFrame, (n_stars, n_columns)
+            Same rows, same order. Where nothing can be predicted the labels are null and `flags` says so.
+
+        Raises
+        ------
+        InputError
+            Missing columns, damaged identifiers; all of them at once.
+        """
+        clean = standardise(table, self.inputs, where=where, found_columns=found_columns, whole=False)
+        x = evaluate_features(clean, self.features, where=where)
+        prediction = self.predictor.predict(x)
+        return self._catalogue(clean, prediction, self._slopes(clean, prediction, where), where)
+
+    def _slopes(self, clean: pl.DataFrame, prediction: Prediction, where: str) -> Any:
+        """Derivative of every mean label with respect to E(B-V): shape (n_stars, n_labels)."""
+        slopes = np.full(prediction.mean.shape, np.nan)
+        rows = np.flatnonzero(prediction.predicted)
+        if self.reddening is None or not rows.size:
+            return slopes
+        redder = clean[rows].with_columns(pl.col(self.reddening) + _STEP)
+        changed = self.predictor.means(evaluate_features(redder, self.features, where=where))
+        slopes[rows] = (changed - prediction.mean[rows]) / _STEP
+        slopes[clean[self.reddening].is_null().to_numpy()] = np.nan
+        return slopes
+
+    def _catalogue(self, clean: pl.DataFrame, prediction: Prediction, slopes: Any, where: str) -> pl.DataFrame:
+        position = self.inputs.position
+        empty = pl.lit(None, dtype=pl.Float64)
+        ra, dec = (
+            pl.col(name).cast(pl.Float64) if position and name in clean.columns else empty
+            for name in ((position.ra, position.dec) if position else ("", ""))
+        )
+        catalogue = clean.select(
+            pl.col(self.inputs.id.column).alias("source_id"), ra.alias("ra"), dec.alias("dec")
+        )
+        values = {}
+        for i, label in enumerate(self.labels):
+            values[label] = prediction.value[:, i]
+            for part in ("error", "lower", "upper", "lower95", "upper95"):
+                values[f"{label}_{part}"] = getattr(prediction, part)[:, i]
+        for (i, a), (j, b) in combinations(enumerate(self.labels), 2):
+            values[f"{a}_{b}_corr"] = prediction.correlation[:, i, j]
+        values["p_giant"] = prediction.p_giant
+        ambiguous = _ambiguous(prediction)
+        for i, label in enumerate(self.labels):
+            values[f"{label}_giant"] = np.where(ambiguous, prediction.below[:, i], np.nan)
+            values[f"{label}_dwarf"] = np.where(ambiguous, prediction.above[:, i], np.nan)
+            values[f"{label}_ebv_slope"] = slopes[:, i]
+        values["domain_score"] = prediction.domain_score
+        values["label_score"] = prediction.label_score
+        series = [
+            pl.Series(name, np.asarray(value, dtype=np.float32)).fill_nan(None) for name, value in values.items()
+        ]
+        catalogue = catalogue.with_columns(series)
+        flags = self._flags(clean, catalogue, prediction, where)
+        return catalogue.with_columns(pl.Series("flags", flags, dtype=pl.Int32)).select(*self.columns)
+
+    def _flags(self, clean: pl.DataFrame, catalogue: pl.DataFrame, prediction: Prediction, where: str) -> Any:
+        outside = prediction.label_score > 1
+        for i, label in enumerate(self.labels):
+            if label in self.label_ranges:
+                low, high = self.label_ranges[label]
+                with np.errstate(invalid="ignore"):
+                    outside |= (prediction.value[:, i] < low) | (prediction.value[:, i] > high)
+        ra, dec = catalogue["ra"].to_numpy(), catalogue["dec"].to_numpy()
+        with np.errstate(invalid="ignore"):
+            conditions = {
+                CatalogueFlag.INPUT_MISSING: prediction.n_missing > 0,
+                CatalogueFlag.NOT_PREDICTED: ~prediction.predicted,
+                CatalogueFlag.OUT_OF_DOMAIN: prediction.domain_score > 1,
+                CatalogueFlag.LABEL_OUT_OF_RANGE: outside,
+                CatalogueFlag.DWARF_OR_GIANT: _ambiguous(prediction),
+                CatalogueFlag.CUT_FAILED: ~self._passes_cuts(clean, where),
+                CatalogueFlag.BAD_POSITION: ~((np.abs(ra - 180) <= 540) & (np.abs(dec) <= 90)),
+                CatalogueFlag.OUTSIDE_MAGNITUDES: self._outside_magnitudes(clean),
+                CatalogueFlag.INPUT_IMPUTED: prediction.rare,
+                CatalogueFlag.UNCERTAIN: prediction.uncertain,
+            }
+        return sum(
+            (np.where(mask, int(bit), 0) for bit, mask in conditions.items()), np.zeros(clean.height, dtype=int)
+        )
+
+    def _outside_magnitudes(self, clean: pl.DataFrame) -> Any:
+        """Where the brightness is known and that of no training star."""
+        if self.magnitude is None or self.magnitude not in clean.columns:
+            return np.zeros(clean.height, dtype=bool)
+        low, high = self.magnitude_range
+        return (~clean[self.magnitude].is_between(low, high)).fill_null(False).to_numpy()
+
+    def _passes_cuts(self, clean: pl.DataFrame, where: str) -> Any:
+        """Whether rows pass the cuts whose columns the table has."""
+        possible = [cut for cut in self.cuts if set(cut_columns(cut, where)) <= set(clean.columns)]
+        return apply_cuts(clean, possible, where=where)[0].to_numpy()
+
+    def save(self, path: str | Path, *, card: str) -> None:
+        """Write the model as a bundle: a directory of safetensors and JSON, and `card` as its README.
+
+        Raises
+        ------
+        StarscaleError
+            When the directory cannot be written.
+        """
+        save_bundle(Path(path), self.predictor, self._document(), card)
+
+    def digest(self) -> str:
+        """SHA-256 of everything that a prediction depends on."""
+        return digest(self.predictor, self._document())
+
+    def _document(self) -> dict[str, Any]:
+        return {
+            "features": [asdict(feature) for feature in self.features],
+            "inputs": self.inputs.model_dump(mode="json", exclude_defaults=True),
+            "labels": list(self.labels),
+            "cuts": [cut.model_dump(exclude_defaults=True) for cut in self.cuts],
+            "label_ranges": {name: list(ends) for name, ends in self.label_ranges.items()},
+            "magnitude": self.magnitude,
+            "magnitude_range": list(self.magnitude_range),
+            "measurements": [asdict(measurement) for measurement in self.measurements],
+            "reddening": self.reddening,
+            "mock": self.mock,
+            "information": dict(self.information),
+        }
+
+    @classmethod
+    def load(cls, path: str | Path) -> Model:
+        """Open a bundle.
+
+        Raises
+        ------
+        InputError
+            When it is not a bundle, or a file of it is missing, altered or of a newer version.
+        """
+        predictor, document = load_bundle(Path(path))
+        try:
+            return cls(
+                predictor=predictor,
+                features=tuple(Feature(**item) for item in document["features"]),
+                inputs=validate(Survey, document["inputs"], f"{path}/bundle.json: inputs"),
+                labels=tuple(document["labels"]),
+                cuts=tuple(validate(Cut, item, f"{path}/bundle.json: cuts") for item in document["cuts"]),
+                label_ranges={name: (low, high) for name, (low, high) in document["label_ranges"].items()},
+                magnitude=document["magnitude"],
+                magnitude_range=(document["magnitude_range"][0], document["magnitude_range"][1]),
+                measurements=tuple(_measurement(item) for item in document["measurements"]),
+                reddening=document["reddening"],
+                mock=bool(document["mock"]),
+                information=document["information"],
+            )
+        except (KeyError, TypeError) as error:
+            raise InputError(
+                Problem(f"{path}/bundle.json", f"is incomplete ({error})", "a bundle written by 'starscale train'")
+            ) from None
+
+
+def _ambiguous(prediction: Prediction) -> Any:
+    """Where dwarf and giant are both possible."""
+    with np.errstate(invalid="ignore"):
+        return np.minimum(prediction.p_giant, 1 - prediction.p_giant) > _POSSIBLE
+
+
+def _measurement(item: Mapping[str, Any]) -> Measurement:
+    errors = {column: tuple(ends) for column, ends in item["errors"].items()}
+    return Measurement(item["name"], tuple(item["columns"]), errors)

@@ -1,0 +1,213 @@
+"""Predict a HATS catalogue, partition by partition, on the workers of a Dask cluster.
+
+Every partition goes through :meth:`starscale.model.model.Model.predict`, the kernel of the path on one
+machine, so that rows and values are the same.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import polars as pl
+
+from starscale.cluster.catalogue import HEALPIX, Sky, spatial_index, table_of
+from starscale.cluster.cluster import Where, connected, finished
+from starscale.cluster.writing import Partition, finish_catalogue, write_partition
+from starscale.io import atomic_directory, work_folder
+from starscale.model.model import Model
+from starscale.model.predict import CHUNK, PredictionCounts, Repeats
+from starscale.tables.repeated import RepeatedIds, hashed
+from starscale.vocabulary.columns import Column
+from starscale.vocabulary.errors import InputError, Problem
+from starscale.vocabulary.flags import CatalogueFlag
+
+_RESULT = pd.DataFrame({"result": pd.Series(dtype=object)})
+_LOADING = Lock()
+
+
+@dataclass(frozen=True)
+class _Task:
+    """What every partition needs to know; small, since it travels with each."""
+
+    bundle: str
+    folder: str
+    where: str
+    chunk: int
+    columns: tuple[str, ...]
+    found_columns: Mapping[str, Column]
+    metadata: Mapping[str, str]
+    position: tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Done:
+    """What comes back of a partition."""
+
+    partition: Partition
+    predicted: int
+    flags: tuple[int, ...]
+
+
+def predict_sky(
+    model: Model,
+    bundle: Path | None,
+    sky: Sky,
+    target: Path,
+    where: Where,
+    *,
+    metadata: Mapping[str, str] | None = None,
+    chunk: int = CHUNK,
+    report: Callable[[int], None] | None = None,
+) -> PredictionCounts:
+    """Predict the stars of a HATS catalogue into a HATS catalogue.
+
+    Parameters
+    ----------
+    model : Model
+    bundle : Path, optional
+        Where the model was loaded from; None: from nowhere.
+    sky : Sky
+    target : Path
+        Folder of the new catalogue, on a disk that the workers share with this process.
+    where : Where
+    metadata : mapping of str to str, optional
+        Provenance, for the properties and for every data file.
+    chunk : int
+        Rows that a worker predicts at a time.
+    report : callable, optional
+        Called with the number of rows after every partition.
+
+    Returns
+    -------
+    PredictionCounts
+
+    Raises
+    ------
+    StarscaleError
+        Bad input, a partition that fails (it is named), a disk that refuses; no half-written catalogue is left.
+    """
+    position = model.inputs.position
+    if position is None:
+        found = "does not know the position of a star, and HATS is a map of the sky"
+        raise InputError(Problem("model", found, "a model whose inputs have a position"))
+    columns = model.input_columns(list(sky.schema))
+    # An empty prediction refuses a wrong table before anything is started.
+    empty = pl.DataFrame(schema={name: sky.schema[name] for name in columns})
+    model.predict(empty, where=sky.name, found_columns=sky.columns)
+    chosen = sky.choose(list(dict.fromkeys([*columns, *sky.position])))
+    with (
+        work_folder(target) as work,
+        atomic_directory(target, marker="hats.properties") as folder,
+        connected(where, work / "dask") as client,
+    ):
+        # The workers load it from a copy: whatever becomes of the original meanwhile.
+        _keep(model, bundle, work / "bundle")
+        task = _Task(
+            bundle=str((work / "bundle").resolve()),
+            folder=str(folder.resolve()),
+            where=sky.name,
+            chunk=chunk,
+            columns=tuple(columns),
+            found_columns={name: sky.columns[name] for name in columns if name in sky.columns},
+            metadata=dict(metadata or {}),
+            position=sky.position,
+        )
+        mapped = chosen.catalogue.map_partitions(_predict_partition, task, meta=_RESULT, include_pixel=True)
+        names = [sky.partition_name(pixel) for pixel in sky.pixels]
+        done: dict[int, _Done] = {}
+        ids = RepeatedIds(work / "identifiers")
+        try:
+            for i, table in finished(client, mapped.to_delayed(), names):
+                done[i] = table["result"].iloc[0]
+                if done[i].partition.rows:
+                    ids.add(_ids(folder, done[i].partition))
+                if report is not None:
+                    report(done[i].partition.rows)
+            parts = [done[i] for i in sorted(done)]
+            counts = _count(parts, _repeats(ids, folder, parts))
+        finally:
+            ids.close()
+        if not counts.rows:
+            raise InputError(Problem(sky.name, "has no rows", "one or more"))
+        name = target.name.removesuffix(".hats")
+        finish_catalogue(folder, name, [p.partition for p in parts], HEALPIX, ("ra", "dec"), metadata or {})
+    return counts
+
+
+def _keep(model: Model, bundle: Path | None, copy: Path) -> None:
+    if bundle is None:
+        model.save(copy, card="")
+    else:
+        shutil.copytree(bundle, copy)
+
+
+def _ids(folder: Path, partition: Partition) -> pl.Series:
+    return pl.read_parquet(folder / partition.file, columns=["source_id"])["source_id"]
+
+
+def _repeats(ids: RepeatedIds, folder: Path, parts: list[_Done]) -> Repeats | None:
+    n_ids, n_rows, example = ids.count()
+    if not n_ids:
+        return None
+    name = ""
+    for part in parts:
+        column = (
+            _ids(folder, part.partition).drop_nulls() if part.partition.rows else pl.Series([], dtype=pl.Int64)
+        )
+        found = column.filter(pl.Series(hashed(column) == example, dtype=pl.Boolean))
+        if len(found):
+            name = str(found[0])
+            break
+    return Repeats(n_ids, n_rows, name)
+
+
+def _count(parts: list[_Done], repeated: Repeats | None) -> PredictionCounts:
+    flags = np.sum([part.flags for part in parts], axis=0)
+    return PredictionCounts(
+        sum(part.partition.rows for part in parts),
+        sum(part.predicted for part in parts),
+        {str(bit.name): int(n) for bit, n in zip(CatalogueFlag, flags, strict=True)},
+        repeated,
+    )
+
+
+@lru_cache(maxsize=1)
+def _load(path: str) -> Model:
+    return Model.load(path)
+
+
+def _loaded(path: str) -> Model:
+    """The model, loaded once in every worker, also where it has several threads."""
+    with _LOADING:
+        return _load(path)
+
+
+def _predict_partition(partition: Any, pixel: Any, task: _Task) -> pd.DataFrame:
+    """Predict a partition and write its data file; on a worker."""
+    model = _loaded(task.bundle)
+    table = table_of(partition, task.columns)
+    pieces = [
+        model.predict(piece, where=task.where, found_columns=task.found_columns)
+        for piece in (table.iter_slices(task.chunk) if table.height else (table,))
+    ]
+    catalogue = pl.concat(pieces)
+    index = pl.Series(HEALPIX.name, spatial_index(partition, task.position), dtype=pl.Int64)
+    part = write_partition(
+        catalogue.insert_column(0, index),
+        HEALPIX,
+        Path(task.folder),
+        (int(pixel.order), int(pixel.pixel)),
+        {HEALPIX.name: HEALPIX, **model.columns},
+        task.metadata,
+    )
+    predicted = catalogue.height - catalogue[model.labels[0]].null_count()
+    flags = tuple(int((catalogue["flags"] & int(bit) > 0).sum()) for bit in CatalogueFlag)
+    return pd.DataFrame({"result": pd.Series([_Done(part, predicted, flags)], dtype=object)})

@@ -1,0 +1,248 @@
+"""Models trained on the splits and seeds of a run, and scored on its test parts."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from starscale.features.families import Member
+from starscale.features.features import load_feature_set
+from starscale.learn.baselines.common import missing_library
+from starscale.learn.predictor import Predictor
+from starscale.model.scores import PROBABILITIES, compare, scored_stars
+from starscale.pipeline.learnable import Learnable, Rows
+from starscale.pipeline.plan import Plan, features_of, magnitude_column, members_in
+from starscale.vocabulary.errors import InputError, Problems, did_you_mean
+from starscale.vocabulary.settings.run import OWN_MODEL
+
+#: Stars, at least, that prediction is timed with.
+TIMED = 4096
+_COSTS = ("fit_seconds", "stars_per_second")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A model to be compared: its name, and the run as it would be with this model as its own."""
+
+    name: str
+    run: Plan
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Models compared on the same stars.
+
+    Attributes
+    ----------
+    figures : polars.DataFrame
+        One row for each model, label and bin: see :func:`starscale.model.scores.compare`.
+    costs : polars.DataFrame
+        One row for each model: `kind`, `n_features`, `repeats`, seconds of a fit, stars predicted in a second,
+        means over repeats with their spread.
+    reference : str
+        The model that the others are compared with; ``model`` is the run's own.
+    labels : tuple of str
+    mock : bool
+        Whether the stars are simulated.
+    """
+
+    figures: pl.DataFrame
+    costs: pl.DataFrame
+    reference: str
+    labels: tuple[str, ...]
+    mock: bool
+
+
+def entries_of(run: Plan, only: Sequence[str] = ()) -> list[Entry]:
+    """The run's own model, then the others (or `only` some), everything that they name loaded and checked.
+
+    Raises
+    ------
+    InputError
+        A name, a feature set or a library that is not there; all problems at once.
+    """
+    problems, entries = Problems(), []
+    names = [OWN_MODEL, *(item.name for item in run.config.models)]
+    for name in only:
+        if name not in names:
+            problems.add(
+                f"model {name!r}",
+                "is not in the run file",
+                f"one of {', '.join(names)} ({OWN_MODEL}: the run's own)",
+                did_you_mean(name, names),
+            )
+    if not only or OWN_MODEL in only:
+        _check_library(run, problems)
+        entries.append(Entry(OWN_MODEL, run))
+    for item in run.config.models:
+        if only and item.name not in only:
+            continue
+        features = item.features or run.config.features
+        repeats = item.repeats or run.config.repeats
+        config = run.config.model_copy(update={"model": item.model, "features": features, "repeats": repeats})
+        try:
+            feature_set = load_feature_set(features.set, base=run.base)
+            own = replace(run, config=config, feature_set=feature_set)
+            # Built here only to be checked: the names of columns in the joined table are not known yet.
+            features_of(own, members_in(own, ()))
+        except InputError as error:
+            problems.items.extend(replace(p, where=f"models {item.name!r}: {p.where}") for p in error.problems)
+            continue
+        _check_library(own, problems)
+        entries.append(Entry(item.name, own))
+    problems.raise_if_any()
+    return entries
+
+
+def _check_library(run: Plan, problems: Problems) -> None:
+    problem = missing_library(run.config.model.kind)
+    if problem is not None and problem not in problems.items:
+        problems.items.append(problem)
+
+
+def reference_of(run: Plan, entries: Sequence[Entry]) -> str:
+    """Name of the model that the others are compared with: as the run file says, or the first there is."""
+    names = [entry.name for entry in entries]
+    chosen = next((item.name for item in run.config.models if item.reference), OWN_MODEL)
+    return chosen if chosen in names else names[0]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One training of a model: its scored test stars, and what it cost.
+
+    `fit_seconds` is None where the training went on from a checkpoint, so that its whole time is not known.
+    """
+
+    scored: pl.DataFrame
+    fit_seconds: float | None
+    stars_per_second: float
+
+
+@dataclass(frozen=True)
+class Trials:
+    """The trainings of one model, one for each repeat."""
+
+    kind: str
+    n_features: int
+    repeats: tuple[Trial, ...]
+
+    @property
+    def cost(self) -> dict[str, Any]:
+        """`kind`, `n_features`, and lists over repeats of `fit_seconds` and `stars_per_second`."""
+        costs = {name: [getattr(trial, name) for trial in self.repeats] for name in _COSTS}
+        return {"kind": self.kind, "n_features": self.n_features, **costs}
+
+
+def train_entry(entry: Entry, table: pl.DataFrame) -> Trials:
+    """Train a model on a training table, once for every repeat, and score it on the test parts.
+
+    Parameters
+    ----------
+    entry : Entry
+    table : polars.DataFrame
+        As :func:`starscale.pipeline.training_set.training_table` makes it.
+    """
+    stars = Learnable.of(entry.run, table)
+    trials = []
+    for repeat in range(entry.run.config.repeats):
+        rows = stars.rows(repeat)
+        started = time.perf_counter()
+        predictor = stars.fit(rows, repeat, f"{entry.name}, training")
+        trials.append(trial(stars, predictor, rows, time.perf_counter() - started))
+    return Trials(entry.run.config.model.kind, len(stars.features), tuple(trials))
+
+
+def trial(stars: Learnable, predictor: Predictor, rows: Rows, fit_seconds: float | None) -> Trial:
+    """Score a trained model on the test part of its repeat, and time its predictions.
+
+    Parameters
+    ----------
+    stars : Learnable
+        What it was trained on.
+    predictor : Predictor
+    rows : mapping of str to ndarray
+        Row numbers of each part.
+    fit_seconds : float or None
+        How long the training took.
+    """
+    test = rows["test"]
+    truth = _truth(stars.run, stars.members, stars.table)[test]
+    speed = prediction_speed(predictor, stars.x[test])
+    scored = score_test_part(predictor, stars.x[test], truth, stars.run.config.target)
+    return Trial(scored, None if fit_seconds is None else round(fit_seconds, 3), speed)
+
+
+def score_test_part(
+    predictor: Predictor, x: NDArray[np.float64], truth: pl.DataFrame, labels: Sequence[str]
+) -> pl.DataFrame:
+    """Scored stars of a test part: `truth` has `source_id`, `magnitude`, `ebv` and the labels."""
+    prediction = predictor.predict(x)
+    quantiles = np.full((len(x), len(labels), len(PROBABILITIES)), np.nan)
+    if prediction.predicted.any():
+        quantiles[prediction.predicted] = predictor.quantiles(x[prediction.predicted], PROBABILITIES)
+    return scored_stars(prediction, quantiles, truth, labels)
+
+
+def prediction_speed(predictor: Predictor, x: NDArray[np.float64]) -> float:
+    """Stars predicted in a second, once everything is compiled; NaN without stars."""
+    if not len(x):
+        return float("nan")
+    repeated = np.tile(x, (-(-TIMED // len(x)), 1))
+    predictor.predict(repeated)
+    started = time.perf_counter()
+    predictor.predict(repeated)
+    return round(len(repeated) / (time.perf_counter() - started), 1)
+
+
+def assembled(
+    run: Plan,
+    reference: str,
+    models: Mapping[str, Sequence[pl.DataFrame]],
+    costs: Mapping[str, Mapping[str, Any]],
+) -> Comparison:
+    """Put the scored stars and costs of all models together."""
+    rows = [
+        {
+            "model": name,
+            "kind": cost["kind"],
+            "n_features": cost["n_features"],
+            "repeats": len(cost[_COSTS[0]]),
+            **{key: value for name in _COSTS for key, value in _statistics(name, cost[name]).items()},
+        }
+        for name, cost in costs.items()
+    ]
+    labels = run.config.target
+    return Comparison(
+        compare(models, labels, reference),
+        pl.DataFrame(rows, infer_schema_length=None),
+        reference,
+        labels,
+        run.config.mock,
+    )
+
+
+def _statistics(name: str, values: Sequence[float | None]) -> dict[str, float | None]:
+    known = [value for value in values if value is not None]
+    spread = float(np.std(known, ddof=1)) if len(known) > 1 else None
+    return {name: float(np.mean(known)) if known else None, f"{name}_spread": spread}
+
+
+def _truth(run: Plan, members: Sequence[Member], table: pl.DataFrame) -> pl.DataFrame:
+    """Identifier, brightness, reddening and labels of the stars of a training table."""
+    reddening = (m.names.get(r.column, r.column) for m in members if (r := m.survey.reddening))
+    columns = {
+        "magnitude": magnitude_column(members, table.columns),
+        "ebv": next((name for name in reddening if name in table.columns), None),
+    }
+    beside = (
+        (pl.col(column).cast(pl.Float64) if column else pl.lit(None, dtype=pl.Float64)).alias(name)
+        for name, column in columns.items()
+    )
+    return table.select(pl.col(run.lead.id.column).alias("source_id"), *beside, *run.config.target)

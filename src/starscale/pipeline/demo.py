@@ -1,0 +1,111 @@
+"""The verbs `mock` and `demo`: a simulated sky on disk, and a whole run on it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+from starscale import io
+from starscale.mock import make_sky
+from starscale.pipeline.pipeline import RunResult, run
+from starscale.surveys import load_survey, survey_names
+from starscale.tables.api import PROVENANCE_KEY, described
+from starscale.vocabulary.provenance import record
+
+_RUN_FILE = """\
+# A whole run on the mock sky beside this file. Everything here is SIMULATED.
+extends = "default"
+title = "starscale demo (mock sky)"
+mock = true
+seed = {seed}
+repeats = 3
+
+[catalogue]
+survey = "gaia_dr3"
+path = "mock/gaia_dr3.parquet"
+
+[[catalogue.join]]
+survey = "bailer_jones_edr3"
+path = "mock/bailer_jones_edr3.parquet"
+
+[[photometry]]
+survey = "skymapper_dr2"
+path = "mock/skymapper_dr2.parquet"
+
+[[labels]]
+survey = "{labels}"
+path = "mock/{labels}.parquet"
+
+[model]
+kind = "mixture"
+# Less than by default: a demonstration should not take long.
+members = 2
+epochs = 20
+
+# The truth is known only because the sky is a mock.
+[[compare]]
+name = "truth (mock)"
+path = "mock/truth.parquet"
+columns = {{ teff = "teff", logg = "logg", fe_h = "fe_h" }}
+"""
+
+
+def make_mock(out: str | Path, *, stars: int = 100_000, seed: int = 1) -> dict[str, int]:
+    """Write a mock sky: tables in the archives' own formats, and the truth.
+
+    Parameters
+    ----------
+    out : path
+        Folder for the Parquet files.
+    stars : int
+        Number of stars.
+    seed : int
+        The same seed makes the same sky.
+
+    Returns
+    -------
+    dict of str to int
+        Rows of every table.
+    """
+    sky = make_sky(n_stars=stars, seed=seed)
+    packaged = survey_names()
+    provenance = record(command="mock", mock=True, settings={"stars": stars, "seed": seed})
+    for name, table in sky.tables.items():
+        known = described(*([load_survey(name)] if name in packaged else []))
+        metadata = {PROVENANCE_KEY: json.dumps(provenance), "starscale.mock": "simulated, not observed"}
+        io.write(
+            table,
+            Path(out) / f"{name}.parquet",
+            columns={c: known[c] for c in table.columns if c in known},
+            metadata=metadata,
+        )
+    return {name: table.height for name, table in sky.tables.items()}
+
+
+def demo(
+    out: str | Path = "demo",
+    *,
+    stars: int = 100_000,
+    seed: int = 1,
+    labels: str = "lamost_dr5",
+    say: Callable[[str], None] = lambda _: None,
+) -> RunResult:
+    """Make a mock sky and do a whole run on it: catalogue, report, errors against the truth.
+
+    Parameters
+    ----------
+    out : path
+        Folder for the mock tables, the run file and the run.
+    stars, seed : int
+        Size and seed of the mock sky.
+    labels : str
+        Which spectroscopic survey of the mock sky gives the labels.
+    say : callable, optional
+        Told about every step.
+    """
+    folder = Path(out)
+    say(f"making a mock sky of {stars:,} stars ...")
+    make_mock(folder / "mock", stars=stars, seed=seed)
+    io.atomic_text(folder / "run.toml", _RUN_FILE.format(seed=seed, labels=labels))
+    return run(folder / "run.toml", folder / "run", say=say)

@@ -1,0 +1,52 @@
+"""The step of a run that puts several surveys' labels on one scale."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from starscale.homogenization.api import LabelsPlan, beside, homogenize_parts, save_labels, survey_rows
+from starscale.pipeline.folder import RunFolder
+from starscale.surveys import Survey
+
+LABELS = "labels.parquet"
+
+
+def homogenize_step(folder: RunFolder, plan: LabelsPlan, sums: Mapping[str, str], lead: Survey) -> None:
+    """Do it, or take it from the record.
+
+    Parameters
+    ----------
+    folder : RunFolder
+    plan : LabelsPlan
+    sums : mapping of str to str
+        Checksums of the tables that the run reads, by their path in the run file.
+    lead : Survey
+        The leading catalogue's.
+    """
+
+    def work() -> dict[str, Any]:
+        parts, attritions = survey_rows(plan, folder.say)
+        result = homogenize_parts(plan, parts, folder.say)
+        save_labels(result, folder.file(LABELS), folder.provenance)
+        return {
+            "attritions": {name: asdict(attrition) for name, attrition in attritions.items()},
+            "stars": result.labels.height,
+            "diagnostics": result.diagnostics,
+        }
+
+    surveys = [lead, *plan.surveys, *([plan.reference] if plan.reference else [])]
+    lead_path = [path for path in sums if plan.lead is not None and plan.base / path == plan.lead.path]
+    folder.step(
+        "homogenize",
+        settings=[
+            plan.config.model_dump(mode="json"),
+            [entry.model_dump(mode="json") for entry in plan.entries],
+            plan.lead.match.model_dump(mode="json") if plan.lead else None,
+            [survey.model_dump(mode="json") for survey in surveys],
+        ],
+        reads={path: sums[path] for path in dict.fromkeys([*(str(p) for p in plan.paths), *lead_path])},
+        writes=[LABELS, *(path.name for path in beside(LABELS).values())],
+        work=work,
+    )

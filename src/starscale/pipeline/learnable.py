@@ -1,0 +1,101 @@
+"""A training table as what a learner takes: features, what they are made of, labels; and the fit on its parts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from starscale.features.families import Feature, Member
+from starscale.features.features import evaluate_features
+from starscale.features.measurements import Measurement, feature_noise, find_measurements, uses
+from starscale.features.splits import PARTS
+from starscale.io.progress import TrainingBar
+from starscale.learn.checkpoint import Checkpoint
+from starscale.learn.observations import Measurements
+from starscale.learn.predictor import Predictor, fit_predictor
+from starscale.learn.sample import Sample
+from starscale.pipeline.plan import Plan, features_of, members_in
+from starscale.pipeline.training_set import parts
+
+Array = NDArray[np.float64]
+Rows = Mapping[str, NDArray[np.intp]]
+
+
+@dataclass(frozen=True)
+class Learnable:
+    """Stars to learn from.
+
+    Attributes
+    ----------
+    run : Plan
+    table : polars.DataFrame, (n, any)
+    members : tuple of Member
+        The surveys that take part.
+    features : tuple of Feature
+    measurements : tuple of Measurement
+        What the features are made of.
+    x, y, y_error : ndarray, (n, n_features) and (n, n_labels)
+        NaN: missing.
+    """
+
+    run: Plan
+    table: pl.DataFrame
+    members: tuple[Member, ...]
+    features: tuple[Feature, ...]
+    measurements: tuple[Measurement, ...]
+    x: Array
+    y: Array
+    y_error: Array
+
+    @classmethod
+    def of(cls, run: Plan, table: pl.DataFrame) -> Learnable:
+        """Evaluate the features of a run on its training table."""
+        members = members_in(run, table.columns)
+        features = features_of(run, members)
+        x = evaluate_features(table, features, where="training table")
+        labels = run.config.target
+        y, y_error = _numbers(table, labels), _numbers(table, [f"{name}_error" for name in labels])
+        return cls(run, table, members, features, find_measurements(features, members), x, y, y_error)
+
+    def rows(self, repeat: int) -> Rows:
+        """Row numbers of each part, in a repeat of the training."""
+        part = parts(self.run, self.table, self.run.config.seed + repeat)
+        return {name: np.flatnonzero((part == name).to_numpy()) for name in PARTS}
+
+    def sample(self, rows: NDArray[np.intp]) -> Sample:
+        """Some of the stars."""
+        return Sample(self.x[rows], self.y[rows], self.y_error[rows])
+
+    def fit(self, rows: Rows, repeat: int, title: str, checkpoint: Checkpoint | None = None) -> Predictor:
+        """Train the run's model on the training part, with a bar that shows the progress."""
+        config, stars = self.run.config, rows["train"]
+        seed = config.seed + repeat
+        noise = feature_noise(self.table[stars], self.features, self.measurements, self.x[stars], seed)
+        bar = TrainingBar(f"{title} {repeat + 1} of {config.repeats}" if config.repeats > 1 else title)
+        try:
+            return fit_predictor(
+                config.model,
+                config.target,
+                replace(self.sample(stars), noise=noise),
+                self.sample(rows["validation"]),
+                seed=seed,
+                progress=bar,
+                features=[feature.name for feature in self.features],
+                measurements=Measurements(
+                    tuple(m.name for m in self.measurements),
+                    uses(self.features, self.measurements),
+                    np.array([feature.log_error for feature in self.features]),
+                ),
+                checkpoint=checkpoint,
+            )
+        finally:
+            bar.close()
+
+
+def _numbers(table: pl.DataFrame, names: Sequence[str]) -> Array:
+    """Columns as float64, NaN where null. Shape (n_rows, n_names)."""
+    return table.select(pl.col(names).cast(pl.Float64).fill_null(np.nan)).to_numpy()

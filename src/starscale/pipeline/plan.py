@@ -1,0 +1,168 @@
+"""A run file with everything that it names, and what follows from it for the joined table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from starscale.crossmatch.linking import LeadingTable
+from starscale.features.families import Feature, Member
+from starscale.features.features import FeatureSet, build_features, feature_columns
+from starscale.features.split_table import SURVEYS
+from starscale.surveys import Survey
+from starscale.surveys.schema import ColumnSpec, Cut
+from starscale.tables.cuts import choose_cuts, cut_columns
+from starscale.tables.joins import names_in
+from starscale.tables.sql import rename_columns
+from starscale.tables.standardise import POLARS_TYPE
+from starscale.vocabulary.columns import DType
+from starscale.vocabulary.errors import InputError, Problem, Problems
+from starscale.vocabulary.settings.run import RunConfig
+
+#: Name of a column type in a survey file, by the type in a table.
+_DTYPE: dict[pl.DataType, DType] = {kind(): name for name, kind in POLARS_TYPE.items()}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A run file with everything it names loaded and checked, before anything expensive starts."""
+
+    config: RunConfig
+    base: Path
+    lead: Survey
+    joins: tuple[Survey, ...]
+    photometry: tuple[Survey, ...]
+    label_surveys: tuple[Survey, ...]
+    feature_set: FeatureSet
+
+    def path(self, relative: Path | None) -> Path:
+        """A path of the run file, from the folder of that file.
+
+        Raises
+        ------
+        InputError
+            For None: a table that is to be fetched, and has not been.
+        """
+        if relative is None:
+            fix = "'starscale run' fetches it; other commands need the `path` of a table."
+            raise InputError(Problem("run file", "a table is still to be fetched", "a table", fix))
+        return self.base / relative
+
+    @property
+    def label_names(self) -> str:
+        """Names of the label surveys, for sentences."""
+        return ", ".join(survey.name for survey in self.label_surveys)
+
+    @property
+    def leading_table(self) -> LeadingTable:
+        """The whole leading catalogue, in which the rows of label surveys find their stars."""
+        return LeadingTable(self.path(self.config.catalogue.path), self.lead, self.config.match)
+
+    @property
+    def surveys(self) -> tuple[Survey, ...]:
+        """All surveys that describe columns of the joined table."""
+        return (self.lead, *self.joins, *self.photometry)
+
+    @property
+    def joined_tables(self) -> list[tuple[Path, Survey]]:
+        """Tables that share the identifier of the leading one."""
+        return [(self.path(t.path), s) for t, s in zip(self.config.catalogue.join, self.joins, strict=True)]
+
+
+def members_in(run: Plan, columns: Sequence[str]) -> tuple[Member, ...]:
+    """The surveys of a run, and what their columns are called in the joined table."""
+    own = {name: name for name in run.lead.columns}
+    joins = [{**names_in(columns, s), s.id.column: run.lead.id.column} for s in run.joins]
+    photometry = [names_in(columns, s) for s in run.photometry]
+    return tuple(Member(s, names) for s, names in zip(run.surveys, [own, *joins, *photometry], strict=True))
+
+
+def features_of(run: Plan, members: Sequence[Member]) -> tuple[Feature, ...]:
+    """The features of the run.
+
+    Raises
+    ------
+    InputError
+        When a feature would look at a label.
+    """
+    features = build_features(run.feature_set, members, run.config.features)
+    problems = Problems()
+    own_labels = {
+        member.names.get(spec.value, spec.value)
+        for member in members
+        if _holds_labels(run, member)
+        for label_survey in run.label_surveys
+        for spec in label_survey.labels.values()
+    }
+    for column in feature_columns(features):
+        if column in own_labels or column in (*run.config.target, SURVEYS):
+            problems.add(f"column {column!r}", "is a label and an input at once", "inputs that are not the answer")
+    problems.raise_if_any()
+    return features
+
+
+def _holds_labels(run: Plan, member: Member) -> bool:
+    """Whether labels stand in the table of a survey that takes part."""
+    config = run.config
+    if config.labels[0].path is None:
+        return member.survey is run.lead
+    labels = {run.path(entry.path).resolve() for entry in config.labels if entry.path is not None}
+    tables = zip([config.catalogue, *config.catalogue.join, *config.photometry], run.surveys, strict=True)
+    return member.survey.name in {survey.name for survey in run.label_surveys} or any(
+        survey is member.survey and run.path(table.path).resolve() in labels for table, survey in tables
+    )
+
+
+def inputs_survey(
+    run: Plan, members: Sequence[Member], features: Sequence[Feature], cuts: Sequence[Cut], table: pl.DataFrame
+) -> Survey:
+    """Describe the table that the model expects: as a survey, so that it is read like any other."""
+    required = [*feature_columns(features), *(c for m in members for c in _reference_magnitude(m))]
+    looked_at = [c for cut in cuts for c in cut_columns(cut, "cuts")]
+    needed = list(dict.fromkeys([*required, *looked_at]))
+    columns: dict[str, ColumnSpec] = {}
+    for member in members:
+        for column, spec in member.survey.columns.items():
+            name = member.names.get(column, column)
+            if name in needed or member.survey is run.lead:
+                sentinels = (*member.survey.sentinels, *spec.sentinels)
+                columns.setdefault(name, spec.model_copy(update={"sentinels": sentinels}))
+    for name in needed:
+        columns.setdefault(name, ColumnSpec(dtype=_DTYPE.get(table.schema[name], "float64")))
+    lead = run.lead
+    return Survey(
+        name=lead.name,
+        title=lead.title,
+        kind=lead.kind,
+        id=lead.id,
+        position=lead.position,
+        motion=lead.motion,
+        columns=columns | {c: lead.columns[c] for c in lead.used_columns()},
+        gaia_release=lead.gaia_release,
+    )
+
+
+def _reference_magnitude(member: Member) -> list[str]:
+    band = member.survey.reference_band
+    return [member.names.get(m, m) for m in ([member.survey.bands[band].magnitude] if band else [])]
+
+
+def magnitude_column(members: Sequence[Member], available: Sequence[str]) -> str | None:
+    """The magnitude that stands for the brightness of a star: the first survey's that has one."""
+    return next((name for m in members for name in _reference_magnitude(m) if name in available), None)
+
+
+def all_cuts(run: Plan, members: Sequence[Member]) -> tuple[Cut, ...]:
+    """The cuts that the training stars passed, on the columns of the joined table."""
+    config = run.config
+    chosen = list(choose_cuts(run.lead.cuts, config.catalogue.cuts, "catalogue"))
+    names = {member.survey.name: member.names for member in members}
+    for table, survey in zip(config.photometry, run.photometry, strict=True):
+        for cut in choose_cuts(survey.cuts, table.cuts, survey.name):
+            # One name, of a cut or of a column, may stand in two surveys: say whose it is.
+            keep = rename_columns(cut.keep, names[survey.name])
+            chosen.append(cut.model_copy(update={"name": f"{survey.name}_{cut.name}", "keep": keep}))
+    return tuple(chosen)

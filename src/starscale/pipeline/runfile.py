@@ -1,0 +1,101 @@
+"""Read a run file: TOML, with what it extends, and paths relative to the file itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from starscale.vocabulary.errors import InputError, Problem, did_you_mean
+from starscale.vocabulary.settings.run import RunConfig
+from starscale.vocabulary.strict import load_toml, validate
+
+_FOLDER = resources.files("starscale.pipeline.presets")
+
+
+def preset_names() -> list[str]:
+    """Names of the packaged run files."""
+    return sorted(item.name.removesuffix(".toml") for item in _FOLDER.iterdir() if item.name.endswith(".toml"))
+
+
+def load_run(path: str | Path) -> tuple[RunConfig, Path]:
+    """Read and check a run file.
+
+    Returns
+    -------
+    config : RunConfig
+    base : Path
+        The folder that relative paths start from.
+
+    Raises
+    ------
+    InputError
+        With everything that is wrong in the file.
+    """
+    path = Path(path)
+    return validate(RunConfig, _with_parents(path, ()), str(path)), path.parent
+
+
+def _with_parents(file: Path, chain: tuple[Path, ...]) -> dict[str, Any]:
+    """Parse a run file and merge it over what it extends."""
+    if file.resolve() in chain:
+        raise InputError(Problem(str(chain[0]), f"extends itself: {' -> '.join(p.name for p in (*chain, file))}"))
+    chain = (*chain, file.resolve())
+    data = load_toml(file)
+    parent = data.get("extends")
+    if not isinstance(parent, str):
+        return data
+    if parent.endswith(".toml"):
+        inherited = _rebase(_with_parents(file.parent / parent, chain), Path(parent).parent)
+    elif parent in preset_names():
+        with resources.as_file(_FOLDER / f"{parent}.toml") as preset:
+            inherited = load_toml(preset)
+    else:
+        names = preset_names()
+        raise InputError(
+            Problem(
+                f"{file}: extends",
+                f"unknown name {parent!r}",
+                f"one of {', '.join(names)}, or a path that ends in .toml",
+                did_you_mean(parent, names),
+            )
+        )
+    return _merge(inherited, data)
+
+
+def _rebase(data: Any, folder: Path) -> Any:
+    """Make the relative paths of an extended file relative to the file that extends it."""
+    if isinstance(data, list):
+        return [_rebase(item, folder) for item in data]
+    if not isinstance(data, dict):
+        return data
+    return {
+        key: str(folder / value) if _is_path(key, value) else _rebase(value, folder) for key, value in data.items()
+    }
+
+
+def _is_path(key: str, value: Any) -> bool:
+    """Whether a value is the path of a file."""
+    if not isinstance(value, str):
+        return False
+    return key in ("path", "ids", "positions") or (key in ("survey", "set") and value.endswith(".toml"))
+
+
+def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Merge tables key by key; anything else in `above` replaces what is below.
+
+    Another kind of model replaces the whole table: the settings of one mean nothing to the other.
+    """
+    result = dict(below)
+    for key, value in above.items():
+        old = result.get(key)
+        if (
+            isinstance(old, Mapping)
+            and isinstance(value, Mapping)
+            and value.get("kind") in (None, old.get("kind"))
+        ):
+            result[key] = _merge(old, value)
+        else:
+            result[key] = value
+    return result

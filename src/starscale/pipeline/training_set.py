@@ -1,0 +1,110 @@
+"""Labels of the stars of a run, and the table of stars that have some."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import reduce
+from operator import add
+from pathlib import Path
+
+import polars as pl
+
+from starscale import io
+from starscale.crossmatch.linking import link
+from starscale.features.split_rule import with_clusters
+from starscale.features.split_table import SURVEYS, refuse_useless, split_table
+from starscale.pipeline.plan import Plan
+from starscale.tables.api import read
+from starscale.tables.cuts import Attrition, apply_cuts, choose_cuts
+from starscale.tables.labels import has_label, label_columns, label_table
+from starscale.tables.stream import rows_of
+from starscale.vocabulary.errors import Problems
+
+
+@dataclass(frozen=True, slots=True)
+class Labelled:
+    """Result of :func:`label_stars`: the table of labels, what the cuts removed, and counts."""
+
+    labels: pl.DataFrame
+    attrition: Attrition
+    counts: dict[str, int]
+
+
+def label_stars(run: Plan, lead: Path) -> Labelled:
+    """The table of labels of the run's one label survey, a row a star; `lead` is the clean leading catalogue."""
+    entry, survey = run.config.labels[0], run.label_surveys[0]
+    if entry.path is None:
+        return _labels_of_lead(run, lead)
+    where = str(run.path(entry.path))
+    table = read(where, survey=survey)
+    mask, attrition = apply_cuts(table, choose_cuts(survey.cuts, entry.cuts, where), where=where)
+    table = table.filter(mask)
+    links = link(table, survey, entry.radius, run.leading_table, where)
+    labels, counts = label_table(table, links, survey)
+    return Labelled(labels, attrition, counts)
+
+
+def _labels_of_lead(run: Plan, lead: Path) -> Labelled:
+    """Labels that stand in the leading table itself: rows without any are counted and let go."""
+    survey, key = run.label_surveys[0], run.lead.id.column
+    where = str(run.path(run.config.catalogue.path))
+    # The rows have passed the cuts of the table already, as far as the user wanted them.
+    cuts = choose_cuts((), run.config.labels[0].cuts, where)
+    labelled, attritions = [], []
+    for frame in rows_of(lead):
+        mask, attrition = apply_cuts(frame, cuts, where=where)
+        attritions.append(attrition)
+        chosen = frame.filter(mask).filter(has_label(survey))
+        labelled.append(chosen.select(pl.col(key).alias("source_id"), *label_columns(survey, frame.columns)))
+    attrition, table = reduce(add, attritions), pl.concat(labelled)
+    labels, counts = label_table(table, table.select("source_id").with_row_index("row"), survey)
+    counts |= {"rows": attrition.n_out, "without_labels": attrition.n_out - table.height}
+    return Labelled(labels, attrition, counts)
+
+
+def training_table(run: Plan, matched: Path, labels: pl.DataFrame) -> pl.DataFrame:
+    """Stars that have a label, with the labels beside the inputs and the part of the first repeat.
+
+    Parameters
+    ----------
+    run : Plan
+    matched : Path
+        The joined table; only stars with a label are held in memory.
+    labels : polars.DataFrame
+        A row a star.
+
+    Raises
+    ------
+    InputError
+        When no star has a label.
+    """
+    target = [c for name in run.config.target for c in (name, f"{name}_error")]
+    key = run.lead.id.column
+    chosen = labels.select(pl.col("source_id").alias(key), *target, SURVEYS).filter(
+        pl.any_horizontal(*(pl.col(name).is_not_null() for name in run.config.target))
+    )
+    # A column of the catalogue that is called like a label gives way: it is no input (checked in `inputs`).
+    source = io.open_table(matched)
+    stars = source.rows_with(key, chosen[key])
+    table = stars.drop([name for name in (*target, SURVEYS) if name in stars.columns]).join(
+        chosen, on=key, how="inner", maintain_order="left"
+    )
+    problems = Problems()
+    if table.height == 0:
+        problems.add(
+            f"survey {run.label_names}",
+            f"none of its {labels.height} labelled stars is among the {source.n_rows} that passed cuts and match",
+            "common stars",
+            "Do the catalogues cover the same sky, and is the match radius large enough?",
+        )
+    problems.raise_if_any()
+    table = with_clusters(table, run.lead, run.config.split, run.base)
+    return table.with_columns(parts(run, table, run.config.seed))
+
+
+def parts(run: Plan, table: pl.DataFrame, seed: int) -> pl.Series:
+    """Training, validation or test, for every row of the training table; a split that leaks is refused."""
+    names = [survey.name for survey in run.label_surveys]
+    found = split_table(table, run.lead, run.config.split, seed, label_surveys=names)
+    refuse_useless(table, found, run.config.split)
+    return found

@@ -1,0 +1,1 @@
+"""Tables in the formats of the CDS and the AAS journals."""

@@ -1,0 +1,154 @@
+"""Diagnostics of a calibration as tables of text: for the terminal, the report and the documentation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from starscale.reports.text import number
+from starscale.vocabulary.columns import LABELS
+
+Text = tuple[str, list[str], list[list[str]]]
+Record = Mapping[str, Any]
+
+
+def homogenize_tables(data: Mapping[str, Any]) -> list[Text]:
+    """Title, headings and cells of every table that there is something to say in.
+
+    Parameters
+    ----------
+    data : mapping
+        Diagnostics, as `homogenize` writes them.
+    """
+    tables = [
+        _counts(data),
+        _overlap(data),
+        _errors(data.get("errors", ())),
+        _pairs(data.get("pairs", ())),
+        _leave_out(data.get("leave_out", ())),
+        _reference(data.get("reference", ())),
+        _clusters(data.get("clusters", ())),
+    ]
+    return [table for table in tables if table[2]]
+
+
+def _name(label: str) -> str:
+    return f"{label} ({'K' if LABELS[label].unit == 'K' else 'dex'})"
+
+
+def _figure(row: Record, key: str, label: str) -> str:
+    return number(row.get(key), LABELS[label].decimals)
+
+
+def _counts(data: Mapping[str, Any]) -> Text:
+    columns = {
+        "rows": "rows after cuts",
+        "without_star": "without a star",
+        "without_labels": "without labels",
+        "copies": "exact copies",
+        "repeats": "repeats",
+        "stars": "stars",
+    }
+    rows = [
+        [survey, *(f"{counts.get(key, 0):,}" for key in columns)]
+        for survey, counts in data.get("counts", {}).items()
+    ]
+    return "Rows of the surveys", ["survey", *columns.values()], rows
+
+
+def _overlap(data: Mapping[str, Any]) -> Text:
+    surveys = data.get("surveys", [])
+    rows = [
+        [name, *(f"{n:,}" for n in line)] for name, line in zip(surveys, data.get("overlap", []), strict=False)
+    ]
+    title = "Stars in common (diagonal: stars in common with any other survey)"
+    return title, ["survey", *surveys], rows
+
+
+def _errors(found: Sequence[Record]) -> Text:
+    rows = [
+        [
+            _name(row["label"]),
+            row["survey"],
+            f"{number(row['k'], 2)} +- {number(row['k_error'], 2)}",
+            _figure(row, "extra", row["label"]),
+            row["method"],
+            f"{number(row['repeats'], 2)} +- {number(row['repeats_error'], 2)}"
+            if row["repeats"] is not None
+            else "-",
+            f"{row['pairs']:,}",
+            f"{number(row['hat'], 2)} +- {number(row['hat_error'], 2)}" if row["hat"] is not None else "-",
+        ]
+        for row in found
+    ]
+    headings = ["label", "survey", "factor on errors", "added", "from", "repeats", "pairs", "hat"]
+    return "Normalised errors", headings, rows
+
+
+def _pairs(found: Sequence[Record]) -> Text:
+    rows = []
+    for row in found:
+        label = row["label"]
+        cells = [_name(label), f"{row['first']} - {row['second']}", f"{row['n']:,}"]
+        for key in ("median", "width"):
+            cells += [_figure(row, f"{key}_{when}", label) for when in ("before", "after")]
+        cells += [number(row[f"pull_{when}"], 2) for when in ("before", "after")]
+        # Slopes in the unit of the label per 1000 K and per dex.
+        for axis, scale in (("teff", 1000.0), ("logg", 1.0), ("fe_h", 1.0)):
+            for when in ("before", "after"):
+                slope = row.get(f"slope_{axis}_{when}")
+                cells.append(number(None if slope is None else slope * scale, LABELS[label].decimals))
+        rows.append(cells)
+    headings = ["label", "surveys", "n", "offset before", "after", "width before", "after"]
+    headings += ["about 0, in errors, before", "after"]
+    headings += ["slope /1000 K before", "after", "/dex logg before", "after", "/dex fe_h before", "after"]
+    return "Differences between surveys, before and after (held-out stars)", headings, rows
+
+
+def _leave_out(found: Sequence[Record]) -> Text:
+    rows = []
+    for row in found:
+        if not row["n"]:
+            rows.append(["all", row["survey"], "0", "the others do not hold together without it", ""])
+            continue
+        label = row["label"]
+        rows.append(
+            [
+                _name(label),
+                row["survey"],
+                f"{row['n']:,}",
+                _figure(row, "median", label),
+                _figure(row, "width", label),
+            ]
+        )
+    return "Each survey predicted from the others alone", ["label", "survey", "n", "median", "width"], rows
+
+
+def _reference(found: Sequence[Record]) -> Text:
+    rows = [
+        [
+            _name(row["label"]),
+            row["sample"],
+            f"{row['n']:,}",
+            f"{_figure(row, 'median', row['label'])} +- {_figure(row, 'median_error', row['label'])}",
+            _figure(row, "width", row["label"]),
+            number(row["pull"], 2),
+        ]
+        for row in found
+    ]
+    return "Labels - external list", ["label", "labels", "n", "median", "width", "pull width"], rows
+
+
+def _clusters(found: Sequence[Record]) -> Text:
+    decimals = LABELS["fe_h"].decimals
+    rows = [
+        [
+            row["cluster"],
+            f"{row['n_merged']:,}",
+            *(number(row[f"mad_{key}"], decimals) for key in ("raw", "mean", "merged")),
+            number(row["median_merged"], decimals),
+        ]
+        for row in found
+    ]
+    headings = ["cluster", "stars", "all raw values", "plain mean", "homogenized", "median fe_h"]
+    return "Scatter (MAD, dex) of fe_h in clusters", headings, rows

@@ -1,0 +1,55 @@
+"""Permutation importance as tables of text, for the terminal and the report."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import polars as pl
+
+from starscale.reports.text import number
+from starscale.vocabulary.columns import LABELS
+
+HEADINGS = ("group", "columns", "MAD +", "RMSE +")
+
+
+def importance_tables(table: pl.DataFrame) -> Iterator[tuple[str, list[str], list[list[str]]]]:
+    """Title, headings and cells for every label, the most important first.
+
+    Parameters
+    ----------
+    table : polars.DataFrame
+        Of :func:`starscale.model.importance.permutation_importance`.
+    """
+    for name in table["label"].unique(maintain_order=True):
+        label = LABELS[name]
+        unit = "K" if label.unit == "K" else "dex"
+        mine = table.filter(label=name).sort("rmse_increase", descending=True, maintain_order=True)
+        first = mine.row(0, named=True)
+        now = f"MAD {first['mad']:.{label.decimals}f}, RMSE {first['rmse']:.{label.decimals}f} {unit}"
+        rows = [
+            [
+                row["group"] if len(row["columns"]) == 1 else _short(row["group"]),
+                str(len(row["columns"])),
+                *(_increase(row, figure, label.decimals) for figure in ("mad", "rmse")),
+            ]
+            for row in mine.iter_rows(named=True)
+        ]
+        yield f"{name}: {now} as it is, {first['n']:,} stars; what shuffling adds ({unit})", list(HEADINGS), rows
+
+
+def importance_json(table: pl.DataFrame) -> str:
+    """The result as a JSON document: one object for each label and group."""
+    return (
+        json.dumps(json.loads(table.with_columns(pl.col(pl.Float64).fill_nan(None)).write_json()), indent=1) + "\n"
+    )
+
+
+def _increase(row: dict[str, float], figure: str, decimals: int) -> str:
+    value, spread = (number(row[f"{figure}_increase{end}"], decimals) for end in ("", "_spread"))
+    return f"{value} +- {spread}"
+
+
+def _short(group: str, width: int = 58) -> str:
+    """A group's name, which may list many columns."""
+    return group if len(group) <= width else group[: width - 3] + "..."

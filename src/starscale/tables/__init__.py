@@ -1,0 +1,1 @@
+"""Tables of surveys: standard names and units, cuts, identifiers, positions, joins."""

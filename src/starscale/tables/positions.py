@@ -1,0 +1,288 @@
+"""Positions on the sphere at an epoch: from a table's columns to unit vectors that move.
+
+Everything works on unit vectors, so that the poles and right ascension 0 are ordinary places.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from starscale.surveys import Survey
+from starscale.tables.position_errors import MotionErrors, PositionErrors, motion_errors, position_errors
+from starscale.vocabulary.errors import InputError, Problem, Problems, did_you_mean
+
+Array = NDArray[np.float64]
+
+ARCSEC = np.pi / 180 / 3600
+MAS = ARCSEC / 1000
+#: km/s of one astronomical unit a year: turns a radial velocity and a parallax into a proper motion.
+AU_PER_YEAR = 4.740470446
+#: Julian epoch 2000.0 as MJD and JD.
+_J2000 = {"mjd": 51544.5, "jd": 2451545.0}
+
+
+@dataclass(frozen=True, slots=True)
+class Sines:
+    """Sines and cosines of coordinates, of which unit vectors are made. Arrays of shape (m,)."""
+
+    sin_ra: Array
+    cos_ra: Array
+    sin_dec: Array
+    cos_dec: Array
+
+    def radial(self) -> Array:
+        """Unit vectors towards the positions. Shape (m, 3)."""
+        return _vectors(self.cos_dec * self.cos_ra, self.cos_dec * self.sin_ra, self.sin_dec)
+
+    def east(self) -> Array:
+        """Unit vectors of east there. Shape (m, 3)."""
+        return _vectors(-self.sin_ra, self.cos_ra, np.zeros_like(self.sin_ra))
+
+    def north(self) -> Array:
+        """Unit vectors of north there. Shape (m, 3)."""
+        return _vectors(-self.sin_dec * self.cos_ra, -self.sin_dec * self.sin_ra, self.cos_dec)
+
+
+@dataclass(frozen=True, slots=True)
+class Positions:
+    """Positions of one catalogue.
+
+    Parameters
+    ----------
+    ra, dec : ndarray, (n,)
+        Degrees, ICRS, at `epoch`; NaN where there is none.
+    epoch : ndarray, (n,)
+        Julian year; NaN where unknown (then the source is taken as it stands).
+    pmra, pmdec : ndarray, (n,) or None
+        Proper motions, mas/yr, `pmra` with cos(dec); NaN where unknown.
+    own_epoch : ndarray of bool, (n,)
+        False where the epoch is the survey's default.
+    errors : PositionErrors, optional
+        Error ellipses of the positions; without them a match by errors is not possible.
+    motion_errors : MotionErrors, optional
+        Errors of the proper motions and their correlations with the positions.
+    parallax, radial_velocity : ndarray, (n,), optional
+        mas and km/s; NaN where unknown. They matter for the nearest and fastest stars only.
+    """
+
+    ra: Array
+    dec: Array
+    epoch: Array
+    pmra: Array | None
+    pmdec: Array | None
+    own_epoch: NDArray[np.bool_]
+    errors: PositionErrors | None = None
+    motion_errors: MotionErrors | None = None
+    parallax: Array | None = None
+    radial_velocity: Array | None = None
+
+    def __len__(self) -> int:
+        return len(self.ra)
+
+    @property
+    def valid(self) -> NDArray[np.bool_]:
+        """Where there is a position."""
+        return np.isfinite(self.ra) & np.isfinite(self.dec)
+
+    @property
+    def moving(self) -> NDArray[np.bool_]:
+        """Where proper motion and epoch are known."""
+        return self.moves(slice(None))
+
+    def moves(self, rows: NDArray[np.intp] | slice) -> NDArray[np.bool_]:
+        """Whether proper motion and epoch of some rows are known. Shape (m,)."""
+        epoch = self.epoch[rows]
+        if self.pmra is None or self.pmdec is None:
+            return np.zeros(len(epoch), dtype=bool)
+        return np.isfinite(self.pmra[rows]) & np.isfinite(self.pmdec[rows]) & np.isfinite(epoch)
+
+    def without_motion(self) -> Positions:
+        """The same positions, standing still."""
+        return replace(self, pmra=None, pmdec=None, motion_errors=None)
+
+    def take(self, rows: NDArray[np.intp] | slice) -> Positions:
+        """Some rows, in the order given; those of a slice are not copied."""
+        changes: dict[str, Any] = {}
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, np.ndarray):
+                changes[field.name] = value[rows]
+            elif value is not None:
+                changes[field.name] = value.take(rows)
+        return replace(self, **changes)
+
+    def speed(self) -> Array:
+        """Total proper motion, mas/yr; 0 where unknown. Shape (n,)."""
+        if self.pmra is None or self.pmdec is None:
+            return np.zeros(len(self))
+        return np.where(self.moving, np.hypot(self.pmra, self.pmdec), 0.0)
+
+    def sines(self, rows: NDArray[np.intp]) -> Sines:
+        """Sines and cosines of some rows' coordinates. Shape (m,)."""
+        ra, dec = np.radians(self.ra[rows]), np.radians(self.dec[rows])
+        return Sines(np.sin(ra), np.cos(ra), np.sin(dec), np.cos(dec))
+
+    def triads(self, rows: NDArray[np.intp]) -> tuple[Array, Array, Array]:
+        """Unit vectors towards some rows, and of east and north there. Shapes (m, 3)."""
+        sines = self.sines(rows)
+        return sines.radial(), sines.east(), sines.north()
+
+    def directions(self, rows: NDArray[np.intp]) -> Array:
+        """Unit vectors towards some rows. Shape (m, 3)."""
+        return self.sines(rows).radial()
+
+    def years(self, rows: NDArray[np.intp], at: Array) -> Array:
+        """Years from the epoch of some rows to `at`; 0 where either is unknown. Shape (m,)."""
+        span = at - self.epoch[rows]
+        return np.where(np.isfinite(span), span, 0.0)
+
+    def foreshortening(self, rows: NDArray[np.intp], years: Array) -> Array:
+        """Distance after some years over the distance now, from radial velocity and parallax. Shape (m,).
+
+        1 where either is unknown, or the parallax is not positive.
+        """
+        if self.radial_velocity is None or self.parallax is None:
+            return np.ones(len(rows))
+        rate = self.radial_velocity[rows] * self.parallax[rows] / AU_PER_YEAR * MAS
+        return np.where((self.parallax[rows] > 0) & np.isfinite(rate), 1 + rate * years, 1.0)
+
+    def shifts(self, rows: NDArray[np.intp], at: Array) -> tuple[Array, Array]:
+        """Motion of some rows until `at` on the tangent plane of their own position, east and north, mas.
+
+        A star in uniform motion through space draws a straight line there; nearer, it moves faster
+        (ESA 1997, Hipparcos vol. 1, sec. 1.5.5). Rows that do not move, or whose `at` is NaN, have 0.
+        """
+        if self.pmra is None or self.pmdec is None:
+            return np.zeros(len(rows)), np.zeros(len(rows))
+        pmra, pmdec, span = self.pmra[rows], self.pmdec[rows], at - self.epoch[rows]
+        years = np.where(np.isfinite(pmra) & np.isfinite(pmdec) & np.isfinite(span), span, 0.0)
+        scale = years / self.foreshortening(rows, years)
+        moves = years != 0
+        return np.where(moves, pmra * scale, 0.0), np.where(moves, pmdec * scale, 0.0)
+
+    def vectors(self, rows: NDArray[np.intp], at: Array) -> Array:
+        """Unit vectors of some rows, each moved to an epoch, right near a pole and for any motion.
+
+        Parameters
+        ----------
+        rows : ndarray of int, (m,)
+        at : ndarray, (m,)
+            Julian years; NaN leaves the row where it is.
+
+        Returns
+        -------
+        ndarray, (m, 3)
+        """
+        if self.pmra is None or self.pmdec is None:
+            return self.directions(rows)
+        radial, east, north = self.triads(rows)
+        step_east, step_north = self.shifts(rows, at)
+        moved = radial + (step_east * MAS)[:, None] * east + (step_north * MAS)[:, None] * north
+        return np.asarray(moved / length(moved)[:, None], dtype=np.float64)
+
+
+def positions(table: pl.DataFrame, survey: Survey, where: str = "table", *, whole: bool = True) -> Positions:
+    """Take the positions out of a standardised table; one that is not `whole` may hold none.
+
+    Raises
+    ------
+    InputError
+        The survey has no positions, a column is missing, a declination or right ascension lies
+        off the sphere, or no row has a position.
+    """
+    role = survey.position
+    if role is None:
+        missing = f"survey {survey.name} describes no positions"
+        raise InputError(Problem(where, missing, "a [position] section in the survey file"))
+    problems = Problems()
+    for name in (role.ra, role.dec):
+        if name not in table.columns:
+            problems.add(
+                f"{where}: column {name!r}",
+                "is missing, but needed for positions",
+                fix=did_you_mean(name, table.columns),
+            )
+    problems.raise_if_any()
+    ra, dec = _column(table, role.ra), _column(table, role.dec)
+    for name, values, low, high in ((role.ra, ra, -360.0, 720.0), (role.dec, dec, -90.0, 90.0)):
+        outside = (values < low) | (values > high)
+        if outside.any():
+            problems.add(
+                f"{where}: column {name!r}",
+                f"{outside.sum()} of {len(values)} values are out of range (smallest {np.nanmin(values):g}, "
+                f"largest {np.nanmax(values):g})",
+                f"degrees, {low:g} to {high:g}",
+                "Are the columns swapped, or is the unit not degrees?",
+            )
+    if whole and len(ra) and not (np.isfinite(ra) & np.isfinite(dec)).any():
+        problems.add(where, f"none of the {len(ra)} rows has a finite position", "ra and dec in degrees")
+    problems.raise_if_any()
+    epoch, own = _epochs(table, survey)
+    motion = survey.motion
+    has_motion = motion is not None and {motion.pmra, motion.pmdec} <= set(table.columns)
+    return Positions(
+        ra=ra,
+        dec=dec,
+        epoch=epoch,
+        pmra=_column(table, motion.pmra) if has_motion and motion else None,
+        pmdec=_column(table, motion.pmdec) if has_motion and motion else None,
+        own_epoch=own,
+        errors=position_errors(table, survey),
+        motion_errors=motion_errors(table, survey) if has_motion else None,
+        parallax=_optional(table, motion.parallax if motion else None),
+        radial_velocity=_optional(table, motion.radial_velocity if motion else None),
+    )
+
+
+def _optional(table: pl.DataFrame, name: str | None) -> Array | None:
+    return _column(table, name) if name is not None and name in table.columns else None
+
+
+def _column(table: pl.DataFrame, name: str) -> Array:
+    return table[name].cast(pl.Float64).fill_null(np.nan).to_numpy().astype(np.float64)
+
+
+def _epochs(table: pl.DataFrame, survey: Survey) -> tuple[Array, NDArray[np.bool_]]:
+    """Julian years, and where they are the row's own. Shape (n,) each."""
+    n = table.height
+    epoch = survey.position.epoch if survey.position else None
+    default = np.nan if epoch is None or epoch.default is None else epoch.default
+    if epoch is None or epoch.column is None or epoch.column not in table.columns:
+        # One number stands for all rows: it takes no room.
+        return np.broadcast_to(np.float64(default), n), np.broadcast_to(np.False_, n)
+    values = _column(table, epoch.column)
+    if epoch.format != "jyear":
+        values = 2000.0 + (values - _J2000[epoch.format]) / 365.25
+    # A zero stands for "no epoch" in several archives and would move stars by two thousand years, or,
+    # as an MJD, to 1858: before any catalogue of positions that is of use here.
+    own = np.isfinite(values) & (values > 1880) & (values < 2200)
+    return np.where(own, values, default), own
+
+
+def _vectors(x: Array, y: Array, z: Array) -> Array:
+    """Vectors of their components, shape (n, 3); in memory component after component, as sums over them go."""
+    return np.stack([x, y, z]).T
+
+
+def dot(a: Array, b: Array) -> Array:
+    """Scalar products of rows of vectors. Shapes (n, 3), (n, 3) -> (n,)."""
+    # In this order to the last bit what einsum makes of vectors that lie one after the other in memory, where
+    # it is several times slower.
+    return np.asarray(a[:, 0] * b[:, 0] + a[:, 2] * b[:, 2] + a[:, 1] * b[:, 1], dtype=np.float64)
+
+
+def length(a: Array) -> Array:
+    """Lengths of rows of vectors. Shape (n, 3) -> (n,)."""
+    # To the last bit numpy's norm of rows, without its copies.
+    return np.asarray(np.sqrt(a[:, 0] ** 2 + a[:, 1] ** 2 + a[:, 2] ** 2), dtype=np.float64)
+
+
+def separation(a: Array, b: Array) -> Array:
+    """Angle between unit vectors, arcsec; exact for small angles. Shapes (n, 3), (n, 3) -> (n,)."""
+    chord = length(a - b)
+    return np.asarray(2 * np.arcsin(np.minimum(chord / 2, 1.0)) / ARCSEC, dtype=np.float64)

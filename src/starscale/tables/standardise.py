@@ -1,0 +1,220 @@
+"""Bring a table as an archive delivers it into the one form that every kernel expects.
+
+Afterwards columns have the survey file's spelling, type and unit, and a missing value is null,
+whatever stood for it before (NaN, infinity, -9999, an empty text).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+import polars as pl
+
+from starscale.io.units import convert, same_unit
+from starscale.surveys import Survey
+from starscale.surveys.schema import ColumnSpec
+from starscale.tables.identifiers import identifier_problems
+from starscale.vocabulary.columns import Column, DType
+from starscale.vocabulary.errors import InputError, Problems, did_you_mean
+
+POLARS_TYPE: dict[DType, type[pl.DataType]] = {
+    "int64": pl.Int64,
+    "int32": pl.Int32,
+    "int16": pl.Int16,
+    "float64": pl.Float64,
+    "float32": pl.Float32,
+    "bool": pl.Boolean,
+    "string": pl.String,
+}
+_TRUE = ("true", "t", "1", "yes")
+_FALSE = ("false", "f", "0", "no")
+
+
+def spelling(names: Iterable[str], survey: Survey) -> dict[str, str]:
+    """Map the described columns that are among `names` to the spelling they have there.
+
+    Letter case never matters; an exact name wins over another case, and either over an alias.
+    """
+    by_lower: dict[str, str] = {}
+    exact = set()
+    for name in names:
+        by_lower.setdefault(name.lower(), name)
+        exact.add(name)
+    found = {}
+    for column, spec in survey.columns.items():
+        for candidate in (column, *spec.aliases):
+            if candidate in exact or candidate.lower() in by_lower:
+                found[column] = candidate if candidate in exact else by_lower[candidate.lower()]
+                break
+    return found
+
+
+def standardise(
+    table: pl.DataFrame,
+    survey: Survey,
+    *,
+    where: str = "table",
+    found_columns: Mapping[str, Column] | None = None,
+    whole: bool = True,
+) -> pl.DataFrame:
+    """Return `table` with the survey's column names, types, units and nulls.
+
+    Parameters
+    ----------
+    table : polars.DataFrame, (n_rows, any)
+        As read. Columns that the survey does not describe are kept as they are.
+    survey : Survey
+        The description.
+    where : str
+        What to call the table in an error (its file name).
+    found_columns : mapping of str to Column, optional
+        What the file itself says about its columns; a unit that differs is converted.
+    whole : bool
+        The table is whole, not a chunk of one: check that identifiers are unique where the survey
+        says so, and that there are some.
+
+    Raises
+    ------
+    InputError
+        No identifier column, damaged or repeated identifiers, a value that is not of the
+        column's type, a unit that cannot be converted; all of them at once.
+    """
+    problems = Problems()
+    present = spelling(table.columns, survey)
+    if survey.id.column not in present:
+        problems.add(
+            f"{where}: column {survey.id.column!r}",
+            "is missing",
+            f"the identifier of {survey.title}",
+            # Of a file only what the survey knows has been read.
+            did_you_mean(survey.id.column, [*table.columns, *(found_columns or {})]),
+        )
+    else:
+        ids = table[present[survey.id.column]]
+        label = f"{where}: column {present[survey.id.column]!r}"
+        problems.items.extend(identifier_problems(ids, survey, label, whole=whole))
+    taken = {original: column for column, original in present.items()}
+    series = []
+    for original in table.columns:
+        if original not in taken:
+            series.append(table[original])
+            continue
+        column = taken[original]
+        spec = survey.columns[column]
+        try:
+            series.append(
+                _clean_column(
+                    table[original], spec, survey.sentinels, found_columns, f"{where}: column {original!r}"
+                ).alias(column)
+            )
+        except InputError as error:
+            # The identifier was examined above, in more detail.
+            if column != survey.id.column or not problems.items:
+                problems.items.extend(error.problems)
+    problems.raise_if_any()
+    return pl.DataFrame(series) if series else table
+
+
+def _clean_column(
+    values: pl.Series,
+    spec: ColumnSpec,
+    survey_sentinels: tuple[float | str, ...],
+    found_columns: Mapping[str, Column] | None,
+    where: str,
+) -> pl.Series:
+    """One column: missing values to null, then type, then unit."""
+    target = POLARS_TYPE[spec.dtype]()
+    sentinels = (*survey_sentinels, *spec.sentinels)
+    if isinstance(values.dtype, pl.Categorical | pl.Enum):
+        values = values.cast(pl.String)
+    # Before the type is changed: as a truth value, -9999 and NaN would be true.
+    if values.dtype == pl.String:
+        values = values.str.strip_chars()
+        values = _without(values, _stands_for_missing_text(values, target, sentinels))
+    elif values.dtype.is_numeric():
+        values = _without(values, _stands_for_missing(values, sentinels))
+    if values.dtype != target:
+        values = _cast(values, target, where)
+    if target.is_float():
+        found = found_columns.get(values.name) if found_columns else None
+        if found is not None and found.unit and not same_unit(found.unit, spec.unit):
+            values = convert(values, found.unit, spec.unit, where)
+    return values
+
+
+def _without(values: pl.Series, missing: pl.Series) -> pl.Series:
+    """Null where `missing`."""
+    return values.set(missing, None) if missing.any() else values
+
+
+def _stands_for_missing(values: pl.Series, sentinels: Iterable[float | str]) -> pl.Series:
+    """Where a number is a sentinel or not finite; where there is none, either answer may come."""
+    numbers = [float(s) for s in sentinels if not isinstance(s, str)]
+    if values.dtype.is_float():
+        # -9999.99 that once was a float32 is another double than the one of that name.
+        doubles = {*numbers, *(float(np.float32(s)) for s in numbers)}
+        # With numpy: a table has some sixty columns, and polars makes a query of each question to a column.
+        given = values.cast(pl.Float64).to_numpy()
+        missing = ~np.isfinite(given)
+        for number in doubles:
+            missing |= given == number
+        return pl.Series(missing)
+    whole = pl.Series([s for s in numbers if s.is_integer()], dtype=pl.Float64)
+    candidates = whole.cast(values.dtype, strict=False).drop_nulls()
+    return values.is_in(candidates.implode()).fill_null(False)
+
+
+def _stands_for_missing_text(
+    values: pl.Series, target: pl.DataType, sentinels: tuple[float | str, ...]
+) -> pl.Series:
+    """Where a text is empty, a sentinel, or a number that is one."""
+    texts = pl.Series(["", *(s for s in sentinels if isinstance(s, str))])
+    missing = values.is_in(texts.implode())
+    if target != pl.String:
+        # A text that is no number stands for nothing here; the cast will complain about it.
+        numbers = values.cast(pl.Float64, strict=False)
+        missing = missing | (numbers.is_not_null() & _stands_for_missing(numbers, sentinels))
+    return missing.fill_null(False)
+
+
+def _cast(values: pl.Series, target: pl.DataType, where: str) -> pl.Series:
+    problems = Problems()
+    if target == pl.Boolean and values.dtype == pl.String:
+        low = values.str.to_lowercase()
+        wrong = values.filter(low.is_not_null() & ~low.is_in([*_TRUE, *_FALSE]))
+        result = pl.select(
+            pl.when(low.is_in(_TRUE)).then(True).when(low.is_in(_FALSE)).then(False).alias(values.name)
+        ).to_series()
+    elif target == pl.Boolean and values.dtype.is_numeric():
+        wrong = values.filter((values != 0) & (values != 1))
+        result = values.cast(target)
+    elif target.is_integer() and values.dtype.is_float():
+        result = values.cast(target, strict=False)
+        wrong = values.filter((values != values.round()) | (values.is_not_null() & result.is_null()))
+    else:
+        result = values.cast(target, strict=False)
+        wrong = values.filter(values.is_not_null() & result.is_null())
+    if len(wrong):
+        problems.add(
+            where,
+            f"{len(wrong)} of {len(values)} values are not of type {target} (first: {wrong[0]!r})",
+            "",
+            "If this value means 'missing', list it under `sentinels` in the survey file.",
+        )
+    problems.raise_if_any()
+    return result
+
+
+def require(table_columns: Iterable[str], needed: Iterable[str], where: str, purpose: str) -> None:
+    """Raise one :class:`InputError` that names every column of `needed` that is not there."""
+    columns = list(table_columns)
+    problems = Problems()
+    for name in dict.fromkeys(needed):
+        if name not in columns:
+            problems.add(
+                f"{where}: column {name!r}",
+                f"is missing, but needed for {purpose}",
+                fix=did_you_mean(name, columns),
+            )
+    problems.raise_if_any()

@@ -1,0 +1,120 @@
+"""A catalogue on disk, in its survey's words, read piece by piece."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import polars as pl
+
+from starscale.io import open_table, read_ahead
+from starscale.surveys import Survey
+from starscale.tables.identifiers import repeated_identifiers
+from starscale.tables.repeated import RepeatedIds, hashed
+from starscale.tables.standardise import spelling, standardise
+from starscale.vocabulary.errors import InputError, Problem
+
+#: Rows of a piece.
+CHUNK = 250_000
+
+
+def pieces(
+    path: Path, survey: Survey, columns: Sequence[str] | None = None, *, rows: int | None = None
+) -> Iterator[pl.DataFrame]:
+    """Yield the rows of a table in order, standardised; what concerns the whole table is not checked.
+
+    Parameters
+    ----------
+    path : Path
+    survey : Survey
+    columns : sequence of str, optional
+        Columns of the survey, of which those that are there are read; default: all of the file.
+    rows : int, optional
+        Rows of a piece; default: :data:`CHUNK`.
+
+    Yields
+    ------
+    polars.DataFrame
+        One at least, which has no rows where the table has none.
+
+    Raises
+    ------
+    InputError
+        See :func:`starscale.tables.standardise.standardise`.
+    """
+    source = open_table(path)
+    found = spelling(list(source.schema), survey)
+    wanted = list(source.schema) if columns is None else [found[name] for name in columns if name in found]
+    empty = pl.DataFrame(schema={name: source.schema[name] for name in wanted})
+    batches = read_ahead(source.batches(rows or CHUNK, wanted)) if source.n_rows else iter([empty])
+    for batch in batches:
+        yield standardise(batch, survey, where=str(path), found_columns=source.columns, whole=False)
+
+
+def rows_of(path: Path, columns: Sequence[str] | None = None) -> Iterator[pl.DataFrame]:
+    """Yield the rows of a table that the program wrote, in order; one frame at least, which tells the columns."""
+    source = open_table(path)
+    if source.n_rows:
+        yield from read_ahead(source.batches(CHUNK, columns))
+    else:
+        yield source.read(columns)
+
+
+def columns_of(path: Path, survey: Survey) -> list[str]:
+    """Columns of a table, those that the survey describes by its name for them."""
+    names = list(open_table(path).schema)
+    described = {there: name for name, there in spelling(names, survey).items()}
+    return [described.get(name, name) for name in names]
+
+
+def checked_ids(
+    frames: Iterable[pl.DataFrame], path: Path, survey: Survey, folder: Path, *, unique: bool
+) -> Iterator[pl.DataFrame]:
+    """Yield what comes, and complain at the end where no row has an identifier, or one stands in several rows.
+
+    Parameters
+    ----------
+    frames : iterable of polars.DataFrame
+        The rows of a table, standardised.
+    path : Path
+        The table, for the message and to look a repeated identifier up.
+    survey : Survey
+    folder : Path
+        For the files that are needed on the way; whoever names it removes it.
+    unique : bool
+        Whether repeated identifiers are refused.
+
+    Raises
+    ------
+    InputError
+    """
+    column, label = survey.id.column, f"{path}: column {survey.id.column!r}"
+    rows = known = 0
+    ids = RepeatedIds(folder) if unique else None
+    try:
+        for frame in frames:
+            rows += frame.height
+            known += frame.height - frame[column].null_count()
+            if ids is not None:
+                ids.add(frame[column])
+            yield frame
+        if rows and not known:
+            raise InputError(Problem(label, "all identifiers are missing", "one in every row"))
+        if ids is None:
+            return
+        n_ids, n_rows, example = ids.count()
+    finally:
+        if ids is not None:
+            ids.close()
+    if n_ids:
+        raise InputError(repeated_identifiers(n_rows - n_ids, _named(path, survey, example), label))
+
+
+def _named(path: Path, survey: Survey, example: int | None) -> object:
+    """An identifier, by its hash."""
+    for frame in pieces(path, survey, [survey.id.column]):
+        ids = frame[survey.id.column].drop_nulls()
+        found = ids.filter(pl.Series(hashed(ids) == example))
+        if len(found):
+            return found[0]
+    return ""

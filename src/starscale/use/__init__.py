@@ -1,1 +1,0 @@
-"""Apply a trained model to tables, and measure how good it is."""

@@ -1,0 +1,1 @@
+"""The settings of every verb, as validated classes."""

@@ -1,0 +1,153 @@
+"""The distributed engine gives the rows and values of the path on one machine. Needs an environment with LSDB."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import starscale as ss
+from starscale.io import open_table
+from support.places import SOURCE, SUPPORT
+
+pytestmark = pytest.mark.service
+
+CLIENT = SUPPORT / "lsdb_client.py"
+
+
+@pytest.fixture(scope="module")
+def python() -> Path:
+    found = os.environ.get("STARSCALE_LSDB_PYTHON")
+    if not found:
+        pytest.skip("LSDB cannot be had here, or make service-tests was not used")
+    return Path(found)
+
+
+def started(python: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
+    # The engine must be of this very checkout, whatever is installed beside LSDB.
+    environment = {**os.environ, "PYTHONPATH": str(SOURCE)}
+    command = [str(python), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=400, env=environment)
+
+
+def work(python: Path, *arguments: object) -> Any:
+    done = started(python, CLIENT, *arguments)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.fixture(scope="module")
+def stars(python: Path, finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The matched stars of a run as a HATS catalogue of many partitions."""
+    folder = tmp_path_factory.mktemp("hats") / "stars.hats"
+    made = work(python, "make", finished / "matched.parquet", "ra", "dec", 300, folder)
+    assert made["partitions"] >= 24
+    return folder
+
+
+def test_two_workers_give_the_rows_of_one_machine(
+    python: Path, finished: Path, stars: Path, tmp_path: Path
+) -> None:
+    bundle, target = finished / "model", tmp_path / "catalogue.hats"
+    counts = ss.predict(bundle, stars, tmp_path / "catalogue.parquet")
+    options = ["--engine", "lsdb", "--workers", 2]
+    done = started(python, "-m", "starscale", "predict", bundle, stars, "-o", target, *options)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert f"{counts.predicted:,} of {counts.rows:,} stars predicted" in done.stdout
+    local, spread = ss.read(tmp_path / "catalogue.parquet"), ss.read(target)
+    # To the last bit, in the same order; the index of HATS comes on top.
+    assert spread.columns == ["_healpix_29", *local.columns]
+    assert spread["_healpix_29"].equals(ss.read(stars)["_healpix_29"])
+    assert spread.select(local.columns).equals(local)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["catalogue.hats", "catalogue.parquet"]
+    columns = open_table(target).columns
+    assert columns["_healpix_29"].ucd == "pos.healpix"
+    described = open_table(tmp_path / "catalogue.parquet").columns
+    assert {name: columns[name] for name in described} == described
+    provenance = json.loads(open_table(target).metadata["starscale.provenance"])
+    assert provenance["mock"]
+    assert provenance["model"]["sha256"]
+    assert provenance["inputs"]["stars"]["partitions"] >= 24
+    found = work(python, "opened", target)
+    assert found["rows"] == found["computed"] == found["near"] == local.height
+    assert found["unit"] == "K"
+    assert found["valid"]
+    assert found["position"] == ["ra", "dec"]
+
+
+def test_a_worker_that_is_killed_loses_no_rows(python: Path, finished: Path, stars: Path, tmp_path: Path) -> None:
+    target = tmp_path / "catalogue.hats"
+    done = work(python, "kill", finished / "model", stars, target)
+    assert done["killed"] == 1
+    # The client was the user's own and is left open.
+    assert done["client"] == "running"
+    ss.predict(finished / "model", stars, tmp_path / "catalogue.parquet")
+    local = ss.read(tmp_path / "catalogue.parquet")
+    assert ss.read(target).select(local.columns).equals(local)
+    assert done["rows"] == local.height
+
+
+def test_what_is_wrong_with_a_catalogue_is_said_and_nothing_is_left(
+    python: Path, finished: Path, stars: Path, tmp_path: Path
+) -> None:
+    files = sorted((stars / "dataset").rglob("Npix=*.parquet"))
+    extra, without, damaged = (tmp_path / name for name in ("extra", "without", "damaged"))
+    for folder in (extra, without, damaged):
+        shutil.copytree(stars, folder)
+    inside = [files[7].relative_to(stars), files[9].relative_to(stars)]
+    shutil.copy(files[7], (extra / inside[0]).with_name("Npix=999.parquet"))
+    (without / inside[0]).unlink()
+    (damaged / inside[1]).write_bytes(files[9].read_bytes()[:-300])
+
+    def predicted(source: Path, *options: object) -> str:
+        target = tmp_path / "out.hats"
+        arguments = ["predict", finished / "model", source, "-o", target, "--engine", "lsdb", *options]
+        done = started(python, "-m", "starscale", *arguments)
+        assert done.returncode == 2, done.stderr[-3000:]
+        assert "Traceback" not in done.stderr
+        return done.stderr
+
+    assert "is not in partition_info.csv" in predicted(extra)
+    assert "lacks 1 partition: Norder=" in predicted(without)
+    message = predicted(damaged, "--workers", 2)
+    assert f"partition Norder={inside[1].parts[1][7:]}, {inside[1].stem}: cannot be read" in message
+    assert "does not answer" in predicted(stars, "--scheduler", "tcp://127.0.0.1:9")
+    assert "given together" in predicted(stars, "--scheduler", "tcp://127.0.0.1:9", "--workers", 2)
+    assert {path.name for path in tmp_path.iterdir()} == {"extra", "without", "damaged"}
+
+
+@pytest.fixture(scope="module")
+def skies(python: Path, sky: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """The mock Gaia and SkyMapper as HATS catalogues."""
+    folder = tmp_path_factory.mktemp("skies")
+    found = []
+    for name, ra, dec, rows in (("gaia_dr3", "ra", "dec", 1200), ("skymapper_dr2", "raj2000", "dej2000", 1300)):
+        found.append(folder / f"{name}.hats")
+        made = work(python, "make", sky / "mock" / f"{name}.parquet", ra, dec, rows, found[-1])
+        assert made["partitions"] >= 24
+    return found
+
+
+@pytest.mark.parametrize("mode", ["dense", "sparse"])
+def test_two_workers_find_the_pairs_of_one_machine(
+    python: Path, skies: list[Path], tmp_path: Path, mode: str
+) -> None:
+    folder = tmp_path / "match"
+    assert work(python, "match", *skies, mode, folder)["same"]
+    for table in ("pairs", "neighbours", "unmatched", "duplicates"):
+        local, spread = (ss.read(folder / f"{name}_{table}.parquet") for name in ("local", "lsdb"))
+        assert local.height > 0, table
+        assert spread.equals(local), table
+    assert len(list(folder.iterdir())) == 8
+
+
+def test_the_crossmatch_of_lsdb_takes_our_algorithm(python: Path, sky: Path) -> None:
+    tables = [sky / "mock" / f"{name}.parquet" for name in ("gaia_dr3", "skymapper_dr2")]
+    done = work(python, "algorithm", *tables)
+    assert done["same"]
+    assert done["pairs"] > 1000

@@ -1,0 +1,172 @@
+"""A match from files to files, in memory and through tiles on disk: the same rows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from polars.testing import assert_frame_equal
+
+import starscale as ss
+from starscale import io
+from starscale.crossmatch import api as match_files
+from starscale.crossmatch import on_disk, sky_table
+from starscale.io.scatter import Scatter
+from starscale.vocabulary.errors import InputError, StarscaleError
+from starscale.vocabulary.settings.run import MatchConfig
+
+TABLES = ("neighbours", "unmatched", "duplicates")
+
+
+@pytest.fixture(scope="module")
+def sky(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small mock sky, its rows in no order, some of them damaged in ways that a match must live with."""
+    folder = tmp_path_factory.mktemp("sky")
+    ss.make_mock(folder, stars=2500, seed=3)
+    rng = np.random.default_rng(1)
+    gaia = pl.read_parquet(folder / "gaia_dr3.parquet")
+    gaia = gaia.with_columns(
+        pl.when(pl.int_range(pl.len()) % 97 == 0).then(None).otherwise(pl.col("ra")).alias("ra"),
+        pl.when(pl.int_range(pl.len()) % 31 == 0).then(None).otherwise(pl.col("pmra")).alias("pmra"),
+        pl.when(pl.int_range(pl.len()) == 50).then(9000.0).otherwise(pl.col("pmdec")).alias("pmdec"),
+    )
+    gaia[rng.permutation(gaia.height)].write_parquet(folder / "gaia_dr3.parquet")
+    other = pl.read_parquet(folder / "skymapper_dr2.parquet")
+    other = other.with_columns(
+        pl.when(pl.int_range(pl.len()) % 53 == 0).then(5000.0).otherwise(pl.col("e_raj2000")).alias("e_raj2000"),
+        pl.when(pl.int_range(pl.len()) % 41 == 0).then(None).otherwise(pl.col("mean_epoch")).alias("mean_epoch"),
+        pl.when(pl.int_range(pl.len()) % 89 == 0).then(None).otherwise(pl.col("dej2000")).alias("dej2000"),
+    )
+    other[rng.permutation(other.height)].write_parquet(folder / "skymapper_dr2.parquet")
+    return folder
+
+
+def run(sky: Path, out: Path, **more: Any) -> Any:
+    return ss.match_files(
+        sky / "gaia_dr3.parquet",
+        sky / "skymapper_dr2.parquet",
+        out / "pairs.parquet",
+        left_survey="gaia_dr3",
+        right_survey="skymapper_dr2",
+        **{**{name: out / f"{name}.parquet" for name in TABLES}, **more},
+    )
+
+
+@pytest.mark.parametrize(
+    ("settings", "order"),
+    [
+        ({}, 4),
+        ({}, 6),
+        ({"mode": "sparse"}, 3),
+        ({"method": "nearest", "pairs": "best"}, 4),
+        ({"curate": False}, 0),
+    ],
+)
+def test_tiles_give_the_rows_of_the_match_in_memory(
+    sky: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any], order: int
+) -> None:
+    # Chunks much smaller than the tables, so that every loop goes round.
+    monkeypatch.setattr(on_disk, "CHUNK", 700)
+    monkeypatch.setattr(sky_table, "CHUNK", 900)
+    config = MatchConfig.model_validate(settings)
+    whole = run(sky, tmp_path / "whole", settings=config)
+    tiled = run(sky, tmp_path / "tiled", settings=config, order=order)
+    for name in ("pairs", *TABLES):
+        one, two = (io.read(tmp_path / way / f"{name}.parquet") for way in ("whole", "tiled"))
+        assert_frame_equal(one, two, check_exact=True)
+        assert one.height > 0 or (name == "duplicates" and not config.curate)
+    assert tiled.model == whole.model
+    assert tiled.losses == whole.losses
+    assert tiled.pairs == whole.pairs
+    assert abs(tiled.statistics.median_distance - whole.statistics.median_distance) < 2e-4
+    same = ("n_lead", "n_external", "n_imprecise", "n_duplicates", "n_pairs", "n_matched", "n_strict", "n_loose")
+    assert [getattr(tiled.statistics, n) for n in same] == [getattr(whole.statistics, n) for n in same]
+    # Nothing is left of the tiles.
+    assert sorted(path.name for path in (tmp_path / "tiled").iterdir()) == sorted(
+        f"{name}.parquet" for name in ("pairs", *TABLES)
+    )
+
+
+def test_large_tables_go_through_tiles_by_themselves(
+    sky: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+    real = on_disk.match_on_disk
+    monkeypatch.setattr("starscale.crossmatch.api.IN_MEMORY", 100)
+    # 192 tiles of the whole sky.
+    monkeypatch.setattr("starscale.crossmatch.api.TILE", 30)
+    monkeypatch.setattr(
+        "starscale.crossmatch.api.match_on_disk", lambda *a, **k: seen.append(k["order"]) or real(*a, **k)
+    )
+    run(sky, tmp_path)
+    assert seen == [2]
+
+
+@given(rows=st.integers(1, 10**10))
+def test_tiles_have_about_as_many_rows_as_they_should(rows: int) -> None:
+    order = match_files.order_for(rows)
+    assert 0 <= order <= 10
+    if order:
+        assert match_files.TILE / 2.1 < rows / (12 * 4**order) < match_files.TILE * 2.1
+
+
+@pytest.mark.parametrize("order", [None, 3])
+def test_bad_input_writes_nothing(sky: Path, tmp_path: Path, order: int | None) -> None:
+    table = pl.read_parquet(sky / "skymapper_dr2.parquet")
+    cases = {
+        "has no rows": table.head(0),
+        "rows repeat": pl.concat([table.head(50), table.head(1)]),
+        "finite position": table.head(30).with_columns(pl.lit(None, dtype=pl.Float64).alias("raj2000")),
+        "out of range": table.head(30).with_columns(pl.lit(99.0).alias("dej2000")),
+        "is missing": table.drop("raj2000"),
+    }
+    for said, bad in cases.items():
+        folder = tmp_path / said.replace(" ", "_")
+        folder.mkdir()
+        bad.write_parquet(folder / "bad.parquet")
+        with pytest.raises(InputError, match=said) as caught:
+            ss.match_files(
+                sky / "gaia_dr3.parquet",
+                folder / "bad.parquet",
+                folder / "pairs.parquet",
+                left_survey="gaia_dr3",
+                right_survey="skymapper_dr2",
+                order=order,
+            )
+        assert "bad.parquet" in str(caught.value)
+        assert [path.name for path in folder.iterdir()] == ["bad.parquet"]
+
+
+def test_outputs_must_differ_and_spare_the_inputs(sky: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="the same file"):
+        run(sky, tmp_path, neighbours=tmp_path / "pairs.parquet")
+    with pytest.raises(InputError, match="is the input and the output"):
+        run(sky, tmp_path, unmatched=sky / "gaia_dr3.parquet")
+    with pytest.raises(InputError, match="HEALPix order"):
+        run(sky, tmp_path, order=11)
+
+
+def test_scattered_rows_come_back_group_by_group(tmp_path: Path) -> None:
+    scatter = Scatter(tmp_path)
+    first = pl.DataFrame({"x": [1, 2, 3, 4]})
+    scatter.append(first, np.array([7, -1, 7, 1005]))
+    scatter.append(pl.DataFrame({"x": [5]}), 7)
+    scatter.append(first.head(0), np.empty(0, dtype=np.int64))
+    assert scatter.groups == [-1, 7, 1005]
+    assert scatter.read(7)["x"].to_list() == [1, 3, 5]
+    assert scatter.read(-1)["x"].to_list() == [2]
+    assert scatter.read(3).schema == first.schema
+    assert scatter.read(3).is_empty()
+
+
+@pytest.mark.parametrize("order", [None, 3])
+def test_an_output_that_cannot_be_written_is_said(sky: Path, tmp_path: Path, order: int | None) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(StarscaleError, match="cannot be written"):
+        run(sky, tmp_path / "file" / "deeper", order=order, neighbours=None, unmatched=None, duplicates=None)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]

@@ -1,0 +1,407 @@
+"""Bad input is refused by name; nothing is lost; a calibration applies to new rows as it did to the old ones."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+from typer.testing import CliRunner
+
+import starscale as ss
+from starscale.cli.main import app
+from starscale.homogenization.api import beside, load_calibration
+from starscale.homogenization.kernel.apply import on_scale
+from starscale.homogenization.kernel.basis import AXES
+from starscale.homogenization.kernel.calibration import Calibration
+from starscale.homogenization.kernel.rows import SurveyRows, gather, merge_repeats
+from starscale.homogenization.kernel.whole import Homogenized, homogenize_tables
+from starscale.vocabulary.columns import LABEL_TABLE_COLUMNS, MEASUREMENT_COLUMNS
+from starscale.vocabulary.errors import InputError, StarscaleError
+from starscale.vocabulary.flags import LabelFlag
+from starscale.vocabulary.settings.homogenize import HomogenizeConfig
+from support.homogenize_skies import observed, rows_of, sky, stars, survey
+
+QUICK = HomogenizeConfig(basis="polynomial", degree=1, leave_out=False)
+
+
+@pytest.fixture(scope="module")
+def parts() -> list[SurveyRows]:
+    return sky(700, 1)[0]
+
+
+@pytest.fixture(scope="module")
+def result(parts: list[SurveyRows]) -> Homogenized:
+    return homogenize_tables(parts, QUICK)
+
+
+def changed(part: SurveyRows, *columns: pl.Expr, **survey_changes: Any) -> SurveyRows:
+    description = survey(part.survey.name, **survey_changes) if survey_changes else part.survey
+    return replace(part, table=part.table.with_columns(*columns), survey=description)
+
+
+def test_every_row_and_every_star_is_there(parts: list[SurveyRows], result: Homogenized) -> None:
+    assert result.measurements.height == sum(part.table.height for part in parts)
+    assert result.measurements.columns == list(MEASUREMENT_COLUMNS)
+    assert result.labels.columns == list(LABEL_TABLE_COLUMNS)
+    assert result.labels["source_id"].n_unique() == result.labels.height
+    for k, part in enumerate(parts):
+        mine = result.measurements.filter(pl.col("survey") == part.survey.name)
+        raw = part.table[mine["row"].to_numpy()]
+        assert mine["teff_raw"].to_numpy() == pytest.approx(raw["t"].to_numpy(), rel=1e-6)
+        assert mine["source_id"].to_list() == raw["gaia"].to_list()
+        seen = result.labels.filter(pl.col("source_id").is_in(raw["gaia"].implode()))
+        assert (seen["surveys"] & (1 << k) > 0).all()
+    assert (result.labels["n_surveys"] == result.labels["surveys"].bitwise_count_ones().cast(pl.Int32)).all()
+
+
+def test_measurements_add_up_to_the_labels(result: Homogenized) -> None:
+    """Raw value less correction, weighted, is the label."""
+    table = result.measurements
+    for name in AXES:
+        assert table[name].to_numpy() == pytest.approx(
+            (table[f"{name}_raw"] - table[f"{name}_correction"]).to_numpy(), abs=1e-2
+        )
+        summed = table.group_by("source_id").agg(
+            mean=(pl.col(name) * pl.col(f"{name}_weight")).sum(), weight=pl.col(f"{name}_weight").sum()
+        )
+        both = summed.join(result.labels, on="source_id")
+        assert both["weight"].to_numpy() == pytest.approx(1.0, abs=1e-5)
+        assert both["mean"].to_numpy() == pytest.approx(both[name].to_numpy(), rel=1e-4, abs=1e-3)
+
+
+def test_the_anchor_is_not_corrected(result: Homogenized) -> None:
+    mine = result.measurements.filter(pl.col("survey") == "anchor")
+    assert mine["teff_correction"].abs().max() < 0.01
+    assert mine["teff_correction_error"].max() == 0
+
+
+def test_order_of_rows_does_not_matter(parts: list[SurveyRows], result: Homogenized) -> None:
+    rng = np.random.default_rng(0)
+    shuffled = [rows_of(p.survey, p.table[rng.permutation(p.table.height)]) for p in parts]
+    again = homogenize_tables(shuffled, QUICK)
+    for name in AXES:
+        assert again.labels[name].to_numpy() == pytest.approx(result.labels[name].to_numpy(), rel=1e-6)
+
+
+def test_repeats_are_merged_by_hand() -> None:
+    table = pl.DataFrame(
+        {"id": [1, 2], "gaia": [7, 7], "snr": [50.0, 60.0], "t": [5000.0, 5300.0], "e_t": [100.0, 200.0]}
+        | {"g": [4.0, None], "e_g": [0.1, 0.1], "m": [0.0, 0.2], "e_m": [0.1, 0.1]}
+    )
+    (star,) = merge_repeats(gather([rows_of(survey("one"), table)]).table).rows(named=True)
+    assert star["teff"] == pytest.approx(5060.0)
+    assert star["teff_error"] == pytest.approx((1 / 100**2 + 1 / 200**2) ** -0.5)
+    assert star["teff_chi2"] == pytest.approx((60 / 100) ** 2 + (240 / 200) ** 2)
+    assert (star["logg"], star["logg_rows"], star["fe_h_rows"]) == (4.0, 1, 2)
+
+
+def test_exact_copies_count_once(parts: list[SurveyRows]) -> None:
+    doubled = rows_of(parts[1].survey, pl.concat([parts[1].table, parts[1].table]))
+    found = gather([parts[0], doubled, parts[2]])
+    assert found.counts["second"]["copies"] == parts[1].table.height
+    assert found.table.height == sum(p.table.height for p in parts)
+
+
+def refused(bad: list[SurveyRows], *words: str) -> None:
+    with pytest.raises(InputError) as caught:
+        homogenize_tables(bad, QUICK)
+    for word in words:
+        assert word in str(caught.value)
+
+
+def test_a_survey_without_overlap_is_named(parts: list[SurveyRows]) -> None:
+    rng = np.random.default_rng(2)
+    truth = stars(5000, rng)
+    island = observed("island", truth, np.arange(4000, 4500), rng)
+    refused([*parts, island], "survey island", "no chain of overlaps", "anchor 0, second 0, third 0")
+
+
+def test_a_chain_of_overlaps_is_enough(parts: list[SurveyRows]) -> None:
+    def cut(part: SurveyRows, low: int, high: int) -> SurveyRows:
+        return rows_of(part.survey, part.table.filter(pl.col("gaia").is_between(low, high)))
+
+    chain = [cut(parts[0], 0, 300), cut(parts[1], 200, 500), cut(parts[2], 400, 700)]
+    assert homogenize_tables(chain, QUICK).calibration.beta[:, 2].any()
+    with pytest.raises(InputError, match='mode = "joint"'):
+        homogenize_tables(chain, QUICK.model_copy(update={"mode": "paper"}))
+
+
+def test_swapped_labels_are_found(parts: list[SurveyRows]) -> None:
+    """logg and fe_h have values in common: only the other surveys tell."""
+    swapped = changed(parts[1], pl.col("m").alias("g"), pl.col("g").alias("m"))
+    swapped = changed(swapped, (pl.col("m") / 10).alias("m"), (pl.col("g") + 2).alias("g"))
+    refused([parts[0], swapped, parts[2]], "survey second: logg", "It follows their fe_h", "swapped")
+
+
+def test_a_label_in_log_units_is_found(parts: list[SurveyRows]) -> None:
+    refused([parts[0], changed(parts[1], pl.col("t").log10())], "second: column 't'", "median 3.7", "log")
+
+
+@pytest.mark.parametrize("value", [0.0, -5.0, None])
+def test_errors_that_are_no_errors(parts: list[SurveyRows], value: float | None) -> None:
+    none = changed(parts[1], pl.lit(value, dtype=pl.Float64).alias("e_t"))
+    refused([parts[0], none, parts[2]], "column 'e_t'", "none of its", "error_floor")
+    labels = none.survey.labels["teff"].model_copy(update={"error_floor": 72.0})
+    floored = replace(
+        none, survey=none.survey.model_copy(update={"labels": {**none.survey.labels, "teff": labels}})
+    )
+    done = homogenize_tables([parts[0], floored, parts[2]], QUICK)
+    mine = done.measurements.filter(pl.col("survey") == "second")
+    assert (mine["flags"] & int(LabelFlag.ERROR_MISSING) > 0).all()
+    assert (mine["teff_raw_error"] == 72.0).all()
+
+
+def test_one_survey_under_two_names(parts: list[SurveyRows]) -> None:
+    refused([*parts, rows_of(survey("copy"), parts[1].table)], "second and copy", "to the last digit")
+    refused([*parts, parts[1]], "'second' takes part twice")
+
+
+def test_a_constant_label(parts: list[SurveyRows]) -> None:
+    refused([parts[0], changed(parts[1], pl.lit(0.1).alias("m"))], "second: column 'm'", "all", "are 0.1")
+
+
+def test_all_problems_at_once(parts: list[SurveyRows]) -> None:
+    bad = changed(parts[1], pl.col("t").log10(), pl.lit(0.1).alias("m"))
+    refused([parts[0], bad], "2 problems", "column 't'", "column 'm'")
+
+
+def test_a_missing_label_stays_missing(parts: list[SurveyRows]) -> None:
+    labels = {k: v for k, v in parts[2].survey.labels.items() if k != "logg"}
+    third = replace(parts[2], survey=parts[2].survey.model_copy(update={"labels": labels}))
+    done = homogenize_tables([parts[0], parts[1], third], QUICK)
+    alone = done.labels.filter(pl.col("surveys") == 4)
+    assert alone.height > 20
+    assert alone["logg"].null_count() == alone.height
+    assert alone["teff"].null_count() == 0
+    for name in AXES:
+        assert done.labels.filter(pl.col(name).is_nan())[name].len() == 0
+    document = json.loads(json.dumps(done.calibration.document(), allow_nan=False))
+    assert Calibration.from_document(document).low == pytest.approx(done.calibration.low, rel=1e-8)
+    paper = homogenize_tables([parts[0], parts[1], third], QUICK.model_copy(update={"mode": "paper"}))
+    assert paper.labels.filter(pl.col("surveys") == 4)["logg"].null_count() > 20
+
+
+def test_outside_the_overlap_the_correction_is_that_of_the_border(result: Homogenized) -> None:
+    calibration = result.calibration
+    border = calibration.high[1].copy()
+    far = border + np.array([1500.0, 0.0, 0.0])
+    places = np.stack([border, far])
+    value = np.repeat(places.T[:, :, None], 3, axis=2)
+    found = calibration.at(places, value)
+    assert found.value[:, 0, 1] == pytest.approx(found.value[:, 1, 1])
+    assert found.outside[:, 1].tolist() == [False, True]
+    flagged = result.labels.filter(pl.col("flags") & int(LabelFlag.CORRECTION_CLAMPED) > 0)
+    assert 0 < flagged.height < 0.2 * result.labels.height
+
+
+def test_the_document_is_readable_and_applies_as_before(parts: list[SurveyRows], result: Homogenized) -> None:
+    document = json.loads(json.dumps(result.calibration.document(), allow_nan=False))
+    again = Calibration.from_document(document)
+    assert again.beta == pytest.approx(result.calibration.beta, rel=1e-8)
+    assert again.factors[0][1].k == pytest.approx(result.calibration.factors[0][1].k)
+    # Rows of stars that no other survey has, and that have no repeats: their label is this row alone.
+    table = parts[1].table
+    labels = on_scale(again, table, parts[1].survey).with_columns(source_id=table["gaia"])
+    alone = result.labels.filter(pl.col("surveys") == 2)
+    once = labels.filter(pl.len().over("source_id") == 1).join(alone, on="source_id", suffix="_run")
+    assert once.height > 30
+    for name in AXES:
+        assert once[name].to_numpy() == pytest.approx(once[f"{name}_run"].to_numpy(), rel=1e-6)
+        assert once[f"{name}_error"].to_numpy() == pytest.approx(once[f"{name}_error_run"].to_numpy(), rel=1e-5)
+    assert labels.height == table.height
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"format": "other"}, "not a calibration of this version"),
+        ({"basis": {}}, "basis"),
+        ({"covariance": {}}, "damaged"),
+        ({"anchor": "nobody"}, "damaged"),
+    ],
+)
+def test_a_damaged_document_is_refused(result: Homogenized, change: dict[str, Any], words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        Calibration.from_document({**result.calibration.document(), **change})
+
+
+def test_an_unknown_survey_is_refused(parts: list[SurveyRows], result: Homogenized) -> None:
+    with pytest.raises(InputError, match=r"has no survey 'secnd'.*Did you mean 'second'"):
+        on_scale(result.calibration, parts[1].table, survey("secnd"))
+
+
+def test_a_list_moves_the_zero_point(parts: list[SurveyRows]) -> None:
+    _, truth = sky(700, 1)
+    ids = np.arange(1, 700, 4)
+    wanted = pl.DataFrame(
+        {"source_id": ids} | {n: truth[ids - 1, i] + (100, 0.2, 0.1)[i] for i, n in enumerate(AXES)}
+    )
+    wanted = wanted.with_columns(teff_error=pl.lit(10.0), logg_error=pl.lit(0.01), fe_h_error=pl.lit(0.01))
+    entry = {"survey": "list", "path": "list.parquet", "use": "zero_point"}
+    config = HomogenizeConfig.model_validate({**QUICK.model_dump(), "reference": entry})
+    done = homogenize_tables(parts, config, reference=wanted)
+    true = truth[done.labels["source_id"].to_numpy() - 1]
+    for i, name in enumerate(AXES):
+        offset = np.median(done.labels[name].to_numpy() - true[:, i])
+        assert offset == pytest.approx((100, 0.2, 0.1)[i], abs=(8, 0.02, 0.012)[i])
+    last = [r for r in done.diagnostics["reference"] if r["sample"].endswith("moved")]
+    assert len(last) == 3
+    assert abs(last[0]["median"]) < 8
+
+
+def test_bins_in_signal_to_noise_get_factors_of_their_own() -> None:
+    rng = np.random.default_rng(20)
+    truth = stars(3000, rng)
+    every = np.sort(np.tile(np.arange(3000), 2))
+    parts = [observed(name, truth, every, rng) for name in ("anchor", "second", "third")]
+    low = parts[1].table["snr"].to_numpy() < 80
+    noise = rng.normal(size=len(low)) * 60 * np.sqrt(3) * low
+    parts[1] = changed(parts[1], pl.Series("t", parts[1].table["t"].to_numpy() + noise))
+    config = QUICK.model_copy(update={"snr_bins": (80.0,)})
+    calibration = homogenize_tables(parts, config).calibration
+    factor = calibration.snr_factors[0, 1] * calibration.factors[0][1].k
+    assert factor == pytest.approx([2.0, 1.0], rel=0.1)
+
+
+LABELS_FILE = """\
+mock = true
+
+[[labels]]
+survey = "anchor.toml"
+path = "anchor.parquet"
+
+[[labels]]
+survey = "second.toml"
+path = "second.parquet"
+
+[[labels]]
+survey = "third.toml"
+path = "third.parquet"
+
+[homogenize]
+basis = "polynomial"
+degree = 1
+clusters = { path = "clusters.parquet" }
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, parts: list[SurveyRows]) -> Path:
+    for part in parts:
+        part.table.write_parquet(tmp_path / f"{part.survey.name}.parquet")
+        columns = "\n".join(f'{n} = {{ dtype = "{c.dtype}" }}' for n, c in part.survey.columns.items())
+        labels = "\n".join(
+            f'{n} = {{ value = "{s.value}", error = "{s.error}" }}' for n, s in part.survey.labels.items()
+        )
+        (tmp_path / f"{part.survey.name}.toml").write_text(
+            f'name = "{part.survey.name}"\ntitle = "made up"\nkind = "spectroscopic"\nsnr = "snr"\n'
+            f'[id]\ncolumn = "id"\n[gaia]\ncolumn = "gaia"\nrelease = "dr3"\n[labels]\n{labels}\n'
+            f"[columns]\n{columns}\n"
+        )
+    members = pl.DataFrame({"source_id": np.arange(1, 61), "cluster": ["one"] * 30 + ["two"] * 30})
+    members.write_parquet(tmp_path / "clusters.parquet")
+    (tmp_path / "labels.toml").write_text(LABELS_FILE)
+    return tmp_path
+
+
+def test_a_report_that_cannot_be_written_is_said_before_the_work(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ss, "homogenize", lambda *_, **__: pytest.fail("the work was begun"))
+    for report, words in (
+        ("labels.toml/page.html", "is a file, not a folder"),
+        ("x.parquet", "and a file of the labels"),
+        ("x_diagnostics.json", "and a file of the labels"),
+    ):
+        settings, output = str(folder / "labels.toml"), str(folder / "x.parquet")
+        done = CliRunner().invoke(app, ["homogenize", settings, "-o", output, "--report", str(folder / report)])
+        assert isinstance(done.exception, StarscaleError)
+        assert words in str(done.exception)
+
+
+def test_the_command_writes_all_of_it(folder: Path, result: Homogenized) -> None:
+    output, page = folder / "labels.parquet", folder / "labels.html"
+    runner = CliRunner()
+    done = runner.invoke(
+        app, ["homogenize", str(folder / "labels.toml"), "-o", str(output), "--report", str(page)]
+    )
+    assert done.exit_code == 0, done.output
+    for words in (
+        "Stars in common",
+        "(MOCK data)",
+        "Normalised errors",
+        "held-out",
+        "predicted from the others",
+        "two",
+    ):
+        assert words in done.output
+    labels = ss.read(output)
+    assert labels.height == result.labels.height
+    files = beside(output)
+    assert all(path.exists() for path in files.values())
+    assert "MOCK DATA" in page.read_text()
+    assert page.read_text().count("<img") == 5
+    calibration = load_calibration(files["calibration"])
+    assert calibration.anchor == "anchor"
+    assert calibration.information["provenance"]["mock"]
+    again = runner.invoke(
+        app,
+        [
+            *("recalibrate", str(folder / "second.parquet"), "--calibration", str(files["calibration"])),
+            *("--survey", str(folder / "second.toml"), "-o", str(folder / "again.parquet")),
+        ],
+    )
+    assert again.exit_code == 0, again.output
+    assert ss.read(folder / "again.parquet").columns == [
+        "id",
+        *(n + e for n in AXES for e in ("", "_error")),
+        "flags",
+    ]
+
+
+def test_check_knows_a_labels_file(folder: Path) -> None:
+    assert "a valid labels file" in ss.check(folder / "labels.toml")[0]
+    text = (folder / "labels.toml").read_text().replace('"third.parquet"', '"thrid.parquet"')
+    (folder / "labels.toml").write_text(text.replace("[homogenize]", '[homogenize]\nanchor = "ancor"'))
+    with pytest.raises(InputError, match=r"thrid.parquet: no such file.*Did you mean 'third.parquet'"):
+        ss.check(folder / "labels.toml")
+
+
+def test_an_unknown_anchor_is_refused(folder: Path) -> None:
+    text = (folder / "labels.toml").read_text()
+    (folder / "labels.toml").write_text(text.replace("[homogenize]", '[homogenize]\nanchor = "ancor"'))
+    with pytest.raises(InputError, match=r"unknown survey 'ancor'.*Did you mean 'anchor'"):
+        ss.homogenize(folder / "labels.toml")
+
+
+def test_an_output_without_a_place_is_said_before_the_work(folder: Path) -> None:
+    said: list[str] = []
+    for name, words in (("x.cvs", "suffix '.cvs'"), ("labels.toml/x.parquet", "is a file, not a folder")):
+        with pytest.raises(StarscaleError, match=words):
+            ss.homogenize(folder / "labels.toml", folder / name, say=said.append)
+    assert not said
+
+
+def test_identifiers_of_two_releases_need_a_catalogue(folder: Path) -> None:
+    text = (folder / "second.toml").read_text()
+    (folder / "second.toml").write_text(text.replace('release = "dr3"', 'release = "dr2"'))
+    with pytest.raises(InputError, match=r"different releases: dr2, dr3.*\[catalogue\]"):
+        ss.homogenize(folder / "labels.toml")
+
+
+def test_a_file_that_is_no_calibration_is_refused(tmp_path: Path) -> None:
+    for name, text, words in (
+        ("a", "{", "not JSON"),
+        ("b", "[]", "not a JSON object"),
+        ("c", "{}", "this version"),
+    ):
+        (tmp_path / name).write_text(text)
+        with pytest.raises(InputError, match=words):
+            load_calibration(tmp_path / name)
+    with pytest.raises(InputError, match="cannot be read"):
+        load_calibration(tmp_path / "nothing")

@@ -1,0 +1,172 @@
+"""A training that was stopped goes on, and ends with the same model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from starscale.learn import Sample, ensemble, fit_predictor, turchi
+from starscale.learn import checkpoint as module
+from starscale.learn.checkpoint import Checkpoint
+from starscale.learn.ensemble import train_together
+from starscale.learn.regressor import silent
+from starscale.vocabulary.errors import StarscaleError
+from starscale.vocabulary.settings.models import MixtureConfig, Turchi2024Config
+
+CONFIGS = {
+    "mixture": MixtureConfig(width=8, layers=1, components=2, frequencies=2, batch=64, epochs=6, members=2),
+    "turchi2024": Turchi2024Config(widths=(6, 6), batch=64, epochs_mae=5, epochs_smape=4, patience=3),
+}
+
+
+def sample(n: int, seed: int) -> Sample:
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(n, 3))
+    return Sample(x, np.column_stack([5500 + 300 * x[:, 0] + 50 * rng.normal(size=n), 4 + 0.5 * x[:, 1]]))
+
+
+class Killed(Exception):
+    """Stands for a kill."""
+
+
+class KillAt:
+    """Progress that stops the training after some epochs."""
+
+    def __init__(self, after: int) -> None:
+        self.left, self.seen = after, 0
+
+    def __call__(self, phase: str, epoch: int, n_epochs: int, figures: Mapping[str, float], /) -> None:
+        self.seen += 1
+        self.left -= 1
+        if self.left == 0:
+            raise Killed
+
+
+@pytest.mark.parametrize("kind", CONFIGS)
+def test_a_killed_training_goes_on_and_ends_with_the_same_model(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "EVERY", 0.0)
+    labels, parts = ("teff", "logg"), (sample(300, 0), sample(120, 1))
+    whole = KillAt(-1)
+    undisturbed = fit_predictor(CONFIGS[kind], labels, *parts, seed=2, progress=whole)
+    for after in (1, whole.seen // 2, whole.seen - 1):
+        folder = tmp_path / str(after)
+        with pytest.raises(Killed):
+            fit_predictor(
+                CONFIGS[kind], labels, *parts, seed=2, progress=KillAt(after), checkpoint=Checkpoint(folder, "k")
+            )
+        rest = KillAt(-1)
+        kept = Checkpoint(folder, "k")
+        resumed = fit_predictor(CONFIGS[kind], labels, *parts, seed=2, progress=rest, checkpoint=kept)
+        # The epoch during which it was killed is done again, the ones before it are not.
+        assert rest.seen == whole.seen - after + 1
+        for name, array in undisturbed.state()[1].items():
+            np.testing.assert_array_equal(array, resumed.state()[1][name], err_msg=name)
+        kept.done()
+        assert not folder.exists()
+
+
+def test_a_checkpoint_of_another_training_or_a_damaged_one_is_ignored(tmp_path: Path) -> None:
+    first = Checkpoint(tmp_path / "c", "one")
+    first.save("part", lambda: {"a": np.arange(3)}, now=True)
+    np.testing.assert_array_equal(Checkpoint(tmp_path / "c", "one").load("part")["a"], [0, 1, 2])
+    assert Checkpoint(tmp_path / "c", "two").load("part") is None
+    assert Checkpoint(tmp_path / "c", "one").load("other") is None
+    (file,) = (tmp_path / "c").iterdir()
+    file.write_bytes(file.read_bytes()[:20])
+    assert Checkpoint(tmp_path / "c", "one").load("part") is None
+    assert Checkpoint().load("part") is None
+
+
+def test_checkpoints_are_not_written_more_often_than_needed(tmp_path: Path) -> None:
+    kept = Checkpoint(tmp_path / "c", "k")
+    kept.save("part", lambda: {"a": np.arange(3)})
+    assert not (tmp_path / "c").exists()
+    kept.save("part", lambda: {"a": np.arange(3)}, now=True)
+    assert (tmp_path / "c").exists()
+
+
+def test_a_folder_that_cannot_be_made_is_said_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    kept = Checkpoint(tmp_path / "file" / "c", "k")
+    with pytest.raises(StarscaleError, match="cannot be written"):
+        kept.save("part", lambda: {"a": np.arange(3)}, now=True)
+
+
+def loss(params, statistics, constants, batch, key):
+    x, y = batch
+    return ((x @ params - y) ** 2).mean(), statistics
+
+
+def test_networks_trained_at_once_are_those_trained_one_after_the_other() -> None:
+    rng = np.random.default_rng(0)
+    x = jnp.asarray(rng.normal(size=(64, 3)), jnp.float32)
+    stars = (x, x @ jnp.asarray([1.0, -2.0, 0.5]))
+    networks = [jnp.asarray(rng.normal(size=3), jnp.float32) for _ in range(3)]
+    options = {
+        "loss": loss,
+        "optimiser": optax.adam(0.05),
+        "batch": 16,
+        "epochs": 4,
+        "seed": 1,
+        "progress": silent,
+        "checkpoint": Checkpoint(),
+    }
+    found = [
+        train_together(networks, lambda epoch, group: stars, [[0, 1], [2]], together=together, **options)
+        for together in (False, True)
+    ]
+    assert found[0].shape == (3, 3)
+    np.testing.assert_allclose(found[0], found[1], rtol=1e-5)
+    assert not np.allclose(found[0][0], found[0][1])
+
+
+@pytest.mark.parametrize("kind", CONFIGS)
+def test_threads_change_nothing_bit_for_bit(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    labels, parts = ("teff", "logg"), (sample(300, 0), sample(120, 1))
+    in_threads = fit_predictor(CONFIGS[kind], labels, *parts, seed=2).state()[1]
+    for module_of in (ensemble, turchi):
+        monkeypatch.setattr(module_of, "side_by_side", lambda work, items: [work(item) for item in items])
+    in_turn = fit_predictor(CONFIGS[kind], labels, *parts, seed=2).state()[1]
+    assert in_threads.keys() == in_turn.keys()
+    for name, array in in_threads.items():
+        np.testing.assert_array_equal(array, in_turn[name], err_msg=name)
+
+
+@pytest.mark.parametrize("together", [False, True])
+def test_networks_go_on_from_a_checkpoint_however_they_are_trained(
+    together: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "EVERY", 0.0)
+    rng = np.random.default_rng(0)
+    x = jnp.asarray(rng.normal(size=(64, 3)), jnp.float32)
+    stars = (x, x @ jnp.asarray([1.0, -2.0, 0.5]))
+    networks = [jnp.asarray(rng.normal(size=3), jnp.float32) for _ in range(3)]
+
+    def trained(progress, checkpoint: Checkpoint):
+        return train_together(
+            networks,
+            lambda epoch, group: stars,
+            [[0, 2], [1]],
+            loss=loss,
+            optimiser=optax.adam(0.05),
+            batch=16,
+            epochs=4,
+            seed=1,
+            progress=progress,
+            checkpoint=checkpoint,
+            together=together,
+        )
+
+    with pytest.raises(Killed):
+        trained(KillAt(3), Checkpoint(tmp_path / "c", "k"))
+    rest = KillAt(-1)
+    resumed = trained(rest, Checkpoint(tmp_path / "c", "k"))
+    assert rest.seen == 2
+    np.testing.assert_array_equal(resumed, trained(silent, Checkpoint()))

@@ -1,0 +1,494 @@
+"""The report of a run: everything is on the page, nothing outside is needed, nothing breaks it."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import shutil
+import subprocess
+from dataclasses import asdict
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+from matplotlib.image import imread
+
+from starscale.model.evaluate import evaluate, summarise
+from starscale.reports import page as report
+from starscale.reports import plots
+from starscale.reports.page import write_report
+from starscale.tables.cuts import Attrition, AttritionRow
+from starscale.vocabulary.columns import LABELS
+from starscale.vocabulary.errors import InputError
+from starscale.vocabulary.flags import CatalogueFlag, describe
+from starscale.vocabulary.provenance import record
+from support.fakes import predictions
+
+TITLES = [
+    "Summary",
+    "What went in",
+    "Cuts",
+    "Match",
+    "Labels",
+    "Accuracy",
+    "Uncertainty",
+    "Comparisons",
+    "The catalogue",
+    "Provenance",
+]
+BANNER = "MOCK DATA: simulated stars; no figure on this page says anything about real ones"
+HOSTILE = "<script>alert('x')</script> & \"co\""
+VOID = {"meta", "img", "br", "hr", "link", "input"}
+
+
+def attrition(survey: str, n: int) -> dict[str, Any]:
+    rows = (
+        AttritionRow("star", f"{survey}_class > 0.8", "stellar image", "a paper", n // 5, n // 5, n - n // 5),
+        AttritionRow("flags", "flags = 0 AND\n   x < 1", "", "", n // 10, n // 12, n - n // 5 - n // 12),
+    )
+    return asdict(Attrition(n, rows))
+
+
+def figures(test: pl.DataFrame, labels: tuple[str, ...]) -> list[dict[str, Any]]:
+    truth = test.select(pl.col(f"{name}_label").alias(name) for name in labels)
+    one = evaluate(test, truth, labels, magnitude=test["magnitude"])
+    two = one.with_columns(pl.col("mean", "std", "mad", "rmse") * 1.1)
+    rows: list[dict[str, Any]] = json.loads(summarise([one, two]).write_json())
+    return rows
+
+
+def make_run(
+    folder: Path,
+    *,
+    mock: bool = False,
+    title: str = "A run",
+    n: int = 6000,
+    labels: tuple[str, ...] = tuple(LABELS),
+    match: bool = True,
+) -> Path:
+    """Everything that a run leaves and the report reads."""
+    folder.mkdir(parents=True, exist_ok=True)
+    catalogue, test = predictions(5 * n, labels), predictions(n, labels, seed=7)
+    drop = [c for c in test.columns if c.endswith("_label") or c == "magnitude"]
+    catalogue.drop(drop).write_parquet(folder / "catalogue.parquet")
+    test.write_parquet(folder / "test.parquet")
+    survey = "skymapper_dr2"
+    steps: dict[str, Any] = {"clean gaia_dr3": {"attrition": attrition("gaia", 123457)}}
+    if match:
+        rng = np.random.default_rng(3)
+        distance = np.abs(np.where(rng.random(n) < 0.98, rng.rayleigh(0.12, n), np.sqrt(rng.random(n))))
+        pl.DataFrame({"angular_distance": distance}).write_parquet(folder / f"pairs_{survey}.parquet")
+        statistics: dict[str, Any] = {
+            "n_lead": 120001,
+            "n_external": 98765,
+            "n_pairs": 70707,
+            "n_matched": 70111,
+            "n_strict": 69001,
+        }
+        statistics |= {"n_loose": 69555, "radius": 1.0, "median_distance": 0.14142, "n_kept": 68999}
+        statistics |= {"mode": "dense", "method": "figure_of_merit", "order": "match_first", "pairs": "strict"}
+        statistics |= {"model": {"error_scale": 1.23, "blended_share": 0.017}}
+        statistics |= {"losses": {"no_candidate": 777, "several_neighbours": 1042}}
+        probability = 1 - 10.0 ** rng.uniform(-9, -0.3, n)
+        neighbours = pl.DataFrame({"match_probability": probability, "best": rng.random(n) < 0.97})
+        neighbours.write_parquet(folder / f"neighbours_{survey}.parquet")
+        steps |= {f"clean {survey}": {"attrition": attrition("sky", 98765)}, f"match {survey}": statistics}
+    counts = {"rows": 5432, "without_star": 321, "without_labels": 12, "stars": 4999, "repeats": 100}
+    steps |= {
+        "labels galah_dr3": {"attrition": attrition("galah", 6543), "counts": counts},
+        "join": {"stars": 68001},
+        "training set": {"stars": 4321},
+        "train": {"split": {"train": 3457, "validation": 432, "test": 433}},
+        "predict": {
+            "rows": 68001,
+            "predicted": 67890,
+            "flags": {bit.name: 111 * i for i, bit in enumerate(CatalogueFlag)},
+        },
+        "evaluate": {},
+    }
+    settings = {
+        "title": title,
+        "catalogue": {
+            "survey": "gaia_dr3",
+            "path": "tables/gaia.parquet",
+            "join": [{"survey": "bailer_jones_edr3", "path": "tables/distances.parquet"}],
+        },
+        "photometry": [{"survey": survey, "path": "tables/smss.parquet"}] if match else [],
+        "labels": [{"survey": "surveys/my_own.toml", "path": None}],
+        "model": {"kind": "mixture", "members": 5},
+        "compare": [{"name": "clusters", "path": "tables/clusters.csv"}],
+    }
+    inputs = {"tables/gaia.parquet": {"sha256": "ab" * 32}, "tables/other.fits": {"sha256": "cd" * 32}}
+    provenance = record(command="run run.toml", mock=mock, settings=settings, inputs=inputs)
+    provenance["steps"] = {
+        name: {
+            "key": "0f" * 32,
+            "reads": {},
+            "files": {f"{i}.parquet": "12" * 32},
+            "seconds": 1.5 + i,
+            "result": r,
+        }
+        for i, (name, r) in enumerate(steps.items())
+    }
+    (folder / "provenance.json").write_text(json.dumps(provenance))
+    metrics = {
+        "title": title,
+        "mock": mock,
+        "repeats": 2,
+        "split": {"train": 3457, "validation": 432, "test": 433},
+    }
+    metrics["test"] = figures(test, labels)
+    metrics["compare"] = [
+        {"name": "clusters", "stars": 77, "figures": figures(test.head(77), labels)},
+        {"name": "nobody", "stars": 0, "figures": []},
+    ]
+    (folder / "metrics.json").write_text(json.dumps(metrics))
+    (folder / "model").mkdir(exist_ok=True)
+    (folder / "model" / "MODEL_CARD.md").write_text("# The card\nof <this> model")
+    return folder
+
+
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For tests of what is said, not shown: drawing takes the most time."""
+    monkeypatch.setattr(plots, "png", lambda figure, *, mock=False: b"\x89PNG")
+
+
+class Page(HTMLParser):
+    """Checks that tags are balanced while it gathers text, tables, links and headings."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.open: list[str] = []
+        self.targets: list[str] = []
+        self.ids: list[str] = []
+        self.titles: list[str] = []
+        self.text = ""
+        self.tags: list[str] = []
+        self.captions: list[str] = []
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        values = dict(attrs)
+        assert len(values) == len(attrs), f"an attribute of <{tag}> stands twice"
+        self.targets += [str(values[a]) for a in ("src", "href", "action", "data", "srcset") if a in values]
+        if values.get("id"):
+            self.ids.append(str(values["id"]))
+        if tag in ("caption", "figcaption"):
+            self.captions.append("")
+        if tag == "h2":
+            self.titles.append("")
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag in ("td", "th", "dd", "caption"):
+            self.text += " "
+        assert self.open, f"</{tag}> closes nothing"
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if "style" in self.open:
+            return
+        self.text += data
+        if "caption" in self.open or "figcaption" in self.open:
+            self.captions[-1] += data
+        if "h2" in self.open:
+            self.titles[-1] += data
+
+    @property
+    def words(self) -> str:
+        return " ".join(self.text.split())
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_run(tmp_path_factory.mktemp("observed") / "run")
+
+
+@pytest.fixture(scope="module")
+def html(folder: Path) -> str:
+    return write_report(folder).read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def page(html: str) -> Page:
+    return Page(html)
+
+
+@pytest.fixture(scope="module")
+def mock_html(tmp_path_factory: pytest.TempPathFactory) -> str:
+    path = make_run(tmp_path_factory.mktemp("mock") / "run", mock=True, title=HOSTILE, n=800)
+    return write_report(path).read_text(encoding="utf-8")
+
+
+def test_same_run_gives_same_page_and_nothing_else(folder: Path, html: str) -> None:
+    before = sorted(p.name for p in folder.iterdir())
+    assert write_report(str(folder)) == folder / "report.html"
+    assert (folder / "report.html").read_text(encoding="utf-8") == html
+    assert sorted(p.name for p in folder.iterdir()) == before
+
+
+def test_every_section_is_there_and_in_the_contents(page: Page) -> None:
+    assert page.titles == [f"{i} {title}" for i, title in enumerate(TITLES, 1)]
+    anchors = [t[1:] for t in page.targets if t.startswith("#")]
+    assert len(anchors) == len(TITLES)
+    assert set(anchors) <= set(page.ids)
+    assert len(page.ids) == len(set(page.ids))
+
+
+def test_nothing_outside_is_needed(html: str, page: Page) -> None:
+    assert all(t.startswith(("#", "data:image/png;base64,")) for t in page.targets)
+    assert not re.search(r"https?://|url\(|@import", html)
+    assert "script" not in page.tags
+    assert len(html) < 3_000_000
+
+
+def test_pictures_are_pngs_with_a_text(html: str) -> None:
+    images = re.findall(r'<img alt="([^"]+)" src="data:image/png;base64,([^"]+)">', html)
+    assert len(images) == 10
+    assert all(base64.b64decode(data, validate=True).startswith(b"\x89PNG") for _, data in images)
+
+
+def test_figures_and_tables_are_numbered_in_order(page: Page) -> None:
+    for kind in ("Table", "Figure"):
+        found = [int(n) for caption in page.captions for n in re.findall(rf"^{kind} (\d+)\.", caption)]
+        assert found == list(range(1, len(found) + 1))
+        assert len(found) >= 9
+
+
+def test_every_figure_of_merit_is_there(folder: Path, page: Page) -> None:
+    metrics = json.loads((folder / "metrics.json").read_text())
+    rows = metrics["test"] + metrics["compare"][0]["figures"]
+    assert len(rows) > 100
+    for row in rows:
+        decimals = LABELS[row["label"]].decimals
+        for name in ("mean", "median", "std", "mad", "rmse", "error"):
+            number, spread = row[name], row[f"{name}_spread"]
+            assert f"{number:.{decimals}f} ± {spread:.{decimals}f}" in page.text
+        assert f"{100 * row['coverage68']:.1f} ± {100 * row['coverage68_spread']:.1f}" in page.text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        # attrition, match, labels, counts
+        "123,457 24,691 10,288 88,478",
+        "98,765 70,707 70,111 69,001 69,555",
+        "median separation of best neighbours (arcsec) 0.141",
+        "repeated measurements merged into their star 100",
+        "rows without a star in the leading catalogue 321",
+        "68,001 67,890 4,321 3,457",
+        # cuts on one line, provenance
+        "flags = 0 AND x < 1",
+        "cdcdcdcd" * 8,
+        "0f0f0f0f0f0f",
+        "starscale run run.toml",
+        "of <this> model",
+        "Onken et al. 2019, PASA 36, e033",
+        "SkyMapper Southern Survey DR2, master table",
+        "numpy " + np.__version__,
+        # a survey file that is gone is shown by name, labels without a table of their own
+        "labels my_own (in the leading table)",
+        "clusters: prediction − clusters, 77 stars in common",
+        "nobody: no star in common",
+        "INPUT_MISSING 1 one or more inputs of the model are missing",
+        "clusters: errors by the reference's teff",
+        "Errors by spectroscopic teff",
+        "433 stars that the model never saw",
+        "mean ± standard deviation over 2 trainings",
+        "four different things",
+        "Coverage at fixed true value cannot be promised",
+    ],
+)
+def test_what_must_be_said(page: Page, text: str) -> None:
+    words = page.words
+    for part in [text] if not re.fullmatch(r"[\d, ]+", text) else text.split():
+        assert part in words
+
+
+def test_every_flag_with_its_meaning_count_and_share(page: Page) -> None:
+    meaning = {bit: text for bit, _, text in describe(CatalogueFlag)}
+    for i, bit in enumerate(CatalogueFlag):
+        assert f"{bit.name} {int(bit)} {meaning[int(bit)]} {111 * i} {100 * 111 * i / 68001:.2f} %" in page.words
+
+
+def test_mock_is_said_everywhere(mock_html: str) -> None:
+    page = Page(mock_html)
+    assert BANNER in page.words
+    results = [c for c in page.captions if "MOCK DATA." in c]
+    others = [c for c in page.captions if "MOCK DATA." not in c]
+    assert [re.sub(r"^Table \d+\. ", "", c.strip())[:8] for c in others] == ["Surveys,", "Steps. C", "Versions"]
+    assert len(results) > 20
+    assert "Observed" not in page.text
+
+
+def test_mock_is_not_said_of_observed_stars(html: str, page: Page) -> None:
+    assert "MOCK" not in page.text
+    assert sum("Observed stars." in c for c in page.captions) == len(page.captions) - 3
+
+
+def test_mock_pictures_say_so_themselves() -> None:
+    test = predictions(300)
+    assert plots.png(plots.one_to_one(test, list(LABELS)), mock=True) != plots.png(
+        plots.one_to_one(test, list(LABELS))
+    )
+
+
+@pytest.mark.usefixtures("undrawn")
+@pytest.mark.parametrize("where", ["provenance.json", "metrics.json"])
+def test_one_record_that_says_mock_is_enough(tmp_path: Path, where: str) -> None:
+    path = make_run(tmp_path / "run", n=50)
+    document = json.loads((path / where).read_text())
+    (path / where).write_text(json.dumps(document | {"mock": True}))
+    assert BANNER in write_report(path).read_text(encoding="utf-8")
+
+
+def test_texts_of_the_user_are_escaped(mock_html: str) -> None:
+    page = Page(mock_html)
+    assert "script" not in page.tags
+    assert "<script" not in mock_html
+    assert HOSTILE in page.text
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_one_table_and_one_label(tmp_path: Path) -> None:
+    page = Page(write_report(make_run(tmp_path / "run", n=300, labels=("fe_h",), match=False)).read_text("utf-8"))
+    assert "nothing was matched" in page.words
+    assert "fe_h (dex)" in page.words
+    assert "teff (K)" not in page.words
+    assert len(page.titles) == len(TITLES)
+
+
+@pytest.mark.usefixtures("undrawn")
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("metrics.json", "The run has no figures of merit yet"),
+        ("test.parquet", "The run has no predictions of a test part"),
+        ("catalogue.parquet", "The run has no catalogue yet"),
+        ("pairs_skymapper_dr2.parquet", "Counts of the match"),
+        ("neighbours_skymapper_dr2.parquet", "Counts of the match"),
+        ("model/MODEL_CARD.md", "Settings in force"),
+    ],
+)
+def test_a_run_that_did_not_end(tmp_path: Path, name: str, said: str) -> None:
+    path = make_run(tmp_path / "run", n=100)
+    (path / name).unlink()
+    page = Page(write_report(path).read_text("utf-8"))
+    assert said in page.words
+    assert len(page.titles) == len(TITLES)
+
+
+def test_a_run_that_did_not_finish(tmp_path: Path) -> None:
+    """Its folder may hold files of an earlier run with other settings: nothing is reported."""
+    path = make_run(tmp_path / "run", n=20)
+    record = json.loads((path / "provenance.json").read_text())
+    del record["steps"]["evaluate"]
+    (path / "provenance.json").write_text(json.dumps(record))
+    with pytest.raises(InputError, match="did not finish"):
+        write_report(path)
+
+
+def test_tables_without_rows(tmp_path: Path) -> None:
+    path = make_run(tmp_path / "run", n=20)
+    for name in ("test", "catalogue", "pairs_skymapper_dr2"):
+        file = path / f"{name}.parquet"
+        pl.read_parquet(file).head(0).write_parquet(file)
+    assert len(Page(write_report(path).read_text("utf-8")).titles) == len(TITLES)
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_a_test_part_without_magnitudes(tmp_path: Path) -> None:
+    path = make_run(tmp_path / "run", n=200)
+    pl.read_parquet(path / "test.parquet").drop("magnitude").write_parquet(path / "test.parquet")
+    assert "Coverage by predicted value and magnitude" not in write_report(path).read_text("utf-8")
+
+
+def test_not_the_folder_of_a_run(tmp_path: Path) -> None:
+    for path in (tmp_path, tmp_path / "nowhere"):
+        with pytest.raises(InputError, match=r"not the folder of a run.*starscale run"):
+            write_report(path)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.usefixtures("undrawn")
+@pytest.mark.parametrize("name", ["provenance.json", "metrics.json"])
+@pytest.mark.parametrize("text", ['{"steps": ', "[1, 2]", "\x00", '"text"'])
+def test_damaged_records(tmp_path: Path, name: str, text: str) -> None:
+    path = make_run(tmp_path / "run", n=20)
+    (path / name).write_text(text)
+    with pytest.raises(InputError, match=rf"{name}: is damaged"):
+        write_report(path)
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_damaged_attrition(tmp_path: Path) -> None:
+    path = make_run(tmp_path / "run", n=20)
+    document = json.loads((path / "provenance.json").read_text())
+    del document["steps"]["clean gaia_dr3"]["result"]["attrition"]["n_in"]
+    (path / "provenance.json").write_text(json.dumps(document))
+    with pytest.raises(InputError, match="cuts of a step 'clean'"):
+        write_report(path)
+
+
+@pytest.mark.usefixtures("undrawn")
+@pytest.mark.parametrize("name", ["catalogue.parquet", "test.parquet"])
+def test_damaged_tables_leave_the_older_report(tmp_path: Path, name: str) -> None:
+    path = make_run(tmp_path / "run", n=20)
+    (path / "report.html").write_text("older")
+    (path / name).write_bytes(b"PAR1 no table")
+    with pytest.raises(InputError):
+        write_report(path)
+    assert (path / "report.html").read_text() == "older"
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_a_test_part_that_lacks_a_column(tmp_path: Path) -> None:
+    path = make_run(tmp_path / "run", n=20)
+    pl.read_parquet(path / "test.parquet").drop("teff_error").write_parquet(path / "test.parquet")
+    with pytest.raises(InputError, match="teff_error"):
+        write_report(path)
+
+
+def test_a_huge_catalogue_is_sampled_evenly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(report, "SAMPLE", 100)
+    file = tmp_path / "catalogue.parquet"
+    pl.DataFrame({"ra": np.arange(1030.0), "other": np.arange(1030)}).write_parquet(file, row_group_size=37)
+    sample, weight = report._spread_sample(file, ("ra", "dec"))
+    assert weight == 11
+    assert sample["ra"].to_list() == list(np.arange(0.0, 1030, 11))
+
+
+def test_missing_tables_and_columns_sample_to_nothing(tmp_path: Path) -> None:
+    assert report._spread_sample(tmp_path / "none.parquet", ("ra",))[0].is_empty()
+    pl.DataFrame({"x": [1]}).write_parquet(tmp_path / "x.parquet")
+    assert report._spread_sample(tmp_path / "x.parquet", ("ra",))[0].is_empty()
+
+
+# ---- pictures ---------------------------------------------------------------------------------
+
+
+@pytest.mark.service
+def test_a_browser_shows_it(folder: Path, html: str, tmp_path: Path) -> None:
+    browser = next((found for name in ("chromium", "google-chrome") if (found := shutil.which(name))), None)
+    if browser is None:
+        pytest.skip("neither chromium nor google-chrome is installed")
+    picture = tmp_path / "page.png"
+    command = [browser, "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--hide-scrollbars"]
+    command += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
+    command += [f"--user-data-dir={tmp_path / 'profile'}", "--window-size=1200,6000", f"--screenshot={picture}"]
+    subprocess.run([*command, (folder / "report.html").as_uri()], check=True, capture_output=True, timeout=120)
+    pixels = imread(picture)
+    assert pixels.shape[:2] == (6000, 1200)
+    filled = (pixels[..., :3].min(axis=2) < 0.8).reshape(6, 1000, 1200).mean(axis=(1, 2))
+    # Text and pictures all the way down; nothing sticks out of the page to the right.
+    assert (filled > 0.01).all()
+    assert (pixels[:, -20:, :3] > 0.9).all()

@@ -1,0 +1,149 @@
+"""Runs the distributed engine; called by the Python of an environment that has LSDB, in a process of its own.
+
+lsdb_client.py make TABLE RA DEC ROWS FOLDER       write a HATS catalogue of many partitions
+lsdb_client.py kill BUNDLE HATS FOLDER             predict it, and kill one of two workers in the middle
+lsdb_client.py match LEFT RIGHT MODE FOLDER        match two of them, here and with two workers
+lsdb_client.py algorithm LEFT RIGHT                match two tables by the crossmatch of LSDB with our algorithm
+lsdb_client.py opened HATS                         print what lsdb.open_catalog finds
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import tempfile
+import threading
+import time
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import lsdb
+import numpy as np
+import pandas as pd
+import polars as pl
+from distributed import Client, LocalCluster
+from hats.io.validation import is_valid_catalog
+
+import starscale as ss
+from starscale.crossmatch.kernel.density import DensityMap
+from starscale.crossmatch.kernel.inputs import match_columns
+from starscale.crossmatch.on_cluster.algorithm import ROW, Reader, StarscaleCrossmatch, save_density
+from starscale.surveys import load_survey
+from starscale.vocabulary.settings.run import MatchConfig
+
+
+def make(table: str, ra: str, dec: str, rows: str, folder: str) -> None:
+    """Cells of order 4 at least, so that a small sky has many partitions."""
+    catalogue = lsdb.from_dataframe(
+        pd.read_parquet(table),
+        ra_column=ra,
+        dec_column=dec,
+        catalog_name="stars",
+        lowest_order=5,
+        highest_order=8,
+        partition_rows=int(rows),
+        margin_threshold=None,
+    )
+    catalogue.write_catalog(folder, as_collection=False, progress_bar=False)
+    say(partitions=len(catalogue.get_healpix_pixels()))
+
+
+def kill(bundle: str, hats: str, folder: str) -> None:
+    """With the user's own client; a worker dies by SIGKILL when the first partitions are written."""
+    killed: list[int] = []
+    written = f"{Path(folder).name}.partial-*/dataset/*/*/*.parquet"
+    with ExitStack() as stack:
+        cluster = stack.enter_context(LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None))
+        client = stack.enter_context(Client(cluster))
+
+        def watch() -> None:
+            while len(list(Path(folder).parent.glob(written))) < 3:
+                time.sleep(0.01)
+            process = next(iter(client.run(os.getpid).values()))
+            os.kill(process, signal.SIGKILL)
+            killed.append(process)
+
+        thread = threading.Thread(target=watch, daemon=True)
+        thread.start()
+        counts = ss.predict(ss.load(bundle), hats, folder, engine="lsdb", client=client)
+        thread.join(timeout=60)
+        say(rows=counts.rows, killed=len(killed), client=client.status)
+
+
+def match(left: str, right: str, mode: str, folder: str) -> None:
+    """The pairs of the workers and those of this process, with all that comes beside them."""
+    target = Path(folder)
+    target.mkdir()
+    found = []
+    for name, where in (("local", {"order": 5}), ("lsdb", {"engine": "lsdb", "workers": 2})):
+        beside = {key: target / f"{name}_{key}.parquet" for key in ("neighbours", "unmatched", "duplicates")}
+        surveys = {"left_survey": "gaia_dr3", "right_survey": "skymapper_dr2"}
+        settings = MatchConfig(mode=mode)
+        done = ss.match_files(
+            left, right, target / f"{name}_pairs.parquet", settings=settings, **surveys, **beside, **where
+        )
+        found.append((done.statistics, done.model, done.losses))
+    say(same=found[0] == found[1])
+
+
+def algorithm(left: str, right: str) -> None:
+    """The kernel within LSDB's own crossmatch, with partitions and margins of LSDB."""
+    settings = MatchConfig(mode="dense", method="nearest", curate=False)
+    catalogues, readers = [], []
+    for path, survey, ra, dec in ((left, "gaia_dr3", "ra", "dec"), (right, "skymapper_dr2", "raj2000", "dej2000")):
+        frame = pd.read_parquet(path)
+        described = load_survey(survey)
+        columns = tuple(name for name in match_columns(described) if name in frame.columns)
+        readers.append(Reader(path, described, columns, {}))
+        frame[ROW] = range(len(frame))
+        made = lsdb.from_dataframe(
+            frame, ra_column=ra, dec_column=dec, lowest_order=5, partition_rows=1300, margin_threshold=600
+        )
+        catalogues.append(made)
+    with tempfile.TemporaryDirectory() as folder:
+        density = str(Path(folder) / "density.npz")
+        nothing = np.empty(0, dtype=np.int64)
+        save_density(Path(density), DensityMap(nothing, nothing))
+        ours = StarscaleCrossmatch(*readers, settings, "dense", density)
+        pairs = catalogues[0].crossmatch(
+            catalogues[1], algorithm=ours, suffixes=("", "_right"), suffix_method="overlapping_columns"
+        )
+        found = pl.from_pandas(pairs.compute(progress_bar=False)[["source_id", "object_id", "angular_distance"]])
+        target = Path(folder) / "pairs.parquet"
+        beside = Path(folder) / "neighbours.parquet"
+        surveys = {"left_survey": "gaia_dr3", "right_survey": "skymapper_dr2"}
+        ss.match_files(left, right, target, settings=settings, neighbours=beside, order=5, **surveys)
+        local = ss.read(beside).select(
+            "source_id", pl.col("original_ext_source_id").alias("object_id"), "angular_distance"
+        )
+    key = ["source_id", "object_id"]
+    say(pairs=local.height, same=found.sort(key).equals(local.sort(key)))
+
+
+def opened(folder: str) -> None:
+    """What LSDB itself finds."""
+    catalogue = lsdb.open_catalog(folder)
+    info = catalogue.hc_structure.catalog_info
+    near = catalogue.cone_search(ra=0, dec=-90, radius_arcsec=3600 * 180)
+    say(
+        rows=len(catalogue),
+        computed=len(catalogue.compute(progress_bar=False)),
+        near=len(near.compute(progress_bar=False)),
+        position=[info.ra_column, info.dec_column],
+        unit=catalogue.hc_structure.original_schema.field("teff").metadata[b"unit"].decode(),
+        valid=is_valid_catalog(folder, strict=True),
+    )
+
+
+def say(**found: Any) -> None:
+    """Give an answer to the process that started this one."""
+    sys.stdout.write(json.dumps(found) + "\n")
+
+
+if __name__ == "__main__":
+    {"make": make, "kill": kill, "match": match, "algorithm": algorithm, "opened": opened}[sys.argv[1]](
+        *sys.argv[2:]
+    )

@@ -1,0 +1,105 @@
+"""Cutting from file to file gives what cutting in memory gives, however the table is divided."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+
+import starscale as ss
+from starscale import io
+from starscale.io import joining
+from starscale.tables import stream
+from starscale.vocabulary.errors import InputError
+from starscale.vocabulary.settings.run import Cuts, ExtraCut
+
+Damage = Callable[[pl.DataFrame], pl.DataFrame]
+CUTS = Cuts(without=("ruwe",), extra=(ExtraCut(name="near", keep="r_med_geo < 2000"),))
+
+
+@pytest.fixture(params=[(100, 50), (stream.CHUNK, joining.HELD)], ids=["in pieces", "at once"])
+def divided(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pieces of a hundred rows and joins on disk, and everything at once."""
+    monkeypatch.setattr(stream, "CHUNK", request.param[0])
+    monkeypatch.setattr(joining, "HELD", request.param[1])
+
+
+@pytest.fixture
+def stars(sky: Path, tmp_path: Path) -> pl.DataFrame:
+    """A part of the mock sky, with rows that have no identifier."""
+    table = io.read(sky / "mock" / "gaia_dr3.parquet")[::8]
+    lost = pl.int_range(pl.len()) % 97 == 3
+    table = table.with_columns(source_id=pl.when(lost).then(None).otherwise("source_id"))
+    ss.write(table, tmp_path / "gaia.parquet", surveys=["gaia_dr3"], provenance={"mock": True})
+    return table
+
+
+def other_rows_kept(folder: Path, *files: str) -> bool:
+    return sorted(path.name for path in folder.iterdir()) == sorted(files)
+
+
+@pytest.mark.usefixtures("divided")
+@pytest.mark.parametrize("suffix", ["parquet", "fits"])
+def test_same_as_in_memory(sky: Path, stars: pl.DataFrame, tmp_path: Path, suffix: str) -> None:
+    distances = sky / "mock" / "bailer_jones_edr3.parquet"
+    expected = ss.clean(stars, survey="gaia_dr3", join=[(distances, "bailer_jones_edr3")], cuts=CUTS)
+    assert 0 < expected.table.height < stars.height
+    output = tmp_path / f"clean.{suffix}"
+    join = [(distances, "bailer_jones_edr3")]
+    attrition = ss.clean_file(tmp_path / "gaia.parquet", output, survey="gaia_dr3", join=join, cuts=CUTS)
+    assert attrition == expected.attrition
+    if suffix == "parquet":
+        assert_frame_equal(io.read(output), expected.table)
+    else:
+        assert io.read(output)["source_id"].to_list() == expected.table["source_id"].to_list()
+    about = json.loads(io.open_table(output).metadata["starscale.provenance"])
+    assert about["mock"] is True
+    assert about["settings"]["attrition"]["n_in"] == stars.height
+    assert other_rows_kept(tmp_path, "gaia.parquet", output.name)
+
+
+@pytest.mark.usefixtures("divided")
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (lambda t: pl.concat([t, t[200:203]]), r"'source_id': 3 rows repeat an identifier .*first: \d{10}"),
+        (lambda t: t.with_columns(source_id=pl.lit(None, dtype=pl.Int64)), "all identifiers are missing"),
+        (lambda t: t.clear(), "has no rows"),
+        (lambda t: t.drop("ruwe"), "column 'ruwe'.* is missing, but needed by the cut 'ruwe'"),
+        (lambda t: t.drop("source_id"), "column 'source_id': is missing"),
+        (lambda t: t.with_columns(ruwe=pl.col("ruwe").cast(pl.String).replace("1", "x") + "x"), "not of type"),
+    ],
+    ids=["ids twice", "no ids", "no rows", "no column of a cut", "no column of ids", "texts"],
+)
+def test_what_is_refused_leaves_nothing(stars: pl.DataFrame, tmp_path: Path, damage: Damage, words: str) -> None:
+    io.write(damage(stars), tmp_path / "gaia.parquet")
+    io.write(pl.DataFrame({"older": [1]}), tmp_path / "clean.parquet")
+    with pytest.raises(InputError, match=words):
+        ss.clean_file(
+            tmp_path / "gaia.parquet",
+            tmp_path / "clean.parquet",
+            survey="gaia_dr3",
+            cuts=Cuts(without=("distance",)),
+        )
+    assert io.read(tmp_path / "clean.parquet").columns == ["older"], "an older file stays as it was"
+    assert other_rows_kept(tmp_path, "gaia.parquet", "clean.parquet")
+
+
+@pytest.mark.usefixtures("divided")
+def test_a_joined_table_may_not_multiply_stars(sky: Path, stars: pl.DataFrame, tmp_path: Path) -> None:
+    distances = io.read(sky / "mock" / "bailer_jones_edr3.parquet")
+    io.write(pl.concat([distances, distances.head(5)]), tmp_path / "distances.parquet")
+    join = [(tmp_path / "distances.parquet", "bailer_jones_edr3")]
+    with pytest.raises(InputError, match=r"distances.parquet: column 'source_id': 5 rows repeat"):
+        ss.clean_file(tmp_path / "gaia.parquet", tmp_path / "clean.parquet", survey="gaia_dr3", join=join)
+    assert other_rows_kept(tmp_path, "gaia.parquet", "distances.parquet")
+
+
+def test_input_and_output_must_differ(sky: Path) -> None:
+    gaia = sky / "mock" / "gaia_dr3.parquet"
+    with pytest.raises(InputError, match="is the input and the output"):
+        ss.clean_file(gaia, gaia, survey="gaia_dr3")
