@@ -21,7 +21,6 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 import starscale as ss
 from starscale.model.evaluate import BINS, mad
@@ -36,6 +35,7 @@ from starscale.pipeline.prepare import TRAINING
 from starscale.pipeline.runfile import load_run
 from starscale.pipeline.training import train_plan
 from starscale.reports.text import layout, number
+from starscale.vocabulary.arrays import FloatArray
 from starscale.vocabulary.errors import StarscaleError
 from starscale.vocabulary.flags import CatalogueFlag
 
@@ -54,7 +54,6 @@ DOUBTFUL = UNLIKE | CatalogueFlag.UNCERTAIN
 #: Bins with fewer stars, over all repeats, are not shown.
 FEWEST = 30
 
-Array = NDArray[np.float64]
 Change = Callable[[pl.DataFrame], pl.DataFrame]
 missed: list[str] = []
 
@@ -180,13 +179,13 @@ def judge(name: str, value: float, good: bool, bar: str) -> None:
         missed.append(name)
 
 
-def difference(stars: pl.DataFrame, label: str, other: str = "") -> Array:
+def difference(stars: pl.DataFrame, label: str, other: str = "") -> FloatArray:
     """Value less the label (or the column ``<label><other>``) of stars that have both."""
     both = (stars[f"{label}_value"] - stars[f"{label}{other}"]).cast(pl.Float64)
     return np.asarray(both.fill_nan(None).drop_nulls().to_numpy())
 
 
-def rmse(x: Array) -> float:
+def rmse(x: FloatArray) -> float:
     return float(np.sqrt((x**2).mean())) if len(x) else float("nan")
 
 

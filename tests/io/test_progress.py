@@ -6,8 +6,8 @@ import io
 
 import pytest
 
-from starscale.io import progress
-from starscale.io.progress import Bar, TrainingBar
+from starscale.io import bars as progress
+from starscale.io.bars import Bar, TrainingBar
 
 
 class Terminal(io.StringIO):

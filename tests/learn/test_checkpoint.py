@@ -132,7 +132,7 @@ def test_threads_change_nothing_bit_for_bit(kind: str, monkeypatch: pytest.Monke
     labels, parts = ("teff", "logg"), (sample(300, 0), sample(120, 1))
     in_threads = fit_predictor(CONFIGS[kind], labels, *parts, seed=2).state()[1]
     for module_of in (ensemble, turchi):
-        monkeypatch.setattr(module_of, "side_by_side", lambda work, items: [work(item) for item in items])
+        monkeypatch.setattr(module_of, "in_threads", lambda work, items: [work(item) for item in items])
     in_turn = fit_predictor(CONFIGS[kind], labels, *parts, seed=2).state()[1]
     assert in_threads.keys() == in_turn.keys()
     for name, array in in_threads.items():

@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 from astropy import units as u
 from astropy.coordinates import SkyCoord
-from numpy.typing import NDArray
 
 from starscale.mock import galaxy
 from starscale.mock.distances import geometric_distances
 from starscale.mock.evolution import evolve, main_sequence_age, post_main_sequence_time
 from starscale.mock.populations import field_pool, kroupa, make_pool, overall_metallicity
 from starscale.mock.spectrum import BANDS, absolute_magnitudes
+from starscale.vocabulary.arrays import FloatArray
 
 
-def one(*values: float) -> tuple[NDArray[np.float64], ...]:
+def one(*values: float) -> tuple[FloatArray, ...]:
     return tuple(np.array([value]) for value in values)
 
 

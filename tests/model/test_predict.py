@@ -239,7 +239,10 @@ def test_slices_for_threads_change_nothing(finished: Path, stars: Path, tmp_path
 @settings(deadline=None, max_examples=30)
 def test_slices_are_the_batches_cut_for_all_threads(heights: list[int], threads: int) -> None:
     batches = [pl.DataFrame({"x": pl.int_range(height, eager=True)}) for height in heights]
-    with patch("starscale.model.predict.THREADS", threads):
+    with (
+        patch("starscale.io.threads.cores", lambda: threads),
+        patch("starscale.model.predict.threads", lambda: threads),
+    ):
         slices = list(_slices(batches))
     assert [last for _, last in slices].count(True) == sum(height > 0 for height in heights)
     joined = pl.concat([batch.head(0) for batch in batches] + [part for part, _ in slices]) if heights else None

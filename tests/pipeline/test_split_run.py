@@ -69,7 +69,7 @@ def test_clusters_from_a_table(sky: Path, finished: Path) -> None:
     # The model needs no table of clusters: their names stand in the training table.
     (sky / "clusters.csv").unlink()
     assert evaluated_on(trained.model, table) == trained.counts["test"]
-    with pytest.raises(InputError, match=r"clusters.csv: no such file \(split.clusters\)"):
+    with pytest.raises(InputError, match=r"clusters.csv: no such file or folder \(split.clusters\)"):
         ss.train(sky / "clusters.toml", table=table)
 
 

@@ -7,7 +7,8 @@ import polars as pl
 
 from starscale.crossmatch.kernel.pieces import Side
 from starscale.tables.position_errors import MotionErrors, PositionErrors
-from starscale.tables.positions import Array, Positions
+from starscale.tables.positions import Positions
+from starscale.vocabulary.arrays import FloatArray
 
 
 def errors(rng: np.random.Generator, n: int, low: float, high: float) -> PositionErrors:
@@ -42,7 +43,7 @@ def random_sky(seed: int, most: int = 12) -> tuple[Positions, Positions]:
     n, m = int(rng.integers(1, most)), int(rng.integers(1, most))
     size = rng.choice([1.5, 6.0]) / 3600
 
-    def place(count: int) -> tuple[Array, Array]:
+    def place(count: int) -> tuple[FloatArray, FloatArray]:
         dec = dec0 + rng.uniform(-size, size, count)
         over = np.abs(dec) > 90
         dec = np.where(over, np.sign(dec) * 180 - dec, dec)
@@ -50,7 +51,7 @@ def random_sky(seed: int, most: int = 12) -> tuple[Positions, Positions]:
         ra = rng.uniform(0, 360, count) if abs(dec0) == 90 else (ra0 + rng.uniform(-wide, wide, count)) % 360
         return ra, dec
 
-    def hole(values: Array) -> Array:
+    def hole(values: FloatArray) -> FloatArray:
         return np.where(rng.random(len(values)) < 0.08, np.nan, values)
 
     ra, dec = place(n)

@@ -301,7 +301,7 @@ def test_toml_files(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"bad.toml: is not valid TOML: .*line 2"):
         load_toml(bad)
     with pytest.raises(
-        InputError, match=r"bda.toml: no such file; expected a TOML file. Did you mean 'bad.toml'\?"
+        InputError, match=r"bda.toml: no such file or folder; expected a TOML file. Did you mean 'bad.toml'\?"
     ):
         load_toml(tmp_path / "bda.toml")
     with pytest.raises(InputError, match="no such file"):

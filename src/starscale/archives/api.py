@@ -18,8 +18,8 @@ from starscale.archives.tap.download import Download, interrupted
 from starscale.archives.tap.manifest import Manifest
 from starscale.archives.tap.retry import Retry
 from starscale.archives.tap.session import Login
+from starscale.io.bars import Bar
 from starscale.io.formats import to_write
-from starscale.io.progress import Bar
 from starscale.surveys import Survey
 from starscale.tables.api import PROVENANCE_KEY, AnyTable, refuse_same
 from starscale.tables.cuts import Attrition

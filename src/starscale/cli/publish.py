@@ -9,7 +9,7 @@ import typer
 
 import starscale as ss
 from starscale import io
-from starscale.io.progress import Bar
+from starscale.io.bars import Bar
 from starscale.vocabulary.errors import InputError, Problem
 
 

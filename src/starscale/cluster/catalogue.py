@@ -16,9 +16,9 @@ from hats.pixel_math.spatial_index import SPATIAL_INDEX_COLUMN, compute_spatial_
 
 from starscale.io.hats.catalogue import UNPLACED, parquet_files
 from starscale.io.parquet.source import described
-from starscale.io.sniff import missing
 from starscale.vocabulary.columns import Column
 from starscale.vocabulary.errors import InputError, Problem
+from starscale.vocabulary.paths import must_exist
 
 #: The column by which HATS sorts the sky.
 HEALPIX = Column(
@@ -104,8 +104,7 @@ def open_sky(source: Any) -> Sky:
         return _described(f"catalogue {source.name!r}", source)
     if "://" not in str(source):
         path = Path(source).expanduser()
-        if not path.exists():
-            raise missing(path)
+        must_exist(path)
         if path.is_dir():
             _check(path)
         source = path

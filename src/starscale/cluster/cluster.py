@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -15,6 +14,7 @@ import dask
 import pyarrow as pa
 from distributed import Client, KilledWorker, LocalCluster, as_completed
 
+from starscale.io.threads import cores
 from starscale.vocabulary.errors import InputError, Problem, StarscaleError
 from starscale.vocabulary.provenance import program
 
@@ -68,7 +68,7 @@ def connected(where: Where, scratch: Path) -> Iterator[Any]:
         if client is None and where.scheduler is not None:
             client = stack.enter_context(_remote(where.scheduler))
         elif client is None:
-            client = stack.enter_context(_local(where.workers or os.cpu_count() or 1, scratch))
+            client = stack.enter_context(_local(where.workers or cores(), scratch))
         _same_program(client)
         yield client
 
@@ -84,7 +84,7 @@ def _remote(address: str) -> Any:
 @contextmanager
 def _local(workers: int, scratch: Path) -> Iterator[Any]:
     # Every worker would else use all cores.
-    threads = max(1, (os.cpu_count() or 1) // workers)
+    threads = max(1, cores() // workers)
     settings = {"distributed.nanny.pre-spawn-environ.POLARS_MAX_THREADS": threads}
     with (
         dask.config.set(settings),

@@ -19,7 +19,7 @@ from starscale.crossmatch.kernel.engine import Statistics, crossmatch, statistic
 from starscale.crossmatch.kernel.inputs import curated, match_columns, side_of
 from starscale.crossmatch.kernel.select import choose_pairs
 from starscale.crossmatch.on_disk import OnDisk, Outputs, match_on_disk
-from starscale.io.progress import Bar
+from starscale.io.bars import Bar
 from starscale.surveys import Survey, load_survey
 from starscale.tables.api import PROVENANCE_KEY, AnyTable, described, is_mock, read, refuse_same, write
 from starscale.vocabulary.columns import DUPLICATE_COLUMNS

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from starscale.crossmatch.kernel.density import DensityMap, DensitySum
 from starscale.crossmatch.kernel.inputs import match_columns, side_of
 from starscale.crossmatch.kernel.pieces import NARROWEST, Epochs, Side
 from starscale.surveys import Survey
-from starscale.tables.healpix import Cells, cell_area, neighbourhoods, placed_cells
+from starscale.tables.healpix import cell_area, neighbourhoods, placed_cells
 from starscale.tables.positions import Positions, positions
 from starscale.tables.stream import pieces
 
@@ -74,7 +75,7 @@ def stars_near(path: Path, survey: Survey, around: Positions, radius: float) -> 
     return Nearby(side_of(pl.concat(kept), survey, str(path), whole=False), counts.total())
 
 
-def _with_neighbours(cells: Cells, order: int) -> Cells:
+def _with_neighbours(cells: NDArray[np.signedinteger], order: int) -> NDArray[np.signedinteger]:
     """Cells and those around them, sorted; -1 is none."""
     found = np.unique(neighbourhoods(np.unique(cells[cells >= 0]), order))
     return found[found >= 0]

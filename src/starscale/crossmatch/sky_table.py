@@ -8,13 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from starscale.crossmatch.kernel.curate import is_imprecise, take_out
 from starscale.crossmatch.kernel.inputs import error_ceiling, match_columns, side_of
 from starscale.crossmatch.kernel.pieces import SORT_ORDER, Side, among, in_ranges, ranges_around, tiles_of
 from starscale.io.scatter import Scatter
 from starscale.surveys import Survey
-from starscale.tables.healpix import Cells
 from starscale.tables.positions import positions
 from starscale.tables.stream import pieces
 from starscale.vocabulary.errors import InputError, Problem
@@ -48,8 +48,8 @@ class SkyTable:
     rows: int = 0
     #: Rows that curation took out, and those that others were collapsed into, sorted.
     imprecise: int = 0
-    repeats: Cells = field(default_factory=lambda: np.empty(0, dtype=np.int64))
-    stand_ins: Cells = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    repeats: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    stand_ins: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, dtype=np.int64))
     curated: bool = False
     _recent: dict[int, pl.DataFrame] = field(default_factory=dict)
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from starscale.features.split_table import CLUSTER, star_positions
 from starscale.surveys import Survey
 from starscale.tables.positions import Positions
 from starscale.tables.standardise import require
+from starscale.vocabulary.arrays import FloatArray
 from starscale.vocabulary.errors import InputError, Problem
 from starscale.vocabulary.settings.split import SplitClusters
 
@@ -105,7 +105,7 @@ def _in_circles(
     return pl.Series(CLUSTER, [names[i] if i >= 0 else None for i in name.tolist()], dtype=pl.String)
 
 
-def _degrees(clusters: pl.DataFrame, name: str, where: str) -> NDArray[np.float64]:
+def _degrees(clusters: pl.DataFrame, name: str, where: str) -> FloatArray:
     if not clusters[name].dtype.is_numeric():
         raise InputError(Problem(f"{where}: column {name!r}", f"is of type {clusters[name].dtype}", "degrees"))
     return clusters[name].cast(pl.Float64).fill_null(np.nan).to_numpy().astype(np.float64)

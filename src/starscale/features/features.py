@@ -16,12 +16,12 @@ from typing import Annotated, Literal
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 from polars.exceptions import PolarsError
 from pydantic import Field
 
 from starscale.features.families import FAMILIES, Feature, Member, absolute_magnitude, quote
 from starscale.tables.sql import columns_of, row_expression
+from starscale.vocabulary.arrays import FloatArray
 from starscale.vocabulary.errors import InputError, Problem, Problems, did_you_mean
 from starscale.vocabulary.settings.run import FeaturesConfig
 from starscale.vocabulary.strict import Frozen, load_toml, validate
@@ -205,9 +205,7 @@ def columns_in(feature: Feature) -> list[str]:
     return columns_of(_parse(feature))
 
 
-def evaluate_features(
-    table: pl.DataFrame, features: Sequence[Feature], *, where: str = "table"
-) -> NDArray[np.float64]:
+def evaluate_features(table: pl.DataFrame, features: Sequence[Feature], *, where: str = "table") -> FloatArray:
     """Compute the inputs of a model.
 
     Parameters

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from starscale.features.families import Feature, Member
 from starscale.features.features import columns_in, evaluate_features, feature_columns
+from starscale.vocabulary.arrays import FloatArray
 
 #: Draws of the noise of every star.
 DRAWS = 4
@@ -106,7 +107,7 @@ def feature_noise(
     table: pl.DataFrame,
     features: Sequence[Feature],
     measurements: Sequence[Measurement],
-    x: NDArray[np.float64],
+    x: FloatArray,
     seed: int,
     draws: int = DRAWS,
 ) -> NDArray[np.float32] | None:

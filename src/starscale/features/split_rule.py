@@ -14,6 +14,7 @@ from starscale.features.split_table import CLUSTER, split_table
 from starscale.surveys import Survey
 from starscale.tables.standardise import standardise
 from starscale.vocabulary.errors import Problems, did_you_mean
+from starscale.vocabulary.paths import missing_path
 from starscale.vocabulary.settings.split import SplitConfig
 from starscale.vocabulary.strict import validate
 
@@ -32,11 +33,7 @@ def check_split(
         )
     path = cluster_path(split)
     if path is not None and not (base / path).exists():
-        folder = (base / path).parent
-        near = [p.name for p in folder.iterdir()] if folder.is_dir() else []
-        problems.add(
-            str(base / path), "no such file (split.clusters)", "a table of clusters", did_you_mean(path.name, near)
-        )
+        problems.items.append(missing_path(base / path, "a table of clusters", role="split.clusters"))
     if split.by != "survey":
         return
     for name in split.hold_out:

@@ -22,11 +22,8 @@ PARTS = ("train", "validation", "test")
 #: Positions are compared at this Julian year: a fixed one, so that nothing depends on which rows are there.
 EPOCH = 2016.0
 
-Groups = NDArray[np.intp]
-Pairs = NDArray[np.intp]
 
-
-def near_pairs(where: Positions, radius: float) -> Pairs:
+def near_pairs(where: Positions, radius: float) -> NDArray[np.intp]:
     """All pairs of rows closer than `radius` (arcsec), moved to one epoch. Shape (n_pairs, 2)."""
     rows = np.flatnonzero(where.valid)
     if not len(rows):
@@ -36,7 +33,7 @@ def near_pairs(where: Positions, radius: float) -> Pairs:
     return rows[cKDTree(vectors).query_pairs(chord, output_type="ndarray")]
 
 
-def same_pairs(keys: pl.Series) -> Pairs:
+def same_pairs(keys: pl.Series) -> NDArray[np.intp]:
     """Chains of pairs that tie rows with the same key together; rows without one (null) are alone."""
     table = pl.DataFrame({"key": keys}).with_row_index("row").drop_nulls("key")
     first = table.select(pl.col("row").first().over("key").alias("first"), "row").filter(
@@ -45,14 +42,14 @@ def same_pairs(keys: pl.Series) -> Pairs:
     return first.to_numpy().astype(np.intp).reshape(-1, 2)
 
 
-def chained(n: int, *pairs: Pairs) -> Groups:
+def chained(n: int, *pairs: NDArray[np.intp]) -> NDArray[np.intp]:
     """Number the groups of `n` rows that pairs tie together, through any chain. Shape (n,)."""
     links = np.concatenate([np.empty((0, 2), dtype=np.intp), *pairs])
     graph = coo_matrix((np.ones(len(links)), (links[:, 0], links[:, 1])), shape=(n, n))
     return connected_components(graph, directed=False)[1].astype(np.intp)
 
 
-def position_groups(where: Positions, radius: float) -> Groups:
+def position_groups(where: Positions, radius: float) -> NDArray[np.intp]:
     """Number the groups of rows that are chained together by separations below `radius` (arcsec). Shape (n,).
 
     A row without a position is a group of its own.
@@ -64,7 +61,7 @@ def assign_parts(
     ids: pl.Series,
     config: SplitConfig,
     seed: int,
-    groups: Groups | None = None,
+    groups: NDArray[np.intp] | None = None,
     *,
     blocks: pl.Series | None = None,
     held_out: NDArray[np.bool_] | None = None,

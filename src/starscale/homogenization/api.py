@@ -22,6 +22,7 @@ from starscale.tables.cuts import Attrition, apply_cuts, choose_cuts
 from starscale.tables.labels import link_by_id
 from starscale.vocabulary.columns import LABEL_TABLE_COLUMNS, LABELS, MEASUREMENT_COLUMNS
 from starscale.vocabulary.errors import InputError, Problem, Problems, did_you_mean
+from starscale.vocabulary.paths import missing_path, must_exist
 from starscale.vocabulary.provenance import record
 from starscale.vocabulary.settings.homogenize import ClusterTable, HomogenizeConfig, ReferenceList
 from starscale.vocabulary.settings.labels import LabelsConfig
@@ -133,7 +134,8 @@ def labels_plan(config: LabelsConfig, base: Path) -> LabelsPlan:
             problems.items.extend(error.problems)
     tables = [entry.path for entry in config.labels] + ([config.catalogue.path] if config.catalogue else [])
     for table in tables:
-        _must_exist(base, table, problems)
+        if table is not None and not (base / table).exists():
+            problems.items.append(missing_path(base / table))
     reference = reference_survey(config.homogenize, base, problems)
     problems.raise_if_any()
     surveys = [survey for survey in loaded if survey is not None]
@@ -156,23 +158,17 @@ def labels_plan(config: LabelsConfig, base: Path) -> LabelsPlan:
 def reference_survey(config: HomogenizeConfig, base: Path, problems: Problems) -> Survey | None:
     """Load the survey of the external list, and check that the tables of the settings are there."""
     if config.clusters is not None:
-        _must_exist(base, config.clusters.path, problems)
+        with problems.collect():
+            must_exist(base / config.clusters.path)
     if config.reference is None:
         return None
-    _must_exist(base, config.reference.path, problems)
+    with problems.collect():
+        must_exist(base / config.reference.path)
     try:
         return load_survey(config.reference.survey, base=base)
     except InputError as error:
         problems.items.extend(error.problems)
         return None
-
-
-def _must_exist(base: Path, table: Path | None, problems: Problems) -> None:
-    if table is None or (base / table).exists():
-        return
-    path = base / table
-    near = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
-    problems.add(str(path), "no such file or directory", "a table", did_you_mean(path.name, near))
 
 
 def _one_release(surveys: Sequence[Survey], problems: Problems) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from starscale.io.sniff import missing
+from starscale.vocabulary.paths import must_exist
 
 
 def checksum(path: str | Path) -> str:
@@ -20,8 +20,7 @@ def checksum(path: str | Path) -> str:
         When nothing is there.
     """
     target = Path(path)
-    if not target.exists():
-        raise missing(target)
+    must_exist(target)
     if target.is_file():
         with target.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
@@ -42,8 +41,7 @@ def state_of(path: str | Path) -> dict[str, list[int]]:
         When nothing is there.
     """
     target = Path(path)
-    if not target.exists():
-        raise missing(target)
+    must_exist(target)
     if target.is_file():
         return {target.name: _size_and_time(target)}
     return {name: _size_and_time(target / name) for name in _names(target)}

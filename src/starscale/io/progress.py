@@ -1,10 +1,10 @@
-"""Progress of long work: a bar on a terminal, plain lines elsewhere."""
+"""Display the progress of long work: live bars on a terminal and in Jupyter, plain lines elsewhere."""
 
 from __future__ import annotations
 
 import sys
+import threading
 import time
-from collections.abc import Mapping
 from types import TracebackType
 from typing import TextIO
 
@@ -12,96 +12,72 @@ from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
-    Progress,
     ProgressColumn,
-    Task,
+    TaskID,
     TextColumn,
     TimeRemainingColumn,
 )
+from rich.progress import (
+    Progress as LiveDisplay,
+)
+from rich.progress import (
+    Task as LiveTask,
+)
 from rich.text import Text
 
-#: Seconds between two plain lines.
-_EVERY = 5.0
+from starscale.vocabulary.progress import SILENT, Progress
+
+#: Seconds between two plain lines of the same task.
+_INTERVAL = 5.0
 
 
 class _Rate(ProgressColumn):
-    def render(self, task: Task) -> Text:
+    def render(self, task: LiveTask) -> Text:
         return Text(f"{task.speed:,.0f}/s" if task.speed else "", style="progress.data.speed")
 
 
-def _display(stream: TextIO) -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        _Rate(),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}"),
-        console=Console(file=stream),
-        transient=True,
-    )
+class DisplayedTask:
+    """A task as plain lines, or as a bar of a live display; its last line gives the total and the time."""
 
-
-class Bar:
-    """Counts units of work (rows, epochs) towards a total that may be unknown.
-
-    A terminal shows a bar with rate and time left; elsewhere a line appears every few seconds.
-    Use as a context manager. Bars that show at the same time share a `display`.
-    """
-
-    def __init__(
-        self,
-        title: str,
-        total: int | None,
-        unit: str = "rows",
-        stream: TextIO | None = None,
-        display: Progress | None = None,
-    ) -> None:
+    def __init__(self, display: DisplayedProgress, title: str, total: int | None, unit: str) -> None:
         self.title, self.total, self.unit = title, total, unit
-        self._stream, self._display = stream or sys.stderr, display
-        self._done, self._before, self._started, self._shown = 0, 0, time.monotonic(), time.monotonic()
-        self._rich: Progress | None = None
+        self._display = display
+        self._done = self._before = 0
+        self._started = self._shown = time.monotonic()
+        self._live = display.open_bar(title, total)
 
-    def __enter__(self) -> Bar:
-        if self._stream.isatty():
-            self._rich = _display(self._stream) if self._display is None else self._display
-            self._task = self._rich.add_task(self.title, total=self.total, note="")
-            self._rich.start()
+    def __enter__(self) -> DisplayedTask:
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._rich is None:
-            return
-        if self._display is None:
-            self._rich.stop()
-        else:
-            self._rich.remove_task(self._task)
+        if self._live is not None:
+            self._display.close_bar(self._live)
+        if kind is None:
+            self._display.message(self._summary())
 
     def resumed(self, n: int) -> None:
-        """Count `n` units that an earlier process did: they say nothing about the rate."""
+        """Count `n` units that an earlier process did."""
         self._done += n
         self._before += n
-        if self._rich is not None:
-            self._rich.reset(self._task, completed=self._done)
-        self._stream.write(f"{self.title}: {self._done:,} {self.unit} were done before, going on from there\n")
+        if self._live is not None:
+            self._display.live.reset(self._live, completed=self._done)
+        self._display.message(f"{self.title}: {self._done:,} {self.unit} were done before; resuming there")
 
-    def advance(self, n: int, note: str = "") -> None:
-        """Count `n` more units; `note` is shown beside the bar."""
+    def advance(self, n: int = 1, note: str = "") -> None:
+        """Count `n` more units."""
         self._done += n
-        if self._rich is not None:
-            self._rich.update(self._task, advance=n, note=note)
+        if self._live is not None:
+            self._display.live.update(self._live, advance=n, note=note)
             return
         now = time.monotonic()
-        if now - self._shown >= _EVERY:
+        if now - self._shown >= _INTERVAL:
             self._shown = now
-            self._stream.write(self._line(now, note) + "\n")
-            self._stream.flush()
+            self._display.message(self._line(now, note))
 
     def _line(self, now: float, note: str) -> str:
-        seconds = max(now - self._started, 1e-9)
-        rate = (self._done - self._before) / seconds
+        rate = (self._done - self._before) / max(now - self._started, 1e-9)
         text = f"{self.title}: {self._done:,}"
         if self.total:
             text += f" of {self.total:,} {self.unit} ({100 * self._done / self.total:.0f} %)"
@@ -110,35 +86,74 @@ class Bar:
             text += f", {max(self.total - self._done, 0) / rate:.0f} s left"
         return text + (f", {note}" if note else "")
 
+    def _summary(self) -> str:
+        """The last line: the work is complete, so the total is what was counted or announced."""
+        total = self.total if self.total is not None else self._done
+        seconds = time.monotonic() - self._started
+        return f"{self.title}: {total:,} of {total:,} {self.unit} (100 %), {seconds:.1f} s"
 
-class TrainingBar:
-    """Shows a training: a bar for everything that trains at the same time, with the figures of the last epoch.
 
-    What stands before a comma in the name of a phase says what trains: its next phase takes the place of the bar.
+class DisplayedProgress:
+    """Shows messages and tasks on a stream, standard error by default.
+
+    A terminal and a Jupyter notebook show live bars, several at once where work runs side by side; any other
+    stream gets a line every few seconds. The last line of a task says 100 % and the total.
     """
 
-    def __init__(self, title: str = "training", stream: TextIO | None = None) -> None:
-        self.title = title
-        self._stream = stream or sys.stderr
-        self._display = _display(self._stream) if self._stream.isatty() else None
-        self._bars: dict[str, tuple[str, Bar]] = {}
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self._console = Console(file=stream or sys.stderr) if stream is not None else _console()
+        self._lock = threading.RLock()
+        self._bars = 0
+        self.live = LiveDisplay(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            _Rate(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[note]}"),
+            console=self._console,
+            transient=True,
+        )
 
-    def __call__(self, phase: str, epoch: int, n_epochs: int, figures: Mapping[str, float]) -> None:
-        """Report that `epoch` of `n_epochs` of `phase` is done."""
-        name = phase.partition(",")[0]
-        shown, bar = self._bars.get(name, ("", None))
-        if bar is None or phase != shown or epoch <= 1:
-            if bar is not None:
-                bar.__exit__(None, None, None)
-            title = f"{self.title}: {phase}"
-            bar = Bar(title, n_epochs, "epochs", self._stream, self._display).__enter__()
-            self._bars[name] = phase, bar
-        bar.advance(1, "  ".join(f"{name} {value:.4g}" for name, value in figures.items()))
+    def message(self, text: str) -> None:
+        """Show one line of text, above the bars where there are any."""
+        if self._console.is_terminal or self._console.is_jupyter:
+            self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+            return
+        self._console.file.write(text + "\n")
+        self._console.file.flush()
 
-    def close(self) -> None:
-        """End the bars that are showing."""
-        for _, bar in self._bars.values():
-            bar.__exit__(None, None, None)
-        self._bars = {}
-        if self._display is not None:
-            self._display.stop()
+    def task(self, title: str, total: int | None = None, unit: str = "rows") -> DisplayedTask:
+        """Begin a piece of work."""
+        return DisplayedTask(self, title, total, unit)
+
+    def open_bar(self, title: str, total: int | None) -> TaskID | None:
+        """Show a bar, where bars can be shown, and return its number."""
+        if not (self._console.is_terminal or self._console.is_jupyter):
+            return None
+        with self._lock:
+            if self._bars == 0:
+                self.live.start()
+            self._bars += 1
+            return self.live.add_task(title, total=total, note="")
+
+    def close_bar(self, number: TaskID) -> None:
+        """Take a bar away; the display ends with its last bar."""
+        with self._lock:
+            self.live.remove_task(number)
+            self._bars -= 1
+            if self._bars == 0:
+                self.live.stop()
+
+
+def _console() -> Console:
+    """Return the notebook's console in Jupyter, one on standard error elsewhere."""
+    here = Console()
+    return here if here.is_jupyter else Console(stderr=True)
+
+
+def progress_of(progress: Progress | bool | None) -> Progress:
+    """Return what shows the progress: nothing for None and False, a display for True, or the object given."""
+    if progress is None or progress is False:
+        return SILENT
+    return DisplayedProgress() if progress is True else progress

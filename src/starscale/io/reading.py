@@ -10,9 +10,10 @@ import polars as pl
 
 from starscale.io.formats import FORMATS
 from starscale.io.objects import from_object
-from starscale.io.sniff import detect, missing
+from starscale.io.sniff import detect
 from starscale.io.table import Source, require_columns
 from starscale.vocabulary.errors import InputError, Problem
+from starscale.vocabulary.paths import must_exist
 
 
 def open_table(path: str | Path) -> Source:
@@ -41,8 +42,7 @@ def open_table(path: str | Path) -> Source:
     if not target.exists() and "#" in target.name:
         name, _, part = target.name.rpartition("#")
         target = target.with_name(name)
-    if not target.exists():
-        raise missing(Path(path).expanduser() if part is None else target)
+    must_exist(Path(path).expanduser() if part is None else target)
     if target.is_dir():
         return FORMATS["parquet"].reader().open_source(target, part)
     if not target.is_file():

@@ -7,7 +7,7 @@ import zlib
 from pathlib import Path
 
 from starscale.io.formats import FORMATS, Format, by_suffix
-from starscale.vocabulary.errors import InputError, Problem, did_you_mean
+from starscale.vocabulary.errors import InputError, Problem
 
 _HEAD = 4096
 GZIP_MAGIC = b"\x1f\x8b"
@@ -132,16 +132,3 @@ def detect(path: Path) -> Format:
 def _text_fix(head: bytes) -> str:
     first = head.splitlines()[0][:80].decode("utf-8", "replace")
     return f"It begins with {first!r}: rename it to .csv if it is a table, else download it again."
-
-
-def missing(path: Path) -> InputError:
-    """Return the error for a path where nothing is."""
-    if "://" in str(path) or str(path).startswith(("http:/", "https:/", "s3:/", "ftp:/")):
-        return InputError(Problem(str(path), "is an address, not a file", fix="Download the table first."))
-    parent = path.parent
-    if not parent.is_dir():
-        return InputError(
-            Problem(str(path), f"no such file: the folder {str(parent)!r} does not exist", "a table")
-        )
-    names = sorted(item.name for item in parent.iterdir())
-    return InputError(Problem(str(path), "no such file", "a table", did_you_mean(path.name, names)))

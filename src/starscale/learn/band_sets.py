@@ -14,8 +14,6 @@ from numpy.typing import NDArray
 
 from starscale.learn.regressor import Rehearsal
 
-BoolArray = NDArray[np.bool_]
-
 
 @dataclass(frozen=True)
 class BandSets:
@@ -30,11 +28,11 @@ class BandSets:
         that have no set. Without it the first set does.
     """
 
-    used: BoolArray
+    used: NDArray[np.bool_]
     rare: bool
 
     @classmethod
-    def common(cls, missing: BoolArray, *, share: float, most: int, rare: bool) -> BandSets:
+    def common(cls, missing: NDArray[np.bool_], *, share: float, most: int, rare: bool) -> BandSets:
         """Find the common sets of a sample.
 
         Parameters
@@ -59,23 +57,23 @@ class BandSets:
     def __len__(self) -> int:
         return len(self.used) + self.rare
 
-    def serving(self, missing: BoolArray) -> NDArray[np.intp]:
+    def serving(self, missing: NDArray[np.bool_]) -> NDArray[np.intp]:
         """Return the number of the set that serves each star, shape (n,)."""
         number = np.full(len(missing), len(self.used) if self.rare else 0, dtype=np.intp)
         for i, used in enumerate(self.used):
             number[(missing == ~used).all(axis=1)] = i
         return number
 
-    def exact(self, missing: BoolArray) -> BoolArray:
+    def exact(self, missing: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """Return which stars have just the inputs of a set, shape (n,)."""
         return np.asarray((missing[:, None, :] == ~self.used).all(axis=2).any(axis=1))
 
-    def inputs_of(self, number: int) -> BoolArray:
+    def inputs_of(self, number: int) -> NDArray[np.bool_]:
         """Return which inputs the networks of a set see."""
-        whole: BoolArray = self.used[number if number < len(self.used) else 0]
+        whole: NDArray[np.bool_] = self.used[number if number < len(self.used) else 0]
         return whole
 
-    def rehearsals(self, missing: BoolArray) -> list[Rehearsal]:
+    def rehearsals(self, missing: NDArray[np.bool_]) -> list[Rehearsal]:
         """For every set but the first, stars that have its inputs, as if they had no others."""
         found = []
         for used in self.used[1:]:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from functools import cache, wraps
 from pathlib import Path
 from typing import ParamSpec, TypeVar
@@ -104,28 +103,3 @@ def dropout_mask(key: jax.Array, shape: tuple[int, ...], rate: float) -> jax.Arr
     kept = hashed_bits(key, (shape[0], shape[1])) >= jnp.uint32(round(rate * 2**32))
     # Behind the barrier the mask is computed once; without, anew in every loop over the layer, forward and back.
     return materialised(jnp.where(kept, jnp.float32(1 / (1 - rate)), jnp.float32(0)))
-
-
-Item = TypeVar("Item")
-
-
-Result = TypeVar("Result")
-
-
-#: Threads at most: every one holds the arrays of its work, and programs use idle cores by themselves.
-_MOST = 4
-
-
-def cores() -> int:
-    """Number of processor cores that this process may use."""
-    # Not everywhere: macOS has no affinity.
-    affinity = getattr(os, "sched_getaffinity", None)
-    return len(affinity(0)) if affinity is not None else os.cpu_count() or 1
-
-
-def side_by_side(work: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
-    """Results of some work on every item, in their order."""
-    if len(items) < 2:
-        return [work(item) for item in items]
-    with ThreadPoolExecutor(min(len(items), _MOST), "training") as pool:
-        return list(pool.map(work, items))

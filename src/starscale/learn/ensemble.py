@@ -9,9 +9,10 @@ from typing import Any
 import jax
 import numpy as np
 
+from starscale.io.threads import in_threads
 from starscale.learn.arrays import tree_from_arrays, tree_to_arrays
 from starscale.learn.checkpoint import Checkpoint
-from starscale.learn.compilation import seeded, side_by_side
+from starscale.learn.compilation import seeded
 from starscale.learn.regressor import Progress
 from starscale.learn.training import (
     BatchLoss,
@@ -99,7 +100,7 @@ class _BySelf:
         # The first time, one compiles the program that the others then find.
         alone = 0 if number in self._begun else 1
         self._begun.add(number)
-        done = [*map(run, numbers[:alone]), *side_by_side(run, numbers[alone:])]
+        done = [*map(run, numbers[:alone]), *in_threads(run, numbers[alone:])]
         for i, (state, _) in zip(members, done, strict=True):
             self._states[i] = state
         return [losses for _, losses in done]

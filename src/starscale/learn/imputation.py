@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from starscale.learn.arrays import Arrays, take
-from starscale.learn.sample import FloatArray
+from starscale.vocabulary.arrays import FloatArray
 
 #: Stars, and different patterns of gaps among them, that the fit looks at.
 MAX_ROWS = 20_000

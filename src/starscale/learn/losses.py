@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from starscale.learn.density import MixtureDensity
-from starscale.learn.sample import FloatArray
+from starscale.vocabulary.arrays import FloatArray
 
 #: Keeps SMAPE defined where label and prediction are 0 (Turchi et al. 2024).
 SMAPE_EPSILON = 1e-3

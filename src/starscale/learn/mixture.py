@@ -29,10 +29,10 @@ from starscale.learn.losses import negative_log_likelihood, rarity_weights
 from starscale.learn.networks import MixtureNetwork
 from starscale.learn.preparation import Inputs, Scaling
 from starscale.learn.regressor import BLOCK, LEVELS, Fitting, Raw, Rehearsal, Targets, Threshold, in_flight, padded
-from starscale.learn.sample import FloatArray
 from starscale.learn.scaling import LabelScaler
 from starscale.learn.training import Optimiser, n_steps
 from starscale.learn.view import View
+from starscale.vocabulary.arrays import FloatArray
 from starscale.vocabulary.settings.models import MixtureConfig
 from starscale.vocabulary.strict import validate
 

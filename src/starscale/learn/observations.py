@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from starscale.learn.preparation import Inputs, Preparation
-from starscale.learn.sample import FloatArray, Sample
+from starscale.learn.sample import Sample
+from starscale.vocabulary.arrays import FloatArray
 
 #: Share of the stars that are changed in every copy; the others teach what they are.
 SHARE = 0.5
@@ -23,8 +24,6 @@ SHARE = 0.5
 FACTORS = (0.3, 3.0)
 #: Measurements of a star that are left out together, at most.
 MOST_LEFT_OUT = 4
-
-BoolArray = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -42,8 +41,8 @@ class Measurements:
     """
 
     names: tuple[str, ...]
-    uses: BoolArray
-    log_errors: BoolArray
+    uses: NDArray[np.bool_]
+    log_errors: NDArray[np.bool_]
 
     @classmethod
     def alone(cls, features: Sequence[str]) -> Measurements:
@@ -51,14 +50,14 @@ class Measurements:
         n = len(features)
         return cls(tuple(features), np.eye(n, dtype=bool), np.zeros(n, dtype=bool))
 
-    def of(self, usable: BoolArray) -> Measurements:
+    def of(self, usable: NDArray[np.bool_]) -> Measurements:
         """Return those that usable features are made of, and these features alone."""
         uses = self.uses[:, usable]
         kept = np.asarray(uses.any(axis=1))
         names = tuple(name for name, keep in zip(self.names, kept, strict=True) if keep)
         return Measurements(names, uses[kept], self.log_errors[usable])
 
-    def left_out(self, n: int, rng: np.random.Generator) -> BoolArray:
+    def left_out(self, n: int, rng: np.random.Generator) -> NDArray[np.bool_]:
         """Draw the features, shape (n, n_features), that stars miss who lack 1 to `MOST_LEFT_OUT` measurements."""
         n_groups = len(self.names)
         # One is always left.

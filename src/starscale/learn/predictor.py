@@ -16,7 +16,7 @@ from starscale.learn.learners import learner
 from starscale.learn.observations import Measurements, Observations
 from starscale.learn.preparation import Preparation
 from starscale.learn.regressor import Fitting, Progress, Raw, Regressor, Targets, Threshold, silent
-from starscale.learn.sample import FloatArray, Sample, check_finite_or_missing, check_samples
+from starscale.learn.sample import Sample, check_finite_or_missing, check_samples
 from starscale.learn.uncertainty.calibration import (
     Calibration,
     Intervals,
@@ -26,6 +26,7 @@ from starscale.learn.uncertainty.calibration import (
 )
 from starscale.learn.uncertainty.domain import Domain
 from starscale.learn.uncertainty.label_domain import LabelDomain
+from starscale.vocabulary.arrays import FloatArray
 from starscale.vocabulary.errors import InputError, Problem, StarscaleError
 from starscale.vocabulary.settings.models import ModelConfig
 

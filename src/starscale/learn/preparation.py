@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from starscale.learn.arrays import Arrays, entry, prefixed, take, under
 from starscale.learn.imputation import GaussianImputer
-from starscale.learn.sample import FloatArray, usable_features
+from starscale.learn.sample import usable_features
 from starscale.learn.scaling import FeatureScaler
+from starscale.vocabulary.arrays import FloatArray
 
 Scaling = Literal["standard", "robust"]
 

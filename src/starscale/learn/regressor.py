@@ -18,7 +18,7 @@ from starscale.learn.arrays import Arrays
 from starscale.learn.checkpoint import Checkpoint
 from starscale.learn.observations import Observations
 from starscale.learn.preparation import Inputs, Scaling
-from starscale.learn.sample import FloatArray
+from starscale.vocabulary.arrays import FloatArray
 
 T = TypeVar("T")
 

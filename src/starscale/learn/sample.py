@@ -8,10 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from starscale.vocabulary.arrays import FloatArray
 from starscale.vocabulary.columns import LABELS
 from starscale.vocabulary.errors import Problems, did_you_mean
-
-FloatArray = NDArray[np.float64]
 
 #: Fewer stars than this, with the label, cannot be trained on or calibrated with.
 MIN_TRAIN = 20

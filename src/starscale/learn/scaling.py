@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from starscale.learn.arrays import Arrays, entry, take
-from starscale.learn.sample import FloatArray
+from starscale.vocabulary.arrays import FloatArray
 
 #: Interquartile range of the unit normal distribution.
 IQR_NORMAL = 1.3489795003921634

@@ -20,9 +20,10 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from starscale.io.threads import in_threads
 from starscale.learn.arrays import Arrays, entry, prefixed, tree_from_arrays, tree_to_arrays, under
 from starscale.learn.checkpoint import Checkpoint
-from starscale.learn.compilation import full_precision, seeded, side_by_side
+from starscale.learn.compilation import full_precision, seeded
 from starscale.learn.losses import absolute_error, smape
 from starscale.learn.networks import Dense, DiamondNetwork, Statistics, folded_forward, moving_average
 from starscale.learn.preparation import Inputs, Scaling
@@ -37,9 +38,9 @@ from starscale.learn.regressor import (
     in_flight,
     padded,
 )
-from starscale.learn.sample import FloatArray
 from starscale.learn.scaling import LabelScaler
 from starscale.learn.training import EarlyStopping, Optimiser, TrainState, computed, mean_loss, run_epoch, stacked
+from starscale.vocabulary.arrays import FloatArray
 from starscale.vocabulary.settings.models import Turchi2024Config
 
 #: Inputs (n, n_inputs) and standardised label (n,), on the device.
@@ -342,7 +343,7 @@ def _train(trainings: Sequence[_Training], fitting: Fitting) -> None:
                 compiled.add(training.program)
                 results[training] = training.epoch()
         rest = [training for training in going if training not in results]
-        results |= zip(rest, side_by_side(_Training.epoch, rest), strict=True)
+        results |= zip(rest, in_threads(_Training.epoch, rest), strict=True)
         due = fitting.checkpoint.due
         for training in going:
             training.take(results[training], fitting.progress)

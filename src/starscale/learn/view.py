@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from starscale.learn.arrays import Arrays, take
 from starscale.learn.preparation import Inputs
-from starscale.learn.sample import FloatArray
 from starscale.learn.scaling import SQUASH, whitening_matrix
+from starscale.vocabulary.arrays import FloatArray
 
 
 @dataclass(frozen=True)

@@ -10,12 +10,12 @@ import polars as pl
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from starscale.mock.evolution import Floats
 from starscale.mock.galaxy import unit_vectors
 from starscale.mock.spectrum import BANDS
 from starscale.surveys import load_survey
 from starscale.surveys.schema import TRUE_OVER_SFD
 from starscale.tables.standardise import POLARS_TYPE
+from starscale.vocabulary.arrays import FloatArray
 
 ARCSEC = np.radians(1.0 / 3600.0)
 
@@ -46,7 +46,7 @@ def _typed(column: pl.Series, dtype: Any, keep_nan: bool) -> pl.Series:
     return column.cast(dtype)
 
 
-def extinctions(ebv: Floats, teff: Floats) -> Floats:
+def extinctions(ebv: FloatArray, teff: FloatArray) -> FloatArray:
     """Extinction in every band, mag, shape (n, 9), from true E(B-V) with the coefficients of the survey files.
 
     The wide Gaia bands see less of it in cool stars; the size of that effect is INVENTED.
@@ -63,7 +63,7 @@ def extinctions(ebv: Floats, teff: Floats) -> Floats:
     return np.stack(columns, axis=1)
 
 
-def close_pairs(ra: Floats, dec: Floats, radius: float) -> tuple[NDArray[np.int64], Floats]:
+def close_pairs(ra: FloatArray, dec: FloatArray, radius: float) -> tuple[NDArray[np.int64], FloatArray]:
     """Pairs of positions (deg) nearer than `radius` (arcsec): indices, shape (n, 2), and separations (arcsec)."""
     vectors = unit_vectors(ra, dec)
     pairs = cKDTree(vectors).query_pairs(radius * ARCSEC, output_type="ndarray").astype(np.int64)

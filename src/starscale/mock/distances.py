@@ -6,13 +6,13 @@ import numpy as np
 import polars as pl
 
 from starscale.mock.archive import archive_table
-from starscale.mock.evolution import Floats
+from starscale.vocabulary.arrays import FloatArray
 
 #: Columns of cumulative probability evaluated for each star.
 _NODES = 96
 
 
-def geometric_distances(parallax: Floats, error: Floats, length: Floats) -> Floats:
+def geometric_distances(parallax: FloatArray, error: FloatArray, length: FloatArray) -> FloatArray:
     """Return the 16th, 50th and 84th percentile of the distance posterior, pc, shape (n, 3).
 
     The prior is ``r^2 exp(-r / L)``: Bailer-Jones 2015, PASP 127, 994, section 7.
@@ -30,7 +30,7 @@ def geometric_distances(parallax: Floats, error: Floats, length: Floats) -> Floa
     return result
 
 
-def _posterior(parallax: Floats, error: Floats, length: Floats) -> Floats:
+def _posterior(parallax: FloatArray, error: FloatArray, length: FloatArray) -> FloatArray:
     nearest = 1000.0 / (np.maximum(parallax, 0.0) + 5 * error)
     # A parallax that may be zero sets no limit; the prior does.
     limit = 1000.0 / np.maximum(parallax - 5 * error, 1e-9)
@@ -54,7 +54,7 @@ def _posterior(parallax: Floats, error: Floats, length: Floats) -> Floats:
     return np.stack(result, axis=1)
 
 
-def distance_table(gaia: pl.DataFrame, length: Floats, rng: np.random.Generator) -> pl.DataFrame:
+def distance_table(gaia: pl.DataFrame, length: FloatArray, rng: np.random.Generator) -> pl.DataFrame:
     """Return the table of distances for the rows of `gaia`, less one in five hundred.
 
     Parameters

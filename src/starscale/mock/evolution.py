@@ -10,9 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from starscale.vocabulary.arrays import FloatArray
 
 SUN_TEFF = 5772.0
 SUN_LOGG = 4.438
@@ -92,23 +91,23 @@ _RADIUS_GROWTH = 0.085
 class Star:
     """State of stars: effective temperature (K), log g (cgs), log10 of the luminosity (L_sun); shape (n,) each."""
 
-    teff: Floats
-    logg: Floats
-    log_lum: Floats
+    teff: FloatArray
+    logg: FloatArray
+    log_lum: FloatArray
 
 
-def _zeta(m_h: Floats) -> Floats:
+def _zeta(m_h: FloatArray) -> FloatArray:
     return np.clip(m_h, *_ZETA_RANGE)
 
 
-def _a(number: int, zeta: Floats) -> Floats:
+def _a(number: int, zeta: FloatArray) -> FloatArray:
     value = np.zeros_like(zeta)
     for coefficient in reversed(_A[number]):
         value = value * zeta + coefficient
     return value
 
 
-def _zams(mass: Floats, zeta: Floats) -> tuple[Floats, Floats]:
+def _zams(mass: FloatArray, zeta: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Luminosity and radius (solar units) at zero age: T96, equations 1 and 2."""
     powers = zeta[None, :] ** np.arange(5)[:, None]
     a = _ZAMS_LUMINOSITY @ powers
@@ -122,14 +121,14 @@ def _zams(mass: Floats, zeta: Floats) -> tuple[Floats, Floats]:
     return lum, radius
 
 
-def giant_branch_age(mass: Floats, m_h: Floats) -> Floats:
+def giant_branch_age(mass: FloatArray, m_h: FloatArray) -> FloatArray:
     """Age at the base of the giant branch, Myr: H00, equation 4."""
     z = _zeta(m_h)
     top = _a(1, z) + _a(2, z) * mass**4 + _a(3, z) * mass**5.5 + mass**7
     return top / (_a(4, z) * mass**2 + _a(5, z) * mass**7)
 
 
-def main_sequence_age(mass: Floats, m_h: Floats) -> Floats:
+def main_sequence_age(mass: FloatArray, m_h: FloatArray) -> FloatArray:
     """Age at the end of the main sequence, Myr: H00, equations 5 to 7."""
     z = _zeta(m_h)
     x = np.maximum(0.95, np.minimum(0.95 - 0.03 * (z + 0.30103), 0.99))
@@ -137,7 +136,7 @@ def main_sequence_age(mass: Floats, m_h: Floats) -> Floats:
     return np.maximum(np.maximum(0.5, 1.0 - 0.01 * drop), x) * giant_branch_age(mass, m_h)
 
 
-def _turn_off(mass: Floats, zeta: Floats, zams_radius: Floats) -> tuple[Floats, Floats]:
+def _turn_off(mass: FloatArray, zeta: FloatArray, zams_radius: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Luminosity and radius at the end of the main sequence: H00, equations 8 and 9."""
     a14, a16, a20 = _a(14, zeta), _a(16, zeta), _a(20, zeta)
     lum = (_a(11, zeta) * a14 * mass**3 + _a(12, zeta) * a14 * mass**4 + _a(13, zeta) * mass ** (a16 + 1.8)) / (
@@ -158,25 +157,25 @@ def _turn_off(mass: Floats, zeta: Floats, zams_radius: Floats) -> tuple[Floats, 
     return lum, np.where(mass < 0.5, np.maximum(1.5 * zams_radius, radius), radius)
 
 
-def _giant_base_luminosity(mass: Floats, zeta: Floats) -> Floats:
+def _giant_base_luminosity(mass: FloatArray, zeta: FloatArray) -> FloatArray:
     """Luminosity at the base of the giant branch: H00, equation 10."""
     a32 = _a(32, zeta)
     top = _a(27, zeta) * mass ** _a(31, zeta) + _a(28, zeta) * mass**9.301992
     return top / (_a(29, zeta) ** a32 + _a(30, zeta) * mass**4.637345 + mass**a32)
 
 
-def _giant_rate(mass: Floats, zeta: Floats) -> Floats:
+def _giant_rate(mass: FloatArray, zeta: FloatArray) -> FloatArray:
     """Rate at which L^(-5/6) falls on the giant branch, per Myr: H00, equations 31 to 43 with p = 6."""
     log_hydrogen = np.maximum(-4.8, np.minimum(-5.7 + 0.8 * mass, -4.1 + 0.14 * mass))
     return 5.0 * 10 ** (log_hydrogen + (5.37 + 0.135 * zeta) / 6.0)
 
 
-def _tip_luminosity(mass: Floats) -> Floats:
+def _tip_luminosity(mass: FloatArray) -> FloatArray:
     """INVENTED luminosity at helium ignition: constant below 1.8 M_sun, lower for non-degenerate cores."""
     return 10 ** (3.38 - 1.2 * np.clip((mass - 1.8) / 0.5, 0.0, 1.0))
 
 
-def post_main_sequence_time(mass: Floats, m_h: Floats) -> Floats:
+def post_main_sequence_time(mass: FloatArray, m_h: FloatArray) -> FloatArray:
     """Time from the end of the main sequence to the end of visible life, Myr."""
     zeta = _zeta(m_h)
     base = _giant_base_luminosity(mass, zeta)
@@ -185,13 +184,13 @@ def post_main_sequence_time(mass: Floats, m_h: Floats) -> Floats:
     return subgiant + climb + _HELIUM_BURNING + _ASYMPTOTIC_BRANCH
 
 
-def _logg(log_mass: Floats, teff: Floats, log_lum: Floats) -> Floats:
+def _logg(log_mass: FloatArray, teff: FloatArray, log_lum: FloatArray) -> FloatArray:
     """Surface gravity from mass, temperature and luminosity (Stefan-Boltzmann law)."""
-    logg: Floats = SUN_LOGG + log_mass + 4 * np.log10(teff / SUN_TEFF) - log_lum
+    logg: FloatArray = SUN_LOGG + log_mass + 4 * np.log10(teff / SUN_TEFF) - log_lum
     return logg
 
 
-def _ridge_teff(log_mass: Floats, log_lum: Floats, fe_h: Floats) -> Floats:
+def _ridge_teff(log_mass: FloatArray, log_lum: FloatArray, fe_h: FloatArray) -> FloatArray:
     """INVENTED ridge of the giant branch: temperature against log g, hotter when metal-poor or massive."""
     poor = np.clip(fe_h, -2.5, 0.5)
     zero = 4600.0 - 380.0 * poor - 50.0 * poor**2 + 120.0 * np.clip(10**log_mass - 1.1, -0.4, 2.0)
@@ -202,7 +201,9 @@ def _ridge_teff(log_mass: Floats, log_lum: Floats, fe_h: Floats) -> Floats:
     return np.maximum(teff, 3050.0)
 
 
-def _helium_burning(log_mass: Floats, fe_h: Floats, share: Floats, loss: Floats) -> tuple[Floats, Floats]:
+def _helium_burning(
+    log_mass: FloatArray, fe_h: FloatArray, share: FloatArray, loss: FloatArray
+) -> tuple[FloatArray, FloatArray]:
     """INVENTED red clump and horizontal branch: log luminosity and temperature.
 
     `loss` (0 to 1) stands for the mass lost on the giant branch: below [Fe/H] = -1 it spreads stars to the blue.
@@ -214,7 +215,7 @@ def _helium_burning(log_mass: Floats, fe_h: Floats, share: Floats, loss: Floats)
     return log_lum, red + (blue_end - 190.0) * loss**2
 
 
-def evolve(mass: Floats, age: Floats, fe_h: Floats, m_h: Floats, loss: Floats) -> Star:
+def evolve(mass: FloatArray, age: FloatArray, fe_h: FloatArray, m_h: FloatArray, loss: FloatArray) -> Star:
     """Return the state of stars of given mass (M_sun) and age (Myr).
 
     Parameters

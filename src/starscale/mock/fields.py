@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from starscale.mock import galaxy
-from starscale.mock.evolution import Floats
 from starscale.mock.populations import POPULATIONS, Pool, field_pool, make_pool, pick_by_weight
+from starscale.vocabulary.arrays import FloatArray
 
 #: Stars are kept to this true G (before noise).
 FAINTEST = 18.5
@@ -92,19 +92,19 @@ class Stars:
     `ebv_column` are true E(B-V) to the star and through the whole Galaxy.
     """
 
-    ra: Floats
-    dec: Floats
-    distance: Floats
-    pmra: Floats
-    pmdec: Floats
-    radial_velocity: Floats
-    ebv: Floats
-    ebv_column: Floats
-    teff: Floats
-    logg: Floats
-    fe_h: Floats
-    mass_ratio: Floats
-    magnitudes: Floats
+    ra: FloatArray
+    dec: FloatArray
+    distance: FloatArray
+    pmra: FloatArray
+    pmdec: FloatArray
+    radial_velocity: FloatArray
+    ebv: FloatArray
+    ebv_column: FloatArray
+    teff: FloatArray
+    logg: FloatArray
+    fe_h: FloatArray
+    mass_ratio: FloatArray
+    magnitudes: FloatArray
     population: NDArray[np.int64]
     field: NDArray[np.int64]
     cluster: NDArray[np.int64]
@@ -117,7 +117,7 @@ def _join(parts: list[Stars]) -> Stars:
     return Stars(*(np.concatenate([getattr(part, item.name) for part in parts]) for item in fields(Stars)))
 
 
-def _scatter(ra: float, dec: float, radius: Floats, rng: np.random.Generator) -> tuple[Floats, Floats]:
+def _scatter(ra: float, dec: float, radius: FloatArray, rng: np.random.Generator) -> tuple[FloatArray, FloatArray]:
     """Positions at angular distances `radius` (deg) from a centre, in random directions."""
     angle, direction = np.radians(radius), rng.uniform(0, 2 * np.pi, len(radius))
     centre = np.radians(dec)
@@ -148,7 +148,7 @@ class _Shelf:
 _DISTANCE_EDGES = np.geomspace(4.0, 60000.0, 221)
 
 
-def _expected(shelf: _Shelf, population: int, field: Field, dust: float) -> Floats:
+def _expected(shelf: _Shelf, population: int, field: Field, dust: float) -> FloatArray:
     """Stars per square degree brighter than the limit, by bin of absolute G and bin of distance."""
     lon, lat = (float(value[0]) for value in galaxy.galactic(np.array([field.ra]), np.array([field.dec])))
     middle = np.sqrt(_DISTANCE_EDGES[1:] * _DISTANCE_EDGES[:-1])
@@ -160,7 +160,7 @@ def _expected(shelf: _Shelf, population: int, field: Field, dust: float) -> Floa
     return np.where(seen, shelf.luminosity_function[:, None] * stars[None, :], 0.0)
 
 
-def _field_stars(n: int, rng: np.random.Generator) -> tuple[Stars, Floats, Floats]:
+def _field_stars(n: int, rng: np.random.Generator) -> tuple[Stars, FloatArray, FloatArray]:
     """Draw the stars of all fields; also returns the radius (deg) and the dust factor of each field."""
     shelves = [
         _Shelf(field_pool(number, min(max(20_000, int(n * factor)), 1_500_000), rng))
@@ -191,10 +191,10 @@ def _field_stars(n: int, rng: np.random.Generator) -> tuple[Stars, Floats, Float
 def _place(
     pool: Pool,
     index: NDArray[np.int64],
-    ra: Floats,
-    dec: Floats,
-    distance: Floats,
-    motion: tuple[Floats, Floats, Floats],
+    ra: FloatArray,
+    dec: FloatArray,
+    distance: FloatArray,
+    motion: tuple[FloatArray, FloatArray, FloatArray],
     population: int,
     field: int,
     cluster: int,
@@ -235,7 +235,7 @@ def _cluster_stars(number: int, n: int, field: int, rng: np.random.Generator) ->
     return _place(pool, index, ra, dec, distance, motion, population, field, number)
 
 
-def _redden(stars: Stars, dust: Floats, rng: np.random.Generator) -> Stars:
+def _redden(stars: Stars, dust: FloatArray, rng: np.random.Generator) -> Stars:
     """Fill in true E(B-V) to the star and in the whole column."""
     ebv, column = np.zeros(len(stars)), np.zeros(len(stars))
     for f, field in enumerate(FIELDS):
@@ -265,7 +265,7 @@ def _make_optical_pairs(stars: Stars, rng: np.random.Generator) -> Stars:
     return replace(stars, ra=ra, dec=dec)
 
 
-def make_stars(n: int, rng: np.random.Generator) -> tuple[Stars, Floats]:
+def make_stars(n: int, rng: np.random.Generator) -> tuple[Stars, FloatArray]:
     """Return `n` stars with all true properties, in random order, and the radius of each field (deg)."""
     names = [field.name for field in FIELDS]
     members = [max(1, round(cluster.share * n)) for cluster in CLUSTERS]

@@ -9,10 +9,10 @@ import polars as pl
 from numpy.typing import NDArray
 
 from starscale.mock.archive import archive_table, close_pairs
-from starscale.mock.evolution import Floats
 from starscale.mock.fields import Stars
 from starscale.mock.gspphot import gspphot_columns
 from starscale.tables.healpix import cells
+from starscale.vocabulary.arrays import FloatArray
 
 EPOCH = 2016.0
 #: Share of extra rows that are quasars and galaxies.
@@ -22,7 +22,7 @@ _PARAMETERS = ("ra", "dec", "parallax", "pmra", "pmdec")
 _HALF_SPAN = 1.38
 
 
-def source_identifiers(ra: Floats, dec: Floats, rng: np.random.Generator) -> NDArray[np.int64]:
+def source_identifiers(ra: FloatArray, dec: FloatArray, rng: np.random.Generator) -> NDArray[np.int64]:
     """Return unique identifiers with the level-12 HEALPix cell in the upper bits, as in Gaia.
 
     ``source_id >> 35`` is the nested cell. Below it stand a running number (15 bits) and 20 random bits.
@@ -35,17 +35,17 @@ def source_identifiers(ra: Floats, dec: Floats, rng: np.random.Generator) -> NDA
     return (cell << 35) + (running << 20) + rng.integers(0, 1 << 20, len(cell))
 
 
-def parallax_sigma(g: Floats) -> Floats:
+def parallax_sigma(g: FloatArray) -> FloatArray:
     """Return the standard error of the parallax, mas, at magnitude G.
 
     The form and numbers of the Gaia science performance page (0.001 sqrt(40 + 800 z + 30 z^2)), times 0.80.
     """
     z = np.maximum(10 ** (0.4 * (13.0 - 15.0)), 10 ** (0.4 * (g - 15.0)))
-    sigma: Floats = 0.80e-3 * np.sqrt(40 + 800 * z + 30 * z**2)
+    sigma: FloatArray = 0.80e-3 * np.sqrt(40 + 800 * z + 30 * z**2)
     return sigma
 
 
-def _astrometry(g: Floats, rng: np.random.Generator) -> tuple[Floats, Floats, Floats]:
+def _astrometry(g: FloatArray, rng: np.random.Generator) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Errors (n, 5), correlations (n, 5, 5) and noise (n, 5) of the five parameters.
 
     Correlations come from two common factors, so that their matrix is positive definite by construction.
@@ -61,12 +61,12 @@ def _astrometry(g: Floats, rng: np.random.Generator) -> tuple[Floats, Floats, Fl
     return sigma, correlation, sigma * (rng.normal(size=(n, 5)) + common) / norm
 
 
-def _longest_axis(sigma: Floats, correlation: Floats) -> Floats:
+def _longest_axis(sigma: FloatArray, correlation: FloatArray) -> FloatArray:
     scaled = sigma * np.array([1.0, 1.0, 1.0, _HALF_SPAN, _HALF_SPAN])
     return np.sqrt(np.linalg.eigvalsh(correlation * scaled[:, :, None] * scaled[:, None, :])[:, -1])
 
 
-def _photometry(magnitudes: Floats, lost: NDArray[np.bool_], rng: np.random.Generator) -> dict[str, Any]:
+def _photometry(magnitudes: FloatArray, lost: NDArray[np.bool_], rng: np.random.Generator) -> dict[str, Any]:
     n = len(magnitudes)
     g, bp, rp = magnitudes[:, 0], magnitudes[:, 1], magnitudes[:, 2]
     noisy_g = g + rng.normal(size=n) * np.hypot(0.0012, 0.0015 * 10 ** (0.3 * (g - 18)))
@@ -84,7 +84,9 @@ def _photometry(magnitudes: Floats, lost: NDArray[np.bool_], rng: np.random.Gene
     }
 
 
-def _quality(binary: NDArray[np.bool_], crowded: Floats, g: Floats, rng: np.random.Generator) -> dict[str, Any]:
+def _quality(
+    binary: NDArray[np.bool_], crowded: FloatArray, g: FloatArray, rng: np.random.Generator
+) -> dict[str, Any]:
     """Image and fit statistics; `crowded` is the distance to the nearest neighbour, arcsec (inf: none)."""
     n = len(g)
     disturbed = binary & (rng.random(n) < 0.12)
@@ -105,7 +107,9 @@ def _quality(binary: NDArray[np.bool_], crowded: Floats, g: Floats, rng: np.rand
     }
 
 
-def _spectrometer(velocity: Floats, teff: Floats, g: Floats, rng: np.random.Generator) -> dict[str, Any]:
+def _spectrometer(
+    velocity: FloatArray, teff: FloatArray, g: FloatArray, rng: np.random.Generator
+) -> dict[str, Any]:
     n = len(g)
     has_velocity = (g < 14.2) & (teff < 7500) & (rng.random(n) < 0.95)
     has_width = (g < 12) & (rng.random(n) < 0.7)
@@ -119,7 +123,7 @@ def _spectrometer(velocity: Floats, teff: Floats, g: Floats, rng: np.random.Gene
 
 
 def gaia_table(
-    stars: Stars, magnitudes: Floats, rng: np.random.Generator
+    stars: Stars, magnitudes: FloatArray, rng: np.random.Generator
 ) -> tuple[pl.DataFrame, NDArray[np.int64]]:
     """Return the Gaia table and the source_id of every star, shape (n,).
 

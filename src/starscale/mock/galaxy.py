@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from starscale.mock.evolution import Floats
+from starscale.vocabulary.arrays import FloatArray
 
 #: Distance of the Sun from the centre and above the plane, pc.
 SUN_RADIUS, SUN_HEIGHT = 8122.0, 20.0
@@ -31,19 +31,19 @@ _TO_GALACTIC = np.array(
 )
 
 
-def unit_vectors(ra: Floats, dec: Floats) -> Floats:
+def unit_vectors(ra: FloatArray, dec: FloatArray) -> FloatArray:
     """ICRS unit vectors, shape (n, 3), of positions in deg."""
     ra, dec = np.radians(ra), np.radians(dec)
     return np.stack([np.cos(dec) * np.cos(ra), np.cos(dec) * np.sin(ra), np.sin(dec)], axis=-1)
 
 
-def galactic(ra: Floats, dec: Floats) -> tuple[Floats, Floats]:
+def galactic(ra: FloatArray, dec: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Galactic longitude and latitude, deg, of ICRS positions in deg."""
     x, y, z = np.moveaxis(unit_vectors(ra, dec) @ _TO_GALACTIC.T, -1, 0)
     return np.degrees(np.arctan2(y, x)) % 360.0, np.degrees(np.arcsin(np.clip(z, -1, 1)))
 
 
-def heliocentric(longitude: float, latitude: float, distance: Floats) -> tuple[Floats, Floats]:
+def heliocentric(longitude: float, latitude: float, distance: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Galactocentric radius in the plane and height above it, pc, along one line of sight (deg, deg, pc)."""
     lon, lat = np.radians(longitude), np.radians(latitude)
     x = SUN_RADIUS - distance * np.cos(lat) * np.cos(lon)
@@ -51,7 +51,7 @@ def heliocentric(longitude: float, latitude: float, distance: Floats) -> tuple[F
     return np.hypot(x, y), SUN_HEIGHT + distance * np.sin(lat)
 
 
-def density(population: int, radius: Floats, height: Floats) -> Floats:
+def density(population: int, radius: FloatArray, height: FloatArray) -> FloatArray:
     """Stars per cubic parsec of a population at a galactocentric radius and height, pc."""
     height = np.abs(height)
     if population == 2:
@@ -63,14 +63,14 @@ def density(population: int, radius: Floats, height: Floats) -> Floats:
     return LOCAL_DENSITY * SHARES[population] * shape
 
 
-def mean_reddening(latitude: float, distance: Floats) -> Floats:
+def mean_reddening(latitude: float, distance: FloatArray) -> FloatArray:
     """Return true E(B-V) to a distance (pc) through a smooth dust disc; the factor of a field comes on top."""
     slope = max(abs(float(np.sin(np.radians(latitude)))), 0.02)
-    share: Floats = -np.expm1(-distance * slope / DUST_HEIGHT)
+    share: FloatArray = -np.expm1(-distance * slope / DUST_HEIGHT)
     return DUST_DENSITY * DUST_HEIGHT / slope * share
 
 
-def dust_texture(ra: Floats, dec: Floats, rng: np.random.Generator) -> Floats:
+def dust_texture(ra: FloatArray, dec: FloatArray, rng: np.random.Generator) -> FloatArray:
     """Return the small-scale factor of the dust, about one: waves of 4 to 60 arcmin, shared by neighbours."""
     place = unit_vectors(ra, dec)
     total = np.zeros(len(ra))
@@ -93,8 +93,8 @@ KM_S = 4.740470
 
 
 def draw_motions(
-    ra: Floats, dec: Floats, distance: Floats, population: Floats, rng: np.random.Generator
-) -> tuple[Floats, Floats, Floats]:
+    ra: FloatArray, dec: FloatArray, distance: FloatArray, population: FloatArray, rng: np.random.Generator
+) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Draw proper motions (mas/yr, with cos(dec)) and radial velocities (km/s) of field stars.
 
     Velocities come from one ellipsoid for each population, plus the differential rotation of the discs (its
@@ -112,7 +112,9 @@ def draw_motions(
     return project(ra, dec, distance, velocity @ _TO_GALACTIC)
 
 
-def project(ra: Floats, dec: Floats, distance: Floats, velocity: Floats) -> tuple[Floats, Floats, Floats]:
+def project(
+    ra: FloatArray, dec: FloatArray, distance: FloatArray, velocity: FloatArray
+) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Proper motions (mas/yr) and radial velocity (km/s) of ICRS velocities, shape (n, 3), km/s."""
     a, d = np.radians(ra), np.radians(dec)
     zero = np.zeros_like(a)

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from starscale.mock.evolution import Floats
 from starscale.mock.fields import Stars
+from starscale.vocabulary.arrays import FloatArray
 
 #: A0 / E(B-V).
 _A0 = 3.1
@@ -20,7 +20,7 @@ _A0 = 3.1
 _UNDERSTATED = 0.3
 
 
-def gspphot_columns(stars: Stars, g: Floats, extra: int, rng: np.random.Generator) -> dict[str, Any]:
+def gspphot_columns(stars: Stars, g: FloatArray, extra: int, rng: np.random.Generator) -> dict[str, Any]:
     """Return the `*_gspphot` columns for all stars, followed by `extra` rows without a solution.
 
     Parameters
@@ -50,7 +50,7 @@ def gspphot_columns(stars: Stars, g: Floats, extra: int, rng: np.random.Generato
     absent = rng.random(n) < np.where(stars.teff > 9000, 0.3, 0.10)
     gone = np.concatenate([absent, np.ones(extra, dtype=bool)])
 
-    def with_gaps(values: Floats) -> Floats:
+    def with_gaps(values: FloatArray) -> FloatArray:
         return np.where(gone, np.nan, np.concatenate([values, np.zeros(extra)]))
 
     columns: dict[str, Any] = {"azero_gspphot": with_gaps(azero)}

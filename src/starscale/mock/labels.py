@@ -12,16 +12,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from starscale.mock.evolution import Floats
 from starscale.mock.fields import FIELDS, Stars
 from starscale.mock.galaxy import galactic
+from starscale.vocabulary.arrays import FloatArray
 
 LABELS = ("teff", "logg", "fe_h")
 #: Share of rows with a gross error.
 OUTLIERS = 0.05
 _OUTLIER_SCALE = np.array([450.0, 0.8, 0.5])
 
-Scale = Callable[[Floats, Floats, Floats], tuple[Floats, Floats, Floats]]
+Scale = Callable[[FloatArray, FloatArray, FloatArray], tuple[FloatArray, FloatArray, FloatArray]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ class Spectrograph:
     scale: Scale
 
 
-def _apogee(teff: Floats, logg: Floats, fe_h: Floats) -> tuple[Floats, Floats, Floats]:
+def _apogee(teff: FloatArray, logg: FloatArray, fe_h: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
     return (
         45 * np.tanh((teff - 5000) / 500) + 15 * np.sin(2.5 * fe_h),
         0.08 * np.tanh(2 * (logg - 3.4)) - 0.04 * np.sin(2 * logg),
@@ -74,7 +74,7 @@ def _apogee(teff: Floats, logg: Floats, fe_h: Floats) -> tuple[Floats, Floats, F
     )
 
 
-def _galah(teff: Floats, logg: Floats, fe_h: Floats) -> tuple[Floats, Floats, Floats]:
+def _galah(teff: FloatArray, logg: FloatArray, fe_h: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
     return (
         -60 * np.sin((teff - 4500) / 900) + 20 * np.tanh(2 * (fe_h + 0.8)),
         -0.06 + 0.12 * np.exp(-(((logg - 3.2) / 0.8) ** 2)),
@@ -82,7 +82,7 @@ def _galah(teff: Floats, logg: Floats, fe_h: Floats) -> tuple[Floats, Floats, Fl
     )
 
 
-def _gaia_eso(teff: Floats, logg: Floats, fe_h: Floats) -> tuple[Floats, Floats, Floats]:
+def _gaia_eso(teff: FloatArray, logg: FloatArray, fe_h: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
     return (
         70 * np.exp(-(((teff - 5300) / 700) ** 2)) - 40,
         0.10 * np.sin(1.7 * logg) + 0.05 * np.tanh(fe_h + 1),
@@ -90,7 +90,7 @@ def _gaia_eso(teff: Floats, logg: Floats, fe_h: Floats) -> tuple[Floats, Floats,
     )
 
 
-def _rave(teff: Floats, logg: Floats, fe_h: Floats) -> tuple[Floats, Floats, Floats]:
+def _rave(teff: FloatArray, logg: FloatArray, fe_h: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
     return (
         100 * np.tanh((teff - 5400) / 700) + 50 * np.exp(-(((fe_h + 1) / 0.5) ** 2)),
         0.25 * np.sin(1.3 * logg - 1) + 0.08 * np.tanh((teff - 5500) / 600),
@@ -98,7 +98,7 @@ def _rave(teff: Floats, logg: Floats, fe_h: Floats) -> tuple[Floats, Floats, Flo
     )
 
 
-def _lamost(teff: Floats, logg: Floats, fe_h: Floats) -> tuple[Floats, Floats, Floats]:
+def _lamost(teff: FloatArray, logg: FloatArray, fe_h: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
     return (
         -50 * np.tanh((teff - 5600) / 600) + 30 * np.sin(teff / 350),
         0.14 * np.tanh(1.5 * (logg - 3.8)) - 0.05 * np.exp(-(((fe_h + 1.2) / 0.4) ** 2)),
@@ -126,24 +126,24 @@ class Rows:
     star: NDArray[np.int64]
     source_id: NDArray[np.int64]
     repeat: NDArray[np.int64]
-    value: Floats
-    error: Floats
-    sigma: Floats
-    noise: Floats
-    systematic: Floats
-    signal: Floats
+    value: FloatArray
+    error: FloatArray
+    sigma: FloatArray
+    noise: FloatArray
+    systematic: FloatArray
+    signal: FloatArray
     outlier: NDArray[np.bool_]
     flagged: NDArray[np.bool_]
     blank: NDArray[np.bool_]
 
 
-def draw_calibrators(stars: Stars, g: Floats, rng: np.random.Generator) -> NDArray[np.bool_]:
+def draw_calibrators(stars: Stars, g: FloatArray, rng: np.random.Generator) -> NDArray[np.bool_]:
     """Draw bright stars that all surveys like to observe, so that they overlap; most metal-poor ones are in."""
     return (g < 14.3) & (rng.random(len(stars)) < np.where(stars.fe_h < -0.8, 0.7, 0.25))
 
 
 def _chosen(
-    survey: Spectrograph, stars: Stars, g: Floats, calibrator: NDArray[np.bool_], rng: np.random.Generator
+    survey: Spectrograph, stars: Stars, g: FloatArray, calibrator: NDArray[np.bool_], rng: np.random.Generator
 ) -> NDArray[np.int64]:
     """Draw targets without replacement, by the exponential keys of Efraimidis & Spirakis 2006."""
     latitude = np.abs(galactic(stars.ra, stars.dec)[1])
@@ -164,7 +164,7 @@ def observe(
     survey: Spectrograph,
     stars: Stars,
     source_id: NDArray[np.int64],
-    g: Floats,
+    g: FloatArray,
     calibrator: NDArray[np.bool_],
     rng: np.random.Generator,
 ) -> Rows:

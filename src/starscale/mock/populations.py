@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.interpolate import RegularGridInterpolator
 
-from starscale.mock.evolution import Floats, evolve, main_sequence_age, post_main_sequence_time
+from starscale.mock.evolution import evolve, main_sequence_age, post_main_sequence_time
 from starscale.mock.spectrum import absolute_magnitudes
+from starscale.vocabulary.arrays import FloatArray
 
 #: Names of the populations; a population's place in this tuple is its number.
 POPULATIONS = ("thin disc", "thick disc", "halo")
@@ -31,25 +32,25 @@ class Pool:
     up to one. `magnitudes` are absolute and include the unresolved companion.
     """
 
-    weight: Floats
-    teff: Floats
-    logg: Floats
-    fe_h: Floats
-    mass_ratio: Floats
-    magnitudes: Floats
+    weight: FloatArray
+    teff: FloatArray
+    logg: FloatArray
+    fe_h: FloatArray
+    mass_ratio: FloatArray
+    magnitudes: FloatArray
 
 
-def kroupa(mass: Floats) -> Floats:
+def kroupa(mass: FloatArray) -> FloatArray:
     """Return the initial mass function dN/dM, not normalised: Kroupa 2001, MNRAS 322, 231, eq. 2."""
     return np.where(mass < 0.5, (mass / 0.5) ** -1.3, (mass / 0.5) ** -2.3)
 
 
-def overall_metallicity(fe_h: Floats, alpha_fe: Floats) -> Floats:
+def overall_metallicity(fe_h: FloatArray, alpha_fe: FloatArray) -> FloatArray:
     """[M/H] of an alpha-enhanced mixture: Salaris, Chieffi & Straniero 1993, ApJ 414, 580."""
     return fe_h + np.log10(0.638 * 10**alpha_fe + 0.362)
 
 
-def draw_ages(population: int, n: int, rng: np.random.Generator) -> tuple[Floats, Floats]:
+def draw_ages(population: int, n: int, rng: np.random.Generator) -> tuple[FloatArray, FloatArray]:
     """Draw ages (Myr) and [Fe/H] of a field population; the distributions are INVENTED, with usual means."""
     if population == 0:
         age = rng.uniform(300.0, 9500.0, n)
@@ -74,7 +75,7 @@ def _turn_off_table() -> RegularGridInterpolator[np.float64]:
     return RegularGridInterpolator((_METALS, _LOG_AGES), np.array(rows))
 
 
-def _turn_off_mass(age: Floats, m_h: Floats) -> Floats:
+def _turn_off_mass(age: FloatArray, m_h: FloatArray) -> FloatArray:
     point = np.stack(
         [
             np.clip(m_h, _METALS[0], _METALS[-1]),
@@ -85,7 +86,7 @@ def _turn_off_mass(age: Floats, m_h: Floats) -> Floats:
     return 10 ** np.asarray(_turn_off_table()(point))
 
 
-def _dwarf_masses(turn_off: Floats, rng: np.random.Generator) -> tuple[Floats, Floats]:
+def _dwarf_masses(turn_off: FloatArray, rng: np.random.Generator) -> tuple[FloatArray, FloatArray]:
     """Masses below the turn-off, half of them near it, and their importance weights."""
     near = rng.random(len(turn_off)) < 0.5
     middle = 0.6 * turn_off
@@ -94,7 +95,9 @@ def _dwarf_masses(turn_off: Floats, rng: np.random.Generator) -> tuple[Floats, F
     return mass, kroupa(mass) / density
 
 
-def _evolved_masses(age: Floats, m_h: Floats, rng: np.random.Generator) -> tuple[Floats, Floats, Floats]:
+def _evolved_masses(
+    age: FloatArray, m_h: FloatArray, rng: np.random.Generator
+) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Masses above the turn-off, ages that put each star at its phase, and importance weights.
 
     The phase, not the mass, is drawn: late, bright and short phases then get enough stars. The number of stars per
@@ -115,7 +118,7 @@ def _evolved_masses(age: Floats, m_h: Floats, rng: np.random.Generator) -> tuple
     return mass, age, kroupa(mass) * slope * post / density
 
 
-def make_pool(age: Floats, fe_h: Floats, alpha_fe: Floats, rng: np.random.Generator) -> Pool:
+def make_pool(age: FloatArray, fe_h: FloatArray, alpha_fe: FloatArray, rng: np.random.Generator) -> Pool:
     """Draw one star for each age (Myr) and [Fe/H], with the weight that undoes the over-sampling of rare phases.
 
     Parameters
@@ -165,7 +168,7 @@ def field_pool(population: int, n: int, rng: np.random.Generator) -> Pool:
     return make_pool(age, fe_h, alpha, rng)
 
 
-def pick_by_weight(weight: Floats, n: int, rng: np.random.Generator) -> NDArray[np.int64]:
+def pick_by_weight(weight: FloatArray, n: int, rng: np.random.Generator) -> NDArray[np.int64]:
     """Draw `n` indices with probability proportional to `weight`, with replacement."""
     edges = np.cumsum(weight)
     place = np.searchsorted(edges, rng.random(n) * edges[-1])

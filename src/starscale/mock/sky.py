@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 
 from starscale.mock.archive import extinctions
 from starscale.mock.distances import distance_table
-from starscale.mock.evolution import Floats
 from starscale.mock.fields import CLUSTERS, FIELDS, Stars, make_stars
 from starscale.mock.gaia import gaia_table
 from starscale.mock.populations import POPULATIONS
 from starscale.mock.skymapper import skymapper_table
 from starscale.mock.spectroscopy import spectroscopic_tables
+from starscale.vocabulary.arrays import FloatArray
 from starscale.vocabulary.errors import InputError, Problem
 
 #: Fewest stars for which every field, cluster and survey gets some.
@@ -68,7 +68,7 @@ def _truth_table(stars: Stars, source_id: NDArray[np.int64], entry: NDArray[np.i
     ).sort("source_id")
 
 
-def _prior_lengths(gaia: pl.DataFrame, truth: pl.DataFrame) -> Floats:
+def _prior_lengths(gaia: pl.DataFrame, truth: pl.DataFrame) -> FloatArray:
     """Scale length of the distance prior for each Gaia row: a third of the mean distance in its field."""
     by_field = truth.group_by("field").agg((pl.col("distance").mean() / 3).alias("length"))
     joined = gaia.select("source_id").join(

@@ -12,10 +12,10 @@ import polars as pl
 from numpy.typing import NDArray
 
 from starscale.mock.archive import archive_table, close_pairs
-from starscale.mock.evolution import Floats
 from starscale.mock.fields import FIELDS, Stars
 from starscale.mock.spectrum import BANDS
 from starscale.surveys.schema import TRUE_OVER_SFD
+from starscale.vocabulary.arrays import FloatArray
 
 FILTERS = ("u", "v", "g", "r", "i", "z")
 #: Northern limit of the survey, deg.
@@ -31,14 +31,14 @@ _MJD_2016 = 57388.5  # Julian year 2016.0
 KINDS = ("star", "blend", "duplicate", "galaxy", "unrelated")
 
 
-def magnitude_error(magnitudes: Floats) -> Floats:
+def magnitude_error(magnitudes: FloatArray) -> FloatArray:
     """Return the errors, mag, of true magnitudes in u v g r i z, shape (n, 6)."""
-    error: Floats = np.hypot(_FLOOR, 0.2 * 10 ** (0.32 * (magnitudes - _DEPTH)))
+    error: FloatArray = np.hypot(_FLOOR, 0.2 * 10 ** (0.32 * (magnitudes - _DEPTH)))
     return error
 
 
 def _merge_blends(
-    stars: Stars, magnitudes: Floats, seen: NDArray[np.int64]
+    stars: Stars, magnitudes: FloatArray, seen: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Which star each seen star is merged with: leaders (n,) and companions (n,), -1 for none; brightest leads.
 
@@ -56,7 +56,7 @@ def _merge_blends(
     return leader, companion
 
 
-def _strangers(n: int, field: NDArray[np.int64], radius: Floats, rng: np.random.Generator) -> dict[str, Any]:
+def _strangers(n: int, field: NDArray[np.int64], radius: FloatArray, rng: np.random.Generator) -> dict[str, Any]:
     """Galaxies and faint stars without a Gaia source, spread over the fields."""
     angle, apart = rng.uniform(0, 2 * np.pi, n), radius[field] * np.sqrt(rng.random(n))
     centre = np.array([(f.ra, f.dec) for f in FIELDS])[field]
@@ -72,7 +72,7 @@ def _strangers(n: int, field: NDArray[np.int64], radius: Floats, rng: np.random.
     }
 
 
-def _measured(true: Floats, kind: NDArray[np.int64], rng: np.random.Generator) -> dict[str, Any]:
+def _measured(true: FloatArray, kind: NDArray[np.int64], rng: np.random.Generator) -> dict[str, Any]:
     """Magnitudes, errors, and number of observations; missing bands are NaN."""
     n = len(true)
     error = magnitude_error(true)
@@ -90,7 +90,7 @@ def _measured(true: Floats, kind: NDArray[np.int64], rng: np.random.Generator) -
     return columns
 
 
-def _quality(kind: NDArray[np.int64], g: Floats, rng: np.random.Generator) -> dict[str, Any]:
+def _quality(kind: NDArray[np.int64], g: FloatArray, rng: np.random.Generator) -> dict[str, Any]:
     n = len(kind)
     star = np.clip(1.0 - rng.exponential(0.02 + 0.10 * np.clip((g - 18) / 3, 0, 1), n), 0.0, 1.0)
     blend = kind == KINDS.index("blend")
@@ -106,7 +106,7 @@ def _quality(kind: NDArray[np.int64], g: Floats, rng: np.random.Generator) -> di
 
 
 def skymapper_table(
-    stars: Stars, magnitudes: Floats, radius: Floats, rng: np.random.Generator
+    stars: Stars, magnitudes: FloatArray, radius: FloatArray, rng: np.random.Generator
 ) -> tuple[pl.DataFrame, pl.DataFrame, NDArray[np.int64]]:
     """Return the SkyMapper table, its truth, and each star's entry.
 

@@ -10,10 +10,10 @@ import polars as pl
 from numpy.typing import NDArray
 
 from starscale.mock.archive import archive_table
-from starscale.mock.evolution import Floats
 from starscale.mock.fields import FIELDS, Stars
 from starscale.mock.labels import LABELS, SPECTROGRAPHS, Rows, draw_calibrators, observe
 from starscale.surveys.schema import TRUE_OVER_SFD
+from starscale.vocabulary.arrays import FloatArray
 
 #: What GALAH's files hold where an integer is missing.
 _NO_INTEGER = np.iinfo(np.int64).min
@@ -25,7 +25,7 @@ Writer = Callable[[Stars, Rows, np.random.Generator], pl.DataFrame]
 
 def _positions(
     stars: Stars, star: NDArray[np.int64], epoch: float, error: float, rng: np.random.Generator
-) -> tuple[Floats, Floats]:
+) -> tuple[FloatArray, FloatArray]:
     """Positions (deg) at a Julian year with noise (mas); rows of one star get the same."""
     to_degrees = 1 / 3.6e6
     targets, back = np.unique(star, return_inverse=True)
@@ -36,10 +36,10 @@ def _positions(
     return ((stars.ra[targets] + step / np.cos(np.radians(dec))) % 360.0)[back], dec[back]
 
 
-def _names(prefix: str, ra: Floats, dec: Floats, digits: tuple[int, int]) -> list[str]:
+def _names(prefix: str, ra: FloatArray, dec: FloatArray, digits: tuple[int, int]) -> list[str]:
     """Names from positions, as ``2M12345678-1234567``: truncated, not rounded, as the IAU asks."""
 
-    def part(value: Floats, places: int) -> list[str]:
+    def part(value: FloatArray, places: int) -> list[str]:
         units = np.floor(value * 3600 * 10**places).astype(np.int64)
         base = 10**places
         return [
@@ -67,7 +67,7 @@ def _field_names(stars: Stars, rows: Rows) -> NDArray[Any]:
     return np.array([field.name for field in FIELDS])[stars.field[rows.star]]
 
 
-def _velocities(stars: Stars, rows: Rows, sigma: float, rng: np.random.Generator) -> Floats:
+def _velocities(stars: Stars, rows: Rows, sigma: float, rng: np.random.Generator) -> FloatArray:
     return stars.radial_velocity[rows.star] + sigma * rng.normal(size=len(rows.star))
 
 
@@ -212,7 +212,7 @@ def _truth(survey: str, rows: Rows) -> pl.DataFrame:
 
 
 def spectroscopic_tables(
-    stars: Stars, g: Floats, source_id: NDArray[np.int64], rng: np.random.Generator
+    stars: Stars, g: FloatArray, source_id: NDArray[np.int64], rng: np.random.Generator
 ) -> tuple[dict[str, pl.DataFrame], pl.DataFrame]:
     """Return the table of each survey, by survey name, and the truth about all their rows.
 

@@ -12,10 +12,10 @@ from __future__ import annotations
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.interpolate import RegularGridInterpolator
 
-from starscale.mock.evolution import SUN_LOGG, SUN_TEFF, Floats
+from starscale.mock.evolution import SUN_LOGG, SUN_TEFF
+from starscale.vocabulary.arrays import FloatArray
 
 #: Bands of every magnitude array of the mock, in this order.
 BANDS = ("G", "BP", "RP", "u", "v", "g", "r", "i", "z")
@@ -47,12 +47,12 @@ _LOGG = np.arange(-0.5, 5.76, 0.5)
 _FE_H = np.concatenate([np.arange(-4.0, -2.5, 0.5), np.arange(-2.5, 0.61, 0.25)])
 
 
-def _bell(wave: Floats, centre: float, sigma: float) -> Floats:
-    bell: Floats = np.exp(-0.5 * ((wave - centre) / sigma) ** 2)
+def _bell(wave: FloatArray, centre: float, sigma: float) -> FloatArray:
+    bell: FloatArray = np.exp(-0.5 * ((wave - centre) / sigma) ** 2)
     return bell
 
 
-def _line_depth(wave: Floats, teff: Floats, logg: Floats, fe_h: Floats) -> Floats:
+def _line_depth(wave: FloatArray, teff: FloatArray, logg: FloatArray, fe_h: FloatArray) -> FloatArray:
     """Optical depth of metal lines and molecules; INVENTED."""
     cool = np.minimum((SUN_TEFF / teff) ** 3.0, 2.2)
     giant = np.clip((4.4 - logg) / 2.0, -0.5, 2.0)
@@ -67,19 +67,19 @@ def _line_depth(wave: Floats, teff: Floats, logg: Floats, fe_h: Floats) -> Float
     oxide = np.clip((4150.0 - teff) / 700.0, 0.0, 1.6) ** 1.5 * 10 ** (0.3 * np.maximum(fe_h, -2.0))
     bands = _bell(wave, 500.0, 25.0) + 1.1 * _bell(wave, 625.0, 25.0) + 1.2 * _bell(wave, 710.0, 30.0)
     bands = bands + 0.7 * _bell(wave, 780.0, 20.0) + 0.6 * _bell(wave, 850.0, 20.0)
-    depth: Floats = forest + calcium + carbon + magnesium + 0.55 * oxide * bands
+    depth: FloatArray = forest + calcium + carbon + magnesium + 0.55 * oxide * bands
     return depth
 
 
-def _balmer_depth(wave: Floats, teff: Floats, logg: Floats) -> Floats:
+def _balmer_depth(wave: FloatArray, teff: FloatArray, logg: FloatArray) -> FloatArray:
     """Optical depth of the Balmer continuum below 365 nm; INVENTED. Largest for A stars, larger in giants."""
     warm = np.exp(-0.5 * (np.log(teff / 9200.0) / 0.30) ** 2)
     jump = 0.85 * warm * np.clip(1.0 - 0.22 * (logg - 4.0), 0.4, 2.2)
-    depth: Floats = jump * 0.5 * (1 - np.tanh((wave - 369.0) / 8.0))
+    depth: FloatArray = jump * 0.5 * (1 - np.tanh((wave - 369.0) / 8.0))
     return depth
 
 
-def _spectrum(wave: Floats, teff: Floats, logg: Floats, fe_h: Floats) -> Floats:
+def _spectrum(wave: FloatArray, teff: FloatArray, logg: FloatArray, fe_h: FloatArray) -> FloatArray:
     """Flux per wavelength, in any unit."""
     planck = wave**-5 / np.expm1(1.438777e7 / (wave * teff))
     # The continuous opacity of H- makes the optical continuum bluer than the black body of the same temperature.
@@ -87,7 +87,7 @@ def _spectrum(wave: Floats, teff: Floats, logg: Floats, fe_h: Floats) -> Floats:
     return planck * np.exp(-_line_depth(wave, teff, logg, fe_h) - _balmer_depth(wave, teff, logg))
 
 
-def _passband(band: str, wave: Floats) -> Floats:
+def _passband(band: str, wave: FloatArray) -> FloatArray:
     if band in _GAUSSIANS:
         centre, width = _GAUSSIANS[band]
         return _bell(wave, centre, width / 2.3548)
@@ -95,7 +95,7 @@ def _passband(band: str, wave: Floats) -> Floats:
     return np.interp(wave, feet, [0.0, 1.0, 1.0, 0.0])
 
 
-def _ab_magnitudes(teff: Floats, logg: Floats, fe_h: Floats) -> Floats:
+def _ab_magnitudes(teff: FloatArray, logg: FloatArray, fe_h: FloatArray) -> FloatArray:
     """AB magnitudes at 10 pc of stars of one solar luminosity, shape (n, 9); photon-counting detectors."""
     wave = np.concatenate([np.arange(200.0, 1100.0, 3.0), np.geomspace(1100.0, 30000.0, 160)])
     step = np.gradient(wave)
@@ -125,7 +125,7 @@ def _grid() -> RegularGridInterpolator[np.float64]:
     return RegularGridInterpolator((np.log10(_TEFF), _LOGG, _FE_H), table.reshape(shape))
 
 
-def absolute_magnitudes(teff: Floats, logg: Floats, fe_h: Floats, log_lum: Floats) -> NDArray[np.float64]:
+def absolute_magnitudes(teff: FloatArray, logg: FloatArray, fe_h: FloatArray, log_lum: FloatArray) -> FloatArray:
     """Return absolute magnitudes: Gaia (Vega) and SkyMapper (AB).
 
     Parameters

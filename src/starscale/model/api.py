@@ -11,8 +11,8 @@ import polars as pl
 from starscale import io
 from starscale.cluster.engine import _about, on_cluster
 from starscale.cluster.extra import engine_module
+from starscale.io.bars import Bar
 from starscale.io.formats import by_suffix
-from starscale.io.progress import Bar
 from starscale.io.unfinished import Leftover
 from starscale.model.evaluate import evaluate as compare
 from starscale.model.labelled import labelled_stars

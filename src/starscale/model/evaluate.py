@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from starscale.vocabulary.arrays import FloatArray
 
 #: Turns the median absolute deviation of a Gaussian into its standard deviation.
 MAD_SCALE = 1.4826
@@ -28,12 +28,14 @@ BINS: dict[str, tuple[float, ...]] = {
 FIGURES = ("mean", "median", "std", "mad", "rmse", "outliers", "coverage68", "coverage95", "error")
 
 
-def mad(x: Array) -> float:
+def mad(x: FloatArray) -> float:
     """``1.4826 median(|x - median(x)|)`` (Turchi et al. 2024, eq. 3); NaN for an empty array."""
     return float(MAD_SCALE * np.median(np.abs(x - np.median(x)))) if len(x) else float("nan")
 
 
-def figures(difference: Array, inside68: Array, inside95: Array, error: Array) -> dict[str, float]:
+def figures(
+    difference: FloatArray, inside68: FloatArray, inside95: FloatArray, error: FloatArray
+) -> dict[str, float]:
     """Figures of merit of ``prediction - reference``.
 
     Parameters
@@ -155,17 +157,17 @@ def summarise(repeats: Sequence[pl.DataFrame]) -> pl.DataFrame:
     )
 
 
-def _numbers(series: pl.Series) -> Array:
+def _numbers(series: pl.Series) -> FloatArray:
     return series.cast(pl.Float64).fill_null(np.nan).to_numpy().astype(np.float64)
 
 
-def _inside(truth: Array, low: Array, high: Array) -> Array:
+def _inside(truth: FloatArray, low: FloatArray, high: FloatArray) -> FloatArray:
     with np.errstate(invalid="ignore"):
         inside = ((truth >= low) & (truth <= high)).astype(np.float64)
     inside[~(np.isfinite(low) & np.isfinite(high))] = np.nan
     return inside
 
 
-def _mean(values: Array) -> float:
+def _mean(values: FloatArray) -> float:
     finite = values[np.isfinite(values)]
     return float(finite.mean()) if len(finite) else float("nan")

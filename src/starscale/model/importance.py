@@ -23,11 +23,9 @@ from starscale.model.labelled import labelled_stars
 from starscale.model.model import Model
 from starscale.tables.api import AnyTable
 from starscale.tables.standardise import spelling
+from starscale.vocabulary.arrays import FloatArray
 from starscale.vocabulary.errors import InputError, Problem
 from starscale.vocabulary.settings.run import ImportanceConfig
-
-Array = NDArray[np.float64]
-
 
 #: From a table of stars to a table with a column for each label, row by row.
 Predict = Callable[[pl.DataFrame], pl.DataFrame]
@@ -41,7 +39,7 @@ ALL = "all inputs"
 _ROWS = 50_000
 
 
-_FIGURES: dict[str, Callable[[Array], float]] = {"mad": mad, "rmse": lambda x: float(np.sqrt((x**2).mean()))}
+_FIGURES: dict[str, Callable[[FloatArray], float]] = {"mad": mad, "rmse": lambda x: float(np.sqrt((x**2).mean()))}
 
 
 def permutation_importance(
@@ -164,7 +162,7 @@ def correlated(table: pl.DataFrame, columns: Sequence[str], correlation: float) 
     ]
 
 
-def _spearman(a: Array, b: Array) -> float:
+def _spearman(a: FloatArray, b: FloatArray) -> float:
     both = np.isfinite(a) & np.isfinite(b)
     if both.sum() < 3 or np.ptp(a[both]) == 0 or np.ptp(b[both]) == 0:
         return 0.0
@@ -196,13 +194,13 @@ def _drawn(table: pl.DataFrame, labels: Sequence[str], config: ImportanceConfig)
     return table[np.sort(rows)]
 
 
-def _errors(prediction: pl.DataFrame, truth: Mapping[str, Array]) -> dict[str, Array]:
+def _errors(prediction: pl.DataFrame, truth: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
     """``prediction - label`` where both are there; a shuffled star that cannot be predicted drops out."""
     differences = {name: _numbers(prediction[name]) - values for name, values in truth.items()}
     return {name: difference[np.isfinite(difference)] for name, difference in differences.items()}
 
 
-def _numbers(series: pl.Series) -> Array:
+def _numbers(series: pl.Series) -> FloatArray:
     return series.cast(pl.Float64).fill_null(np.nan).to_numpy().astype(np.float64)
 
 

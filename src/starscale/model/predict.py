@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import polars as pl
 
 from starscale.io import Source, Unfinished, Worker, Writer, open_table, open_writer, read_ahead, state_of
-from starscale.io.background import THREADS, side_by_side
+from starscale.io.threads import stream_in_threads, threads
 from starscale.io.unfinished import Leftover
 from starscale.learn.regressor import BLOCK
 from starscale.model.model import Model
@@ -192,7 +192,7 @@ def _chunks(
             report.resumed(done)
         batches = read_ahead(table.batches(chunk, columns, skip=begun * chunk))
         parts: list[pl.DataFrame] = []
-        for part, last in side_by_side(predict, _slices(batches)):
+        for part, last in stream_in_threads(predict, _slices(batches)):
             parts.append(part)
             if last:
                 catalogue = pl.concat(parts, rechunk=True)
@@ -211,7 +211,8 @@ def _slices(batches: Iterable[pl.DataFrame]) -> Iterator[tuple[pl.DataFrame, boo
     """
     for batch in batches:
         rows = max(batch.height, 1)
-        n = THREADS * math.ceil(rows / (THREADS * SLICE))
+        at_once = threads()
+        n = at_once * math.ceil(rows / (at_once * SLICE))
         size = BLOCK * math.ceil(rows / (n * BLOCK))
         starts = range(0, batch.height, size)
         for start in starts:

@@ -13,19 +13,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from starscale.model.evaluate import BINS, mad
+from starscale.vocabulary.arrays import FloatArray
 
 if TYPE_CHECKING:
     # Only its fields are read: tables of scored stars are compared without loading the learning libraries.
     from starscale.learn.predictor import Prediction
 
-Array = NDArray[np.float64]
 
 #: Probabilities whose quantiles stand for a distribution: the midpoints of equal steps.
 N_PROBABILITIES = 200
-PROBABILITIES: Array = (np.arange(N_PROBABILITIES) + 0.5) / N_PROBABILITIES
+PROBABILITIES: FloatArray = (np.arange(N_PROBABILITIES) + 0.5) / N_PROBABILITIES
 #: Columns of a table of scored stars, after the name of the label.
 PARTS = ("_label", "", "_mean", "_lower", "_upper", "_lower95", "_upper95", "_crps")
 FIGURES = ("mad", "mae", "rmse", "bias", "crps", "coverage68", "coverage95", "half_width", "mean_half_width")
@@ -39,7 +38,7 @@ PREDICTED = "predicted "
 DWARF_OR_GIANT = "predicted dwarf or giant"
 
 
-def crps(quantiles: Array, truth: Array) -> Array:
+def crps(quantiles: FloatArray, truth: FloatArray) -> FloatArray:
     """Continuous ranked probability score.
 
     Parameters
@@ -64,7 +63,7 @@ def crps(quantiles: Array, truth: Array) -> Array:
 
 
 def scored_stars(
-    prediction: Prediction, quantiles: Array, truth: pl.DataFrame, labels: Sequence[str]
+    prediction: Prediction, quantiles: FloatArray, truth: pl.DataFrame, labels: Sequence[str]
 ) -> pl.DataFrame:
     """Put a prediction beside the labels.
 

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from starscale.features.families import Member
 from starscale.features.features import load_feature_set
@@ -18,6 +17,7 @@ from starscale.learn.predictor import Predictor
 from starscale.model.scores import PROBABILITIES, compare, scored_stars
 from starscale.pipeline.learnable import Learnable, Rows
 from starscale.pipeline.plan import Plan, features_of, magnitude_column, members_in
+from starscale.vocabulary.arrays import FloatArray
 from starscale.vocabulary.errors import InputError, Problems, did_you_mean
 from starscale.vocabulary.settings.run import OWN_MODEL
 
@@ -180,7 +180,7 @@ def trial(stars: Learnable, predictor: Predictor, rows: Rows, fit_seconds: float
 
 
 def score_test_part(
-    predictor: Predictor, x: NDArray[np.float64], truth: pl.DataFrame, labels: Sequence[str]
+    predictor: Predictor, x: FloatArray, truth: pl.DataFrame, labels: Sequence[str]
 ) -> pl.DataFrame:
     """Scored stars of a test part: `truth` has `source_id`, `magnitude`, `ebv` and the labels."""
     prediction = predictor.predict(x)
@@ -190,7 +190,7 @@ def score_test_part(
     return scored_stars(prediction, quantiles, truth, labels)
 
 
-def prediction_speed(predictor: Predictor, x: NDArray[np.float64]) -> float:
+def prediction_speed(predictor: Predictor, x: FloatArray) -> float:
     """Stars predicted in a second, once everything is compiled; NaN without stars."""
     if not len(x):
         return float("nan")

@@ -13,15 +13,15 @@ from starscale.features.families import Feature, Member
 from starscale.features.features import evaluate_features
 from starscale.features.measurements import Measurement, feature_noise, find_measurements, uses
 from starscale.features.splits import PARTS
-from starscale.io.progress import TrainingBar
+from starscale.io.bars import TrainingBar
 from starscale.learn.checkpoint import Checkpoint
 from starscale.learn.observations import Measurements
 from starscale.learn.predictor import Predictor, fit_predictor
 from starscale.learn.sample import Sample
 from starscale.pipeline.plan import Plan, features_of, members_in
 from starscale.pipeline.training_set import parts
+from starscale.vocabulary.arrays import FloatArray
 
-Array = NDArray[np.float64]
 Rows = Mapping[str, NDArray[np.intp]]
 
 
@@ -47,9 +47,9 @@ class Learnable:
     members: tuple[Member, ...]
     features: tuple[Feature, ...]
     measurements: tuple[Measurement, ...]
-    x: Array
-    y: Array
-    y_error: Array
+    x: FloatArray
+    y: FloatArray
+    y_error: FloatArray
 
     @classmethod
     def of(cls, run: Plan, table: pl.DataFrame) -> Learnable:
@@ -96,6 +96,6 @@ class Learnable:
             bar.close()
 
 
-def _numbers(table: pl.DataFrame, names: Sequence[str]) -> Array:
+def _numbers(table: pl.DataFrame, names: Sequence[str]) -> FloatArray:
     """Columns as float64, NaN where null. Shape (n_rows, n_names)."""
     return table.select(pl.col(names).cast(pl.Float64).fill_null(np.nan)).to_numpy()

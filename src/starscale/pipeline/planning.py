@@ -13,7 +13,8 @@ from starscale.homogenization.kernel.whole import anchor_of
 from starscale.pipeline.plan import Plan, features_of, members_in
 from starscale.surveys import Survey, load_survey
 from starscale.tables.api import is_mock
-from starscale.vocabulary.errors import InputError, Problems, did_you_mean
+from starscale.vocabulary.errors import InputError, Problems
+from starscale.vocabulary.paths import missing_path
 from starscale.vocabulary.settings.run import LabelsInput, RunConfig, Table
 
 
@@ -50,12 +51,10 @@ def plan(config: RunConfig, base: Path, *, coming: Collection[Path] = ()) -> Pla
             fix = "'starscale run' fetches it; other commands need a `path`."
             problems.add(f"survey {table.survey}", "is still to be fetched", "a table", fix)
         if table.path is not None and table.path not in coming and not (base / table.path).exists():
-            path = base / table.path
-            near = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
-            problems.add(str(path), "no such file or directory", "a table", did_you_mean(path.name, near))
+            problems.items.append(missing_path(base / table.path))
     for reference in config.compare:
         if not (base / reference.path).exists():
-            problems.add(str(base / reference.path), f"no such file (compare {reference.name!r})")
+            problems.items.append(missing_path(base / reference.path, role=f"compare {reference.name!r}"))
     try:
         feature_set = load_feature_set(config.features.set, base=base)
     except InputError as error:

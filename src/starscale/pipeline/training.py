@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import polars as pl
 import polars.selectors as cs
-from numpy.typing import NDArray
 
 from starscale import io
 from starscale.features.measurements import reddening_column
@@ -33,9 +32,8 @@ from starscale.pipeline.runfile import load_run
 from starscale.reports.model_card import model_card
 from starscale.tables.api import AnyTable
 from starscale.tables.standardise import require
+from starscale.vocabulary.arrays import FloatArray
 from starscale.vocabulary.provenance import fingerprint, program, record
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -170,12 +168,12 @@ def _magnitudes(training: pl.DataFrame, column: str | None) -> dict[str, Any]:
     return {"magnitude": column, "magnitude_range": (float(values.min()), float(values.max()))}  # type: ignore[arg-type]
 
 
-def _digest(*arrays: Array) -> str:
+def _digest(*arrays: FloatArray) -> str:
     """Checksum of numbers."""
     return hashlib.sha256(b"".join(np.ascontiguousarray(array).tobytes() for array in arrays)).hexdigest()
 
 
-def _ranges(labels: Sequence[str], y: Array) -> dict[str, tuple[float, float]]:
+def _ranges(labels: Sequence[str], y: FloatArray) -> dict[str, tuple[float, float]]:
     return {name: (float(np.nanmin(y[:, i])), float(np.nanmax(y[:, i]))) for i, name in enumerate(labels)}
 
 

@@ -16,7 +16,8 @@ from starscale.reports import match as match_plots
 from starscale.reports import plots
 from starscale.reports.finished import FinishedRun, mapping
 from starscale.reports.match_text import COUNTS, MODEL
-from starscale.reports.plots import BLUE, ORANGE, Array, grid, histogram, nothing
+from starscale.reports.plots import BLUE, ORANGE, grid, histogram, nothing
+from starscale.vocabulary.arrays import FloatArray
 
 Rows = list[list[str]]
 
@@ -95,7 +96,7 @@ def _quality(best: Mapping[str, np.ndarray[Any, Any]]) -> Rows:
 _SHOWN = 0.999
 
 
-def separations(distances: Mapping[str, Array]) -> Figure:
+def separations(distances: Mapping[str, FloatArray]) -> Figure:
     """Distribution of the separations of the kept pairs of each survey, arcsec."""
     figure, panels = grid(1, len(distances), (3.75, 3.0))
     for axes, (name, values) in zip(panels[0], distances.items(), strict=False):
@@ -108,7 +109,7 @@ def separations(distances: Mapping[str, Array]) -> Figure:
     return figure
 
 
-def match_quality(best: Mapping[str, Array]) -> Figure:
+def match_quality(best: Mapping[str, FloatArray]) -> Figure:
     """Probabilities of the best pairs of each survey, and what they promise above a threshold.
 
     Left: distribution of `1 - P`, both axes logarithmic. Right: expected incompleteness and

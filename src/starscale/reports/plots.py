@@ -17,14 +17,13 @@ from matplotlib.collections import QuadMesh
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogFormatter, MaxNLocator
-from numpy.typing import NDArray
 
+from starscale.vocabulary.arrays import FloatArray
 from starscale.vocabulary.columns import LABELS
 
-Array = NDArray[np.float64]
 Limits = tuple[float, float]
 #: Title, values and colour of a histogram.
-Sample = tuple[str, Array, str]
+Sample = tuple[str, FloatArray, str]
 
 DPI = 110
 #: Blue and orange of Okabe and Ito: told apart by all kinds of colour vision.
@@ -45,7 +44,7 @@ def png(figure: Figure, *, mock: bool = False) -> bytes:
     return buffer.getvalue()
 
 
-def numbers(table: pl.DataFrame, name: str) -> Array:
+def numbers(table: pl.DataFrame, name: str) -> FloatArray:
     """A column as float64, NaN where it is not finite; all NaN where there is no such column. Shape (n_rows,)."""
     if name not in table.columns:
         return np.full(table.height, np.nan)
@@ -162,7 +161,7 @@ def residual_trends(test: pl.DataFrame, labels: Sequence[str], against: Sequence
     return figure
 
 
-def running_quantiles(x: Array, y: Array, limits: Limits) -> tuple[Array, Array]:
+def running_quantiles(x: FloatArray, y: FloatArray, limits: Limits) -> tuple[FloatArray, FloatArray]:
     """16, 50 and 84 % quantiles of `y` in 20 bins of `x`.
 
     The bins are equally wide, not equally full, so that the rare stars at either end are seen.
@@ -222,13 +221,13 @@ def coverage(bins: pl.DataFrame, labels: Sequence[str]) -> Figure:
     return figure
 
 
-def binomial_error(share: Array, n: Array) -> Array:
+def binomial_error(share: FloatArray, n: FloatArray) -> FloatArray:
     """Standard error of a share of `n` stars, from the counts with half a star added to either side.
 
     The half keeps the error of a share of 0 or 1 above zero.
     """
     smooth = (share * n + 0.5) / (n + 1)
-    error: Array = np.sqrt(smooth * (1 - smooth) / (n + 1))
+    error: FloatArray = np.sqrt(smooth * (1 - smooth) / (n + 1))
     return error
 
 
@@ -280,7 +279,7 @@ def label_distributions(stars: pl.DataFrame, test: pl.DataFrame, labels: Sequenc
     return figure
 
 
-def sky(ra: Array, dec: Array, *, weight: float = 1.0) -> Figure:
+def sky(ra: FloatArray, dec: FloatArray, *, weight: float = 1.0) -> Figure:
     """Stars per square degree: in Aitoff projection, or, for a small field, of the field alone.
 
     `ra` and `dec` (ICRS, deg) have shape (n,); each stands for `weight` stars.
@@ -324,7 +323,7 @@ def sky(ra: Array, dec: Array, *, weight: float = 1.0) -> Figure:
     return figure
 
 
-def limits_of(*values: Array, percent: float = 99.8, pad: float = 0.04) -> Limits:
+def limits_of(*values: FloatArray, percent: float = 99.8, pad: float = 0.04) -> Limits:
     """Limits of an axis: the central `percent` of the finite values, with a margin; never of zero width."""
     joined = np.concatenate([v[np.isfinite(v)] for v in values])
     if not len(joined):
@@ -334,12 +333,12 @@ def limits_of(*values: Array, percent: float = 99.8, pad: float = 0.04) -> Limit
     return float(low - margin), float(high + margin)
 
 
-def _around_zero(values: Array, percent: float = 99.8) -> Limits:
+def _around_zero(values: FloatArray, percent: float = 99.8) -> Limits:
     reach = max(map(abs, limits_of(values, percent=percent)))
     return -reach, reach
 
 
-def _finite(*arrays: Array) -> list[Array]:
+def _finite(*arrays: FloatArray) -> list[FloatArray]:
     """The rows in which every array is finite."""
     mask = np.logical_and.reduce([np.isfinite(a) for a in arrays])
     return [a[mask] for a in arrays]
@@ -363,7 +362,13 @@ def grid(rows: int, columns: int, size: tuple[float, float]) -> tuple[Figure, li
 
 
 def _density(
-    axes: Axes, x: Array, y: Array, limits: tuple[Limits, Limits], *, colours: str = "viridis", lighter: float = 1
+    axes: Axes,
+    x: FloatArray,
+    y: FloatArray,
+    limits: tuple[Limits, Limits],
+    *,
+    colours: str = "viridis",
+    lighter: float = 1,
 ) -> QuadMesh:
     """Counts in cells on a logarithmic colour scale; empty cells stay white.
 
@@ -376,7 +381,7 @@ def _density(
     return axes.pcolormesh(x_edges, y_edges, counts.T, cmap=colours, norm=scale)
 
 
-def _cells(x: Array) -> int:
+def _cells(x: FloatArray) -> int:
     """Cells along one axis of a density: coarser where there are few stars."""
     return int(np.clip(len(x) ** 0.5, 30, 100))
 
@@ -410,7 +415,7 @@ def histogram(axes: Axes, limits: Limits, *samples: Sample, noun: str = "n") -> 
     return float(edges[1] - edges[0])
 
 
-def _beyond(*pairs: tuple[Array, Limits]) -> str:
+def _beyond(*pairs: tuple[FloatArray, Limits]) -> str:
     """How many stars lie off the axes: no picture hides them unsaid."""
     outside = np.logical_or.reduce([(v < low) | (v > high) for v, (low, high) in pairs]).sum()
     return f", {outside:,} off the axes" if outside else ""

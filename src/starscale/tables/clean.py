@@ -16,8 +16,8 @@ import polars as pl
 
 from starscale import io
 from starscale.io import Writer, open_table, open_writer, work_folder
+from starscale.io.bars import Bar
 from starscale.io.joining import join_frames
-from starscale.io.progress import Bar
 from starscale.surveys import Survey, load_survey
 from starscale.surveys.schema import Cut
 from starscale.tables.api import (

@@ -8,9 +8,7 @@ from astropy.coordinates import Latitude, Longitude
 from cdshealpix import nested
 from numpy.typing import DTypeLike, NDArray
 
-Array = NDArray[np.float64]
-#: Nested numbers.
-Cells = NDArray[np.signedinteger]
+from starscale.vocabulary.arrays import FloatArray
 
 #: Order of the finest cells that are used here: 0.86 arcmin on a side. Coarser ones follow from them by a shift.
 FINEST = 12
@@ -24,7 +22,7 @@ def cell_type(order: int) -> type[np.int32] | type[np.int64]:
     return np.int32 if 12 * 4**order <= np.iinfo(np.int32).max else np.int64
 
 
-def cells(ra: Array, dec: Array, order: int) -> NDArray[np.int64]:
+def cells(ra: FloatArray, dec: FloatArray, order: int) -> NDArray[np.int64]:
     """Nested cell of every position (deg) at an order. Shape (n,).
 
     Positions must be finite.
@@ -34,7 +32,7 @@ def cells(ra: Array, dec: Array, order: int) -> NDArray[np.int64]:
     return np.asarray(nested.lonlat_to_healpix(longitude, latitude, order)).astype(np.int64)
 
 
-def placed_cells(ra: Array, dec: Array, order: int) -> Cells:
+def placed_cells(ra: FloatArray, dec: FloatArray, order: int) -> NDArray[np.signedinteger]:
     """Nested cell of every position (deg), in :func:`cell_type`; -1 where one is not finite. Shape (n,)."""
     pixels = np.full(len(ra), -1, dtype=cell_type(order))
     # Some at a time: angles, units and offsets within the cells take eight times the room of the result.
@@ -45,7 +43,7 @@ def placed_cells(ra: Array, dec: Array, order: int) -> Cells:
     return pixels
 
 
-def neighbourhoods(pixels: Cells, order: int) -> Cells:
+def neighbourhoods(pixels: NDArray[np.signedinteger], order: int) -> NDArray[np.signedinteger]:
     """Every cell with its up to eight neighbours, -1 where there is none. Shape (n, 9)."""
     kind: DTypeLike = cell_type(order)
     if not len(pixels):

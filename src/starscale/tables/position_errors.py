@@ -12,10 +12,8 @@ from numpy.typing import NDArray
 from starscale.io.units import convert
 from starscale.surveys import Survey
 from starscale.surveys.schema import ErrorEllipse, Position
+from starscale.vocabulary.arrays import FloatArray
 
-Array = NDArray[np.float64]
-#: Errors of errors are far above what these leave out, and catalogues deliver theirs so.
-Short = NDArray[np.float32]
 #: Errors at most, mas and mas/yr: their products still fit `Short`, and a correlation of them stays below one.
 _MOST = 1e19
 
@@ -45,9 +43,9 @@ class PositionErrors(_Rows):
         False where the catalogue gives no error and the survey file's default stands in.
     """
 
-    east: Short
-    north: Short
-    cross: Short
+    east: NDArray[np.float32]
+    north: NDArray[np.float32]
+    cross: NDArray[np.float32]
     stated: NDArray[np.bool_]
 
 
@@ -65,13 +63,13 @@ class MotionErrors(_Rows):
         Covariances of position and motion, mas^2/yr.
     """
 
-    pmra: Short
-    pmdec: Short
-    pm_cross: Short
-    ra_pmra: Short
-    ra_pmdec: Short
-    dec_pmra: Short
-    dec_pmdec: Short
+    pmra: NDArray[np.float32]
+    pmdec: NDArray[np.float32]
+    pm_cross: NDArray[np.float32]
+    ra_pmra: NDArray[np.float32]
+    ra_pmdec: NDArray[np.float32]
+    dec_pmra: NDArray[np.float32]
+    dec_pmdec: NDArray[np.float32]
 
 
 def position_errors(table: pl.DataFrame, survey: Survey) -> PositionErrors | None:
@@ -128,14 +126,14 @@ def motion_errors(table: pl.DataFrame, survey: Survey) -> MotionErrors | None:
     )
 
 
-def _numbers(table: pl.DataFrame, name: str | None) -> Array:
+def _numbers(table: pl.DataFrame, name: str | None) -> FloatArray:
     """A column as float64, NaN where missing; all NaN where there is no such column."""
     if name is None or name not in table.columns:
         return np.full(table.height, np.nan)
     return table[name].cast(pl.Float64).fill_null(np.nan).to_numpy().astype(np.float64)
 
 
-def _in_mas(table: pl.DataFrame, survey: Survey, name: str | None) -> Array:
+def _in_mas(table: pl.DataFrame, survey: Survey, name: str | None) -> FloatArray:
     values = _numbers(table, name)
     if name is None:
         return values
@@ -143,21 +141,21 @@ def _in_mas(table: pl.DataFrame, survey: Survey, name: str | None) -> Array:
     return convert(pl.Series(values), unit, "mas", f"survey {survey.name}: column {name!r}").to_numpy()
 
 
-def _floored(error: Array, role: Position) -> tuple[Array, NDArray[np.bool_]]:
+def _floored(error: FloatArray, role: Position) -> tuple[FloatArray, NDArray[np.bool_]]:
     """Believable errors, and where they were stated."""
     stated = np.isfinite(error) & (error > 0)
     default = max(role.error_default, role.error_floor)
     return np.clip(np.where(stated, error, default), role.error_floor, _MOST), stated
 
 
-def _correlation(table: pl.DataFrame, name: str | None) -> Array:
+def _correlation(table: pl.DataFrame, name: str | None) -> FloatArray:
     # A correlation of exactly one would leave no area to the ellipse.
     return np.clip(_or_zero(_numbers(table, name)), -0.9999, 0.9999)
 
 
-def _short(values: Array) -> Short:
+def _short(values: FloatArray) -> NDArray[np.float32]:
     return values.astype(np.float32)
 
 
-def _or_zero(values: Array) -> Array:
+def _or_zero(values: FloatArray) -> FloatArray:
     return np.where(np.isfinite(values) & (values != 0), values, 0.0)

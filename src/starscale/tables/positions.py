@@ -14,9 +14,8 @@ from numpy.typing import NDArray
 
 from starscale.surveys import Survey
 from starscale.tables.position_errors import MotionErrors, PositionErrors, motion_errors, position_errors
+from starscale.vocabulary.arrays import FloatArray
 from starscale.vocabulary.errors import InputError, Problem, Problems, did_you_mean
-
-Array = NDArray[np.float64]
 
 ARCSEC = np.pi / 180 / 3600
 MAS = ARCSEC / 1000
@@ -30,20 +29,20 @@ _J2000 = {"mjd": 51544.5, "jd": 2451545.0}
 class Sines:
     """Sines and cosines of coordinates, of which unit vectors are made. Arrays of shape (m,)."""
 
-    sin_ra: Array
-    cos_ra: Array
-    sin_dec: Array
-    cos_dec: Array
+    sin_ra: FloatArray
+    cos_ra: FloatArray
+    sin_dec: FloatArray
+    cos_dec: FloatArray
 
-    def radial(self) -> Array:
+    def radial(self) -> FloatArray:
         """Unit vectors towards the positions. Shape (m, 3)."""
         return _vectors(self.cos_dec * self.cos_ra, self.cos_dec * self.sin_ra, self.sin_dec)
 
-    def east(self) -> Array:
+    def east(self) -> FloatArray:
         """Unit vectors of east there. Shape (m, 3)."""
         return _vectors(-self.sin_ra, self.cos_ra, np.zeros_like(self.sin_ra))
 
-    def north(self) -> Array:
+    def north(self) -> FloatArray:
         """Unit vectors of north there. Shape (m, 3)."""
         return _vectors(-self.sin_dec * self.cos_ra, -self.sin_dec * self.sin_ra, self.cos_dec)
 
@@ -70,16 +69,16 @@ class Positions:
         mas and km/s; NaN where unknown. They matter for the nearest and fastest stars only.
     """
 
-    ra: Array
-    dec: Array
-    epoch: Array
-    pmra: Array | None
-    pmdec: Array | None
+    ra: FloatArray
+    dec: FloatArray
+    epoch: FloatArray
+    pmra: FloatArray | None
+    pmdec: FloatArray | None
     own_epoch: NDArray[np.bool_]
     errors: PositionErrors | None = None
     motion_errors: MotionErrors | None = None
-    parallax: Array | None = None
-    radial_velocity: Array | None = None
+    parallax: FloatArray | None = None
+    radial_velocity: FloatArray | None = None
 
     def __len__(self) -> int:
         return len(self.ra)
@@ -116,7 +115,7 @@ class Positions:
                 changes[field.name] = value.take(rows)
         return replace(self, **changes)
 
-    def speed(self) -> Array:
+    def speed(self) -> FloatArray:
         """Total proper motion, mas/yr; 0 where unknown. Shape (n,)."""
         if self.pmra is None or self.pmdec is None:
             return np.zeros(len(self))
@@ -127,21 +126,21 @@ class Positions:
         ra, dec = np.radians(self.ra[rows]), np.radians(self.dec[rows])
         return Sines(np.sin(ra), np.cos(ra), np.sin(dec), np.cos(dec))
 
-    def triads(self, rows: NDArray[np.intp]) -> tuple[Array, Array, Array]:
+    def triads(self, rows: NDArray[np.intp]) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Unit vectors towards some rows, and of east and north there. Shapes (m, 3)."""
         sines = self.sines(rows)
         return sines.radial(), sines.east(), sines.north()
 
-    def directions(self, rows: NDArray[np.intp]) -> Array:
+    def directions(self, rows: NDArray[np.intp]) -> FloatArray:
         """Unit vectors towards some rows. Shape (m, 3)."""
         return self.sines(rows).radial()
 
-    def years(self, rows: NDArray[np.intp], at: Array) -> Array:
+    def years(self, rows: NDArray[np.intp], at: FloatArray) -> FloatArray:
         """Years from the epoch of some rows to `at`; 0 where either is unknown. Shape (m,)."""
         span = at - self.epoch[rows]
         return np.where(np.isfinite(span), span, 0.0)
 
-    def foreshortening(self, rows: NDArray[np.intp], years: Array) -> Array:
+    def foreshortening(self, rows: NDArray[np.intp], years: FloatArray) -> FloatArray:
         """Distance after some years over the distance now, from radial velocity and parallax. Shape (m,).
 
         1 where either is unknown, or the parallax is not positive.
@@ -151,7 +150,7 @@ class Positions:
         rate = self.radial_velocity[rows] * self.parallax[rows] / AU_PER_YEAR * MAS
         return np.where((self.parallax[rows] > 0) & np.isfinite(rate), 1 + rate * years, 1.0)
 
-    def shifts(self, rows: NDArray[np.intp], at: Array) -> tuple[Array, Array]:
+    def shifts(self, rows: NDArray[np.intp], at: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Motion of some rows until `at` on the tangent plane of their own position, east and north, mas.
 
         A star in uniform motion through space draws a straight line there; nearer, it moves faster
@@ -165,7 +164,7 @@ class Positions:
         moves = years != 0
         return np.where(moves, pmra * scale, 0.0), np.where(moves, pmdec * scale, 0.0)
 
-    def vectors(self, rows: NDArray[np.intp], at: Array) -> Array:
+    def vectors(self, rows: NDArray[np.intp], at: FloatArray) -> FloatArray:
         """Unit vectors of some rows, each moved to an epoch, right near a pole and for any motion.
 
         Parameters
@@ -239,15 +238,15 @@ def positions(table: pl.DataFrame, survey: Survey, where: str = "table", *, whol
     )
 
 
-def _optional(table: pl.DataFrame, name: str | None) -> Array | None:
+def _optional(table: pl.DataFrame, name: str | None) -> FloatArray | None:
     return _column(table, name) if name is not None and name in table.columns else None
 
 
-def _column(table: pl.DataFrame, name: str) -> Array:
+def _column(table: pl.DataFrame, name: str) -> FloatArray:
     return table[name].cast(pl.Float64).fill_null(np.nan).to_numpy().astype(np.float64)
 
 
-def _epochs(table: pl.DataFrame, survey: Survey) -> tuple[Array, NDArray[np.bool_]]:
+def _epochs(table: pl.DataFrame, survey: Survey) -> tuple[FloatArray, NDArray[np.bool_]]:
     """Julian years, and where they are the row's own. Shape (n,) each."""
     n = table.height
     epoch = survey.position.epoch if survey.position else None
@@ -264,25 +263,25 @@ def _epochs(table: pl.DataFrame, survey: Survey) -> tuple[Array, NDArray[np.bool
     return np.where(own, values, default), own
 
 
-def _vectors(x: Array, y: Array, z: Array) -> Array:
+def _vectors(x: FloatArray, y: FloatArray, z: FloatArray) -> FloatArray:
     """Vectors of their components, shape (n, 3); in memory component after component, as sums over them go."""
     return np.stack([x, y, z]).T
 
 
-def dot(a: Array, b: Array) -> Array:
+def dot(a: FloatArray, b: FloatArray) -> FloatArray:
     """Scalar products of rows of vectors. Shapes (n, 3), (n, 3) -> (n,)."""
     # In this order to the last bit what einsum makes of vectors that lie one after the other in memory, where
     # it is several times slower.
     return np.asarray(a[:, 0] * b[:, 0] + a[:, 2] * b[:, 2] + a[:, 1] * b[:, 1], dtype=np.float64)
 
 
-def length(a: Array) -> Array:
+def length(a: FloatArray) -> FloatArray:
     """Lengths of rows of vectors. Shape (n, 3) -> (n,)."""
     # To the last bit numpy's norm of rows, without its copies.
     return np.asarray(np.sqrt(a[:, 0] ** 2 + a[:, 1] ** 2 + a[:, 2] ** 2), dtype=np.float64)
 
 
-def separation(a: Array, b: Array) -> Array:
+def separation(a: FloatArray, b: FloatArray) -> FloatArray:
     """Angle between unit vectors, arcsec; exact for small angles. Shapes (n, 3), (n, 3) -> (n,)."""
     chord = length(a - b)
     return np.asarray(2 * np.arcsin(np.minimum(chord / 2, 1.0)) / ARCSEC, dtype=np.float64)

@@ -16,8 +16,6 @@ BUCKETS = 256
 #: Identifiers that are held before they go to the files; a small table needs none of these.
 HELD = 1_000_000
 
-_Hashes = NDArray[np.uint64]
-
 
 class RepeatedIds:
     """Collects identifiers on disk, eight bytes each, and says in the end which come more than once.
@@ -34,7 +32,7 @@ class RepeatedIds:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._files: list[IO[bytes]] = []
-        self._held: list[_Hashes] = []
+        self._held: list[NDArray[np.uint64]] = []
         self._n_held = 0
 
     def add(self, ids: pl.Series) -> None:
@@ -64,7 +62,7 @@ class RepeatedIds:
             with suppress(OSError):
                 file.close()
 
-    def _groups(self) -> Iterator[_Hashes]:
+    def _groups(self) -> Iterator[NDArray[np.uint64]]:
         """Yield all hashes in groups; equal ones are in the same."""
         if not self._files:
             yield self._taken()
@@ -76,7 +74,7 @@ class RepeatedIds:
             yield np.fromfile(path, np.uint64)
             path.unlink()
 
-    def _taken(self) -> _Hashes:
+    def _taken(self) -> NDArray[np.uint64]:
         hashes = np.concatenate(self._held) if self._held else np.empty(0, np.uint64)
         self._held, self._n_held = [], 0
         return hashes
@@ -95,6 +93,6 @@ class RepeatedIds:
             file.write(of_buckets[start:stop].tobytes())
 
 
-def hashed(ids: pl.Series) -> _Hashes:
+def hashed(ids: pl.Series) -> NDArray[np.uint64]:
     """Hash of every identifier, shape (n,); the same within one process."""
     return np.asarray(ids.hash(seed=0).to_numpy(), dtype=np.uint64)

@@ -8,7 +8,8 @@ defect of the program and exits with code 1.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 
@@ -72,6 +73,14 @@ class Problems:
     def add(self, where: str, found: str, expected: str = "", fix: str = "") -> None:
         """Note one problem."""
         self.items.append(Problem(where, found, expected, fix))
+
+    @contextmanager
+    def collect(self) -> Iterator[None]:
+        """Note the problems of an :class:`InputError` raised in the ``with`` block, and continue after it."""
+        try:
+            yield
+        except InputError as error:
+            self.items.extend(error.problems)
 
     def raise_if_any(self) -> None:
         """Raise :class:`InputError` with everything noted so far, if anything was."""

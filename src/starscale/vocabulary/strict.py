@@ -10,6 +10,7 @@ from typing import Any, TypeVar, get_args
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from starscale.vocabulary.errors import InputError, Problem, did_you_mean
+from starscale.vocabulary.paths import missing_path
 
 
 class Frozen(BaseModel):
@@ -32,10 +33,7 @@ def load_toml(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        near = did_you_mean(
-            path.name, (p.name for p in path.parent.glob("*.toml")) if path.parent.is_dir() else ()
-        )
-        raise InputError(Problem(str(path), "no such file", "a TOML file", near)) from None
+        raise InputError(missing_path(path, "a TOML file")) from None
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(Problem(str(path), f"cannot be read ({error})", "a TOML file")) from None
     except tomllib.TOMLDecodeError as error:

@@ -20,7 +20,8 @@ from starscale.crossmatch.kernel.pieces import Side
 from starscale.crossmatch.kernel.quality import expected_quality
 from starscale.crossmatch.kernel.sample import OffsetSample, StarSample
 from starscale.tables.position_errors import PositionErrors
-from starscale.tables.positions import Array, Positions
+from starscale.tables.positions import Positions
+from starscale.vocabulary.arrays import FloatArray
 from starscale.vocabulary.settings.run import MatchConfig
 from support.skies import field_of
 
@@ -71,7 +72,7 @@ def test_offsets_work_at_the_pole() -> None:
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     moved = vectors + np.array([100.0, 0, 0]) / 2.0626e8 + rng.normal(0, 80, (n, 3)) / 2.0626e8
 
-    def side(where: Array, error: float) -> Side:
+    def side(where: FloatArray, error: float) -> Side:
         errors = PositionErrors(*(np.full(n, v) for v in (error**2, error**2, 0.0)), np.ones(n, dtype=bool))
         where = where / np.linalg.norm(where, axis=1, keepdims=True)
         ra, dec = np.degrees(np.arctan2(where[:, 1], where[:, 0])) % 360, np.degrees(np.arcsin(where[:, 2]))
@@ -217,7 +218,7 @@ def test_nothing_more_likely_is_found_by_scipy(sky: dict[str, float], monkeypatc
     """From the same start, with errors of which all, some and none of the numbers are known well."""
     searched = []
 
-    def search(likelihood: Likelihood, x: Array, low: Array, high: Array, first: int) -> Array:
+    def search(likelihood: Likelihood, x: FloatArray, low: FloatArray, high: FloatArray, first: int) -> FloatArray:
         searched.append((likelihood, x, low, high, first, most_likely(likelihood, x, low, high, first)))
         return searched[-1][-1]
 
@@ -227,7 +228,9 @@ def test_nothing_more_likely_is_found_by_scipy(sky: dict[str, float], monkeypatc
     assert len(searched) == 2
     for likelihood, start, low, high, first, found in searched:
 
-        def loss(x: Array, likelihood: Likelihood = likelihood, first: int = first) -> tuple[float, Array]:
+        def loss(
+            x: FloatArray, likelihood: Likelihood = likelihood, first: int = first
+        ) -> tuple[float, FloatArray]:
             value, slopes = likelihood.scores(x, first)
             return -value, -slopes.mean(axis=1)
 

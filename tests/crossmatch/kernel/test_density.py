@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 
 from starscale.crossmatch.kernel.density import DensityMap, DensitySum
 from starscale.tables.healpix import FINEST, SPHERE, cell_area, cells
-from starscale.tables.positions import Array, Positions
+from starscale.tables.positions import Positions
+from starscale.vocabulary.arrays import FloatArray
 
 
-def sky(ra: Array, dec: Array) -> Positions:
+def sky(ra: FloatArray, dec: FloatArray) -> Positions:
     n = len(ra)
     return Positions(np.asarray(ra), np.asarray(dec), np.full(n, 2016.0), None, None, np.ones(n, dtype=bool))
 

@@ -13,7 +13,8 @@ from starscale.crossmatch.kernel.engine import Match, crossmatch
 from starscale.crossmatch.kernel.pieces import Side
 from starscale.crossmatch.kernel.score import limit
 from starscale.crossmatch.kernel.select import Mode
-from starscale.tables.positions import Array, Positions
+from starscale.tables.positions import Positions
+from starscale.vocabulary.arrays import FloatArray
 from starscale.vocabulary.settings.run import MatchConfig
 from support.skies import random_sky, sides
 
@@ -23,7 +24,7 @@ KM_S = L("4.740470446")
 STATED = MatchConfig(errors="stated", radius=3.0, unknown_motion=50.0)
 
 
-def axes(ra: float, dec: float) -> tuple[Array, Array, Array]:
+def axes(ra: float, dec: float) -> tuple[FloatArray, FloatArray, FloatArray]:
     a, d = L(ra) * L(np.pi) / 180, L(dec) * L(np.pi) / 180
     return (
         np.array([np.cos(d) * np.cos(a), np.cos(d) * np.sin(a), np.sin(d)]),
@@ -215,7 +216,7 @@ def test_neither_row_order_nor_tiling_matters(seed: int, mode: Mode) -> None:
     assert straight.unmatched.sort("leading_id").equals(shuffled.unmatched.sort("leading_id"))
 
 
-def turned(where: Positions, matrix: Array) -> Positions:
+def turned(where: Positions, matrix: FloatArray) -> Positions:
     """The same sky in another frame: positions, motions and all covariances."""
     rows = np.arange(len(where))
     radial, east, north = where.triads(rows)

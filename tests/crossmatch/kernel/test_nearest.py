@@ -15,7 +15,8 @@ from starscale.crossmatch.kernel.candidates import Targets
 from starscale.crossmatch.kernel.engine import Statistics, crossmatch, statistics
 from starscale.crossmatch.kernel.pieces import Side
 from starscale.crossmatch.kernel.select import choose_pairs
-from starscale.tables.positions import Array, Positions
+from starscale.tables.positions import Positions
+from starscale.vocabulary.arrays import FloatArray
 from starscale.vocabulary.columns import PAIR_COLUMNS
 from starscale.vocabulary.flags import PairFlag
 from starscale.vocabulary.settings.run import MatchConfig
@@ -33,7 +34,7 @@ def sky(
     ra = np.atleast_1d(np.asarray(ra, dtype=float))
     n = len(ra)
 
-    def column(values: object) -> Array:
+    def column(values: object) -> FloatArray:
         return np.broadcast_to(np.asarray(values, dtype=float), n).copy()
 
     return Positions(
@@ -124,7 +125,7 @@ def random_sky(seed: int) -> tuple[Positions, Positions, float]:
     n, m = int(rng.integers(1, 30)), int(rng.integers(1, 30))
     size = 15 / 3600
 
-    def place(count: int) -> tuple[Array, Array]:
+    def place(count: int) -> tuple[FloatArray, FloatArray]:
         dec = dec0 + rng.uniform(-size, size, count)
         over = np.abs(dec) > 90
         dec = np.where(over, np.sign(dec) * 180 - dec, dec)
@@ -132,7 +133,7 @@ def random_sky(seed: int) -> tuple[Positions, Positions, float]:
         ra = rng.uniform(0, 360, count) if abs(dec0) == 90 else (ra0 + rng.uniform(-wide, wide, count)) % 360
         return ra, dec
 
-    def hole(values: Array) -> Array:
+    def hole(values: FloatArray) -> FloatArray:
         return np.where(rng.random(len(values)) < 0.1, np.nan, values)
 
     ra, dec = place(n)
@@ -325,7 +326,7 @@ def test_the_order_of_rows_does_not_matter(seed: int) -> None:
     )
 
 
-def rotated(where: Positions, matrix: Array) -> Positions:
+def rotated(where: Positions, matrix: FloatArray) -> Positions:
     """The same sky seen in another frame: positions and the vectors of proper motion are turned."""
     ra, dec = np.radians(where.ra), np.radians(where.dec)
     east = np.stack([-np.sin(ra), np.cos(ra), np.zeros_like(ra)], axis=1)

@@ -6,19 +6,21 @@ import numpy as np
 import polars as pl
 import pytest
 
-from starscale.crossmatch.kernel import sample, threads
+from starscale.crossmatch.kernel import runs as runs_module
+from starscale.crossmatch.kernel import sample
 from starscale.crossmatch.kernel.engine import crossmatch
+from starscale.crossmatch.kernel.runs import drained, give_back, runs, stacked
 from starscale.crossmatch.kernel.sample import highest_hash, highest_keys
 from starscale.crossmatch.kernel.select import Mode, best_first, nearest_of
-from starscale.crossmatch.kernel.threads import drained, give_back, in_threads, runs, stacked
 from starscale.crossmatch.kernel.zones import Zones, _window
+from starscale.io.threads import in_threads
 from starscale.vocabulary.settings.run import MatchConfig
 from support.skies import field_of, random_sky, sides
 
 
 @pytest.mark.parametrize("n", [0, 1, 9, 10, 11, 95])
 def test_runs_make_up_all_rows(n: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(threads, "RUN", 10)
+    monkeypatch.setattr(runs_module, "RUN", 10)
     rows = [list(range(n))[run] for run in runs(n)]
     assert [row for run in rows for row in run] == list(range(n))
     assert max(map(len, rows)) <= 10
@@ -35,7 +37,7 @@ def test_results_of_threads_keep_their_order_and_errors_are_raised() -> None:
 
 
 def test_columns_are_stacked_and_taken_out_of_their_tables() -> None:
-    tables: list[threads.Columns] = [
+    tables: list[runs_module.Columns] = [
         {"number": np.arange(2), "name": pl.Series(["a", "b"])},
         {"number": np.arange(1), "name": pl.Series(["c"])},
     ]
@@ -58,7 +60,7 @@ def test_the_length_of_runs_does_not_matter(
     monkeypatch.setattr(sample, "CELL_SAMPLE", 60)
     whole = [crossmatch(*catalogues, config, mode, order=order) for catalogues, config in settings]
     assert 300 < whole[0].model.stars <= 700
-    monkeypatch.setattr(threads, "RUN", 13)
+    monkeypatch.setattr(runs_module, "RUN", 13)
     for (catalogues, config), one in zip(settings, whole, strict=True):
         other = crossmatch(*catalogues, config, mode, order=order)
         assert one.best.equals(other.best)

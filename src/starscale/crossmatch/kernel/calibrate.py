@@ -20,8 +20,8 @@ import polars as pl
 from starscale.crossmatch.kernel.fit_errors import fit_errors
 from starscale.crossmatch.kernel.model import NO_OFFSETS, OFFSET_ORDER, Offsets, PairModel, magnitude_bin
 from starscale.crossmatch.kernel.sample import OffsetSample, StarSample
-from starscale.crossmatch.kernel.threads import in_threads
-from starscale.tables.healpix import Array
+from starscale.io.threads import in_threads
+from starscale.vocabulary.arrays import FloatArray
 
 #: With fewer stars with a candidate the errors are taken as stated.
 FEWEST = 100
@@ -91,7 +91,7 @@ def fit_model(stars: StarSample, offsets: OffsetSample, *, radius: float, as_sta
     return _with_completeness(model, stars, east, north)
 
 
-def _with_completeness(model: PairModel, stars: StarSample, east: Array, north: Array) -> PairModel:
+def _with_completeness(model: PairModel, stars: StarSample, east: FloatArray, north: FloatArray) -> PairModel:
     """Estimate the share of stars with a counterpart in bins of magnitude, by expectation maximisation."""
     n = len(stars.hashes)
     log_p, _ = model.log_likelihood(stars.ellipses, east, north)

@@ -17,12 +17,12 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from starscale.crossmatch.kernel.pieces import Epochs, row_type
-from starscale.crossmatch.kernel.threads import in_threads, runs
+from starscale.crossmatch.kernel.runs import runs
 from starscale.crossmatch.kernel.zones import ROW_BITS, Zones
-from starscale.tables.position_errors import Short
-from starscale.tables.positions import MAS, Array, Positions, Sines, dot, length, separation
+from starscale.io.threads import in_threads
+from starscale.tables.positions import MAS, Positions, Sines, dot, length, separation
+from starscale.vocabulary.arrays import FloatArray
 
-Rows = NDArray[np.signedinteger]
 #: Runs whose pairs share their memory: together they are worth asking the system for it.
 _TOGETHER = 8
 
@@ -48,18 +48,18 @@ class Candidates:
         Cosine and sine of the angle between the axes of the two sources.
     """
 
-    moving: Rows
-    standing: Rows
-    distance: Array
-    east: Short
-    north: Short
+    moving: NDArray[np.signedinteger]
+    standing: NDArray[np.signedinteger]
+    distance: FloatArray
+    east: NDArray[np.float32]
+    north: NDArray[np.float32]
     fast: NDArray[np.bool_]
-    sin_ra: Short
-    cos_ra: Short
-    sin_dec: Short
-    cos_dec: Short
-    turn_cos: Short
-    turn_sin: Short
+    sin_ra: NDArray[np.float32]
+    cos_ra: NDArray[np.float32]
+    sin_dec: NDArray[np.float32]
+    cos_dec: NDArray[np.float32]
+    turn_cos: NDArray[np.float32]
+    turn_sin: NDArray[np.float32]
 
     def __len__(self) -> int:
         return len(self.moving)
@@ -68,14 +68,14 @@ class Candidates:
         """Some of the pairs."""
         return Candidates(*(getattr(self, field.name)[which] for field in fields(self)))
 
-    def vectors(self, rows: Rows) -> Array:
+    def vectors(self, rows: NDArray[np.signedinteger]) -> FloatArray:
         """Displacements of some pairs as vectors on the sphere, mas. Shape (m, 3)."""
         sines = Sines(
             *(values[rows].astype(np.float64) for values in (self.sin_ra, self.cos_ra, self.sin_dec, self.cos_dec))
         )
         return self.east[rows, None] * sines.east() + self.north[rows, None] * sines.north()
 
-    def along(self, x: Array, y: Array, z: Array) -> tuple[Array, Array]:
+    def along(self, x: FloatArray, y: FloatArray, z: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Components of vectors along the axes, east and north. Shapes (n_pairs,)."""
         return (
             y * self.cos_ra - x * self.sin_ra,
@@ -190,7 +190,7 @@ class Targets:
         pairs.sort()
         return pairs
 
-    def _reach(self, moving: Positions) -> Array:
+    def _reach(self, moving: Positions) -> FloatArray:
         """Radius (deg) about its catalogue position that holds the candidates of each moving source. Shape (n,).
 
         It is widened by the way to the farthest epoch. A star of ten arcseconds a year so has the wider
@@ -201,7 +201,12 @@ class Targets:
 
 
 def _displacements(
-    moving: Positions, standing: Positions, left: Rows, right: Rows, radius: float, out: Candidates
+    moving: Positions,
+    standing: Positions,
+    left: NDArray[np.signedinteger],
+    right: NDArray[np.signedinteger],
+    radius: float,
+    out: Candidates,
 ) -> int:
     """Write those of some pairs that are close enough, with their displacements; how many they are.
 

@@ -17,9 +17,8 @@ from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
 from starscale.surveys.schema import Duplicates
-from starscale.tables.positions import ARCSEC, Array, Positions
-
-Rows = NDArray[np.intp]
+from starscale.tables.positions import ARCSEC, Positions
+from starscale.vocabulary.arrays import FloatArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +33,8 @@ class Evidence:
         The larger, the better; NaN where unknown.
     """
 
-    magnitudes: Mapping[str, Array]
-    preference: Array
+    magnitudes: Mapping[str, FloatArray]
+    preference: FloatArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +53,7 @@ class Curated:
 
     positions: Positions
     imprecise: NDArray[np.bool_]
-    stands_for: Rows
+    stands_for: NDArray[np.intp]
 
     @property
     def duplicate(self) -> NDArray[np.bool_]:
@@ -119,14 +118,14 @@ def is_imprecise(positions: Positions, ceiling: float) -> NDArray[np.bool_]:
     return np.asarray(np.maximum(errors.east, errors.north) > ceiling**2)
 
 
-def duplicate_pairs(positions: Positions, duplicates: Duplicates, evidence: Evidence | None) -> Rows:
+def duplicate_pairs(positions: Positions, duplicates: Duplicates, evidence: Evidence | None) -> NDArray[np.intp]:
     """Pairs of rows that are one source. Shape (n_pairs, 2)."""
     rows = np.flatnonzero(positions.valid)
     if not len(rows):
         return np.empty((0, 2), dtype=np.intp)
     vectors = positions.without_motion().vectors(rows, np.full(len(rows), np.nan))
     chord = 2 * np.sin(duplicates.radius * ARCSEC / 2)
-    pairs: Rows = rows[cKDTree(vectors).query_pairs(chord, output_type="ndarray")]
+    pairs: NDArray[np.intp] = rows[cKDTree(vectors).query_pairs(chord, output_type="ndarray")]
     if evidence is None or not evidence.magnitudes:
         return pairs
     shared, agree = np.zeros(len(pairs), dtype=int), np.ones(len(pairs), dtype=bool)
@@ -138,7 +137,9 @@ def duplicate_pairs(positions: Positions, duplicates: Duplicates, evidence: Evid
     return pairs[agree & (shared > 0)]
 
 
-def rank_keys(positions: Positions, ids: pl.Series, evidence: Evidence | None, rows: Rows) -> pl.DataFrame:
+def rank_keys(
+    positions: Positions, ids: pl.Series, evidence: Evidence | None, rows: NDArray[np.intp]
+) -> pl.DataFrame:
     """What ranks some rows: `row`, `preference`, `error` and `id`."""
     errors = positions.errors
     nothing = np.zeros(len(rows))
@@ -152,7 +153,7 @@ def rank_keys(positions: Positions, ids: pl.Series, evidence: Evidence | None, r
     )
 
 
-def collapse(links: Rows, keys: pl.DataFrame) -> pl.DataFrame:
+def collapse(links: NDArray[np.intp], keys: pl.DataFrame) -> pl.DataFrame:
     """Choose the row that stands for each group of rows that are chained together.
 
     Parameters

@@ -14,8 +14,9 @@ from operator import add
 import numpy as np
 from numpy.typing import NDArray
 
-from starscale.tables.healpix import FINEST, Array, Cells, cell_area, cell_type, neighbourhoods, placed_cells
+from starscale.tables.healpix import FINEST, cell_area, cell_type, neighbourhoods, placed_cells
 from starscale.tables.positions import Positions
+from starscale.vocabulary.arrays import FloatArray
 
 #: Sources that a cell must hold for its density: 7 per cent of Poisson noise. A small catalogue takes a
 #: quarter of itself.
@@ -25,10 +26,8 @@ _PARTS = 2
 #: Cells of the table that leads to the parts: so many for each part, and at this order at most (13 MB).
 _GUIDE_CELLS, _GUIDE_ORDER = 16, 9
 
-#: Numbers of sources: short ones where that holds them all, since they fill the memory of a match.
-Counts = NDArray[np.signedinteger]
 #: Occupied cells of an order, sorted, and their counts.
-Level = tuple[Cells, Counts]
+Level = tuple[NDArray[np.signedinteger], NDArray[np.signedinteger]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +46,7 @@ class Surroundings:
         not reach here at all. A sixteenth holds a dozen sources or more, so that chance leaves none empty.
     """
 
-    density: Array
+    density: FloatArray
     covered: NDArray[np.bool_]
     edge: NDArray[np.bool_]
 
@@ -63,8 +62,8 @@ class DensityMap:
     counts : ndarray of int, (n_occupied,)
     """
 
-    pixels: Cells
-    counts: Counts
+    pixels: NDArray[np.signedinteger]
+    counts: NDArray[np.signedinteger]
 
     @classmethod
     def of(cls, positions: Positions) -> DensityMap:
@@ -72,7 +71,7 @@ class DensityMap:
         return cls.count(placed_cells(positions.ra, positions.dec, FINEST))
 
     @classmethod
-    def count(cls, pixels: Cells) -> DensityMap:
+    def count(cls, pixels: NDArray[np.signedinteger]) -> DensityMap:
         """Count sources by their cells of order :data:`FINEST`; -1 is none."""
         ordered = np.sort(pixels)
         return cls(*_counted(ordered[np.searchsorted(ordered, 0) :]))
@@ -88,28 +87,28 @@ class DensityMap:
         """Number of sources."""
         return int(self.counts.sum())
 
-    def around(self, ra: Array, dec: Array) -> Surroundings:
+    def around(self, ra: FloatArray, dec: FloatArray) -> Surroundings:
         """Describe the catalogue around positions (deg); without a finite position all is 0 and False."""
         return self.at(placed_cells(ra, dec, FINEST))
 
-    def at(self, pixels: Cells) -> Surroundings:
+    def at(self, pixels: NDArray[np.signedinteger]) -> Surroundings:
         """Describe the catalogue around the positions in cells of order :data:`FINEST`; -1 is no position."""
         placed = pixels >= 0
         return Surroundings(np.where(placed, self.density_at(pixels), 0.0), *self.coverage_at(pixels))
 
-    def density_at(self, pixels: Cells) -> Array:
+    def density_at(self, pixels: NDArray[np.signedinteger]) -> FloatArray:
         """Density alone, of :meth:`at`; any where a cell is -1."""
-        density: Array = self._parts[1][self._part_of(pixels)]
+        density: FloatArray = self._parts[1][self._part_of(pixels)]
         return density
 
-    def coverage_at(self, pixels: Cells) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    def coverage_at(self, pixels: NDArray[np.signedinteger]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
         """Whether cells are covered, and near an edge, alone, of :meth:`at`."""
         placed = pixels >= 0
         _, _, covered, edge = self._parts
         at = self._part_of(pixels)
         return covered[at] & placed, edge[at] & placed
 
-    def _part_of(self, pixels: Cells) -> NDArray[np.intp]:
+    def _part_of(self, pixels: NDArray[np.signedinteger]) -> NDArray[np.intp]:
         """Number of the part that holds each cell of order :data:`FINEST`; the first for -1. Shape (n,)."""
         shift, first = self._guide
         pixels = np.maximum(pixels, 0)
@@ -146,7 +145,7 @@ class DensityMap:
         return shift, np.maximum.accumulate(first, out=first)
 
     @cached_property
-    def _parts(self) -> tuple[NDArray[np.int32], Array, NDArray[np.bool_], NDArray[np.bool_]]:
+    def _parts(self) -> tuple[NDArray[np.int32], FloatArray, NDArray[np.bool_], NDArray[np.bool_]]:
         """The sphere in parts of one density each: first finest cell, density, covered, edge; sorted.
 
         A cell with enough sources is divided into four; a quarter without enough keeps the density
@@ -180,7 +179,7 @@ class DensityMap:
         # Numbers of cells need 28 bits: half the width is quicker to search.
         return starts[by_start].astype(np.int32), density[by_start], covered[by_start], edge[by_start]
 
-    def _densities(self, pixels: Cells, order: int, levels: Sequence[Level]) -> Array:
+    def _densities(self, pixels: NDArray[np.signedinteger], order: int, levels: Sequence[Level]) -> FloatArray:
         """Sources per arcsec^2 of the covered part of each cell."""
         fine = min(order + _PARTS, FINEST)
         share = _count(pixels, *_counted(levels[fine][0] >> (2 * (fine - order)))) / 4 ** (fine - order)
@@ -193,8 +192,8 @@ class DensityMap:
         return np.asarray(np.maximum(_count(pixels, *levels[order]) / area, floor), dtype=np.float64)
 
     def _described(
-        self, pixels: Cells, order: int, density: Array, levels: Sequence[Level]
-    ) -> tuple[Cells, Array, NDArray[np.bool_], NDArray[np.bool_]]:
+        self, pixels: NDArray[np.signedinteger], order: int, density: FloatArray, levels: Sequence[Level]
+    ) -> tuple[NDArray[np.signedinteger], FloatArray, NDArray[np.bool_], NDArray[np.bool_]]:
         """Parts that are cells of one order: first finest cell, density, covered, edge."""
         around = neighbourhoods(pixels, order)
         empty = (_count(around.ravel(), *levels[order]) == 0).reshape(around.shape) & (around >= 0)
@@ -225,13 +224,13 @@ class DensitySum:
         return reduce(add, reversed(self._parts))
 
 
-def _counted(ordered: Cells) -> Level:
+def _counted(ordered: NDArray[np.signedinteger]) -> Level:
     """Occupied cells and how often each occurs among sorted ones."""
     first = _firsts(ordered)
     return ordered[first], np.diff(first, append=len(ordered)).astype(_count_type(len(ordered)))
 
 
-def _coarser(pixels: Cells, counts: NDArray[np.int64]) -> Level:
+def _coarser(pixels: NDArray[np.signedinteger], counts: NDArray[np.int64]) -> Level:
     """Occupied cells and their counts, one order up."""
     above = pixels >> 2
     first = _firsts(above)
@@ -242,14 +241,16 @@ def _count_type(total: int) -> type[np.int32] | type[np.int64]:
     return np.int32 if total <= np.iinfo(np.int32).max else np.int64
 
 
-def _firsts(ordered: Cells) -> NDArray[np.intp]:
+def _firsts(ordered: NDArray[np.signedinteger]) -> NDArray[np.intp]:
     """Where each value of a sorted array occurs first."""
     new = np.ones(len(ordered), dtype=bool)
     np.not_equal(ordered[1:], ordered[:-1], out=new[1:])
     return np.flatnonzero(new)
 
 
-def _count(pixels: Cells, occupied: Cells, counts: Counts) -> Counts:
+def _count(
+    pixels: NDArray[np.signedinteger], occupied: NDArray[np.signedinteger], counts: NDArray[np.signedinteger]
+) -> NDArray[np.signedinteger]:
     """Sources in cells, of the sorted occupied cells and their counts."""
     if not len(occupied):
         return np.zeros(len(pixels), dtype=counts.dtype)

@@ -9,10 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from starscale.crossmatch.kernel.candidates import Candidates
-from starscale.tables.position_errors import Short
-from starscale.tables.positions import Array, Positions
-
-Rows = NDArray[np.intp]
+from starscale.tables.positions import Positions
+from starscale.vocabulary.arrays import FloatArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +25,11 @@ class Ellipses:
         Covariance of the two.
     """
 
-    east: Array
-    north: Array
-    cross: Array
+    east: FloatArray
+    north: FloatArray
+    cross: FloatArray
 
-    def take(self, which: Rows | slice) -> Ellipses:
+    def take(self, which: NDArray[np.intp] | slice) -> Ellipses:
         """Some of them."""
         return Ellipses(*(getattr(self, field.name)[which] for field in fields(self)))
 
@@ -76,7 +74,7 @@ class PairEllipses:
         moved = moved_ellipses(moving, pairs.moving, at, unknown_motion)
         return cls(moved, _turned(_own(standing, pairs.standing), pairs.turn_cos, pairs.turn_sin))
 
-    def take(self, which: Rows | slice) -> PairEllipses:
+    def take(self, which: NDArray[np.intp] | slice) -> PairEllipses:
         """Some of them."""
         return PairEllipses(self.moving.take(which), self.standing.take(which))
 
@@ -86,7 +84,7 @@ class PairEllipses:
         return cls(*(Ellipses.concatenate([getattr(p, field.name) for p in parts]) for field in fields(cls)))
 
 
-def moved_ellipses(moving: Positions, rows: Rows, at: Array, unknown_motion: float) -> Ellipses:
+def moved_ellipses(moving: Positions, rows: NDArray[np.intp], at: FloatArray, unknown_motion: float) -> Ellipses:
     """Error ellipses of moving sources at an epoch. Shape (m,).
 
     `C(t) = J C J^T` with `J` of the motion to the epoch (see METHOD in the documentation of
@@ -111,7 +109,7 @@ def moved_ellipses(moving: Positions, rows: Rows, at: Array, unknown_motion: flo
     return Ellipses(east, north, cross)
 
 
-def _turned(own: Ellipses, cos: Short, sin: Short) -> Ellipses:
+def _turned(own: Ellipses, cos: NDArray[np.float32], sin: NDArray[np.float32]) -> Ellipses:
     """Ellipses in axes that are turned by an angle of this cosine and sine. Shape (n,)."""
     east, north, cross = own.east, own.north, own.cross
     return Ellipses(
@@ -121,7 +119,7 @@ def _turned(own: Ellipses, cos: Short, sin: Short) -> Ellipses:
     )
 
 
-def _own(positions: Positions, rows: Rows) -> Ellipses:
+def _own(positions: Positions, rows: NDArray[np.intp]) -> Ellipses:
     """Error ellipses of some rows as they are; 0 where a catalogue has none."""
     errors = positions.errors
     if errors is None:

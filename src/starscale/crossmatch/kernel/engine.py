@@ -20,6 +20,7 @@ from starscale.crossmatch.kernel.losses import unmatched
 from starscale.crossmatch.kernel.matcher import Found, Matcher
 from starscale.crossmatch.kernel.model import PairModel
 from starscale.crossmatch.kernel.pieces import Piece, Side, divide, places
+from starscale.crossmatch.kernel.runs import give_back
 from starscale.crossmatch.kernel.select import (
     Mode,
     best_pairs,
@@ -28,7 +29,6 @@ from starscale.crossmatch.kernel.select import (
     one_to_one,
     with_mates,
 )
-from starscale.crossmatch.kernel.threads import give_back
 from starscale.vocabulary.settings.run import MatchConfig
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from starscale.crossmatch.kernel.sample import StarSample
-from starscale.tables.healpix import Array
+from starscale.vocabulary.arrays import FloatArray
 
 #: Steps at most, and how far one goes at most in any of the numbers.
 _STEPS, _FARTHEST = 200, 2.0
@@ -31,10 +31,10 @@ class Likelihood:
     """
 
     stars: StarSample
-    east: Array
-    north: Array
+    east: FloatArray
+    north: FloatArray
 
-    def scores(self, x: Array, first: int) -> tuple[float, Array]:
+    def scores(self, x: FloatArray, first: int) -> tuple[float, FloatArray]:
         """Mean logarithm for the first stars of the sample, and the slopes of the logarithm of each.
 
         Parameters
@@ -64,7 +64,7 @@ class Likelihood:
         chance = stars.log_density[mine]
         inner, outer = (1 - share) * np.exp(narrow - chance), share * np.exp(broad - chance)
 
-        def of_stars(terms: Array) -> Array:
+        def of_stars(terms: FloatArray) -> FloatArray:
             return np.bincount(stars.star[mine], terms, minlength=first).astype(np.float64)
 
         evidence = of_stars(inner + outer)
@@ -79,7 +79,9 @@ class Likelihood:
         return float(np.mean(np.log(total))), complete * np.array(slopes) / total
 
 
-def most_likely(likelihood: Likelihood, x: Array, low: Array, high: Array, first: int) -> Array:
+def most_likely(
+    likelihood: Likelihood, x: FloatArray, low: FloatArray, high: FloatArray, first: int
+) -> FloatArray:
     """The numbers of the largest likelihood of the first stars, between limits. Shape (5,).
 
     Scoring with the products of the stars' slopes as information matrix (Berndt, Hall, Hall & Hausman 1974,
@@ -110,7 +112,9 @@ def most_likely(likelihood: Likelihood, x: Array, low: Array, high: Array, first
     return x
 
 
-def fit_errors(stars: StarSample, east: Array, north: Array, radius: float) -> tuple[float, float, float, float]:
+def fit_errors(
+    stars: StarSample, east: FloatArray, north: FloatArray, radius: float
+) -> tuple[float, float, float, float]:
     """Scale, floor (mas), wide share and wide error (mas) of the largest likelihood.
 
     Parameters
@@ -140,8 +144,8 @@ def fit_errors(stars: StarSample, east: Array, north: Array, radius: float) -> t
 
 
 def _log_gaussian(
-    a: Array, b: Array, c: Array, east: Array, north: Array, *shape: Array
-) -> tuple[Array, Array, Array]:
+    a: FloatArray, b: FloatArray, c: FloatArray, east: FloatArray, north: FloatArray, *shape: FloatArray
+) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Logarithm of a bivariate normal density, and its derivatives.
 
     Parameters

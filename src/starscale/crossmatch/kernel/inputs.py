@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from starscale.crossmatch.kernel.curate import Curated, Evidence, curate
 from starscale.crossmatch.kernel.pieces import Side
 from starscale.surveys import Survey
-from starscale.tables.healpix import Array
 from starscale.tables.identifiers import missing_identifiers
 from starscale.tables.positions import positions
+from starscale.vocabulary.arrays import FloatArray
 from starscale.vocabulary.errors import InputError
 
 
@@ -88,8 +87,8 @@ def evidence(table: pl.DataFrame, survey: Survey) -> Evidence | None:
     )
 
 
-def _numbers(table: pl.DataFrame, name: str | None) -> Array | None:
+def _numbers(table: pl.DataFrame, name: str | None) -> FloatArray | None:
     if name is None or name not in table.columns:
         return None
-    values: NDArray[np.float64] = table[name].cast(pl.Float64).fill_null(np.nan).to_numpy()
+    values: FloatArray = table[name].cast(pl.Float64).fill_null(np.nan).to_numpy()
     return values

@@ -15,6 +15,7 @@ from starscale.crossmatch.kernel.density import DensityMap
 from starscale.crossmatch.kernel.ellipses import PairEllipses
 from starscale.crossmatch.kernel.model import PairModel
 from starscale.crossmatch.kernel.pieces import SORT_ORDER, Piece, tiles_of
+from starscale.crossmatch.kernel.runs import Columns, drained, stacked
 from starscale.crossmatch.kernel.sample import (
     Sample,
     Single,
@@ -27,10 +28,10 @@ from starscale.crossmatch.kernel.sample import (
 )
 from starscale.crossmatch.kernel.score import Scored, score_by_distance, score_pairs
 from starscale.crossmatch.kernel.select import Mode, best_first, count_neighbours, nearest_of
-from starscale.crossmatch.kernel.threads import Columns, at_once, drained, in_threads, stacked
+from starscale.io.threads import both, in_threads
 from starscale.tables.hashes import stable_hash
-from starscale.tables.healpix import Array, Cells
 from starscale.tables.positions import Positions
+from starscale.vocabulary.arrays import FloatArray
 from starscale.vocabulary.flags import PairFlag
 from starscale.vocabulary.settings.run import MatchConfig
 
@@ -66,9 +67,10 @@ class Found:
         return self.pairs.standing if self.piece.mode == "dense" else self.pairs.moving
 
     @property
-    def pixels(self) -> Cells:
+    def pixels(self) -> NDArray[np.signedinteger]:
         """Finest cell of the standing source of every pair. Shape (n_pairs,)."""
-        return self.piece.standing.pixels[self.pairs.standing]
+        pixels: NDArray[np.signedinteger] = self.piece.standing.pixels[self.pairs.standing]
+        return pixels
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,7 @@ class Matcher:
     def candidates(self, piece: Piece) -> list[Found]:
         """All pairs of a piece within the search radius, run by run."""
         # All runs share what these find.
-        targets, pixels = at_once(
+        targets, pixels = both(
             lambda: Targets.of(piece.standing.positions, self.config.search_radius),
             lambda: self._prepared(piece),
         )
@@ -113,12 +115,12 @@ class Matcher:
         reached = in_threads(self.density.coverage_at, where)
         return [Found(part, pairs, *cover) for part, pairs, cover in zip(parts, found, reached, strict=True)]
 
-    def _prepared(self, piece: Piece) -> Cells:
+    def _prepared(self, piece: Piece) -> NDArray[np.signedinteger]:
         """Cells of the leading sources, when the density and the cells of the searched ones are known too."""
         self.density.at(piece.searched.pixels[:0])
         return tiles_of(piece.leading.positions, SORT_ORDER)
 
-    def _density(self, found: Found, which: NDArray[np.intp] | slice) -> Array:
+    def _density(self, found: Found, which: NDArray[np.intp] | slice) -> FloatArray:
         """Density of the searched catalogue at some of the candidates, per arcsec^2. Shape (n,)."""
         return self.density.density_at(found.piece.searched.pixels[found.searched[which]])
 

@@ -17,10 +17,12 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from starscale.crossmatch.kernel.candidates import Candidates
 from starscale.crossmatch.kernel.ellipses import Ellipses, PairEllipses
-from starscale.tables.healpix import FINEST, Array, Cells
+from starscale.tables.healpix import FINEST
+from starscale.vocabulary.arrays import FloatArray
 
 #: Order of the cells in which offsets of the frame are given: 55 arcmin.
 OFFSET_ORDER = 6
@@ -40,17 +42,17 @@ class Offsets:
         mas, in Cartesian components, so that nothing is special at the poles.
     """
 
-    pixels: Cells
-    vectors: Array
+    pixels: NDArray[np.signedinteger]
+    vectors: FloatArray
 
-    def at(self, pixels: Cells) -> tuple[Array, Array, Array]:
+    def at(self, pixels: NDArray[np.signedinteger]) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Components of the offsets in cells of order :data:`FINEST`; 0 where nothing is known. Shapes (n,)."""
         own = pixels >> OFFSET_SHIFT
         x, y, z = (component[own] for component in self._everywhere)
         return x, y, z
 
     @cached_property
-    def _everywhere(self) -> Array:
+    def _everywhere(self) -> FloatArray:
         """Components in all cells of the sphere: small enough a table to need no search. Shape (3, n_cells)."""
         table = np.zeros((3, 12 * 4**OFFSET_ORDER))
         table[:, self.pixels] = self.vectors.T
@@ -89,12 +91,14 @@ class PairModel:
     floor: float = 0.0
     wide: float = 0.0
     wide_fraction: float = 0.0
-    edges: Array = field(default_factory=lambda: np.empty(0))
-    completeness: Array = field(default_factory=lambda: np.full(2, 0.9))
+    edges: FloatArray = field(default_factory=lambda: np.empty(0))
+    completeness: FloatArray = field(default_factory=lambda: np.full(2, 0.9))
     offsets: Offsets = NO_OFFSETS
     stars: int = 0
 
-    def log_likelihood(self, ellipses: PairEllipses, east: Array, north: Array) -> tuple[Array, Array]:
+    def log_likelihood(
+        self, ellipses: PairEllipses, east: FloatArray, north: FloatArray
+    ) -> tuple[FloatArray, FloatArray]:
         """Logarithm of `p(D)` (per mas^2), and the chi-square `d^2` of its narrow component. Shapes (n,).
 
         `east` and `north` are the displacements without the offset (:meth:`residuals`).
@@ -110,7 +114,7 @@ class PairModel:
         share = self.wide_fraction
         return np.logaddexp(np.log1p(-share) + narrow, np.log(share) + broad), chi2
 
-    def residuals(self, pairs: Candidates, pixels: Cells) -> tuple[Array, Array]:
+    def residuals(self, pairs: Candidates, pixels: NDArray[np.signedinteger]) -> tuple[FloatArray, FloatArray]:
         """Displacements of pairs minus the local offset, mas. Shapes (n,).
 
         Parameters
@@ -125,7 +129,7 @@ class PairModel:
         offset_east, offset_north = pairs.along(*self.offsets.at(pixels))
         return east - offset_east, north - offset_north
 
-    def completeness_of(self, brightness: Array | None, rows: Any) -> Array:
+    def completeness_of(self, brightness: FloatArray | None, rows: Any) -> FloatArray:
         """Prior probability that a leading source has a counterpart at all. Shape (n_rows,)."""
         if brightness is None:
             return np.full(len(rows), self.completeness[-1])
@@ -146,12 +150,14 @@ class PairModel:
         }
 
 
-def magnitude_bin(brightness: Array, edges: Array) -> Any:
+def magnitude_bin(brightness: FloatArray, edges: FloatArray) -> Any:
     """Number of the bin of every magnitude; the last for a missing one. Shape (n,)."""
     return np.where(np.isfinite(brightness), np.searchsorted(edges, brightness, side="right"), len(edges) + 1)
 
 
-def _log_gaussian(east: Array, north: Array, ellipse: Ellipses, extra: float) -> tuple[Array, Array]:
+def _log_gaussian(
+    east: FloatArray, north: FloatArray, ellipse: Ellipses, extra: float
+) -> tuple[FloatArray, FloatArray]:
     """Logarithm of a bivariate normal density and its chi-square; `extra` is added to both variances."""
     a, b, c = ellipse.east + extra, ellipse.north + extra, ellipse.cross
     determinant = a * b - c**2

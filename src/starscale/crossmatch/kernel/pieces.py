@@ -17,16 +17,16 @@ import polars as pl
 from cdshealpix import nested
 from numpy.typing import NDArray
 
+from starscale.crossmatch.kernel.runs import runs
 from starscale.crossmatch.kernel.select import Mode
-from starscale.crossmatch.kernel.threads import runs
-from starscale.tables.healpix import FINEST, Array, Cells, cell_area, cell_type, placed_cells
+from starscale.tables.healpix import FINEST, cell_area, cell_type, placed_cells
 from starscale.tables.positions import Positions
+from starscale.vocabulary.arrays import FloatArray
 
 #: Order of the cells by which sources are sorted.
 SORT_ORDER = FINEST
 #: No point of a cell is farther from the next cell but one than this share of the square root of its area.
 NARROWEST = 0.25
-Rows = NDArray[np.signedinteger]
 
 
 def row_type(n: int) -> type[np.int32] | type[np.int64]:
@@ -53,9 +53,9 @@ class Side:
 
     positions: Positions
     ids: pl.Series
-    rows: Rows
+    rows: NDArray[np.signedinteger]
     several: NDArray[np.bool_]
-    brightness: Array | None = None
+    brightness: FloatArray | None = None
 
     @classmethod
     def of(cls, positions: Positions, ids: pl.Series, **more: NDArray[np.generic] | None) -> Side:
@@ -68,11 +68,11 @@ class Side:
         return len(self.rows)
 
     @cached_property
-    def pixels(self) -> Cells:
+    def pixels(self) -> NDArray[np.signedinteger]:
         """Nested cells of order :data:`SORT_ORDER`; -1 without a position. Shape (n,)."""
         return tiles_of(self.positions, SORT_ORDER)
 
-    def take(self, rows: Rows | slice) -> Side:
+    def take(self, rows: NDArray[np.signedinteger] | slice) -> Side:
         """Some rows, in the order given; those of a slice are not copied."""
         brightness = None if self.brightness is None else self.brightness[rows]
         return Side(self.positions.take(rows), self.ids[rows], self.rows[rows], self.several[rows], brightness)
@@ -122,7 +122,7 @@ class Epochs:
     def __or__(self, other: Epochs) -> Epochs:
         return Epochs(float(np.fmin(self.first, other.first)), float(np.fmax(self.last, other.last)))
 
-    def ways(self, moving: Positions) -> Array:
+    def ways(self, moving: Positions) -> FloatArray:
         """Farthest that stars move between their own epoch and those here, mas; 0 where unknown. Shape (n,)."""
         years = np.maximum(np.abs(moving.epoch - self.first), np.abs(moving.epoch - self.last))
         return np.asarray(moving.speed() * np.nan_to_num(years), dtype=np.float64)
@@ -132,19 +132,19 @@ class Epochs:
         return float(1.1 * np.max(self.ways(moving), initial=0.0) / 1000)
 
 
-def tiles_of(positions: Positions, order: int) -> Cells:
+def tiles_of(positions: Positions, order: int) -> NDArray[np.signedinteger]:
     """Tile of every source at an order; -1 for one without position. Shape (n,)."""
     return placed_cells(positions.ra, positions.dec, order)
 
 
-def places(rows: Rows, ordered: Rows) -> Rows:
+def places(rows: NDArray[np.signedinteger], ordered: NDArray[np.signedinteger]) -> NDArray[np.signedinteger]:
     """Where some row numbers stand among distinct sorted ones, which hold them all. Shape (n,)."""
     # All rows of a catalogue stand at their own numbers.
     whole = not len(ordered) or ordered[-1] == len(ordered) - 1
     return rows if whole else np.searchsorted(ordered, rows)
 
 
-def ranges_around(tile: int, order: int, margin: float) -> Cells:
+def ranges_around(tile: int, order: int, margin: float) -> NDArray[np.signedinteger]:
     """Ranges of cells of :data:`SORT_ORDER` that hold a tile and everything within a margin of it.
 
     Parameters
@@ -176,13 +176,13 @@ def ranges_around(tile: int, order: int, margin: float) -> Cells:
     return ranges[np.argsort(ranges[:, 0])].astype(cell_type(SORT_ORDER))
 
 
-def in_ranges(pixels: Cells, ranges: Cells) -> NDArray[np.bool_]:
+def in_ranges(pixels: NDArray[np.signedinteger], ranges: NDArray[np.signedinteger]) -> NDArray[np.bool_]:
     """Whether each cell of :data:`SORT_ORDER` lies in one of some sorted ranges. Shape (n,)."""
     at = np.searchsorted(ranges[:, 0], pixels, side="right") - 1
     return np.asarray((at >= 0) & (pixels < ranges[np.maximum(at, 0), 1]))
 
 
-def among(rows: Rows, ordered: Rows) -> NDArray[np.bool_]:
+def among(rows: NDArray[np.signedinteger], ordered: NDArray[np.signedinteger]) -> NDArray[np.bool_]:
     """Whether each of some rows is one of sorted ones, of which there may be many more. Shape (n,)."""
     at = np.searchsorted(ordered, rows)
     found = at < len(ordered)

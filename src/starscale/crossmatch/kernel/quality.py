@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from starscale.tables.healpix import Array
+from starscale.vocabulary.arrays import FloatArray
 
 #: Thresholds at which a match is judged.
 THRESHOLDS = (0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 0.999)
 
 
-def expected_quality(probability: Array, thresholds: Array | None = None) -> pl.DataFrame:
+def expected_quality(probability: FloatArray, thresholds: FloatArray | None = None) -> pl.DataFrame:
     """Expected completeness and contamination of the best pairs above a threshold.
 
     Parameters

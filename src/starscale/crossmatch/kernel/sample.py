@@ -15,16 +15,15 @@ from numpy.typing import NDArray
 from starscale.crossmatch.kernel.candidates import Candidates
 from starscale.crossmatch.kernel.ellipses import PairEllipses
 from starscale.crossmatch.kernel.model import OFFSET_ORDER, OFFSET_SHIFT
-from starscale.tables.healpix import Array, Cells
 from starscale.tables.positions import Positions
+from starscale.vocabulary.arrays import FloatArray
 
 #: Stars that the errors are learnt from at most, and for each cell of the offsets.
 SAMPLE, CELL_SAMPLE = 10_000, 400
 #: Bits of a key below the number of its cell.
 _KEY_SHIFT = np.uint64(48)
-Hashes = NDArray[np.uint64]
 #: Pairs of leading sources with one candidate only, and keys that sort them by cell and hash.
-Single = tuple[NDArray[np.intp], Hashes]
+Single = tuple[NDArray[np.intp], NDArray[np.uint64]]
 #: Square milliarcseconds in a square arcsecond.
 MAS2 = 1e6
 
@@ -49,13 +48,13 @@ class StarSample:
         Finest cell of the standing source: where the offset is looked up.
     """
 
-    hashes: Hashes
-    brightness: Array
+    hashes: NDArray[np.uint64]
+    brightness: FloatArray
     star: NDArray[np.intp]
     pairs: Candidates
     ellipses: PairEllipses
-    log_density: Array
-    pixels: Cells
+    log_density: FloatArray
+    pixels: NDArray[np.signedinteger]
 
     def lowest(self, most: int = SAMPLE) -> StarSample:
         """The stars with the lowest hashes."""
@@ -81,7 +80,7 @@ class StarSample:
 class OffsetSample:
     """Displacement vectors (mas) of stars with one candidate only, with their cell and hash. Shape (n, ...)."""
 
-    hashes: Hashes
+    hashes: NDArray[np.uint64]
     pixels: NDArray[np.int64]
     vectors: NDArray[np.float32]
 
@@ -98,17 +97,17 @@ Sample = tuple[StarSample, OffsetSample]
 def sample_stars(
     pairs: Candidates,
     leading: NDArray[np.intp],
-    density: Callable[[NDArray[np.intp]], Array],
+    density: Callable[[NDArray[np.intp]], FloatArray],
     moving: Positions,
     standing: Positions,
-    pixels: Cells,
+    pixels: NDArray[np.signedinteger],
     *,
     inside: NDArray[np.bool_],
-    hashes: Hashes,
+    hashes: NDArray[np.uint64],
     highest: np.uint64,
     single: Single,
-    limits: Hashes,
-    brightness: Array | None,
+    limits: NDArray[np.uint64],
+    brightness: FloatArray | None,
     unknown_motion: float,
 ) -> Sample:
     """Take the samples out of the candidates of a piece of the sky.
@@ -157,7 +156,12 @@ def sample_stars(
     return stars, OffsetSample(hashes[leading[alone]], pixels[alone] >> OFFSET_SHIFT, vectors)
 
 
-def single_stars(leading: NDArray[np.intp], inside: NDArray[np.bool_], hashes: Hashes, pixels: Cells) -> Single:
+def single_stars(
+    leading: NDArray[np.intp],
+    inside: NDArray[np.bool_],
+    hashes: NDArray[np.uint64],
+    pixels: NDArray[np.signedinteger],
+) -> Single:
     """Pairs of leading sources with one candidate only, and keys that sort them by cell and hash. Shapes (n,).
 
     Parameters as of :func:`sample_stars`.
@@ -166,7 +170,7 @@ def single_stars(leading: NDArray[np.intp], inside: NDArray[np.bool_], hashes: H
     return alone, _keys(pixels[alone] >> OFFSET_SHIFT, hashes[leading[alone]])
 
 
-def highest_keys(keys: Sequence[Hashes]) -> Hashes:
+def highest_keys(keys: Sequence[NDArray[np.uint64]]) -> NDArray[np.uint64]:
     """The highest key wanted of every cell, that of star :data:`CELL_SAMPLE` there; 0 of an empty one.
 
     Returns
@@ -183,7 +187,7 @@ def highest_keys(keys: Sequence[Hashes]) -> Hashes:
     return limits
 
 
-def highest_hash(hashes: Sequence[Hashes]) -> np.uint64:
+def highest_hash(hashes: Sequence[NDArray[np.uint64]]) -> np.uint64:
     """The hash below which, and at which, lie as many as the sample takes; that of all where they are fewer."""
     together = np.concatenate(hashes)
     if len(together) <= SAMPLE:
@@ -191,7 +195,7 @@ def highest_hash(hashes: Sequence[Hashes]) -> np.uint64:
     return np.uint64(np.partition(together, SAMPLE - 1)[SAMPLE - 1])
 
 
-def _lowest_in_cells(pixels: NDArray[np.int64], hashes: Hashes) -> NDArray[np.intp]:
+def _lowest_in_cells(pixels: NDArray[np.int64], hashes: NDArray[np.uint64]) -> NDArray[np.intp]:
     """Rows with the lowest hashes of every cell, :data:`CELL_SAMPLE` at most, sorted by cell and hash."""
     order = np.argsort(_keys(pixels, hashes))
     first = np.flatnonzero(np.diff(pixels[order], prepend=-1))
@@ -199,7 +203,7 @@ def _lowest_in_cells(pixels: NDArray[np.int64], hashes: Hashes) -> NDArray[np.in
     return order[rank < CELL_SAMPLE]
 
 
-def _keys(pixels: NDArray[np.int64], hashes: Hashes) -> Hashes:
+def _keys(pixels: NDArray[np.int64], hashes: NDArray[np.uint64]) -> NDArray[np.uint64]:
     """One key for both: cells of this order need 16 bits, and 48 bits of a hash are as good as 64."""
     return np.asarray((pixels.astype(np.uint64) << _KEY_SHIFT) | (hashes >> np.uint64(16)), dtype=np.uint64)
 

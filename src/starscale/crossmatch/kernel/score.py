@@ -11,7 +11,7 @@ from starscale.crossmatch.kernel.candidates import Candidates
 from starscale.crossmatch.kernel.ellipses import PairEllipses
 from starscale.crossmatch.kernel.model import PairModel
 from starscale.crossmatch.kernel.sample import MAS2
-from starscale.tables.healpix import Array
+from starscale.vocabulary.arrays import FloatArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +32,9 @@ class Scored:
         Good neighbours outside the narrow error ellipse.
     """
 
-    distance_sigma: Array
-    score: Array
-    probability: Array
+    distance_sigma: FloatArray
+    score: FloatArray
+    probability: FloatArray
     good: NDArray[np.bool_]
     blended: NDArray[np.bool_]
 
@@ -49,12 +49,12 @@ def limit(gamma: float) -> float:
 
 def score_pairs(
     ellipses: PairEllipses,
-    residuals: tuple[Array, Array],
+    residuals: tuple[FloatArray, FloatArray],
     model: PairModel,
     *,
     leading: NDArray[np.intp],
-    density: Array,
-    completeness: Array,
+    density: FloatArray,
+    completeness: FloatArray,
     gamma: float,
     least_probability: float,
 ) -> Scored:

@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from starscale.vocabulary.arrays import FloatArray
 from starscale.vocabulary.columns import NEIGHBOUR_COLUMNS, PAIR_COLUMNS
 from starscale.vocabulary.flags import PairFlag
 
@@ -57,7 +58,7 @@ def count_neighbours(neighbours: pl.DataFrame) -> pl.DataFrame:
 
 def best_first(
     leading: NDArray[np.intp],
-    score: NDArray[np.float64],
+    score: FloatArray,
     searched_id: pl.Series,
     searched: NDArray[np.intp] | None = None,
 ) -> NDArray[np.intp]:

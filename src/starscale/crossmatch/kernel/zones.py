@@ -13,9 +13,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from starscale.tables.healpix import Array
-
-Rows = NDArray[np.intp]
+from starscale.vocabulary.arrays import FloatArray
 
 #: Degrees that separate two zones in the key by which sources are sorted: more than a circle and its margins.
 _STRIDE = 1024.0
@@ -46,12 +44,12 @@ class Zones:
     """
 
     height: float
-    key: Array
-    dec: Array
-    rows: Rows
+    key: FloatArray
+    dec: FloatArray
+    rows: NDArray[np.intp]
 
     @classmethod
-    def of(cls, ra: Array, dec: Array, reach: float, rows: Rows) -> Zones:
+    def of(cls, ra: FloatArray, dec: FloatArray, reach: float, rows: NDArray[np.intp]) -> Zones:
         """Sort some rows of a catalogue (deg) for searches with a usual radius (deg)."""
         height = max(_HEIGHT * reach, 1e-4)
         key = _key(ra[rows], dec[rows], height)
@@ -59,7 +57,7 @@ class Zones:
         rows = rows[order]
         return cls(height, np.append(key[order], np.inf), dec[rows], rows)
 
-    def order(self, ra: Array, dec: Array, rows: Rows) -> Rows:
+    def order(self, ra: FloatArray, dec: FloatArray, rows: NDArray[np.intp]) -> NDArray[np.intp]:
         """Rows of other sources (deg) in about the order of the keys, in which neighbours are searched.
 
         Key and row in one number, which has room for keys that are rounded, are sorted in a third of the time that
@@ -67,14 +65,16 @@ class Zones:
         """
         key = _key(ra, dec, self.height)
         fine = 2.0 ** np.floor(_KEY_BITS - np.log2(max(np.max(key, initial=1.0), 1.0)))
-        place: Rows = (key * fine).astype(np.int64)
+        place: NDArray[np.intp] = (key * fine).astype(np.int64)
         place <<= ROW_BITS
         place |= rows
         place.sort()
         place &= (1 << ROW_BITS) - 1
         return place
 
-    def near(self, ra: Array, dec: Array, reach: Array) -> tuple[Rows, Rows]:
+    def near(
+        self, ra: FloatArray, dec: FloatArray, reach: FloatArray
+    ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
         """Find every pair closer than the reach of its first source, and some that are not.
 
         Parameters
@@ -111,8 +111,14 @@ class Zones:
         return first, second
 
     def _within(
-        self, star: Rows, zone: Rows, left: Array, right: Array, dec: Array, reach: Array
-    ) -> tuple[Rows, Rows]:
+        self,
+        star: NDArray[np.intp],
+        zone: NDArray[np.intp],
+        left: FloatArray,
+        right: FloatArray,
+        dec: FloatArray,
+        reach: FloatArray,
+    ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
         """Pairs of :meth:`near` in windows of right ascension (deg), each of one star and in one zone."""
         base = zone * _STRIDE
         start = self._search(base + left, "left")
@@ -122,7 +128,7 @@ class Zones:
         level = np.flatnonzero(np.abs(self.dec[at] - dec[number]) <= reach[number])
         return number[level], self.rows[at[level]]
 
-    def _until(self, start: Rows, right: Array) -> Rows:
+    def _until(self, start: NDArray[np.intp], right: FloatArray) -> NDArray[np.intp]:
         """First sorted source beyond each limit, from a first one on. Shape (n,)."""
         end = start + (self.key[start] <= right)
         within = np.flatnonzero(end > start)
@@ -133,7 +139,7 @@ class Zones:
         end[within] = self._search(right[within], "right")
         return end
 
-    def _search(self, values: Array, side: Literal["left", "right"]) -> Rows:
+    def _search(self, values: FloatArray, side: Literal["left", "right"]) -> NDArray[np.intp]:
         """Search among the keys between the lowest and the highest of some values.
 
         Sources that are searched for in the order of the keys (:meth:`order`) need few of them at a time: these
@@ -145,22 +151,22 @@ class Zones:
         return np.asarray(first + np.searchsorted(self.key[first:last], values, side), dtype=np.intp)
 
 
-def _zone(dec: Array, height: float) -> Array:
+def _zone(dec: FloatArray, height: float) -> FloatArray:
     return np.asarray(np.floor((dec + 90) / height))
 
 
-def _key(ra: Array, dec: Array, height: float) -> Array:
+def _key(ra: FloatArray, dec: FloatArray, height: float) -> FloatArray:
     return np.asarray(_zone(dec, height) * _STRIDE + _circle(ra))
 
 
-def _circle(ra: Array) -> Array:
+def _circle(ra: FloatArray) -> FloatArray:
     """Right ascensions from 0 to 360, where they mostly lie already."""
     if np.min(ra, initial=0.0) >= 0 and np.max(ra, initial=0.0) < 360:
         return ra
     return ra % 360
 
 
-def _window(dec: Array, reach: Array) -> Array:
+def _window(dec: FloatArray, reach: FloatArray) -> FloatArray:
     """At least half the width in right ascension of a circle about each position, deg; 180 near a pole.
 
     The half width is `arcsin(sin(reach) / cos(dec))`, and `arcsin(x) < x + x^3` up to 1/2.
@@ -171,7 +177,7 @@ def _window(dec: Array, reach: Array) -> Array:
     return np.where(near_pole, 180.0, np.degrees(ratio * (1 + ratio**2)) + _SLACK)
 
 
-def _expand(counts: NDArray[np.int64]) -> tuple[Rows, Rows]:
+def _expand(counts: NDArray[np.int64]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Row numbers repeated by their counts, and a number within each. Shapes (sum of counts,)."""
     rows = np.repeat(np.arange(len(counts)), counts)
     return rows, np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)

@@ -17,12 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.interpolate import BSpline
 
+from starscale.vocabulary.arrays import FloatArray
 from starscale.vocabulary.columns import LabelName
 from starscale.vocabulary.errors import InputError, Problem
 from starscale.vocabulary.settings.homogenize import HomogenizeConfig
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.intp]
 
 AXES: tuple[LabelName, ...] = ("teff", "logg", "fe_h")
 _TEFF, _LOGG, _FE_H = (AXES.index(name) for name in ("teff", "logg", "fe_h"))
@@ -61,7 +59,7 @@ class Basis:
     join_width: float
 
     @classmethod
-    def of(cls, stars: Floats, config: HomogenizeConfig) -> Basis:
+    def of(cls, stars: FloatArray, config: HomogenizeConfig) -> Basis:
         """Place the basis on the stars of the overlaps, shape (n, 3)."""
         low, high = np.nanpercentile(stars, [0.5, 99.5], axis=0)
         quarter, centre, three = np.nanpercentile(stars, [25, 50, 75], axis=0)
@@ -104,7 +102,7 @@ class Basis:
         return len(self.groups)
 
     @cached_property
-    def groups(self) -> Ints:
+    def groups(self) -> NDArray[np.intp]:
         """The group of every function, shape (p,).
 
         0: the constant; 1: linear terms and products; then, for a polynomial, 2: squares and products; else
@@ -123,7 +121,7 @@ class Basis:
         curves = (f"{'dwarf_giant' if reverse else 'curve'}_{AXES[axis]}" for _, axis, reverse in self._curves)
         return ("linear", *curves)
 
-    def evaluate(self, labels: Floats) -> Floats:
+    def evaluate(self, labels: FloatArray) -> FloatArray:
         """Values of the functions.
 
         Parameters
@@ -146,19 +144,19 @@ class Basis:
         linear = [one, x, giant, giant * x[:, [_TEFF, _FE_H]], products]
         return np.concatenate([*linear, *self._curve_values(inside, giant)], axis=1)
 
-    def _giant(self, logg: Floats) -> Floats:
+    def _giant(self, logg: FloatArray) -> FloatArray:
         """+1 for giants, -1 for dwarfs, and smooth between."""
         return np.tanh((self.join_logg - logg) / (2 * self.join_width))
 
     @cached_property
-    def _curves(self) -> list[tuple[Floats, int, bool]]:
+    def _curves(self) -> list[tuple[FloatArray, int, bool]]:
         """Table of every set of curves, the axis it runs along, and whether giants have it reversed."""
         few = max(3, self.segments // 2)
         sets = [(axis, False, self.segments) for axis in range(3)]
         sets += [(axis, True, few) for axis in (_TEFF, _FE_H)]
         return [(curve_table(n), axis, reverse) for axis, reverse, n in sets]
 
-    def _curve_values(self, inside: Floats, giant: Floats) -> list[Floats]:
+    def _curve_values(self, inside: FloatArray, giant: FloatArray) -> list[FloatArray]:
         width = np.asarray(self.high) - self.low
         place = (inside - self.low) / width * (_GRID - 1)
         cell = np.minimum(place.astype(np.intp), _GRID - 2)
@@ -171,7 +169,7 @@ class Basis:
         return values
 
 
-def curve_table(segments: int) -> Floats:
+def curve_table(segments: int) -> FloatArray:
     """Curves on a grid over 0 to 1: cubic B-splines less their linear part, rotated so that their penalty is one.
 
     The rows span all splines without their straight lines, which are functions of their own; the second-difference

@@ -17,10 +17,9 @@ from starscale.homogenization.kernel.measured import Measured, pair_counts
 from starscale.homogenization.kernel.pairwise import pairwise
 from starscale.homogenization.kernel.solve import Solution, solve
 from starscale.homogenization.kernel.widths import POLYNOMIAL, Prior
+from starscale.vocabulary.arrays import FloatArray
 from starscale.vocabulary.errors import InputError, Problem
 from starscale.vocabulary.settings.homogenize import HomogenizeConfig
-
-Floats = NDArray[np.float64]
 
 #: Rounds of corrections, errors and places; the prior widths are chosen in the first and the third.
 _ROUNDS = 4
@@ -47,7 +46,7 @@ class Fitted:
     calibration: Calibration
     measured: Measured
     consensus: Consensus
-    held_out: Floats
+    held_out: FloatArray
     solutions: tuple[Solution, ...] = ()
 
 
@@ -88,7 +87,7 @@ def calibrate(
     config: HomogenizeConfig,
     anchor: str,
     *,
-    snr_factors: Floats | None = None,
+    snr_factors: FloatArray | None = None,
     final: bool = True,
 ) -> Fitted:
     """Find corrections and error factors of all surveys.
@@ -142,7 +141,7 @@ def _joint(
 ) -> Fitted:
     candidates = _candidates(config)
     solutions: list[Solution | None] = [None] * len(AXES)
-    lost: Floats | None = None
+    lost: FloatArray | None = None
     for round_ in range(_ROUNDS):
         error = calibration.normalised(measured.error)
         place = consensus(calibration, measured.value, error, lost=lost)
@@ -219,7 +218,7 @@ def _start(
     measured: Measured,
     config: HomogenizeConfig,
     factors: tuple[tuple[Factor, ...], ...],
-    snr_factors: Floats,
+    snr_factors: FloatArray,
     anchor: str,
 ) -> Calibration:
     """No correction yet."""
@@ -241,7 +240,7 @@ def _start(
     )
 
 
-def _middle(value: Floats) -> Floats:
+def _middle(value: FloatArray) -> FloatArray:
     """Mean over surveys, NaN without any. Shapes (3, n, S) -> (n, 3)."""
     there = np.isfinite(value)
     count = there.sum(axis=2)
@@ -249,7 +248,9 @@ def _middle(value: Floats) -> Floats:
     return np.asarray(np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0).T)
 
 
-def _placed(calibration: Calibration, stars: Floats, measured: Measured, config: HomogenizeConfig) -> Calibration:
+def _placed(
+    calibration: Calibration, stars: FloatArray, measured: Measured, config: HomogenizeConfig
+) -> Calibration:
     """Put the basis, and every survey's range, where the stars of the overlaps are."""
     basis = Basis.of(stars, config)
     there: NDArray[np.bool_] = measured.by_any & np.isfinite(stars).all(axis=1, keepdims=True)
@@ -266,9 +267,9 @@ def _placed(calibration: Calibration, stars: Floats, measured: Measured, config:
 
 def _error_factors(
     measured: Measured,
-    calibrated: Floats,
-    on_scale: Floats,
-    now: Floats,
+    calibrated: FloatArray,
+    on_scale: FloatArray,
+    now: FloatArray,
     repeats: Repeats,
     config: HomogenizeConfig,
     bootstrap: int,

@@ -11,10 +11,8 @@ from numpy.typing import NDArray
 
 from starscale.homogenization.kernel.basis import AXES, Basis
 from starscale.homogenization.kernel.errors import Factor
+from starscale.vocabulary.arrays import FloatArray
 from starscale.vocabulary.errors import InputError, Problem, did_you_mean
-
-Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
 
 FORMAT = "starscale calibration 1"
 #: Step of the numerical slope of a correction, in spreads of the labels.
@@ -37,9 +35,9 @@ class Correction:
         The star lies outside the range in which the survey overlaps with others: moved to its border.
     """
 
-    value: Floats
-    slope: Floats
-    outside: Bools
+    value: FloatArray
+    slope: FloatArray
+    outside: NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -77,17 +75,17 @@ class Calibration:
     anchor: str
     own: bool
     basis: Basis
-    beta: Floats
-    covariance: Floats
+    beta: FloatArray
+    covariance: FloatArray
     factors: tuple[tuple[Factor, ...], ...]
-    low: Floats
-    high: Floats
+    low: FloatArray
+    high: FloatArray
     snr_bins: tuple[float, ...]
-    snr_factors: Floats
+    snr_factors: FloatArray
     notes: tuple[str, ...] = ()
     information: Mapping[str, Any] = field(default_factory=dict)
 
-    def normalised(self, error: Floats) -> Floats:
+    def normalised(self, error: FloatArray) -> FloatArray:
         """Normalised errors, shape (3, n, S)."""
         return np.stack(
             [
@@ -96,7 +94,7 @@ class Calibration:
             ]
         )
 
-    def scaled_by_snr(self, error: Floats, snr: Floats, survey: int) -> Floats:
+    def scaled_by_snr(self, error: FloatArray, snr: FloatArray, survey: int) -> FloatArray:
         """Quoted errors of one survey's rows times the factor of their bin in signal-to-noise, shape (3, n)."""
         if not self.snr_bins:
             return error
@@ -118,7 +116,7 @@ class Calibration:
             raise InputError(Problem("calibration", f"has no survey {name!r}", known, hint))
         return self.surveys.index(name)
 
-    def at(self, stars: Floats, value: Floats, *, slopes: bool = True) -> Correction:
+    def at(self, stars: FloatArray, value: FloatArray, *, slopes: bool = True) -> Correction:
         """Corrections of all surveys.
 
         Parameters
@@ -157,25 +155,25 @@ class Calibration:
                 slope[:, :, rows, s] = 0.0
         return Correction(shared, slope, outside)
 
-    def _shared(self, stars: Floats) -> Floats:
+    def _shared(self, stars: FloatArray) -> FloatArray:
         """Corrections of all surveys without their own ranges, shape (3, n, S)."""
         functions = self.basis.evaluate(stars)
         p = functions.shape[1]
         return (functions @ self.beta.reshape(-1, p).T).T.reshape(3, -1, len(stars)).transpose(0, 2, 1)
 
-    def _beyond(self, stars: Floats, value: Floats) -> Bools:
+    def _beyond(self, stars: FloatArray, value: FloatArray) -> NDArray[np.bool_]:
         """Where a star with a measurement lies outside the range of the survey, shape (n, S)."""
         there = np.asarray(np.isfinite(value).any(axis=0))
         beyond = (stars[:, None, :] < self.low) | (stars[:, None, :] > self.high) | np.isnan(stars)[:, None, :]
         return there & np.asarray(beyond.any(axis=2))
 
-    def _one(self, labels: Floats, survey: int) -> tuple[Floats, Bools]:
+    def _one(self, labels: FloatArray, survey: int) -> tuple[FloatArray, NDArray[np.bool_]]:
         """Corrections of one survey, moved into its range: (3, n) and where that was needed (n,)."""
         inside = np.clip(labels, self.low[survey], self.high[survey])
         moved = ((inside != labels) & np.isfinite(labels)).any(axis=1) | np.isnan(labels).any(axis=1)
         return (self.basis.evaluate(inside) @ self.beta[:, survey].T).T, moved
 
-    def variances(self, stars: Floats, survey: int, other: int) -> Floats:
+    def variances(self, stars: FloatArray, survey: int, other: int) -> FloatArray:
         """Covariance of two surveys' corrections at every star, shape (3, n)."""
         inside = np.clip(stars, self.low[survey], self.high[survey])
         functions = self.basis.evaluate(inside)
@@ -272,7 +270,7 @@ def _short(value: float) -> float:
     return float(f"{value:.9g}")
 
 
-def _numbers(values: Floats) -> list[float | None]:
+def _numbers(values: FloatArray) -> list[float | None]:
     return [_short(v) if np.isfinite(v) else None for v in values.tolist()]
 
 
@@ -286,6 +284,6 @@ def names_of(surveys: Sequence[str]) -> str:
     return ", ".join(surveys)
 
 
-def bounded(slope: Floats) -> Floats:
+def bounded(slope: FloatArray) -> FloatArray:
     """How steeply a survey's label rises with the label of the scale, kept away from 0: ``1 + df/dx``."""
     return np.clip(1 + slope, *_SLOPES)

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
 from starscale.homogenization.kernel.basis import AXES
 from starscale.homogenization.kernel.measured import Measured
+from starscale.vocabulary.arrays import FloatArray
 from starscale.vocabulary.errors import Problems
-
-Floats = NDArray[np.float64]
 
 _FEWEST = 30
 #: Share of identical values above which two surveys are one.
@@ -76,7 +74,7 @@ def _unrelated(measured: Measured, label: int, s: int, problems: Problems) -> No
     problems.add(f"survey {measured.surveys[s]}: {AXES[label]}", found, f"{AXES[label]} of the same stars", fix)
 
 
-def _others(measured: Measured, label: int, s: int) -> Floats:
+def _others(measured: Measured, label: int, s: int) -> FloatArray:
     """Mean over the other surveys, shape (n,)."""
     rest = measured.without(s).value[label]
     there = np.isfinite(rest)

@@ -10,11 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from starscale.homogenization.kernel.calibration import Calibration, Correction, bounded
+from starscale.vocabulary.arrays import FloatArray
 
-Floats = NDArray[np.float64]
 _ROUNDS = 2
 
 
@@ -35,14 +34,19 @@ class Consensus:
         of the other labels do to the correction.
     """
 
-    stars: Floats
+    stars: FloatArray
     correction: Correction
-    calibrated: Floats
-    error: Floats
+    calibrated: FloatArray
+    error: FloatArray
 
 
 def consensus(
-    calibration: Calibration, value: Floats, error: Floats, *, lost: Floats | None = None, rounds: int = _ROUNDS
+    calibration: Calibration,
+    value: FloatArray,
+    error: FloatArray,
+    *,
+    lost: FloatArray | None = None,
+    rounds: int = _ROUNDS,
 ) -> Consensus:
     """Put every survey's value on the common scale.
 
@@ -89,7 +93,7 @@ def consensus(
     return Consensus(x.T, correction, calibrated, on_scale)
 
 
-def _mean(y: Floats, weight: Floats) -> Floats:
+def _mean(y: FloatArray, weight: FloatArray) -> FloatArray:
     """Weighted mean over surveys, NaN without any. Shapes (3, n, S) -> (3, n)."""
     total = weight.sum(axis=2)
     found = np.divide((weight * y).sum(axis=2), total, out=np.full(total.shape, np.nan), where=total > 0)

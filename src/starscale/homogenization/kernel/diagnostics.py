@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from starscale.homogenization.kernel.basis import AXES
 from starscale.homogenization.kernel.calibrate import Fitted, calibrate
@@ -20,10 +19,10 @@ from starscale.homogenization.kernel.consensus import consensus
 from starscale.homogenization.kernel.errors import Repeats
 from starscale.homogenization.kernel.measured import pair_counts
 from starscale.homogenization.kernel.scale import core_width, mad
+from starscale.vocabulary.arrays import FloatArray
 from starscale.vocabulary.errors import InputError
 from starscale.vocabulary.settings.homogenize import HomogenizeConfig
 
-Floats = NDArray[np.float64]
 Record = dict[str, Any]
 
 #: Bins of residuals: edges of teff (K), logg, fe_h (dex) and signal-to-noise.
@@ -119,7 +118,7 @@ def pair_differences(fitted: Fitted) -> list[Record]:
     return found
 
 
-def robust_slope(x: Floats, y: Floats) -> float:
+def robust_slope(x: FloatArray, y: FloatArray) -> float:
     """Robust slope of y against x, per unit of x: least squares within three MAD of the median, twice."""
     good = np.isfinite(x) & np.isfinite(y)
     residual = y - np.median(y[good]) if good.any() else y
@@ -143,7 +142,7 @@ def residuals(fitted: Fitted) -> list[Record]:
         before, sigma = _against_others(measured.value[i], error[i])
         after, _ = _against_others(measured.value[i] - fitted.held_out[i], error[i])
         for s, survey in enumerate(measured.surveys):
-            places: dict[str, Floats] = {axis: stars[:, j] for j, axis in enumerate(AXES)}
+            places: dict[str, FloatArray] = {axis: stars[:, j] for j, axis in enumerate(AXES)}
             if measured.snr is not None:
                 places["snr"] = measured.snr[:, s]
             for by, x in places.items():
@@ -162,7 +161,7 @@ def residuals(fitted: Fitted) -> list[Record]:
     return found
 
 
-def _against_others(value: Floats, error: Floats) -> tuple[Floats, Floats]:
+def _against_others(value: FloatArray, error: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Differences from the weighted mean of the other surveys and their errors; NaN where there are none."""
     there = np.isfinite(value)
     weight = np.where(there, 1 / np.where(there, error, 1.0) ** 2, 0.0)

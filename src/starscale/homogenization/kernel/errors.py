@@ -18,8 +18,7 @@ from scipy.optimize import nnls
 from starscale.homogenization.kernel.basis import AXES
 from starscale.homogenization.kernel.measured import Measured, pair_counts
 from starscale.homogenization.kernel.scale import core_width
-
-Floats = NDArray[np.float64]
+from starscale.vocabulary.arrays import FloatArray
 
 #: Pairs of repeats below which nothing is concluded from them.
 FEWEST = 20
@@ -66,7 +65,7 @@ class Factor:
     pairs: int = 0
     note: str = ""
 
-    def normalised(self, error: Floats) -> Floats:
+    def normalised(self, error: FloatArray) -> FloatArray:
         """Normalised errors from quoted ones."""
         return np.sqrt((self.k * error) ** 2 + self.extra**2)
 
@@ -75,7 +74,7 @@ class Factor:
 class Repeats:
     """Differences of repeated measurements in quoted errors, for every label and survey."""
 
-    z: list[list[Floats]] = field(default_factory=list)
+    z: list[list[FloatArray]] = field(default_factory=list)
 
     @classmethod
     def of(cls, rows: pl.DataFrame, n_surveys: int) -> Repeats:
@@ -103,7 +102,7 @@ class Repeats:
         return width, width / np.sqrt(1.4 * len(z)), len(z)
 
 
-def snr_scaled(rows: pl.DataFrame, bins: Sequence[float], n_surveys: int) -> tuple[pl.DataFrame, Floats]:
+def snr_scaled(rows: pl.DataFrame, bins: Sequence[float], n_surveys: int) -> tuple[pl.DataFrame, FloatArray]:
     """Multiply quoted errors by a factor for each bin in signal-to-noise, from the repeats inside it.
 
     A bin with fewer than 20 pairs takes the factor of the survey.
@@ -136,13 +135,13 @@ def snr_scaled(rows: pl.DataFrame, bins: Sequence[float], n_surveys: int) -> tup
 
 
 def hat(
-    difference: Floats,
-    error: Floats,
+    difference: FloatArray,
+    error: FloatArray,
     *,
     fewest: int = FEWEST_COMMON,
     bootstrap: int = 0,
     rng: np.random.Generator | None = None,
-) -> tuple[Floats, Floats, NDArray[np.bool_]]:
+) -> tuple[FloatArray, FloatArray, NDArray[np.bool_]]:
     """N-cornered hat: by what the squared errors of every survey must be multiplied.
 
     Parameters
@@ -204,8 +203,8 @@ def hat(
 
 
 def _hat_solved(
-    pairs: Sequence[tuple[int, int]], shares: Sequence[tuple[float, int]], widths: Floats, n_surveys: int
-) -> tuple[Floats, NDArray[np.bool_]]:
+    pairs: Sequence[tuple[int, int]], shares: Sequence[tuple[float, int]], widths: FloatArray, n_surveys: int
+) -> tuple[FloatArray, NDArray[np.bool_]]:
     """Non-negative least squares of ``share_i m_i + share_j m_j = width^2``, weighted by precision."""
     design = np.zeros((len(pairs), n_surveys))
     weight = np.array([np.sqrt(n / 2) for _, n in shares]) / np.maximum(widths, 1e-12)
@@ -226,9 +225,9 @@ def _hat_solved(
 def combined(
     measured: Measured,
     label: int,
-    calibrated: Floats,
-    on_scale: Floats,
-    now: Floats,
+    calibrated: FloatArray,
+    on_scale: FloatArray,
+    now: FloatArray,
     repeats: Repeats,
     *,
     bootstrap: int,

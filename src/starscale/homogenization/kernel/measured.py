@@ -9,10 +9,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from starscale.homogenization.kernel.basis import AXES
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.intp]
-Bools = NDArray[np.bool_]
+from starscale.vocabulary.arrays import FloatArray
 
 
 @dataclass(frozen=True)
@@ -30,24 +27,24 @@ class Measured:
     """
 
     surveys: tuple[str, ...]
-    value: Floats
-    error: Floats
-    snr: Floats | None = None
+    value: FloatArray
+    error: FloatArray
+    snr: FloatArray | None = None
 
     def __len__(self) -> int:
         return int(self.value.shape[1])
 
     @property
-    def there(self) -> Bools:
+    def there(self) -> NDArray[np.bool_]:
         """Where there is a measurement, shape (3, n, S)."""
         return np.isfinite(self.value)
 
     @property
-    def by_any(self) -> Bools:
+    def by_any(self) -> NDArray[np.bool_]:
         """Which survey measured which star, in any label, shape (n, S)."""
         return np.asarray(self.there.any(axis=0))
 
-    def take(self, stars: Ints | Bools) -> Measured:
+    def take(self, stars: NDArray[np.intp] | NDArray[np.bool_]) -> Measured:
         """Some of the stars."""
         snr = None if self.snr is None else self.snr[stars]
         return replace(self, value=self.value[:, stars], error=self.error[:, stars], snr=snr)
@@ -87,7 +84,7 @@ def measured(per_survey: pl.DataFrame, surveys: tuple[str, ...], max_stars: int,
     return found.take(_thinned(found, max_stars, seed))
 
 
-def _thinned(found: Measured, max_stars: int, seed: int) -> Ints:
+def _thinned(found: Measured, max_stars: int, seed: int) -> NDArray[np.intp]:
     """Which stars stay: all, or those with the lowest lot, rare pairs of surveys favoured."""
     if len(found) <= max_stars:
         return np.arange(len(found))
@@ -99,7 +96,7 @@ def _thinned(found: Measured, max_stars: int, seed: int) -> Ints:
     return np.sort(np.argpartition(lot, max_stars)[:max_stars])
 
 
-def pair_counts(there: Bools) -> Ints:
+def pair_counts(there: NDArray[np.bool_]) -> NDArray[np.intp]:
     """Stars that each two surveys have in common, shape (n, S) -> (S, S)."""
     x = there.astype(np.float64)
     return np.rint(x.T @ x).astype(np.intp)

@@ -10,9 +10,7 @@ from scipy.stats import chi2 as chi2_distribution
 
 from starscale.homogenization.kernel.calibration import Calibration, Correction
 from starscale.homogenization.kernel.consensus import Consensus, consensus
-
-Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
+from starscale.vocabulary.arrays import FloatArray
 
 #: Measurements of a star that disagree more than this probability allows have their error inflated (Birge 1932).
 DISAGREE = 1e-2
@@ -47,18 +45,18 @@ class Merged:
         Measurements that were left out.
     """
 
-    value: Floats
-    error: Floats
-    chi2: Floats
+    value: FloatArray
+    error: FloatArray
+    chi2: FloatArray
     free: NDArray[np.intp]
-    disagree: Bools
+    disagree: NDArray[np.bool_]
     consensus: Consensus
-    correction_error: Floats
-    weight: Floats
-    outlier: Bools
+    correction_error: FloatArray
+    weight: FloatArray
+    outlier: NDArray[np.bool_]
 
 
-def merge(calibration: Calibration, value: Floats, error: Floats) -> Merged:
+def merge(calibration: Calibration, value: FloatArray, error: FloatArray) -> Merged:
     """Merge the surveys' measurements of every star.
 
     Parameters
@@ -114,7 +112,7 @@ def replaced(place: Consensus, again: Consensus, rows: NDArray[np.intp]) -> Cons
     return Consensus(stars, Correction(value, slope, outside), calibrated, error)
 
 
-def odd_ones(value: Floats, error: Floats) -> Bools:
+def odd_ones(value: FloatArray, error: FloatArray) -> NDArray[np.bool_]:
     """The one measurement of a star that lies far from two or more others which agree, shape (n, S)."""
     there = np.isfinite(value)
     odd = np.zeros(value.shape, dtype=bool)
@@ -148,18 +146,18 @@ def _corrected(calibration: Calibration) -> list[int]:
 class _Means:
     """Means of one label, first without and then with the uncertainty of the corrections."""
 
-    y: Floats
-    sigma: Floats
-    used: Bools
-    value: Floats
-    error: Floats
-    chi2: Floats
+    y: FloatArray
+    sigma: FloatArray
+    used: NDArray[np.bool_]
+    value: FloatArray
+    error: FloatArray
+    chi2: FloatArray
     free: NDArray[np.intp]
-    disagree: Bools
-    weight: Floats
+    disagree: NDArray[np.bool_]
+    weight: FloatArray
 
     @classmethod
-    def of(cls, calibrated: Floats, sigma: Floats, used: Bools) -> _Means:
+    def of(cls, calibrated: FloatArray, sigma: FloatArray, used: NDArray[np.bool_]) -> _Means:
         """Inverse-variance means: all that is needed for stars of one survey."""
         weight = np.where(used, 1 / np.where(used, sigma, 1.0) ** 2, 0.0)
         total = weight.sum(axis=1)
@@ -172,7 +170,9 @@ class _Means:
         nothing = np.zeros(len(y))
         return cls(y, sigma, used, value, error, nothing, free, np.zeros(len(y), bool), share)
 
-    def add_corrections(self, correction_error: Floats, several: NDArray[np.intp], covariance: Floats) -> None:
+    def add_corrections(
+        self, correction_error: FloatArray, several: NDArray[np.intp], covariance: FloatArray
+    ) -> None:
         """Generalised least squares with the covariance of the corrections, (m, S, S) for the stars `several`."""
         alone = np.where(self.used, correction_error, 0.0)
         self.error = np.hypot(self.error, (self.weight * alone).sum(axis=1))

@@ -8,18 +8,18 @@ from numpy.typing import NDArray
 from starscale.homogenization.kernel.basis import AXES, Basis
 from starscale.homogenization.kernel.measured import Measured
 from starscale.homogenization.kernel.scale import mad
+from starscale.vocabulary.arrays import FloatArray
 from starscale.vocabulary.errors import Problems
 from starscale.vocabulary.settings.homogenize import HomogenizeConfig
 
-Floats = NDArray[np.float64]
 #: Differences beyond so many MAD are left out, as is the custom.
 _CLIP = 3.0
 _WILD = 5.0
 
 
 def pairwise(
-    basis: Basis, measured: Measured, error: Floats, anchor: int, config: HomogenizeConfig
-) -> tuple[Floats, Floats, Floats]:
+    basis: Basis, measured: Measured, error: FloatArray, anchor: int, config: HomogenizeConfig
+) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Fit ``y_s - y_anchor`` as a function of ``y_s``.
 
     Parameters
@@ -83,8 +83,8 @@ def pairwise(
 
 
 def _clipped(
-    functions: Floats, difference: Floats, sigma: Floats, good: NDArray[np.bool_]
-) -> tuple[Floats, Floats, NDArray[np.bool_]]:
+    functions: FloatArray, difference: FloatArray, sigma: FloatArray, good: NDArray[np.bool_]
+) -> tuple[FloatArray, FloatArray, NDArray[np.bool_]]:
     """Weighted least squares, three rounds of clipping: coefficients, their covariance, what was used."""
     start = good
     for _ in range(3):

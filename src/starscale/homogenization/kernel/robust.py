@@ -9,11 +9,9 @@ one.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from starscale.homogenization.kernel.scale import wild_probability
-
-Floats = NDArray[np.float64]
+from starscale.vocabulary.arrays import FloatArray
 
 #: Rounds of Huber's weights and, where asked for, of the two Gaussians' after them. From the plain mean of three
 #: measurements of which one is wild it takes five until the other two are no longer taken for wild ones.
@@ -26,8 +24,8 @@ _BROAD = 9.0
 
 
 def robust_weights(
-    functions: Floats, value: Floats, ideal: Floats, beta: Floats, huber: float, *, redescend: bool
-) -> tuple[Floats, float]:
+    functions: FloatArray, value: FloatArray, ideal: FloatArray, beta: FloatArray, huber: float, *, redescend: bool
+) -> tuple[FloatArray, float]:
     """Factors on the weights, from studentised residuals, and the factor on the covariance of the coefficients.
 
     Two measurements of a star share one residual, so both lose weight; from three on the odd one does.
@@ -80,7 +78,7 @@ def robust_weights(
     return lost, float((kept**2 * square).mean()) / max(slope, 0.1) ** 2 * float(kept.mean())
 
 
-def wild_ones(square: Floats, share: float, broad: float) -> tuple[float, float]:
+def wild_ones(square: FloatArray, share: float, broad: float) -> tuple[float, float]:
     """Share and variance of the broad one of two Gaussians about zero, the narrow one of variance 1.
 
     Parameters

@@ -11,11 +11,10 @@ from numpy.typing import NDArray
 
 from starscale.homogenization.kernel.basis import AXES
 from starscale.surveys import Survey
+from starscale.vocabulary.arrays import FloatArray
 from starscale.vocabulary.columns import LABELS, LabelName
 from starscale.vocabulary.errors import Problems
 from starscale.vocabulary.flags import LabelFlag
-
-Floats = NDArray[np.float64]
 
 _ERRORS = tuple(f"{name}_error" for name in AXES)
 
@@ -125,7 +124,7 @@ def _one(part: SurveyRows, number: int, problems: Problems) -> tuple[pl.DataFram
 
 def labels_in(
     table: pl.DataFrame, survey: Survey, where: str, problems: Problems, *, whole: bool = True
-) -> list[tuple[Floats, Floats, NDArray[np.bool_]]]:
+) -> list[tuple[FloatArray, FloatArray, NDArray[np.bool_]]]:
     """Labels of a survey's table.
 
     Parameters
@@ -151,7 +150,7 @@ def labels_in(
 
 def _label(
     table: pl.DataFrame, survey: Survey, name: LabelName, where: str, problems: Problems, whole: bool
-) -> tuple[Floats, Floats, NDArray[np.bool_]]:
+) -> tuple[FloatArray, FloatArray, NDArray[np.bool_]]:
     nothing = np.full(table.height, np.nan)
     spec = survey.labels.get(name)
     if spec is None or spec.value not in table.columns:
@@ -211,7 +210,7 @@ def merge_repeats(rows: pl.DataFrame) -> pl.DataFrame:
     )
     first = np.flatnonzero(new)
     number = np.cumsum(new) - 1
-    merged: dict[str, pl.Series | Floats] = {}
+    merged: dict[str, pl.Series | FloatArray] = {}
     for name in AXES:
         value, error = rows[name].to_numpy(), rows[f"{name}_error"].to_numpy()
         weight = np.where(np.isfinite(value), error**-2.0, 0.0)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from starscale.vocabulary.arrays import FloatArray
 
 #: Below so many values two components cannot be told apart; from here on the fit is steadier than the MAD by a
 #: tenth, and by more with more values or where some are wild (a test shows it).
@@ -13,13 +12,13 @@ _FEWEST = 20
 _TO_SIGMA = 1.4826022185056018
 
 
-def mad(values: Floats) -> float:
+def mad(values: FloatArray) -> float:
     """``1.4826 median |x - median(x)|``; NaN without values."""
     finite = values[np.isfinite(values)]
     return float(_TO_SIGMA * np.median(np.abs(finite - np.median(finite)))) if len(finite) else np.nan
 
 
-def core_width(values: Floats, *, centred: bool = False, rounds: int = 25) -> float:
+def core_width(values: FloatArray, *, centred: bool = False, rounds: int = 25) -> float:
     """Standard deviation of the narrow component of two Gaussians about one centre.
 
     The MAD counts outliers in: with 10 % of wild differences it is 13 % too large. Here a broad component, at
@@ -51,7 +50,7 @@ def core_width(values: Floats, *, centred: bool = False, rounds: int = 25) -> fl
     return float(np.sqrt(narrow))
 
 
-def wild_probability(square: Floats, share: float, broad: float) -> Floats:
+def wild_probability(square: FloatArray, share: float, broad: float) -> FloatArray:
     """That a value belongs to the broad one of two Gaussians about zero.
 
     Parameters

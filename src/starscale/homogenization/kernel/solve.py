@@ -24,9 +24,7 @@ from starscale.homogenization.kernel.widths import (
     most_probable,
     precision_of,
 )
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.intp]
+from starscale.vocabulary.arrays import FloatArray
 
 _ROUNDS = 2
 
@@ -51,15 +49,15 @@ class Solution:
         Corrections from the other folds, at every star: for judging them on stars that they have not seen.
     """
 
-    beta: Floats
-    covariance: Floats
+    beta: FloatArray
+    covariance: FloatArray
     prior: tuple[Prior, ...]
     unit: float
-    weight: Floats
-    held_out: Floats
+    weight: FloatArray
+    held_out: FloatArray
 
 
-def normal_equations(basis: Floats, value: Floats, weight: Floats, free: Sequence[int]) -> Normal:
+def normal_equations(basis: FloatArray, value: FloatArray, weight: FloatArray, free: Sequence[int]) -> Normal:
     """Gather the equations of some stars.
 
     Parameters
@@ -103,12 +101,12 @@ def normal_equations(basis: Floats, value: Floats, weight: Floats, free: Sequenc
 
 def solve(
     basis: Basis,
-    functions: Floats,
-    value: Floats,
-    error: Floats,
+    functions: FloatArray,
+    value: FloatArray,
+    error: FloatArray,
     anchor: int,
     *,
-    folds: Ints,
+    folds: NDArray[np.intp],
     huber: float,
     candidates: Sequence[Prior] = (),
     start: Solution | None = None,
@@ -184,7 +182,7 @@ def solve(
     return Solution(beta, covariance, tuple(chosen), unit, lost, held_out)
 
 
-def _typical_difference(value: Floats) -> float:
+def _typical_difference(value: FloatArray) -> float:
     """Typical size of the differences between two surveys: the unit of the prior widths."""
     there = np.isfinite(value)
     y = np.where(there, value, 0.0)
@@ -193,12 +191,12 @@ def _typical_difference(value: Floats) -> float:
     return float(2.5 * np.median(found)) if len(found) else 1.0
 
 
-def _solved(normal: Normal, precision: Floats) -> tuple[Floats, tuple[Floats, bool]]:
+def _solved(normal: Normal, precision: FloatArray) -> tuple[FloatArray, tuple[FloatArray, bool]]:
     factor = cho_factor(normal.matrix + np.diag(precision), check_finite=False)
     return np.asarray(cho_solve(factor, normal.right, check_finite=False)), factor
 
 
-def _expanded(beta: Floats, free: Sequence[int], n_surveys: int) -> Floats:
+def _expanded(beta: FloatArray, free: Sequence[int], n_surveys: int) -> FloatArray:
     p = len(beta) // max(len(free), 1)
     full = np.zeros((n_surveys, p))
     full[list(free)] = beta.reshape(len(free), p)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 
 import numpy as np
@@ -16,15 +14,13 @@ from threadpoolctl import threadpool_limits
 from starscale.homogenization.kernel.basis import AXES
 from starscale.homogenization.kernel.calibration import Calibration
 from starscale.homogenization.kernel.merge import Merged, merge
+from starscale.io.threads import in_threads
+from starscale.vocabulary.arrays import FloatArray
 from starscale.vocabulary.columns import LABEL_TABLE_COLUMNS, MEASUREMENT_COLUMNS
 from starscale.vocabulary.flags import LabelFlag
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.intp]
-
 #: Stars at a time: memory stays flat.
 _CHUNK = 50_000
-_WORKERS = 4
 #: Repeats whose spread is less likely than this are flagged, and their error inflated.
 _REPEATS_DISAGREE = 1e-3
 
@@ -49,9 +45,9 @@ def label_tables(
     measurements : polars.DataFrame
         One row for each of `rows`, columns of `MEASUREMENT_COLUMNS`.
     """
-    with threadpool_limits(1, "blas"), ThreadPoolExecutor(min(_WORKERS, os.cpu_count() or 1)) as pool:
+    with threadpool_limits(1, "blas"):
         chunks = list(_chunks(per_survey))
-        done = list(pool.map(lambda chunk: _chunk(calibration, rows, chunk), chunks))
+        done = in_threads(lambda chunk: _chunk(calibration, rows, chunk), chunks)
     labels, measurements = zip(*done, strict=True)
     return pl.concat(labels), pl.concat(measurements)
 
@@ -86,8 +82,8 @@ def _chunk(calibration: Calibration, rows: pl.DataFrame, part: pl.DataFrame) -> 
 
 
 def _repeats(
-    calibration: Calibration, part: pl.DataFrame, label: int, column: Ints
-) -> tuple[Floats, NDArray[np.bool_]]:
+    calibration: Calibration, part: pl.DataFrame, label: int, column: NDArray[np.intp]
+) -> tuple[FloatArray, NDArray[np.bool_]]:
     """Birge ratios of repeats that disagree, 1 for others, and where they do. Shape (m,) each."""
     factor = np.array([calibration.factors[label][s].k for s in range(len(calibration.surveys))])[column]
     free = part[f"{AXES[label]}_rows"].to_numpy() - 1
@@ -99,7 +95,9 @@ def _repeats(
     return ratio, apart
 
 
-def _flags(merged: Merged, part: pl.DataFrame, place: Ints, torn: NDArray[np.bool_]) -> NDArray[np.int32]:
+def _flags(
+    merged: Merged, part: pl.DataFrame, place: NDArray[np.intp], torn: NDArray[np.bool_]
+) -> NDArray[np.int32]:
     flags = np.zeros(merged.value.shape[1], dtype=np.int32)
     np.bitwise_or.at(flags, place, part["flags"].to_numpy())
     used = merged.weight > 0
@@ -134,11 +132,11 @@ def _labels(
 def _measurements(
     calibration: Calibration,
     merged: Merged,
-    value: Floats,
+    value: FloatArray,
     rows: pl.DataFrame,
     part: pl.DataFrame,
-    place: Ints,
-    column: Ints,
+    place: NDArray[np.intp],
+    column: NDArray[np.intp],
 ) -> pl.DataFrame:
     """Every row of every survey, with what became of it."""
     repeats = part["rows"].to_numpy()

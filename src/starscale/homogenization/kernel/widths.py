@@ -17,9 +17,7 @@ from numpy.typing import NDArray
 from scipy.linalg import cho_factor, cho_solve, solve_triangular
 
 from starscale.homogenization.kernel.basis import Basis
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.intp]
+from starscale.vocabulary.arrays import FloatArray
 
 #: Standard deviations of the groups of coefficients (`Basis.groups`) after the constant, in units of the typical
 #: difference between surveys; 0 leaves a group out.
@@ -44,8 +42,8 @@ FEWEST_FOR_SLOPES = 30
 class Normal:
     """Normal equations of some stars: ``matrix @ beta = right``; `square` is the sum of squares at beta = 0."""
 
-    matrix: Floats
-    right: Floats
+    matrix: FloatArray
+    right: FloatArray
     square: float
 
     def __sub__(self, other: Normal) -> Normal:
@@ -54,7 +52,7 @@ class Normal:
     def __add__(self, other: Normal) -> Normal:
         return Normal(self.matrix + other.matrix, self.right + other.right, self.square + other.square)
 
-    def loss(self, beta: Floats) -> float:
+    def loss(self, beta: FloatArray) -> float:
         """Weighted sum of squared residuals at `beta`."""
         return float(self.square - 2 * beta @ self.right + beta @ self.matrix @ beta)
 
@@ -66,7 +64,7 @@ def first_guess(basis: Basis) -> Prior:
     return tuple(_LINE if group == 1 else _CURVE for group in range(1, int(basis.groups.max()) + 1))
 
 
-def precision_of(basis: Basis, prior: Mapping[int, Prior], unit: float, free: Sequence[int]) -> Floats:
+def precision_of(basis: Basis, prior: Mapping[int, Prior], unit: float, free: Sequence[int]) -> FloatArray:
     """Inverse prior variances of the coefficients, shape (F p,)."""
     widths = np.array([[WIDE, *prior[s]] for s in free])[:, basis.groups].ravel() * unit
     return 1 / np.maximum(widths, 1e-6 * unit) ** 2
@@ -78,7 +76,7 @@ def most_probable(
     unit: float,
     free: Sequence[int],
     start: Sequence[Prior],
-    shared: Ints,
+    shared: NDArray[np.intp],
 ) -> list[Prior]:
     """Prior widths of every survey by marginal likelihood.
 
@@ -132,7 +130,7 @@ def best_degree(
     free: Sequence[int],
     start: Sequence[Prior],
     freedom: int,
-    shared: Ints,
+    shared: NDArray[np.intp],
 ) -> list[Prior]:
     """Prior widths of every survey by cross-validation over stars, one survey after the other, twice round.
 
@@ -164,7 +162,7 @@ def best_degree(
     return chosen
 
 
-def _scores(other: Normal, part: Normal, precision: Floats, trials: Floats, mine: slice) -> Floats:
+def _scores(other: Normal, part: Normal, precision: FloatArray, trials: FloatArray, mine: slice) -> FloatArray:
     """Loss on a fold for every candidate of one survey's precision, fitted to the other folds, shape (n_trials,).
 
     Parameters

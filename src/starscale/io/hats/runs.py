@@ -14,8 +14,6 @@ import polars as pl
 import pyarrow as pa
 from numpy.typing import NDArray
 
-Cells = NDArray[np.int64]
-
 #: Bytes of rows that are gathered before they are written as a run.
 RUN_BYTES = 64 << 20
 
@@ -51,7 +49,7 @@ class SortedRuns:
         """Write what is still in memory."""
         self._flush()
 
-    def cells(self, first: int, last: int) -> Cells:
+    def cells(self, first: int, last: int) -> NDArray[np.int64]:
         """Sorted cells of the rows with ``first <= cell < last``. Shape (n,)."""
         parts = []
         for run in self._runs:
@@ -91,5 +89,5 @@ class SortedRuns:
         self._runs.append(path)
 
 
-def _column(batch: pa.RecordBatch, name: str) -> Cells:
+def _column(batch: pa.RecordBatch, name: str) -> NDArray[np.int64]:
     return np.asarray(batch.column(name).to_numpy(zero_copy_only=True))

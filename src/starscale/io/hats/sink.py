@@ -33,6 +33,7 @@ from starscale.io.parquet.sink import ROW_GROUP, ParquetSink, arrow_schema
 from starscale.io.sky_columns import position_columns
 from starscale.io.table import CHUNK_ROWS, Plan, Sink
 from starscale.version import __version__
+from starscale.vocabulary.arrays import FloatArray
 from starscale.vocabulary.columns import Column
 from starscale.vocabulary.errors import InputError, Problem
 
@@ -220,7 +221,7 @@ def open_sink(plan: Plan) -> Sink:
     return HatsSink(plan)
 
 
-def index_of(ra: NDArray[np.float64], dec: NDArray[np.float64]) -> NDArray[np.int64]:
+def index_of(ra: FloatArray, dec: FloatArray) -> NDArray[np.int64]:
     """Nested HEALPix cell at order 29 of every position (deg); -1 for what is none. Shape (n,)."""
     placed = np.isfinite(ra) & np.isfinite(dec) & (np.abs(np.nan_to_num(dec)) <= 90)
     index = np.full(len(ra), -1, np.int64)

@@ -10,7 +10,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from starscale.learn.sample import FloatArray
+from starscale.vocabulary.arrays import FloatArray
 from starscale.vocabulary.errors import InputError, Problem
 
 

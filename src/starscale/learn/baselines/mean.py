@@ -11,7 +11,7 @@ import numpy as np
 from starscale.learn.arrays import Arrays, entry, take
 from starscale.learn.preparation import Inputs, Scaling
 from starscale.learn.regressor import Fitting, PointRegressor, Raw, Targets, Threshold
-from starscale.learn.sample import FloatArray
+from starscale.vocabulary.arrays import FloatArray
 from starscale.vocabulary.settings.models import MeanConfig
 
 

@@ -17,8 +17,8 @@ from starscale.learn.arrays import Arrays, entry, prefixed, take, under
 from starscale.learn.baselines.common import label_groups
 from starscale.learn.preparation import Inputs, Scaling
 from starscale.learn.regressor import Fitting, PointRegressor, Raw, Targets, Threshold
-from starscale.learn.sample import FloatArray
 from starscale.learn.scaling import LabelScaler
+from starscale.vocabulary.arrays import FloatArray
 from starscale.vocabulary.settings.models import RidgeConfig
 
 #: Stars whose products of inputs are held at a time.

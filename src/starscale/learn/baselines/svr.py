@@ -12,13 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
 
+from starscale.io.threads import cores
 from starscale.learn.arrays import Arrays, entry, prefixed, take, under
 from starscale.learn.baselines.common import library, mean_square
-from starscale.learn.compilation import cores
 from starscale.learn.preparation import Inputs, Scaling
 from starscale.learn.regressor import Fitting, PointRegressor, Raw, Targets, Threshold
-from starscale.learn.sample import FloatArray
 from starscale.learn.scaling import LabelScaler
+from starscale.vocabulary.arrays import FloatArray
 from starscale.vocabulary.settings.models import SvrConfig
 
 #: Stars whose distances from all support vectors are held at a time.

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from starscale.learn.arrays import Arrays, entry, take
 from starscale.learn.regressor import LEVELS, Raw, Threshold
-from starscale.learn.sample import FloatArray
 from starscale.learn.uncertainty.conformal import EDGES, Stretch
+from starscale.vocabulary.arrays import FloatArray
 
 #: With fewer stars the scatter of the calibration (5 % at the 68 % level) exceeds the error that it mends.
 MIN_STARS = 100

@@ -19,7 +19,7 @@ from math import ceil
 import numpy as np
 from numpy.typing import NDArray
 
-from starscale.learn.sample import FloatArray
+from starscale.vocabulary.arrays import FloatArray
 
 #: Edges of the bins of a predicted label, as quantiles of the held-out stars' predictions.
 EDGES = (0.05, 0.15, 0.35, 0.65, 0.85, 0.95)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from starscale.learn.predictor import Predictor
-from starscale.learn.sample import FloatArray
+from starscale.vocabulary.arrays import FloatArray
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ import numpy as np
 
 from starscale.learn.arrays import Arrays, take
 from starscale.learn.preparation import Inputs
-from starscale.learn.sample import FloatArray
 from starscale.learn.scaling import whitening_matrix
+from starscale.vocabulary.arrays import FloatArray
 
 #: Share of held-out stars inside the domain.
 INSIDE = 0.99

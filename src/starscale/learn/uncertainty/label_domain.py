@@ -14,8 +14,8 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from starscale.learn.arrays import Arrays, take
-from starscale.learn.sample import FloatArray
 from starscale.learn.uncertainty.domain import INSIDE
+from starscale.vocabulary.arrays import FloatArray
 
 NEIGHBOUR = 5
 #: Training stars that are kept, chosen at random.

@@ -1,12 +1,10 @@
-"""Work on the runs of a match in threads: numpy lets go of the interpreter where it works."""
+"""Runs of consecutive sources, which threads work on, and the memory that they hold."""
 
 from __future__ import annotations
 
 import ctypes
-import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -21,29 +19,11 @@ Columns = dict[str, NDArray[Any] | pl.Series]
 
 #: Sources of a run: the arrays of their pairs stay in the processor's caches.
 RUN = 32_768
-#: Threads at most: every one holds the arrays of a run.
-_THREADS = 4
 
 
 def runs(n: int) -> list[slice]:
     """Consecutive runs that make up `n` rows; one, and that empty, where there is no row."""
     return [slice(start, min(start + RUN, n)) for start in range(0, max(n, 1), RUN)]
-
-
-def in_threads(work: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
-    """Results of some work on every item, in their order; an item is let go of when its work is done."""
-    if isinstance(items, Sequence) and len(items) == 1:
-        return [work(items[0])]
-    with ThreadPoolExecutor(min(os.cpu_count() or 1, _THREADS)) as pool:
-        return list(pool.map(work, items))
-
-
-def at_once(first: Callable[[], Item], second: Callable[[], Result]) -> tuple[Item, Result]:
-    """Results of two pieces of work that need nothing of each other, one of them in a thread."""
-    with ThreadPoolExecutor(1) as pool:
-        other = pool.submit(second)
-        mine = first()
-        return mine, other.result()
 
 
 def drained(items: list[Item]) -> Iterator[Item]:

@@ -9,7 +9,7 @@ from unittest.mock import patch
 
 import pytest
 
-from starscale.io.background import side_by_side
+from starscale.io.threads import stream_in_threads
 
 
 def test_results_come_in_the_order_of_the_items() -> None:
@@ -17,8 +17,8 @@ def test_results_come_in_the_order_of_the_items() -> None:
         time.sleep(0.002 * (number % 3))
         return number * number
 
-    assert list(side_by_side(work, range(40))) == [n * n for n in range(40)]
-    assert list(side_by_side(work, [])) == []
+    assert list(stream_in_threads(work, range(40))) == [n * n for n in range(40)]
+    assert list(stream_in_threads(work, [])) == []
 
 
 def test_an_endless_stream_is_not_fetched_far_ahead() -> None:
@@ -30,7 +30,7 @@ def test_an_endless_stream_is_not_fetched_far_ahead() -> None:
             fetched += 1
             yield fetched
 
-    results = side_by_side(lambda n: n, endless())
+    results = stream_in_threads(lambda n: n, endless())
     assert [next(results) for _ in range(5)] == [1, 2, 3, 4, 5]
     assert fetched <= 5 + 8
     results.close()
@@ -46,8 +46,8 @@ def test_items_of_the_next_batch_are_begun_while_one_is_still_at_work() -> None:
         # The first can only end when the second has been begun.
         return later.wait(10)
 
-    with patch("starscale.io.background.THREADS", 2):
-        assert list(side_by_side(work, iter([0, 1]))) == [True, True]
+    with patch("starscale.io.threads.threads", lambda: 2):
+        assert list(stream_in_threads(work, iter([0, 1]))) == [True, True]
 
 
 def test_an_error_of_the_work_comes_in_its_place_and_stops_the_rest() -> None:
@@ -57,7 +57,7 @@ def test_an_error_of_the_work_comes_in_its_place_and_stops_the_rest() -> None:
         begun.append(number)
         return 10 // (3 - number)
 
-    results = side_by_side(work, range(1000))
+    results = stream_in_threads(work, range(1000))
     assert [next(results) for _ in range(3)] == [3, 5, 10]
     with pytest.raises(ZeroDivisionError):
         next(results)
@@ -70,4 +70,4 @@ def test_an_error_of_the_items_is_raised() -> None:
         raise OSError("no more")
 
     with pytest.raises(OSError, match="no more"):
-        list(side_by_side(str, items()))
+        list(stream_in_threads(str, items()))

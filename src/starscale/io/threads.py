@@ -1,0 +1,104 @@
+"""Threads: how many cores this process may use, and work on many items at the same time.
+
+numpy, polars and compiled networks release the interpreter while they work, so threads are enough.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+#: Most threads that work at the same time: each holds the arrays of its item in memory.
+MOST_THREADS = 4
+
+#: Variables in which a batch system, or the user, states the number of cores of this task.
+_LIMITS = ("STARSCALE_CORES", "SLURM_CPUS_PER_TASK", "PBS_NCPUS", "NCPUS", "NSLOTS", "LSB_DJOB_NUMPROC")
+
+#: Where Linux states the processor time of a container: "microseconds period", or "max period" for no limit.
+_QUOTA = Path("/sys/fs/cgroup/cpu.max")
+
+
+def cores() -> int:
+    """Return the number of processor cores that this process may use.
+
+    The smallest of: the cores of the machine, the process's affinity (``taskset``), the quota of its container
+    (cgroup), and what a batch system states (``SLURM_CPUS_PER_TASK`` and its like) or the user in
+    ``STARSCALE_CORES``. At least 1.
+    """
+    # macOS has no affinity.
+    affinity = getattr(os, "sched_getaffinity", None)
+    found = [len(affinity(0)) if affinity is not None else os.cpu_count() or 1, *_stated(), *_quota()]
+    return max(1, min(found))
+
+
+def _stated() -> list[int]:
+    values = (os.environ.get(name, "") for name in _LIMITS)
+    return [int(value) for value in values if value.isdecimal() and int(value) > 0]
+
+
+def _quota() -> list[int]:
+    try:
+        allowed, period = _QUOTA.read_text(encoding="ascii").split()
+        return [] if allowed == "max" else [max(1, round(int(allowed) / int(period)))]
+    except (OSError, ValueError):
+        return []
+
+
+def threads() -> int:
+    """Return the number of threads for work that holds arrays: the cores, at most :data:`MOST_THREADS`."""
+    return min(cores(), MOST_THREADS)
+
+
+def in_threads(work: Callable[[Item], Result], items: Iterable[Item], most: int | None = None) -> list[Result]:
+    """Return the results of `work` on every item, in order; an item is released when its work is done.
+
+    Parameters
+    ----------
+    work : callable
+    items : iterable
+    most : int, optional
+        Threads; default: :func:`threads`.
+    """
+    number = threads() if most is None else most
+    if number == 1 or (isinstance(items, Sequence) and len(items) == 1):
+        return [work(item) for item in items]
+    with ThreadPoolExecutor(number) as pool:
+        return list(pool.map(work, items))
+
+
+def stream_in_threads(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+    """Yield the results of `work` on every item, in order.
+
+    Items are taken as threads become free, so their number does not matter and no thread waits for a
+    batch to be complete. An error, of an item or of the work, is raised in its place.
+    """
+    number = threads()
+    pool = ThreadPoolExecutor(number, "stream in threads")
+    waiting: deque[Future[Result]] = deque()
+    try:
+        for item in items:
+            waiting.append(pool.submit(work, item))
+            # As many again have begun while the first result is handed on.
+            if len(waiting) == 2 * number:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def both(first: Callable[[], Item], second: Callable[[], Result]) -> tuple[Item, Result]:
+    """Return the results of two independent pieces of work, done at the same time where there are two cores."""
+    if cores() == 1:
+        return first(), second()
+    with ThreadPoolExecutor(1) as pool:
+        other = pool.submit(second)
+        mine = first()
+        return mine, other.result()

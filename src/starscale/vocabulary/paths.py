@@ -1,0 +1,42 @@
+"""Say that a path leads nowhere, in one way everywhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from starscale.vocabulary.errors import InputError, Problem, did_you_mean
+
+_ADDRESSES = ("http:/", "https:/", "s3:/", "ftp:/")
+
+
+def missing_path(path: Path, expected: str = "a table", *, role: str = "") -> Problem:
+    """Return the problem of a path where nothing is, with the nearest names of its folder.
+
+    Parameters
+    ----------
+    path : Path
+    expected : str
+        What should be there.
+    role : str
+        Which setting names the path, where the path alone does not tell.
+    """
+    if "://" in str(path) or str(path).startswith(_ADDRESSES):
+        return Problem(str(path), "is an address, not a file", fix="Download the table first.")
+    found = f"no such file or folder{f' ({role})' if role else ''}"
+    parent = path.parent
+    if not parent.is_dir():
+        return Problem(str(path), f"{found}: the folder {str(parent)!r} does not exist", expected)
+    names = sorted(item.name for item in parent.iterdir())
+    return Problem(str(path), found, expected, did_you_mean(path.name, names))
+
+
+def must_exist(path: Path, expected: str = "a table", *, role: str = "") -> None:
+    """Refuse a path where nothing is.
+
+    Raises
+    ------
+    InputError
+        When there is no file or folder at `path`.
+    """
+    if not path.exists():
+        raise InputError(missing_path(path, expected, role=role))

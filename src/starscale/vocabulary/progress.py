@@ -1,0 +1,68 @@
+"""Progress of long work: what a function that takes time says, and who listens.
+
+A verb takes ``progress=None`` (silent), ``True`` (a display that suits the place: a live bar on a terminal and in
+Jupyter, plain lines in a log), or an object of one's own with the two methods of :class:`Progress`.
+"""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Protocol, Self
+
+
+class Task(Protocol):
+    """One piece of work that is counted in units; a context manager that ends with the work."""
+
+    def advance(self, n: int = 1, note: str = "") -> None:
+        """Count `n` more units; `note` is shown with the count."""
+
+    def resumed(self, n: int) -> None:
+        """Count `n` units that an earlier, interrupted process did: they say nothing about the rate."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+class Progress(Protocol):
+    """Receives the progress of long work."""
+
+    def message(self, text: str) -> None:
+        """Show one line of text: a step that begins, a warning."""
+
+    def task(self, title: str, total: int | None = None, unit: str = "rows") -> Task:
+        """Begin a piece of work of `total` units (None: unknown)."""
+
+
+class SilentTask:
+    """A task that shows nothing."""
+
+    def advance(self, n: int = 1, note: str = "") -> None:
+        """Show nothing."""
+
+    def resumed(self, n: int) -> None:
+        """Show nothing."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        return None
+
+
+class SilentProgress:
+    """Shows nothing: the default of every verb in Python."""
+
+    def message(self, text: str) -> None:
+        """Show nothing."""
+
+    def task(self, title: str, total: int | None = None, unit: str = "rows") -> SilentTask:  # noqa: ARG002
+        """Begin a task that shows nothing."""
+        return SilentTask()
+
+
+SILENT = SilentProgress()
