@@ -18,9 +18,9 @@ import pytest
 from matplotlib.image import imread
 
 from starscale.model.evaluate import evaluate, summarise
-from starscale.reports import page as report
+from starscale.reports import page as page_module
 from starscale.reports import plots
-from starscale.reports.page import write_report
+from starscale.reports.page import report
 from starscale.tables.cuts import Attrition, AttritionRow
 from starscale.vocabulary.columns import LABELS
 from starscale.vocabulary.errors import InputError
@@ -215,7 +215,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def html(folder: Path) -> str:
-    return write_report(folder).read_text(encoding="utf-8")
+    return report(folder).read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
@@ -226,12 +226,12 @@ def page(html: str) -> Page:
 @pytest.fixture(scope="module")
 def mock_html(tmp_path_factory: pytest.TempPathFactory) -> str:
     path = make_run(tmp_path_factory.mktemp("mock") / "run", mock=True, title=HOSTILE, n=800)
-    return write_report(path).read_text(encoding="utf-8")
+    return report(path).read_text(encoding="utf-8")
 
 
 def test_same_run_gives_same_page_and_nothing_else(folder: Path, html: str) -> None:
     before = sorted(p.name for p in folder.iterdir())
-    assert write_report(str(folder)) == folder / "report.html"
+    assert report(str(folder)) == folder / "report.html"
     assert (folder / "report.html").read_text(encoding="utf-8") == html
     assert sorted(p.name for p in folder.iterdir()) == before
 
@@ -348,7 +348,7 @@ def test_one_record_that_says_mock_is_enough(tmp_path: Path, where: str) -> None
     path = make_run(tmp_path / "run", n=50)
     document = json.loads((path / where).read_text())
     (path / where).write_text(json.dumps(document | {"mock": True}))
-    assert BANNER in write_report(path).read_text(encoding="utf-8")
+    assert BANNER in report(path).read_text(encoding="utf-8")
 
 
 def test_texts_of_the_user_are_escaped(mock_html: str) -> None:
@@ -360,7 +360,7 @@ def test_texts_of_the_user_are_escaped(mock_html: str) -> None:
 
 @pytest.mark.usefixtures("undrawn")
 def test_one_table_and_one_label(tmp_path: Path) -> None:
-    page = Page(write_report(make_run(tmp_path / "run", n=300, labels=("fe_h",), match=False)).read_text("utf-8"))
+    page = Page(report(make_run(tmp_path / "run", n=300, labels=("fe_h",), match=False)).read_text("utf-8"))
     assert "nothing was matched" in page.words
     assert "fe_h (dex)" in page.words
     assert "teff (K)" not in page.words
@@ -382,7 +382,7 @@ def test_one_table_and_one_label(tmp_path: Path) -> None:
 def test_a_run_that_did_not_end(tmp_path: Path, name: str, said: str) -> None:
     path = make_run(tmp_path / "run", n=100)
     (path / name).unlink()
-    page = Page(write_report(path).read_text("utf-8"))
+    page = Page(report(path).read_text("utf-8"))
     assert said in page.words
     assert len(page.titles) == len(TITLES)
 
@@ -394,7 +394,7 @@ def test_a_run_that_did_not_finish(tmp_path: Path) -> None:
     del record["steps"]["evaluate"]
     (path / "provenance.json").write_text(json.dumps(record))
     with pytest.raises(InputError, match="did not finish"):
-        write_report(path)
+        report(path)
 
 
 def test_tables_without_rows(tmp_path: Path) -> None:
@@ -402,20 +402,20 @@ def test_tables_without_rows(tmp_path: Path) -> None:
     for name in ("test", "catalogue", "pairs_skymapper_dr2"):
         file = path / f"{name}.parquet"
         pl.read_parquet(file).head(0).write_parquet(file)
-    assert len(Page(write_report(path).read_text("utf-8")).titles) == len(TITLES)
+    assert len(Page(report(path).read_text("utf-8")).titles) == len(TITLES)
 
 
 @pytest.mark.usefixtures("undrawn")
 def test_a_test_part_without_magnitudes(tmp_path: Path) -> None:
     path = make_run(tmp_path / "run", n=200)
     pl.read_parquet(path / "test.parquet").drop("magnitude").write_parquet(path / "test.parquet")
-    assert "Coverage by predicted value and magnitude" not in write_report(path).read_text("utf-8")
+    assert "Coverage by predicted value and magnitude" not in report(path).read_text("utf-8")
 
 
 def test_not_the_folder_of_a_run(tmp_path: Path) -> None:
     for path in (tmp_path, tmp_path / "nowhere"):
         with pytest.raises(InputError, match=r"not the folder of a run.*starscale run"):
-            write_report(path)
+            report(path)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -426,7 +426,7 @@ def test_damaged_records(tmp_path: Path, name: str, text: str) -> None:
     path = make_run(tmp_path / "run", n=20)
     (path / name).write_text(text)
     with pytest.raises(InputError, match=rf"{name}: is damaged"):
-        write_report(path)
+        report(path)
 
 
 @pytest.mark.usefixtures("undrawn")
@@ -436,7 +436,7 @@ def test_damaged_attrition(tmp_path: Path) -> None:
     del document["steps"]["clean gaia_dr3"]["result"]["attrition"]["n_in"]
     (path / "provenance.json").write_text(json.dumps(document))
     with pytest.raises(InputError, match="cuts of a step 'clean'"):
-        write_report(path)
+        report(path)
 
 
 @pytest.mark.usefixtures("undrawn")
@@ -446,7 +446,7 @@ def test_damaged_tables_leave_the_older_report(tmp_path: Path, name: str) -> Non
     (path / "report.html").write_text("older")
     (path / name).write_bytes(b"PAR1 no table")
     with pytest.raises(InputError):
-        write_report(path)
+        report(path)
     assert (path / "report.html").read_text() == "older"
 
 
@@ -455,22 +455,22 @@ def test_a_test_part_that_lacks_a_column(tmp_path: Path) -> None:
     path = make_run(tmp_path / "run", n=20)
     pl.read_parquet(path / "test.parquet").drop("teff_error").write_parquet(path / "test.parquet")
     with pytest.raises(InputError, match="teff_error"):
-        write_report(path)
+        report(path)
 
 
 def test_a_huge_catalogue_is_sampled_evenly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(report, "SAMPLE", 100)
+    monkeypatch.setattr(page_module, "SAMPLE", 100)
     file = tmp_path / "catalogue.parquet"
     pl.DataFrame({"ra": np.arange(1030.0), "other": np.arange(1030)}).write_parquet(file, row_group_size=37)
-    sample, weight = report._spread_sample(file, ("ra", "dec"))
+    sample, weight = page_module._spread_sample(file, ("ra", "dec"))
     assert weight == 11
     assert sample["ra"].to_list() == list(np.arange(0.0, 1030, 11))
 
 
 def test_missing_tables_and_columns_sample_to_nothing(tmp_path: Path) -> None:
-    assert report._spread_sample(tmp_path / "none.parquet", ("ra",))[0].is_empty()
+    assert page_module._spread_sample(tmp_path / "none.parquet", ("ra",))[0].is_empty()
     pl.DataFrame({"x": [1]}).write_parquet(tmp_path / "x.parquet")
-    assert report._spread_sample(tmp_path / "x.parquet", ("ra",))[0].is_empty()
+    assert page_module._spread_sample(tmp_path / "x.parquet", ("ra",))[0].is_empty()
 
 
 # ---- pictures ---------------------------------------------------------------------------------

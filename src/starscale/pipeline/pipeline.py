@@ -22,7 +22,7 @@ from starscale.pipeline.prepare import MATCHED, TRAINING, Preparation, input_che
 from starscale.pipeline.reference import compare_with_reference
 from starscale.pipeline.runfile import load_run
 from starscale.pipeline.training import settings, train_plan
-from starscale.reports.page import write_report
+from starscale.reports.page import report
 from starscale.vocabulary.provenance import record
 
 CATALOGUE, TEST = "catalogue.parquet", "test.parquet"
@@ -194,4 +194,4 @@ class RunSteps:
     def _report(self) -> None:
         self.folder.save()
         self.folder.say("report ...")
-        write_report(self.folder.path)
+        report(self.folder.path)

@@ -66,7 +66,7 @@ class Table:
         return [all(_NUMBER.fullmatch(row[i]) for row in self.rows) for i in range(len(self.headings))]
 
 
-def write_report(folder: str | Path) -> Path:
+def report(folder: str | Path) -> Path:
     """Write the report of a run: one HTML page that needs nothing beside it.
 
     Parameters

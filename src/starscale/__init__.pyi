@@ -1,0 +1,130 @@
+# The public names of starscale, by the module that holds them. __init__.py imports from here what is used; type
+# checkers read it in place of __init__.py. tests/test_contract.py compares it with tests/data/contract.txt.
+
+# Tables
+from .archives.api import Fetched, fetch
+from .archives.estimate import Estimate, plan_fetch
+from .crossmatch.api import Matched, match, match_files
+from .publication.api import Published, publish
+from .tables.api import read, write
+from .tables.clean import Cleaned, clean, clean_file
+from .tables.cuts import Attrition
+
+# Labels
+from .homogenization.api import homogenize, recalibrate
+from .homogenization.kernel.calibration import Calibration
+from .homogenization.kernel.whole import Homogenized
+from .reports.homogenize import label_report
+
+# Models
+from .model.api import evaluate, load, predict
+from .model.explain import Explanation, explain
+from .model.importance import importance
+from .model.model import Model
+from .model.predict import PredictionCounts
+from .pipeline.compare_models import compare_models
+from .pipeline.comparing import Comparison
+from .pipeline.training import Trained, train
+
+# Runs
+from .pipeline.check import check
+from .pipeline.demo import demo, make_mock
+from .pipeline.pipeline import RunResult, run
+from .reports.page import report
+
+# Surveys and settings
+from .surveys import Survey, load_survey, survey_names
+from .vocabulary.columns import Column
+from .vocabulary.settings.fetch import Selection
+from .vocabulary.settings.homogenize import HomogenizeConfig
+from .vocabulary.settings.models import (
+    KnnConfig,
+    MeanConfig,
+    MixtureConfig,
+    RandomForestConfig,
+    RidgeConfig,
+    SvrConfig,
+    Turchi2024Config,
+    XgboostConfig,
+)
+from .vocabulary.settings.run import Cuts, ExtraCut, FetchSettings, ImportanceConfig, MatchConfig, RunConfig
+from .vocabulary.settings.split import SplitConfig
+
+# Flags, errors, progress
+from .vocabulary.errors import InputError, Problem, StarscaleError
+from .vocabulary.flag_advice import explain_mask
+from .vocabulary.flags import CatalogueFlag, LabelFlag, PairFlag
+from .vocabulary.progress import Progress, Task
+from .version import __version__
+
+__all__ = [
+    "Attrition",
+    "Calibration",
+    "CatalogueFlag",
+    "Cleaned",
+    "Column",
+    "Comparison",
+    "Cuts",
+    "Estimate",
+    "Explanation",
+    "ExtraCut",
+    "FetchSettings",
+    "Fetched",
+    "HomogenizeConfig",
+    "Homogenized",
+    "ImportanceConfig",
+    "InputError",
+    "KnnConfig",
+    "LabelFlag",
+    "MatchConfig",
+    "Matched",
+    "MeanConfig",
+    "MixtureConfig",
+    "Model",
+    "PairFlag",
+    "PredictionCounts",
+    "Problem",
+    "Progress",
+    "Published",
+    "RandomForestConfig",
+    "RidgeConfig",
+    "RunConfig",
+    "RunResult",
+    "Selection",
+    "SplitConfig",
+    "StarscaleError",
+    "Survey",
+    "SvrConfig",
+    "Task",
+    "Trained",
+    "Turchi2024Config",
+    "XgboostConfig",
+    "__version__",
+    "check",
+    "clean",
+    "clean_file",
+    "compare_models",
+    "demo",
+    "evaluate",
+    "explain",
+    "explain_mask",
+    "fetch",
+    "homogenize",
+    "importance",
+    "label_report",
+    "load",
+    "load_survey",
+    "make_mock",
+    "match",
+    "match_files",
+    "plan_fetch",
+    "predict",
+    "publish",
+    "read",
+    "recalibrate",
+    "report",
+    "run",
+    "survey_names",
+    "train",
+    "write",
+]
