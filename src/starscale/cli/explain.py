@@ -9,6 +9,7 @@ import typer
 
 import starscale as ss
 from starscale import io
+from starscale.cli.options import named_values, names, sample_name
 from starscale.reports.importance_text import importance_json, importance_tables
 from starscale.reports.text import layout
 from starscale.tables.api import is_mock
@@ -74,17 +75,12 @@ def importance(
     """
     given = {"repeats": repeats, "correlation": correlation, "max_stars": max_stars, "seed": seed}
     settings = validate(ImportanceConfig, given, "options of importance")
-    groups = {}
-    for text in group or ():
-        name, equals, columns = text.partition("=")
-        if not equals or not name.strip() or not columns.strip():
-            raise InputError(Problem("--group", f"{text!r}", "NAME=COLUMN,COLUMN"))
-        groups[name.strip()] = [column.strip() for column in columns.split(",")]
+    groups = {n: names(columns) for n, columns in named_values(group, "--group", "NAME=COLUMN,COLUMN")}
     bundle = ss.load(model)
     found = ss.importance(bundle, table, groups=groups or None, settings=settings)
     if output is not None:
         io.atomic_text(output, importance_json(found))
-    sample = f"{table}{', MOCK data' if bundle.mock or is_mock(table) else ''}"
+    sample = sample_name(str(table), bundle.mock or is_mock(table))
     typer.echo(
         f"errors of the predictions when columns are shuffled among the stars ({sample}; {repeats} shuffles)"
     )

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from starscale.cli.options import named_values, names, say
 from starscale.reports.text import attrition_rows, layout
 from starscale.vocabulary.errors import InputError, Problem
 from starscale.vocabulary.settings.run import Cuts, ExtraCut, FetchSettings
@@ -60,12 +61,12 @@ def fetch(
     chosen = Cuts(
         apply=cuts,
         without=tuple(without or ()),
-        extra=tuple(ExtraCut(name=name, keep=keep) for name, keep in _pairs(cut)),
+        extra=tuple(ExtraCut(name=name, keep=keep) for name, keep in named_values(cut, "--cut", "NAME=SQL")),
     )
     given = {
         "at": at,
         "service": service,
-        "columns": tuple(name.strip() for name in columns.split(",")) if columns else (),
+        "columns": tuple(names(columns)) if columns else (),
         "cuts": chosen,
         "join": join,
         "match": tuple(match or ()),
@@ -89,26 +90,12 @@ def fetch(
         _print_estimate(plan(survey, **selection, settings=settings, ask=_ask))
         return
     work = importlib.import_module("starscale.archives.api").fetch
-    done = work(survey, output, **selection, settings=settings, fresh=fresh, ask=_ask, say=_say)
+    done = work(survey, output, **selection, settings=settings, fresh=fresh, ask=_ask, say=say)
     _print_fetched(done, settings)
-
-
-def _say(text: str) -> None:
-    typer.echo(text, err=True)
 
 
 def _ask(question: str, hidden: bool) -> str:
     return str(typer.prompt(question, hide_input=hidden, err=True))
-
-
-def _pairs(values: list[str] | None) -> list[tuple[str, str]]:
-    found = []
-    for value in values or ():
-        name, equals, rest = value.partition("=")
-        if not equals or not name.strip() or not rest.strip():
-            raise InputError(Problem("--cut", f"{value!r}", "NAME=SQL"))
-        found.append((name.strip(), rest.strip()))
-    return found
 
 
 def _print_estimate(estimate: Any) -> None:
@@ -139,5 +126,5 @@ def _print_fetched(done: Any, settings: FetchSettings) -> None:
     if done.unknown:
         typer.echo(f"note: the archive has no row for {done.unknown:,} of the identifiers (cuts included)")
     if not settings.cuts.apply and not settings.cuts.extra:
-        _say("note: no cuts were applied; 'starscale clean' applies them, --cuts lets the archive do it")
+        say("note: no cuts were applied; 'starscale clean' applies them, --cuts lets the archive do it")
     typer.echo(f"{done.rows:,} rows written to {done.path}")

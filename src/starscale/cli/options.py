@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,6 +10,7 @@ import polars as pl
 import typer
 
 from starscale.reports.text import figures_rows, layout
+from starscale.vocabulary.errors import Problems
 
 Output = Annotated[Path, typer.Option("--output", "-o", help="Where to write; the suffix says the format.")]
 
@@ -31,6 +33,38 @@ Workers = Annotated[
 def say(text: str) -> None:
     """Print a line for people, apart from the results: on standard error."""
     typer.echo(text, err=True)
+
+
+def named_values(values: Sequence[str] | None, option: str, form: str) -> list[tuple[str, str]]:
+    """Split the values of a repeatable option at their first ``=``.
+
+    Parameters
+    ----------
+    values : sequence of str or None
+    option : str
+        Name of the option, for the error.
+    form : str
+        How a value is written, for example ``NAME=SQL``.
+
+    Raises
+    ------
+    InputError
+        All values that are not written so.
+    """
+    problems, found = Problems(), []
+    for value in values or ():
+        name, equals, rest = (part.strip() for part in value.partition("="))
+        if equals and name and rest:
+            found.append((name, rest))
+        else:
+            problems.add(option, f"{value!r}", form)
+    problems.raise_if_any()
+    return found
+
+
+def names(text: str) -> list[str]:
+    """Split names that are separated by commas."""
+    return [name.strip() for name in text.split(",")]
 
 
 def sample_name(name: str, mock_data: bool) -> str:

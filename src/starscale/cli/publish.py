@@ -9,8 +9,9 @@ import typer
 
 import starscale as ss
 from starscale import io
+from starscale.cli.options import named_values
 from starscale.io.bars import Bar
-from starscale.vocabulary.errors import InputError, Problem
+from starscale.vocabulary.errors import Problems
 
 
 def publish(
@@ -35,12 +36,7 @@ def publish(
 
     Example: `starscale publish run/catalogue.parquet -o cds/ --title "Stellar parameters" --author "Doe J."`
     """
-    places = {}
-    for text in decimals or ():
-        name, equals, number = text.partition("=")
-        if not equals or not number.strip().isdigit():
-            raise InputError(Problem("--decimals", f"{text!r}", "COLUMN=N"))
-        places[name.strip()] = int(number)
+    places = _decimals(decimals)
     # Both passes over the rows.
     with Bar("publishing", 2 * io.open_table(catalogue).n_rows) as bar:
         done = ss.publish(
@@ -59,3 +55,13 @@ def publish(
     typer.echo(f"{done.rows:,} {data} written to {', '.join(map(str, done.files))}")
     if done.missing:
         typer.echo(f"to be filled in by you, where the file says so: {', '.join(done.missing)}")
+
+
+def _decimals(values: list[str] | None) -> dict[str, int]:
+    places = named_values(values, "--decimals", "COLUMN=N")
+    problems = Problems()
+    for column, number in places:
+        if not number.isdecimal():
+            problems.add("--decimals", f"{column}={number}", "COLUMN=N, a whole number of decimals")
+    problems.raise_if_any()
+    return {column: int(number) for column, number in places}

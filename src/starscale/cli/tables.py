@@ -10,7 +10,7 @@ import typer
 
 import starscale as ss
 from starscale import io
-from starscale.cli.options import Engine, Output, Scheduler, Workers, say
+from starscale.cli.options import Engine, Output, Scheduler, Workers, named_values, say
 from starscale.homogenization.api import beside
 from starscale.reports.homogenize_text import homogenize_tables
 from starscale.reports.match_text import loss_rows, match_rows
@@ -38,8 +38,8 @@ def clean(
 
     Example: `starscale clean gaia.parquet --survey gaia_dr3 --join bailer_jones_edr3=dist.parquet -o ok.parquet`
     """
-    extra = tuple(ExtraCut(name=n, keep=k) for n, k in _pairs(cut, "--cut", "NAME=SQL"))
-    joins = [(Path(path), name) for name, path in _pairs(join, "--join", "SURVEY=PATH")]
+    extra = tuple(ExtraCut(name=n, keep=k) for n, k in named_values(cut, "--cut", "NAME=SQL"))
+    joins = [(Path(path), name) for name, path in named_values(join, "--join", "SURVEY=PATH")]
     cuts = Cuts(without=tuple(without or ()), extra=extra)
     attrition = ss.clean_file(table, output, survey=survey, join=joins, cuts=cuts)
     typer.echo(layout(*attrition_rows(attrition)))
@@ -168,13 +168,3 @@ def recalibrate(
         f"{result.height:,} rows written to {output}: {', '.join(labels)}; "
         f"{clamped:,} outside the range of the overlaps"
     )
-
-
-def _pairs(values: list[str] | None, option: str, form: str) -> list[tuple[str, str]]:
-    found = []
-    for value in values or ():
-        name, equals, rest = value.partition("=")
-        if not equals or not name or not rest:
-            raise InputError(Problem(option, f"{value!r}", form))
-        found.append((name.strip(), rest.strip()))
-    return found
