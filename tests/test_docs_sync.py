@@ -19,7 +19,7 @@ from pydantic_core import PydanticUndefined
 
 import starscale as ss
 from starscale.cli.main import app
-from starscale.features.families import Member
+from starscale.features.families import SurveyColumns
 from starscale.features.features import FeaturesConfig, build_features, load_feature_set
 from starscale.io.formats import FORMATS
 from starscale.surveys import load_survey, survey_names
@@ -242,7 +242,7 @@ def test_every_packaged_survey_is_listed() -> None:
 def test_the_paper_features_are_listed_and_the_default_is_counted() -> None:
     surveys = [load_survey(name) for name in ("gaia_dr3", "bailer_jones_edr3", "skymapper_dr2")]
     made = {
-        name: build_features(load_feature_set(name), [Member(s, {}) for s in surveys], FeaturesConfig())
+        name: build_features(load_feature_set(name), [SurveyColumns(s, {}) for s in surveys], FeaturesConfig())
         for name in ("default", "pairwise", "turchi2024")
     }
     listed = {

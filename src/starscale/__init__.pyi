@@ -21,7 +21,7 @@ from .model.api import evaluate, load, predict
 from .model.explain import Explanation, explain
 from .model.importance import importance
 from .model.model import Model
-from .model.predict import PredictionCounts
+from .model.predict import Predicted
 from .pipeline.compare_models import compare_models
 from .pipeline.comparing import Comparison
 from .pipeline.training import Trained, train
@@ -82,7 +82,7 @@ __all__ = [
     "MixtureConfig",
     "Model",
     "PairFlag",
-    "PredictionCounts",
+    "Predicted",
     "Problem",
     "Progress",
     "Published",

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from starscale.features.families import Feature, Member, quote
+from starscale.features.families import Feature, SurveyColumns, quote
 from starscale.features.features import (
     FeatureSet,
     build_features,
@@ -39,8 +39,8 @@ R = {"u": 4.294, "v": 4.026, "g": 2.986, "r": 2.288, "i": 1.588, "z": 1.206}
 NOTHING = FeaturesConfig()
 
 
-def plain(survey: Survey) -> Member:
-    return Member(survey, {name: name for name in survey.columns})
+def plain(survey: Survey) -> SurveyColumns:
+    return SurveyColumns(survey, {name: name for name in survey.columns})
 
 
 GAIA, DISTANCES, SKYMAPPER = (plain(load_survey(n)) for n in ("gaia_dr3", "bailer_jones_edr3", "skymapper_dr2"))
@@ -176,7 +176,7 @@ def test_scales_of_reddening(own: str, scale: str, factor: float) -> None:
 
 def test_renamed_columns_are_followed() -> None:
     names = {name: f"{name}_skymapper_dr2" for name in SKYMAPPER.survey.columns}
-    members = [GAIA, DISTANCES, Member(SKYMAPPER.survey, names)]
+    members = [GAIA, DISTANCES, SurveyColumns(SKYMAPPER.survey, names)]
     features = build_features(load_feature_set("default"), members, NOTHING)
     table = stars(20)
     renamed = table.rename({old: new for old, new in names.items() if old in table.columns})

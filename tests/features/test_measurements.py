@@ -6,16 +6,16 @@ import numpy as np
 import polars as pl
 import pytest
 
-from starscale.features.families import Feature, Member
+from starscale.features.families import Feature, SurveyColumns
 from starscale.features.features import build_features, evaluate_features, load_feature_set
 from starscale.features.measurements import Measurement, feature_noise, find_measurements, reddening_column, uses
 from starscale.surveys import load_survey
 from starscale.vocabulary.settings.run import FeaturesConfig
 
 
-def member(name: str, **renamed: str) -> Member:
+def member(name: str, **renamed: str) -> SurveyColumns:
     survey = load_survey(name)
-    return Member(survey, {column: renamed.get(column, column) for column in survey.columns})
+    return SurveyColumns(survey, {column: renamed.get(column, column) for column in survey.columns})
 
 
 MEMBERS = (member("gaia_dr3"), member("bailer_jones_edr3"), member("skymapper_dr2", u_psf="u_psf_skymapper"))

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 import starscale as ss
 from starscale import io
 from starscale.cli.main import app
-from starscale.features.families import Member
+from starscale.features.families import SurveyColumns
 from starscale.features.features import build_features, load_feature_set
 from starscale.learn.baselines import common as libraries
 from starscale.learn.checkpoint import Checkpoint
@@ -29,7 +29,7 @@ from starscale.vocabulary.comparison_columns import COMPARED, COMPARED_CSV, COMP
 from starscale.vocabulary.errors import InputError
 from starscale.vocabulary.settings.run import FeaturesConfig
 
-MEMBER = Member(load_survey("gaia_dr3"), {})
+MEMBER = SurveyColumns(load_survey("gaia_dr3"), {})
 MODELS = """
 [[models]]
 name = "ridge"

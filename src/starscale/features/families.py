@@ -26,7 +26,7 @@ class Feature:
 
 
 @dataclass(frozen=True, slots=True)
-class Member:
+class SurveyColumns:
     """A survey that takes part, and what its columns are called in the joined table."""
 
     survey: Survey
@@ -44,16 +44,16 @@ def quote(name: str) -> str:
     return f'"{name}"'
 
 
-def _distance(members: Sequence[Member]) -> str | None:
+def _distance(members: Sequence[SurveyColumns]) -> str | None:
     return next((m.sql(m.survey.distance.value) for m in members if m.survey.distance), None)
 
 
-def _reddening(members: Sequence[Member]) -> tuple[str, str] | None:
+def _reddening(members: Sequence[SurveyColumns]) -> tuple[str, str] | None:
     """Column with E(B-V), and its scale."""
     return next(((m.sql(r.column), r.scale) for m in members if (r := m.survey.reddening)), None)
 
 
-def _extinction(member: Member, band: str, members: Sequence[Member]) -> str | None:
+def _extinction(member: SurveyColumns, band: str, members: Sequence[SurveyColumns]) -> str | None:
     """A(b) as an expression; None where the coefficient or E(B-V) is not known."""
     coefficient, reddening = member.survey.bands[band].extinction, _reddening(members)
     if coefficient is None or reddening is None:
@@ -65,7 +65,9 @@ def _extinction(member: Member, band: str, members: Sequence[Member]) -> str | N
     return f"{coefficient:.6g} * {column}"
 
 
-def absolute_magnitude(member: Member, band: str, members: Sequence[Member], *, dereddened: bool) -> str | None:
+def absolute_magnitude(
+    member: SurveyColumns, band: str, members: Sequence[SurveyColumns], *, dereddened: bool
+) -> str | None:
     """SQL of the absolute magnitude of a band; None where no survey gives what it needs."""
     distance = _distance(members)
     extinction = _extinction(member, band, members)
@@ -75,7 +77,7 @@ def absolute_magnitude(member: Member, band: str, members: Sequence[Member], *, 
     return f"{expression} - {extinction}" if dereddened else expression
 
 
-def _colours(members: Sequence[Member]) -> list[Feature]:
+def _colours(members: Sequence[SurveyColumns]) -> list[Feature]:
     features = []
     for member in members:
         names = list(member.survey.bands)
@@ -88,7 +90,7 @@ def _colours(members: Sequence[Member]) -> list[Feature]:
     return features
 
 
-def _all_colours(members: Sequence[Member]) -> list[Feature]:
+def _all_colours(members: Sequence[SurveyColumns]) -> list[Feature]:
     # Bands of two surveys see the same star: their difference does not depend on its distance either.
     bands = [(member, band) for member in members for band in member.survey.bands]
     features = []
@@ -99,7 +101,7 @@ def _all_colours(members: Sequence[Member]) -> list[Feature]:
     return features
 
 
-def _absolute_magnitudes(members: Sequence[Member]) -> list[Feature]:
+def _absolute_magnitudes(members: Sequence[SurveyColumns]) -> list[Feature]:
     features = []
     for member in members:
         for band in member.survey.bands:
@@ -112,7 +114,7 @@ def _absolute_magnitudes(members: Sequence[Member]) -> list[Feature]:
     return features
 
 
-def _reference_magnitudes(members: Sequence[Member]) -> list[Feature]:
+def _reference_magnitudes(members: Sequence[SurveyColumns]) -> list[Feature]:
     if _distance(members) is not None:
         return []
     return [
@@ -122,7 +124,7 @@ def _reference_magnitudes(members: Sequence[Member]) -> list[Feature]:
     ]
 
 
-def _magnitude_errors(members: Sequence[Member]) -> list[Feature]:
+def _magnitude_errors(members: Sequence[SurveyColumns]) -> list[Feature]:
     return [
         Feature(
             f"{m.survey.name}.{name}_log_error",
@@ -138,14 +140,14 @@ def _magnitude_errors(members: Sequence[Member]) -> list[Feature]:
     ]
 
 
-def _log_distance(members: Sequence[Member]) -> list[Feature]:
+def _log_distance(members: Sequence[SurveyColumns]) -> list[Feature]:
     column = _distance(members)
     return (
         [] if column is None else [Feature("log_distance", f"LOG10({column})", "", "log10 of the distance in pc")]
     )
 
 
-def _log_reddening(members: Sequence[Member]) -> list[Feature]:
+def _log_reddening(members: Sequence[SurveyColumns]) -> list[Feature]:
     reddening = _reddening(members)
     if reddening is None:
         return []
@@ -153,7 +155,7 @@ def _log_reddening(members: Sequence[Member]) -> list[Feature]:
     return [Feature("log_reddening", f"LOG10({reddening[0]} + 0.02)", "", "log10 of E(B-V) + 0.02")]
 
 
-def _estimates(members: Sequence[Member]) -> list[Feature]:
+def _estimates(members: Sequence[SurveyColumns]) -> list[Feature]:
     features = []
     for member in members:
         for label, estimate in member.survey.estimates.items():

@@ -19,7 +19,7 @@ import polars as pl
 from polars.exceptions import PolarsError
 from pydantic import Field
 
-from starscale.features.families import FAMILIES, Feature, Member, absolute_magnitude, quote
+from starscale.features.families import FAMILIES, Feature, SurveyColumns, absolute_magnitude, quote
 from starscale.tables.sql import columns_of, row_expression
 from starscale.vocabulary.arrays import FloatArray
 from starscale.vocabulary.errors import InputError, Problem, Problems, did_you_mean
@@ -139,14 +139,14 @@ def load_feature_set(name: str, *, base: Path | None = None) -> FeatureSet:
 
 
 def build_features(
-    feature_set: FeatureSet, members: Sequence[Member], config: FeaturesConfig
+    feature_set: FeatureSet, members: Sequence[SurveyColumns], config: FeaturesConfig
 ) -> tuple[Feature, ...]:
     """Turn a feature set into concrete features for the surveys that take part.
 
     Parameters
     ----------
     feature_set : FeatureSet
-    members : sequence of Member
+    members : sequence of SurveyColumns
         The leading survey first, then those joined to it.
     config : FeaturesConfig
         Patterns of features to leave out.
@@ -266,7 +266,7 @@ def _parse(feature: Feature) -> pl.Expr:
     return row_expression(feature.expression, f"feature {feature.name!r}")
 
 
-def _expand(entry: Entry, members: Sequence[Member], present: Mapping[str, Member]) -> list[Feature]:
+def _expand(entry: Entry, members: Sequence[SurveyColumns], present: Mapping[str, SurveyColumns]) -> list[Feature]:
     match entry:
         case ColumnFeature():
             return [Feature(entry.name, quote(entry.column), entry.unit, entry.description)]
@@ -282,7 +282,7 @@ def _expand(entry: Entry, members: Sequence[Member], present: Mapping[str, Membe
 
 
 def _named_absolute_magnitude(
-    entry: AbsoluteMagnitude, members: Sequence[Member], present: Mapping[str, Member]
+    entry: AbsoluteMagnitude, members: Sequence[SurveyColumns], present: Mapping[str, SurveyColumns]
 ) -> Feature:
     survey, band = entry.band.split(".")
     member = present.get(survey)

@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from starscale.features.families import Feature, Member
+from starscale.features.families import Feature, SurveyColumns
 from starscale.features.features import columns_in, evaluate_features, feature_columns
 from starscale.vocabulary.arrays import FloatArray
 
@@ -40,7 +40,7 @@ class Measurement:
     errors: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
-def find_measurements(features: Sequence[Feature], members: Sequence[Member]) -> tuple[Measurement, ...]:
+def find_measurements(features: Sequence[Feature], members: Sequence[SurveyColumns]) -> tuple[Measurement, ...]:
     """Say what the features are made of, as the survey files describe it."""
     needed = {column for feature in features for column in columns_in(feature)}
     found: list[Measurement] = []
@@ -53,7 +53,7 @@ def find_measurements(features: Sequence[Feature], members: Sequence[Member]) ->
     return (*found, *(Measurement(column, (column,)) for column in sorted(needed - known)))
 
 
-def _of_survey(member: Member) -> list[Measurement]:
+def _of_survey(member: SurveyColumns) -> list[Measurement]:
     survey, names = member.survey, member.names
 
     def named(*columns: str | None) -> tuple[str, ...]:
@@ -77,14 +77,14 @@ def _of_survey(member: Member) -> list[Measurement]:
     return found
 
 
-def reddening_column(features: Sequence[Feature], members: Sequence[Member]) -> str | None:
+def reddening_column(features: Sequence[Feature], members: Sequence[SurveyColumns]) -> str | None:
     """Return the column with E(B-V), where a feature looks at it."""
     used = feature_columns(features)
     columns = [m.names.get(r.column, r.column) for m in members if (r := m.survey.reddening)]
     return next((name for name in columns if name in used), None)
 
 
-def estimate_features(features: Sequence[Feature], members: Sequence[Member]) -> tuple[str, ...]:
+def estimate_features(features: Sequence[Feature], members: Sequence[SurveyColumns]) -> tuple[str, ...]:
     """Return the names of the features that look at a survey's own estimate of a label."""
     columns = {
         m.names.get(c, c)

@@ -17,7 +17,7 @@ from starscale.io.unfinished import Leftover
 from starscale.model.evaluate import evaluate as compare
 from starscale.model.labelled import labelled_stars
 from starscale.model.model import Model
-from starscale.model.predict import CHUNK, PredictionCounts, predict_file
+from starscale.model.predict import CHUNK, Predicted, predict_file
 from starscale.tables.api import PROVENANCE_KEY, AnyTable, refuse_same
 from starscale.vocabulary.errors import InputError, Problem
 from starscale.vocabulary.provenance import program, record, versions
@@ -25,7 +25,7 @@ from starscale.vocabulary.provenance import program, record, versions
 
 def predict_on_cluster(
     model: Model | str | Path, source: Any, target: str | Path, *, chunk: int, **cluster: Any
-) -> PredictionCounts:
+) -> Predicted:
     """Predict a HATS catalogue (path, URL, or one that LSDB has opened) into another one.
 
     Parameters
@@ -60,7 +60,7 @@ def predict_on_cluster(
     if not isinstance(model, Model):
         provenance["model"] |= {"path": str(model), "sha256": io.checksum(Path(model))}
     with Bar("predicting", sky.rows) as bar:
-        counts: PredictionCounts = engine_module("model.on_cluster").predict_sky(
+        counts: Predicted = engine_module("model.on_cluster").predict_sky(
             bundle,
             None if isinstance(model, Model) else Path(model),
             sky,
@@ -95,7 +95,7 @@ def predict(
     client: Any = None,
     scheduler: str | None = None,
     workers: int | None = None,
-) -> PredictionCounts:
+) -> Predicted:
     """Predict the stars of a file into a catalogue file, in chunks.
 
     Reading, computing and writing overlap, and memory does not grow with the number of rows. If it is stopped, by
@@ -142,7 +142,7 @@ def predict_with(
     *,
     chunk: int = CHUNK,
     leftover: Leftover = "refuse",
-) -> PredictionCounts:
+) -> Predicted:
     """Do what :func:`predict` does; `leftover` as for :meth:`starscale.io.Unfinished.open`."""
     bundle = model if isinstance(model, Model) else load(model)
     refuse_same(target, source)

@@ -16,7 +16,7 @@ from starscale.vocabulary.errors import InputError, Problem
 
 
 @dataclass(frozen=True, slots=True)
-class Labelled:
+class LabelledStars:
     """Stars to compare on, the labels of the model that they have, and what to call them in an error."""
 
     table: pl.DataFrame
@@ -24,7 +24,7 @@ class Labelled:
     where: str
 
 
-def labelled_stars(model: Model, source: AnyTable) -> Labelled:
+def labelled_stars(model: Model, source: AnyTable) -> LabelledStars:
     """Read a table with labels; of a training table, the stars of the model's own test part.
 
     Raises
@@ -47,4 +47,4 @@ def labelled_stars(model: Model, source: AnyTable) -> Labelled:
     if table.height == 0:
         expected = "one or more (of the test part, if there is one)"
         raise InputError(Problem(where, "has no rows to compare", expected))
-    return Labelled(table, known, where)
+    return LabelledStars(table, known, where)

@@ -23,7 +23,7 @@ from starscale.cluster.cluster import Where, connected, finished
 from starscale.cluster.writing import Partition, finish_catalogue, write_partition
 from starscale.io import atomic_directory, work_folder
 from starscale.model.model import Model
-from starscale.model.predict import CHUNK, PredictionCounts, Repeats
+from starscale.model.predict import CHUNK, Predicted, RepeatedStars
 from starscale.tables.repeated import RepeatedIds, hashed
 from starscale.vocabulary.columns import Column
 from starscale.vocabulary.errors import InputError, Problem
@@ -66,7 +66,7 @@ def predict_sky(
     metadata: Mapping[str, str] | None = None,
     chunk: int = CHUNK,
     report: Callable[[int], None] | None = None,
-) -> PredictionCounts:
+) -> Predicted:
     """Predict the stars of a HATS catalogue into a HATS catalogue.
 
     Parameters
@@ -87,7 +87,7 @@ def predict_sky(
 
     Returns
     -------
-    PredictionCounts
+    Predicted
 
     Raises
     ------
@@ -153,7 +153,7 @@ def _ids(folder: Path, partition: Partition) -> pl.Series:
     return pl.read_parquet(folder / partition.file, columns=["source_id"])["source_id"]
 
 
-def _repeats(ids: RepeatedIds, folder: Path, parts: list[_Done]) -> Repeats | None:
+def _repeats(ids: RepeatedIds, folder: Path, parts: list[_Done]) -> RepeatedStars | None:
     n_ids, n_rows, example = ids.count()
     if not n_ids:
         return None
@@ -166,12 +166,12 @@ def _repeats(ids: RepeatedIds, folder: Path, parts: list[_Done]) -> Repeats | No
         if len(found):
             name = str(found[0])
             break
-    return Repeats(n_ids, n_rows, name)
+    return RepeatedStars(n_ids, n_rows, name)
 
 
-def _count(parts: list[_Done], repeated: Repeats | None) -> PredictionCounts:
+def _count(parts: list[_Done], repeated: RepeatedStars | None) -> Predicted:
     flags = np.sum([part.flags for part in parts], axis=0)
-    return PredictionCounts(
+    return Predicted(
         sum(part.partition.rows for part in parts),
         sum(part.predicted for part in parts),
         {str(bit.name): int(n) for bit, n in zip(CatalogueFlag, flags, strict=True)},

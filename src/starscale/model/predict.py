@@ -37,7 +37,7 @@ class Report(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Repeats:
+class RepeatedStars:
     """Identifiers that stand in more than one row: how many, in how many rows, and one of them."""
 
     ids: int
@@ -46,13 +46,13 @@ class Repeats:
 
 
 @dataclass(frozen=True, slots=True)
-class PredictionCounts:
+class Predicted:
     """Rows of a catalogue, how many carry each flag, and identifiers that stand in more than one row."""
 
     rows: int
     predicted: int
     flags: Mapping[str, int]
-    repeated: Repeats | None = None
+    repeated: RepeatedStars | None = None
 
 
 @dataclass
@@ -68,10 +68,8 @@ class _Counter:
         for bit in CatalogueFlag:
             self.flags[bit] += int((catalogue["flags"] & int(bit) > 0).sum())
 
-    def counts(self, repeated: Repeats | None) -> PredictionCounts:
-        return PredictionCounts(
-            self.rows, self.predicted, {str(bit.name): n for bit, n in self.flags.items()}, repeated
-        )
+    def counts(self, repeated: RepeatedStars | None) -> Predicted:
+        return Predicted(self.rows, self.predicted, {str(bit.name): n for bit, n in self.flags.items()}, repeated)
 
 
 def predict_file(
@@ -84,7 +82,7 @@ def predict_file(
     report: Report | None = None,
     made_from: Mapping[str, Any] | None = None,
     leftover: Leftover = "refuse",
-) -> PredictionCounts:
+) -> Predicted:
     """Predict the stars of a file into a catalogue file.
 
     Reading, computing and writing overlap. Finished chunks are kept in a folder beside the catalogue
@@ -109,7 +107,7 @@ def predict_file(
 
     Returns
     -------
-    PredictionCounts
+    Predicted
 
     Raises
     ------
@@ -219,7 +217,7 @@ def _slices(batches: Iterable[pl.DataFrame]) -> Iterator[tuple[pl.DataFrame, boo
             yield batch.slice(start, size), start == starts[-1]
 
 
-def _repeats(ids: RepeatedIds, kept: Unfinished) -> Repeats | None:
+def _repeats(ids: RepeatedIds, kept: Unfinished) -> RepeatedStars | None:
     n_ids, n_rows, example = ids.count()
     if not n_ids:
         return None
@@ -230,4 +228,4 @@ def _repeats(ids: RepeatedIds, kept: Unfinished) -> Repeats | None:
         if len(found):
             name = str(found[0])
             break
-    return Repeats(n_ids, n_rows, name)
+    return RepeatedStars(n_ids, n_rows, name)

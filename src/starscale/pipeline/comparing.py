@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from starscale.features.families import Member
+from starscale.features.families import SurveyColumns
 from starscale.features.features import load_feature_set
 from starscale.learn.baselines.common import missing_library
 from starscale.learn.predictor import Predictor
@@ -234,7 +234,7 @@ def _statistics(name: str, values: Sequence[float | None]) -> dict[str, float | 
     return {name: float(np.mean(known)) if known else None, f"{name}_spread": spread}
 
 
-def _truth(run: Plan, members: Sequence[Member], table: pl.DataFrame) -> pl.DataFrame:
+def _truth(run: Plan, members: Sequence[SurveyColumns], table: pl.DataFrame) -> pl.DataFrame:
     """Identifier, brightness, reddening and labels of the stars of a training table."""
     reddening = (m.names.get(r.column, r.column) for m in members if (r := m.survey.reddening))
     columns = {

@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from starscale.features.families import Feature, Member
+from starscale.features.families import Feature, SurveyColumns
 from starscale.features.features import evaluate_features
 from starscale.features.measurements import Measurement, feature_noise, find_measurements, uses
 from starscale.features.splits import PARTS
@@ -33,7 +33,7 @@ class Learnable:
     ----------
     run : Plan
     table : polars.DataFrame, (n, any)
-    members : tuple of Member
+    members : tuple of SurveyColumns
         The surveys that take part.
     features : tuple of Feature
     measurements : tuple of Measurement
@@ -44,7 +44,7 @@ class Learnable:
 
     run: Plan
     table: pl.DataFrame
-    members: tuple[Member, ...]
+    members: tuple[SurveyColumns, ...]
     features: tuple[Feature, ...]
     measurements: tuple[Measurement, ...]
     x: FloatArray

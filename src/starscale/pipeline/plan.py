@@ -9,7 +9,7 @@ from pathlib import Path
 import polars as pl
 
 from starscale.crossmatch.linking import LeadingTable
-from starscale.features.families import Feature, Member
+from starscale.features.families import Feature, SurveyColumns
 from starscale.features.features import FeatureSet, build_features, feature_columns
 from starscale.features.split_table import SURVEYS
 from starscale.surveys import Survey
@@ -72,15 +72,15 @@ class Plan:
         return [(self.path(t.path), s) for t, s in zip(self.config.catalogue.join, self.joins, strict=True)]
 
 
-def members_in(run: Plan, columns: Sequence[str]) -> tuple[Member, ...]:
+def members_in(run: Plan, columns: Sequence[str]) -> tuple[SurveyColumns, ...]:
     """The surveys of a run, and what their columns are called in the joined table."""
     own = {name: name for name in run.lead.columns}
     joins = [{**names_in(columns, s), s.id.column: run.lead.id.column} for s in run.joins]
     photometry = [names_in(columns, s) for s in run.photometry]
-    return tuple(Member(s, names) for s, names in zip(run.surveys, [own, *joins, *photometry], strict=True))
+    return tuple(SurveyColumns(s, names) for s, names in zip(run.surveys, [own, *joins, *photometry], strict=True))
 
 
-def features_of(run: Plan, members: Sequence[Member]) -> tuple[Feature, ...]:
+def features_of(run: Plan, members: Sequence[SurveyColumns]) -> tuple[Feature, ...]:
     """The features of the run.
 
     Raises
@@ -104,7 +104,7 @@ def features_of(run: Plan, members: Sequence[Member]) -> tuple[Feature, ...]:
     return features
 
 
-def _holds_labels(run: Plan, member: Member) -> bool:
+def _holds_labels(run: Plan, member: SurveyColumns) -> bool:
     """Whether labels stand in the table of a survey that takes part."""
     config = run.config
     if config.labels[0].path is None:
@@ -117,7 +117,11 @@ def _holds_labels(run: Plan, member: Member) -> bool:
 
 
 def inputs_survey(
-    run: Plan, members: Sequence[Member], features: Sequence[Feature], cuts: Sequence[Cut], table: pl.DataFrame
+    run: Plan,
+    members: Sequence[SurveyColumns],
+    features: Sequence[Feature],
+    cuts: Sequence[Cut],
+    table: pl.DataFrame,
 ) -> Survey:
     """Describe the table that the model expects: as a survey, so that it is read like any other."""
     required = [*feature_columns(features), *(c for m in members for c in _reference_magnitude(m))]
@@ -145,17 +149,17 @@ def inputs_survey(
     )
 
 
-def _reference_magnitude(member: Member) -> list[str]:
+def _reference_magnitude(member: SurveyColumns) -> list[str]:
     band = member.survey.reference_band
     return [member.names.get(m, m) for m in ([member.survey.bands[band].magnitude] if band else [])]
 
 
-def magnitude_column(members: Sequence[Member], available: Sequence[str]) -> str | None:
+def magnitude_column(members: Sequence[SurveyColumns], available: Sequence[str]) -> str | None:
     """The magnitude that stands for the brightness of a star: the first survey's that has one."""
     return next((name for m in members for name in _reference_magnitude(m) if name in available), None)
 
 
-def all_cuts(run: Plan, members: Sequence[Member]) -> tuple[Cut, ...]:
+def all_cuts(run: Plan, members: Sequence[SurveyColumns]) -> tuple[Cut, ...]:
     """The cuts that the training stars passed, on the columns of the joined table."""
     config = run.config
     chosen = list(choose_cuts(run.lead.cuts, config.catalogue.cuts, "catalogue"))
