@@ -14,36 +14,39 @@ from starscale.reports.text import layout
 from starscale.vocabulary.comparison_columns import COMPARED, COMPARED_CSV
 from starscale.vocabulary.settings.run import ESTIMATES_ALONE, OWN_MODEL, WITHOUT_ESTIMATES
 
+_FOLDER = "Folder for the tables; models that were trained there before are not trained again."
+
 
 def compare_models(
     run_file: Annotated[Path, typer.Argument(help="Run file (TOML) with one or more [[models]].")],
-    out: Annotated[Path, typer.Option(help="Folder for the tables; what was trained before is found there.")],
+    output: Annotated[Path, typer.Option("--output", "-o", "--out", help=_FOLDER)],
     only: Annotated[
-        list[str] | None, typer.Option(help="A model to compare (model: the run's own). Repeatable; default: all.")
+        list[str] | None,
+        typer.Option(help="Name of a model to compare (model: the run's own). Repeatable; default: all."),
     ] = None,
 ) -> None:
-    """Train the models of a run file on the same splits and print how good each is.
+    """Train the models of a run file on the same splits and compare their errors.
 
-    Example: `starscale compare-models run.toml --out comparison/`
+    Example: `starscale compare-models run.toml -o comparison/`
     """
-    _compare(run_file, out, only=only or ())
+    _compare(run_file, output, only=only or ())
 
 
 def ablate(
     run_file: Annotated[Path, typer.Argument(help="Run file (TOML).")],
-    out: Annotated[Path, typer.Option(help="Folder for the tables; what was trained before is found there.")],
+    output: Annotated[Path, typer.Option("--output", "-o", "--out", help=_FOLDER)],
 ) -> None:
-    """Train the run's model with, without, and a regression on, the surveys' own estimates of labels (GSP-Phot).
+    """Measure what the surveys' own estimates (GSP-Phot) contribute: train with, without, and on them alone.
 
-    Example: `starscale ablate run.toml --out ablation/`
+    Example: `starscale ablate run.toml -o ablation/`
     """
-    _compare(run_file, out, only=(OWN_MODEL, WITHOUT_ESTIMATES, ESTIMATES_ALONE), ablation=True)
+    _compare(run_file, output, only=(OWN_MODEL, WITHOUT_ESTIMATES, ESTIMATES_ALONE), ablation=True)
 
 
-def _compare(run_file: Path, out: Path, *, only: Sequence[str], ablation: bool = False) -> None:
+def _compare(run_file: Path, output: Path, *, only: Sequence[str], ablation: bool = False) -> None:
     # The learning libraries are loaded by a command that learns only.
     work = importlib.import_module("starscale.pipeline.compare_models").compare_models
-    compared = work(run_file, out, only=only, ablation=ablation, say=lambda text: typer.echo(text, err=True))
+    compared = work(run_file, output, only=only, ablation=ablation, say=lambda text: typer.echo(text, err=True))
     sample = "test part, MOCK data" if compared.mock else "test part"
     typer.echo(f"\nmodels compared ({sample})\n{layout(*compared_rows(compared.figures))}")
     headings, rows = compared_rows(compared.figures, "metal-poor")
@@ -52,4 +55,4 @@ def _compare(run_file: Path, out: Path, *, only: Sequence[str], ablation: bool =
     ratios = ratio_rows(compared.figures)
     typer.echo(f"\nratios to {compared.reference} in the same repeat\n{layout(*ratios)}")
     typer.echo(f"\n{layout(*cost_rows(compared.costs))}")
-    typer.echo(f"\nin all bins: {out / COMPARED}, {out / COMPARED_CSV}")
+    typer.echo(f"\nin all bins: {output / COMPARED}, {output / COMPARED_CSV}")

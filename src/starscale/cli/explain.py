@@ -21,25 +21,29 @@ from starscale.vocabulary.strict import validate
 
 def explain(
     catalogue: Annotated[
-        Path | None, typer.Argument(help="A catalogue, or a table of pairs, neighbours, labels, measurements.")
+        Path | None, typer.Argument(help="Catalogue, or a table of pairs, neighbours, labels or measurements.")
     ] = None,
-    stars: Annotated[list[str] | None, typer.Argument(help="Identifiers (source_id) of stars in it.")] = None,
+    stars: Annotated[
+        list[str] | None, typer.Argument(help="Identifiers (source_id) of stars in that table.")
+    ] = None,
     model: Annotated[
-        Path | None, typer.Option(help="Model bundle: then also missing and unusual inputs, and failed cuts.")
+        Path | None, typer.Option(help="Model bundle: adds missing and unusual inputs, and failed cuts.")
     ] = None,
-    table: Annotated[Path | None, typer.Option(help="With --model: what the model predicted from.")] = None,
-    flags: Annotated[int | None, typer.Option(help="Instead of a table: a bare bit mask.")] = None,
+    table: Annotated[Path | None, typer.Option(help="With --model: the table that was predicted.")] = None,
+    flags: Annotated[int | None, typer.Option(help="Explain this bit mask, without a table.")] = None,
     kind: Annotated[
-        str, typer.Option(help="For --flags: whose they are: catalogue, pairs, labels.")
+        str, typer.Option(help="For --flags: kind of the mask: catalogue, pairs or labels.")
     ] = "catalogue",
 ) -> None:
-    """Say in plain sentences what a table says about a star: values, flags, and what to do about them.
+    """Explain a star of a table in sentences: its values, its flags and what to do about them.
 
     Example: `starscale explain run/catalogue.parquet 4295806720 --model run/model --table run/matched.parquet`
     """
     if flags is not None:
         if catalogue is not None or stars or model is not None or table is not None:
-            raise InputError(Problem("--flags", "stands beside a table", "one or the other"))
+            raise InputError(
+                Problem("--flags", "was given together with a table", "either a table with stars, or --flags")
+            )
         typer.echo("\n".join(explain_mask(flags, kind)))
         return
     if catalogue is None or not stars:
@@ -62,14 +66,14 @@ def importance(
             "ones together, and all."
         ),
     ] = None,
-    repeats: Annotated[int, typer.Option(help="Shuffles of every column and group, at least 2.")] = 5,
+    repeats: Annotated[int, typer.Option(help="Number of shuffles of every column and group, at least 2.")] = 5,
     correlation: Annotated[
-        float, typer.Option(help="Columns whose rank correlation is above this are shuffled together.")
+        float, typer.Option(help="Columns with a rank correlation above this value are shuffled together.")
     ] = 0.9,
-    max_stars: Annotated[int, typer.Option(help="Stars to look at, at most, drawn at random.")] = 2000,
-    seed: Annotated[int, typer.Option(help="Of the shuffles.")] = 0,
+    max_stars: Annotated[int, typer.Option(help="Most stars to use, drawn at random.")] = 2000,
+    seed: Annotated[int, typer.Option(help="Seed of the shuffles.")] = 0,
 ) -> None:
-    """Say what the predictions rest on: how much worse they become when a column is shuffled among the stars.
+    """Measure how much worse the predictions become when a column is shuffled among the stars.
 
     Example: `starscale importance run/model run/training.parquet`
     """

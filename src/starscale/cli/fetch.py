@@ -18,41 +18,50 @@ from starscale.vocabulary.strict import validate
 def fetch(
     survey: Annotated[str, typer.Argument(help="Survey name, or the path of a survey file.")],
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Where to write; the suffix says the format.")
+        Path | None, typer.Option("--output", "-o", help="File to write; its suffix gives the format.")
     ] = None,
     cone: Annotated[
-        tuple[float, float, float] | None, typer.Option(metavar="RA DEC RADIUS", help="A circle, degrees.")
+        tuple[float, float, float] | None,
+        typer.Option(metavar="RA DEC RADIUS", help="Cone: centre and radius in degrees."),
     ] = None,
     box: Annotated[
         tuple[float, float, float, float] | None,
-        typer.Option(metavar="RA1 RA2 DEC1 DEC2", help="From and to, degrees; RA may run through 0."),
+        typer.Option(metavar="RA1 RA2 DEC1 DEC2", help="Box in degrees; RA may pass through 0."),
     ] = None,
     cell: Annotated[
-        tuple[int, int] | None, typer.Option(metavar="ORDER NUMBER", help="A nested HEALPix cell.")
+        tuple[int, int] | None, typer.Option(metavar="ORDER NUMBER", help="HEALPix cell, nested order.")
     ] = None,
-    ids: Annotated[Path | None, typer.Option(help="A table with the identifiers that are wanted.")] = None,
+    ids: Annotated[Path | None, typer.Option(help="Table with the identifiers to fetch.")] = None,
     positions: Annotated[
-        Path | None, typer.Option(help="A table with `ra` and `dec`: everything near one of them.")
+        Path | None, typer.Option(help="Table with `ra` and `dec`: fetches what is near one of them.")
     ] = None,
-    radius: Annotated[float, typer.Option(help="For --positions, arcsec.")] = 1.0,
+    radius: Annotated[float, typer.Option(help="Radius for --positions, arcsec.")] = 1.0,
     whole: Annotated[bool, typer.Option("--whole", help="The whole table, in pieces.")] = False,
-    cuts: Annotated[bool, typer.Option(help="Let the archive apply the survey's cuts.")] = False,
-    without: Annotated[list[str] | None, typer.Option(help="A cut to leave out. Repeatable.")] = None,
-    cut: Annotated[list[str] | None, typer.Option(help="NAME=SQL: a cut of your own. Repeatable.")] = None,
-    match: Annotated[
-        list[str] | None, typer.Option(help="A survey that the archive has matched with this one. Repeatable.")
+    cuts: Annotated[bool, typer.Option(help="Apply the cuts of the survey at the archive.")] = False,
+    without: Annotated[
+        list[str] | None, typer.Option(help="Name of a cut that is not applied. Repeatable.")
     ] = None,
-    join: Annotated[bool, typer.Option(help="Bring the tables that share the identifier (distances).")] = True,
-    columns: Annotated[str | None, typer.Option(help="Names with commas between; default: all described.")] = None,
-    at: Annotated[str | None, typer.Option(help="Which of the survey's archives.")] = None,
-    service: Annotated[str | None, typer.Option(help="Address of another TAP service with these tables.")] = None,
-    login: Annotated[bool, typer.Option("--login", help="Log in: environment, ~/.netrc, or asked for.")] = False,
-    chunk: Annotated[int, typer.Option(min=1, help="Rows of one query, at most.")] = 200_000,
-    jobs: Annotated[int, typer.Option(min=1, max=8, help="Queries at a time.")] = 3,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Ask again where the output is there already.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the queries and what would come.")] = False,
+    cut: Annotated[list[str] | None, typer.Option(help="NAME=SQL: a further cut. Repeatable.")] = None,
+    match: Annotated[
+        list[str] | None, typer.Option(help="Survey that the archive has cross-matched with this one. Repeatable.")
+    ] = None,
+    join: Annotated[bool, typer.Option(help="Add the tables with the same identifiers (distances).")] = True,
+    columns: Annotated[
+        str | None, typer.Option(help="Column names, separated by commas; default: all of the survey file.")
+    ] = None,
+    at: Annotated[str | None, typer.Option(help="Name of the archive, where the survey has several.")] = None,
+    service: Annotated[str | None, typer.Option(help="URL of another TAP service with these tables.")] = None,
+    login: Annotated[
+        bool, typer.Option("--login", help="Log in with the environment, ~/.netrc, or a prompt.")
+    ] = False,
+    chunk: Annotated[int, typer.Option(min=1, help="Most rows of one query.")] = 200_000,
+    jobs: Annotated[int, typer.Option(min=1, max=8, help="Queries that run at the same time.")] = 3,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Fetch again although the output exists.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print the queries and the expected rows, and fetch nothing.")
+    ] = False,
 ) -> None:
-    """Fetch a table from an archive: counted first, in pieces, resumed after a break.
+    """Fetch a table from an archive in pieces; an interrupted download resumes.
 
     Example: `starscale fetch gaia_dr3 --cone 132.8 11.8 0.5 -o gaia.parquet`
     """

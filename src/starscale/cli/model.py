@@ -20,10 +20,10 @@ def train(
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the model bundle.")],
     table: Annotated[
         Path | None,
-        typer.Option(help="Training table, as `run` writes it; default: made from the run file's tables."),
+        typer.Option(help="Training table written by `run`; default: made from the tables of the run file."),
     ] = None,
 ) -> None:
-    """Train the model of a run file and write its bundle; a training that was stopped goes on where it was.
+    """Train the model of a run file and write its bundle; an interrupted training resumes.
 
     Example: `starscale train run.toml -o model/`
     """
@@ -31,20 +31,20 @@ def train(
     trained.save(output)
     print_figures(trained.figures, sample_name("test part", trained.model.mock))
     for warning in trained.model.predictor.warnings:
-        say(f"note: {warning}")
+        say(f"warning: {warning}")
     typer.echo(f"model written to {output}/")
 
 
 def evaluate(
     model: Annotated[Path, typer.Argument(help="Model bundle.")],
     table: Annotated[
-        Path, typer.Argument(help="Table with the model's inputs and labels; of a training table, the test part.")
+        Path, typer.Argument(help="Table with inputs and labels. Of a training table only the test part is used.")
     ],
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="JSON file for the figures, in all bins.")
+        Path | None, typer.Option("--output", "-o", help="JSON file for the figures of merit in all bins.")
     ] = None,
 ) -> None:
-    """Compare predictions with known labels.
+    """Compare the predictions of a model with known labels.
 
     Example: `starscale evaluate model/ run/training.parquet -o metrics.json`
     """
@@ -58,31 +58,33 @@ def evaluate(
 
 def predict(
     model: Annotated[Path, typer.Argument(help="Model bundle.")],
-    stars: Annotated[str, typer.Argument(help="Table with the columns of all the model's surveys side by side.")],
+    stars: Annotated[str, typer.Argument(help="Table with the columns of all surveys of the model.")],
     output: Output,
-    chunk: Annotated[int, typer.Option(min=1, help="Rows at a time.")] = 65_536,
+    chunk: Annotated[int, typer.Option(min=1, help="Rows per batch.")] = 65_536,
     restart: Annotated[
-        bool, typer.Option("--restart", help="Begin anew instead of where a stopped prediction left off.")
+        bool,
+        typer.Option("--restart", help="Start from the first row instead of resuming an interrupted prediction."),
     ] = False,
     engine: Engine = "local",
     scheduler: Scheduler = None,
     workers: Workers = None,
 ) -> None:
-    """Predict the labels of every star of a table, whatever its size.
+    """Predict the labels of all stars of a table of any size.
 
-    If it is stopped, the same command goes on where it was.
+    An interrupted prediction resumes when the same command is run again.
 
     Example: `starscale predict model/ stars.parquet -o catalogue.fits`
     """
     bundle = ss.load(model)
     for warning in bundle.information.get("warnings", ()):
-        say(f"note on the model: {warning}")
+        say(f"warning about the model: {warning}")
     cluster: dict[str, Any] = {"engine": engine, "scheduler": scheduler, "workers": workers}
     counts = ss.predict(model, stars, output, chunk=chunk, restart=restart, **cluster)
     rows = [[name, f"{n:,}"] for name, n in counts.flags.items()]
     typer.echo(layout(["flag", "rows"], rows))
     if counts.repeated is not None:
         again = counts.repeated
-        say(f"note on the stars: {again.ids:,} identifiers stand in {again.rows:,} rows (one is {again.example})")
+        text = f"{again.ids:,} identifiers occur more than once ({again.rows:,} rows; for example {again.example})"
+        say(f"warning: {text}")
     mock_data = " (model of MOCK stars)" if bundle.mock else ""
     typer.echo(f"{counts.predicted:,} of {counts.rows:,} stars predicted{mock_data}; written to {output}")

@@ -1,4 +1,4 @@
-"""Options and output that several commands share."""
+"""Options, and ways to print, that several commands share."""
 
 from __future__ import annotations
 
@@ -12,11 +12,14 @@ import typer
 from starscale.reports.text import figures_rows, layout
 from starscale.vocabulary.errors import Problems
 
-Output = Annotated[Path, typer.Option("--output", "-o", help="Where to write; the suffix says the format.")]
+Output = Annotated[Path, typer.Option("--output", "-o", help="File to write; its suffix gives the format.")]
 
 
 Engine = Annotated[
-    str, typer.Option(help="local: in this process; lsdb: on a Dask cluster, from HATS catalogues, the same rows.")
+    str,
+    typer.Option(
+        help="local: in this process; lsdb: on a Dask cluster, from HATS catalogues. The rows are the same."
+    ),
 ]
 
 
@@ -31,7 +34,7 @@ Workers = Annotated[
 
 
 def say(text: str) -> None:
-    """Print a line for people, apart from the results: on standard error."""
+    """Print a line on standard error, where it does not mix with results."""
     typer.echo(text, err=True)
 
 
@@ -68,7 +71,7 @@ def names(text: str) -> list[str]:
 
 
 def sample_name(name: str, mock_data: bool) -> str:
-    """Name of a sample; mock data are called so."""
+    """Return the name of a sample, which says when the data are MOCK."""
     return f"{name}, MOCK data" if mock_data else name
 
 
@@ -79,5 +82,5 @@ def print_figures(figures: pl.DataFrame, sample: str) -> None:
 
 
 def frame(rows: list[dict[str, Any]]) -> pl.DataFrame:
-    """Make a table of rows that a JSON document holds."""
+    """Return the rows of a JSON document as a table."""
     return pl.DataFrame(rows, infer_schema_length=None)

@@ -13,15 +13,17 @@ from starscale.reports.text import figures_rows, layout
 
 
 def demo(
-    out: Annotated[Path, typer.Option(help="Folder for everything that the demo makes.")] = Path("demo"),
-    stars: Annotated[int, typer.Option(min=2000, help="Stars of the mock sky.")] = 100_000,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the mock sky and the training.")] = 1,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", "--out", help="Folder for the mock sky and the run.")
+    ] = Path("demo"),
+    stars: Annotated[int, typer.Option(min=2000, help="Number of stars of the mock sky.")] = 100_000,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the mock sky and of the training.")] = 1,
 ) -> None:
-    """Make a mock sky, run every step on it, write a catalogue and a report.
+    """Make a mock sky and run every step on it, up to a catalogue and a report.
 
-    Example: `starscale demo --out demo --stars 20000`
+    Example: `starscale demo -o demo --stars 20000`
     """
-    result = ss.demo(out, stars=stars, seed=seed, say=say)
+    result = ss.demo(output, stars=stars, seed=seed, say=say)
     _print_run(result)
 
 
@@ -30,7 +32,7 @@ def mock(
     stars: Annotated[int, typer.Option(min=500, help="Number of stars.")] = 100_000,
     seed: Annotated[int, typer.Option(min=0, help="The same seed makes the same sky.")] = 1,
 ) -> None:
-    """Write a mock sky with known truth, in the archives' own table formats.
+    """Write a simulated sky with known true parameters, in the table formats of the archives.
 
     Example: `starscale mock -o mock --stars 20000`
     """
@@ -40,7 +42,7 @@ def mock(
 
 
 def report(run_folder: Annotated[Path, typer.Argument(help="Folder of a run.")]) -> None:
-    """Write the report of a run: one HTML page that needs no network.
+    """Write the report of a run: one HTML page that opens without a network.
 
     Example: `starscale report run/`
     """
@@ -51,7 +53,7 @@ def run(
     run_file: Annotated[Path, typer.Argument(help="Run file (TOML).")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the run.")] = Path("run"),
 ) -> None:
-    """Do everything that a run file says; steps whose inputs did not change are not done again.
+    """Run all steps of a run file; steps with unchanged inputs are skipped.
 
     Example: `starscale run run.toml -o run/`
     """
@@ -60,9 +62,9 @@ def run(
 
 def check(
     path: Annotated[Path, typer.Argument(help="A table, a model bundle, a survey file or a run file.")],
-    survey: Annotated[str | None, typer.Option(help="For a table: the survey that it should be.")] = None,
+    survey: Annotated[str | None, typer.Option(help="For a table: the survey that it should belong to.")] = None,
 ) -> None:
-    """Say what a file is and what is wrong with it, in one go.
+    """Tell what a file is and list everything that is wrong with it.
 
     Example: `starscale check gaia.csv --survey gaia_dr3`
     """

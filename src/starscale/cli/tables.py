@@ -29,12 +29,17 @@ def clean(
     output: Output,
     join: Annotated[
         list[str] | None,
-        typer.Option(help="SURVEY=PATH: a table that shares the identifier, such as distances. Repeatable."),
+        typer.Option(help="SURVEY=PATH: a table with the same identifiers, for example distances. Repeatable."),
     ] = None,
-    without: Annotated[list[str] | None, typer.Option(help="A cut to leave out. Repeatable.")] = None,
-    cut: Annotated[list[str] | None, typer.Option(help="NAME=SQL: a cut of your own. Repeatable.")] = None,
+    without: Annotated[
+        list[str] | None, typer.Option(help="Name of a cut that is not applied. Repeatable.")
+    ] = None,
+    cut: Annotated[
+        list[str] | None,
+        typer.Option(help="NAME=SQL: a further cut, which keeps rows where the SQL holds. Repeatable."),
+    ] = None,
 ) -> None:
-    """Apply the quality cuts of a survey and print what each removed.
+    """Apply the quality cuts of a survey and print how many rows each removes.
 
     Example: `starscale clean gaia.parquet --survey gaia_dr3 --join bailer_jones_edr3=dist.parquet -o ok.parquet`
     """
@@ -47,55 +52,60 @@ def clean(
 
 
 def match(
-    left: Annotated[str, typer.Argument(help="Gaia: its stars move to the epoch of the other catalogue.")],
-    right: Annotated[str, typer.Argument(help="The catalogue to match it with.")],
-    left_survey: Annotated[str, typer.Option("--left", help="Survey of the first.")],
-    right_survey: Annotated[str, typer.Option("--right", help="Survey of the second.")],
+    left: Annotated[
+        str, typer.Argument(help="Gaia catalogue; its stars are moved to the epoch of the other catalogue.")
+    ],
+    right: Annotated[str, typer.Argument(help="Catalogue to match with Gaia.")],
+    left_survey: Annotated[str, typer.Option("--left", help="Survey of the first catalogue.")],
+    right_survey: Annotated[str, typer.Option("--right", help="Survey of the second catalogue.")],
     output: Output,
     method: Annotated[
-        str, typer.Option(help="figure_of_merit: errors, density and motions decide; nearest: the separation.")
+        str, typer.Option(help="figure_of_merit: by errors, density and motions; nearest: by separation alone.")
     ] = "figure_of_merit",
     mode: Annotated[
         str | None,
         typer.Option(
-            help="dense: every Gaia star looks for its counterpart; sparse: every other source for its star, "
-            "one-to-one. Default: as the survey file says."
+            help="dense: a counterpart is sought for every Gaia star; sparse: a Gaia star for every source, "
+            "one-to-one. Default: from the survey file."
         ),
     ] = None,
     radius: Annotated[
-        float | None, typer.Option(help="Largest separation, arcsec, at most 60; default 5, or 1 for the nearest.")
+        float | None,
+        typer.Option(help="Largest separation, arcsec, up to 60; default 5, or 1 with --method nearest."),
     ] = None,
     errors: Annotated[
         str,
-        typer.Option(help="calibrated: learnt from the pairs; stated: as the catalogues give them."),
+        typer.Option(help="calibrated: position errors fitted to the pairs; stated: those of the catalogues."),
     ] = "calibrated",
     pairs: Annotated[
         str,
         typer.Option(
-            help="strict: one good neighbour on either side; loose: one neighbour, no mates; best: the best "
-            "neighbour of every source."
+            help="strict: exactly one good neighbour on both sides; loose: one neighbour, no mates; best: the "
+            "best neighbour of every source."
         ),
     ] = "strict",
-    proper_motion: Annotated[bool, typer.Option(help="Move the stars by their proper motions.")] = True,
+    proper_motion: Annotated[bool, typer.Option(help="Move the stars along their proper motions.")] = True,
     neighbours: Annotated[Path | None, typer.Option(help="File for all good neighbours.")] = None,
-    unmatched: Annotated[Path | None, typer.Option(help="File for what has no pair, and why.")] = None,
+    unmatched: Annotated[
+        Path | None, typer.Option(help="File for sources without a pair, with the reason.")
+    ] = None,
     duplicates: Annotated[
-        Path | None, typer.Option(help="File for the entries of the second catalogue that repeat another.")
+        Path | None, typer.Option(help="File for entries of the second catalogue that duplicate another entry.")
     ] = None,
     tiles: Annotated[
         int | None,
         typer.Option(
             min=0,
             max=10,
-            help="HEALPix order of tiles to work through on disk; by default for large tables only. The result is "
-            "the same.",
+            help="HEALPix order of the tiles of a match on disk; by default only large tables are tiled. The "
+            "pairs are the same.",
         ),
     ] = None,
     engine: Engine = "local",
     scheduler: Scheduler = None,
     workers: Workers = None,
 ) -> None:
-    """Match Gaia with another catalogue by position, proper motion, errors and local density.
+    """Cross-match Gaia with another catalogue by position, proper motion, errors and local density.
 
     Example: `starscale match gaia.parquet smss.parquet --left gaia_dr3 --right skymapper_dr2 -o pairs.parquet`
     """
@@ -122,15 +132,15 @@ def match(
 
 
 def homogenize(
-    labels_file: Annotated[Path, typer.Argument(help="Labels file (TOML): the surveys and the settings.")],
+    labels_file: Annotated[Path, typer.Argument(help="Labels file (TOML) with the surveys and settings.")],
     output: Output,
     report: Annotated[
-        Path | None, typer.Option(help="HTML page with the diagnostics, in tables and pictures.")
+        Path | None, typer.Option(help="HTML page with the diagnostics as tables and figures.")
     ] = None,
 ) -> None:
     """Put the labels of several spectroscopic surveys on one scale.
 
-    Beside the table of labels go every measurement with its correction, the calibration and the diagnostics.
+    Also written, next to the labels: every measurement with its correction, the calibration, the diagnostics.
 
     Example: `starscale homogenize labels.toml -o labels.parquet --report labels.html`
     """
@@ -151,12 +161,12 @@ def homogenize(
 
 
 def recalibrate(
-    table: Annotated[Path, typer.Argument(help="Rows of a survey that a calibration knows.")],
-    calibration: Annotated[Path, typer.Option(help="Calibration that `homogenize` wrote.")],
+    table: Annotated[Path, typer.Argument(help="Table of a survey that the calibration contains.")],
+    calibration: Annotated[Path, typer.Option(help="Calibration written by `homogenize`.")],
     survey: Annotated[str, typer.Option(help="Survey name, or the path of a survey file.")],
     output: Output,
 ) -> None:
-    """Put more rows of a survey on a scale that was found before, without fitting anything.
+    """Put more rows of a survey on an existing scale, without a new fit.
 
     Example: `starscale recalibrate new.parquet --calibration labels_calibration.json --survey rave -o out.parquet`
     """
