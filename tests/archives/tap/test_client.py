@@ -128,6 +128,14 @@ def test_the_table_comes_row_for_row_in_pieces(tap: FakeTap, survey: Survey, tmp
     assert all("starscale/" in header["User-Agent"] for header in tap.headers)
 
 
+def test_nothing_is_printed(
+    tap: FakeTap, survey: Survey, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    capfd.readouterr()
+    get(survey, tmp_path)
+    assert capfd.readouterr() == ("", "")
+
+
 def test_provenance_holds_queries_service_times_and_counts(tap: FakeTap, survey: Survey, tmp_path: Path) -> None:
     get(survey, tmp_path, mock=True)
     source = io.open_table(tmp_path / "out.parquet")
