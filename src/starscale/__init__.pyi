@@ -7,7 +7,7 @@ from .archives.estimate import Estimate, plan_fetch
 from .crossmatch.api import Matched, match, match_files
 from .publication.api import Published, publish
 from .tables.api import read, write
-from .tables.clean import Cleaned, clean, clean_file
+from .tables.clean import Cleaned, clean
 from .tables.cuts import Attrition
 
 # Labels
@@ -102,7 +102,6 @@ __all__ = [
     "__version__",
     "check",
     "clean",
-    "clean_file",
     "compare_models",
     "demo",
     "evaluate",

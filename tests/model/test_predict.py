@@ -88,8 +88,29 @@ def test_only_what_is_missing_is_predicted(
     assert {f"part-{number:08d}.arrow" for number in range(3)} <= kept | {"part-00000002.arrow"}
     # 1,100 stars are six chunks: another stop at the fourth that is still to do would come too late.
     stop(5)
-    ss.predict(finished / "model", stars, tmp_path / "out.parquet", chunk=CHUNK)
-    assert "rows were done before, going on from there" in capsys.readouterr().err
+    ss.predict(finished / "model", stars, tmp_path / "out.parquet", chunk=CHUNK, progress=True)
+    assert "rows were done before; resuming there" in capsys.readouterr().err
+
+
+def test_a_table_in_memory_and_a_file_give_the_same_values(
+    finished: Path, stars: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    model = ss.load(finished / "model")
+    written = ss.predict(model, stars, tmp_path / "out.parquet", chunk=CHUNK)
+    assert written.table is None
+    expected = io.read(tmp_path / "out.parquet")
+    for table in (stars, io.read(stars)):
+        found = ss.predict(model, table, chunk=CHUNK)
+        assert found == written
+        assert found.table is not None
+        assert found.table.equals(expected)
+    assert ss.predict(model, io.read(stars), tmp_path / "memory.parquet", chunk=CHUNK) == written
+    assert io.read(tmp_path / "memory.parquet").equals(expected)
+    nothing = ss.predict(model, io.read(stars).head(0))
+    assert nothing.rows == 0
+    assert nothing.table is not None
+    assert nothing.table.schema == found.table.schema
+    assert capfd.readouterr() == ("", "")
 
 
 def test_an_older_catalogue_stays_until_the_new_one_is_whole(

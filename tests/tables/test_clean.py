@@ -50,8 +50,9 @@ def test_same_as_in_memory(sky: Path, stars: pl.DataFrame, tmp_path: Path, suffi
     assert 0 < expected.table.height < stars.height
     output = tmp_path / f"clean.{suffix}"
     join = [(distances, "bailer_jones_edr3")]
-    attrition = ss.clean_file(tmp_path / "gaia.parquet", output, survey="gaia_dr3", join=join, cuts=CUTS)
-    assert attrition == expected.attrition
+    cleaned = ss.clean(tmp_path / "gaia.parquet", survey="gaia_dr3", join=join, cuts=CUTS, output=output)
+    assert cleaned.table is None
+    assert cleaned.attrition == expected.attrition
     if suffix == "parquet":
         assert_frame_equal(io.read(output), expected.table)
     else:
@@ -60,6 +61,31 @@ def test_same_as_in_memory(sky: Path, stars: pl.DataFrame, tmp_path: Path, suffi
     assert about["mock"] is True
     assert about["settings"]["attrition"]["n_in"] == stars.height
     assert other_rows_kept(tmp_path, "gaia.parquet", output.name)
+
+
+def test_a_table_in_memory_to_a_file(stars: pl.DataFrame, tmp_path: Path) -> None:
+    cuts = Cuts(without=("distance",))
+    expected = ss.clean(stars, survey="gaia_dr3", cuts=cuts)
+    cleaned = ss.clean(stars, survey="gaia_dr3", cuts=cuts, output=tmp_path / "clean.parquet")
+    assert cleaned.table is None
+    assert cleaned.attrition == expected.attrition
+    assert_frame_equal(io.read(tmp_path / "clean.parquet"), expected.table)
+    about = json.loads(io.open_table(tmp_path / "clean.parquet").metadata["starscale.provenance"])
+    assert about["settings"]["attrition"]["n_in"] == stars.height
+
+
+@pytest.mark.usefixtures("divided")
+def test_silent_by_default(
+    sky: Path, stars: pl.DataFrame, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    join = [(sky / "mock" / "bailer_jones_edr3.parquet", "bailer_jones_edr3")]
+    ss.clean(stars, survey="gaia_dr3", join=join)
+    ss.clean(tmp_path / "gaia.parquet", survey="gaia_dr3", join=join, output=tmp_path / "clean.parquet")
+    assert capfd.readouterr() == ("", "")
+    ss.clean(
+        tmp_path / "gaia.parquet", survey="gaia_dr3", join=join, output=tmp_path / "clean.parquet", progress=True
+    )
+    assert "cleaning gaia_dr3: " in capfd.readouterr().err
 
 
 @pytest.mark.usefixtures("divided")
@@ -79,11 +105,11 @@ def test_what_is_refused_leaves_nothing(stars: pl.DataFrame, tmp_path: Path, dam
     io.write(damage(stars), tmp_path / "gaia.parquet")
     io.write(pl.DataFrame({"older": [1]}), tmp_path / "clean.parquet")
     with pytest.raises(InputError, match=words):
-        ss.clean_file(
+        ss.clean(
             tmp_path / "gaia.parquet",
-            tmp_path / "clean.parquet",
             survey="gaia_dr3",
             cuts=Cuts(without=("distance",)),
+            output=tmp_path / "clean.parquet",
         )
     assert io.read(tmp_path / "clean.parquet").columns == ["older"], "an older file stays as it was"
     assert other_rows_kept(tmp_path, "gaia.parquet", "clean.parquet")
@@ -95,11 +121,11 @@ def test_a_joined_table_may_not_multiply_stars(sky: Path, stars: pl.DataFrame, t
     io.write(pl.concat([distances, distances.head(5)]), tmp_path / "distances.parquet")
     join = [(tmp_path / "distances.parquet", "bailer_jones_edr3")]
     with pytest.raises(InputError, match=r"distances.parquet: column 'source_id': 5 rows repeat"):
-        ss.clean_file(tmp_path / "gaia.parquet", tmp_path / "clean.parquet", survey="gaia_dr3", join=join)
+        ss.clean(tmp_path / "gaia.parquet", survey="gaia_dr3", join=join, output=tmp_path / "clean.parquet")
     assert other_rows_kept(tmp_path, "gaia.parquet", "distances.parquet")
 
 
 def test_input_and_output_must_differ(sky: Path) -> None:
     gaia = sky / "mock" / "gaia_dr3.parquet"
     with pytest.raises(InputError, match="is the input and the output"):
-        ss.clean_file(gaia, gaia, survey="gaia_dr3")
+        ss.clean(gaia, survey="gaia_dr3", output=gaia)

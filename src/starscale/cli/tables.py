@@ -46,7 +46,7 @@ def clean(
     extra = tuple(ExtraCut(name=n, keep=k) for n, k in named_values(cut, "--cut", "NAME=SQL"))
     joins = [(Path(path), name) for name, path in named_values(join, "--join", "SURVEY=PATH")]
     cuts = Cuts(without=tuple(without or ()), extra=extra)
-    attrition = ss.clean_file(table, output, survey=survey, join=joins, cuts=cuts)
+    attrition = ss.clean(table, survey=survey, join=joins, cuts=cuts, output=output).attrition
     typer.echo(layout(*attrition_rows(attrition)))
     typer.echo(f"{attrition.n_out:,} of {attrition.n_in:,} rows written to {output}")
 

@@ -1,8 +1,9 @@
-"""The verb `predict` on a cluster: HATS to HATS, by LSDB on Dask."""
+"""The verbs `load`, `predict` and `evaluate`."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,83 +12,43 @@ import polars as pl
 from starscale import io
 from starscale.cluster.engine import _about, on_cluster
 from starscale.cluster.extra import engine_module
-from starscale.io.bars import Bar
 from starscale.io.formats import by_suffix
+from starscale.io.progress import progress_of
 from starscale.io.unfinished import Leftover
 from starscale.model.evaluate import evaluate as compare
 from starscale.model.labelled import labelled_stars
 from starscale.model.model import Model
-from starscale.model.predict import CHUNK, Predicted, predict_file
+from starscale.model.predict import CHUNK, Predicted, about_model, predict_file, predict_in_memory
 from starscale.tables.api import PROVENANCE_KEY, AnyTable, refuse_same
 from starscale.vocabulary.errors import InputError, Problem
-from starscale.vocabulary.provenance import program, record, versions
-
-
-def predict_on_cluster(
-    model: Model | str | Path, source: Any, target: str | Path, *, chunk: int, **cluster: Any
-) -> Predicted:
-    """Predict a HATS catalogue (path, URL, or one that LSDB has opened) into another one.
-
-    Parameters
-    ----------
-    model : Model or path
-    source, target : path
-    chunk : int
-        Rows at a time.
-    **cluster
-        See :class:`starscale.cluster.cluster.Where`.
-
-    Raises
-    ------
-    StarscaleError
-        LSDB is not installed, bad input, a partition that fails; no half-written catalogue is left.
-    """
-    where = engine_module("cluster.cluster").Where(**cluster)
-    catalogue = engine_module("cluster.catalogue")
-    path = Path(target).expanduser()
-    known = by_suffix(path.name)
-    if known is not None and path.suffix != ".hats":
-        fix = "Name a folder, such as catalogue.hats, or use the engine 'local'."
-        raise InputError(Problem(str(target), f"is {known.title}", "HATS, which engine 'lsdb' writes", fix))
-    refuse_same(path, source)
-    bundle = model if isinstance(model, Model) else Model.load(model)
-    sky = catalogue.open_sky(source)
-    settings = {"engine": "lsdb", "chunk": chunk}
-    inputs = {"stars": _about(sky)}
-    provenance = record(command="predict", mock=bundle.mock, settings=settings, inputs=inputs)
-    provenance["versions"] |= catalogue.library_versions()
-    provenance["model"] = {"title": bundle.information.get("title")}
-    if not isinstance(model, Model):
-        provenance["model"] |= {"path": str(model), "sha256": io.checksum(Path(model))}
-    with Bar("predicting", sky.rows) as bar:
-        counts: Predicted = engine_module("model.on_cluster").predict_sky(
-            bundle,
-            None if isinstance(model, Model) else Path(model),
-            sky,
-            path,
-            where,
-            metadata={PROVENANCE_KEY: json.dumps(provenance)},
-            chunk=chunk,
-            report=bar.advance,
-        )
-    return counts
+from starscale.vocabulary.progress import Progress
+from starscale.vocabulary.provenance import record
 
 
 def load(path: str | Path) -> Model:
     """Open a model bundle.
 
+    Parameters
+    ----------
+    path : str or Path
+        Folder of the bundle, as :func:`train` and :func:`run` write it.
+
+    Returns
+    -------
+    Model
+
     Raises
     ------
     InputError
-        When it is not a bundle, or a file of it is missing, altered or of a newer version.
+        Not a bundle, or a file of it is missing, altered or of a newer version.
     """
     return Model.load(path)
 
 
 def predict(
     model: Model | str | Path,
-    source: str | Path,
-    target: str | Path,
+    table: AnyTable,
+    output: str | Path | None = None,
     *,
     chunk: int = CHUNK,
     restart: bool = False,
@@ -95,107 +56,173 @@ def predict(
     client: Any = None,
     scheduler: str | None = None,
     workers: int | None = None,
+    progress: Progress | bool | None = None,
 ) -> Predicted:
-    """Predict the stars of a file into a catalogue file, in chunks.
+    """Predict the labels of every star of a table.
 
-    Reading, computing and writing overlap, and memory does not grow with the number of rows. If it is stopped, by
-    a kill as well, the same call goes on where it was, and the catalogue is the same byte for byte.
+    From file to file, reading, computing and writing overlap, and memory does not grow with the number of rows.
+    An interrupted prediction, even one that was killed, resumes when the same call is made again, and the
+    catalogue is the same byte for byte.
 
     Parameters
     ----------
     model : Model or path
-        A model, or the bundle of one.
-    source, target : path
-        Any format that :func:`read` reads and :func:`write` writes; rows and their order are kept.
-        Until the catalogue is whole, finished chunks are kept in the folder ``<target>.unfinished``.
+        A model, or the path of its bundle.
+    table : path or table
+        Anything that :func:`read` takes, with the columns of the model's surveys; rows and their order are kept.
+    output : path, optional
+        Write the catalogue to this file instead of returning it, in any format that :func:`write` writes. While
+        `table` is a file, completed chunks are kept in the folder ``<output>.unfinished`` until the catalogue is
+        complete.
     chunk : int
         Rows at a time.
     restart : bool
-        Throw away what an earlier call left unfinished. Without it, chunks of another model, input or
-        setting are refused.
+        Discard an unfinished earlier prediction. Otherwise chunks of another model, input or setting are
+        refused.
     engine : {"local", "lsdb"}
-        Where the work is done: in this process, or by LSDB on a Dask cluster (extra ``lsdb``), HATS to HATS; the
-        rows and values are the same. `source` may then also be a URL, or a catalogue that LSDB has opened.
+        Where to compute: in this process, or by LSDB on a Dask cluster (extra ``lsdb``), from HATS to HATS, with
+        the same rows and values. `table` may then also be a URL, or a catalogue that LSDB has opened.
     client : distributed.Client, optional
-        Your own cluster, for the engine ``lsdb``.
+        Client of a running cluster, for the engine ``lsdb``.
     scheduler : str, optional
-        Address of a running Dask scheduler, in its place.
+        Address of a running Dask scheduler, instead of `client`.
     workers : int, optional
-        Worker processes to start on this machine, in its place; default: one a core.
+        Worker processes to start on this machine, instead of `client`; default: one per core.
+    progress : Progress or bool, optional
+        Receives the progress; True: show it. Default: silent.
+
+    Returns
+    -------
+    Predicted
+        Counts, and the catalogue unless it was written to `output`.
 
     Raises
     ------
     StarscaleError
-        Bad input, input that was changed meanwhile, or an output that cannot be written; no half-written
-        catalogue is left.
+        Bad input, input that was changed during the prediction, or an output that cannot be written; no partial
+        catalogue remains.
     """
     cluster = {"client": client, "scheduler": scheduler, "workers": workers}
+    display = progress_of(progress)
     if on_cluster(engine, **cluster):
-        return predict_on_cluster(model, source, target, chunk=chunk, **cluster)
-    return predict_with(model, source, target, chunk=chunk, leftover="restart" if restart else "refuse")
-
-
-def predict_with(
-    model: Model | str | Path,
-    source: str | Path,
-    target: str | Path,
-    *,
-    chunk: int = CHUNK,
-    leftover: Leftover = "refuse",
-) -> Predicted:
-    """Do what :func:`predict` does; `leftover` as for :meth:`starscale.io.Unfinished.open`."""
-    bundle = model if isinstance(model, Model) else load(model)
-    refuse_same(target, source)
-    opened = io.open_table(Path(source))
-    about: dict[str, Any] = {"title": bundle.information.get("title")}
-    if not isinstance(model, Model):
-        about |= {"path": str(model), "sha256": io.checksum(Path(model))}
-    hashing = io.Hashing(opened.path)
-
-    def metadata() -> dict[str, str]:
-        provenance = record(
-            command="predict",
-            mock=bundle.mock,
-            settings={"chunk": chunk},
-            inputs={"stars": {"path": str(source), "sha256": hashing.result()}},
-        )
-        return {PROVENANCE_KEY: json.dumps({**provenance, "model": about})}
-
-    with Bar("predicting", opened.n_rows) as bar:
+        if output is None:
+            raise InputError(Problem("output", "is missing", "a HATS folder, which the engine 'lsdb' writes to"))
+        return predict_on_cluster(model, table, output, chunk=chunk, progress=display, **cluster)
+    loaded, bundle = opened_model(model)
+    if output is None:
+        return _predict_table(loaded, table, chunk, display)
+    refuse_same(output, table)
+    if isinstance(table, str | Path):
+        leftover: Leftover = "restart" if restart else "refuse"
         return predict_file(
-            bundle,
-            Path(source),
-            Path(target),
-            metadata=metadata,
-            chunk=chunk,
-            report=bar,
-            made_from={"program": program(), "versions": versions()},
-            leftover=leftover,
+            loaded, Path(table), Path(output), bundle=bundle, chunk=chunk, leftover=leftover, progress=display
         )
+    found = _predict_table(loaded, table, chunk, display)
+    provenance = record(command="predict", mock=loaded.mock, settings={"chunk": chunk}, inputs={})
+    metadata = {PROVENANCE_KEY: json.dumps({**provenance, "model": about_model(loaded, bundle)})}
+    metadata |= loaded.inputs.position_metadata
+    io.write(found.table, output, columns=loaded.columns, metadata=metadata)
+    return replace(found, table=None)
 
 
-def evaluate(model: Model | str | Path, source: AnyTable) -> pl.DataFrame:
-    """Predict a table with known labels and compare.
+def opened_model(model: Model | str | Path) -> tuple[Model, Path | None]:
+    """Return a model, loaded if it is given by the path of its bundle, and this path."""
+    return (model, None) if isinstance(model, Model) else (load(model), Path(model))
+
+
+def _predict_table(model: Model, table: AnyTable, chunk: int, progress: Progress) -> Predicted:
+    if not isinstance(table, str | Path):
+        return predict_in_memory(model, io.read(table), chunk=chunk, progress=progress)
+    source = io.open_table(Path(table))
+    stars = source.read(model.input_columns(list(source.schema)))
+    return predict_in_memory(
+        model, stars, where=str(table), found_columns=source.columns, chunk=chunk, progress=progress
+    )
+
+
+def predict_on_cluster(
+    model: Model | str | Path,
+    table: Any,
+    output: str | Path,
+    *,
+    chunk: int,
+    progress: Progress,
+    **cluster: Any,
+) -> Predicted:
+    """Predict a HATS catalogue into another one on a Dask cluster.
 
     Parameters
     ----------
     model : Model or path
-    source : path or table
-        The model's inputs and a column for each label (`teff`, `logg`, `fe_h`); values that no star
-        can have (sentinels) are left out. Where a column `part` stands in it (a training table),
-        only the stars are used that were in the test part when this model was trained; of any other
-        table all rows are, whether the model has seen them or not.
+    table : path, URL or catalogue
+        A HATS catalogue, or one that LSDB has opened.
+    output : path
+        Folder of the new catalogue.
+    chunk : int
+        Rows at a time.
+    progress : Progress
+    **cluster
+        See :class:`starscale.cluster.cluster.Where`.
+
+    Raises
+    ------
+    StarscaleError
+        LSDB is not installed, bad input, a partition that fails; no partial catalogue remains.
+    """
+    where = engine_module("cluster.cluster").Where(**cluster)
+    catalogue = engine_module("cluster.catalogue")
+    path = Path(output).expanduser()
+    known = by_suffix(path.name)
+    if known is not None and path.suffix != ".hats":
+        fix = "Name a folder, such as catalogue.hats, or use the engine 'local'."
+        raise InputError(Problem(str(output), f"is {known.title}", "HATS, which engine 'lsdb' writes", fix))
+    refuse_same(path, table)
+    loaded, bundle = opened_model(model)
+    sky = catalogue.open_sky(table)
+    settings = {"engine": "lsdb", "chunk": chunk}
+    provenance = record(command="predict", mock=loaded.mock, settings=settings, inputs={"stars": _about(sky)})
+    provenance["versions"] |= catalogue.library_versions()
+    provenance["model"] = about_model(loaded, bundle)
+    with progress.task("predicting", sky.rows) as task:
+        found: Predicted = engine_module("model.on_cluster").predict_sky(
+            loaded,
+            bundle,
+            sky,
+            path,
+            where,
+            metadata={PROVENANCE_KEY: json.dumps(provenance)},
+            chunk=chunk,
+            report=task.advance,
+        )
+    return found
+
+
+def evaluate(model: Model | str | Path, table: AnyTable) -> pl.DataFrame:
+    """Compare the predictions for a table with its known labels.
+
+    Parameters
+    ----------
+    model : Model or path
+        A model, or the path of its bundle.
+    table : path or table
+        The inputs of the model and a column for each label (`teff`, `logg`, `fe_h`). Values outside the physical
+        limits of a label (sentinels) are ignored. If there is a column `part` (a training table), only the stars
+        that were in the test part when this model was trained are used; of any other table all rows are,
+        including stars that the model was trained on.
 
     Returns
     -------
     polars.DataFrame
-        See :func:`starscale.model.evaluate.evaluate`.
+        One row for each label and bin: `label`, `by` ("all" or the binned quantity), `low`, `high`, `n`, and
+        the figures of merit of ``prediction - label``: `mean`, `median`, `std`, `mad`, `rmse`, `outliers` (share
+        beyond three MAD of the median), `coverage68`, `coverage95` (share of labels inside the interval) and
+        `error` (median predicted error).
 
     Raises
     ------
     InputError
-        No label column, no row to compare.
+        No label column, or no row to compare.
     """
-    bundle = model if isinstance(model, Model) else load(model)
-    stars = labelled_stars(bundle, source)
-    return compare(bundle.predict(stars.table, where=stars.where), stars.table, stars.labels)
+    loaded, _ = opened_model(model)
+    stars = labelled_stars(loaded, table)
+    return compare(loaded.predict(stars.table, where=stars.where), stars.table, stars.labels)

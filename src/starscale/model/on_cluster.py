@@ -23,8 +23,8 @@ from starscale.cluster.cluster import Where, connected, finished
 from starscale.cluster.writing import Partition, finish_catalogue, write_partition
 from starscale.io import atomic_directory, work_folder
 from starscale.model.model import Model
-from starscale.model.predict import CHUNK, Predicted, RepeatedStars
-from starscale.tables.repeated import RepeatedIds, hashed
+from starscale.model.predict import CHUNK, Predicted, RepeatedStars, repeated_stars
+from starscale.tables.repeated import RepeatedIds
 from starscale.vocabulary.columns import Column
 from starscale.vocabulary.errors import InputError, Problem
 from starscale.vocabulary.flags import CatalogueFlag
@@ -132,7 +132,8 @@ def predict_sky(
                 if report is not None:
                     report(done[i].partition.rows)
             parts = [done[i] for i in sorted(done)]
-            counts = _count(parts, _repeats(ids, folder, parts))
+            filled = (part.partition for part in parts if part.partition.rows)
+            counts = _count(parts, repeated_stars(ids, (_ids(folder, partition) for partition in filled)))
         finally:
             ids.close()
         if not counts.rows:
@@ -151,22 +152,6 @@ def _keep(model: Model, bundle: Path | None, copy: Path) -> None:
 
 def _ids(folder: Path, partition: Partition) -> pl.Series:
     return pl.read_parquet(folder / partition.file, columns=["source_id"])["source_id"]
-
-
-def _repeats(ids: RepeatedIds, folder: Path, parts: list[_Done]) -> RepeatedStars | None:
-    n_ids, n_rows, example = ids.count()
-    if not n_ids:
-        return None
-    name = ""
-    for part in parts:
-        column = (
-            _ids(folder, part.partition).drop_nulls() if part.partition.rows else pl.Series([], dtype=pl.Int64)
-        )
-        found = column.filter(pl.Series(hashed(column) == example, dtype=pl.Boolean))
-        if len(found):
-            name = str(found[0])
-            break
-    return RepeatedStars(n_ids, n_rows, name)
 
 
 def _count(parts: list[_Done], repeated: RepeatedStars | None) -> Predicted:

@@ -1,44 +1,50 @@
-"""Predict a whole file: read, compute and write in chunks, with flat memory, and go on after any stop."""
+"""Predict a table in chunks with flat memory; from file to file an interrupted prediction can be resumed."""
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import polars as pl
 
+from starscale import io
 from starscale.io import Source, Unfinished, Worker, Writer, open_table, open_writer, read_ahead, state_of
 from starscale.io.threads import stream_in_threads, threads
 from starscale.io.unfinished import Leftover
 from starscale.learn.regressor import BLOCK
 from starscale.model.model import Model
+from starscale.tables.api import PROVENANCE_KEY
 from starscale.tables.repeated import RepeatedIds, hashed
+from starscale.vocabulary.columns import Column
 from starscale.vocabulary.errors import InputError, Problem
 from starscale.vocabulary.flags import CatalogueFlag
+from starscale.vocabulary.progress import SILENT, Progress, Task
+from starscale.vocabulary.provenance import program, record, versions
 
-#: Rows in a chunk: large enough that fixed costs vanish, small enough for any laptop, and so few that reading,
-#: computing and writing overlap in small tables too.
+#: Rows of a chunk: enough that fixed costs are negligible, few enough for the memory of any laptop, and so few
+#: that reading, computing and writing overlap for small tables too.
 CHUNK = 65_536
-#: Rows that one thread predicts at a time, at most: some for every core, and few enough for flat memory.
+#: Largest number of rows that one thread predicts at a time: enough slices for every core, and flat memory.
 SLICE = 16_384
-
-
-class Report(Protocol):
-    """Is told how a prediction gets on."""
-
-    def resumed(self, rows: int, /) -> None:
-        """Take note that `rows` were done by an earlier process."""
-
-    def advance(self, rows: int, /) -> None:
-        """Take note that `rows` more are done."""
 
 
 @dataclass(frozen=True, slots=True)
 class RepeatedStars:
-    """Identifiers that stand in more than one row: how many, in how many rows, and one of them."""
+    """Identifiers that occur in more than one row of a table.
+
+    Attributes
+    ----------
+    ids : int
+        Number of such identifiers.
+    rows : int
+        Number of rows that have one of them.
+    example : str
+        One of them.
+    """
 
     ids: int
     rows: int
@@ -47,12 +53,27 @@ class RepeatedStars:
 
 @dataclass(frozen=True, slots=True)
 class Predicted:
-    """Rows of a catalogue, how many carry each flag, and identifiers that stand in more than one row."""
+    """Result of :func:`predict`.
+
+    Attributes
+    ----------
+    rows : int
+        Rows of the catalogue.
+    predicted : int
+        Rows with a prediction.
+    flags : mapping of str to int
+        Number of rows that carry each flag, by the name of the flag.
+    repeated : RepeatedStars or None
+        Identifiers that occur in more than one row; None if there are none.
+    table : polars.DataFrame or None
+        The catalogue; None when it was written to `output`.
+    """
 
     rows: int
     predicted: int
     flags: Mapping[str, int]
     repeated: RepeatedStars | None = None
+    table: pl.DataFrame | None = field(default=None, compare=False)
 
 
 @dataclass
@@ -68,42 +89,84 @@ class _Counter:
         for bit in CatalogueFlag:
             self.flags[bit] += int((catalogue["flags"] & int(bit) > 0).sum())
 
-    def counts(self, repeated: RepeatedStars | None) -> Predicted:
-        return Predicted(self.rows, self.predicted, {str(bit.name): n for bit, n in self.flags.items()}, repeated)
+    def result(self, repeated: RepeatedStars | None, table: pl.DataFrame | None = None) -> Predicted:
+        flags = {str(bit.name): n for bit, n in self.flags.items()}
+        return Predicted(self.rows, self.predicted, flags, repeated, table)
 
 
-def predict_file(
+def predict_in_memory(
     model: Model,
-    source: Path,
-    target: Path,
+    table: pl.DataFrame,
     *,
-    metadata: Callable[[], Mapping[str, str]] | None = None,
+    where: str = "table",
+    found_columns: Mapping[str, Column] | None = None,
     chunk: int = CHUNK,
-    report: Report | None = None,
-    made_from: Mapping[str, Any] | None = None,
-    leftover: Leftover = "refuse",
+    progress: Progress = SILENT,
 ) -> Predicted:
-    """Predict the stars of a file into a catalogue file.
-
-    Reading, computing and writing overlap. Finished chunks are kept in a folder beside the catalogue
-    (:mod:`starscale.io.unfinished`) until it is whole. A chunk is predicted by itself, so the catalogue is the
-    same, byte for byte, however often the work was stopped.
+    """Predict the stars of a table in memory; values and order are those of :func:`predict_file`.
 
     Parameters
     ----------
     model : Model
-    source, target : Path
-        Any format that :mod:`starscale.io` reads and writes.
-    metadata : callable, optional
-        Gives the texts (provenance) to store in the file; called when all rows are done.
+    table : polars.DataFrame, (n_stars, any)
+    where : str
+        Name of the table in error messages.
+    found_columns : mapping of str to Column, optional
+        Units as the file of the table states them.
     chunk : int
         Rows at a time.
-    report : Report, optional
-        Told about every chunk.
-    made_from : mapping, optional
-        Plain data, beside input, model and chunk, that must be the same for the work to be continued.
+    progress : Progress
+
+    Returns
+    -------
+    Predicted
+        With the catalogue.
+
+    Raises
+    ------
+    InputError
+        See :meth:`Model.predict`.
+    """
+    # An empty prediction gives the columns of an empty catalogue, and refuses unsuitable tables at once.
+    parts = [model.predict(table.clear(), where=where, found_columns=found_columns)]
+    counter = _Counter(model.labels[0])
+    with progress.task("predicting", table.height) as task:
+        for catalogue in _predicted(model, table.iter_slices(chunk), where, found_columns or {}):
+            counter.add(catalogue)
+            parts.append(catalogue)
+            task.advance(catalogue.height)
+    catalogue = pl.concat(parts, rechunk=True)
+    return counter.result(_repeated_in(catalogue["source_id"]), catalogue)
+
+
+def predict_file(
+    model: Model,
+    table: Path,
+    output: Path,
+    *,
+    bundle: Path | None = None,
+    chunk: int = CHUNK,
+    leftover: Leftover = "refuse",
+    progress: Progress = SILENT,
+) -> Predicted:
+    """Predict the stars of a file into a catalogue file.
+
+    Reading, computing and writing overlap. Completed chunks are kept in a folder next to the catalogue
+    (:mod:`starscale.io.unfinished`) until the catalogue is complete. Every chunk is predicted independently, so
+    the catalogue is the same, byte for byte, however often the prediction was interrupted.
+
+    Parameters
+    ----------
+    model : Model
+    table, output : Path
+        Any format that :mod:`starscale.io` reads and writes.
+    bundle : Path, optional
+        Where the model was loaded from, for the provenance.
+    chunk : int
+        Rows at a time.
     leftover : {"refuse", "renew", "restart"}
         What to do about chunks of another prediction: see :meth:`starscale.io.Unfinished.open`.
+    progress : Progress
 
     Returns
     -------
@@ -112,100 +175,117 @@ def predict_file(
     Raises
     ------
     InputError
-        Bad input, or input that was changed meanwhile.
+        Bad input, or input that was changed during the prediction.
     StarscaleError
-        An output that cannot be written. No half-written catalogue is left.
+        An output that cannot be written. No partial catalogue remains.
     """
-    table = open_table(source)
-    before = state_of(table.path)
-    columns = model.input_columns(list(table.schema))
-    # An empty prediction gives the schema, and refuses a wrong table before anything is written.
-    empty = pl.DataFrame(schema={name: table.schema[name] for name in columns})
-    schema = model.predict(empty, where=str(source), found_columns=table.columns).schema
+    source = open_table(table)
+    before, checksum = state_of(source.path), io.Hashing(source.path)
+    provenance_of_model = about_model(model, bundle)
+    columns = model.input_columns(list(source.schema))
+    # An empty prediction gives the schema, and refuses unsuitable tables before anything is written.
+    empty = pl.DataFrame(schema={name: source.schema[name] for name in columns})
+    schema = model.predict(empty, where=str(table), found_columns=source.columns).schema
     job = {
         "input": before,
-        "table": source.name,
-        "rows": table.n_rows,
+        "table": table.name,
+        "rows": source.n_rows,
         "model": model.digest(),
         "chunk": chunk,
-        **(made_from or {}),
+        "program": program(),
+        "versions": versions(),
     }
     counter = _Counter(model.labels[0])
     with (
-        Unfinished.open(target, job, leftover) as kept,
+        progress.task("predicting", source.n_rows) as task,
+        Unfinished.open(output, job, leftover) as kept,
         open_writer(
-            target,
+            output,
             schema,
             columns=model.columns,
             metadata=model.inputs.position_metadata,
-            n_rows=table.n_rows,
+            n_rows=source.n_rows,
             inside=kept.path,
         ) as writer,
     ):
         ids = RepeatedIds(kept.path / "identifiers")
         try:
-            for catalogue in _chunks(model, table, columns, chunk, kept, writer, report):
+            for catalogue in _written(model, source, columns, chunk, kept, writer, task):
                 counter.add(catalogue)
                 ids.add(catalogue["source_id"])
-            repeated = _repeats(ids, kept)
+            repeated = _repeated_on_disk(ids, kept)
         finally:
             ids.close()
-        if state_of(table.path) != before:
+        if state_of(source.path) != before:
             fix = "Predict again, when nothing writes to it."
-            raise InputError(Problem(str(source), "was changed while it was read", fix=fix))
-        if metadata is not None:
-            writer.metadata |= metadata()
-    return counter.counts(repeated)
+            raise InputError(Problem(str(table), "was changed while it was read", fix=fix))
+        inputs = {"stars": {"path": str(table), "sha256": checksum.result()}}
+        provenance = record(command="predict", mock=model.mock, settings={"chunk": chunk}, inputs=inputs)
+        writer.metadata[PROVENANCE_KEY] = json.dumps({**provenance, "model": provenance_of_model})
+    return counter.result(repeated)
 
 
-def _chunks(
+def about_model(model: Model, bundle: Path | None) -> dict[str, Any]:
+    """Return the entry of a model in the provenance of a catalogue."""
+    title = {"title": model.information.get("title")}
+    return title if bundle is None else {**title, "path": str(bundle), "sha256": io.checksum(bundle)}
+
+
+def _written(
     model: Model,
-    table: Source,
+    source: Source,
     columns: list[str],
     chunk: int,
     kept: Unfinished,
     writer: Writer,
-    report: Report | None,
+    task: Task,
 ) -> Iterator[pl.DataFrame]:
-    """Write the catalogue chunk by chunk, those that are kept first, and yield each."""
+    """Write the catalogue chunk by chunk, beginning with the stored chunks, and yield each chunk."""
 
     def write(catalogue: pl.DataFrame, *, new: bool) -> None:
         if new:
             kept.store(catalogue)
         writer.append(catalogue)
 
-    def predict(cut: tuple[pl.DataFrame, bool]) -> tuple[pl.DataFrame, bool]:
-        part, last = cut
-        return model.predict(part, where=str(table.path), found_columns=table.columns), last
-
-    begun = kept.n_parts
+    stored = kept.n_parts
     with Worker() as worker:
         done = 0
-        for number in range(begun):
+        for number in range(stored):
             catalogue = kept.load(number)
             done += catalogue.height
             worker.do(write, catalogue, new=False)
             yield catalogue
-        if begun and report is not None:
-            report.resumed(done)
-        batches = read_ahead(table.batches(chunk, columns, skip=begun * chunk))
-        parts: list[pl.DataFrame] = []
-        for part, last in stream_in_threads(predict, _slices(batches)):
-            parts.append(part)
-            if last:
-                catalogue = pl.concat(parts, rechunk=True)
-                parts = []
-                worker.do(write, catalogue, new=True)
-                if report is not None:
-                    report.advance(catalogue.height)
-                yield catalogue
+        if stored:
+            task.resumed(done)
+        batches = read_ahead(source.batches(chunk, columns, skip=stored * chunk))
+        for catalogue in _predicted(model, batches, str(source.path), source.columns):
+            worker.do(write, catalogue, new=True)
+            task.advance(catalogue.height)
+            yield catalogue
+
+
+def _predicted(
+    model: Model, batches: Iterable[pl.DataFrame], where: str, found_columns: Mapping[str, Column]
+) -> Iterator[pl.DataFrame]:
+    """Yield the predictions of batches of rows, in order; each batch is divided among the threads."""
+
+    def predict(cut: tuple[pl.DataFrame, bool]) -> tuple[pl.DataFrame, bool]:
+        part, last = cut
+        return model.predict(part, where=where, found_columns=found_columns), last
+
+    parts: list[pl.DataFrame] = []
+    for part, last in stream_in_threads(predict, _slices(batches)):
+        parts.append(part)
+        if last:
+            yield pl.concat(parts, rechunk=True)
+            parts = []
 
 
 def _slices(batches: Iterable[pl.DataFrame]) -> Iterator[tuple[pl.DataFrame, bool]]:
-    """Cut batches into slices, and tell which is the last of its batch.
+    """Cut batches into slices, and tell which slice is the last of its batch.
 
-    As many for each thread, of the same number of blocks, so that all get done at the same time; what is predicted
-    does not depend on it.
+    All threads get the same number of slices, of the same number of blocks, so that they finish together.
+    The predicted values do not depend on the slices.
     """
     for batch in batches:
         rows = max(batch.height, 1)
@@ -217,15 +297,33 @@ def _slices(batches: Iterable[pl.DataFrame]) -> Iterator[tuple[pl.DataFrame, boo
             yield batch.slice(start, size), start == starts[-1]
 
 
-def _repeats(ids: RepeatedIds, kept: Unfinished) -> RepeatedStars | None:
+def _repeated_in(ids: pl.Series) -> RepeatedStars | None:
+    known = ids.drop_nulls()
+    repeated = known.filter(known.is_duplicated())
+    return RepeatedStars(repeated.n_unique(), len(repeated), str(repeated[0])) if len(repeated) else None
+
+
+def _repeated_on_disk(ids: RepeatedIds, kept: Unfinished) -> RepeatedStars | None:
+    columns = (kept.load(number)["source_id"] for number in range(kept.n_parts))
+    return repeated_stars(ids, columns)
+
+
+def repeated_stars(ids: RepeatedIds, columns: Iterable[pl.Series]) -> RepeatedStars | None:
+    """Count the repeated identifiers, and find an example in the columns that they came from.
+
+    Parameters
+    ----------
+    ids : RepeatedIds
+        All identifiers of the table.
+    columns : iterable of polars.Series
+        The same identifiers in pieces; read as far as the example.
+    """
     n_ids, n_rows, example = ids.count()
     if not n_ids:
         return None
-    name = ""
-    for number in range(kept.n_parts):
-        column = kept.load(number)["source_id"].drop_nulls()
-        found = column.filter(pl.Series(hashed(column) == example))
+    for column in columns:
+        known = column.drop_nulls()
+        found = known.filter(pl.Series(hashed(known) == example, dtype=pl.Boolean))
         if len(found):
-            name = str(found[0])
-            break
-    return RepeatedStars(n_ids, n_rows, name)
+            return RepeatedStars(n_ids, n_rows, str(found[0]))
+    return RepeatedStars(n_ids, n_rows, "")

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from starscale import io
-from starscale.model.api import predict_with
+from starscale.model.model import Model
+from starscale.model.predict import predict_file
 from starscale.pipeline.ablation import with_ablation
 from starscale.pipeline.compare_step import compare_step, own_step
 from starscale.pipeline.comparing import Comparison, Trials, entries_of
@@ -152,10 +153,10 @@ class RunSteps:
 
     def _predict(self) -> None:
         def work() -> dict[str, Any]:
-            files = (self.folder.file(name) for name in (MODEL, MATCHED, CATALOGUE))
-            # What a run of other settings left unfinished is of no use to this one.
-            counts = predict_with(*files, leftover="renew")
-            return asdict(counts)
+            bundle, table, output = (self.folder.file(name) for name in (MODEL, MATCHED, CATALOGUE))
+            # An unfinished catalogue of other settings is of no use to this run.
+            found = predict_file(Model.load(bundle), table, output, bundle=bundle, leftover="renew")
+            return {name: value for name, value in asdict(found).items() if name != "table"}
 
         self.folder.step(
             "predict", settings=None, reads=self.folder.checksums(MODEL, MATCHED), writes=[CATALOGUE], work=work

@@ -26,7 +26,7 @@ from starscale.pipeline.planning import labels_plan_of
 from starscale.pipeline.training_set import label_stars, training_table
 from starscale.surveys import Survey
 from starscale.tables.api import described
-from starscale.tables.clean import clean_with
+from starscale.tables.clean import clean_file
 from starscale.tables.standardise import require
 from starscale.tables.stream import columns_of
 from starscale.vocabulary.errors import InputError, Problem
@@ -122,7 +122,7 @@ class Preparation:
     def _cut(self, source: Path, survey: Survey, joined: list[tuple[Path, Survey]], cuts: Cuts) -> dict[str, Any]:
         name = _clean_name(survey)
         target = self.folder.file(name)
-        attrition = clean_with(
+        attrition = clean_file(
             source, target, survey, joined, cuts, lambda _: {**self.folder.provenance, "table": name}
         )
         return {"attrition": asdict(attrition)}

@@ -1,4 +1,4 @@
-"""The verbs on tables: read, write, clean, match."""
+"""The verbs `read` and `write`, and the provenance that files carry."""
 
 from __future__ import annotations
 
@@ -23,33 +23,30 @@ from starscale.vocabulary.columns import (
 )
 from starscale.vocabulary.errors import InputError, Problem
 
-#: The key under which provenance stands in a file's metadata.
+#: Key of the provenance in the metadata of a file.
 PROVENANCE_KEY = "starscale.provenance"
-
-
-#: Formats that tell their provenance without being read whole.
+#: Formats whose metadata can be read without reading the rows.
 _CARRY_PROVENANCE = (".parquet", ".fits", ".hats")
-
 
 AnyTable = Any  #: a path, or a polars, Arrow, pandas or astropy table
 
 
 def read(
-    source: AnyTable, *, survey: str | Path | Survey | None = None, columns: Sequence[str] | None = None
+    table: AnyTable, *, survey: str | Path | Survey | None = None, columns: Sequence[str] | None = None
 ) -> pl.DataFrame:
-    """Read a table.
+    """Read a table into memory.
 
     Parameters
     ----------
-    source : path or table
+    table : path or table
         Parquet (file, directory, HATS), FITS, VOTable, ECSV or CSV; or a polars, Arrow, pandas or
         astropy table.
     survey : str, Path or Survey, optional
-        The description of the catalogue: columns then get its names, types, units and nulls, and
-        identifiers are checked.
+        Survey that describes the columns. They are converted to its names, types and units, missing
+        values become null, and identifiers are checked.
     columns : sequence of str, optional
-        With a survey: its column names, of which those that are there are read. Without: the
-        file's own, all of which must be there.
+        Columns to read. With `survey`: names of the survey, of which those that exist are read. Without:
+        names of the table, all of which must exist.
 
     Returns
     -------
@@ -58,42 +55,45 @@ def read(
     Raises
     ------
     InputError
-        Everything that is wrong with the table, at once.
+        Every problem of the table, in one error.
     """
     if survey is None:
-        return io.read(source, columns=columns)
+        return io.read(table, columns=columns)
     description = load_survey(survey)
-    if not isinstance(source, str | Path):
-        table = io.read(source)
-        wanted = _wanted(table.columns, description, columns)
-        return standardise(table.select(wanted), description)
-    opened = io.open_table(Path(source))
-    wanted = _wanted(list(opened.schema), description, columns)
-    table = io.read(source, columns=wanted)
-    return standardise(table, description, where=str(source), found_columns=opened.columns)
+    if not isinstance(table, str | Path):
+        frame = io.read(table)
+        return standardise(frame.select(_wanted(frame.columns, description, columns)), description)
+    opened = io.open_table(Path(table))
+    frame = io.read(table, columns=_wanted(list(opened.schema), description, columns))
+    return standardise(frame, description, where=str(table), found_columns=opened.columns)
 
 
-def refuse_same(target: str | Path, *sources: AnyTable) -> None:
-    """Refuse to write over what is being read.
+def name_of(table: AnyTable, otherwise: str = "table") -> str:
+    """Return how error messages call a table: its path, or `otherwise` for a table in memory."""
+    return str(table) if isinstance(table, str | Path) else otherwise
+
+
+def refuse_same(output: str | Path, *tables: AnyTable) -> None:
+    """Refuse to overwrite one of the input tables.
 
     Raises
     ------
     InputError
-        When `target` is one of the `sources`.
+        `output` is one of `tables`.
     """
-    for source in sources:
-        if isinstance(source, str | Path) and Path(source).resolve() == Path(target).resolve():
-            raise InputError(Problem(str(target), "is the input and the output", "another file for the output"))
+    for table in tables:
+        if isinstance(table, str | Path) and Path(table).resolve() == Path(output).resolve():
+            raise InputError(Problem(str(output), "is the input and the output", "another file for the output"))
 
 
 def is_mock(*paths: str | Path) -> bool:
-    """Whether one of these files says in its provenance that its stars are simulated."""
+    """Whether the provenance of one of these files says that its stars are simulated."""
     carrying = (Path(path) for path in paths if Path(path).suffix in _CARRY_PROVENANCE)
     return any(says_mock(io.open_table(path).metadata) for path in carrying)
 
 
 def says_mock(metadata: Mapping[str, str]) -> bool:
-    """Whether what a file says of itself has a provenance of simulated stars; without one it says nothing."""
+    """Whether the metadata of a file contain a provenance of simulated stars; False without provenance."""
     try:
         return bool(json.loads(metadata[PROVENANCE_KEY])["mock"])
     except (KeyError, TypeError, ValueError):
@@ -108,7 +108,7 @@ def _wanted(available: list[str], survey: Survey, columns: Sequence[str] | None)
 
 
 def described(*surveys: Survey) -> dict[str, Column]:
-    """What is known about columns: those of the surveys, and of starscale's own tables."""
+    """Descriptions of the columns of the given surveys and of starscale's own tables, by name."""
     known: dict[str, Column] = {
         **catalogue_columns(),
         **DUPLICATE_COLUMNS,
@@ -124,31 +124,31 @@ def described(*surveys: Survey) -> dict[str, Column]:
 
 def write(
     table: AnyTable,
-    path: str | Path,
+    output: str | Path,
     *,
     surveys: Sequence[str | Path | Survey] = (),
     columns: Mapping[str, Column] | None = None,
     provenance: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write a table, whole or not at all, with units, UCDs, descriptions and provenance.
+    """Write a table with units, UCDs, descriptions and provenance; the file appears only when it is complete.
 
     Parameters
     ----------
-    table : table
+    table : path or table
         Anything that :func:`read` takes.
-    path : str or Path
-        The suffix says the format: .parquet, .fits, .vot, .ecsv, .csv, .hats.
-    surveys : sequence of surveys
-        Whose column descriptions apply.
+    output : str or Path
+        The suffix selects the format: .parquet, .fits, .vot, .ecsv, .csv, .hats.
+    surveys : sequence of str, Path or Survey
+        Surveys that describe the columns.
     columns : mapping of str to Column, optional
-        Further descriptions, which win.
+        Further descriptions; they take precedence over those of `surveys`.
     provenance : mapping, optional
         Plain data, stored as JSON.
 
     Raises
     ------
     StarscaleError
-        Unknown suffix, an output that cannot be written.
+        Unknown suffix, or a file that cannot be written.
     """
     frame = io.read(table)
     loaded = [load_survey(survey) for survey in surveys]
@@ -157,11 +157,11 @@ def write(
     metadata = about_positions(frame.columns, loaded)
     if provenance:
         metadata[PROVENANCE_KEY] = json.dumps(provenance, default=str)
-    io.write(frame, path, columns=chosen, metadata=metadata)
+    io.write(frame, output, columns=chosen, metadata=metadata)
 
 
 def about_positions(columns: Sequence[str], surveys: Sequence[Survey]) -> dict[str, str]:
-    """System and epoch of the positions: of the first survey whose columns of positions are in the table."""
+    """Reference system and epoch of the positions, from the first survey whose position columns are present."""
     for survey in surveys:
         if survey.position is not None and {survey.position.ra, survey.position.dec} <= set(columns):
             return survey.position_metadata

@@ -1,4 +1,4 @@
-"""Clean a catalogue of any size: read, join, cut and write piece by piece."""
+"""The verb `clean`: join tables by identifier and apply quality cuts, in memory or from file to file."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ import polars as pl
 
 from starscale import io
 from starscale.io import Writer, open_table, open_writer, work_folder
-from starscale.io.bars import Bar
 from starscale.io.joining import join_frames
+from starscale.io.progress import progress_of
 from starscale.surveys import Survey, load_survey
 from starscale.surveys.schema import Cut
 from starscale.tables.api import (
@@ -26,53 +26,167 @@ from starscale.tables.api import (
     about_positions,
     described,
     is_mock,
+    name_of,
     read,
     refuse_same,
+    write,
 )
 from starscale.tables.cuts import Attrition, apply_cuts, choose_cuts
 from starscale.tables.joins import as_joined, join_by_id
 from starscale.tables.stream import checked_ids, columns_of, pieces
-from starscale.vocabulary.columns import (
-    Column,
-)
 from starscale.vocabulary.errors import InputError, Problem
+from starscale.vocabulary.progress import SILENT, Progress, Task
 from starscale.vocabulary.provenance import record
 from starscale.vocabulary.settings.run import Cuts
 
+#: Provenance of a cleaned table, computed when the attrition is known.
+Provenance = Callable[[Attrition], Mapping[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Cleaned:
+    """Result of :func:`clean`: the rows that passed all cuts, and the number that each cut removed.
+
+    Attributes
+    ----------
+    table : polars.DataFrame or None
+        The remaining rows, standardised; None when they were written to `output`.
+    attrition : Attrition
+    """
+
+    table: pl.DataFrame | None
+    attrition: Attrition
+
+
+def clean(
+    table: AnyTable,
+    *,
+    survey: str | Path | Survey,
+    join: Sequence[tuple[AnyTable, str | Path | Survey]] = (),
+    cuts: Cuts = Cuts(),  # noqa: B008  frozen
+    output: str | Path | None = None,
+    progress: Progress | bool | None = None,
+) -> Cleaned:
+    """Apply the quality cuts of a survey to a table.
+
+    Parameters
+    ----------
+    table : path or table
+        Anything that :func:`read` takes.
+    survey : str, Path or Survey
+        The survey whose cuts apply.
+    join : sequence of (table, survey)
+        Tables with the same identifiers whose columns are appended before the cuts (distances, ...).
+    cuts : Cuts
+        Cuts to leave out, and additional cuts.
+    output : path, optional
+        Write the remaining rows to this file instead of returning them. A table on disk is then processed
+        in pieces, so its size does not matter; rows keep their order.
+    progress : Progress or bool, optional
+        Receives the progress; True: show it. Default: silent.
+
+    Returns
+    -------
+    Cleaned
+
+    Raises
+    ------
+    InputError
+        No rows, a column that a cut needs is missing, an identifier is damaged or repeated, ...
+    StarscaleError
+        `output` cannot be written; no partial file remains.
+    """
+    description, joins = load_survey(survey), [(other, load_survey(of)) for other, of in join]
+    if output is None:
+        return _clean_in_memory(table, description, joins, cuts)
+    tables = [table, *(other for other, _ in joins)]
+    refuse_same(output, *tables)
+    paths = [Path(other) for other in tables if isinstance(other, str | Path)]
+
+    def provenance(attrition: Attrition) -> Mapping[str, Any]:
+        return record(
+            command="clean",
+            mock=is_mock(*paths),
+            settings={
+                "survey": description.name,
+                "join": {of.name: name_of(other, of.name) for other, of in joins},
+                "cuts": cuts.model_dump(mode="json"),
+                "attrition": asdict(attrition),
+            },
+            inputs={str(path): {"sha256": io.checksum(path)} for path in paths},
+        )
+
+    if len(paths) == len(tables):
+        on_disk = [(Path(other), of) for other, of in joins]
+        display = progress_of(progress)
+        return Cleaned(
+            None, clean_file(paths[0], Path(output), description, on_disk, cuts, provenance, progress=display)
+        )
+    cleaned = _clean_in_memory(table, description, joins, cuts)
+    surveys = [description, *(of for _, of in joins)]
+    write(cleaned.table, output, surveys=surveys, provenance=provenance(cleaned.attrition))
+    return Cleaned(None, cleaned.attrition)
+
+
+def _clean_in_memory(
+    table: AnyTable, survey: Survey, join: Sequence[tuple[AnyTable, Survey]], cuts: Cuts
+) -> Cleaned:
+    where = name_of(table)
+    stars = read(table, survey=survey)
+    if stars.height == 0:
+        raise _no_rows(where)
+    for other, of in join:
+        stars = _join_in_memory(stars, other, of, lead=survey)
+    mask, attrition = apply_cuts(stars, cuts_of_survey(survey, cuts, where), where=where)
+    return Cleaned(stars.filter(mask), attrition)
+
+
+def _join_in_memory(stars: pl.DataFrame, table: AnyTable, survey: Survey, *, lead: Survey) -> pl.DataFrame:
+    """Append the columns of a table with the same identifiers; a star that is not in it gets nulls."""
+    extra = read(table, survey=survey, columns=list(survey.columns))
+    if repeated := extra.height - extra[survey.id.column].n_unique():
+        where = name_of(table, f"table of {survey.name}")
+        found = f"{repeated} rows repeat the identifier of another row"
+        raise InputError(
+            Problem(where, found, "one row per star in a joined table", "Merge or remove the repeated rows first.")
+        )
+    return join_by_id(stars, extra, lead=lead, survey=survey)
+
+
+def _no_rows(where: str) -> InputError:
+    return InputError(Problem(where, "has no rows", "one or more"))
+
 
 def cuts_of_survey(survey: Survey, cuts: Cuts, where: str) -> list[Cut]:
-    """The cuts of a survey as they were chosen, after the one that asks for an identifier."""
+    """Return the selected cuts of a survey, preceded by the cut that requires an identifier."""
     has_identifier = Cut(name="identifier", keep=f'"{survey.id.column}" IS NOT NULL', description="has an id")
     return [has_identifier, *choose_cuts(survey.cuts, cuts, where)]
 
 
-def clean_on_disk(
-    source: Path,
-    target: Path,
-    *,
+def clean_file(
+    table: Path,
+    output: Path,
     survey: Survey,
     join: Sequence[tuple[Path, Survey]],
     cuts: Cuts,
-    columns: Mapping[str, Column],
-    metadata: Callable[[Attrition], Mapping[str, str]],
-    report: Callable[[int], None] = lambda _: None,
+    provenance: Provenance,
+    *,
+    progress: Progress = SILENT,
 ) -> Attrition:
-    """Apply cuts to a table on disk, whatever its size; the rows are those of the verb `clean`.
+    """Clean a table on disk piece by piece; the rows are those that :func:`clean` returns in memory.
 
     Parameters
     ----------
-    source, target : Path
+    table, output : Path
         Any format that :mod:`starscale.io` reads and writes.
     survey : Survey
+        The survey whose cuts apply.
     join : sequence of (Path, Survey)
-        Tables that share the identifier and bring columns that a cut needs (distances, ...).
+        Tables with the same identifiers whose columns are appended before the cuts.
     cuts : Cuts
-    columns : mapping of str to Column
-        Descriptions of the columns that are written.
-    metadata : callable
-        Gives the texts for the file, when all rows are done.
-    report : callable, optional
-        Told how many rows of `source` were done.
+    provenance : callable
+        Returns the provenance to store in `output`, given the attrition.
+    progress : Progress
 
     Returns
     -------
@@ -81,38 +195,52 @@ def clean_on_disk(
     Raises
     ------
     InputError
-        No rows, a column that a cut needs is missing, an identifier is damaged or repeated, ...
+        See :func:`clean`.
     StarscaleError
-        An output that cannot be written; no half-written file is left.
+        `output` cannot be written; no partial file remains.
     """
-    where = str(source)
-    if open_table(source).n_rows == 0:
-        raise InputError(Problem(where, "has no rows", "one or more"))
-    chosen = cuts_of_survey(survey, cuts, where)
-    attritions: list[Attrition] = []
-    with work_folder(target) as folder, ExitStack() as stack:
-        frames = pieces(source, survey)
-        frames = checked_ids(frames, source, survey, folder / "ids", unique=survey.id.unique)
+    source = open_table(table)
+    if source.n_rows == 0:
+        raise _no_rows(str(table))
+    chosen = cuts_of_survey(survey, cuts, str(table))
+    columns = described(survey, *(other for _, other in join))
+    with (
+        progress.task(f"cleaning {survey.name}", source.n_rows) as task,
+        work_folder(output) as folder,
+        ExitStack() as stack,
+    ):
+        frames = checked_ids(pieces(table, survey), table, survey, folder / "ids", unique=survey.id.unique)
         for number, (path, other) in enumerate(join):
-            frames = _joined(frames, path, other, survey, folder / f"join{number}")
+            frames = _join_stream(frames, path, other, survey, folder / f"join{number}")
         writer: Writer | None = None
-        for frame in frames:
-            mask, found = apply_cuts(frame, chosen, where=where)
+        attritions = []
+        for frame, found in _cut_frames(frames, chosen, str(table), task):
+            # The columns are known only now that the joined tables have been opened.
             if writer is None:
-                writer = stack.enter_context(open_writer(target, frame.schema, columns=columns))
-            writer.append(frame.filter(mask))
+                writer = stack.enter_context(open_writer(output, frame.schema, columns=columns))
+            writer.append(frame)
             attritions.append(found)
-            report(frame.height)
         attrition = reduce(add, attritions)
         if writer is not None:
-            writer.metadata |= metadata(attrition)
+            writer.metadata |= about_positions(columns_of(table, survey), [survey])
+            writer.metadata[PROVENANCE_KEY] = json.dumps(provenance(attrition), default=str)
     return attrition
 
 
-def _joined(
+def _cut_frames(
+    frames: Iterator[pl.DataFrame], cuts: Sequence[Cut], where: str, task: Task
+) -> Iterator[tuple[pl.DataFrame, Attrition]]:
+    """Yield the rows of each frame that pass the cuts, with the attrition of the frame."""
+    for frame in frames:
+        mask, attrition = apply_cuts(frame, cuts, where=where)
+        yield frame.filter(mask), attrition
+        task.advance(frame.height)
+
+
+def _join_stream(
     frames: Iterator[pl.DataFrame], path: Path, survey: Survey, lead: Survey, folder: Path
 ) -> Iterator[pl.DataFrame]:
-    """Append the columns of a table that shares the identifier; a star without a row there gets nulls."""
+    """Append the columns of a table with the same identifiers; a star that is not in it gets nulls."""
     folder.mkdir()
     first = next(frames)
     others = pieces(path, survey, list(survey.columns))
@@ -126,140 +254,3 @@ def _joined(
         n_right=open_table(path).n_rows,
         folder=folder,
     )
-
-
-def clean_file(
-    source: str | Path,
-    output: str | Path,
-    *,
-    survey: str | Path | Survey,
-    join: Sequence[tuple[str | Path, str | Path | Survey]] = (),
-    cuts: Cuts = Cuts(),  # noqa: B008  frozen
-) -> Attrition:
-    """Apply the cuts of a survey file to a table of any size: `clean`, from file to file.
-
-    Parameters
-    ----------
-    source, output : path
-        Any format that `read` reads and `write` writes; rows keep their order.
-    survey : str, Path or Survey
-        Whose cuts apply.
-    join : sequence of (path, survey)
-        Tables that share the identifier and bring columns that a cut needs (distances, ...).
-    cuts : Cuts
-        Cuts to leave out, and cuts of one's own.
-
-    Returns
-    -------
-    Attrition
-        What each cut removed.
-
-    Raises
-    ------
-    StarscaleError
-        Bad input, or an output that cannot be written; no half-written file is left.
-    """
-    joins = [(Path(path), load_survey(other)) for path, other in join]
-    paths, description = [Path(source), *(path for path, _ in joins)], load_survey(survey)
-    refuse_same(output, *paths)
-
-    def provenance(attrition: Attrition) -> Mapping[str, Any]:
-        return record(
-            command="clean",
-            mock=is_mock(*paths),
-            settings={
-                "survey": description.name,
-                "join": {other.name: str(path) for path, other in joins},
-                "cuts": cuts.model_dump(mode="json"),
-                "attrition": asdict(attrition),
-            },
-            inputs={str(path): {"sha256": io.checksum(path)} for path in paths},
-        )
-
-    return clean_with(Path(source), Path(output), description, joins, cuts, provenance)
-
-
-def clean_with(
-    source: Path,
-    output: Path,
-    survey: Survey,
-    join: Sequence[tuple[Path, Survey]],
-    cuts: Cuts,
-    provenance: Callable[[Attrition], Mapping[str, Any]],
-) -> Attrition:
-    """Do what :func:`clean_file` does, with a provenance of the caller's."""
-    with Bar(f"cleaning {survey.name}", io.open_table(source).n_rows) as bar:
-        return clean_on_disk(
-            source,
-            output,
-            survey=survey,
-            join=join,
-            cuts=cuts,
-            columns=described(survey, *(other for _, other in join)),
-            metadata=lambda attrition: {
-                **about_positions(columns_of(source, survey), [survey]),
-                PROVENANCE_KEY: json.dumps(provenance(attrition), default=str),
-            },
-            report=bar.advance,
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Cleaned:
-    """Result of :func:`clean`: the rows that passed, and what each cut removed."""
-
-    table: pl.DataFrame
-    attrition: Attrition
-
-
-def extend(
-    table: pl.DataFrame, join: Sequence[tuple[AnyTable, str | Path | Survey]], *, lead: Survey
-) -> pl.DataFrame:
-    """Append the columns of tables that share the identifier (distances, ...); a star without a row gets nulls."""
-    for source, survey in join:
-        description = load_survey(survey)
-        extra = read(source, survey=description, columns=list(description.columns))
-        if repeated := extra.height - extra[description.id.column].n_unique():
-            where = str(source) if isinstance(source, str | Path) else f"table of {description.name}"
-            found = f"{repeated} rows repeat the identifier of another"
-            raise InputError(Problem(where, found, "one row a star, to be joined", "Merge or remove them first."))
-        table = join_by_id(table, extra, lead=lead, survey=description)
-    return table
-
-
-def clean(
-    source: AnyTable,
-    *,
-    survey: str | Path | Survey,
-    join: Sequence[tuple[AnyTable, str | Path | Survey]] = (),
-    cuts: Cuts = Cuts(),  # noqa: B008  frozen
-) -> Cleaned:
-    """Apply the cuts of a survey file.
-
-    Parameters
-    ----------
-    source : path or table
-    survey : str, Path or Survey
-        Whose cuts apply.
-    join : sequence of (table, survey)
-        Tables that share the identifier and bring columns that a cut needs (distances, ...).
-    cuts : Cuts
-        Cuts to leave out, and cuts of one's own.
-
-    Returns
-    -------
-    Cleaned
-
-    Raises
-    ------
-    InputError
-        No rows, a column that a cut needs is missing, an identifier is damaged, ...
-    """
-    description = load_survey(survey)
-    where = str(source) if isinstance(source, str | Path) else "table"
-    table = read(source, survey=description)
-    if table.height == 0:
-        raise InputError(Problem(where, "has no rows", "one or more"))
-    table = extend(table, join, lead=description)
-    mask, attrition = apply_cuts(table, cuts_of_survey(description, cuts, where), where=where)
-    return Cleaned(table.filter(mask), attrition)
