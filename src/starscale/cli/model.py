@@ -11,6 +11,7 @@ import typer
 import starscale as ss
 from starscale import io
 from starscale.cli.options import Engine, Output, Scheduler, Workers, print_figures, sample_name, say
+from starscale.io.progress import DisplayedProgress
 from starscale.reports.text import layout
 from starscale.tables.api import is_mock
 
@@ -79,7 +80,9 @@ def predict(
     for warning in bundle.information.get("warnings", ()):
         say(f"warning about the model: {warning}")
     cluster: dict[str, Any] = {"engine": engine, "scheduler": scheduler, "workers": workers}
-    counts = ss.predict(model, stars, output, chunk=chunk, restart=restart, **cluster)
+    counts = ss.predict(
+        model, stars, output, chunk=chunk, restart=restart, progress=DisplayedProgress(), **cluster
+    )
     rows = [[name, f"{n:,}"] for name, n in counts.flags.items()]
     typer.echo(layout(["flag", "rows"], rows))
     if counts.repeated is not None:

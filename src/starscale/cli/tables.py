@@ -12,6 +12,7 @@ import starscale as ss
 from starscale import io
 from starscale.cli.options import Engine, Output, Scheduler, Workers, named_values, say
 from starscale.homogenization.api import beside
+from starscale.io.progress import DisplayedProgress
 from starscale.reports.homogenize_text import homogenize_tables
 from starscale.reports.match_text import loss_rows, match_rows
 from starscale.reports.text import attrition_rows, layout
@@ -46,7 +47,9 @@ def clean(
     extra = tuple(ExtraCut(name=n, keep=k) for n, k in named_values(cut, "--cut", "NAME=SQL"))
     joins = [(Path(path), name) for name, path in named_values(join, "--join", "SURVEY=PATH")]
     cuts = Cuts(without=tuple(without or ()), extra=extra)
-    attrition = ss.clean(table, survey=survey, join=joins, cuts=cuts, output=output).attrition
+    display = DisplayedProgress()
+    cleaned = ss.clean(table, survey=survey, join=joins, cuts=cuts, output=output, progress=display)
+    attrition = cleaned.attrition
     typer.echo(layout(*attrition_rows(attrition)))
     typer.echo(f"{attrition.n_out:,} of {attrition.n_in:,} rows written to {output}")
 
