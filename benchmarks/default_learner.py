@@ -27,9 +27,9 @@ from starscale.model.evaluate import BINS, mad
 from starscale.model.model import Model
 from starscale.pipeline.comparing import entries_of
 from starscale.pipeline.folder import RunFolder
-from starscale.pipeline.learnable import Learnable
+from starscale.pipeline.learnable import TrainingArrays
 from starscale.pipeline.pipeline import RunSteps
-from starscale.pipeline.plan import Plan
+from starscale.pipeline.plan import RunPlan
 from starscale.pipeline.planning import plan
 from starscale.pipeline.prepare import TRAINING
 from starscale.pipeline.runfile import load_run
@@ -62,7 +62,7 @@ missed: list[str] = []
 class Variant:
     """A model: the run that trains it, and what is done to its training table."""
 
-    run: Plan
+    run: RunPlan
     change: Change
 
 
@@ -83,11 +83,11 @@ def without(band: str) -> str:
     return f"retrained without {band}"
 
 
-def variants(run: Plan) -> dict[str, Variant]:
+def variants(run: RunPlan) -> dict[str, Variant]:
     """All models, by name."""
     config = run.config
 
-    def own(**changed: object) -> Plan:
+    def own(**changed: object) -> RunPlan:
         model = config.model.model_copy(update=changed)
         return replace(run, config=config.model_copy(update={"model": model}))
 
@@ -105,7 +105,7 @@ def variants(run: Plan) -> dict[str, Variant]:
 class Trainings:
     """Models of all repeats, trained or taken from an earlier call, and their test parts."""
 
-    def __init__(self, run: Plan, table: pl.DataFrame, checksum: str) -> None:
+    def __init__(self, run: RunPlan, table: pl.DataFrame, checksum: str) -> None:
         self.run, self.table, self.checksum = run, table, checksum
         self.variants = variants(run)
         self.folder = RunFolder.open(OUT / "models", {}, print)
@@ -147,7 +147,7 @@ class Trainings:
 
     def test(self, repeat: int) -> pl.DataFrame:
         """Stars of the test part, with the truth beside the labels."""
-        rows = Learnable.of(self.run, self.table).rows(repeat)["test"]
+        rows = TrainingArrays.of(self.run, self.table).rows(repeat)["test"]
         return self.table[rows].join(self.truth, on="source_id", how="left", maintain_order="left")
 
     def predicted(self, name: str, repeat: int, change: Change = unchanged) -> pl.DataFrame:
@@ -297,7 +297,7 @@ def metal_poor(models: Trainings, names: Mapping[str, int]) -> None:
     print(f"\nMOCK: metal-poor stars (fe_h below {METAL_POOR:g})\n{layout(headings, rows)}\n")
 
 
-def training_table() -> tuple[Plan, pl.DataFrame, str]:
+def training_table() -> tuple[RunPlan, pl.DataFrame, str]:
     """Make the training table of the run, or take it from an earlier call."""
     run_file = HERE / "runs" / "learners_shared.toml"
     config, base = load_run(run_file)

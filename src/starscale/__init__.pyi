@@ -3,7 +3,7 @@
 
 # Tables
 from .archives.api import Fetched, fetch
-from .archives.estimate import Estimate, plan_fetch
+from .archives.estimate import FetchEstimate, plan_fetch
 from .crossmatch.api import Matched, match, match_files
 from .publication.api import Published, publish
 from .tables.api import read, write
@@ -65,9 +65,9 @@ __all__ = [
     "Column",
     "Comparison",
     "Cuts",
-    "Estimate",
     "Explanation",
     "ExtraCut",
+    "FetchEstimate",
     "FetchSettings",
     "Fetched",
     "HomogenizeConfig",

@@ -12,7 +12,7 @@ from starscale.learn import Sample, fit_predictor
 from starscale.learn.band_sets import BandSets
 from starscale.learn.losses import MOST, rarity_weights
 from starscale.learn.observations import FACTORS, Measurements, Observations
-from starscale.learn.preparation import Preparation
+from starscale.learn.preparation import InputPreparation
 from starscale.vocabulary.errors import InputError
 from starscale.vocabulary.settings.models import MixtureConfig
 
@@ -73,7 +73,7 @@ def test_redrawn_stars_are_noisier_by_the_stated_factor_and_their_errors_say_so(
     noise = np.zeros((2, n, 3), dtype=np.float32)
     noise[:, :, 0] = 0.1 * np.random.default_rng(0).normal(size=(2, n))
     sample = Sample(x + np.random.default_rng(1).normal(0, 1e-9, x.shape), np.zeros((n, 1)), noise=noise)
-    preparation = Preparation.fit(sample.x, "standard", 0)
+    preparation = InputPreparation.fit(sample.x, "standard", 0)
     made_of = Measurements(
         ("a", "c"), np.array([[True, True, False], [False, False, True]]), np.array([0, 1, 0], bool)
     )

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from starscale.learn.imputation import MAX_PATTERNS, GaussianImputer, _subsample
-from starscale.learn.preparation import Preparation
+from starscale.learn.preparation import InputPreparation
 from starscale.learn.scaling import SQUASH, FeatureScaler, LabelScaler, whitening_matrix
 from starscale.learn.uncertainty.domain import Domain
 from starscale.learn.view import View
@@ -111,7 +111,7 @@ def test_thousands_of_patterns_stay_tractable() -> None:
 
 def test_only_features_that_vary_are_used_and_the_rest_is_named() -> None:
     x = np.column_stack([gaussian(50), np.full(50, 3.0), np.full(50, np.nan)])
-    preparation = Preparation.fit(x, "robust", 0)
+    preparation = InputPreparation.fit(x, "robust", 0)
     np.testing.assert_array_equal(preparation.usable, [True, True, True, False, False])
     inputs = preparation.apply(x)
     assert inputs.values.shape == (50, 3)
@@ -126,7 +126,7 @@ EVERY = np.ones(3, dtype=bool)
 
 def test_a_view_of_some_inputs_has_the_shape_of_all_and_sees_no_others() -> None:
     x = gaussian(200)
-    preparation = Preparation.fit(x, "robust", 0)
+    preparation = InputPreparation.fit(x, "robust", 0)
     inputs, used = preparation.apply(x), np.array([True, False, True])
     view = View.fit(inputs, used, np.zeros(3, bool), whiten=True)
     values = view.values(inputs)
@@ -141,7 +141,7 @@ def test_a_view_of_some_inputs_has_the_shape_of_all_and_sees_no_others() -> None
 def test_flags_only_for_features_with_gaps_in_training() -> None:
     x = gaussian(60)
     x[::4, 1] = np.nan
-    preparation = Preparation.fit(x, "robust", 0)
+    preparation = InputPreparation.fit(x, "robust", 0)
     inputs = preparation.apply(x)
     view = View.fit(inputs, EVERY, inputs.missing.any(axis=0), whiten=True)
     assert view.values(inputs).shape == (60, 6)
@@ -153,13 +153,13 @@ def test_flags_only_for_features_with_gaps_in_training() -> None:
 
 
 @pytest.fixture
-def domain() -> tuple[Preparation, Domain]:
+def domain() -> tuple[InputPreparation, Domain]:
     x, held_out = gaussian(4000), gaussian(2000, seed=1)
-    preparation = Preparation.fit(x, "robust", 0)
+    preparation = InputPreparation.fit(x, "robust", 0)
     return preparation, Domain.fit(x, preparation.apply(x), held_out, preparation.apply(held_out))
 
 
-def test_one_percent_of_held_out_stars_score_above_one(domain: tuple[Preparation, Domain]) -> None:
+def test_one_percent_of_held_out_stars_score_above_one(domain: tuple[InputPreparation, Domain]) -> None:
     preparation, region = domain
     fresh = gaussian(20_000, seed=2)
     outside = (region.score(fresh, preparation.apply(fresh)) > 1).mean()
@@ -175,7 +175,7 @@ def test_one_percent_of_held_out_stars_score_above_one(domain: tuple[Preparation
         [np.nan, -2.0, -80.0],
     ],
 )
-def test_strange_stars_score_above_one(domain: tuple[Preparation, Domain], star: list[float]) -> None:
+def test_strange_stars_score_above_one(domain: tuple[InputPreparation, Domain], star: list[float]) -> None:
     preparation, region = domain
     x = np.array([star])
     assert region.score(x, preparation.apply(x))[0] > 1

@@ -13,8 +13,8 @@ from starscale.learn import Sample, fit_predictor, training
 from starscale.learn.compilation import seeded
 from starscale.learn.mixture import n_epochs
 from starscale.learn.observations import Measurements, Observations
-from starscale.learn.preparation import Preparation
-from starscale.learn.regressor import Fitting, Targets, silent
+from starscale.learn.preparation import InputPreparation
+from starscale.learn.regressor import FitContext, LabelTargets, silent
 from starscale.learn.training import EarlyStopping, TrainState, mean_loss, n_steps, run_epoch
 from starscale.learn.turchi import Turchi2024, batch_size
 from starscale.vocabulary.errors import StarscaleError
@@ -95,15 +95,15 @@ def test_the_papers_network_ends_with_the_weights_of_its_best_epoch() -> None:
     config = Turchi2024Config(
         widths=(8,), batch=32, epochs_mae=30, epochs_smape=0, patience=3, learning_rate=0.05, dropout=0.0
     )
-    preparation = Preparation.fit(train.x, "standard", 0)
+    preparation = InputPreparation.fit(train.x, "standard", 0)
     inputs, held_out = preparation.apply(train.x), preparation.apply(validation.x)
     record = Record()
     labels = ("teff", "logg")
     model = Turchi2024.fit(
         config,
-        (inputs, Targets(labels, train.y)),
-        (held_out, Targets(labels, validation.y)),
-        Fitting(0, Observations(train, preparation, Measurements.alone(("a", "b", "c"))), record),
+        (inputs, LabelTargets(labels, train.y)),
+        (held_out, LabelTargets(labels, validation.y)),
+        FitContext(0, Observations(train, preparation, Measurements.alone(("a", "b", "c"))), record),
     )
     error = np.abs(model.predict(held_out).value - validation.y).mean(axis=0) / train.y.std(axis=0)
     for column, label in enumerate(labels):

@@ -21,7 +21,7 @@ from starscale.features.features import build_features, load_feature_set
 from starscale.learn.baselines import common as libraries
 from starscale.learn.checkpoint import Checkpoint
 from starscale.pipeline.comparing import Trial, Trials, _statistics, entries_of
-from starscale.pipeline.learnable import Learnable, Rows
+from starscale.pipeline.learnable import Rows, TrainingArrays
 from starscale.pipeline.planning import plan
 from starscale.pipeline.runfile import load_run
 from starscale.surveys import load_survey
@@ -261,14 +261,16 @@ def test_a_run_trains_its_own_model_once(run_file: Path, folder: Path, finished:
     shutil.copytree(finished, tmp_path / "run")
     said: list[str] = []
     fitted: list[str] = []
-    fit = Learnable.fit
+    fit = TrainingArrays.fit
 
-    def counted(self: Learnable, rows: Rows, repeat: int, title: str, checkpoint: Checkpoint | None = None) -> Any:
+    def counted(
+        self: TrainingArrays, rows: Rows, repeat: int, title: str, checkpoint: Checkpoint | None = None
+    ) -> Any:
         fitted.append(title.removesuffix("training").rstrip(", "))
         return fit(self, rows, repeat, title, checkpoint)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Learnable, "fit", counted)
+        patch.setattr(TrainingArrays, "fit", counted)
         ss.run(run_file, tmp_path / "run", say=said.append)
     assert fitted == ["", "", "ridge", "ridge", "floor", "floor", "few"]
     order = [text for text in said if text.startswith(("train ", "model model", "predict "))]

@@ -11,7 +11,7 @@ from typing import Any
 
 from starscale import io
 from starscale.archives.assemble import assemble
-from starscale.archives.build import Wish, ask_and_build, build, find_sources, selected, uploaded
+from starscale.archives.build import PlannedRequest, ask_and_build, build, find_sources, selected, uploaded
 from starscale.archives.login import Ask, find_login
 from starscale.archives.tap.client import Client, Patience, quiet
 from starscale.archives.tap.download import Download, interrupted
@@ -183,7 +183,7 @@ def fetch(
 
 
 def _download(
-    client: Client, wish: Wish, manifest: Manifest, settings: FetchSettings, retry: Retry, say: Say
+    client: Client, wish: PlannedRequest, manifest: Manifest, settings: FetchSettings, retry: Retry, say: Say
 ) -> tuple[Download, int | None]:
     limit = client.row_limit()
     most = min(limit or settings.chunk, settings.chunk)
@@ -202,7 +202,7 @@ def _download(
     return download, manifest.about.get("rows_before_cuts", before)
 
 
-def _about(wish: Wish, selection: Selection, settings: FetchSettings) -> dict[str, Any]:
+def _about(wish: PlannedRequest, selection: Selection, settings: FetchSettings) -> dict[str, Any]:
     """The request, as plain data."""
     request = wish.request
     listed = request.upload
@@ -248,7 +248,7 @@ def _document(
     }
 
 
-def _files(wish: Wish, output: Path, apart: Mapping[str, Path]) -> dict[Path, list[str]]:
+def _files(wish: PlannedRequest, output: Path, apart: Mapping[str, Path]) -> dict[Path, list[str]]:
     """Which columns go into which file."""
     members = wish.request.relation.members
     lead = members[0]

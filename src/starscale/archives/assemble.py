@@ -12,7 +12,7 @@ from typing import Any
 import polars as pl
 
 from starscale import io
-from starscale.archives.build import Wish
+from starscale.archives.build import PlannedRequest
 from starscale.archives.tap.manifest import Manifest
 from starscale.surveys import Survey
 from starscale.surveys.schema import ColumnSpec, Cut
@@ -32,7 +32,7 @@ class Assembled:
     attrition: Attrition | None
 
 
-def delivered_survey(wish: Wish) -> Survey:
+def delivered_survey(wish: PlannedRequest) -> Survey:
     """Describe the delivered table as a survey: the columns of all members, under their names there."""
     columns: dict[str, ColumnSpec] = {}
     for member in wish.request.relation.members:
@@ -44,7 +44,7 @@ def delivered_survey(wish: Wish) -> Survey:
     return Survey(name=lead.name, title=lead.title, kind=lead.kind, id=lead.id, columns=columns)
 
 
-def local_cuts(wish: Wish) -> list[Cut]:
+def local_cuts(wish: PlannedRequest) -> list[Cut]:
     """The cuts that the archive has no words for, on the columns of the delivered table."""
     members = wish.request.relation.members
     return [
@@ -53,7 +53,7 @@ def local_cuts(wish: Wish) -> list[Cut]:
     ]
 
 
-def frames(wish: Wish, manifest: Manifest) -> Iterator[tuple[pl.DataFrame, dict[str, Column]]]:
+def frames(wish: PlannedRequest, manifest: Manifest) -> Iterator[tuple[pl.DataFrame, dict[str, Column]]]:
     """Yield the pieces, standardised, each in the order of the identifier."""
     survey = delivered_survey(wish)
     names = list(wish.request.relation.columns())
@@ -77,13 +77,13 @@ def frames(wish: Wish, manifest: Manifest) -> Iterator[tuple[pl.DataFrame, dict[
 
 
 def assemble(
-    wish: Wish, manifest: Manifest, outputs: Mapping[Path, list[str]], provenance: Mapping[str, Any]
+    wish: PlannedRequest, manifest: Manifest, outputs: Mapping[Path, list[str]], provenance: Mapping[str, Any]
 ) -> Assembled:
     """Write the table, piece by piece.
 
     Parameters
     ----------
-    wish : Wish
+    wish : PlannedRequest
     manifest : Manifest
         With every piece.
     outputs : mapping of Path to list of str

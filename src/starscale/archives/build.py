@@ -128,7 +128,7 @@ def find_sources(survey: str | Path | Survey, settings: FetchSettings, base: Pat
 
 
 @dataclass(frozen=True)
-class Wish:
+class PlannedRequest:
     """A request, and the cuts that remain to be applied to what comes.
 
     Attributes
@@ -153,7 +153,7 @@ def build(
     settings: FetchSettings,
     spellings: Spellings | None,
     upload: pl.DataFrame | None,
-) -> Wish:
+) -> PlannedRequest:
     """Build the request.
 
     Parameters
@@ -179,7 +179,7 @@ def build(
         needed = [relation.members[i].output[c] for i, cut in local for c in cut_columns(cut, lead.name)]
         relation = relation.chosen([*settings.columns, *needed])
     request = ask_for(place, relation, inner, selection, cuts=conditions, upload=upload)
-    return Wish(request, sources, local, _missing(sources, spellings))
+    return PlannedRequest(request, sources, local, _missing(sources, spellings))
 
 
 def _cuts(sources: Sources, choice: Cuts) -> list[tuple[int, Cut]]:
@@ -297,7 +297,7 @@ def ask_and_build(
     selection: Selection,
     settings: FetchSettings,
     upload: pl.DataFrame | None,
-) -> Wish:
+) -> PlannedRequest:
     """Ask which columns there are, and build the request."""
     with tempfile.TemporaryDirectory() as name:
         few = Retry(attempts=2)

@@ -22,7 +22,7 @@ from starscale.vocabulary.settings.run import FetchSettings
 
 
 @dataclass(frozen=True)
-class Estimate:
+class FetchEstimate:
     """Result of :func:`plan_fetch`.
 
     Attributes
@@ -63,12 +63,12 @@ def plan_fetch(
     settings: FetchSettings = FetchSettings(),  # noqa: B008  frozen
     patience: Patience = Patience(),  # noqa: B008  frozen
     ask: Ask | None = None,
-) -> Estimate:
+) -> FetchEstimate:
     """Say what :func:`fetch` would ask, and how much would come; parameters as there.
 
     Returns
     -------
-    Estimate
+    FetchEstimate
         Without counts where the archive cannot be reached.
 
     Raises
@@ -99,7 +99,7 @@ def plan_fetch(
             reason = str(error)
             wish = build(sources, selection, settings, None, upload)
     request = wish.request
-    return Estimate(
+    return FetchEstimate(
         request.place.service,
         {"count": request.count_query(), "rows": request.rows_query()},
         rows,

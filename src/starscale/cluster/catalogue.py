@@ -31,7 +31,7 @@ HEALPIX = Column(
 
 
 @dataclass(frozen=True)
-class Sky:
+class HatsCatalogue:
     """A HATS catalogue.
 
     Attributes
@@ -71,9 +71,9 @@ class Sky:
         """What to call a partition in an error."""
         return f"{self.name}: partition Norder={pixel.order}, Npix={pixel.pixel}"
 
-    def choose(self, columns: Sequence[str]) -> Sky:
+    def choose(self, columns: Sequence[str]) -> HatsCatalogue:
         """The same catalogue, of which partitions hold some of the columns only."""
-        return Sky(self.name, self.catalogue[list(columns)], self.schema, self.columns)
+        return HatsCatalogue(self.name, self.catalogue[list(columns)], self.schema, self.columns)
 
 
 def _check(path: Path) -> None:
@@ -87,7 +87,7 @@ def _check(path: Path) -> None:
         )
 
 
-def open_sky(source: Any) -> Sky:
+def open_sky(source: Any) -> HatsCatalogue:
     """Open a HATS catalogue, or take one that LSDB has opened.
 
     Parameters
@@ -122,7 +122,7 @@ def open_sky(source: Any) -> Sky:
     return _described(str(source), catalogue)
 
 
-def _described(name: str, catalogue: Any) -> Sky:
+def _described(name: str, catalogue: Any) -> HatsCatalogue:
     if not len(catalogue.get_healpix_pixels()):
         raise InputError(Problem(name, "has no partitions", "one or more"))
     # The meta holds what partitions will have, searches and joins included.
@@ -130,7 +130,7 @@ def _described(name: str, catalogue: Any) -> Sky:
     # Units are those of the files that it was opened from, if there are any.
     files = catalogue.hc_structure.original_schema
     known = {} if files is None else described(empty, files)
-    return Sky(name, catalogue, empty, known)
+    return HatsCatalogue(name, catalogue, empty, known)
 
 
 def table_of(partition: Any, columns: Sequence[str]) -> pl.DataFrame:

@@ -24,7 +24,7 @@ from starscale.crossmatch.kernel.inputs import error_ceiling, evidence
 from starscale.crossmatch.kernel.losses import unmatched
 from starscale.crossmatch.kernel.matcher import Matcher
 from starscale.crossmatch.kernel.model import PairModel
-from starscale.crossmatch.kernel.pieces import Epochs, Piece, Side, among
+from starscale.crossmatch.kernel.pieces import Epochs, Side, SkyPiece, among
 from starscale.crossmatch.kernel.sample import Sample, gather
 from starscale.crossmatch.kernel.select import (
     Mode,
@@ -118,7 +118,7 @@ def match_on_disk(
         As the match in memory.
     """
     with work_folder(outputs.pairs) as folder:
-        job = Job(
+        job = MatchJob(
             SkyTable(left, left_survey, Scatter(folder / "left"), order),
             SkyTable(right, right_survey, Scatter(folder / "right"), order),
             config,
@@ -129,7 +129,7 @@ def match_on_disk(
         return job.run(outputs, columns, metadata or {})
 
 
-class Job:
+class MatchJob:
     """The steps of one match; those that look at rows can be done elsewhere (:mod:`starscale.cluster`)."""
 
     def __init__(
@@ -190,7 +190,7 @@ class Job:
             sources = self._sources(side, np.zeros(len(side), dtype=bool))
             self._keep_sources(sources)
 
-    def _pieces(self, doing: str) -> Iterator[Piece]:
+    def _pieces(self, doing: str) -> Iterator[SkyPiece]:
         for tile in self.leading.tiles.groups:
             if tile < 0:
                 continue
@@ -198,7 +198,7 @@ class Job:
             way = self.epochs.longest_way(own.positions) if self.mode == "dense" else self.longest_way
             near, _ = self.searched.around(tile, self.config.search_radius + way)
             sides = (own, near) if self.mode == "dense" else (near, own)
-            yield Piece(*sides, self.mode)
+            yield SkyPiece(*sides, self.mode)
             self.report(doing, len(own))
 
     def _curate(self) -> None:

@@ -11,7 +11,7 @@ from astropy.table import Table
 from astropy.utils.exceptions import AstropyWarning
 
 from starscale.io.astropy_tables import from_astropy, to_astropy
-from starscale.io.table import Plan, Sink, Source
+from starscale.io.table import Sink, Source, WritePlan
 from starscale.io.whole import WholeSink, WholeSource
 from starscale.vocabulary.errors import InputError, Problem
 
@@ -50,6 +50,6 @@ class EcsvSink(WholeSink):
         table.write(self.plan.path, format="ascii.ecsv")
 
 
-def open_sink(plan: Plan) -> Sink:
+def open_sink(plan: WritePlan) -> Sink:
     """Start an ECSV file."""
     return EcsvSink(plan)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, cast
 
-from starscale.io.table import Plan, Sink, Source
+from starscale.io.table import Sink, Source, WritePlan
 from starscale.vocabulary.errors import InputError, Problem, did_you_mean
 
 
@@ -26,7 +26,7 @@ class SourceModule(Protocol):
 class SinkModule(Protocol):
     """A module that writes a format."""
 
-    def open_sink(self, plan: Plan) -> Sink:
+    def open_sink(self, plan: WritePlan) -> Sink:
         """Start a file."""
 
 

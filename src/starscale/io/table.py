@@ -150,7 +150,7 @@ class Sink(ABC):
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class WritePlan:
     """What a sink must know beforehand. `target` is what errors call the file, `path` where it is built."""
 
     path: Path

@@ -9,7 +9,7 @@ from pathlib import Path
 import polars as pl
 
 from starscale.io.portable import plain_frame, plain_schema
-from starscale.io.table import Plan, Sink, Source
+from starscale.io.table import Sink, Source, WritePlan
 from starscale.vocabulary.columns import Column
 
 
@@ -43,7 +43,7 @@ class WholeSource(Source):
 class WholeSink(Sink):
     """Gathers all rows in memory and writes when it is closed."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: WritePlan) -> None:
         self.plan = plan
         self.schema = plain_schema(plan.schema, str(plan.target))
         self._held: list[pl.DataFrame] = []

@@ -13,7 +13,7 @@ import polars as pl
 from starscale.io.atomic import atomic, atomic_directory, check_place, work_folder
 from starscale.io.formats import to_write
 from starscale.io.objects import from_object
-from starscale.io.table import Plan, Sink
+from starscale.io.table import Sink, WritePlan
 from starscale.vocabulary.columns import Column
 
 
@@ -81,7 +81,7 @@ class Writer:
             self._file = atomic(self.path, inside=self._inside)
         partial = self._file.__enter__()
         try:
-            self._sink = self._module.open_sink(Plan(partial, self.path, self.schema, self._columns))
+            self._sink = self._module.open_sink(WritePlan(partial, self.path, self.schema, self._columns))
         except BaseException as error:
             # The exit of atomic() cleans up, and explains an error of the disk.
             self._file.__exit__(type(error), error, error.__traceback__)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from starscale.learn.regressor import Rehearsal
+from starscale.learn.regressor import MaskedValidation
 
 
 @dataclass(frozen=True)
@@ -73,10 +73,10 @@ class BandSets:
         whole: NDArray[np.bool_] = self.used[number if number < len(self.used) else 0]
         return whole
 
-    def rehearsals(self, missing: NDArray[np.bool_]) -> list[Rehearsal]:
+    def rehearsals(self, missing: NDArray[np.bool_]) -> list[MaskedValidation]:
         """For every set but the first, stars that have its inputs, as if they had no others."""
         found = []
         for used in self.used[1:]:
             rows = np.flatnonzero(~missing[:, used].any(axis=1))
-            found.append(Rehearsal(rows, np.broadcast_to(~used, (len(rows), len(used)))))
+            found.append(MaskedValidation(rows, np.broadcast_to(~used, (len(rows), len(used)))))
         return found

@@ -28,7 +28,17 @@ from starscale.learn.ensemble import train_together
 from starscale.learn.losses import negative_log_likelihood, rarity_weights
 from starscale.learn.networks import MixtureNetwork
 from starscale.learn.preparation import Inputs, Scaling
-from starscale.learn.regressor import BLOCK, LEVELS, Fitting, Raw, Rehearsal, Targets, Threshold, in_flight, padded
+from starscale.learn.regressor import (
+    BLOCK,
+    LEVELS,
+    FitContext,
+    LabelTargets,
+    MaskedValidation,
+    RawPrediction,
+    Threshold,
+    in_flight,
+    padded,
+)
 from starscale.learn.scaling import LabelScaler
 from starscale.learn.training import Optimiser, n_steps
 from starscale.learn.view import View
@@ -45,7 +55,7 @@ PROBABILITIES = (0.5, *(0.5 - level / 2 for level in LEVELS), *(0.5 + level / 2 
 
 
 @dataclass(frozen=True)
-class _Loss:
+class _MixtureLoss:
     """Negative log-likelihood of a batch of (values, flags, standardised labels, present, weight)."""
 
     components: int
@@ -79,7 +89,7 @@ def _optimiser(learning_rate: float, weight_decay: float, total_steps: int) -> O
 
 
 class _Outputs(NamedTuple):
-    """Of one chunk of stars: standardised mean (n, L), quantiles (n_probabilities, n, L), and the rest of Raw."""
+    """Of one chunk of stars: standardised mean (n, L), quantiles (n_probabilities, n, L), the rest of RawPrediction."""
 
     mean: jax.Array
     quantiles: jax.Array
@@ -145,9 +155,9 @@ class Mixture:
     def fit(
         cls,
         config: MixtureConfig,
-        train: tuple[Inputs, Targets],
-        validation: tuple[Inputs, Targets],  # noqa: ARG003
-        fitting: Fitting,
+        train: tuple[Inputs, LabelTargets],
+        validation: tuple[Inputs, LabelTargets],  # noqa: ARG003
+        fitting: FitContext,
     ) -> Mixture:
         """Train all networks side by side; the validation part is not looked at."""
         seed, observations = fitting.seed, fitting.observations
@@ -183,7 +193,7 @@ class Mixture:
             [_new_network(rng, config, y.shape[1], len(views[0].used)) for _ in range(groups[-1].stop)],
             stars,
             groups,
-            loss=_Loss(config.components),
+            loss=_MixtureLoss(config.components),
             optimiser=_optimiser(
                 config.learning_rate, config.weight_decay, epochs * n_steps(len(inputs), config.batch)
             ),
@@ -195,7 +205,7 @@ class Mixture:
         )
         return cls(config, sets, views, scaler, networks)
 
-    def predict(self, inputs: Inputs, threshold: Threshold | None = None) -> Raw:
+    def predict(self, inputs: Inputs, threshold: Threshold | None = None) -> RawPrediction:
         """Predict median (the value), mean, intervals, correlations, and the two sides of a threshold."""
         column, cut = None, 0.0
         if threshold is not None:
@@ -222,7 +232,7 @@ class Mixture:
                 below[rows], sides[rows] = np.asarray(found.below)[:k], np.asarray(found.sides)[:k]
         median, *ends = self.labels.restore(quantiles)
         n_levels = len(LEVELS)
-        return Raw(
+        return RawPrediction(
             median,
             self.labels.restore(mean),
             np.stack(ends[:n_levels], axis=-1),
@@ -253,7 +263,7 @@ class Mixture:
             found[rows] = np.asarray(part)[: len(rows)]
         return self.labels.restore(found)
 
-    def rehearsals(self, missing: NDArray[np.bool_]) -> Sequence[Rehearsal]:
+    def rehearsals(self, missing: NDArray[np.bool_]) -> Sequence[MaskedValidation]:
         """Say on what stars the networks of every set are calibrated."""
         return self.sets.rehearsals(missing)
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from starscale.learn.preparation import Inputs, Preparation
+from starscale.learn.preparation import InputPreparation, Inputs
 from starscale.learn.sample import Sample
 from starscale.vocabulary.arrays import FloatArray
 
@@ -74,13 +74,13 @@ class Observations:
     ----------
     sample : Sample
         Inputs with gaps, and their noise.
-    preparation : Preparation
+    preparation : InputPreparation
     measurements : Measurements
         Of the usable features.
     """
 
     sample: Sample
-    preparation: Preparation
+    preparation: InputPreparation
     measurements: Measurements
 
     def as_they_are(self) -> Inputs:

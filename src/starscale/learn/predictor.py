@@ -14,11 +14,19 @@ from starscale.learn.checkpoint import Checkpoint
 from starscale.learn.compilation import keep_compiled
 from starscale.learn.learners import learner
 from starscale.learn.observations import Measurements, Observations
-from starscale.learn.preparation import Preparation
-from starscale.learn.regressor import Fitting, Progress, Raw, Regressor, Targets, Threshold, silent
+from starscale.learn.preparation import InputPreparation
+from starscale.learn.regressor import (
+    FitContext,
+    LabelTargets,
+    Progress,
+    RawPrediction,
+    Regressor,
+    Threshold,
+    silent,
+)
 from starscale.learn.sample import Sample, check_finite_or_missing, check_samples
 from starscale.learn.uncertainty.calibration import (
-    Calibration,
+    IntervalCalibration,
     Intervals,
     ResidualConformal,
     calibrate,
@@ -119,9 +127,9 @@ class Predictor:
 
     labels: tuple[str, ...]
     features: tuple[str, ...]
-    preparation: Preparation
+    preparation: InputPreparation
     regressor: Regressor
-    calibration: Calibration
+    calibration: IntervalCalibration
     domain: Domain
     label_domain: LabelDomain
     label_range: FloatArray
@@ -286,7 +294,7 @@ class Predictor:
         keys = ("labels", "features", "giant_logg", "min_present", "warnings", "preparation", "regressor")
         stored = {key: entry(document, key, "model") for key in (*keys, "calibration")}
         n_labels = len(stored["labels"])
-        preparation = Preparation.from_state(stored["preparation"], under("preparation", arrays))
+        preparation = InputPreparation.from_state(stored["preparation"], under("preparation", arrays))
         regressor_class = learner(entry(stored["regressor"], "kind", "regressor"))
         return cls(
             labels=tuple(stored["labels"]),
@@ -354,14 +362,14 @@ def fit_predictor(
     labels = tuple(labels)
     names = check_samples(labels, train, validation, features)
     learner_class = learner(config.kind)
-    preparation = Preparation.fit(train.x, learner_class.scaling, seed)
+    preparation = InputPreparation.fit(train.x, learner_class.scaling, seed)
     inputs, held_out = preparation.apply(train.x), preparation.apply(validation.x)
     known = measurements or Measurements.alone(names)
     regressor = learner_class.fit(
         config,
-        (inputs, Targets(labels, train.y)),
-        (held_out, Targets(labels, validation.y)),
-        Fitting(
+        (inputs, LabelTargets(labels, train.y)),
+        (held_out, LabelTargets(labels, validation.y)),
+        FitContext(
             seed,
             Observations(train, preparation, known.of(preparation.usable)),
             progress or silent,
@@ -413,8 +421,8 @@ def _wide(ends: Intervals) -> FloatArray:
 
 
 def _rehearsed(
-    regressor: Regressor, raw: Raw, held_out: Observations, seed: int
-) -> tuple[Raw, FloatArray, NDArray[np.intp]]:
+    regressor: Regressor, raw: RawPrediction, held_out: Observations, seed: int
+) -> tuple[RawPrediction, FloatArray, NDArray[np.intp]]:
     """Predict held-out stars in every way that a star can be predicted; beside it their labels and numbers.
 
     Stars that lack a band are few among the held-out ones; with the band left out, others stand in for them.
@@ -432,4 +440,4 @@ def _rehearsed(
         star.append(every[rehearsal.rows])
     raws.append(regressor.predict(held_out.redrawn((seed,), noise=False, gaps=True)))
     numbers = np.concatenate([*star, every])
-    return Raw.joined(raws), y[numbers], numbers
+    return RawPrediction.joined(raws), y[numbers], numbers

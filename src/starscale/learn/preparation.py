@@ -42,7 +42,7 @@ class Inputs:
 
 
 @dataclass(frozen=True)
-class Preparation:
+class InputPreparation:
     """Which columns are used, how they are scaled, and how gaps are filled."""
 
     usable: NDArray[np.bool_]
@@ -50,7 +50,7 @@ class Preparation:
     imputer: GaussianImputer
 
     @classmethod
-    def fit(cls, x: FloatArray, scaling: Scaling, seed: int) -> Preparation:
+    def fit(cls, x: FloatArray, scaling: Scaling, seed: int) -> InputPreparation:
         """Learn from the training part, shape (n, n_features); NaN: missing."""
         usable = usable_features(x)
         kept = x[:, usable]
@@ -81,7 +81,7 @@ class Preparation:
         }
 
     @classmethod
-    def from_state(cls, document: Mapping[str, Any], arrays: Arrays) -> Preparation:
+    def from_state(cls, document: Mapping[str, Any], arrays: Arrays) -> InputPreparation:
         """Rebuild from :meth:`state`."""
         n_features = int(entry(document, "n_features", "preparation"))
         usable = take(arrays, "preparation", "usable", (n_features,), np.bool_)

@@ -38,7 +38,7 @@ def silent(phase: str, epoch: int, n_epochs: int, figures: Mapping[str, float], 
 
 
 @dataclass(frozen=True)
-class Targets:
+class LabelTargets:
     """Labels of the stars of a training: names, and values of shape (n, n_labels) with NaN for missing."""
 
     labels: tuple[str, ...]
@@ -54,7 +54,7 @@ class Threshold:
 
 
 @dataclass(frozen=True)
-class Raw:
+class RawPrediction:
     """An uncalibrated prediction, in physical units.
 
     Parameters
@@ -90,7 +90,7 @@ class Raw:
         return np.asarray(inputs.missing.any(axis=1)) if self.rare is None else self.rare
 
     @classmethod
-    def joined(cls, parts: Sequence[Raw]) -> Raw:
+    def joined(cls, parts: Sequence[RawPrediction]) -> RawPrediction:
         """Put predictions of several samples one after the other."""
         arrays: dict[str, Any] = {f.name: [getattr(part, f.name) for part in parts] for f in fields(cls)}
         joined: dict[str, Any] = {n: None if a[0] is None else np.concatenate(a) for n, a in arrays.items()}
@@ -98,7 +98,7 @@ class Raw:
 
 
 @dataclass(frozen=True)
-class Rehearsal:
+class MaskedValidation:
     """Held-out stars with inputs left out, on which one way to predict is calibrated."""
 
     rows: NDArray[np.intp]
@@ -106,7 +106,7 @@ class Rehearsal:
 
 
 @dataclass(frozen=True)
-class Fitting:
+class FitContext:
     """What comes with a training beside stars and settings; a learner takes of it what it can use.
 
     Parameters
@@ -135,13 +135,13 @@ class Regressor(Protocol):
     def fit(
         cls,
         config: Any,
-        train: tuple[Inputs, Targets],
-        validation: tuple[Inputs, Targets],
-        fitting: Fitting,
+        train: tuple[Inputs, LabelTargets],
+        validation: tuple[Inputs, LabelTargets],
+        fitting: FitContext,
     ) -> Self:
         """Learn; what `validation` is used for, if anything, is said by the class."""
 
-    def predict(self, inputs: Inputs, threshold: Threshold | None = None) -> Raw:
+    def predict(self, inputs: Inputs, threshold: Threshold | None = None) -> RawPrediction:
         """Predict the labels of stars; a row of the result depends on that row of the inputs alone."""
 
     def quantiles(self, inputs: Inputs, probabilities: FloatArray) -> FloatArray | None:
@@ -153,7 +153,7 @@ class Regressor(Protocol):
     def means(self, inputs: Inputs) -> FloatArray:
         """Return the mean of every label alone, shape (n, n_labels); cheaper than :meth:`predict`."""
 
-    def rehearsals(self, missing: NDArray[np.bool_]) -> Sequence[Rehearsal]:
+    def rehearsals(self, missing: NDArray[np.bool_]) -> Sequence[MaskedValidation]:
         """Say on what held-out stars, and without which of their inputs, its ways to predict are calibrated.
 
         Parameters
@@ -173,7 +173,7 @@ class Regressor(Protocol):
 class PointRegressor:
     """What is the same for every learner that predicts a point, in one way for all stars."""
 
-    def predict(self, inputs: Inputs, threshold: Threshold | None = None) -> Raw:
+    def predict(self, inputs: Inputs, threshold: Threshold | None = None) -> RawPrediction:
         """Predict the labels; value and mean are the same, there are no intervals."""
         raise NotImplementedError
 
@@ -185,7 +185,7 @@ class PointRegressor:
         """Return what is predicted as mean: shape (n, n_labels)."""
         return self.predict(inputs).mean
 
-    def rehearsals(self, missing: NDArray[np.bool_]) -> Sequence[Rehearsal]:  # noqa: ARG002
+    def rehearsals(self, missing: NDArray[np.bool_]) -> Sequence[MaskedValidation]:  # noqa: ARG002
         """Return nothing: there is one way to predict."""
         return ()
 

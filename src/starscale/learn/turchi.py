@@ -29,11 +29,11 @@ from starscale.learn.networks import Dense, DiamondNetwork, Statistics, folded_f
 from starscale.learn.preparation import Inputs, Scaling
 from starscale.learn.regressor import (
     BLOCK,
-    Fitting,
+    FitContext,
+    LabelTargets,
     PointRegressor,
     Progress,
-    Raw,
-    Targets,
+    RawPrediction,
     Threshold,
     in_flight,
     padded,
@@ -48,7 +48,7 @@ Data = tuple[jax.Array, jax.Array]
 
 
 @dataclass(frozen=True)
-class _Loss:
+class _PaperLoss:
     """Loss of a batch in one of the two phases; `constants` are mean and width of the label."""
 
     smape: bool
@@ -76,7 +76,7 @@ class _Loss:
 
 @partial(jax.jit, static_argnames=("loss",))
 def _validation_loss(
-    network: DiamondNetwork, statistics: Statistics, constants: Any, data: Data, *, loss: _Loss
+    network: DiamondNetwork, statistics: Statistics, constants: Any, data: Data, *, loss: _PaperLoss
 ) -> jax.Array:
     x, t = data
     return loss.value(folded_forward(network.folded(statistics), x, loss.slope), t, constants)
@@ -113,9 +113,9 @@ class Turchi2024(PointRegressor):
     def fit(
         cls,
         config: Turchi2024Config,
-        train: tuple[Inputs, Targets],
-        validation: tuple[Inputs, Targets],
-        fitting: Fitting,
+        train: tuple[Inputs, LabelTargets],
+        validation: tuple[Inputs, LabelTargets],
+        fitting: FitContext,
     ) -> Turchi2024:
         """Train the networks side by side, epoch by epoch.
 
@@ -142,13 +142,13 @@ class Turchi2024(PointRegressor):
         _train(trainings, fitting)
         return cls(n_inputs, config.widths, config.slope, scaler, stacked([t.layers() for t in trainings]))
 
-    def predict(self, inputs: Inputs, threshold: Threshold | None = None) -> Raw:  # noqa: ARG002
+    def predict(self, inputs: Inputs, threshold: Threshold | None = None) -> RawPrediction:  # noqa: ARG002
         """Predict the labels; value and mean are the same, there are no intervals."""
         blocks = np.split(inputs.values, range(BLOCK, len(inputs), BLOCK))
         found = in_flight(_predict(self.layers, jnp.asarray(padded(block)), slope=self.slope) for block in blocks)
         parts = [np.asarray(part)[: len(block)] for part, block in zip(found, blocks, strict=True)]
         value: FloatArray = self.labels.restore(np.concatenate(parts))
-        return Raw(value, value)
+        return RawPrediction(value, value)
 
     def state(self) -> tuple[dict[str, Any], Arrays]:
         """Return what :meth:`from_state` needs."""
@@ -224,7 +224,7 @@ class _Training:
         self.label = label
         self._config = config
         self._phases = [
-            (_Loss(smape, config.slope, config.dropout), epochs, key)
+            (_PaperLoss(smape, config.slope, config.dropout), epochs, key)
             for (smape, epochs), key in zip(
                 ((False, config.epochs_mae), (True, config.epochs_smape)),
                 jax.random.split(label.key),
@@ -242,7 +242,7 @@ class _Training:
         return self._phase == len(self._phases)
 
     @property
-    def program(self) -> _Loss:
+    def program(self) -> _PaperLoss:
         """What is compiled for the epochs of this phase."""
         return self._phases[self._phase][0]
 
@@ -330,11 +330,11 @@ class _Training:
         return loss
 
 
-def _train(trainings: Sequence[_Training], fitting: Fitting) -> None:
+def _train(trainings: Sequence[_Training], fitting: FitContext) -> None:
     """Train until all are finished: an epoch of every label at a time, in threads."""
     for training in trainings:
         training.resume(fitting.checkpoint)
-    compiled: set[_Loss] = set()
+    compiled: set[_PaperLoss] = set()
     while going := [training for training in trainings if not training.finished]:
         results = {}
         # The first that needs a program compiles it; the others then find it.

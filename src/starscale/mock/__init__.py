@@ -3,6 +3,6 @@
 It is a mock. No figure made with it says how well anything works on real stars.
 """
 
-from starscale.mock.sky import Sky, make_sky
+from starscale.mock.sky import MockSky, make_sky
 
-__all__ = ["Sky", "make_sky"]
+__all__ = ["MockSky", "make_sky"]

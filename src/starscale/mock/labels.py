@@ -116,8 +116,8 @@ SPECTROGRAPHS: dict[str, Spectrograph] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Rows:
-    """Rows of one survey; arrays of shape (n,) or (n, 3) for the labels of `LABELS`.
+class SpectroscopicRows:
+    """SpectroscopicRows of one survey; arrays of shape (n,) or (n, 3) for the labels of `LABELS`.
 
     `value` is truth + `systematic` + `noise`; `sigma` is the width from which the noise of good rows is drawn,
     `error` what the survey quotes. `repeat` counts the rows of a star from 0. `blank` marks rows without labels.
@@ -167,7 +167,7 @@ def observe(
     g: FloatArray,
     calibrator: NDArray[np.bool_],
     rng: np.random.Generator,
-) -> Rows:
+) -> SpectroscopicRows:
     """Observe the stars that a survey chooses.
 
     Parameters
@@ -199,7 +199,7 @@ def observe(
     noise[outlier] += _OUTLIER_SCALE * rng.standard_t(4, size=(int(outlier.sum()), 3))
     systematic = np.stack(survey.scale(*labels.T), axis=1)
     flagged = (outlier & (rng.random(n) < survey.caught)) | (rng.random(n) < 0.01)
-    return Rows(
+    return SpectroscopicRows(
         star=star,
         source_id=source_id[star],
         repeat=repeat,

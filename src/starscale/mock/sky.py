@@ -23,7 +23,7 @@ FEWEST = 500
 
 
 @dataclass(frozen=True, slots=True)
-class Sky:
+class MockSky:
     """A mock sky.
 
     Attributes
@@ -80,7 +80,7 @@ def _prior_lengths(gaia: pl.DataFrame, truth: pl.DataFrame) -> FloatArray:
     return joined["length"].fill_null(500.0).to_numpy()
 
 
-def make_sky(n_stars: int = 100_000, seed: int = 1) -> Sky:
+def make_sky(n_stars: int = 100_000, seed: int = 1) -> MockSky:
     """Make a mock sky.
 
     Parameters
@@ -92,7 +92,7 @@ def make_sky(n_stars: int = 100_000, seed: int = 1) -> Sky:
 
     Returns
     -------
-    Sky
+    MockSky
 
     Raises
     ------
@@ -117,7 +117,7 @@ def make_sky(n_stars: int = 100_000, seed: int = 1) -> Sky:
     truth = _truth_table(stars, source_id, entry)
     spectra, truth_spectro = spectroscopic_tables(stars, apparent[:, 0], source_id, streams[3])
     identifiers = pl.Series(source_id)
-    return Sky(
+    return MockSky(
         tables={
             "gaia_dr3": gaia,
             "bailer_jones_edr3": distance_table(gaia, _prior_lengths(gaia, truth), streams[4]),

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from starscale.mock.archive import archive_table
 from starscale.mock.fields import FIELDS, Stars
-from starscale.mock.labels import LABELS, SPECTROGRAPHS, Rows, draw_calibrators, observe
+from starscale.mock.labels import LABELS, SPECTROGRAPHS, SpectroscopicRows, draw_calibrators, observe
 from starscale.surveys.schema import TRUE_OVER_SFD
 from starscale.vocabulary.arrays import FloatArray
 
@@ -20,7 +20,7 @@ _NO_INTEGER = np.iinfo(np.int64).min
 #: Bits of ASPCAPFLAG (STAR_BAD) and STARFLAG (LOW_SNR, SUSPECT_RV_COMBINATION).
 _STAR_BAD, _LOW_SNR, _SUSPECT = 1 << 23, 1 << 4, 1 << 16
 
-Writer = Callable[[Stars, Rows, np.random.Generator], pl.DataFrame]
+Writer = Callable[[Stars, SpectroscopicRows, np.random.Generator], pl.DataFrame]
 
 
 def _positions(
@@ -54,7 +54,9 @@ def _names(prefix: str, ra: FloatArray, dec: FloatArray, digits: tuple[int, int]
     ]
 
 
-def _labels(rows: Rows, names: tuple[str, ...], errors: tuple[str, ...], missing: float) -> dict[str, Any]:
+def _labels(
+    rows: SpectroscopicRows, names: tuple[str, ...], errors: tuple[str, ...], missing: float
+) -> dict[str, Any]:
     """Values and errors under the survey's names, with its mark where there are none."""
     columns: dict[str, Any] = {}
     for i, (name, error) in enumerate(zip(names, errors, strict=True)):
@@ -63,15 +65,15 @@ def _labels(rows: Rows, names: tuple[str, ...], errors: tuple[str, ...], missing
     return columns
 
 
-def _field_names(stars: Stars, rows: Rows) -> NDArray[Any]:
+def _field_names(stars: Stars, rows: SpectroscopicRows) -> NDArray[Any]:
     return np.array([field.name for field in FIELDS])[stars.field[rows.star]]
 
 
-def _velocities(stars: Stars, rows: Rows, sigma: float, rng: np.random.Generator) -> FloatArray:
+def _velocities(stars: Stars, rows: SpectroscopicRows, sigma: float, rng: np.random.Generator) -> FloatArray:
     return stars.radial_velocity[rows.star] + sigma * rng.normal(size=len(rows.star))
 
 
-def _apogee(stars: Stars, rows: Rows, rng: np.random.Generator) -> pl.DataFrame:
+def _apogee(stars: Stars, rows: SpectroscopicRows, rng: np.random.Generator) -> pl.DataFrame:
     n = len(rows.star)
     ra, dec = _positions(stars, rows.star, 2000.0, 90.0, rng)
     columns = {
@@ -95,7 +97,7 @@ def _apogee(stars: Stars, rows: Rows, rng: np.random.Generator) -> pl.DataFrame:
     return archive_table("apogee_dr17", columns, keep_nan=True)
 
 
-def _galah(stars: Stars, rows: Rows, rng: np.random.Generator) -> pl.DataFrame:
+def _galah(stars: Stars, rows: SpectroscopicRows, rng: np.random.Generator) -> pl.DataFrame:
     n = len(rows.star)
     ra, dec = _positions(stars, rows.star, 2015.5, 0.1, rng)
     ra2000, dec2000 = _positions(stars, rows.star, 2000.0, 90.0, rng)
@@ -121,7 +123,7 @@ def _galah(stars: Stars, rows: Rows, rng: np.random.Generator) -> pl.DataFrame:
     return archive_table("galah_dr3", columns, keep_nan=True)
 
 
-def _gaia_eso(stars: Stars, rows: Rows, rng: np.random.Generator) -> pl.DataFrame:
+def _gaia_eso(stars: Stars, rows: SpectroscopicRows, rng: np.random.Generator) -> pl.DataFrame:
     ra, dec = _positions(stars, rows.star, 2000.0, 120.0, rng)
     names = _names("", ra, dec, (2, 1))
     columns = {
@@ -137,7 +139,7 @@ def _gaia_eso(stars: Stars, rows: Rows, rng: np.random.Generator) -> pl.DataFram
     return archive_table("gaia_eso_dr3", columns, keep_nan=True)
 
 
-def _rave(stars: Stars, rows: Rows, rng: np.random.Generator) -> pl.DataFrame:
+def _rave(stars: Stars, rows: SpectroscopicRows, rng: np.random.Generator) -> pl.DataFrame:
     n = len(rows.star)
     ra, dec = _positions(stars, rows.star, 2000.0, 120.0, rng)
     fields = _field_names(stars, rows)
@@ -161,7 +163,7 @@ def _rave(stars: Stars, rows: Rows, rng: np.random.Generator) -> pl.DataFrame:
     return archive_table("rave_dr6", columns)
 
 
-def _lamost(stars: Stars, rows: Rows, rng: np.random.Generator) -> pl.DataFrame:
+def _lamost(stars: Stars, rows: SpectroscopicRows, rng: np.random.Generator) -> pl.DataFrame:
     n = len(rows.star)
     ra, dec = _positions(stars, rows.star, 2000.0, 150.0, rng)
     types = np.array(["M0", "K5", "K1", "G5", "G0", "F5", "F0", "A7"])
@@ -172,7 +174,7 @@ def _lamost(stars: Stars, rows: Rows, rng: np.random.Generator) -> pl.DataFrame:
         "lmjd": rng.integers(55_900, 57_900, n),
         "ra": ra,
         "dec": dec,
-        # Rows that the survey's own limits would have refused keep their labels, and a low S/N in g.
+        # SpectroscopicRows that the survey's own limits would have refused keep their labels, and a low S/N in g.
         "snrg": np.where(rows.flagged, rng.uniform(3.0, 14.0, n), rows.signal),
         "class": np.full(n, "STAR"),
         "subclass": types[np.digitize(stars.teff[rows.star], [4000, 4500, 5200, 5700, 6100, 6700, 7300])],
@@ -195,7 +197,7 @@ _WRITERS: dict[str, Writer] = {
 }
 
 
-def _truth(survey: str, rows: Rows) -> pl.DataFrame:
+def _truth(survey: str, rows: SpectroscopicRows) -> pl.DataFrame:
     columns: dict[str, Any] = {
         "survey": [survey] * len(rows.star),
         "row": np.arange(len(rows.star)),

@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 
-from starscale.cluster.catalogue import HEALPIX, Sky, spatial_index, table_of
+from starscale.cluster.catalogue import HEALPIX, HatsCatalogue, spatial_index, table_of
 from starscale.cluster.cluster import Where, connected, finished
 from starscale.cluster.writing import Partition, finish_catalogue, write_partition
 from starscale.io import atomic_directory, work_folder
@@ -59,7 +59,7 @@ class _Done:
 def predict_sky(
     model: Model,
     bundle: Path | None,
-    sky: Sky,
+    sky: HatsCatalogue,
     target: Path,
     where: Where,
     *,
@@ -74,7 +74,7 @@ def predict_sky(
     model : Model
     bundle : Path, optional
         Where the model was loaded from; None: from nowhere.
-    sky : Sky
+    sky : HatsCatalogue
     target : Path
         Folder of the new catalogue, on a disk that the workers share with this process.
     where : Where

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 from starscale.features.measurements import estimate_features
-from starscale.pipeline.plan import Plan, features_of, members_in
+from starscale.pipeline.plan import RunPlan, features_of, members_in
 from starscale.vocabulary.errors import InputError, Problem
 from starscale.vocabulary.settings.models import RidgeConfig
 from starscale.vocabulary.settings.run import ESTIMATES_ALONE, WITHOUT_ESTIMATES, ModelEntry
 
 
-def with_ablation(run: Plan) -> Plan:
+def with_ablation(run: RunPlan) -> RunPlan:
     """Add the two models of an ablation to those that a run compares, where it asks for them.
 
     The run's own model without the estimates says what photometry gives by itself; a quadratic ridge regression

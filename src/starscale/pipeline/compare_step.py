@@ -19,7 +19,7 @@ from starscale.pipeline.comparing import (
     train_entry,
 )
 from starscale.pipeline.folder import RunFolder
-from starscale.pipeline.plan import Plan
+from starscale.pipeline.plan import RunPlan
 from starscale.tables.api import PROVENANCE_KEY
 from starscale.vocabulary.comparison_columns import COMPARED, COMPARED_CSV, COMPARISON_COLUMNS, STEP, scored_file
 from starscale.vocabulary.settings.run import OWN_MODEL
@@ -29,13 +29,13 @@ def _step_name(name: str) -> str:
     return f"model {name}"
 
 
-def own_step(folder: RunFolder, run: Plan, training: str, trials: Trials) -> dict[str, Any]:
+def own_step(folder: RunFolder, run: RunPlan, training: str, trials: Trials) -> dict[str, Any]:
     """Take the trainings of the run's own model, which its bundle comes from, for the comparison.
 
     Parameters
     ----------
     folder : RunFolder
-    run : Plan
+    run : RunPlan
     training : str
         The training table in that folder.
     trials : Trials
@@ -51,7 +51,7 @@ def own_step(folder: RunFolder, run: Plan, training: str, trials: Trials) -> dic
 
 def compare_step(
     folder: RunFolder,
-    run: Plan,
+    run: RunPlan,
     training: str,
     only: Sequence[str] = (),
     own: Mapping[str, Any] | None = None,
@@ -61,7 +61,7 @@ def compare_step(
     Parameters
     ----------
     folder : RunFolder
-    run : Plan
+    run : RunPlan
     training : str
         The training table in that folder.
     only : sequence of str, optional

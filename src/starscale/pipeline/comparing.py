@@ -15,8 +15,8 @@ from starscale.features.features import load_feature_set
 from starscale.learn.baselines.common import missing_library
 from starscale.learn.predictor import Predictor
 from starscale.model.scores import PROBABILITIES, compare, scored_stars
-from starscale.pipeline.learnable import Learnable, Rows
-from starscale.pipeline.plan import Plan, features_of, magnitude_column, members_in
+from starscale.pipeline.learnable import Rows, TrainingArrays
+from starscale.pipeline.plan import RunPlan, features_of, magnitude_column, members_in
 from starscale.vocabulary.arrays import FloatArray
 from starscale.vocabulary.errors import InputError, Problems, did_you_mean
 from starscale.vocabulary.settings.run import OWN_MODEL
@@ -31,7 +31,7 @@ class Entry:
     """A model to be compared: its name, and the run as it would be with this model as its own."""
 
     name: str
-    run: Plan
+    run: RunPlan
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Comparison:
     mock: bool
 
 
-def entries_of(run: Plan, only: Sequence[str] = ()) -> list[Entry]:
+def entries_of(run: RunPlan, only: Sequence[str] = ()) -> list[Entry]:
     """The run's own model, then the others (or `only` some), everything that they name loaded and checked.
 
     Raises
@@ -100,13 +100,13 @@ def entries_of(run: Plan, only: Sequence[str] = ()) -> list[Entry]:
     return entries
 
 
-def _check_library(run: Plan, problems: Problems) -> None:
+def _check_library(run: RunPlan, problems: Problems) -> None:
     problem = missing_library(run.config.model.kind)
     if problem is not None and problem not in problems.items:
         problems.items.append(problem)
 
 
-def reference_of(run: Plan, entries: Sequence[Entry]) -> str:
+def reference_of(run: RunPlan, entries: Sequence[Entry]) -> str:
     """Name of the model that the others are compared with: as the run file says, or the first there is."""
     names = [entry.name for entry in entries]
     chosen = next((item.name for item in run.config.models if item.reference), OWN_MODEL)
@@ -149,7 +149,7 @@ def train_entry(entry: Entry, table: pl.DataFrame) -> Trials:
     table : polars.DataFrame
         As :func:`starscale.pipeline.training_set.training_table` makes it.
     """
-    stars = Learnable.of(entry.run, table)
+    stars = TrainingArrays.of(entry.run, table)
     trials = []
     for repeat in range(entry.run.config.repeats):
         rows = stars.rows(repeat)
@@ -159,12 +159,12 @@ def train_entry(entry: Entry, table: pl.DataFrame) -> Trials:
     return Trials(entry.run.config.model.kind, len(stars.features), tuple(trials))
 
 
-def trial(stars: Learnable, predictor: Predictor, rows: Rows, fit_seconds: float | None) -> Trial:
+def trial(stars: TrainingArrays, predictor: Predictor, rows: Rows, fit_seconds: float | None) -> Trial:
     """Score a trained model on the test part of its repeat, and time its predictions.
 
     Parameters
     ----------
-    stars : Learnable
+    stars : TrainingArrays
         What it was trained on.
     predictor : Predictor
     rows : mapping of str to ndarray
@@ -202,7 +202,7 @@ def prediction_speed(predictor: Predictor, x: FloatArray) -> float:
 
 
 def assembled(
-    run: Plan,
+    run: RunPlan,
     reference: str,
     models: Mapping[str, Sequence[pl.DataFrame]],
     costs: Mapping[str, Mapping[str, Any]],
@@ -234,7 +234,7 @@ def _statistics(name: str, values: Sequence[float | None]) -> dict[str, float | 
     return {name: float(np.mean(known)) if known else None, f"{name}_spread": spread}
 
 
-def _truth(run: Plan, members: Sequence[SurveyColumns], table: pl.DataFrame) -> pl.DataFrame:
+def _truth(run: RunPlan, members: Sequence[SurveyColumns], table: pl.DataFrame) -> pl.DataFrame:
     """Identifier, brightness, reddening and labels of the stars of a training table."""
     reddening = (m.names.get(r.column, r.column) for m in members if (r := m.survey.reddening))
     columns = {

@@ -14,11 +14,11 @@ from starscale.pipeline.folder import RunFolder
 from starscale.surveys import Survey, load_survey
 from starscale.vocabulary.errors import InputError, Problem
 from starscale.vocabulary.settings.fetch import KINDS
-from starscale.vocabulary.settings.run import Fetch, FetchSettings, RunConfig, Table
+from starscale.vocabulary.settings.run import Fetch, FetchSettings, InputTable, RunConfig
 
 
 @dataclass(frozen=True)
-class Job:
+class FetchJob:
     """One table to fetch.
 
     Attributes
@@ -45,7 +45,7 @@ class Fetching:
     """A run file whose tables are all files, and what must be fetched to make it true."""
 
     config: RunConfig
-    jobs: tuple[Job, ...]
+    jobs: tuple[FetchJob, ...]
     files: frozenset[Path]
 
 
@@ -65,7 +65,7 @@ def resolve(config: RunConfig, base: Path, output: Path) -> Fetching:
     InputError
         A survey that cannot be loaded, or a match at the archive, which a run does itself.
     """
-    jobs: list[Job] = []
+    jobs: list[FetchJob] = []
     folder = Path(os.path.relpath(output, base))
 
     def file_for(survey: str, fetch: Fetch, *, apart: Sequence[str] = ()) -> Path:
@@ -74,7 +74,7 @@ def resolve(config: RunConfig, base: Path, output: Path) -> Fetching:
             raise InputError(Problem(f"survey {survey}: fetch.match", "is not for a run", fix=fix))
         loaded = load_survey(survey, base=base)
         name = f"fetched_{loaded.name}.parquet"
-        jobs.append(Job(survey, loaded, fetch, name, {other: f"fetched_{other}.parquet" for other in apart}))
+        jobs.append(FetchJob(survey, loaded, fetch, name, {other: f"fetched_{other}.parquet" for other in apart}))
         return folder / name
 
     changed: dict[str, Any] = {}
@@ -86,7 +86,7 @@ def resolve(config: RunConfig, base: Path, output: Path) -> Fetching:
         home = Path(lead.survey).parent if lead.survey.endswith(".toml") else Path()
         beside = [(name, s) for name, s in _beside(survey, lead.fetch, base, home) if s.name not in given]
         path = file_for(lead.survey, lead.fetch, apart=[s.name for _, s in beside])
-        joins = [Table(survey=name, path=folder / f"fetched_{s.name}.parquet") for name, s in beside]
+        joins = [InputTable(survey=name, path=folder / f"fetched_{s.name}.parquet") for name, s in beside]
         update = {"path": path, "fetch": None, "join": (*lead.join, *joins)}
         changed["catalogue"] = lead.model_copy(update=update)
     for key in ("photometry", "labels"):
@@ -114,7 +114,7 @@ def _beside(survey: Survey, fetch: Fetch, base: Path, home: Path) -> list[tuple[
     return found
 
 
-def fetch_step(job: Job, folder: RunFolder, base: Path, *, mock: bool) -> None:
+def fetch_step(job: FetchJob, folder: RunFolder, base: Path, *, mock: bool) -> None:
     """Fetch a table, or take it from the folder; `mock`: its rows are simulated."""
     lists = {name: base / path for name in ("ids", "positions") if (path := getattr(job.fetch, name)) is not None}
 

@@ -18,7 +18,7 @@ from starscale.learn.checkpoint import Checkpoint
 from starscale.learn.observations import Measurements
 from starscale.learn.predictor import Predictor, fit_predictor
 from starscale.learn.sample import Sample
-from starscale.pipeline.plan import Plan, features_of, members_in
+from starscale.pipeline.plan import RunPlan, features_of, members_in
 from starscale.pipeline.training_set import parts
 from starscale.vocabulary.arrays import FloatArray
 
@@ -26,12 +26,12 @@ Rows = Mapping[str, NDArray[np.intp]]
 
 
 @dataclass(frozen=True)
-class Learnable:
+class TrainingArrays:
     """Stars to learn from.
 
     Attributes
     ----------
-    run : Plan
+    run : RunPlan
     table : polars.DataFrame, (n, any)
     members : tuple of SurveyColumns
         The surveys that take part.
@@ -42,7 +42,7 @@ class Learnable:
         NaN: missing.
     """
 
-    run: Plan
+    run: RunPlan
     table: pl.DataFrame
     members: tuple[SurveyColumns, ...]
     features: tuple[Feature, ...]
@@ -52,7 +52,7 @@ class Learnable:
     y_error: FloatArray
 
     @classmethod
-    def of(cls, run: Plan, table: pl.DataFrame) -> Learnable:
+    def of(cls, run: RunPlan, table: pl.DataFrame) -> TrainingArrays:
         """Evaluate the features of a run on its training table."""
         members = members_in(run, table.columns)
         features = features_of(run, members)

@@ -14,12 +14,12 @@ from starscale.model.predict import predict_file
 from starscale.pipeline.ablation import with_ablation
 from starscale.pipeline.compare_step import compare_step, own_step
 from starscale.pipeline.comparing import Comparison, Trials, entries_of
-from starscale.pipeline.fetch_step import Job, fetch_step, resolve
+from starscale.pipeline.fetch_step import FetchJob, fetch_step, resolve
 from starscale.pipeline.folder import RunFolder, Say
 from starscale.pipeline.importance_step import importance_step
-from starscale.pipeline.plan import Plan
+from starscale.pipeline.plan import RunPlan
 from starscale.pipeline.planning import plan
-from starscale.pipeline.prepare import MATCHED, TRAINING, Preparation, input_checksums
+from starscale.pipeline.prepare import MATCHED, TRAINING, TablePreparation, input_checksums
 from starscale.pipeline.reference import compare_with_reference
 from starscale.pipeline.runfile import load_run
 from starscale.pipeline.training import settings, train_plan
@@ -76,7 +76,9 @@ def run(run_file: str | Path, output: str | Path, *, say: Say = lambda _: None) 
 class RunSteps:
     """The steps of one run, in order."""
 
-    def __init__(self, the_plan: Plan, output: Path, run_file: str, say: Say, jobs: tuple[Job, ...] = ()) -> None:
+    def __init__(
+        self, the_plan: RunPlan, output: Path, run_file: str, say: Say, jobs: tuple[FetchJob, ...] = ()
+    ) -> None:
         self.plan, self.config = the_plan, the_plan.config
         provenance = record(command=f"run {run_file}", mock=self.config.mock, settings=settings(the_plan))
         self.folder = RunFolder.open(output, provenance, say)
@@ -109,7 +111,7 @@ class RunSteps:
 
     def training_set(self) -> None:
         """Do the steps up to the table of labelled stars."""
-        Preparation(self.plan, self.folder, self.sums).everything()
+        TablePreparation(self.plan, self.folder, self.sums).everything()
 
     def _train(self) -> None:
         config = self.config

@@ -27,7 +27,7 @@ _DTYPE: dict[pl.DataType, DType] = {kind(): name for name, kind in POLARS_TYPE.i
 
 
 @dataclass(frozen=True)
-class Plan:
+class RunPlan:
     """A run file with everything it names loaded and checked, before anything expensive starts."""
 
     config: RunConfig
@@ -72,7 +72,7 @@ class Plan:
         return [(self.path(t.path), s) for t, s in zip(self.config.catalogue.join, self.joins, strict=True)]
 
 
-def members_in(run: Plan, columns: Sequence[str]) -> tuple[SurveyColumns, ...]:
+def members_in(run: RunPlan, columns: Sequence[str]) -> tuple[SurveyColumns, ...]:
     """The surveys of a run, and what their columns are called in the joined table."""
     own = {name: name for name in run.lead.columns}
     joins = [{**names_in(columns, s), s.id.column: run.lead.id.column} for s in run.joins]
@@ -80,7 +80,7 @@ def members_in(run: Plan, columns: Sequence[str]) -> tuple[SurveyColumns, ...]:
     return tuple(SurveyColumns(s, names) for s, names in zip(run.surveys, [own, *joins, *photometry], strict=True))
 
 
-def features_of(run: Plan, members: Sequence[SurveyColumns]) -> tuple[Feature, ...]:
+def features_of(run: RunPlan, members: Sequence[SurveyColumns]) -> tuple[Feature, ...]:
     """The features of the run.
 
     Raises
@@ -104,7 +104,7 @@ def features_of(run: Plan, members: Sequence[SurveyColumns]) -> tuple[Feature, .
     return features
 
 
-def _holds_labels(run: Plan, member: SurveyColumns) -> bool:
+def _holds_labels(run: RunPlan, member: SurveyColumns) -> bool:
     """Whether labels stand in the table of a survey that takes part."""
     config = run.config
     if config.labels[0].path is None:
@@ -117,7 +117,7 @@ def _holds_labels(run: Plan, member: SurveyColumns) -> bool:
 
 
 def inputs_survey(
-    run: Plan,
+    run: RunPlan,
     members: Sequence[SurveyColumns],
     features: Sequence[Feature],
     cuts: Sequence[Cut],
@@ -159,7 +159,7 @@ def magnitude_column(members: Sequence[SurveyColumns], available: Sequence[str])
     return next((name for m in members for name in _reference_magnitude(m) if name in available), None)
 
 
-def all_cuts(run: Plan, members: Sequence[SurveyColumns]) -> tuple[Cut, ...]:
+def all_cuts(run: RunPlan, members: Sequence[SurveyColumns]) -> tuple[Cut, ...]:
     """The cuts that the training stars passed, on the columns of the joined table."""
     config = run.config
     chosen = list(choose_cuts(run.lead.cuts, config.catalogue.cuts, "catalogue"))

@@ -10,15 +10,15 @@ from starscale.features.features import load_feature_set
 from starscale.features.split_rule import check_split
 from starscale.homogenization.api import LabelsPlan, reference_survey
 from starscale.homogenization.kernel.whole import anchor_of
-from starscale.pipeline.plan import Plan, features_of, members_in
+from starscale.pipeline.plan import RunPlan, features_of, members_in
 from starscale.surveys import Survey, load_survey
 from starscale.tables.api import is_mock
 from starscale.vocabulary.errors import InputError, Problems
 from starscale.vocabulary.paths import missing_path
-from starscale.vocabulary.settings.run import LabelsInput, RunConfig, Table
+from starscale.vocabulary.settings.run import InputTable, LabelsInput, RunConfig
 
 
-def plan(config: RunConfig, base: Path, *, coming: Collection[Path] = ()) -> Plan:
+def plan(config: RunConfig, base: Path, *, coming: Collection[Path] = ()) -> RunPlan:
     """Load every survey and feature set of a run and check that the files are there.
 
     Parameters
@@ -36,7 +36,7 @@ def plan(config: RunConfig, base: Path, *, coming: Collection[Path] = ()) -> Pla
     """
     problems = Problems()
     loaded: dict[str, Survey] = {}
-    tables: list[Table | LabelsInput] = [
+    tables: list[InputTable | LabelsInput] = [
         config.catalogue,
         *config.catalogue.join,
         *config.photometry,
@@ -70,7 +70,7 @@ def plan(config: RunConfig, base: Path, *, coming: Collection[Path] = ()) -> Pla
         problems.add("run file", f"survey {name!r} takes part twice")
     problems.raise_if_any()
     paths = [base / t.path for t in tables if t.path is not None and (base / t.path).exists()]
-    ready = Plan(
+    ready = RunPlan(
         config if config.mock else config.model_copy(update={"mock": is_mock(*paths)}),
         base,
         loaded[config.catalogue.survey],
@@ -116,7 +116,7 @@ def _check_anchor(names: Sequence[str], config: RunConfig, problems: Problems) -
         problems.items.extend(error.problems)
 
 
-def labels_plan_of(run: Plan) -> LabelsPlan:
+def labels_plan_of(run: RunPlan) -> LabelsPlan:
     """The part of a run that `homogenize` does, where several surveys have labels."""
     reference = reference_survey(run.config.homogenize, run.base, Problems())
     return LabelsPlan(

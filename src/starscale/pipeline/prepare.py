@@ -21,7 +21,7 @@ from starscale.crossmatch.on_disk import Outputs
 from starscale.features.split_rule import cluster_path
 from starscale.pipeline.folder import RunFolder
 from starscale.pipeline.homogenize_step import LABELS, homogenize_step
-from starscale.pipeline.plan import Plan
+from starscale.pipeline.plan import RunPlan
 from starscale.pipeline.planning import labels_plan_of
 from starscale.pipeline.training_set import label_stars, training_table
 from starscale.surveys import Survey
@@ -30,15 +30,15 @@ from starscale.tables.clean import clean_file
 from starscale.tables.standardise import require
 from starscale.tables.stream import columns_of
 from starscale.vocabulary.errors import InputError, Problem
-from starscale.vocabulary.settings.run import Cuts, LabelsInput, Table
+from starscale.vocabulary.settings.run import Cuts, InputTable, LabelsInput
 
 MATCHED, TRAINING = "matched.parquet", "training.parquet"
 
 
-def input_checksums(plan: Plan) -> dict[str, str]:
+def input_checksums(plan: RunPlan) -> dict[str, str]:
     """Every table that a run reads, as the run file calls it, with its checksum."""
     config = plan.config
-    tables: list[Table | LabelsInput] = [
+    tables: list[InputTable | LabelsInput] = [
         config.catalogue,
         *config.catalogue.join,
         *config.photometry,
@@ -53,18 +53,18 @@ def input_checksums(plan: Plan) -> dict[str, str]:
 
 
 @dataclass(frozen=True)
-class Preparation:
+class TablePreparation:
     """Cuts, matches, labels, joins.
 
     Attributes
     ----------
-    plan : Plan
+    plan : RunPlan
     folder : RunFolder
     sums : mapping of str to str
         Checksums of the tables that the run reads, by their path in the run file.
     """
 
-    plan: Plan
+    plan: RunPlan
     folder: RunFolder
     sums: Mapping[str, str]
 
@@ -258,12 +258,12 @@ class Preparation:
         )
 
 
-def prepare(plan: Plan, beside: Path | None = None) -> pl.DataFrame:
+def prepare(plan: RunPlan, beside: Path | None = None) -> pl.DataFrame:
     """Do every step up to the training table, and keep nothing else.
 
     Parameters
     ----------
-    plan : Plan
+    plan : RunPlan
     beside : Path, optional
         The tables on the way lie beside this file or folder; default: where the system keeps such things.
     """
@@ -274,7 +274,7 @@ def prepare(plan: Plan, beside: Path | None = None) -> pl.DataFrame:
             else stack.enter_context(io.work_folder(beside))
         )
         run = RunFolder(folder, lambda _: None, {"mock": plan.config.mock, "steps": {}})
-        Preparation(plan, run, input_checksums(plan)).everything()
+        TablePreparation(plan, run, input_checksums(plan)).everything()
         return run.read(TRAINING)
 
 

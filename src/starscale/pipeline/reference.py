@@ -11,7 +11,7 @@ import polars as pl
 from starscale import io
 from starscale.model.evaluate import evaluate
 from starscale.pipeline.folder import RunFolder
-from starscale.pipeline.plan import Plan, magnitude_column, members_in
+from starscale.pipeline.plan import RunPlan, magnitude_column, members_in
 from starscale.pipeline.prepare import MATCHED, TRAINING
 from starscale.tables.labels import within_limits
 from starscale.tables.sql import columns_of, row_expression
@@ -20,7 +20,7 @@ from starscale.vocabulary.settings.run import Reference
 
 
 def compare_with_reference(
-    plan: Plan, folder: RunFolder, catalogue: str, reference: Reference
+    plan: RunPlan, folder: RunFolder, catalogue: str, reference: Reference
 ) -> list[dict[str, Any]]:
     """Compare stars that took no part in training with a reference: all of them, and those without a flag.
 
@@ -28,7 +28,7 @@ def compare_with_reference(
 
     Parameters
     ----------
-    plan : Plan
+    plan : RunPlan
     folder : RunFolder
     catalogue : str
         File of the run.
@@ -65,7 +65,7 @@ def compare_with_reference(
     return tables
 
 
-def _brightness(plan: Plan, folder: RunFolder, stars: pl.Series) -> pl.Series | None:
+def _brightness(plan: RunPlan, folder: RunFolder, stars: pl.Series) -> pl.Series | None:
     """Magnitudes of some stars."""
     key, matched = plan.lead.id.column, io.open_table(folder.file(MATCHED))
     magnitude = magnitude_column(members_in(plan, list(matched.schema)), list(matched.schema))

@@ -24,8 +24,8 @@ from starscale.model.evaluate import summarise
 from starscale.model.missing import cost_of_missing
 from starscale.model.model import Model
 from starscale.pipeline.comparing import Trials, trial
-from starscale.pipeline.learnable import Learnable
-from starscale.pipeline.plan import Plan, all_cuts, inputs_survey, magnitude_column
+from starscale.pipeline.learnable import TrainingArrays
+from starscale.pipeline.plan import RunPlan, all_cuts, inputs_survey, magnitude_column
 from starscale.pipeline.planning import plan
 from starscale.pipeline.prepare import prepare
 from starscale.pipeline.runfile import load_run
@@ -66,7 +66,7 @@ class Trained:
 
 
 def train_plan(
-    run: Plan,
+    run: RunPlan,
     table: pl.DataFrame,
     *,
     provenance: Mapping[str, Any] | None = None,
@@ -81,7 +81,7 @@ def train_plan(
     repeat is also scored on its test part, as a comparison of models wants it.
     """
     config = run.config
-    stars = Learnable.of(run, table)
+    stars = TrainingArrays.of(run, table)
     cuts = all_cuts(run, stars.members)
     shared: dict[str, Any] = {
         "features": stars.features,
@@ -123,7 +123,7 @@ def train_plan(
 
 
 def _repeat(
-    stars: Learnable, repeat: int, shared: Mapping[str, Any], checkpoint: Checkpoint, *, scored: bool
+    stars: TrainingArrays, repeat: int, shared: Mapping[str, Any], checkpoint: Checkpoint, *, scored: bool
 ) -> Trained:
     """One training with its own split and seed, and its figures on its own test part."""
     config, table = stars.run.config, stars.table
@@ -155,7 +155,7 @@ def _repeat(
     )
 
 
-def settings(run: Plan) -> dict[str, Any]:
+def settings(run: RunPlan) -> dict[str, Any]:
     """The settings of a run as plain data."""
     return run.config.model_dump(mode="json")
 

@@ -13,7 +13,7 @@ from starscale import io
 from starscale.crossmatch.linking import link
 from starscale.features.split_rule import with_clusters
 from starscale.features.split_table import SURVEYS, refuse_useless, split_table
-from starscale.pipeline.plan import Plan
+from starscale.pipeline.plan import RunPlan
 from starscale.tables.api import read
 from starscale.tables.cuts import Attrition, apply_cuts, choose_cuts
 from starscale.tables.labels import has_label, label_columns, label_table
@@ -22,7 +22,7 @@ from starscale.vocabulary.errors import Problems
 
 
 @dataclass(frozen=True, slots=True)
-class Labelled:
+class LabelledTable:
     """Result of :func:`label_stars`: the table of labels, what the cuts removed, and counts."""
 
     labels: pl.DataFrame
@@ -30,7 +30,7 @@ class Labelled:
     counts: dict[str, int]
 
 
-def label_stars(run: Plan, lead: Path) -> Labelled:
+def label_stars(run: RunPlan, lead: Path) -> LabelledTable:
     """The table of labels of the run's one label survey, a row a star; `lead` is the clean leading catalogue."""
     entry, survey = run.config.labels[0], run.label_surveys[0]
     if entry.path is None:
@@ -41,10 +41,10 @@ def label_stars(run: Plan, lead: Path) -> Labelled:
     table = table.filter(mask)
     links = link(table, survey, entry.radius, run.leading_table, where)
     labels, counts = label_table(table, links, survey)
-    return Labelled(labels, attrition, counts)
+    return LabelledTable(labels, attrition, counts)
 
 
-def _labels_of_lead(run: Plan, lead: Path) -> Labelled:
+def _labels_of_lead(run: RunPlan, lead: Path) -> LabelledTable:
     """Labels that stand in the leading table itself: rows without any are counted and let go."""
     survey, key = run.label_surveys[0], run.lead.id.column
     where = str(run.path(run.config.catalogue.path))
@@ -59,15 +59,15 @@ def _labels_of_lead(run: Plan, lead: Path) -> Labelled:
     attrition, table = reduce(add, attritions), pl.concat(labelled)
     labels, counts = label_table(table, table.select("source_id").with_row_index("row"), survey)
     counts |= {"rows": attrition.n_out, "without_labels": attrition.n_out - table.height}
-    return Labelled(labels, attrition, counts)
+    return LabelledTable(labels, attrition, counts)
 
 
-def training_table(run: Plan, matched: Path, labels: pl.DataFrame) -> pl.DataFrame:
+def training_table(run: RunPlan, matched: Path, labels: pl.DataFrame) -> pl.DataFrame:
     """Stars that have a label, with the labels beside the inputs and the part of the first repeat.
 
     Parameters
     ----------
-    run : Plan
+    run : RunPlan
     matched : Path
         The joined table; only stars with a label are held in memory.
     labels : polars.DataFrame
@@ -102,7 +102,7 @@ def training_table(run: Plan, matched: Path, labels: pl.DataFrame) -> pl.DataFra
     return table.with_columns(parts(run, table, run.config.seed))
 
 
-def parts(run: Plan, table: pl.DataFrame, seed: int) -> pl.Series:
+def parts(run: RunPlan, table: pl.DataFrame, seed: int) -> pl.Series:
     """Training, validation or test, for every row of the training table; a split that leaks is refused."""
     names = [survey.name for survey in run.label_surveys]
     found = split_table(table, run.lead, run.config.split, seed, label_surveys=names)

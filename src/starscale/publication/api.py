@@ -14,7 +14,7 @@ from starscale import io
 from starscale.io.hats.catalogue import INDEX
 from starscale.io.sky_columns import position_columns
 from starscale.io.table import CHUNK_ROWS, Source, require_columns
-from starscale.publication.cds import Extent, Layout, checked, data_lines, layout, readable, widest
+from starscale.publication.cds import CdsLayout, Extent, checked, data_lines, layout, readable, widest
 from starscale.publication.cds_readme import DataFile, Publication, mrt_head, readme
 from starscale.tables.api import PROVENANCE_KEY, described, refuse_same, says_mock
 from starscale.vocabulary.columns import LABELS, POSITION_EPOCH, POSITION_SYSTEM, Column
@@ -140,7 +140,7 @@ def _pieces(source: Source, columns: Sequence[str], told: Callable[[int], None])
         told(frame.height)
 
 
-def _write(write: Callable[[bytes], object], frames: Iterator[pl.DataFrame], layouts: Sequence[Layout]) -> None:
+def _write(write: Callable[[bytes], object], frames: Iterator[pl.DataFrame], layouts: Sequence[CdsLayout]) -> None:
     for frame in frames:
         write(data_lines(frame, layouts))
 

@@ -66,7 +66,7 @@ def _number(value: object) -> float | int:
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
+class CdsLayout:
     """A column of the file: its kind (A, I, F or E), width and decimals, and what is said about it."""
 
     about: Column
@@ -141,7 +141,7 @@ def checked(schema: pl.Schema, where: str) -> pl.Schema:
 
 def layout(
     schema: pl.Schema, extents: Mapping[str, Extent], columns: Mapping[str, Column], decimals: Mapping[str, int]
-) -> list[Layout]:
+) -> list[CdsLayout]:
     """Choose format and width of every column; `decimals` holds those that are wanted, by column."""
     return [
         _layout(columns.get(name, Column(name)), dtype, extents[name], decimals.get(name))
@@ -149,29 +149,29 @@ def layout(
     ]
 
 
-def _layout(about: Column, dtype: pl.DataType, extent: Extent, wanted: int | None) -> Layout:
+def _layout(about: Column, dtype: pl.DataType, extent: Extent, wanted: int | None) -> CdsLayout:
     if dtype == pl.String:
-        return Layout(about, "A", extent.width, 0, extent.nulls, None)
+        return CdsLayout(about, "A", extent.width, 0, extent.nulls, None)
     if extent.low is None or extent.high is None:
         kind = "F" if dtype.is_float() else "I"
-        return Layout(about, kind, (wanted or 0) + 2, wanted or 0, extent.nulls, None)
+        return CdsLayout(about, kind, (wanted or 0) + 2, wanted or 0, extent.nulls, None)
     if not dtype.is_float():
         ends = str(int(extent.low)), str(int(extent.high))
         # An identifier has no limits that mean anything.
         limits = None if about.ucd.startswith("meta.id") else ends
-        return Layout(about, "I", max(map(len, ends)), 0, extent.nulls, limits)
+        return CdsLayout(about, "I", max(map(len, ends)), 0, extent.nulls, limits)
     largest = max(abs(extent.low), abs(extent.high))
     if wanted is None and largest and not _SMALL <= largest < _LARGE:
         places = _EXPONENT_DECIMALS[dtype]
         low, high = (f"{end:.{places}E}" for end in (extent.low, extent.high))
         # A number in between may be the only one with a sign, or with three digits of the exponent.
         width = places + (7 if dtype == pl.Float32() else 8)
-        return Layout(about, "E", width, places, extent.nulls, (low, high), "exponent")
+        return CdsLayout(about, "E", width, places, extent.nulls, (low, high), "exponent")
     exponent = math.floor(math.log10(largest)) if largest else 0
     places = wanted if wanted is not None else min(_MOST, max(_FEWEST, _DIGITS[dtype] - 1 - exponent))
     notation: Notation = "whole" if largest * 10.0**places <= _EXACT else "any"
     low, high = _numbers(pl.Series([float(extent.low), float(extent.high)]), places, notation).to_list()
-    return Layout(about, "F", max(len(low), len(high)), places, extent.nulls, (low, high), notation)
+    return CdsLayout(about, "F", max(len(low), len(high)), places, extent.nulls, (low, high), notation)
 
 
 def _numbers(series: pl.Series, decimals: int, notation: Notation) -> pl.Series:
@@ -195,19 +195,19 @@ def _fixed(series: pl.Series, decimals: int) -> pl.Series:
     return found.alias(series.name)
 
 
-def data_lines(frame: pl.DataFrame, layouts: Sequence[Layout]) -> bytes:
+def data_lines(frame: pl.DataFrame, layouts: Sequence[CdsLayout]) -> bytes:
     """Rows as lines, a blank between columns."""
     cells = [item.texts(frame[item.about.name]).alias(str(i)) for i, item in enumerate(layouts)]
     lines = pl.select(pl.concat_str(cells, separator=" ")).to_series()
     return ("\n".join(lines.to_list()) + "\n").encode("ascii") if len(lines) else b""
 
 
-def record_length(layouts: Sequence[Layout]) -> int:
+def record_length(layouts: Sequence[CdsLayout]) -> int:
     """Characters of a line without its end."""
     return sum(item.width + 1 for item in layouts) - 1
 
 
-def byte_by_byte(layouts: Sequence[Layout], file: str, notes: Mapping[str, Sequence[str]]) -> list[str]:
+def byte_by_byte(layouts: Sequence[CdsLayout], file: str, notes: Mapping[str, Sequence[str]]) -> list[str]:
     """Lines of the description; `notes` are texts about columns, which are numbered and follow it."""
     last = record_length(layouts)
     digits = len(str(last))

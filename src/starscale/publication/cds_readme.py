@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 
-from starscale.publication.cds import RULE, Layout, ascii_text, byte_by_byte, record_length, wrapped
+from starscale.publication.cds import RULE, CdsLayout, ascii_text, byte_by_byte, record_length, wrapped
 
 _BAR = "=" * 80
 #: Stands for what only the author can say; nothing else in a ReadMe looks like it.
@@ -34,7 +34,7 @@ class DataFile:
 
     name: str
     rows: int
-    layouts: Sequence[Layout]
+    layouts: Sequence[CdsLayout]
     notes: Mapping[str, Sequence[str]]
 
 

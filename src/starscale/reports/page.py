@@ -53,7 +53,7 @@ Context = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class ReportTable:
     """Headings and cells; `code` are the columns in typewriter type."""
 
     headings: Sequence[str]
@@ -94,14 +94,14 @@ def report(folder: str | Path) -> Path:
         version=str(mapping(run.provenance.get("versions")).get("starscale", "")),
         summary=_summary(run),
         inputs=_inputs(run),
-        cuts=[(name, Table(*attrition_rows(a), code=(1,))) for name, a in run.attritions("clean").items()],
+        cuts=[(name, ReportTable(*attrition_rows(a), code=(1,))) for name, a in run.attritions("clean").items()],
         match=_match(run),
         labels=_labels(run),
         homogenize=homogenize_section(mapping(run.result("homogenize").get("diagnostics")), mock=run.mock),
         accuracy=_accuracy(run),
-        models=models_section(run, Table),
+        models=models_section(run, ReportTable),
         test=_test(run),
-        missing=Table(*missing_rows(costs)) if (costs := run.result("train").get("missing_bands")) else None,
+        missing=ReportTable(*missing_rows(costs)) if (costs := run.result("train").get("missing_bands")) else None,
         importance=importance_section(run.result("importance"), mock=run.mock),
         comparisons=[_comparison(reference) for reference in run.metrics.get("compare", ())],
         catalogue=_catalogue(run),
@@ -132,7 +132,9 @@ def _summary(run: FinishedRun) -> Context:
     facts += [("with spectroscopic labels", labelled), ("predicted", predicted.get("predicted"))]
     return {
         "facts": [(what, _count(value)) for what, value in facts if value is not None],
-        "flow": Table(["what", "count"], [[what, _count(value)] for what, value in flow if value is not None]),
+        "flow": ReportTable(
+            ["what", "count"], [[what, _count(value)] for what, value in flow if value is not None]
+        ),
         "model": mapping(run.settings.get("model")).get("kind", ""),
     }
 
@@ -156,9 +158,9 @@ def _inputs(run: FinishedRun) -> Context:
     files += [["", "", path, "-", digest] for path, digest in sums.items() if path not in named]
     headings, fetched, queries = fetched_tables(run)
     return {
-        "fetched": {"table": Table(headings, fetched, code=(1, 2)), "queries": queries},
-        "files": Table(["role", "survey", "file", "rows", "SHA-256"], files, code=(2, 4)),
-        "surveys": Table(["survey", "title", "to cite"], list(surveys.values())),
+        "fetched": {"table": ReportTable(headings, fetched, code=(1, 2)), "queries": queries},
+        "files": ReportTable(["role", "survey", "file", "rows", "SHA-256"], files, code=(2, 4)),
+        "surveys": ReportTable(["survey", "title", "to cite"], list(surveys.values())),
     }
 
 
@@ -186,8 +188,8 @@ def _match(run: FinishedRun) -> Context:
         run, _count, partial(_draw, run), lambda path, columns: _spread_sample(path, columns)[0]
     )
     surveys = section.pop("headings")
-    tables = {name: Table(["what", *surveys], section.pop(name)) for name in ("counts", "model", "losses")}
-    quality = Table(
+    tables = {name: ReportTable(["what", *surveys], section.pop(name)) for name in ("counts", "model", "losses")}
+    quality = ReportTable(
         ["survey", "probability at least", "best pairs", "true pairs kept %", "wrong among them %"],
         section.pop("quality"),
     )
@@ -199,8 +201,10 @@ def _labels(run: FinishedRun) -> Context:
     found = {survey: mapping(result.get("counts")) for survey, result in run.results("labels").items()}
     rows = {s: [[_COUNTS.get(name, name), _count(n)] for name, n in counts.items()] for s, counts in found.items()}
     return {
-        "counts": [(survey, Table(["what", "count"], cells)) for survey, cells in rows.items() if cells],
-        "cuts": [(name, Table(*attrition_rows(a), code=(1,))) for name, a in run.attritions("labels").items()],
+        "counts": [(survey, ReportTable(["what", "count"], cells)) for survey, cells in rows.items() if cells],
+        "cuts": [
+            (name, ReportTable(*attrition_rows(a), code=(1,))) for name, a in run.attritions("labels").items()
+        ],
     }
 
 
@@ -215,13 +219,13 @@ def _accuracy(run: FinishedRun) -> Context:
     }
 
 
-def _binned(table: pl.DataFrame, whose: str) -> list[tuple[str, Table]]:
+def _binned(table: pl.DataFrame, whose: str) -> list[tuple[str, ReportTable]]:
     """A table for each quantity that the figures of merit are binned by."""
     quantities = [by for by in table["by"].unique(maintain_order=True) if by != "all"]
     return [(f"{whose} {by}" if by in LABELS else by, _error_table(table, by)) for by in quantities]
 
 
-def _error_table(table: pl.DataFrame, by: str = "all") -> Table:
+def _error_table(table: pl.DataFrame, by: str = "all") -> ReportTable:
     """The table of errors, with the median predicted error beside the measured ones."""
     headings, rows = figures_rows(table, by)
     named = table.filter(pl.col("by") == by).iter_rows(named=True)
@@ -229,7 +233,7 @@ def _error_table(table: pl.DataFrame, by: str = "all") -> Table:
     at = headings.index(HEADINGS["rmse"]) + 1
     rows = [[*row[:at], error, *row[at:]] for row, error in zip(rows, errors, strict=True)]
     headings = [*headings[:at], "predicted error", *headings[at:]]
-    return Table(headings, [[cell.replace("+-", "±") for cell in row] for row in rows])
+    return ReportTable(headings, [[cell.replace("+-", "±") for cell in row] for row in rows])
 
 
 def _test(run: FinishedRun) -> Context | None:
@@ -266,7 +270,7 @@ def _coverage(test: pl.DataFrame, labels: Sequence[str]) -> pl.DataFrame:
     return pl.concat(found)
 
 
-def _coverage_table(shares: pl.DataFrame) -> Table:
+def _coverage_table(shares: pl.DataFrame) -> ReportTable:
     rows = []
     for row in shares.iter_rows(named=True):
         cells = []
@@ -274,7 +278,7 @@ def _coverage_table(shares: pl.DataFrame) -> Table:
             error = plots.binomial_error(share, row["n"])
             cells.append("-" if math.isnan(share) else f"{100 * share:.1f} ± {100 * error:.1f}")
         rows.append([row["label"], row["by"], f"{row['low']:g} to {row['high']:g}", f"{row['n']:,}", *cells])
-    return Table(["label", "by", "bin", "n", HEADINGS["coverage68"], HEADINGS["coverage95"]], rows)
+    return ReportTable(["label", "by", "bin", "n", HEADINGS["coverage68"], HEADINGS["coverage95"]], rows)
 
 
 def _comparison(reference: Mapping[str, Any]) -> Context:
@@ -305,7 +309,7 @@ def _catalogue(run: FinishedRun) -> Context | None:
     }
 
 
-def _flags(run: FinishedRun) -> Table | None:
+def _flags(run: FinishedRun) -> ReportTable | None:
     predicted = run.result("predict")
     counts, rows = mapping(predicted.get("flags")), int(predicted.get("rows") or 0)
     known = {name: (str(bit), meaning) for bit, name, meaning in describe(CatalogueFlag)}
@@ -313,7 +317,7 @@ def _flags(run: FinishedRun) -> Table | None:
         [name, *known.get(name, ("-", "")), _count(n), f"{100 * n / rows:.2f} %" if rows else "-"]
         for name, n in counts.items()
     ]
-    return Table(["flag", "bit", "meaning", "stars", "share"], cells, code=(0,)) if cells else None
+    return ReportTable(["flag", "bit", "meaning", "stars", "share"], cells, code=(0,)) if cells else None
 
 
 def _record(run: FinishedRun) -> Context:
@@ -330,8 +334,8 @@ def _record(run: FinishedRun) -> Context:
     return {
         "command": str(record.get("command", "")),
         "citation": str(record.get("citation", "")),
-        "steps": Table(["step", "seconds", "files", "key"], steps, code=(2, 3)),
-        "versions": Table(["package", "version"], versions),
+        "steps": ReportTable(["step", "seconds", "files", "key"], steps, code=(2, 3)),
+        "versions": ReportTable(["package", "version"], versions),
         "settings_sha256": str(record.get("settings_sha256", "-")),
         "settings": json.dumps(run.settings, indent=2, ensure_ascii=False),
         "card": card.read_text(encoding="utf-8", errors="replace") if card.is_file() else "",

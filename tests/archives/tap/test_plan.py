@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from starscale.archives.tap.plan import Count, Piece, divide, merge
+from starscale.archives.tap.plan import Count, DownloadPiece, divide, merge
 from starscale.archives.tap.query import Range
 from starscale.archives.tap.retry import Retry
 from starscale.archives.tap.trouble import CancelledError, QueryError, TransientError
@@ -34,7 +34,7 @@ def counter(values: list[float | None]) -> Callable[[Range | None], Count]:
     return count
 
 
-def rows(piece: Piece, values: list[float | None]) -> list[float | None]:
+def rows(piece: DownloadPiece, values: list[float | None]) -> list[float | None]:
     low, high = (piece.range.low, piece.range.high) if piece.range else (None, None)
     if piece.range is not None and piece.range.nulls:
         return [v for v in values if v is None]
@@ -76,10 +76,10 @@ def test_neighbours_that_are_small_are_joined() -> None:
     values: list[float | None] = [float(v) for v in range(1000)]
     pieces = divide(counter(values), "t.id", 300)
     assert len(pieces) <= 6
-    first = Piece(2, Range("c", None, 5))
-    assert merge([first, Piece(3, Range("c", 5, 9)), Piece(4, Range("c", 9, None))], 5) == [
-        Piece(5, Range("c", None, 9)),
-        Piece(4, Range("c", 9, None)),
+    first = DownloadPiece(2, Range("c", None, 5))
+    assert merge([first, DownloadPiece(3, Range("c", 5, 9)), DownloadPiece(4, Range("c", 9, None))], 5) == [
+        DownloadPiece(5, Range("c", None, 9)),
+        DownloadPiece(4, Range("c", 9, None)),
     ]
 
 

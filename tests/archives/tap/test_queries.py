@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from starscale.archives.build import build, find_sources, listed_ids, listed_positions
 from starscale.archives.tap.names import identifier, number_literal, text_literal
-from starscale.archives.tap.predicate import NotInAdqlError, Reference, translate
+from starscale.archives.tap.predicate import ColumnReference, NotInAdqlError, translate
 from starscale.surveys import load_survey, survey_names
 from starscale.surveys.archive import Access, Copy
 from starscale.vocabulary.errors import InputError
@@ -22,10 +22,10 @@ from starscale.vocabulary.strict import validate
 CONE = Selection(cone=(132.8, 11.8, 0.5))
 SERVED = [name for name in survey_names() if load_survey(name).places]
 COLUMNS = {
-    "a": Reference("t.a", "real"),
-    "n": Reference("t.n", "whole"),
-    "ok": Reference("t.ok", "truth"),
-    "kind": Reference("t.kind", "text"),
+    "a": ColumnReference("t.a", "real"),
+    "n": ColumnReference("t.n", "whole"),
+    "ok": ColumnReference("t.ok", "truth"),
+    "kind": ColumnReference("t.kind", "text"),
 }
 
 

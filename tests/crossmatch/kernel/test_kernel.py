@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from starscale.crossmatch.kernel.candidates import Targets
+from starscale.crossmatch.kernel.candidates import SearchTargets
 from starscale.crossmatch.kernel.density import DensityMap
 from starscale.crossmatch.kernel.ellipses import PairEllipses
 from starscale.crossmatch.kernel.engine import Match, crossmatch
@@ -285,7 +285,7 @@ def test_a_turn_of_the_whole_sky_leaves_pairs_and_errors(seed: int) -> None:
     moving.pmra[gone] = moving.pmdec[gone] = np.nan
 
     def chi2(a: Positions, b: Positions) -> dict[tuple[int, int], tuple[float, float]]:
-        pairs = Targets.of(b, 3.0).candidates(a)
+        pairs = SearchTargets.of(b, 3.0).candidates(a)
         c = PairEllipses.of(pairs, a, b, unknown_motion=50.0)
         xx, yy = c.moving.east + c.standing.east, c.moving.north + c.standing.north
         xy = c.moving.cross + c.standing.cross

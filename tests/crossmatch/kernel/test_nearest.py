@@ -11,7 +11,7 @@ import pytest
 from astropy.coordinates import SkyCoord
 from astropy.time import Time
 
-from starscale.crossmatch.kernel.candidates import Targets
+from starscale.crossmatch.kernel.candidates import SearchTargets
 from starscale.crossmatch.kernel.engine import Statistics, crossmatch, statistics
 from starscale.crossmatch.kernel.pieces import Side
 from starscale.crossmatch.kernel.select import choose_pairs
@@ -101,7 +101,7 @@ def brute_force(lead: Positions, external: Positions, radius: float) -> Pairs:
 
 
 def as_pairs(lead: Positions, external: Positions, radius: float) -> Pairs:
-    found = Targets.of(external, radius).candidates(lead)
+    found = SearchTargets.of(external, radius).candidates(lead)
     return {
         (int(i), int(j)): float(d) for i, j, d in zip(found.moving, found.standing, found.distance, strict=True)
     }

@@ -7,7 +7,7 @@ import pytest
 
 from starscale.homogenization.kernel.basis import AXES, Basis
 from starscale.homogenization.kernel.calibrate import Fitted, calibrate
-from starscale.homogenization.kernel.errors import Repeats, hat
+from starscale.homogenization.kernel.errors import RepeatStatistics, hat
 from starscale.homogenization.kernel.measured import measured
 from starscale.homogenization.kernel.merge import merge
 from starscale.homogenization.kernel.rows import gather, merge_repeats
@@ -29,7 +29,7 @@ def straight(x: np.ndarray) -> np.ndarray:
 def fitted(parts: list, config: HomogenizeConfig) -> Fitted:
     rows = gather(parts)
     several = measured(merge_repeats(rows.table), rows.surveys, config.max_stars, config.seed)
-    return calibrate(several, Repeats.of(rows.table, len(rows.surveys)), config, "anchor", final=False)
+    return calibrate(several, RepeatStatistics.of(rows.table, len(rows.surveys)), config, "anchor", final=False)
 
 
 @pytest.mark.parametrize("n_skies", [40, pytest.param(200, marks=pytest.mark.slow)])

@@ -23,8 +23,8 @@ from starscale.learn.baselines.svr import Svr
 from starscale.learn.baselines.xgboost import NODES, Xgboost, interpolated, share_below
 from starscale.learn.learners import LEARNERS
 from starscale.learn.observations import Measurements, Observations
-from starscale.learn.preparation import Inputs, Preparation
-from starscale.learn.regressor import Fitting, Targets
+from starscale.learn.preparation import InputPreparation, Inputs
+from starscale.learn.regressor import FitContext, LabelTargets
 from starscale.vocabulary.errors import InputError
 from starscale.vocabulary.settings.models import (
     BaselineConfig,
@@ -59,15 +59,17 @@ def sample(n: int, seed: int, gaps: float = 0.0) -> Sample:
     return Sample(x, np.column_stack([teff, logg]))
 
 
-def prepared(n: int, seed: int) -> tuple[Inputs, Targets]:
+def prepared(n: int, seed: int) -> tuple[Inputs, LabelTargets]:
     s = sample(n, seed)
-    return Inputs(s.x.astype(np.float32), np.zeros(s.x.shape, dtype=bool)), Targets(LABELS, s.y)
+    return Inputs(s.x.astype(np.float32), np.zeros(s.x.shape, dtype=bool)), LabelTargets(LABELS, s.y)
 
 
 TRAIN, VALIDATION, TEST = prepared(400, 0), prepared(150, 1), prepared(200, 2)
 STARS = sample(400, 0)
 #: A baseline takes the seed of it and tells its progress.
-FITTING = Fitting(0, Observations(STARS, Preparation.fit(STARS.x, "robust", 0), Measurements.alone("abcd")))
+FITTING = FitContext(
+    0, Observations(STARS, InputPreparation.fit(STARS.x, "robust", 0), Measurements.alone("abcd"))
+)
 
 
 # ---- each against what it stands for -----------------------------------------------------------------
@@ -88,7 +90,7 @@ def test_ridge_finds_a_quadratic() -> None:
         return 5000 + 300 * z[:, :1] - 40 * z[:, 1:2] * z[:, 2:] + 25 * z[:, 1:2] ** 2
 
     none = np.zeros(z.shape, dtype=bool)
-    part = (Inputs(z, none), Targets(("teff",), truth(z.astype(float))))
+    part = (Inputs(z, none), LabelTargets(("teff",), truth(z.astype(float))))
     model = Ridge.fit(RidgeConfig(), part, part, FITTING)
     assert model.penalties == (1e-7,)
     new = rng.normal(size=(50, 3)).astype(np.float32)
@@ -110,7 +112,7 @@ def test_ridge_is_scikit_learns_for_the_same_penalty() -> None:
 def test_ridge_chooses_a_large_penalty_for_noise() -> None:
     rng = np.random.default_rng(0)
     inputs = Inputs(rng.normal(size=(60, 8)).astype(np.float32), np.zeros((60, 8), dtype=bool))
-    noise = (inputs, Targets(("teff",), 5000 + rng.normal(size=(60, 1))))
+    noise = (inputs, LabelTargets(("teff",), 5000 + rng.normal(size=(60, 1))))
     assert Ridge.fit(RidgeConfig(), noise, noise, FITTING).penalties[0] >= 0.1
 
 
@@ -120,7 +122,7 @@ def test_ridge_with_a_label_that_only_some_stars_have() -> None:
     # The stars without the label are unlike the others.
     gone = inputs.values[:, 0] > 0.5
     y[gone, 0] = np.nan
-    model = Ridge.fit(RidgeConfig(penalties=(0.1,)), (inputs, Targets(LABELS, y)), VALIDATION, FITTING)
+    model = Ridge.fit(RidgeConfig(penalties=(0.1,)), (inputs, LabelTargets(LABELS, y)), VALIDATION, FITTING)
     some = Inputs(inputs.values[~gone], inputs.missing[~gone])
     residual = model.predict(some).value[:, 0] - y[~gone, 0]
     assert abs(residual.mean()) < 1e-6
@@ -161,7 +163,7 @@ def test_the_forest_is_chosen_on_the_validation_part() -> None:
     parts = [
         (
             Inputs(rng.normal(size=(300, 3)).astype(np.float32), np.zeros((300, 3), dtype=bool)),
-            Targets(("teff",), 5000 + 100 * rng.normal(size=(300, 1))),
+            LabelTargets(("teff",), 5000 + 100 * rng.normal(size=(300, 1))),
         )
         for _ in range(2)
     ]

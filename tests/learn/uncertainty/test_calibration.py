@@ -8,18 +8,18 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from starscale.learn.regressor import LEVELS, Raw, Threshold
+from starscale.learn.regressor import LEVELS, RawPrediction, Threshold
 from starscale.learn.uncertainty.calibration import MIN_STARS, ResidualConformal, ScaledConformal, calibrate
 from starscale.learn.uncertainty.conformal import EDGES, Stretch
 
 LABEL = ("teff",)
 
 
-def raw_gaussian(center: np.ndarray, sigma: np.ndarray) -> Raw:
+def raw_gaussian(center: np.ndarray, sigma: np.ndarray) -> RawPrediction:
     """What a learner says that takes the errors for Gaussian."""
     z = np.array([stats.norm.ppf(0.5 + level / 2) for level in LEVELS])
     center, width = center[:, None], (sigma[:, None] * z)[:, None, :]
-    return Raw(center, center, center[:, :, None] - width, center[:, :, None] + width)
+    return RawPrediction(center, center, center[:, :, None] - width, center[:, :, None] + width)
 
 
 def coverage(method: type, n_validation: int, trials: int, claimed: float) -> np.ndarray:
@@ -32,8 +32,8 @@ def coverage(method: type, n_validation: int, trials: int, claimed: float) -> np
         center, sigma = rng.normal(size=n), rng.uniform(0.5, 2, size=n)
         y = (center + sigma * (rng.gamma(2, size=n) - 1.7))[:, None]
         raw = raw_gaussian(center, claimed * sigma)
-        held_out = Raw(*(part[:n_validation] for part in (raw.value, raw.mean, raw.lower, raw.upper)))
-        fresh = Raw(*(part[n_validation:] for part in (raw.value, raw.mean, raw.lower, raw.upper)))
+        held_out = RawPrediction(*(part[:n_validation] for part in (raw.value, raw.mean, raw.lower, raw.upper)))
+        fresh = RawPrediction(*(part[n_validation:] for part in (raw.value, raw.mean, raw.lower, raw.upper)))
         calibration, _ = method.fit(held_out, y[:n_validation], LABEL)
         ends = calibration.intervals(fresh)
         truth = y[n_validation:, :, None]
@@ -56,7 +56,7 @@ def test_coverage_is_the_promised_one_however_wrong_the_learner(method: type, cl
 def test_without_calibration_these_intervals_would_fail() -> None:
     class Untouched:
         @staticmethod
-        def fit(raw: Raw, y: np.ndarray, labels: tuple[str, ...]) -> tuple[ScaledConformal, list[str]]:
+        def fit(raw: RawPrediction, y: np.ndarray, labels: tuple[str, ...]) -> tuple[ScaledConformal, list[str]]:
             return unstretched(1.0, 1.0), []
 
     assert coverage(Untouched, 200, 50, 0.4)[0] < LEVELS[0] - 0.2
@@ -70,7 +70,7 @@ def test_stretch_has_its_hand_value() -> None:
     n = 199
     y = np.arange(1, n + 1, dtype=float)[:, None]
     zero = np.zeros((n, 1))
-    raw = Raw(zero, zero, np.full((n, 1, 2), -10.0), np.full((n, 1, 2), 10.0))
+    raw = RawPrediction(zero, zero, np.full((n, 1, 2), -10.0), np.full((n, 1, 2), 10.0))
     calibration, notes = ScaledConformal.fit(raw, y, LABEL)
     # Scores (y - 10) / 10; the rank is ceil(200 * 0.6827) = 137.
     assert calibration.stretch[0][0][0].factor == pytest.approx(1 + (137 - 10) / 10)
@@ -103,7 +103,7 @@ def test_stars_without_the_label_do_not_count() -> None:
 
 def test_the_outer_interval_contains_the_inner_one() -> None:
     zero = np.zeros((1, 1))
-    raw = Raw(zero, zero, np.array([[[-1.0, -2.0]]]), np.array([[[1.0, 2.0]]]))
+    raw = RawPrediction(zero, zero, np.array([[[-1.0, -2.0]]]), np.array([[[1.0, 2.0]]]))
     ends = unstretched(3.0, 1.0).intervals(raw)
     np.testing.assert_array_equal(ends.lower[0, 0], [-3, -3])
     np.testing.assert_array_equal(ends.upper[0, 0], [3, 3])
@@ -113,9 +113,9 @@ def test_point_predictions_know_the_share_of_giants_from_their_residuals() -> No
     rng = np.random.default_rng(1)
     value = np.full((5000, 1), 4.0)
     calibration, _ = ResidualConformal.fit(
-        Raw(value, value), value + rng.normal(0, 0.5, size=value.shape), ("logg",)
+        RawPrediction(value, value), value + rng.normal(0, 0.5, size=value.shape), ("logg",)
     )
-    star = Raw(np.array([[4.0], [3.5], [0.0]]), np.array([[4.0], [3.5], [0.0]]))
+    star = RawPrediction(np.array([[4.0], [3.5], [0.0]]), np.array([[4.0], [3.5], [0.0]]))
     below = calibration.intervals(star, Threshold(0, 3.5)).below
     np.testing.assert_allclose(below, [stats.norm.cdf(-1), 0.5, 1.0], atol=4 * np.sqrt(0.25 / 5000))
     assert calibration.intervals(star).below is None
@@ -124,8 +124,8 @@ def test_point_predictions_know_the_share_of_giants_from_their_residuals() -> No
 def test_a_biased_point_prediction_stays_inside_its_interval() -> None:
     value = np.zeros((200, 1))
     y = np.linspace(5, 6, 200)[:, None]
-    calibration, _ = ResidualConformal.fit(Raw(value, value), y, LABEL)
-    ends = calibration.intervals(Raw(value[:1], value[:1]))
+    calibration, _ = ResidualConformal.fit(RawPrediction(value, value), y, LABEL)
+    ends = calibration.intervals(RawPrediction(value[:1], value[:1]))
     assert (ends.lower <= 0).all()
     assert (ends.upper > 5).all()
 

@@ -13,7 +13,7 @@ import polars as pl
 
 from starscale.archives.tap.client import Client
 from starscale.archives.tap.manifest import Manifest, Stored
-from starscale.archives.tap.plan import Count, Piece, divide
+from starscale.archives.tap.plan import Count, DownloadPiece, divide
 from starscale.archives.tap.query import Range
 from starscale.archives.tap.request import Request
 from starscale.archives.tap.retry import Retry
@@ -88,7 +88,7 @@ class Download:
         low = {name.lower(): value for name, value in table.row(0, named=True).items()}
         return Count(int(low["n_rows"]), int(low.get("n_values") or 0), low.get("lowest"), low.get("highest"))
 
-    def plan(self) -> list[Piece]:
+    def plan(self) -> list[DownloadPiece]:
         """Count, divide and remember the pieces; those of an earlier attempt are taken as they are."""
         if not self.manifest.planned:
             pieces = []
@@ -127,7 +127,7 @@ class Download:
                     future.cancel()
                 raise
 
-    def _divide(self, within: Range | None, part: int, most: int | None = None) -> list[Piece]:
+    def _divide(self, within: Range | None, part: int, most: int | None = None) -> list[DownloadPiece]:
         return divide(
             lambda range_: self.count(range_, part),
             self.request.split,
@@ -137,7 +137,7 @@ class Download:
             within=within,
         )
 
-    def _piece(self, piece: Piece, name: str, depth: int = 0) -> list[Stored]:
+    def _piece(self, piece: DownloadPiece, name: str, depth: int = 0) -> list[Stored]:
         """Fetch a piece; where the service does not deliver it whole, cut it further."""
         if self.client.stop.is_set():
             raise CancelledError("stopped")
@@ -161,7 +161,7 @@ class Download:
                 self.most = min(self.most, limit)
             return self._smaller(piece, name, depth, limit)
 
-    def _smaller(self, piece: Piece, name: str, depth: int, most: int) -> list[Stored]:
+    def _smaller(self, piece: DownloadPiece, name: str, depth: int, most: int) -> list[Stored]:
         stored = []
         for number, part in enumerate(self._divide(piece.range, piece.part, most)):
             stored += self._piece(part, f"{name}-{number:02d}", depth + 1)
@@ -171,7 +171,7 @@ class Download:
             raise InputError(Problem(self.client.place.service, found, fix="Is the table being written to?"))
         return stored
 
-    def _fetch(self, piece: Piece, name: str) -> Stored:
+    def _fetch(self, piece: DownloadPiece, name: str) -> Stored:
         query = self.request.rows_query(piece.range)
         path = self.manifest.folder / f"{name}.vot"
         uploads = self.request.uploads(piece.part)

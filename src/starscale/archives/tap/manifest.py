@@ -12,7 +12,7 @@ from typing import Any
 
 import polars as pl
 
-from starscale.archives.tap.plan import Piece
+from starscale.archives.tap.plan import DownloadPiece
 from starscale.archives.tap.query import Range
 from starscale.io.atomic import atomic_json
 from starscale.io.checksum import checksum
@@ -56,7 +56,7 @@ class Manifest:
         Of the request; pieces of another request are of no use.
     about : dict
         The request in words, for whoever looks into the folder.
-    pieces : list of Piece
+    pieces : list of DownloadPiece
     stored : dict of int to list of Stored
         By number of the piece; a piece that is there is complete.
     """
@@ -64,7 +64,7 @@ class Manifest:
     folder: Path
     key: str
     about: Mapping[str, Any]
-    pieces: list[Piece] = field(default_factory=list)
+    pieces: list[DownloadPiece] = field(default_factory=list)
     stored: dict[int, list[Stored]] = field(default_factory=dict)
     planned: bool = False
 
@@ -97,7 +97,7 @@ class Manifest:
         path = self.folder / item.file
         return path.is_file() and checksum(path) == item.sha256
 
-    def plan(self, pieces: Sequence[Piece]) -> None:
+    def plan(self, pieces: Sequence[DownloadPiece]) -> None:
         """Remember the pieces."""
         self.pieces, self.planned = list(pieces), True
         self.save()
@@ -106,7 +106,7 @@ class Manifest:
         """Numbers of the pieces that have not come."""
         return [number for number in range(len(self.pieces)) if number not in self.stored]
 
-    def store(self, name: str, source: Source, piece: Piece, *, seconds: float, attempts: int) -> Stored:
+    def store(self, name: str, source: Source, piece: DownloadPiece, *, seconds: float, attempts: int) -> Stored:
         """Write a table that came; :meth:`complete` makes it count."""
         file = f"{name}.parquet"
         write(source.read(), self.folder / file, columns=source.columns)
@@ -157,8 +157,8 @@ def _clear(folder: Path) -> None:
     shutil.rmtree(folder)
 
 
-def _piece(item: Mapping[str, Any]) -> Piece:
-    return Piece(int(item["rows"]), _range(item["range"]), int(item["part"]))
+def _piece(item: Mapping[str, Any]) -> DownloadPiece:
+    return DownloadPiece(int(item["rows"]), _range(item["range"]), int(item["part"]))
 
 
 def _range(item: Mapping[str, Any] | None) -> Range | None:

@@ -25,7 +25,7 @@ class Count:
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class DownloadPiece:
     """What one query fetches: a slice of the uploaded list, if any, and a range.
 
     Attributes
@@ -54,7 +54,7 @@ def divide(
     part: int = 0,
     whole: bool = True,
     within: Range | None = None,
-) -> list[Piece]:
+) -> list[DownloadPiece]:
     """Cut everything that a request selects, or a range of it, into pieces.
 
     Parameters
@@ -74,7 +74,7 @@ def divide(
 
     Returns
     -------
-    list of Piece
+    list of DownloadPiece
         In the order of the column; their rows add up to the rows of everything.
 
     Raises
@@ -84,7 +84,7 @@ def divide(
     """
     total = count(within)
     if total.rows <= most:
-        return [Piece(total.rows, within, part)] if total.rows else []
+        return [DownloadPiece(total.rows, within, part)] if total.rows else []
     if column is None:
         raise InputError(_too_many(total.rows, most, "the survey has no column to divide it by"))
     # Rows without a value lie in no range; they are a piece of their own.
@@ -92,9 +92,9 @@ def divide(
     if nulls > most:
         raise InputError(_too_many(nulls, most, f"they have no {column}"))
     valued = replace(total, rows=total.valued)
-    pieces = [Piece(n, r, part) for r, n in _cut(within or Range(column), valued, count, most, whole)]
+    pieces = [DownloadPiece(n, r, part) for r, n in _cut(within or Range(column), valued, count, most, whole)]
     if nulls:
-        pieces.append(Piece(nulls, Range(column, nulls=True), part))
+        pieces.append(DownloadPiece(nulls, Range(column, nulls=True), part))
     if missing := total.rows - sum(piece.rows for piece in pieces):
         differ = f"the counts of its parts differ from that of the whole by {missing:,}"
         raise InputError(Problem("the archive's table", differ, fix="Is it being written to? Ask again later."))
@@ -135,9 +135,9 @@ def split(range_: Range, counted: Count, most: int, whole: bool) -> list[Range]:
     return [Range(range_.column, a, b) for a, b in pairwise(ends)]
 
 
-def merge(pieces: list[Piece], most: int) -> list[Piece]:
+def merge(pieces: list[DownloadPiece], most: int) -> list[DownloadPiece]:
     """Join neighbouring ranges that are small together: fewer queries."""
-    merged: list[Piece] = []
+    merged: list[DownloadPiece] = []
     for piece in pieces:
         last = merged[-1] if merged else None
         if (

@@ -55,7 +55,7 @@ class NotInAdqlError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Reference:
+class ColumnReference:
     """A column in a query: its text there (``t.ruwe``), and what it holds."""
 
     adql: str
@@ -68,14 +68,14 @@ class _Part:
     kind: Kind
 
 
-def translate(text: str, columns: Mapping[str, Reference], access: Access, where: str) -> str:
+def translate(text: str, columns: Mapping[str, ColumnReference], access: Access, where: str) -> str:
     """Write a predicate in ADQL.
 
     Parameters
     ----------
     text : str
         An SQL predicate on columns of one row, as in a survey file.
-    columns : mapping of str to Reference
+    columns : mapping of str to ColumnReference
         The columns that it may look at, by their names in the survey file.
     access : Access
         How the archive writes truth values and tests bits.
@@ -95,7 +95,7 @@ def translate(text: str, columns: Mapping[str, Reference], access: Access, where
 class _Parser:
     """Recursive descent: a method for each level of precedence, lowest first."""
 
-    def __init__(self, text: str, columns: Mapping[str, Reference], access: Access, where: str) -> None:
+    def __init__(self, text: str, columns: Mapping[str, ColumnReference], access: Access, where: str) -> None:
         self._text, self._columns, self._access, self._where = text, columns, access, where
         self._true, self._false = _TRUTH[access.booleans]
         self._tokens = self._split(text)

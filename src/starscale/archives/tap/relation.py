@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from starscale.archives.tap.names import identifier
-from starscale.archives.tap.predicate import Kind, Reference
+from starscale.archives.tap.predicate import ColumnReference, Kind
 from starscale.surveys import Survey
 from starscale.surveys.archive import Access, Copy
 from starscale.vocabulary.columns import DType
@@ -39,14 +39,14 @@ class Member:
     Attributes
     ----------
     survey : Survey
-    references : dict of str to Reference
+    references : dict of str to ColumnReference
         Its columns by their names in the survey file.
     output : dict of str to str
         What they are called in the table that is delivered; columns that are not asked for are left out.
     """
 
     survey: Survey
-    references: Mapping[str, Reference]
+    references: Mapping[str, ColumnReference]
     output: Mapping[str, str]
 
 
@@ -203,7 +203,7 @@ class _Builder:
         columns = list(survey.columns if self.spellings is None else self.spellings[survey.name])
         owners = {column: f"{alias}_j{i}" for i, join in enumerate(place.joins, 1) for column in join.columns}
         references = {
-            column: Reference(
+            column: ColumnReference(
                 f"{owners.get(column, alias)}.{self.spelled(survey, column)}", _KIND[survey.columns[column].dtype]
             )
             for column in columns

@@ -108,7 +108,7 @@ class Candidates:
 
 
 @dataclass(frozen=True, slots=True)
-class Targets:
+class SearchTargets:
     """Sources that stand, each at its own epoch, sorted for searches around moving ones.
 
     Parameters
@@ -127,7 +127,7 @@ class Targets:
     epochs: Epochs
 
     @classmethod
-    def of(cls, positions: Positions, radius: float) -> Targets:
+    def of(cls, positions: Positions, radius: float) -> SearchTargets:
         """Sort the sources that stand."""
         zones = Zones.of(positions.ra, positions.dec, radius / 3600, np.flatnonzero(positions.valid))
         return cls(positions, radius, zones, Epochs.of(positions))

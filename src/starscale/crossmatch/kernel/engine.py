@@ -19,7 +19,7 @@ from starscale.crossmatch.kernel.density import DensityMap
 from starscale.crossmatch.kernel.losses import unmatched
 from starscale.crossmatch.kernel.matcher import Found, Matcher
 from starscale.crossmatch.kernel.model import PairModel
-from starscale.crossmatch.kernel.pieces import Piece, Side, divide, places
+from starscale.crossmatch.kernel.pieces import Side, SkyPiece, divide, places
 from starscale.crossmatch.kernel.runs import give_back
 from starscale.crossmatch.kernel.select import (
     Mode,
@@ -123,13 +123,13 @@ def crossmatch(
     -------
     Match
     """
-    whole = Piece(moving, standing, mode)
+    whole = SkyPiece(moving, standing, mode)
     matcher = Matcher(config, mode, DensityMap.count(whole.searched.pixels) if density is None else density)
     pieces = [whole] if order is None else list(divide(moving, standing, mode, config.search_radius, order))
     if not pieces:
         # One that holds nothing gives the tables their columns.
         nothing = np.empty(0, dtype=np.intp)
-        pieces = [Piece(moving.take(nothing), standing.take(nothing), mode)]
+        pieces = [SkyPiece(moving.take(nothing), standing.take(nothing), mode)]
     found = [run for piece in pieces for run in matcher.candidates(piece)]
     give_back()
     model = PairModel()

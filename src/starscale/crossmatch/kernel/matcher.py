@@ -10,11 +10,11 @@ import polars as pl
 from numpy.typing import NDArray
 
 from starscale.crossmatch.kernel.calibrate import fit_model
-from starscale.crossmatch.kernel.candidates import Candidates, Targets
+from starscale.crossmatch.kernel.candidates import Candidates, SearchTargets
 from starscale.crossmatch.kernel.density import DensityMap
 from starscale.crossmatch.kernel.ellipses import PairEllipses
 from starscale.crossmatch.kernel.model import PairModel
-from starscale.crossmatch.kernel.pieces import SORT_ORDER, Piece, tiles_of
+from starscale.crossmatch.kernel.pieces import SORT_ORDER, SkyPiece, tiles_of
 from starscale.crossmatch.kernel.runs import Columns, drained, stacked
 from starscale.crossmatch.kernel.sample import (
     Sample,
@@ -45,13 +45,13 @@ class Found:
 
     Parameters
     ----------
-    piece : Piece
+    piece : SkyPiece
     pairs : Candidates
     covered, edge : ndarray of bool, (n_leading,)
         Whether the searched catalogue reaches each leading source, and whether it ends nearby.
     """
 
-    piece: Piece
+    piece: SkyPiece
     pairs: Candidates
     covered: NDArray[np.bool_]
     edge: NDArray[np.bool_]
@@ -99,11 +99,11 @@ class Matcher:
     def _unknown_motion(self) -> float:
         return self.config.unknown_motion if self.config.proper_motion else 0.0
 
-    def candidates(self, piece: Piece) -> list[Found]:
+    def candidates(self, piece: SkyPiece) -> list[Found]:
         """All pairs of a piece within the search radius, run by run."""
         # All runs share what these find.
         targets, pixels = both(
-            lambda: Targets.of(piece.standing.positions, self.config.search_radius),
+            lambda: SearchTargets.of(piece.standing.positions, self.config.search_radius),
             lambda: self._prepared(piece),
         )
         found = targets.by_runs(self._moving(piece), whole=piece.mode == "sparse")
@@ -115,7 +115,7 @@ class Matcher:
         reached = in_threads(self.density.coverage_at, where)
         return [Found(part, pairs, *cover) for part, pairs, cover in zip(parts, found, reached, strict=True)]
 
-    def _prepared(self, piece: Piece) -> NDArray[np.signedinteger]:
+    def _prepared(self, piece: SkyPiece) -> NDArray[np.signedinteger]:
         """Cells of the leading sources, when the density and the cells of the searched ones are known too."""
         self.density.at(piece.searched.pixels[:0])
         return tiles_of(piece.leading.positions, SORT_ORDER)
@@ -201,7 +201,7 @@ class Matcher:
             scored = score_by_distance(pairs)
         return self._good(found, scored), _without(found, scored)
 
-    def _moving(self, piece: Piece) -> Positions:
+    def _moving(self, piece: SkyPiece) -> Positions:
         moving = piece.moving.positions
         return moving if self.config.proper_motion else moving.without_motion()
 

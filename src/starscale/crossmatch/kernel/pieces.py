@@ -79,7 +79,7 @@ class Side:
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class SkyPiece:
     """A part of the sky: Gaia moves, the external catalogue stands, and one of the two leads."""
 
     moving: Side
@@ -96,14 +96,14 @@ class Piece:
         """The side in which counterparts are looked for."""
         return self.standing if self.mode == "dense" else self.moving
 
-    def runs(self) -> list[Piece]:
+    def runs(self) -> list[SkyPiece]:
         """Divide it into runs of its leading sources, which share what is searched.
 
         Where standing sources lead, the piece is one run: they have their pairs when all that moves was searched.
         """
         if self.mode == "sparse":
             return [self]
-        return [Piece(self.moving.take(run), self.standing, self.mode) for run in runs(len(self.moving))]
+        return [SkyPiece(self.moving.take(run), self.standing, self.mode) for run in runs(len(self.moving))]
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,12 +190,12 @@ def among(rows: NDArray[np.signedinteger], ordered: NDArray[np.signedinteger]) -
     return found
 
 
-def divide(moving: Side, standing: Side, mode: Mode, radius: float, order: int) -> Iterator[Piece]:
+def divide(moving: Side, standing: Side, mode: Mode, radius: float, order: int) -> Iterator[SkyPiece]:
     """Divide two catalogues in memory into pieces, tile by tile.
 
     Leading sources without a position are in no piece.
     """
-    whole = Piece(moving, standing, mode)
+    whole = SkyPiece(moving, standing, mode)
     tiles = tiles_of(whole.leading.positions, order)
     by_cell = np.argsort(whole.searched.pixels, kind="stable")
     sorted_cells = whole.searched.pixels[by_cell]
@@ -209,4 +209,4 @@ def divide(moving: Side, standing: Side, mode: Mode, radius: float, order: int) 
             for low, high in ranges_around(int(tile), order, radius + way)
         ]
         near = whole.searched.take(np.sort(np.concatenate(found)))
-        yield Piece(leading, near, mode) if mode == "dense" else Piece(near, leading, mode)
+        yield SkyPiece(leading, near, mode) if mode == "dense" else SkyPiece(near, leading, mode)

@@ -22,7 +22,7 @@ from starscale.crossmatch.kernel.engine import leading_sources
 from starscale.crossmatch.kernel.inputs import error_ceiling, side_of
 from starscale.crossmatch.kernel.matcher import Matcher
 from starscale.crossmatch.kernel.model import PairModel
-from starscale.crossmatch.kernel.pieces import Piece, Side, among
+from starscale.crossmatch.kernel.pieces import Side, SkyPiece, among
 from starscale.crossmatch.kernel.sample import Sample
 from starscale.crossmatch.kernel.select import Mode
 from starscale.surveys import Survey
@@ -124,10 +124,10 @@ class StarscaleCrossmatch(AbstractCrossmatchAlgorithm):  # type: ignore[misc]
         """The steps that see one piece of the sky."""
         return Matcher(self.config, self.mode, density(self.density))
 
-    def piece(self, left: Any, right: Any) -> Piece:
+    def piece(self, left: Any, right: Any) -> SkyPiece:
         """The piece of the sky that a partition and its surroundings are."""
         own, near = self.leading.side(self.leading.table(left)), self.searched.side(self.searched.table(right))
-        return Piece(own, near, self.mode) if self.mode == "dense" else Piece(near, own, self.mode)
+        return SkyPiece(own, near, self.mode) if self.mode == "dense" else SkyPiece(near, own, self.mode)
 
     def sample(self, left: Any, right: Any) -> Sample:
         """Stars of a partition that the model may be learnt from."""

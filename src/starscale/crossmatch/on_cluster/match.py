@@ -15,7 +15,7 @@ import numpy as np
 import polars as pl
 from dask import delayed
 
-from starscale.cluster.catalogue import Sky
+from starscale.cluster.catalogue import HatsCatalogue
 from starscale.cluster.cluster import Where, connected
 from starscale.crossmatch.kernel.density import DensitySum
 from starscale.crossmatch.kernel.matcher import Matcher
@@ -24,8 +24,8 @@ from starscale.crossmatch.kernel.pieces import Epochs
 from starscale.crossmatch.kernel.sample import Sample
 from starscale.crossmatch.kernel.select import Mode
 from starscale.crossmatch.on_cluster.algorithm import StarscaleCrossmatch, save_density
-from starscale.crossmatch.on_cluster.tables import ClusterTable
-from starscale.crossmatch.on_disk import Job, OnDisk, Outputs
+from starscale.crossmatch.on_cluster.tables import PartitionedTable
+from starscale.crossmatch.on_disk import MatchJob, OnDisk, Outputs
 from starscale.crossmatch.sky_table import Report
 from starscale.io import work_folder
 from starscale.surveys import Survey
@@ -34,8 +34,8 @@ from starscale.vocabulary.settings.run import MatchConfig
 
 
 def match_skies(
-    left: Sky,
-    right: Sky,
+    left: HatsCatalogue,
+    right: HatsCatalogue,
     outputs: Outputs,
     where: Where,
     *,
@@ -50,7 +50,7 @@ def match_skies(
 
     Parameters
     ----------
-    left, right : Sky
+    left, right : HatsCatalogue
         Gaia, and the catalogue to match it with.
     outputs : Outputs
         On a disk that the workers share with this process.
@@ -77,8 +77,8 @@ def match_skies(
         for name in ("left", "right"):
             (folder / name).mkdir()
         job = ClusterJob(
-            ClusterTable(left, left_survey, client, folder / "left"),
-            ClusterTable(right, right_survey, client, folder / "right"),
+            PartitionedTable(left, left_survey, client, folder / "left"),
+            PartitionedTable(right, right_survey, client, folder / "right"),
             config,
             config.mode or right_survey.match_mode,
             folder,
@@ -87,18 +87,18 @@ def match_skies(
         return job.run(outputs, columns, metadata or {})
 
 
-class ClusterJob(Job):
+class ClusterJob(MatchJob):
     """The steps of one match, with workers for those that look at rows."""
 
-    moving: ClusterTable
-    standing: ClusterTable
-    leading: ClusterTable
-    searched: ClusterTable
+    moving: PartitionedTable
+    standing: PartitionedTable
+    leading: PartitionedTable
+    searched: PartitionedTable
 
     def __init__(
         self,
-        moving: ClusterTable,
-        standing: ClusterTable,
+        moving: PartitionedTable,
+        standing: PartitionedTable,
         config: MatchConfig,
         mode: Mode,
         folder: Path,

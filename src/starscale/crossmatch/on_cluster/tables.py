@@ -13,7 +13,7 @@ import polars as pl
 from dask import delayed
 from numpy.typing import NDArray
 
-from starscale.cluster.catalogue import Sky, spatial_index
+from starscale.cluster.catalogue import HatsCatalogue, spatial_index
 from starscale.cluster.cluster import finished
 from starscale.cluster.writing import INDEX_ORDER
 from starscale.crossmatch.kernel.curate import duplicate_pairs, is_imprecise, rank_keys, take_out
@@ -28,19 +28,19 @@ from starscale.tables.standardise import spelling
 from starscale.vocabulary.errors import InputError, Problem
 
 
-class ClusterTable(SkyTable):
+class PartitionedTable(SkyTable):
     """One catalogue of a match, in partitions.
 
     Parameters
     ----------
-    sky : Sky
+    sky : HatsCatalogue
     survey : Survey
     client : distributed.Client
     folder : Path
         For what every worker must be able to read.
     """
 
-    def __init__(self, sky: Sky, survey: Survey, client: Any, folder: Path) -> None:
+    def __init__(self, sky: HatsCatalogue, survey: Survey, client: Any, folder: Path) -> None:
         super().__init__(Path(sky.name), survey, Scatter(folder / "tiles"), order=0)
         found = spelling(list(sky.schema), survey)
         names = [found[name] for name in match_columns(survey) if name in found]

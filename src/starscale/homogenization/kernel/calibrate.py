@@ -12,7 +12,7 @@ from threadpoolctl import threadpool_limits
 from starscale.homogenization.kernel.basis import AXES, Basis
 from starscale.homogenization.kernel.calibration import Calibration
 from starscale.homogenization.kernel.consensus import Consensus, consensus
-from starscale.homogenization.kernel.errors import Factor, Repeats, combined
+from starscale.homogenization.kernel.errors import Factor, RepeatStatistics, combined
 from starscale.homogenization.kernel.measured import Measured, pair_counts
 from starscale.homogenization.kernel.pairwise import pairwise
 from starscale.homogenization.kernel.solve import Solution, solve
@@ -83,7 +83,7 @@ def check_overlap(measured: Measured, anchor: str, fewest: int) -> None:
 
 def calibrate(
     measured: Measured,
-    repeats: Repeats,
+    repeats: RepeatStatistics,
     config: HomogenizeConfig,
     anchor: str,
     *,
@@ -96,7 +96,7 @@ def calibrate(
     ----------
     measured : Measured
         Stars of two or more surveys.
-    repeats : Repeats
+    repeats : RepeatStatistics
         For error factors.
     config : HomogenizeConfig
     anchor : str
@@ -132,7 +132,7 @@ def calibrate(
 
 def _joint(
     measured: Measured,
-    repeats: Repeats,
+    repeats: RepeatStatistics,
     config: HomogenizeConfig,
     calibration: Calibration,
     anchor: int,
@@ -185,7 +185,7 @@ def _joint(
 
 def _paper(
     measured: Measured,
-    repeats: Repeats,
+    repeats: RepeatStatistics,
     config: HomogenizeConfig,
     calibration: Calibration,
     anchor: int,
@@ -270,7 +270,7 @@ def _error_factors(
     calibrated: FloatArray,
     on_scale: FloatArray,
     now: FloatArray,
-    repeats: Repeats,
+    repeats: RepeatStatistics,
     config: HomogenizeConfig,
     bootstrap: int,
 ) -> tuple[tuple[Factor, ...], ...]:

@@ -16,7 +16,7 @@ import polars as pl
 from starscale.homogenization.kernel.basis import AXES
 from starscale.homogenization.kernel.calibrate import Fitted, calibrate
 from starscale.homogenization.kernel.consensus import consensus
-from starscale.homogenization.kernel.errors import Repeats
+from starscale.homogenization.kernel.errors import RepeatStatistics
 from starscale.homogenization.kernel.measured import pair_counts
 from starscale.homogenization.kernel.scale import core_width, mad
 from starscale.vocabulary.arrays import FloatArray
@@ -38,7 +38,7 @@ _SAMPLE = 5_000
 
 
 def diagnose(
-    fitted: Fitted, repeats: Repeats, config: HomogenizeConfig, counts: Mapping[str, Mapping[str, int]]
+    fitted: Fitted, repeats: RepeatStatistics, config: HomogenizeConfig, counts: Mapping[str, Mapping[str, int]]
 ) -> dict[str, Any]:
     """Everything that the fit itself can tell.
 
@@ -175,7 +175,7 @@ def _against_others(value: FloatArray, error: FloatArray) -> tuple[FloatArray, F
     return np.where(several, value - others, np.nan), np.sqrt(error**2 + variance)
 
 
-def leave_out(fitted: Fitted, repeats: Repeats, config: HomogenizeConfig) -> list[Record]:
+def leave_out(fitted: Fitted, repeats: RepeatStatistics, config: HomogenizeConfig) -> list[Record]:
     """Calibrate without one survey after the other, and predict it from the rest.
 
     The survey's own values are those of the whole calibration.
@@ -198,7 +198,7 @@ def leave_out(fitted: Fitted, repeats: Repeats, config: HomogenizeConfig) -> lis
             error=some.error[:, :, kept],
             snr=None if some.snr is None else some.snr[:, kept],
         )
-        of_rest = Repeats([[label[t] for t in kept] for label in repeats.z])
+        of_rest = RepeatStatistics([[label[t] for t in kept] for label in repeats.z])
         two = rest.take(rest.by_any.sum(axis=1) > 1)
         try:
             calibration = calibrate(two, of_rest, config, fitted.calibration.anchor, final=False).calibration

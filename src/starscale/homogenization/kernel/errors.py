@@ -71,13 +71,13 @@ class Factor:
 
 
 @dataclass(frozen=True)
-class Repeats:
+class RepeatStatistics:
     """Differences of repeated measurements in quoted errors, for every label and survey."""
 
     z: list[list[FloatArray]] = field(default_factory=list)
 
     @classmethod
-    def of(cls, rows: pl.DataFrame, n_surveys: int) -> Repeats:
+    def of(cls, rows: pl.DataFrame, n_surveys: int) -> RepeatStatistics:
         """Each row against the one before it of the same star and survey (which are next to each other)."""
         repeated = rows.filter(pl.len().over("star", "survey") > 1).sort("star", "survey", maintain_order=True)
         survey = repeated["survey"].to_numpy()
@@ -114,14 +114,14 @@ def snr_scaled(rows: pl.DataFrame, bins: Sequence[float], n_surveys: int) -> tup
         Relative to the factor of the whole survey; NaN where the bin has its own no factor.
     """
     edges = np.array([-np.inf, *bins, np.inf])
-    whole = Repeats.of(rows, n_surveys)
+    whole = RepeatStatistics.of(rows, n_surveys)
     factors = np.full((len(AXES), n_surveys, len(edges) - 1), np.nan)
     inside = np.clip(
         np.searchsorted(edges, rows["snr"].fill_null(np.nan).to_numpy(), side="right") - 1, 0, len(edges) - 2
     )
     known = rows["snr"].is_not_null().to_numpy()
     for b in range(len(edges) - 1):
-        part = Repeats.of(rows.filter(pl.Series(known & (inside == b))), n_surveys)
+        part = RepeatStatistics.of(rows.filter(pl.Series(known & (inside == b))), n_surveys)
         for label in range(len(AXES)):
             for s in range(n_surveys):
                 factors[label, s, b] = part.factor(label, s)[0] / whole.factor(label, s)[0]
@@ -228,7 +228,7 @@ def combined(
     calibrated: FloatArray,
     on_scale: FloatArray,
     now: FloatArray,
-    repeats: Repeats,
+    repeats: RepeatStatistics,
     *,
     bootstrap: int,
     seed: int,
@@ -244,7 +244,7 @@ def combined(
         Values on the common scale, and their errors there.
     now : ndarray, (n, S)
         The errors that are in use now, on the survey's own scale.
-    repeats : Repeats
+    repeats : RepeatStatistics
     bootstrap : int
         Resamplings; 0 leaves the standard errors rough.
     seed : int

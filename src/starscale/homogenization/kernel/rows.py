@@ -43,7 +43,7 @@ class SurveyRows:
 
 
 @dataclass(frozen=True)
-class Rows:
+class MeasurementRows:
     """All measurements.
 
     Parameters
@@ -63,7 +63,7 @@ class Rows:
     counts: dict[str, dict[str, int]]
 
 
-def gather(parts: Sequence[SurveyRows]) -> Rows:
+def gather(parts: Sequence[SurveyRows]) -> MeasurementRows:
     """Put the surveys' measurements in one table.
 
     Parameters
@@ -90,7 +90,7 @@ def gather(parts: Sequence[SurveyRows]) -> Rows:
     everything = everything.with_columns(pl.col("source_id").rank("dense").cast(pl.Int32).alias("star") - 1).sort(
         "star", "survey", "row"
     )
-    return Rows(everything, tuple(names), counts)
+    return MeasurementRows(everything, tuple(names), counts)
 
 
 def _one(part: SurveyRows, number: int, problems: Problems) -> tuple[pl.DataFrame, dict[str, int]]:

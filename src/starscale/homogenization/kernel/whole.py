@@ -13,7 +13,7 @@ from starscale.homogenization.kernel.calibrate import calibrate
 from starscale.homogenization.kernel.calibration import Calibration
 from starscale.homogenization.kernel.checks import check_surveys
 from starscale.homogenization.kernel.diagnostics import compare_with_list, diagnose, scatter_in_clusters
-from starscale.homogenization.kernel.errors import Repeats, snr_scaled
+from starscale.homogenization.kernel.errors import RepeatStatistics, snr_scaled
 from starscale.homogenization.kernel.measured import measured
 from starscale.homogenization.kernel.rows import SurveyRows, gather, merge_repeats
 from starscale.homogenization.kernel.tables import label_tables
@@ -77,7 +77,7 @@ def homogenize_tables(
     table, snr_factors = rows.table, None
     if config.snr_bins and config.errors == "normalise":
         table, snr_factors = snr_scaled(table, config.snr_bins, len(rows.surveys))
-    repeats, per_survey = Repeats.of(table, len(rows.surveys)), merge_repeats(table)
+    repeats, per_survey = RepeatStatistics.of(table, len(rows.surveys)), merge_repeats(table)
     several = measured(per_survey, rows.surveys, config.max_stars, config.seed)
     check_surveys(several)
     fitted = calibrate(several, repeats, config, anchor, snr_factors=snr_factors)

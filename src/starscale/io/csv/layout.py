@@ -22,7 +22,7 @@ NOT_UTF8 = "Convert it: iconv -f latin1 -t utf-8 OLD > NEW."
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
+class CsvLayout:
     """Names of the columns; lines before the first row; `trailing`: every row ends with a separator too many."""
 
     names: tuple[str, ...]
@@ -58,7 +58,7 @@ def pieces(path: Path, skip: int, rows: int) -> Iterator[tuple[int, list[bytes]]
         raise InputError(Problem(str(path), f"is a damaged gzip file ({error})", fix=fix)) from None
 
 
-def find_layout(path: Path) -> Layout:
+def find_layout(path: Path) -> CsvLayout:
     """Read the header and compare it with the rows.
 
     Raises
@@ -84,7 +84,7 @@ def find_layout(path: Path) -> Layout:
     names = next(csv.reader([lines[header].removeprefix("#").lstrip()], delimiter=separator))
     if names and not names[0].strip():
         names[0] = "index"
-    layout = Layout(tuple(names), header + 1, separator)
+    layout = CsvLayout(tuple(names), header + 1, separator)
     fields = next((len(row) for row in csv.reader(lines[header + 1 :], delimiter=separator) if row), len(names))
     if fields == len(names) + 1:
         return _one_more(path, layout)
@@ -109,7 +109,7 @@ def _separator(header: str) -> str:
     return next((mark for mark in (",", "\t", ";", "|") if mark in header), ",")
 
 
-def _one_more(path: Path, layout: Layout) -> Layout:
+def _one_more(path: Path, layout: CsvLayout) -> CsvLayout:
     """Explain rows with one field more than the header.
 
     pandas and R write a row counter without a name before the first column; other programs close
@@ -129,9 +129,9 @@ def _one_more(path: Path, layout: Layout) -> Layout:
         if not (counter or trailing):
             break
     if counter and not trailing:
-        return Layout(("index", *layout.names), layout.skip, layout.separator)
+        return CsvLayout(("index", *layout.names), layout.skip, layout.separator)
     if trailing and not counter:
-        return Layout(layout.names, layout.skip, layout.separator, trailing=True)
+        return CsvLayout(layout.names, layout.skip, layout.separator, trailing=True)
     n = len(layout.names)
     raise InputError(
         Problem(

@@ -11,14 +11,14 @@ from collections.abc import Mapping
 import polars as pl
 
 from starscale.io.portable import plain_frame, plain_schema
-from starscale.io.table import CHUNK_ROWS, Plan, Sink
+from starscale.io.table import CHUNK_ROWS, Sink, WritePlan
 from starscale.vocabulary.errors import InputError, Problem, Problems
 
 
 class CsvSink(Sink):
     """Writes rows as they come."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: WritePlan) -> None:
         schema = plain_schema(plan.schema, str(plan.target))
         problems = Problems()
         for name, dtype in schema.items():
@@ -45,7 +45,7 @@ class CsvSink(Sink):
         self._file.close()
 
 
-def open_sink(plan: Plan) -> Sink:
+def open_sink(plan: WritePlan) -> Sink:
     """Start a CSV file."""
     if not plan.schema:
         raise InputError(

@@ -20,7 +20,7 @@ from astropy.io import fits
 from starscale.io.fits.header import BLOCK, BYTES
 from starscale.io.fits.text import to_card
 from starscale.io.portable import flat, int_range, plain_schema
-from starscale.io.table import Plan, Sink
+from starscale.io.table import Sink, WritePlan
 from starscale.io.waiting import Seen, Waiting
 from starscale.vocabulary.columns import Column
 from starscale.vocabulary.errors import InputError, Problem, Problems
@@ -55,7 +55,7 @@ _STORED = {"B": "u1", "I": ">i2", "J": ">i4", "K": ">i8", "E": ">f4", "D": ">f8"
 
 
 @dataclass(frozen=True, slots=True)
-class _Field:
+class _FitsField:
     """How a column is stored; `null` is the number that stands for null, as the user would see it."""
 
     name: str
@@ -85,7 +85,7 @@ class _Field:
 class FitsSink(Sink):
     """Gathers rows in a temporary file and writes the table at the end."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: WritePlan) -> None:
         self._plan = plan
         self._schema = plain_schema(plan.schema, str(plan.target))
         if len(self._schema) > _MOST_COLUMNS:
@@ -117,7 +117,7 @@ class FitsSink(Sink):
         """Drop the waiting rows."""
         self._waiting.close()
 
-    def _blocks(self, fields: list[_Field], metadata: Mapping[str, str]) -> Iterator[bytes]:
+    def _blocks(self, fields: list[_FitsField], metadata: Mapping[str, str]) -> Iterator[bytes]:
         """The file from its first byte to its last."""
         yield _primary()
         yield _header(fields, self._waiting.rows, self._plan.columns, metadata)
@@ -128,7 +128,7 @@ class FitsSink(Sink):
             yield block
         yield b"\0" * (-size % BLOCK)
 
-    def _fields(self) -> list[_Field]:
+    def _fields(self) -> list[_FitsField]:
         problems = Problems()
         fields = []
         for name, kind in self._schema.items():
@@ -141,12 +141,12 @@ class FitsSink(Sink):
                 if null is None:
                     found = f"no 64-bit number is left to stand for null in column {name!r}"
                     problems.add(str(self._plan.target), found, fix="Write Parquet, which needs none.")
-            fields.append(_Field(name, dtype, shape, seen.width, null))
+            fields.append(_FitsField(name, dtype, shape, seen.width, null))
         problems.raise_if_any()
         return fields
 
 
-def open_sink(plan: Plan) -> Sink:
+def open_sink(plan: WritePlan) -> Sink:
     """Start a FITS file."""
     return FitsSink(plan)
 
@@ -175,7 +175,9 @@ def _primary() -> bytes:
     return str(header.tostring()).encode("ascii")
 
 
-def _header(fields: list[_Field], rows: int, columns: Mapping[str, Column], metadata: Mapping[str, str]) -> bytes:
+def _header(
+    fields: list[_FitsField], rows: int, columns: Mapping[str, Column], metadata: Mapping[str, str]
+) -> bytes:
     header = fits.Header(
         [
             ("XTENSION", "BINTABLE"),
@@ -211,7 +213,7 @@ def _header(fields: list[_Field], rows: int, columns: Mapping[str, Column], meta
     return str(header.tostring()).encode("ascii")
 
 
-def _records(frame: pl.DataFrame, fields: list[_Field]) -> bytes:
+def _records(frame: pl.DataFrame, fields: list[_FitsField]) -> bytes:
     """Pack rows into big-endian records."""
     block = np.zeros((frame.height, sum(field.size for field in fields)), np.uint8)
     offset = 0
@@ -223,7 +225,7 @@ def _records(frame: pl.DataFrame, fields: list[_Field]) -> bytes:
     return block.tobytes()
 
 
-def _stored(field: _Field, values: pl.Series) -> np.ndarray[Any, Any]:
+def _stored(field: _FitsField, values: pl.Series) -> np.ndarray[Any, Any]:
     """Elements of a column as they stand in the file."""
     if field.code == "A":
         return np.array([text.encode() for text in values.fill_null("").to_list()], dtype=f"S{field.width}")
@@ -245,6 +247,6 @@ def _stored(field: _Field, values: pl.Series) -> np.ndarray[Any, Any]:
     return np.ascontiguousarray(numbers.astype(_STORED[field.code]))
 
 
-def _filled(values: pl.Series, field: _Field) -> np.ndarray[Any, Any]:
+def _filled(values: pl.Series, field: _FitsField) -> np.ndarray[Any, Any]:
     """Numbers with that which stands for null in the place of nulls."""
     return pl.select(values.fill_null(pl.Series([field.null], dtype=field.dtype))).to_series().to_numpy()

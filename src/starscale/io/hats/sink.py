@@ -31,7 +31,7 @@ from starscale.io.hats.catalogue import HIGHEST_ORDER, INDEX, PROPERTIES, UNPLAC
 from starscale.io.hats.runs import SortedRuns
 from starscale.io.parquet.sink import ROW_GROUP, ParquetSink, arrow_schema
 from starscale.io.sky_columns import position_columns
-from starscale.io.table import CHUNK_ROWS, Plan, Sink
+from starscale.io.table import CHUNK_ROWS, Sink, WritePlan
 from starscale.version import __version__
 from starscale.vocabulary.arrays import FloatArray
 from starscale.vocabulary.columns import Column
@@ -83,7 +83,7 @@ class HatsSink(Sink):
         When the table has no columns of positions.
     """
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: WritePlan) -> None:
         found = position_columns(plan.schema, plan.columns)
         if found is None:
             raise InputError(
@@ -159,7 +159,7 @@ class HatsSink(Sink):
     def _set_apart(self, frame: pl.DataFrame) -> None:
         if self._unplaced is None:
             path = self._plan.path / UNPLACED
-            self._unplaced = ParquetSink(Plan(path, self._plan.target, self._schema, self._columns))
+            self._unplaced = ParquetSink(WritePlan(path, self._plan.target, self._schema, self._columns))
         self._unplaced.append(frame.with_columns(pl.lit(None, pl.Int64).alias(INDEX)))
         self._unplaced_rows += frame.height
 
@@ -167,7 +167,7 @@ class HatsSink(Sink):
         rows = self._runs.rows(cell.first, cell.last)
         if rows is None or rows.height != cell.rows:
             raise RuntimeError(f"{file}: the rows that were put aside are not all there")
-        sink = ParquetSink(Plan(file, self._plan.target, self._schema, self._columns))
+        sink = ParquetSink(WritePlan(file, self._plan.target, self._schema, self._columns))
         try:
             for piece in rows.iter_slices(ROW_GROUP):
                 sink.append(piece.cast(self._schema))
@@ -216,7 +216,7 @@ class HatsSink(Sink):
         }
 
 
-def open_sink(plan: Plan) -> Sink:
+def open_sink(plan: WritePlan) -> Sink:
     """Start a HATS catalogue; the path of the plan is an existing, empty directory."""
     return HatsSink(plan)
 

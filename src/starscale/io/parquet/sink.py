@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from starscale.io.parquet.source import VOPARQUET
-from starscale.io.table import Plan, Sink
+from starscale.io.table import Sink, WritePlan
 from starscale.io.votable.header import CLOSING, OPENING, about_table, field, placed_columns
 from starscale.vocabulary.columns import Column
 
@@ -40,7 +40,7 @@ _VOTABLE_TYPES: dict[pl.DataType, str] = {
 class ParquetSink(Sink):
     """Writes row groups as rows come in."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: WritePlan) -> None:
         self._plan = plan
         self._schema = arrow_schema(plan.schema, plan.columns)
         self._file = plan.path.open("wb")
@@ -84,7 +84,7 @@ class ParquetSink(Sink):
         self._held, self._height = [], 0
 
 
-def open_sink(plan: Plan) -> Sink:
+def open_sink(plan: WritePlan) -> Sink:
     """Start a Parquet file."""
     return ParquetSink(plan)
 

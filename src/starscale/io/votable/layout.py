@@ -31,7 +31,7 @@ class DamagedError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
+class VotableLayout:
     """A document that can be read in pieces.
 
     Attributes
@@ -68,7 +68,7 @@ def open_text(path: Path) -> IO[bytes]:
     return cast("IO[bytes]", gzip.open(path)) if packed else path.open("rb")
 
 
-def layout_of(path: Path) -> Layout | None:
+def layout_of(path: Path) -> VotableLayout | None:
     """Find the rows of the first table; None where they can only be read whole.
 
     Raises
@@ -92,7 +92,7 @@ def layout_of(path: Path) -> Layout | None:
             tail = b"".join(rest) + file.read()
     except (OSError, EOFError, zlib.error) as error:
         raise DamagedError(str(error)) from error
-    return Layout(kind, head, tail, end, close_row, rows, size)
+    return VotableLayout(kind, head, tail, end, close_row, rows, size)
 
 
 def _rows(blocks: Iterator[bytes], close_row: re.Pattern[bytes]) -> int:

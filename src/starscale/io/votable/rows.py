@@ -119,7 +119,7 @@ def cells_of(name: str, datatype: str, arraysize: str | None, null: object) -> C
 
 
 @dataclass(frozen=True, slots=True)
-class Rows:
+class VotableRows:
     """Whole rows at the beginning of a block of bytes: their number, and where they end.
 
     `anchors` are the places, shape (n_rows, 1 + varying columns), where a row begins and where each of its texts
@@ -160,11 +160,11 @@ class Decoder:
         """Bytes of a row; 0 where they differ."""
         return 0 if self._units else self._gaps[0]
 
-    def find(self, block: bytes, most: int) -> Rows:
+    def find(self, block: bytes, most: int) -> VotableRows:
         """Find the whole rows of a block, `most` at most."""
         if self.record or not self.fields:
             number = min(len(block) // self.record, most) if self.record else 0
-            return Rows(number, number * self.record, _NONE, _NONE)
+            return VotableRows(number, number * self.record, _NONE, _NONE)
         anchors: list[list[int]] = []
         lengths: list[list[int]] = []
         end = place = 0
@@ -183,14 +183,14 @@ class Decoder:
             lengths.append(sizes)
             end = place
         width = len(self._units)
-        return Rows(
+        return VotableRows(
             len(anchors),
             end,
             np.array(anchors, np.int64).reshape(-1, width + 1),
             np.array(lengths, np.int64).reshape(-1, width),
         )
 
-    def decode(self, block: bytes, rows: Rows, columns: Sequence[str]) -> pl.DataFrame:
+    def decode(self, block: bytes, rows: VotableRows, columns: Sequence[str]) -> pl.DataFrame:
         """Decode rows that were found."""
         every = np.frombuffer(block, np.uint8)
         missing = None
@@ -214,7 +214,7 @@ class Decoder:
         return pl.DataFrame([found[name] for name in columns])
 
     def _cells(
-        self, every: NDArray[np.uint8], rows: Rows, anchor: int, offset: int, size: int
+        self, every: NDArray[np.uint8], rows: VotableRows, anchor: int, offset: int, size: int
     ) -> NDArray[np.uint8]:
         """Bytes of one column. Shape (n_rows, size)."""
         if self.record:

@@ -16,7 +16,7 @@ import numpy as np
 import polars as pl
 
 from starscale.io.portable import flat, int_range, plain_schema
-from starscale.io.table import Plan, Sink, nearest_dtype
+from starscale.io.table import Sink, WritePlan, nearest_dtype
 from starscale.io.votable.header import CLOSING, OPENING, about_table, element, field, placed_columns
 from starscale.io.waiting import Seen, Waiting
 from starscale.vocabulary.columns import Column
@@ -45,7 +45,7 @@ _LINE = 57
 
 
 @dataclass(frozen=True, slots=True)
-class _Field:
+class _VotableField:
     """How a column is stored; `count` elements a cell, or None for one value; `width` of texts in units."""
 
     name: str
@@ -84,7 +84,7 @@ class _Field:
 class VotableSink(Sink):
     """Gathers rows in a temporary file and writes the document at the end."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: WritePlan) -> None:
         self._plan = plan
         self._schema = plain_schema(plan.schema, str(plan.target))
         problems = Problems()
@@ -131,7 +131,7 @@ class VotableSink(Sink):
         """Drop the waiting rows."""
         self._waiting.close()
 
-    def _field(self, name: str, dtype: pl.DataType) -> _Field:
+    def _field(self, name: str, dtype: pl.DataType) -> _VotableField:
         seen = self._waiting.seen[name]
         count = dtype.shape[0] if isinstance(dtype, pl.Array) else None
         inner = flat(pl.Series([], dtype=dtype)).dtype
@@ -142,7 +142,7 @@ class VotableSink(Sink):
             null = self._free(name, stored, seen)
         # An array of one element is deprecated: texts have room for two characters at least.
         width = max(2, seen.width if seen.ascii else seen.units)
-        return _Field(name, stored, count, width, seen.ascii, null)
+        return _VotableField(name, stored, count, width, seen.ascii, null)
 
     def _free(self, name: str, dtype: pl.DataType, seen: Seen) -> int:
         low, high = int_range(dtype)
@@ -154,12 +154,12 @@ class VotableSink(Sink):
         raise InputError(Problem(str(self._plan.target), found, fix="Write Parquet, which needs none."))
 
 
-def open_sink(plan: Plan) -> Sink:
+def open_sink(plan: WritePlan) -> Sink:
     """Start a VOTable file."""
     return VotableSink(plan)
 
 
-def _records(frame: pl.DataFrame, fields: list[_Field]) -> bytes:
+def _records(frame: pl.DataFrame, fields: list[_VotableField]) -> bytes:
     """Rows of BINARY2: null bits, the first column in the highest one, then the values."""
     if not frame.height or not fields:
         return b""

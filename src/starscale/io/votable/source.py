@@ -23,8 +23,8 @@ from astropy.utils.exceptions import AstropyWarning
 from starscale.io.astropy_tables import from_astropy, unit_text
 from starscale.io.fits.text import from_card
 from starscale.io.table import CHUNK_ROWS, Source, describe, unique_names
-from starscale.io.votable.layout import DamagedError, Layout, layout_of
-from starscale.io.votable.rows import Cells, Decoder, Rows, cells_of
+from starscale.io.votable.layout import DamagedError, VotableLayout, layout_of
+from starscale.io.votable.rows import Cells, Decoder, VotableRows, cells_of
 from starscale.io.whole import WholeSource
 from starscale.vocabulary.columns import POSITION_EPOCH, POSITION_SYSTEM, Column
 from starscale.vocabulary.errors import InputError, Problem
@@ -38,7 +38,9 @@ _MOST_BYTES = 64 << 20
 class VotableSource(Source):
     """A table whose rows are read as they are asked for."""
 
-    def __init__(self, path: Path, layout: Layout, document: VOTableFile, fields: Sequence[Cells] | None) -> None:
+    def __init__(
+        self, path: Path, layout: VotableLayout, document: VOTableFile, fields: Sequence[Cells] | None
+    ) -> None:
         self.path = path
         self.format = "votable"
         self._layout = layout
@@ -78,7 +80,7 @@ class VotableSource(Source):
             raise _damaged(self.path, error) from error
 
     def _parsed(self, rows: int, columns: Sequence[str]) -> Iterator[pl.DataFrame]:
-        """Rows of TABLEDATA, in documents of their own with the head and the tail of the whole one."""
+        """VotableRows of TABLEDATA, in documents of their own with the head and the tail of the whole one."""
         layout = self._layout
         held: list[bytes] = []
         count = 0
@@ -185,7 +187,7 @@ def _even(fields: Sequence[Field]) -> bool:
     )
 
 
-def _found(decoder: Decoder, blocks: Iterator[bytes], most: int) -> Iterator[tuple[bytes, Rows]]:
+def _found(decoder: Decoder, blocks: Iterator[bytes], most: int) -> Iterator[tuple[bytes, VotableRows]]:
     """Find rows in a base64 text, about `most` at a time, with the bytes that they begin."""
     held = b""
     for block in chain(_bytes(blocks), [b""]):

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from starscale.learn.arrays import Arrays, entry, prefixed, take, under
 from starscale.learn.baselines.common import library, mean_square
 from starscale.learn.preparation import Inputs, Scaling
-from starscale.learn.regressor import Fitting, PointRegressor, Raw, Targets, Threshold
+from starscale.learn.regressor import FitContext, LabelTargets, PointRegressor, RawPrediction, Threshold
 from starscale.learn.scaling import LabelScaler
 from starscale.vocabulary.arrays import FloatArray
 from starscale.vocabulary.errors import InputError, Problem
@@ -117,9 +117,9 @@ class RandomForest(PointRegressor):
     def fit(
         cls,
         config: RandomForestConfig,
-        train: tuple[Inputs, Targets],
-        validation: tuple[Inputs, Targets],
-        fitting: Fitting,
+        train: tuple[Inputs, LabelTargets],
+        validation: tuple[Inputs, LabelTargets],
+        fitting: FitContext,
     ) -> RandomForest:
         """Grow the forests; the validation part chooses the least number of stars in a leaf."""
         ensemble = library(cls.kind, "sklearn.ensemble")
@@ -148,10 +148,10 @@ class RandomForest(PointRegressor):
             chosen.append(least)
         return cls(inputs.values.shape[1], scaler, tuple(forests), tuple(chosen))
 
-    def predict(self, inputs: Inputs, threshold: Threshold | None = None) -> Raw:  # noqa: ARG002
+    def predict(self, inputs: Inputs, threshold: Threshold | None = None) -> RawPrediction:  # noqa: ARG002
         """Predict the labels; value and mean are the same, there are no intervals."""
         value = self.labels.restore(np.stack([forest.predict(inputs.values) for forest in self.forests], axis=1))
-        return Raw(value, value)
+        return RawPrediction(value, value)
 
     def state(self) -> tuple[dict[str, Any], Arrays]:
         """Return what :meth:`from_state` needs."""

@@ -13,7 +13,7 @@ from scipy.spatial import cKDTree
 from starscale.learn.arrays import Arrays, entry, prefixed, take, under
 from starscale.learn.baselines.common import label_groups, mean_square
 from starscale.learn.preparation import Inputs, Scaling
-from starscale.learn.regressor import Fitting, PointRegressor, Raw, Targets, Threshold
+from starscale.learn.regressor import FitContext, LabelTargets, PointRegressor, RawPrediction, Threshold
 from starscale.learn.scaling import LabelScaler
 from starscale.vocabulary.arrays import FloatArray
 from starscale.vocabulary.settings.models import KnnConfig
@@ -61,9 +61,9 @@ class Knn(PointRegressor):
     def fit(
         cls,
         config: KnnConfig,
-        train: tuple[Inputs, Targets],
-        validation: tuple[Inputs, Targets],
-        fitting: Fitting,
+        train: tuple[Inputs, LabelTargets],
+        validation: tuple[Inputs, LabelTargets],
+        fitting: FitContext,
     ) -> Knn:
         """Keep the stars; the validation part chooses the number of neighbours of every label."""
         inputs, targets = train
@@ -94,10 +94,10 @@ class Knn(PointRegressor):
                 result[:, column] = (weight[:, :k] * label).sum(axis=1) / weight[:, :k].sum(axis=1)
         return result
 
-    def predict(self, inputs: Inputs, threshold: Threshold | None = None) -> Raw:  # noqa: ARG002
+    def predict(self, inputs: Inputs, threshold: Threshold | None = None) -> RawPrediction:  # noqa: ARG002
         """Predict the labels; value and mean are the same, there are no intervals."""
         value = self.labels.restore(self._standardised(inputs))
-        return Raw(value, value)
+        return RawPrediction(value, value)
 
     def state(self) -> tuple[dict[str, Any], Arrays]:
         """Return what :meth:`from_state` needs."""

@@ -10,7 +10,7 @@ import numpy as np
 
 from starscale.learn.arrays import Arrays, entry, take
 from starscale.learn.preparation import Inputs, Scaling
-from starscale.learn.regressor import Fitting, PointRegressor, Raw, Targets, Threshold
+from starscale.learn.regressor import FitContext, LabelTargets, PointRegressor, RawPrediction, Threshold
 from starscale.vocabulary.arrays import FloatArray
 from starscale.vocabulary.settings.models import MeanConfig
 
@@ -28,18 +28,18 @@ class Mean(PointRegressor):
     def fit(
         cls,
         config: MeanConfig,  # noqa: ARG003
-        train: tuple[Inputs, Targets],
-        validation: tuple[Inputs, Targets],  # noqa: ARG003
-        fitting: Fitting,
+        train: tuple[Inputs, LabelTargets],
+        validation: tuple[Inputs, LabelTargets],  # noqa: ARG003
+        fitting: FitContext,
     ) -> Mean:
         """Take the means of the training part."""
         fitting.progress("means", 1, 1, {})
         return cls(np.nanmean(train[1].y, axis=0))
 
-    def predict(self, inputs: Inputs, threshold: Threshold | None = None) -> Raw:  # noqa: ARG002
+    def predict(self, inputs: Inputs, threshold: Threshold | None = None) -> RawPrediction:  # noqa: ARG002
         """Predict the means."""
         value = np.tile(self.mean, (len(inputs), 1))
-        return Raw(value, value)
+        return RawPrediction(value, value)
 
     def state(self) -> tuple[dict[str, Any], Arrays]:
         """Return what :meth:`from_state` needs."""

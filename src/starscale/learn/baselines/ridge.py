@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from starscale.learn.arrays import Arrays, entry, prefixed, take, under
 from starscale.learn.baselines.common import label_groups
 from starscale.learn.preparation import Inputs, Scaling
-from starscale.learn.regressor import Fitting, PointRegressor, Raw, Targets, Threshold
+from starscale.learn.regressor import FitContext, LabelTargets, PointRegressor, RawPrediction, Threshold
 from starscale.learn.scaling import LabelScaler
 from starscale.vocabulary.arrays import FloatArray
 from starscale.vocabulary.settings.models import RidgeConfig
@@ -132,9 +132,9 @@ class Ridge(PointRegressor):
     def fit(
         cls,
         config: RidgeConfig,
-        train: tuple[Inputs, Targets],
-        validation: tuple[Inputs, Targets],  # noqa: ARG003
-        fitting: Fitting,
+        train: tuple[Inputs, LabelTargets],
+        validation: tuple[Inputs, LabelTargets],  # noqa: ARG003
+        fitting: FitContext,
     ) -> Ridge:
         """Choose the penalty of every label by cross-validation in the training part, then fit all of it."""
         inputs, targets = train
@@ -165,14 +165,14 @@ class Ridge(PointRegressor):
                 fitting.progress("labels", done, t.shape[1], {"cross-validation": error_at_best})
         return cls(inputs.values.shape[1], terms, scaler, coefficients, intercepts, tuple(chosen))
 
-    def predict(self, inputs: Inputs, threshold: Threshold | None = None) -> Raw:  # noqa: ARG002
+    def predict(self, inputs: Inputs, threshold: Threshold | None = None) -> RawPrediction:  # noqa: ARG002
         """Predict the labels; value and mean are the same, there are no intervals."""
         parts = [
             self.terms.apply(inputs.values[start : start + CHUNK]) @ self.coefficients + self.intercepts
             for start in range(0, max(len(inputs), 1), CHUNK)
         ]
         value = self.labels.restore(np.concatenate(parts))
-        return Raw(value, value)
+        return RawPrediction(value, value)
 
     def state(self) -> tuple[dict[str, Any], Arrays]:
         """Return what :meth:`from_state` needs."""

@@ -16,7 +16,7 @@ from starscale.io.threads import cores
 from starscale.learn.arrays import Arrays, entry, prefixed, take, under
 from starscale.learn.baselines.common import library, mean_square
 from starscale.learn.preparation import Inputs, Scaling
-from starscale.learn.regressor import Fitting, PointRegressor, Raw, Targets, Threshold
+from starscale.learn.regressor import FitContext, LabelTargets, PointRegressor, RawPrediction, Threshold
 from starscale.learn.scaling import LabelScaler
 from starscale.vocabulary.arrays import FloatArray
 from starscale.vocabulary.settings.models import SvrConfig
@@ -59,9 +59,9 @@ class Svr(PointRegressor):
     def fit(
         cls,
         config: SvrConfig,
-        train: tuple[Inputs, Targets],
-        validation: tuple[Inputs, Targets],
-        fitting: Fitting,
+        train: tuple[Inputs, LabelTargets],
+        validation: tuple[Inputs, LabelTargets],
+        fitting: FitContext,
     ) -> Svr:
         """Fit a machine for every pair of settings and keep the best on the validation part, label by label."""
         svm = library(cls.kind, "sklearn.svm")
@@ -91,10 +91,10 @@ class Svr(PointRegressor):
             )
         return cls(n_inputs, scaler, tuple(machines))
 
-    def predict(self, inputs: Inputs, threshold: Threshold | None = None) -> Raw:  # noqa: ARG002
+    def predict(self, inputs: Inputs, threshold: Threshold | None = None) -> RawPrediction:  # noqa: ARG002
         """Predict the labels; value and mean are the same, there are no intervals."""
         value = self.labels.restore(np.stack([m.predict(inputs.values) for m in self.machines], axis=1))
-        return Raw(value, value)
+        return RawPrediction(value, value)
 
     def state(self) -> tuple[dict[str, Any], Arrays]:
         """Return what :meth:`from_state` needs."""

@@ -22,7 +22,7 @@ from starscale.io.threads import cores
 from starscale.learn.arrays import Arrays, entry, prefixed, take, under
 from starscale.learn.baselines.common import library
 from starscale.learn.preparation import Inputs, Scaling
-from starscale.learn.regressor import Fitting, PointRegressor, Raw, Targets, Threshold
+from starscale.learn.regressor import FitContext, LabelTargets, PointRegressor, RawPrediction, Threshold
 from starscale.learn.scaling import LabelScaler
 from starscale.vocabulary.arrays import FloatArray
 from starscale.vocabulary.errors import InputError, Problem
@@ -50,9 +50,9 @@ class Xgboost(PointRegressor):
     def fit(
         cls,
         config: XgboostConfig,
-        train: tuple[Inputs, Targets],
-        validation: tuple[Inputs, Targets],  # noqa: ARG003
-        fitting: Fitting,
+        train: tuple[Inputs, LabelTargets],
+        validation: tuple[Inputs, LabelTargets],  # noqa: ARG003
+        fitting: FitContext,
     ) -> Xgboost:
         """Boost a fixed number of rounds; the validation part is not looked at."""
         xgboost = library(cls.kind, "xgboost")
@@ -97,7 +97,7 @@ class Xgboost(PointRegressor):
         quantiles, means = (tuple(fit.result() for fit in kind) for kind in fits)
         return cls(inputs.values.shape[1], scaler, means, quantiles)
 
-    def predict(self, inputs: Inputs, threshold: Threshold | None = None) -> Raw:
+    def predict(self, inputs: Inputs, threshold: Threshold | None = None) -> RawPrediction:
         """Predict median (the value), mean, intervals, and the probability below the threshold."""
         seen = with_gaps(inputs)
         mean = np.stack([booster.inplace_predict(seen) for booster in self.mean_trees], axis=1)
@@ -109,7 +109,7 @@ class Xgboost(PointRegressor):
             cut = (threshold.value - self.labels.mean[column]) / self.labels.width[column]
             below = share_below(nodes[:, column], cut)
         lower, upper = (np.stack([restored[i] for i in side], axis=-1) for side in (LOWER, UPPER))
-        return Raw(restored[MEDIAN], self.labels.restore(mean), lower, upper, below)
+        return RawPrediction(restored[MEDIAN], self.labels.restore(mean), lower, upper, below)
 
     def _nodes(self, seen: NDArray[np.float32]) -> FloatArray:
         """Standardised quantiles at NODES: shape (n, n_labels, n_nodes)."""

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from starscale.learn.arrays import Arrays, entry, take
-from starscale.learn.regressor import LEVELS, Raw, Threshold
+from starscale.learn.regressor import LEVELS, RawPrediction, Threshold
 from starscale.learn.uncertainty.conformal import EDGES, Stretch
 from starscale.vocabulary.arrays import FloatArray
 
@@ -36,12 +36,12 @@ class Intervals:
     below: FloatArray | None
 
 
-class Calibration(Protocol):
+class IntervalCalibration(Protocol):
     """Turns an uncalibrated prediction into intervals."""
 
     kind: ClassVar[str]
 
-    def intervals(self, raw: Raw, threshold: Threshold | None = None) -> Intervals:
+    def intervals(self, raw: RawPrediction, threshold: Threshold | None = None) -> Intervals:
         """Return the intervals; those of the higher level contain those of the lower."""
 
     def state(self) -> Arrays:
@@ -69,13 +69,13 @@ class ScaledConformal:
 
     @classmethod
     def fit(
-        cls, raw: Raw, y: FloatArray, labels: Sequence[str], star: NDArray[np.intp] | None = None
+        cls, raw: RawPrediction, y: FloatArray, labels: Sequence[str], star: NDArray[np.intp] | None = None
     ) -> tuple[ScaledConformal, list[str]]:
         """Calibrate on held-out stars; returns the calibration and what has to be said about it.
 
         Parameters
         ----------
-        raw : Raw
+        raw : RawPrediction
             n predictions.
         y : ndarray, shape (n, n_labels)
         labels : sequence of str
@@ -109,7 +109,7 @@ class ScaledConformal:
             factors.append(tuple(of_member))
         return cls(tuple(factors)), notes
 
-    def intervals(self, raw: Raw, threshold: Threshold | None = None) -> Intervals:  # noqa: ARG002
+    def intervals(self, raw: RawPrediction, threshold: Threshold | None = None) -> Intervals:  # noqa: ARG002
         """Stretch the intervals; the probability below the threshold stays the network's own."""
         lower, upper = _ends(raw)
         stretch = np.ones(lower.shape)
@@ -153,13 +153,13 @@ class ScaledConformal:
         )
 
 
-def _ends(raw: Raw) -> tuple[FloatArray, FloatArray]:
+def _ends(raw: RawPrediction) -> tuple[FloatArray, FloatArray]:
     if raw.lower is None or raw.upper is None:
         raise TypeError("a prediction without intervals has nothing to stretch")
     return raw.lower, raw.upper
 
 
-def _needed(raw: Raw, y: FloatArray, column: int, rows: NDArray[np.bool_]) -> FloatArray:
+def _needed(raw: RawPrediction, y: FloatArray, column: int, rows: NDArray[np.bool_]) -> FloatArray:
     """Factor that each star's half-widths need to reach its label, shape (n_rows, n_levels)."""
     lower, upper = _ends(raw)
     truth, median = y[rows, column, None], raw.value[rows, column, None]
@@ -188,7 +188,7 @@ class ResidualConformal:
     residuals: FloatArray
 
     @classmethod
-    def fit(cls, raw: Raw, y: FloatArray, labels: Sequence[str]) -> tuple[ResidualConformal, list[str]]:
+    def fit(cls, raw: RawPrediction, y: FloatArray, labels: Sequence[str]) -> tuple[ResidualConformal, list[str]]:
         """Calibrate on held-out stars; returns the calibration and what has to be said about it."""
         low, high = np.zeros((2, len(labels), len(LEVELS)))
         residuals = np.zeros((len(labels), N_RESIDUALS))
@@ -206,7 +206,7 @@ class ResidualConformal:
                 high[column, k] = max(residual[min(ceil(n + 1 - tail), n) - 1], 0.0)
         return cls(low, high, residuals), notes
 
-    def intervals(self, raw: Raw, threshold: Threshold | None = None) -> Intervals:
+    def intervals(self, raw: RawPrediction, threshold: Threshold | None = None) -> Intervals:
         """Add the residual quantiles; below the threshold is the share of residuals that lead there."""
         below = None
         if threshold is not None:
@@ -233,8 +233,8 @@ class ResidualConformal:
 
 
 def calibrate(
-    raw: Raw, y: FloatArray, labels: Sequence[str], star: NDArray[np.intp] | None = None
-) -> tuple[Calibration, list[str]]:
+    raw: RawPrediction, y: FloatArray, labels: Sequence[str], star: NDArray[np.intp] | None = None
+) -> tuple[IntervalCalibration, list[str]]:
     """Calibrate predictions of held-out stars, shape (n, n_labels), by the method that suits them.
 
     `star`, shape (n,), are the numbers of the stars where some were predicted in several ways.
@@ -244,7 +244,7 @@ def calibrate(
     return ScaledConformal.fit(raw, y, labels, star)
 
 
-def calibration_from_state(document: Mapping[str, Any], arrays: Arrays, n_labels: int) -> Calibration:
+def calibration_from_state(document: Mapping[str, Any], arrays: Arrays, n_labels: int) -> IntervalCalibration:
     """Rebuild a calibration."""
     kind = entry(document, "kind", "calibration")
     return (ScaledConformal if kind == ScaledConformal.kind else ResidualConformal).from_state(arrays, n_labels)

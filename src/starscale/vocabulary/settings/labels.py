@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import Field, model_validator
 
 from starscale.vocabulary.settings.homogenize import HomogenizeConfig
-from starscale.vocabulary.settings.run import LabelsInput, Table
+from starscale.vocabulary.settings.run import InputTable, LabelsInput
 from starscale.vocabulary.strict import Frozen
 
 
@@ -16,7 +16,7 @@ class LabelsConfig(Frozen):
     #: The data are simulated; said wherever a figure is shown.
     mock: bool = False
     #: The catalogue whose identifiers the stars get; needed where a survey has none, or another release's.
-    catalogue: Table | None = None
+    catalogue: InputTable | None = None
     #: Whether stars of the catalogue are moved to the epoch of a survey's rows.
     proper_motion: bool = True
     labels: tuple[LabelsInput, ...] = Field(min_length=2)

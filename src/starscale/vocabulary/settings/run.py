@@ -74,7 +74,7 @@ class Fetch(Selection, FetchSettings):
     """A table that is fetched from an archive as the first step of a run."""
 
 
-class Table(Frozen):
+class InputTable(Frozen):
     """A table on disk, or to be fetched, and the survey file that describes it."""
 
     survey: str
@@ -82,16 +82,16 @@ class Table(Frozen):
     fetch: Fetch | None = None
 
     @model_validator(mode="after")
-    def _one_source(self) -> Table:
+    def _one_source(self) -> InputTable:
         if (self.path is None) == (self.fetch is None):
             raise ValueError("either `path`, the table, or `fetch`, how to get it, must be given")
         return self
 
 
-class CatalogueInput(Table):
+class CatalogueInput(InputTable):
     """The catalogue that leads: one row of it is one star of the result."""
 
-    join: tuple[Table, ...] = ()
+    join: tuple[InputTable, ...] = ()
     cuts: Cuts = Cuts()
 
 
@@ -133,7 +133,7 @@ class MatchConfig(Frozen):
         return self.radius if self.radius is not None else (5.0 if self.method == "figure_of_merit" else 1.0)
 
 
-class PhotometryInput(Table):
+class PhotometryInput(InputTable):
     """A photometric catalogue, matched to the leading one."""
 
     cuts: Cuts = Cuts()
