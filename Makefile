@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # Workers of the test run; the suite is meant for two cores.
 WORKERS ?= 2
 
-.PHONY: help demo test test-slow service-tests lint types docs docs-test real match-quality homogenize learners bench ci clean
+.PHONY: help demo test test-slow service-tests lint types shape docs docs-test real match-quality homogenize learners bench ci clean
 
 help:            ## this list
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 18
@@ -45,6 +45,9 @@ lint: $(VENV)/.dev        ## style
 
 types: $(VENV)/.dev       ## types
 	$(BIN)/mypy
+
+shape: $(VENV)/.dev       ## measures of the source tree, each with its limit
+	$(BIN)/python tests/support/shape.py
 
 docs: $(VENV)/.docs       ## build the documentation in docs/_build
 	$(BIN)/sphinx-build -q -W --keep-going -b html docs docs/_build/html

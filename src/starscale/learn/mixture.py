@@ -89,7 +89,7 @@ def _optimiser(learning_rate: float, weight_decay: float, total_steps: int) -> O
 
 
 class _Outputs(NamedTuple):
-    """Of one chunk of stars: standardised mean (n, L), quantiles (n_probabilities, n, L), the rest of RawPrediction."""
+    """Of one chunk: standardised mean (n, L), quantiles (n_probabilities, n, L), and the rest of RawPrediction."""
 
     mean: jax.Array
     quantiles: jax.Array
