@@ -69,14 +69,14 @@ def test_a_star_that_is_not_there(finished: Path) -> None:
         ss.explain(path, [int(ids[7]) + 1, int(ids[0]) - 1, int(ids[-1]) + 1, int(ids[4])])
     first, second, third = caught.value.problems
     assert f"none of the {len(ids):,} rows has {ids[7] + 1}" in str(first)
-    assert f"nearest there: {ids[7]} and {ids[8]}" in str(first)
-    assert str(second).endswith(f"nearest there: {ids[0]}.")
-    assert str(third).endswith(f"nearest there: {ids[-1]}.")
+    assert f"Nearest identifiers in this table: {ids[7]} and {ids[8]}" in str(first)
+    assert str(second).endswith(f"Nearest identifiers in this table: {ids[0]}.")
+    assert str(third).endswith(f"Nearest identifiers in this table: {ids[-1]}.")
 
 
 @pytest.mark.parametrize("typed", ["4.9e18", "abc", "", "12.0", str(2**70)])
 def test_what_is_no_identifier(finished: Path, typed: str) -> None:
-    with pytest.raises(InputError, match="is no identifier; expected a whole number with all its digits"):
+    with pytest.raises(InputError, match="is not an identifier; expected a whole number with all its digits"):
         ss.explain(finished / "catalogue.parquet", typed)
 
 
@@ -150,7 +150,7 @@ def test_other_tables_are_recognised(finished: Path, tmp_path: Path) -> None:
     values = {"teff_raw": [5010.0, 6000.0], "teff": [5000.0, 5900.0], "teff_weight": [1.0, 0.0]}
     pl.DataFrame({**rows, **values}).write_parquet(tmp_path / "m.parquet")
     first, second = ss.explain(tmp_path / "m.parquet", 5)
-    assert "teff: 5010.0 K as the survey gives it, 5000.0 K on the common scale, share 100 %" in str(first)
+    assert "teff: 5010.0 K in the survey, 5000.0 K on the common scale, weight 100 %" in str(first)
     assert MEANING[LabelFlag][LabelFlag.OUTLIER_LEFT_OUT] in str(second)
     with pytest.raises(InputError, match="is none of starscale's tables with flags"):
         ss.explain(finished / "training.parquet", 1)
@@ -213,14 +213,16 @@ def test_explain_with_the_model(finished: Path, tmp_path: Path) -> None:
         finished / "catalogue.parquet",
         [outside, missing],
         model=finished / "model",
-        table=finished / "matched.parquet",
+        inputs=finished / "matched.parquet",
     )
     assert "inputs farthest from the training stars" in str(found[0])
     assert "missing: " in str(found[1])
-    with pytest.raises(InputError, match="stands alone; expected both"):
+    with pytest.raises(InputError, match="only one of the model and its table of inputs was given; expected both"):
         ss.explain(finished / "catalogue.parquet", outside, model=finished / "model")
     pl.DataFrame({"id": [1]}).write_parquet(tmp_path / "other.parquet")
-    with pytest.raises(InputError, match=r"other.parquet: has no column 'source_id'; expected what the model"):
+    with pytest.raises(
+        InputError, match=r"other.parquet: has no column 'source_id'; expected the table that the model"
+    ):
         ss.explain(
-            finished / "catalogue.parquet", outside, model=finished / "model", table=tmp_path / "other.parquet"
+            finished / "catalogue.parquet", outside, model=finished / "model", inputs=tmp_path / "other.parquet"
         )

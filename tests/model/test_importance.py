@@ -128,7 +128,7 @@ def test_problems_are_told_at_once() -> None:
     text = str(caught.value)
     assert "group 'x': column 'u_mag' is not in the table" in text
     assert "group 'empty': names no column" in text
-    assert "label 'fe_h': is in fewer than two stars" in text
+    assert "label 'fe_h': is known for fewer than two stars" in text
 
 
 # ---- groups ------------------------------------------------------------------------------------------

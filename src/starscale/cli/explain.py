@@ -49,7 +49,7 @@ def explain(
     if catalogue is None or not stars:
         found = "no table" if catalogue is None else "no star"
         raise InputError(Problem("explain", found, "CATALOGUE STAR [STAR ...], or --flags MASK"))
-    for i, explanation in enumerate(ss.explain(catalogue, stars, model=model, table=table)):
+    for i, explanation in enumerate(ss.explain(catalogue, stars, model=model, inputs=table)):
         typer.echo(f"{chr(10) * bool(i)}{explanation}")
 
 

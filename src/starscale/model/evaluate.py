@@ -1,23 +1,24 @@
-"""How far predictions are from what is known (Turchi et al. 2024, sec. 4, and more).
+"""Figures of merit of predictions with known labels (Turchi et al. 2024, sec. 4, and others).
 
-Standard deviation, MAD, RMSE and a model's own error are four different things; all are given,
-always for a named sample.
+The standard deviation, the MAD and the RMSE of the differences, and the predicted error, are four different
+quantities; all of them are computed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from starscale.tables.arrays import as_floats
 from starscale.vocabulary.arrays import FloatArray
 
-#: Turns the median absolute deviation of a Gaussian into its standard deviation.
+#: Ratio of the standard deviation of a Gaussian to its median absolute deviation.
 MAD_SCALE = 1.4826
-#: Edges of the bins in which every figure is repeated.
+#: Edges of the bins in which the figures are computed.
 BINS: dict[str, tuple[float, ...]] = {
     "teff": (3000, 4000, 4500, 5000, 5500, 6000, 6500, 7000, 8000),
     "logg": (0, 1, 2, 3, 3.5, 4, 4.5, 5.5),
@@ -43,14 +44,14 @@ def figures(
     difference : ndarray, (n,)
         Finite values.
     inside68, inside95 : ndarray, (n,)
-        1 where the reference lies in the interval, 0 where not, NaN where there is no interval.
+        1 where the reference lies in the interval, 0 where it does not, NaN where there is no interval.
     error : ndarray, (n,)
         The predicted errors.
 
     Returns
     -------
     dict
-        `n` and :data:`FIGURES`; `outliers` is the share beyond three MAD of the median.
+        `n` and :data:`FIGURES`; `outliers` is the share that is farther than three MAD from the median.
     """
     n = len(difference)
     if n == 0:
@@ -83,14 +84,14 @@ def evaluate(
     Parameters
     ----------
     catalogue : polars.DataFrame, (n, ...)
-        Predictions.
+        Catalogue of predictions.
     reference : polars.DataFrame, (n, ...)
         A column for each label, in the same row order; null where unknown.
     labels : sequence of str
     magnitude : polars.Series, (n,), optional
-        Brightness, for bins.
+        Apparent magnitude, for the bins of magnitude.
     bins : mapping of str to edges
-        By reference label and by magnitude.
+        Edges of the bins of each reference label and of the magnitude.
 
     Returns
     -------
@@ -98,43 +99,39 @@ def evaluate(
         One row for each label and bin: `label`, `by` ("all" or the binned quantity), `low`,
         `high`, `n`, and :data:`FIGURES`.
     """
-    binned = {name: _numbers(reference[name]) for name in labels if name in bins}
+    binned = {name: as_floats(reference[name]) for name in labels if name in bins}
     if magnitude is not None:
-        binned["magnitude"] = _numbers(magnitude)
+        binned["magnitude"] = as_floats(magnitude)
     rows = []
     for label in labels:
-        truth = _numbers(reference[label])
-        difference = _numbers(catalogue[label]) - truth
-        inside = [
-            _inside(truth, _numbers(catalogue[f"{label}_lower{s}"]), _numbers(catalogue[f"{label}_upper{s}"]))
+        truth = as_floats(reference[label])
+        difference = as_floats(catalogue[label]) - truth
+        inside68, inside95 = (
+            _inside(truth, as_floats(catalogue[f"{label}_lower{s}"]), as_floats(catalogue[f"{label}_upper{s}"]))
             for s in ("", "95")
-        ]
-        error = _numbers(catalogue[f"{label}_error"])
-        known = np.isfinite(difference)
-
-        def row(by: str, low: float, high: float, mask: NDArray[np.bool_]) -> dict[str, object]:
-            return {
-                "label": label,  # noqa: B023  called within the loop
-                "by": by,
-                "low": low,
-                "high": high,
-                **figures(difference[mask], inside[0][mask], inside[1][mask], error[mask]),  # noqa: B023
-            }
-
-        rows.append(row("all", float("nan"), float("nan"), known))
-        for by, values in binned.items():
-            edges = list(bins[by])
-            with np.errstate(invalid="ignore"):
-                rows += [
-                    row(by, low, high, mask)
-                    for low, high in pairwise(edges)
-                    if (mask := known & (values >= low) & (values < high)).any()
-                ]
+        )
+        error = as_floats(catalogue[f"{label}_error"])
+        for by, low, high, mask in _bins(np.isfinite(difference), binned, bins):
+            found = figures(difference[mask], inside68[mask], inside95[mask], error[mask])
+            rows.append({"label": label, "by": by, "low": low, "high": high, **found})
     return pl.DataFrame(rows, infer_schema_length=None)
 
 
+def _bins(
+    known: NDArray[np.bool_], binned: Mapping[str, FloatArray], bins: Mapping[str, Sequence[float]]
+) -> Iterator[tuple[str, float, float, NDArray[np.bool_]]]:
+    """Yield the binned quantity, the ends and the stars of every bin: all stars first, empty bins left out."""
+    yield "all", float("nan"), float("nan"), known
+    for by, values in binned.items():
+        for low, high in pairwise(bins[by]):
+            with np.errstate(invalid="ignore"):
+                mask = known & (values >= low) & (values < high)
+            if mask.any():
+                yield by, low, high, mask
+
+
 def summarise(repeats: Sequence[pl.DataFrame]) -> pl.DataFrame:
-    """Mean and spread (standard deviation) of every figure over repeats.
+    """Compute mean and standard deviation of every figure over repeats.
 
     Parameters
     ----------
@@ -157,11 +154,8 @@ def summarise(repeats: Sequence[pl.DataFrame]) -> pl.DataFrame:
     )
 
 
-def _numbers(series: pl.Series) -> FloatArray:
-    return series.cast(pl.Float64).fill_null(np.nan).to_numpy().astype(np.float64)
-
-
 def _inside(truth: FloatArray, low: FloatArray, high: FloatArray) -> FloatArray:
+    """1 where the truth lies in the interval, 0 where it does not, NaN where there is no interval."""
     with np.errstate(invalid="ignore"):
         inside = ((truth >= low) & (truth <= high)).astype(np.float64)
     inside[~(np.isfinite(low) & np.isfinite(high))] = np.nan

@@ -1,4 +1,4 @@
-"""The verb `explain`: what a table says about one star, in plain sentences."""
+"""The verb `explain`: the content of a table about single stars, in sentences."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class _Kind:
-    """A table of ours: the columns it is recognised by, its mask, and what is said of a row."""
+    """A kind of table that starscale writes: its characteristic columns, its flags and its sentences."""
 
     name: str
     columns: tuple[str, ...]
@@ -43,7 +43,7 @@ class _Kind:
     sentences: Callable[[Row, Mapping[str, Column]], list[str]]
 
 
-#: The first whose columns are all there.
+#: The kind of a table is the first whose columns are all present.
 _KINDS = (
     _Kind("pairs", ("source_id", "xm_flag"), "xm_flag", PairFlag, pair_sentences),
     _Kind("measurements", ("source_id", "survey", "row", "flags"), "flags", LabelFlag, measurement_sentences),
@@ -54,7 +54,7 @@ _KINDS = (
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """What a table says about one star; as a text: its sentences, a line each.
+    """Explanation of one row of a table; ``str()`` gives its sentences, one per line.
 
     Attributes
     ----------
@@ -63,7 +63,7 @@ class Explanation:
     kind : str
         ``catalogue``, ``pairs``, ``labels`` or ``measurements``.
     row : mapping
-        The row as it stands in the table.
+        The row, by column.
     flags : tuple of Reason
         The bits that are set, with meaning and advice.
     sentences : tuple of str
@@ -80,59 +80,64 @@ class Explanation:
 
 
 def explain(
-    catalogue: str | Path,
+    table: str | Path,
     stars: int | str | Sequence[int | str],
     *,
     model: Model | str | Path | None = None,
-    table: str | Path | None = None,
+    inputs: str | Path | None = None,
 ) -> list[Explanation]:
-    """Say in plain sentences what a table of ours says about some stars.
+    """Explain, in sentences, what a table that starscale wrote contains about some stars.
 
     Parameters
     ----------
-    catalogue : path
-        A catalogue, or a table of pairs, neighbours, labels or measurements, in any format; it is recognised by
-        its columns, and not read whole.
+    table : path
+        A catalogue, or a table of pairs, neighbours, labels or measurements, in any format. Its kind is recognised
+        by its columns; it is not read into memory.
     stars : int, str, or a sequence of them
         Identifiers (`source_id`).
     model : Model or path, optional
-        The model that made the catalogue: then also which inputs are missing or far from the training
-        stars, and which cuts the star fails.
-    table : path, optional
-        What the model predicted from; needed with `model`.
+        The model that predicted the catalogue. The explanation then also names inputs that are missing or
+        far from those of the training stars, and cuts that the star fails.
+    inputs : path, optional
+        The table that was predicted; needed with `model`.
 
     Returns
     -------
     list of Explanation
-        Star by star in the order asked for; several where a star has several rows.
+        In the order of `stars`; several for a star with several rows.
 
     Raises
     ------
     InputError
-        A table that is none of ours, a star that is not there (with the nearest that are), `model` without
-        `table` or the other way round.
+        A table of another kind, a star that is not in it (with the nearest identifiers that are), or only one
+        of `model` and `inputs`.
     """
-    if (model is None) != (table is None):
+    if (model is None) != (inputs is None):
+        found, expected = "only one of the model and its table of inputs was given", "both or neither"
         raise InputError(
-            Problem("explain", "a model or a table of inputs stands alone", "both", "Give --model and --table.")
+            Problem("explain", found, expected, "Give --model and --table (in Python: model, inputs).")
         )
-    source = io.open_table(Path(catalogue))
+    source = io.open_table(Path(table))
     kind = _recognise(source)
     ids = [stars] if isinstance(stars, int | str) else stars
-    wanted = identifiers(ids, source.schema[SOURCE_ID.name], str(catalogue))
+    wanted = identifiers(ids, source.schema[SOURCE_ID.name], str(table))
     rows = find_stars(source, SOURCE_ID.name, wanted)
-    inspected = _inspected(model, table, wanted) if model is not None and table is not None else {}
-    mock = " (MOCK: simulated)" if is_mock(catalogue) else ""
-    found = []
-    for row in rows.iter_rows(named=True):
-        star = row[SOURCE_ID.name]
-        flags = reasons(int(row[kind.mask] or 0), kind.flags)
-        sentences = [f"{SOURCE_ID.name} {star} of the {kind.name} {catalogue}{mock}"]
-        sentences += [f"  {line}" for line in kind.sentences(row, source.columns)]
-        sentences += [f"  {line}" for line in flag_sentences(kind.mask, flags)]
-        sentences += [f"  {line}" for line in inspected.get(star, ())]
-        found.append(Explanation(star, kind.name, row, flags, tuple(sentences)))
-    return found
+    inspected = _inspected(model, inputs, wanted) if model is not None and inputs is not None else {}
+    origin = f"{table}{' (MOCK: simulated)' if is_mock(table) else ''}"
+    return [
+        _explanation(row, kind, origin, source.columns, inspected.get(row[SOURCE_ID.name], ()))
+        for row in rows.iter_rows(named=True)
+    ]
+
+
+def _explanation(
+    row: Row, kind: _Kind, origin: str, columns: Mapping[str, Column], inspected: Sequence[str]
+) -> Explanation:
+    star = row[SOURCE_ID.name]
+    flags = reasons(int(row[kind.mask] or 0), kind.flags)
+    details = [*kind.sentences(row, columns), *flag_sentences(kind.mask, flags), *inspected]
+    title = f"{SOURCE_ID.name} {star} of the {kind.name} {origin}"
+    return Explanation(star, kind.name, row, flags, (title, *(f"  {line}" for line in details)))
 
 
 def _recognise(source: Source) -> _Kind:
@@ -145,24 +150,23 @@ def _recognise(source: Source) -> _Kind:
             str(source.path),
             f"is none of starscale's tables with flags (columns: {', '.join(list(source.schema)[:12])}, ...)",
             f"the columns of one ({known})",
-            "Give what 'predict', 'match' or 'homogenize' wrote.",
+            "Give a table that 'predict', 'match' or 'homogenize' wrote.",
         )
     )
 
 
-def _inspected(model: Model | str | Path, table: str | Path, stars: pl.Series) -> dict[int | str, list[str]]:
-    """Sentences about every star as the model sees it."""
-    bundle = model if isinstance(model, Model) else Model.load(model)
-    source = io.open_table(Path(table))
-    columns: dict[str, Column] = source.columns
-    names = spelling(source.schema, bundle.inputs)
-    key = names.get(bundle.inputs.id.column)
+def _inspected(model: Model | str | Path, inputs: str | Path, stars: pl.Series) -> dict[int | str, list[str]]:
+    """Return the sentences about the inputs of every star, by identifier."""
+    loaded = model if isinstance(model, Model) else Model.load(model)
+    source = io.open_table(Path(inputs))
+    names = spelling(source.schema, loaded.inputs)
+    key = names.get(loaded.inputs.id.column)
     if key is None:
-        found = f"has no column {bundle.inputs.id.column!r}"
-        raise InputError(Problem(str(table), found, "what the model predicted from"))
+        found = f"has no column {loaded.inputs.id.column!r}"
+        raise InputError(Problem(str(inputs), found, "the table that the model predicted"))
     rows = find_stars(source, key, stars.cast(source.schema[key]), list(names.values()))
-    inspections = inspect_stars(bundle, rows, where=str(table), found_columns=columns)
-    title = str(bundle.information.get("title") or "model")
+    inspections = inspect_stars(loaded, rows, where=str(inputs), found_columns=source.columns)
+    title = str(loaded.information.get("title") or "model")
     return {
         star: inspection_sentences(inspection, title)
         for star, inspection in zip(rows[key].to_list(), inspections, strict=True)

@@ -1,48 +1,58 @@
-"""The sentences of `explain`. What a bit means, and what to do about it, is said by the vocabulary alone."""
+"""The sentences of `explain`, except those about flags (:mod:`starscale.vocabulary.flag_advice`)."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from starscale.model.inspect import Inspection
+from starscale.model.inspect import FarInput, Inspection, MissingInput
 from starscale.vocabulary.columns import LABELS, Column, Label, catalogue_columns
 
 Row = Mapping[str, Any]
-
-
 Columns = Mapping[str, Column]
 
-
-#: Inputs that are named as the farthest, and missing ones that are named at all.
+#: Number of the farthest inputs, and of missing inputs, that are named.
 _FARTHEST, _NAMED = 3, 8
-
-
+#: Below this P(giant) a star is called a dwarf, above one minus this a giant.
 _SURE = 0.1
+#: Columns of a catalogue that have their own sentences, or none.
+_SAID = ("source_id", "ra", "dec", "flags", "p_giant", "domain_score")
+#: Endings of the columns of a label, in the order of the sentence.
+_ENDS = ("", "_error", "_lower", "_upper", "_lower95", "_upper95")
 
 
 def catalogue_sentences(row: Row, columns: Columns) -> list[str]:
-    """A star of a catalogue: values with intervals, dwarf or giant, domain, whatever else stands there."""
-    said = {"source_id", "ra", "dec", "flags", "p_giant", "domain_score"}
-    sentences = [_place(row)]
-    for name, label in LABELS.items():
-        if name in row:
-            ends = [f"{name}{end}" for end in ("", "_error", "_lower", "_upper", "_lower95", "_upper95")]
-            said |= set(ends)
-            sentences.append(_interval(row, label, ends))
-    if (giant := _number(row, "p_giant")) is not None:
-        verdict = "a dwarf" if giant < _SURE else "a giant" if giant > 1 - _SURE else "either"
-        sentences.append(f"P(giant) = {giant:.3f}: {verdict} ({_description('p_giant', columns)})")
-    if (score := _number(row, "domain_score")) is not None:
-        side = "inside" if score <= 1 else "outside"
-        text = f"domain_score = {score:.2f}: {side} the training set ({_description('domain_score', columns)})"
-        sentences.append(text)
+    """Describe a star of a catalogue: values with intervals, P(giant), domain score, further described columns."""
+    labels = {name: label for name, label in LABELS.items() if name in row}
+    sentences = [
+        _place(row),
+        *(_interval(row, label, [name + end for end in _ENDS]) for name, label in labels.items()),
+        _giant(row, columns),
+        _domain(row, columns),
+    ]
+    said = {*_SAID, *(name + end for name in labels for end in _ENDS)}
     return [s for s in sentences if s] + _others(row, columns, said)
 
 
+def _giant(row: Row, columns: Columns) -> str:
+    giant = _number(row, "p_giant")
+    if giant is None:
+        return ""
+    verdict = "a dwarf" if giant < _SURE else "a giant" if giant > 1 - _SURE else "either"
+    return f"P(giant) = {giant:.3f}: {verdict} ({_description('p_giant', columns)})"
+
+
+def _domain(row: Row, columns: Columns) -> str:
+    score = _number(row, "domain_score")
+    if score is None:
+        return ""
+    side = "inside" if score <= 1 else "outside"
+    return f"domain_score = {score:.2f}: {side} the training set ({_description('domain_score', columns)})"
+
+
 def label_sentences(row: Row, columns: Columns) -> list[str]:
-    """A star of a table of labels."""
+    """Describe a star of a table of labels."""
     sentences = [text for name, label in LABELS.items() if (text := _with_error(row, label, name))]
     bits = int(row.get("surveys") or 0)
     which = " and ".join(str(i + 1) for i in range(bits.bit_length()) if bits >> i & 1)
@@ -54,21 +64,21 @@ def label_sentences(row: Row, columns: Columns) -> list[str]:
 
 
 def measurement_sentences(row: Row, _columns: Columns) -> list[str]:
-    """A measurement of a star."""
+    """Describe a measurement of a star."""
     sentences = [f"survey {row['survey']}, row {row['row']} of its table"]
     for name, label in LABELS.items():
         raw, calibrated = _number(row, f"{name}_raw"), _number(row, name)
         if raw is None or calibrated is None:
             continue
         weight = _number(row, f"{name}_weight")
-        share = "" if weight is None else f", share {100 * weight:.0f} % of the star's label"
-        moved = f"{_value(raw, label)} as the survey gives it, {_value(calibrated, label)} on the common scale"
+        share = "" if weight is None else f", weight {100 * weight:.0f} % in the star's label"
+        moved = f"{_value(raw, label)} in the survey, {_value(calibrated, label)} on the common scale"
         sentences.append(f"{name}: {moved}{share}")
     return sentences
 
 
 def pair_sentences(row: Row, columns: Columns) -> list[str]:
-    """A pair, or one of all good neighbours."""
+    """Describe a pair, or a good neighbour."""
     sentences = []
     if "original_ext_source_id" in row:
         distance = _number(row, "angular_distance")
@@ -84,36 +94,40 @@ def pair_sentences(row: Row, columns: Columns) -> list[str]:
 
 
 def inspection_sentences(inspection: Inspection, title: str) -> list[str]:
-    """A star as a model sees it."""
+    """Describe the inputs of a model for a star, and the cuts that the star fails."""
     n = len(inspection.inputs) + len(inspection.missing)
     if inspection.missing:
-        named = [
-            f"{m.name} ({'no ' + ', '.join(m.columns) if m.columns else 'cannot be computed from these values'})"
-            for m in inspection.missing[:_NAMED]
-        ]
-        more = f", and {len(inspection.missing) - _NAMED} more" if len(inspection.missing) > _NAMED else ""
-        lost = f"{len(inspection.missing)} missing: {', '.join(named)}{more}"
-        sentences = [f"of the {n} inputs of the model {title!r}, {lost}"]
+        sentences = [f"of the {n} inputs of the model {title!r}, {_missing(inspection.missing)}"]
     else:
-        sentences = [f"all {n} inputs of the model {title!r} are there"]
+        sentences = [f"all {n} inputs of the model {title!r} are available"]
     if inspection.inputs:
         sentences.append("inputs farthest from the training stars:")
     for far in inspection.inputs[:_FARTHEST]:
-        unit = f" {far.unit}" if far.unit else ""
-        by_itself, given = f"{far.alone:.2f} times as far out", f"{far.given_others:.1f} standard deviations"
-        sentences += [
-            f"  {far.name} = {far.value:.4g}{unit} (median of the training stars {far.median:.4g}):",
-            f"    {by_itself} as 99.9 % of them; {given} from",
-            "    what the star's other inputs let expect",
-        ]
+        sentences += _far(far)
     for cut in inspection.failed:
         values = ", ".join(f"{name} = {_plain(value)}" for name, value in cut.values.items())
         sentences.append(f"fails the cut {cut.name!r} ({cut.keep}): {values}")
     if not inspection.failed:
-        sentences.append("fails no cut that can be checked")
+        sentences.append("passes all cuts that can be checked")
     if inspection.unchecked:
-        sentences.append(f"cuts not checked, for lack of their columns: {', '.join(inspection.unchecked)}")
+        sentences.append(f"cuts not checked, because their columns are missing: {', '.join(inspection.unchecked)}")
     return sentences
+
+
+def _missing(missing: Sequence[MissingInput]) -> str:
+    named = [
+        f"{m.name} ({'no ' + ', '.join(m.columns) if m.columns else 'cannot be computed from these values'})"
+        for m in missing[:_NAMED]
+    ]
+    more = f", and {len(missing) - _NAMED} more" if len(missing) > _NAMED else ""
+    return f"{len(missing)} missing: {', '.join(named)}{more}"
+
+
+def _far(far: FarInput) -> Iterator[str]:
+    unit = f" {far.unit}" if far.unit else ""
+    yield f"  {far.name} = {far.value:.4g}{unit} (median of the training stars {far.median:.4g}):"
+    yield f"    deviation from the median: {far.alone:.2f} times its 99.9 % quantile in the training set"
+    yield f"    deviation from what the star's other inputs predict: {far.given_others:.1f} standard deviations"
 
 
 def _place(row: Row) -> str:
@@ -146,7 +160,7 @@ def _value(value: float, label: Label) -> str:
 
 
 def _others(row: Row, columns: Columns, said: set[str]) -> list[str]:
-    """Columns that nothing was said about yet, as far as it is known what they mean."""
+    """Describe the remaining columns whose meaning is known."""
     return [
         f"{name} = {_plain(value)}{unit} ({text})"
         for name, value in row.items()

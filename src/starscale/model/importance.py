@@ -1,8 +1,10 @@
-"""Permutation importance: what shuffling a column among the stars costs (Breiman 2001; Fisher et al. 2019).
+"""Permutation importance: the increase of the errors when a column is shuffled among the stars.
 
-Columns of the table are shuffled, not features: every colour and absolute magnitude that uses a band moves with
-it. Columns that say the same thing stand in for one another when one of them is shuffled alone, and each looks
-unimportant; shuffled together, as a group, they show what they are worth.
+References: Breiman 2001, Machine Learning 45, 5; Fisher et al. 2019, J. Mach. Learn. Res. 20, 177.
+
+Columns of the table are shuffled, not features: every colour and absolute magnitude that uses a band is shuffled
+with it. When one of several correlated columns is shuffled alone, the model uses the others, so that each of them
+looks unimportant; shuffled together, as a group, they show their importance.
 """
 
 from __future__ import annotations
@@ -18,27 +20,25 @@ from scipy.spatial.distance import squareform
 from scipy.stats import spearmanr
 
 from starscale.features.features import feature_columns
+from starscale.io.progress import progress_of
 from starscale.model.evaluate import mad
 from starscale.model.labelled import labelled_stars
 from starscale.model.model import Model
 from starscale.tables.api import AnyTable
+from starscale.tables.arrays import as_floats
 from starscale.tables.standardise import spelling
 from starscale.vocabulary.arrays import FloatArray
 from starscale.vocabulary.errors import InputError, Problem
+from starscale.vocabulary.progress import SILENT, Progress
 from starscale.vocabulary.settings.run import ImportanceConfig
 
 #: From a table of stars to a table with a column for each label, row by row.
 Predict = Callable[[pl.DataFrame], pl.DataFrame]
 
-
-#: What all columns together are called.
+#: Name of the group of all columns.
 ALL = "all inputs"
-
-
-#: Rows that are predicted in one call, about: fixed costs vanish, memory stays flat.
+#: Approximate number of rows predicted in one call: fixed costs are negligible, memory stays flat.
 _ROWS = 50_000
-
-
 _FIGURES: dict[str, Callable[[FloatArray], float]] = {"mad": mad, "rmse": lambda x: float(np.sqrt((x**2).mean()))}
 
 
@@ -48,60 +48,73 @@ def permutation_importance(
     labels: Sequence[str],
     groups: Mapping[str, Sequence[str]],
     config: ImportanceConfig = ImportanceConfig(),  # noqa: B008  frozen
+    *,
+    progress: Progress = SILENT,
 ) -> pl.DataFrame:
-    """Measure how much worse predictions become when groups of columns are shuffled among the stars.
+    """Measure how much the errors of predictions grow when groups of columns are shuffled among the stars.
 
     Parameters
     ----------
     predict : callable
-        A model's own ``predict``, or any other.
+        :meth:`Model.predict`, or any other function of a table.
     table : polars.DataFrame, (n_stars, any)
         Inputs, and a column for each label; null: unknown.
     labels : sequence of str
     groups : mapping of str to sequence of str
         Columns that are shuffled together, by the name of their group.
     config : ImportanceConfig
-        Repeats, seed, most stars. The shuffle of a repeat is the same for every group, so that what is
-        found of one does not depend on which others are asked for.
+        Repeats, seed, largest number of stars. The permutation of a repeat is the same for every group, so that
+        the result for a group does not depend on the other groups.
+    progress : Progress
 
     Returns
     -------
     polars.DataFrame
-        One row for each label and group: `label`, `group`, `columns`, `n` (stars), `mad` and `rmse` of
-        ``prediction - label`` as the table is; `mad_increase` and `rmse_increase`, the figure after shuffling less
-        that before, mean over the repeats; and their `_spread`, the standard deviation over the repeats.
+        One row for each label and group: `label`, `group`, `columns`, `n` (stars); `mad` and `rmse` of
+        ``prediction - label`` before shuffling; `mad_increase` and `rmse_increase`, the figure after shuffling
+        minus that before, mean over the repeats; and their `_spread`, the standard deviation over the repeats.
 
     Raises
     ------
     InputError
-        A group without columns or with one that is not there; fewer than two stars with a label.
+        A group without columns, or with a column that does not exist; fewer than two stars with a label.
     """
     _check(table, labels, groups)
-    table = _drawn(table, labels, config)
-    truth = {name: _numbers(table[name]) for name in labels}
+    table = _sample(table, labels, config)
+    truth = {name: as_floats(table[name]) for name in labels}
     orders = [np.random.default_rng([config.seed, k]).permutation(table.height) for k in range(config.repeats)]
     shuffles = [(columns, order) for columns in groups.values() for order in orders]
-    predictions = iter(_predictions(predict, table, [((), orders[0]), *shuffles]))
-    before = _errors(next(predictions), truth)
-    rows = []
-    for group, columns in groups.items():
-        after = [_errors(next(predictions), truth) for _ in orders]
-        for name in labels:
-            row: dict[str, object] = {"label": name, "group": group, "columns": list(columns)}
-            row["n"] = len(before[name])
-            for figure, compute in _FIGURES.items():
-                row[figure] = compute(before[name])
-                worse = np.array([compute(errors[name]) for errors in after]) - row[figure]
-                row |= {f"{figure}_increase": worse.mean(), f"{figure}_increase_spread": worse.std(ddof=1)}
-            rows.append(row)
-    result = pl.DataFrame(rows)
-    return pl.concat(result.filter(label=name) for name in labels)
+    predictions = _predictions(predict, table, [((), orders[0]), *shuffles])
+    with progress.task("shuffling", len(shuffles), "shuffles") as task:
+        before = _errors(next(predictions), truth)
+        after = []
+        for prediction in predictions:
+            after.append(_errors(prediction, truth))
+            task.advance()
+    rows = [
+        _row(name, group, columns, before[name], [errors[name] for errors in after[k : k + len(orders)]])
+        for name in labels
+        for (group, columns), k in zip(groups.items(), range(0, len(after), len(orders)), strict=True)
+    ]
+    return pl.DataFrame(rows)
+
+
+def _row(
+    label: str, group: str, columns: Sequence[str], before: FloatArray, after: Sequence[FloatArray]
+) -> dict[str, object]:
+    """One row of the result: errors of a label before, and after each shuffle of a group."""
+    row: dict[str, object] = {"label": label, "group": group, "columns": list(columns), "n": len(before)}
+    for figure, compute in _FIGURES.items():
+        row[figure] = compute(before)
+        increase = np.array([compute(errors) for errors in after]) - row[figure]
+        row |= {f"{figure}_increase": increase.mean(), f"{figure}_increase_spread": increase.std(ddof=1)}
+    return row
 
 
 def _predictions(
     predict: Predict, table: pl.DataFrame, shuffles: Sequence[tuple[Sequence[str], NDArray[np.int64]]]
 ) -> Iterator[pl.DataFrame]:
-    """Predictions of the table with some columns in another order, for every shuffle; several in one call."""
+    """Yield the predictions of the table after each shuffle; several shuffles are predicted in one call."""
     at_once = max(1, _ROWS // table.height)
     for start in range(0, len(shuffles), at_once):
         shuffled = [
@@ -114,15 +127,20 @@ def _predictions(
 def importance_groups(
     table: pl.DataFrame, columns: Sequence[str], correlation: float
 ) -> dict[str, tuple[str, ...]]:
-    """What is worth shuffling: every column alone, correlated ones together, and all.
+    """Return the default groups: every column alone, groups of correlated columns, and all columns.
 
     Parameters
     ----------
     table : polars.DataFrame, (n_stars, any)
     columns : sequence of str
-        Those that the features use.
+        Columns that the features use.
     correlation : float
-        Of :class:`ImportanceConfig`.
+        See :class:`ImportanceConfig`.
+
+    Returns
+    -------
+    dict of str to tuple of str
+        Columns by the name of their group.
     """
     groups: dict[str, tuple[str, ...]] = {name: (name,) for name in columns}
     groups |= {" + ".join(g): g for g in correlated(table, columns, correlation) if len(g) > 1}
@@ -132,15 +150,15 @@ def importance_groups(
 
 
 def correlated(table: pl.DataFrame, columns: Sequence[str], correlation: float) -> list[tuple[str, ...]]:
-    """Group columns by hierarchical clustering of 1 - |Spearman's rank correlation|, average linkage.
+    """Group columns by average-linkage clustering with the distance 1 - |Spearman's rank correlation|.
 
     Parameters
     ----------
     table : polars.DataFrame, (n_stars, any)
-        A pair of columns is compared on the rows that have both; constant ones are correlated with nothing.
+        Two columns are compared on the rows that have both; the correlation with a constant column is 0.
     columns : sequence of str
     correlation : float
-        Clusters whose average correlation is below stay apart.
+        Smallest average correlation at which two groups are joined.
 
     Returns
     -------
@@ -150,7 +168,7 @@ def correlated(table: pl.DataFrame, columns: Sequence[str], correlation: float) 
     n = len(columns)
     if n < 2:
         return [(name,) for name in columns]
-    values = np.stack([_numbers(table[name]) for name in columns], axis=1)
+    values = np.stack([as_floats(table[name]) for name in columns], axis=1)
     distance = np.zeros((n, n))
     for i in range(n):
         for j in range(i):
@@ -177,7 +195,7 @@ def _check(table: pl.DataFrame, labels: Sequence[str], groups: Mapping[str, Sequ
         if name not in table.columns
     ]
     problems += [
-        Problem(f"label {name!r}", "is in fewer than two stars", "labels to compare with")
+        Problem(f"label {name!r}", "is known for fewer than two stars", "labels to compare with")
         for name in labels
         if name not in table.columns or table[name].drop_nulls().len() < 2
     ]
@@ -185,8 +203,8 @@ def _check(table: pl.DataFrame, labels: Sequence[str], groups: Mapping[str, Sequ
         raise InputError(problems)
 
 
-def _drawn(table: pl.DataFrame, labels: Sequence[str], config: ImportanceConfig) -> pl.DataFrame:
-    """Stars with a label, at most as many as wanted."""
+def _sample(table: pl.DataFrame, labels: Sequence[str], config: ImportanceConfig) -> pl.DataFrame:
+    """Stars with a label; a random sample if there are more than `max_stars`."""
     table = table.filter(pl.any_horizontal(pl.col(list(labels)).is_not_null()))
     if table.height <= config.max_stars:
         return table
@@ -195,48 +213,58 @@ def _drawn(table: pl.DataFrame, labels: Sequence[str], config: ImportanceConfig)
 
 
 def _errors(prediction: pl.DataFrame, truth: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
-    """``prediction - label`` where both are there; a shuffled star that cannot be predicted drops out."""
-    differences = {name: _numbers(prediction[name]) - values for name, values in truth.items()}
+    """``prediction - label`` where both are known; shuffled stars that cannot be predicted are left out."""
+    differences = {name: as_floats(prediction[name]) - values for name, values in truth.items()}
     return {name: difference[np.isfinite(difference)] for name, difference in differences.items()}
-
-
-def _numbers(series: pl.Series) -> FloatArray:
-    return series.cast(pl.Float64).fill_null(np.nan).to_numpy().astype(np.float64)
 
 
 def importance(
     model: Model | str | Path,
-    source: AnyTable,
+    table: AnyTable,
     *,
     groups: Mapping[str, Sequence[str]] | None = None,
     settings: ImportanceConfig = ImportanceConfig(),  # noqa: B008  frozen
+    progress: Progress | bool | None = None,
 ) -> pl.DataFrame:
-    """Measure what the predictions of a model rest on: how much worse they become when columns are shuffled.
+    """Measure which columns the predictions of a model depend on, by shuffling them among the stars.
 
     Parameters
     ----------
     model : Model or path
-    source : path or table
-        As for :func:`evaluate`: the model's inputs and labels; of a training table, the test part is used.
+        A model, or the path of its bundle.
+    table : path or table
+        As for :func:`evaluate`: the inputs of the model, and labels. Of a training table, the test part is used.
     groups : mapping of str to sequence of str, optional
-        Columns to shuffle together, by the name of their group. Default: every column alone, those
-        that are correlated together, and all.
+        Columns to shuffle together, by the name of their group. Default: every column alone, groups of correlated
+        columns, and all columns.
     settings : ImportanceConfig
-        Repeats, correlation, stars, seed.
+        Repeats, correlation, largest number of stars, seed.
+    progress : Progress or bool, optional
+        Receives the progress; True: show it. Default: silent.
 
     Returns
     -------
     polars.DataFrame
-        See :func:`starscale.model.importance.permutation_importance`.
+        One row for each label and group: `label`, `group`, `columns`, `n` (stars); `mad` and `rmse` of
+        ``prediction - label`` before shuffling; `mad_increase` and `rmse_increase`, the figure after shuffling
+        minus that before, mean over the repeats; and their `_spread`, the standard deviation over the repeats.
 
     Raises
     ------
     InputError
-        No label column, no row to compare, a group with a column that is not there.
+        No label column, no row to compare, a group with a column that does not exist.
     """
-    bundle = model if isinstance(model, Model) else Model.load(model)
-    stars = labelled_stars(bundle, source)
-    return importance_of(bundle, stars.table, stars.labels, settings, groups=groups, where=stars.where)
+    loaded = model if isinstance(model, Model) else Model.load(model)
+    stars = labelled_stars(loaded, table)
+    return importance_of(
+        loaded,
+        stars.table,
+        stars.labels,
+        settings,
+        groups=groups,
+        where=stars.where,
+        progress=progress_of(progress),
+    )
 
 
 def importance_of(
@@ -247,9 +275,28 @@ def importance_of(
     *,
     groups: Mapping[str, Sequence[str]] | None = None,
     where: str = "table",
+    progress: Progress = SILENT,
 ) -> pl.DataFrame:
-    """The same of stars that were chosen before."""
-    # Predicting once refuses a wrong table before anything is shuffled, and in the model's own words.
+    """Measure the importance of columns on stars that are already selected; see :func:`importance`.
+
+    Parameters
+    ----------
+    model : Model
+    table : polars.DataFrame, (n_stars, any)
+        Inputs, and a column for each label.
+    labels : sequence of str
+    settings : ImportanceConfig
+    groups : mapping of str to sequence of str, optional
+    where : str
+        Name of the table in error messages.
+    progress : Progress
+
+    Raises
+    ------
+    InputError
+        See :func:`importance`.
+    """
+    # One prediction refuses an unsuitable table before anything is shuffled, with the message of the model.
     model.predict(table.head(1), where=where)
     names = spelling(table.columns, model.inputs)
     columns = [names[name] for name in feature_columns(model.features)]
@@ -260,4 +307,4 @@ def importance_of(
         return model.predict(stars, where=where)
 
     table = table.select(name for name in needed if name in table.columns)
-    return permutation_importance(predict, table, labels, chosen, settings)
+    return permutation_importance(predict, table, labels, chosen, settings, progress=progress)

@@ -1,16 +1,17 @@
-"""What a model sees of a star: inputs that are missing or far from the training set, cuts that it fails."""
+"""The inputs of a model for single stars: missing ones, ones far from the training stars, and failed cuts."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
 
 from starscale.features.features import evaluate_features, feature_columns
-from starscale.learn.uncertainty.contributions import contributions
+from starscale.learn.uncertainty.contributions import Contributions, contributions
 from starscale.model.model import Model
+from starscale.surveys.schema import Cut
 from starscale.tables.cuts import apply_cuts, cut_columns
 from starscale.tables.standardise import standardise
 from starscale.vocabulary.columns import Column
@@ -18,7 +19,7 @@ from starscale.vocabulary.columns import Column
 
 @dataclass(frozen=True, slots=True)
 class MissingInput:
-    """An input that cannot be computed, and the columns that are null; none: the value itself is impossible."""
+    """An input that cannot be computed, and its columns that are null (none: the values allow no result)."""
 
     name: str
     columns: tuple[str, ...]
@@ -26,10 +27,18 @@ class MissingInput:
 
 @dataclass(frozen=True, slots=True)
 class FarInput:
-    """An input and how far it lies from the training stars.
+    """An input and its distance from those of the training stars.
 
-    `alone`: deviation from their median over what 99.9 % of them stay below. `given_others`: deviation, in
-    standard deviations, from what the star's other inputs let expect.
+    Attributes
+    ----------
+    name, unit : str
+    value : float
+    median : float
+        Median of the training stars.
+    alone : float
+        Deviation from the median, in units of the deviation that 99.9 % of the training stars do not exceed.
+    given_others : float
+        Deviation from the value expected from the other inputs of the star, in standard deviations.
     """
 
     name: str
@@ -42,7 +51,7 @@ class FarInput:
 
 @dataclass(frozen=True, slots=True)
 class FailedCut:
-    """A cut that the training stars passed and this star does not; `values` of the columns that it looks at."""
+    """A cut that all training stars passed and this star fails, with the values of the columns it uses."""
 
     name: str
     keep: str
@@ -51,14 +60,14 @@ class FailedCut:
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """What a model sees of one star.
+    """The inputs of a model for one star.
 
     Attributes
     ----------
     missing : tuple of MissingInput
     inputs : tuple of FarInput
-        Those that are there, the farthest first: by the larger of the two distances, each over what counts as far
-        (1 and 3).
+        The available inputs, farthest first: ordered by the larger of `alone` and `given_others` / 3, both of
+        which are above 1 for an unusual input.
     failed : tuple of FailedCut
     unchecked : tuple of str
         Cuts whose columns are not in the table.
@@ -77,22 +86,22 @@ def inspect_stars(
     where: str = "table",
     found_columns: Mapping[str, Column] | None = None,
 ) -> list[Inspection]:
-    """Look at some stars as a model does.
+    """Find missing and unusual inputs, and failed cuts, of some stars.
 
     Parameters
     ----------
     model : Model
     table : polars.DataFrame, (n_stars, any)
-        What :meth:`Model.predict` takes.
+        As for :meth:`Model.predict`.
     where : str
-        What to call the table in an error.
+        Name of the table in error messages.
     found_columns : mapping of str to Column, optional
         Units as the file states them.
 
     Returns
     -------
     list of Inspection
-        One a row.
+        One per row.
 
     Raises
     ------
@@ -100,41 +109,71 @@ def inspect_stars(
         As :meth:`Model.predict`.
     """
     clean = standardise(table, model.inputs, where=where, found_columns=found_columns, whole=False)
-    x = evaluate_features(clean, model.features, where=where)
-    far = contributions(model.predictor, x)
+    far = contributions(model.predictor, evaluate_features(clean, model.features, where=where))
     features = {feature.name: feature for feature in model.features}
     columns = {name: feature_columns([features[name]]) for name in far.features}
-    possible = [cut for cut in model.cuts if set(cut_columns(cut, where)) <= set(clean.columns)]
-    passes = {cut.name: apply_cuts(clean, [cut], where=where)[0] for cut in possible}
-    found = []
-    for i, row in enumerate(clean.iter_rows(named=True)):
-        there = ~far.missing[i]
-        rank = np.maximum(far.alone[i], far.given_others[i] / 3)
-        order = [j for j in np.argsort(-np.where(there, rank, -1.0), kind="stable").tolist() if there[j]]
-        found.append(
-            Inspection(
-                missing=tuple(
-                    MissingInput(name, tuple(c for c in columns[name] if row[c] is None))
-                    for name, is_there in zip(far.features, there, strict=True)
-                    if not is_there
-                ),
-                inputs=tuple(
-                    FarInput(
-                        far.features[j],
-                        features[far.features[j]].unit,
-                        float(far.value[i, j]),
-                        float(far.median[j]),
-                        float(far.alone[i, j]),
-                        float(far.given_others[i, j]),
-                    )
-                    for j in order
-                ),
-                failed=tuple(
-                    FailedCut(cut.name, " ".join(cut.keep.split()), {c: row[c] for c in cut_columns(cut, where)})
-                    for cut in possible
-                    if not passes[cut.name][i]
-                ),
-                unchecked=tuple(cut.name for cut in model.cuts if cut not in possible),
-            )
+    units = [features[name].unit for name in far.features]
+    cuts = _Cuts.of(model, clean, where)
+    return [
+        Inspection(
+            missing=_missing(far, i, row, columns),
+            inputs=_farthest(far, i, units),
+            failed=cuts.failed(i, row),
+            unchecked=cuts.unchecked,
         )
-    return found
+        for i, row in enumerate(clean.iter_rows(named=True))
+    ]
+
+
+def _missing(
+    far: Contributions, star: int, row: Mapping[str, object], columns: Mapping[str, list[str]]
+) -> tuple[MissingInput, ...]:
+    names = (far.features[j] for j in np.flatnonzero(far.missing[star]))
+    return tuple(MissingInput(name, tuple(c for c in columns[name] if row[c] is None)) for name in names)
+
+
+def _farthest(far: Contributions, star: int, units: Sequence[str]) -> tuple[FarInput, ...]:
+    """The available inputs of a star, farthest first."""
+    there = ~far.missing[star]
+    distance = np.maximum(far.alone[star], far.given_others[star] / 3)
+    order = np.argsort(-np.where(there, distance, -1.0), kind="stable").tolist()
+    return tuple(
+        FarInput(
+            far.features[j],
+            units[j],
+            float(far.value[star, j]),
+            float(far.median[j]),
+            float(far.alone[star, j]),
+            float(far.given_others[star, j]),
+        )
+        for j in order
+        if there[j]
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Cuts:
+    """The cuts of a model that can be checked on a table, with their columns and the stars that pass."""
+
+    cuts: tuple[Cut, ...]
+    columns: tuple[list[str], ...]
+    passed: tuple[pl.Series, ...]
+    unchecked: tuple[str, ...]
+
+    @classmethod
+    def of(cls, model: Model, table: pl.DataFrame, where: str) -> _Cuts:
+        columns = {cut.name: cut_columns(cut, where) for cut in model.cuts}
+        possible = tuple(cut for cut in model.cuts if set(columns[cut.name]) <= set(table.columns))
+        return cls(
+            possible,
+            tuple(columns[cut.name] for cut in possible),
+            tuple(apply_cuts(table, [cut], where=where)[0] for cut in possible),
+            tuple(cut.name for cut in model.cuts if cut not in possible),
+        )
+
+    def failed(self, star: int, row: Mapping[str, object]) -> tuple[FailedCut, ...]:
+        return tuple(
+            FailedCut(cut.name, " ".join(cut.keep.split()), {name: row[name] for name in columns})
+            for cut, columns, passed in zip(self.cuts, self.columns, self.passed, strict=True)
+            if not passed[star]
+        )

@@ -1,4 +1,4 @@
-"""Find single stars in a table of any size, and say what is near where one is not there."""
+"""Find single stars in a table of any size; for a star that is not in it, suggest the nearest identifiers."""
 
 from __future__ import annotations
 
@@ -10,19 +10,32 @@ import polars as pl
 from starscale.io import Source
 from starscale.vocabulary.errors import Problems, did_you_mean
 
-#: Rows of identifiers at a time.
+#: Rows of identifiers that are read at a time.
 _CHUNK = 1_000_000
-#: Text identifiers are compared with a misspelt one in tables up to this size.
+#: Largest table in which text identifiers of similar spelling are searched for.
 _COMPARED = 100_000
 
 
 def identifiers(stars: Iterable[int | str], dtype: pl.DataType, where: str) -> pl.Series:
-    """Identifiers as a user types them, in the type of the column that holds them.
+    """Convert identifiers as a user types them to the type of a column.
+
+    Parameters
+    ----------
+    stars : iterable of int or str
+    dtype : polars.DataType
+        Type of the column.
+    where : str
+        Name of the table in error messages.
+
+    Returns
+    -------
+    polars.Series
+        Every identifier once.
 
     Raises
     ------
     InputError
-        For every one that is none.
+        Names every text that is not an identifier.
     """
     problems, found = Problems(), []
     for star in stars:
@@ -34,7 +47,7 @@ def identifiers(stars: Iterable[int | str], dtype: pl.DataType, where: str) -> p
         else:
             problems.add(
                 f"star {text!r}",
-                "is no identifier",
+                "is not an identifier",
                 f"a whole number with all its digits, as in {where}",
                 "A number in scientific notation has lost its last digits." if "e" in text.lower() else "",
             )
@@ -43,23 +56,23 @@ def identifiers(stars: Iterable[int | str], dtype: pl.DataType, where: str) -> p
 
 
 def find_stars(source: Source, column: str, stars: pl.Series, columns: list[str] | None = None) -> pl.DataFrame:
-    """The rows of some stars, star by star in the order asked for.
+    """Return the rows of some stars, in the order of `stars`.
 
     Parameters
     ----------
     source : Source
-        A table on disk; it is never whole in memory (ECSV aside, which is read whole).
+        A table on disk. It is read in pieces, except ECSV.
     column : str
-        Its identifiers.
+        Column of the identifiers.
     stars : polars.Series
-        Of :func:`identifiers`.
+        Result of :func:`identifiers`.
     columns : list of str, optional
         Columns to read; default: all.
 
     Raises
     ------
     InputError
-        For every star that is not there, with the nearest identifiers that are.
+        Names every star that is not in the table, with the nearest identifiers that are.
     """
     wanted = None if columns is None else list(dict.fromkeys([column, *columns]))
     rows = source.rows_with(column, stars, wanted)
@@ -80,20 +93,29 @@ def find_stars(source: Source, column: str, stars: pl.Series, columns: list[str]
 
 
 def _nearest(source: Source, column: str, lost: pl.Series) -> dict[int | str, str]:
-    """A hint for every star: for numbers the next ones below and above, for texts one of similar spelling."""
-    if not lost.dtype.is_integer():
-        known = source.read([column])[column].drop_nulls().to_list() if source.n_rows <= _COMPARED else []
-        return {star: did_you_mean(star, known) for star in lost}
+    """Return a hint for every lost star: the next numbers below and above, or texts of similar spelling."""
+    if lost.dtype.is_integer():
+        return _nearest_numbers(source, column, lost)
+    known = source.read([column])[column].drop_nulls().to_list() if source.n_rows <= _COMPARED else []
+    return {star: did_you_mean(star, known) for star in lost}
+
+
+def _nearest_numbers(source: Source, column: str, lost: pl.Series) -> dict[int | str, str]:
     targets = np.sort(lost.to_numpy())
+    # The next identifiers below and above each target, of every batch that has one.
     below: list[list[int]] = [[] for _ in targets]
     above: list[list[int]] = [[] for _ in targets]
     for batch in source.batches(_CHUNK, [column]):
         ids = np.sort(batch[column].drop_nulls().to_numpy())
         for i, at in enumerate(np.searchsorted(ids, targets).tolist()):
-            below[i] += ids[at - 1 : at].tolist() if at else []
+            below[i] += ids[max(at - 1, 0) : at].tolist()
             above[i] += ids[at : at + 1].tolist()
-    hints = {}
-    for star, low, high in zip(targets.tolist(), below, above, strict=True):
-        ends = [str(end) for end in (max(low, default=None), min(high, default=None)) if end is not None]
-        hints[star] = f"The nearest there: {' and '.join(ends)}." if ends else ""
-    return hints
+    return {
+        star: _nearest_hint(max(low, default=None), min(high, default=None))
+        for star, low, high in zip(targets.tolist(), below, above, strict=True)
+    }
+
+
+def _nearest_hint(below: int | None, above: int | None) -> str:
+    ends = [str(end) for end in (below, above) if end is not None]
+    return f"Nearest identifiers in this table: {' and '.join(ends)}." if ends else ""

@@ -1,4 +1,4 @@
-"""What a missing band costs: stars that have it, predicted with and without."""
+"""Effect of missing bands: stars that have a band are predicted with and without it."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ import polars as pl
 from starscale.features.measurements import Measurement
 from starscale.model.evaluate import mad
 from starscale.model.model import Model
+from starscale.tables.arrays import as_floats
 
-#: Stars that a figure is measured on, at most.
+#: Largest number of stars that are predicted.
 MOST = 5000
 COLUMNS = ("missing", "label", "n", "mad_with", "mad_without", "ratio", "coverage68", "error")
 
 
 def cost_of_missing(model: Model, table: pl.DataFrame) -> pl.DataFrame:
-    """Measure the model without each of its measurements, and without all bands of each survey.
+    """Measure the errors of a model without each of its measurements, and without all bands of each survey.
 
     Parameters
     ----------
@@ -28,9 +29,10 @@ def cost_of_missing(model: Model, table: pl.DataFrame) -> pl.DataFrame:
     Returns
     -------
     polars.DataFrame
-        A row for each measurement and label: stars that have the measurement (`n`), their MAD with it and
-        without it and the ratio of the two, and without it the share of labels inside the 68 % interval and the
-        median predicted error. Stars that cannot be predicted without it count in `n` alone.
+        One row for each measurement and label: `missing` (the measurement), `label`, `n` (stars that have the
+        measurement), `mad_with` and `mad_without` it, their `ratio`; and, without it, `coverage68` (share of
+        labels inside the 68 % interval) and `error` (median predicted error). Stars that cannot be predicted
+        without the measurement count only in `n`.
     """
     table = table.head(MOST)
     whole = model.predict(table)
@@ -50,6 +52,7 @@ def _null(table: pl.DataFrame, column: str) -> pl.Expr:
 
 
 def _left_out(measurements: Sequence[Measurement]) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Yield what is left out, and its columns: every measurement, then all bands of a survey together."""
     for measurement in measurements:
         yield measurement.name, measurement.columns
     surveys = [m.name.split(".")[0] for m in measurements if "." in m.name]
@@ -61,8 +64,8 @@ def _left_out(measurements: Sequence[Measurement]) -> Iterator[tuple[str, tuple[
 
 def _row(name: str, label: str, truth: pl.Series, whole: pl.DataFrame, without: pl.DataFrame) -> dict[str, object]:
     columns = [label, f"{label}_lower", f"{label}_upper", f"{label}_error"]
-    value, low, high, error = (without[c].cast(pl.Float64).fill_null(np.nan).to_numpy() for c in columns)
-    y, before = (s.cast(pl.Float64).fill_null(np.nan).to_numpy() for s in (truth, whole[label]))
+    value, low, high, error = (as_floats(without[name]) for name in columns)
+    y, before = as_floats(truth), as_floats(whole[label])
     known = np.isfinite(y) & np.isfinite(value) & np.isfinite(before)
     figures = [mad(before[known] - y[known]), mad(value[known] - y[known])] if known.any() else [np.nan, np.nan]
     inside = (y[known] >= low[known]) & (y[known] <= high[known])

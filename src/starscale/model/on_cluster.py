@@ -7,7 +7,7 @@ machine, so that rows and values are the same.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -132,8 +132,7 @@ def predict_sky(
                 if report is not None:
                     report(done[i].partition.rows)
             parts = [done[i] for i in sorted(done)]
-            filled = (part.partition for part in parts if part.partition.rows)
-            counts = _count(parts, repeated_stars(ids, (_ids(folder, partition) for partition in filled)))
+            counts = _count(parts, repeated_stars(ids, _id_columns(folder, parts)))
         finally:
             ids.close()
         if not counts.rows:
@@ -152,6 +151,10 @@ def _keep(model: Model, bundle: Path | None, copy: Path) -> None:
 
 def _ids(folder: Path, partition: Partition) -> pl.Series:
     return pl.read_parquet(folder / partition.file, columns=["source_id"])["source_id"]
+
+
+def _id_columns(folder: Path, parts: list[_Done]) -> Iterator[pl.Series]:
+    return (_ids(folder, part.partition) for part in parts if part.partition.rows)
 
 
 def _count(parts: list[_Done], repeated: RepeatedStars | None) -> Predicted:

@@ -1,8 +1,9 @@
-"""Scores of predicted distributions, and models compared on the same stars.
+"""Scores of predicted distributions, and comparison of models on the same stars.
 
-A *table of scored stars* has a row for each star of a test part and, for every label L, the columns `L_label`
-(reference), `L` (the value), `L_mean`, `L_lower`, `L_upper`, `L_lower95`, `L_upper95` and `L_crps`; beside them
-`source_id`, `magnitude` and `ebv`. It is made once after a training; comparisons are arithmetic on such tables.
+A *table of scored stars* has one row for each star of a test part. For every label L it has the columns `L_label`
+(reference), `L` (predicted value), `L_mean`, `L_lower`, `L_upper`, `L_lower95`, `L_upper95` and `L_crps`; further
+columns are `source_id`, `magnitude` and `ebv`. It is computed once after a training; models are compared by such
+tables alone.
 """
 
 from __future__ import annotations
@@ -15,25 +16,26 @@ import numpy as np
 import polars as pl
 
 from starscale.model.evaluate import BINS, mad
+from starscale.tables.arrays import as_floats
 from starscale.vocabulary.arrays import FloatArray
 
 if TYPE_CHECKING:
-    # Only its fields are read: tables of scored stars are compared without loading the learning libraries.
+    # Only its fields are read, so that tables are compared without loading the learning libraries.
     from starscale.learn.predictor import Prediction
 
 
-#: Probabilities whose quantiles stand for a distribution: the midpoints of equal steps.
+#: Probabilities whose quantiles represent a distribution: the midpoints of equal steps.
 N_PROBABILITIES = 200
 PROBABILITIES: FloatArray = (np.arange(N_PROBABILITIES) + 0.5) / N_PROBABILITIES
 #: Columns of a table of scored stars, after the name of the label.
 PARTS = ("_label", "", "_mean", "_lower", "_upper", "_lower95", "_upper95", "_crps")
 FIGURES = ("mad", "mae", "rmse", "bias", "crps", "coverage68", "coverage95", "half_width", "mean_half_width")
-#: Figures that are compared as a ratio to those of the reference model.
+#: Figures whose ratio to those of the reference model is computed.
 RATIOS = ("mad", "mae", "rmse", "crps", "half_width", "mean_half_width")
 METAL_POOR = -2.0
 GIANT_LOGG = 3.5
 EBV_EDGES = (0, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 5)
-#: Bins of what each model itself predicts: they hold other stars for every model.
+#: Bins of the predicted value: they contain different stars for every model.
 PREDICTED = "predicted "
 DWARF_OR_GIANT = "predicted dwarf or giant"
 
@@ -65,14 +67,14 @@ def crps(quantiles: FloatArray, truth: FloatArray) -> FloatArray:
 def scored_stars(
     prediction: Prediction, quantiles: FloatArray, truth: pl.DataFrame, labels: Sequence[str]
 ) -> pl.DataFrame:
-    """Put a prediction beside the labels.
+    """Combine a prediction with the known labels.
 
     Parameters
     ----------
     prediction : Prediction
-        Of n stars.
+        Prediction of n stars.
     quantiles : ndarray, shape (n, n_labels, N_PROBABILITIES)
-        At :data:`PROBABILITIES`; any value where a star is not predicted.
+        Quantiles at :data:`PROBABILITIES`; ignored where a star is not predicted.
     truth : polars.DataFrame, (n, ...)
         `source_id`, `magnitude`, `ebv` and a column for each label.
     labels : sequence of str
@@ -85,7 +87,7 @@ def scored_stars(
     table = truth.select("source_id", pl.col("magnitude", "ebv").cast(pl.Float64))
     ends = {f"_{name}": getattr(prediction, name) for name in ("mean", "lower", "upper", "lower95", "upper95")}
     for i, label in enumerate(labels):
-        known = truth[label].cast(pl.Float64).fill_null(np.nan).to_numpy()
+        known = as_floats(truth[label])
         score = np.where(prediction.predicted, crps(quantiles[:, i], known), np.nan)
         values = {"_label": known, "": prediction.value[:, i], **{n: end[:, i] for n, end in ends.items()}}
         values["_crps"] = score
@@ -94,7 +96,7 @@ def scored_stars(
 
 
 def figures(stars: pl.DataFrame, label: str) -> dict[str, float]:
-    """Figures of merit of one label: `n` and :data:`FIGURES`.
+    """Compute the figures of merit of one label: `n` and :data:`FIGURES`.
 
     `mad` and `mae` (mean absolute error) judge the value, `rmse` and `bias` (mean of prediction - label) the mean
     of the predicted distribution; coverages are the shares of labels inside the intervals; `half_width` is the
@@ -127,7 +129,7 @@ def figures(stars: pl.DataFrame, label: str) -> dict[str, float]:
 
 
 def _bins(labels: Sequence[str]) -> Iterator[tuple[str, float | None, float | None, pl.Expr]]:
-    """Yield what is binned, the ends of a bin (None: open), and which stars are in it."""
+    """Yield the binned quantity, the ends of a bin (None: open), and the condition for a star to be in it."""
     yield "all", None, None, pl.lit(True)
     columns = {label: f"{label}_label" for label in labels} | {PREDICTED + label: label for label in labels}
     for name, column in {**columns, "magnitude": "magnitude", "E(B-V)": "ebv"}.items():
@@ -137,19 +139,19 @@ def _bins(labels: Sequence[str]) -> Iterator[tuple[str, float | None, float | No
         yield "metal-poor", None, METAL_POOR, pl.col("fe_h_label") < METAL_POOR
     if "logg" in labels:
         yield DWARF_OR_GIANT, None, GIANT_LOGG, pl.col("logg") < GIANT_LOGG
-        # NaN is the largest number there: a star without a prediction is no dwarf.
+        # polars treats NaN as the largest number; a star without a prediction is not a dwarf.
         yield DWARF_OR_GIANT, GIANT_LOGG, None, (pl.col("logg") >= GIANT_LOGG) & pl.col("logg").is_finite()
 
 
 def score(stars: pl.DataFrame, labels: Sequence[str]) -> pl.DataFrame:
-    """Figures of merit of all labels, as a whole and in bins.
+    """Compute the figures of merit of all labels, for all stars and in bins.
 
     Returns
     -------
     polars.DataFrame
         `label`, `by`, `low`, `high` (null: an open end), `n` and :data:`FIGURES`. Bins are by reference label
-        (`by` is its name), by what was predicted (`predicted teff`), by magnitude, by E(B-V); metal-poor stars
-        (reference fe_h below -2) and predicted dwarfs and giants apart. Empty bins are left out.
+        (`by` is its name), by predicted value (`predicted teff`), by magnitude and by E(B-V); further bins are
+        metal-poor stars (reference fe_h below -2), and predicted dwarfs and giants. Empty bins are left out.
     """
     rows = []
     for by, low, high, inside in _bins(labels):
@@ -189,40 +191,49 @@ def compare(models: Mapping[str, Sequence[pl.DataFrame]], labels: Sequence[str],
     polars.DataFrame
         One row for every model, label and bin: `model`, the columns of :func:`score` as means over repeats,
         ``<figure>_spread`` (standard deviation over repeats, null for one), `repeats`, and
-        ``<figure>_ratio``, ``<figure>_ratio_spread`` for :data:`RATIOS`: of the figure to that of the reference
-        **in the same repeat**, so that what the repeats have in common cancels. In bins of predicted values,
-        which hold other stars for every model, ratios are null.
+        ``<figure>_ratio``, ``<figure>_ratio_spread`` for :data:`RATIOS`: the ratio of the figure to that of the
+        reference **in the same repeat**, so that the variation between repeats cancels. Ratios are null in bins of
+        predicted values, which contain different stars for every model.
 
     Raises
     ------
     ValueError
         When the stars of a repeat are not the same for all models.
     """
-    scored: dict[tuple[str, int], pl.DataFrame] = {}
+    scores = _with_ratios(pl.concat(_scores_by_repeat(models, labels)), reference)
+    shown = [*FIGURES, *(f"{name}_ratio" for name in RATIOS)]
+    return scores.group_by(["model", *_KEYS], maintain_order=True).agg(
+        pl.col("n").mean(),
+        pl.len().cast(pl.Int64).alias("repeats"),
+        *(expression for name in shown for expression in _mean_and_spread(name)),
+    )
+
+
+def _scores_by_repeat(
+    models: Mapping[str, Sequence[pl.DataFrame]], labels: Sequence[str]
+) -> Iterator[pl.DataFrame]:
+    """Yield the scores of every model in every repeat, on the stars that all models of the repeat predict."""
     for repeat in range(max(len(tables) for tables in models.values())):
         present = {name: tables[repeat] for name, tables in models.items() if repeat < len(tables)}
         common = _predicted_by_all(list(present.values()), labels)
         for name, stars in present.items():
-            scored[name, repeat] = score(stars.filter(common), labels).with_columns(
+            yield score(stars.filter(common), labels).with_columns(
                 pl.lit(name).alias("model"), pl.lit(repeat).alias("repeat")
             )
-    long = pl.concat(scored.values())
-    base = long.filter(pl.col("model") == reference).select(
+
+
+def _with_ratios(scores: pl.DataFrame, reference: str) -> pl.DataFrame:
+    """Append the ratios of the figures to those of the reference model in the same repeat and bin."""
+    base = scores.filter(pl.col("model") == reference).select(
         *_KEYS, "repeat", *(pl.col(name).alias(f"{name}_reference") for name in RATIOS)
     )
-    long = long.join(base, on=[*_KEYS, "repeat"], how="left", nulls_equal=True, maintain_order="left")
+    scores = scores.join(base, on=[*_KEYS, "repeat"], how="left", nulls_equal=True, maintain_order="left")
     comparable = ~pl.col("by").str.starts_with(PREDICTED)
-    long = long.with_columns(
+    return scores.with_columns(
         pl.when(comparable & (pl.col(f"{name}_reference") > 0))
         .then(pl.col(name) / pl.col(f"{name}_reference"))
         .alias(f"{name}_ratio")
         for name in RATIOS
-    )
-    shown = [*FIGURES, *(f"{name}_ratio" for name in RATIOS)]
-    return long.group_by(["model", *_KEYS], maintain_order=True).agg(
-        pl.col("n").mean(),
-        pl.len().cast(pl.Int64).alias("repeats"),
-        *(expression for name in shown for expression in _mean_and_spread(name)),
     )
 
 
@@ -231,7 +242,7 @@ def _mean_and_spread(name: str) -> tuple[pl.Expr, pl.Expr]:
 
 
 def _predicted_by_all(tables: Sequence[pl.DataFrame], labels: Sequence[str]) -> pl.Series:
-    """Where every model has a prediction: models with other inputs leave out other stars."""
+    """Where every model has a prediction; models with different inputs cannot predict different stars."""
     first = tables[0]["source_id"]
     if not all(first.equals(table["source_id"]) for table in tables[1:]):
         raise ValueError("the stars of a repeat differ between the models")

@@ -1,0 +1,13 @@
+"""Columns as arrays of numbers."""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+
+from starscale.vocabulary.arrays import FloatArray
+
+
+def as_floats(values: pl.Series) -> FloatArray:
+    """Return a column as float64, NaN where a value is missing. Shape (n,)."""
+    return values.cast(pl.Float64).fill_null(np.nan).to_numpy().astype(np.float64)
