@@ -87,18 +87,12 @@ def series_of(name: str, values: np.ndarray[Any, Any], mask: np.ndarray[Any, Any
     if values.dtype.kind == "O":
         return _objects(name, values, mask)
     cells = values.reshape(-1)
-    if cells.dtype.kind == "S":
-        cells = np.char.decode(cells, "utf-8", "replace")
     if cells.dtype.kind == "c":
+        # A complex number becomes a vector of its real and imaginary parts.
         shape = (*shape, 2)
         cells = np.ascontiguousarray(cells).view(cells.real.dtype)
         mask = None if mask is None else np.repeat(mask.reshape(-1), 2)
-    if cells.dtype.kind == "U":
-        one = pl.Series(name, cells.tolist(), dtype=pl.String)
-    else:
-        if cells.dtype == np.float16:
-            cells = cells.astype(np.float32)
-        one = pl.Series(name, np.ascontiguousarray(cells.astype(cells.dtype.newbyteorder("="))))
+    one = _flat_series(name, cells)
     if mask is not None and mask.any():
         one = pl.select(pl.when(~pl.Series(mask.reshape(-1))).then(one)).to_series().alias(name)
     if not shape:
@@ -106,6 +100,17 @@ def series_of(name: str, values: np.ndarray[Any, Any], mask: np.ndarray[Any, Any
     if 0 in (len(values), *shape):
         return pl.Series(name, [], dtype=pl.Array(one.dtype, shape))
     return one.reshape((len(values), *shape)).alias(name)
+
+
+def _flat_series(name: str, cells: np.ndarray[Any, Any]) -> pl.Series:
+    """Build a series from a flat array of texts or real numbers."""
+    if cells.dtype.kind == "S":
+        cells = np.char.decode(cells, "utf-8", "replace")
+    if cells.dtype.kind == "U":
+        return pl.Series(name, cells.tolist(), dtype=pl.String)
+    if cells.dtype == np.float16:
+        cells = cells.astype(np.float32)
+    return pl.Series(name, np.ascontiguousarray(cells.astype(cells.dtype.newbyteorder("="))))
 
 
 def _objects(name: str, values: np.ndarray[Any, Any], mask: np.ndarray[Any, Any] | None) -> pl.Series:

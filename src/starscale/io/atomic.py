@@ -30,6 +30,9 @@ _FIX = {
     errno.ENAMETOOLONG: "Choose a shorter name.",
 }
 
+#: Errors of a folder that cannot be made.
+_NO_FOLDER = (errno.ENOENT, errno.EPERM, errno.EACCES)
+
 
 @contextmanager
 def atomic(path: str | Path, *, inside: Path | None = None) -> Iterator[Path]:
@@ -203,14 +206,18 @@ def explained(target: Path, partial: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        about = {str(name) for name in (error.filename, error.filename2) if name is not None}
-        ours = not about or any(
-            name.startswith(str(partial)) or name == str(target) or Path(name) in target.parents for name in about
-        )
-        if not ours or error.errno is None:
+        if error.errno is None or not _concerns(error, target, partial):
             raise
         fix = _FIX.get(error.errno, "")
+        if not fix and error.errno in _NO_FOLDER and not target.parent.is_dir():
+            fix = "The folder cannot be made: choose another one."
         reason = error.strerror or str(error)
-        if not Path(target.parent).is_dir() and error.errno in (errno.ENOENT, errno.EPERM, errno.EACCES):
-            fix = fix or "The folder cannot be made: choose another one."
         raise StarscaleError(f"{target}: cannot be written: {reason}." + (f" {fix}" if fix else "")) from error
+
+
+def _concerns(error: OSError, target: Path, partial: Path) -> bool:
+    """Whether an error of the disk is about the output, its unfinished form, or a folder above it."""
+    about = {str(name) for name in (error.filename, error.filename2) if name is not None}
+    return not about or any(
+        name.startswith(str(partial)) or name == str(target) or Path(name) in target.parents for name in about
+    )

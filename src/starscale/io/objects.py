@@ -25,22 +25,26 @@ def from_object(table: Any) -> pl.DataFrame:
         return table
     if isinstance(table, pl.LazyFrame):
         return table.collect()
-    homes = {cls.__module__ for cls in type(table).__mro__}
     what = f"{type(table).__module__.split('.')[0]} {type(table).__name__}"
     try:
-        if any(home.startswith("astropy.table") for home in homes) and hasattr(table, "colnames"):
-            return cast(
-                "pl.DataFrame", importlib.import_module("starscale.io.astropy_tables").from_astropy(table)[0]
-            )
-        if any(home.split(".")[0] == "pandas" for home in homes) and hasattr(table, "columns"):
-            # The index is not a column; NaN is how pandas says "missing".
-            return pl.from_pandas(table, nan_to_null=True)
-        if hasattr(table, "__arrow_c_stream__"):
-            frame = pl.from_arrow(table)
-            if isinstance(frame, pl.DataFrame):
-                return frame
+        frame = _converted(table)
     except (TypeError, ValueError, pl.exceptions.PolarsError) as error:
         # pyarrow's own errors derive from ValueError and TypeError.
         fix = "Every column must hold values of one kind under a name of its own."
         raise InputError(Problem(what, f"cannot be turned into a table: {error}", fix=fix)) from error
-    raise InputError(Problem(what, "is not a table", "a path, or a polars, pandas, Arrow or astropy table"))
+    if frame is None:
+        raise InputError(Problem(what, "is not a table", "a path, or a polars, pandas, Arrow or astropy table"))
+    return frame
+
+
+def _converted(table: Any) -> pl.DataFrame | None:
+    """Convert a table of astropy, pandas or Arrow; None for anything else."""
+    homes = {cls.__module__ for cls in type(table).__mro__}
+    if any(home.startswith("astropy.table") for home in homes) and hasattr(table, "colnames"):
+        from_astropy = importlib.import_module("starscale.io.astropy_tables").from_astropy
+        return cast("pl.DataFrame", from_astropy(table)[0])
+    if any(home.split(".")[0] == "pandas" for home in homes) and hasattr(table, "columns"):
+        # The index is not a column; NaN is how pandas says "missing".
+        return pl.from_pandas(table, nan_to_null=True)
+    frame = pl.from_arrow(table) if hasattr(table, "__arrow_c_stream__") else None
+    return frame if isinstance(frame, pl.DataFrame) else None

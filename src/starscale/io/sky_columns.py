@@ -20,16 +20,23 @@ def position_columns(schema: pl.Schema, columns: Mapping[str, Column]) -> tuple[
     The main position by UCD comes first, then the columns that are called ``ra`` and ``dec``, then any
     position by UCD. A column whose unit is something else than degrees, or that holds no floats, is none.
     """
-    usable = {
-        name: columns.get(name, Column(name))
-        for name, dtype in schema.items()
-        if dtype in (pl.Float32, pl.Float64) and columns.get(name, Column(name)).unit in _DEGREES
-    }
-    by_word = [[name for name, about in usable.items() if about.ucd.split(";")[0] == word] for word in _WORDS]
-    main = [next((n for n in names if _MAIN in usable[n].ucd.split(";")), None) for names in by_word]
-    named = [name if name in usable else None for name in (RA.name, DEC.name)]
-    first = [names[0] if names else None for names in by_word]
+    ucds = _ucds_of_degrees(schema, columns)
+
+    def find(word: str, *others: str) -> str | None:
+        """Return the first column whose UCD begins with a word and has the others."""
+        return next((name for name, ucd in ucds.items() if ucd[0] == word and {*others} <= {*ucd}), None)
+
+    main = [find(word, _MAIN) for word in _WORDS]
+    named = [name if name in ucds else None for name in (RA.name, DEC.name)]
+    first = [find(word) for word in _WORDS]
     for ra, dec in (main, named, first):
         if ra is not None and dec is not None:
             return ra, dec
     return None
+
+
+def _ucds_of_degrees(schema: pl.Schema, columns: Mapping[str, Column]) -> dict[str, list[str]]:
+    """Words of the UCDs of all columns of floats in degrees."""
+    floats = [name for name, dtype in schema.items() if dtype in (pl.Float32, pl.Float64)]
+    about = {name: columns.get(name, Column(name)) for name in floats}
+    return {name: column.ucd.split(";") for name, column in about.items() if column.unit in _DEGREES}

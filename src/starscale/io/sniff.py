@@ -99,34 +99,34 @@ def detect(path: Path) -> Format:
         fix = "The download or the program that wrote it was probably interrupted: make it again."
         raise InputError(Problem(str(path), "is empty (0 bytes)", "a table", fix))
     content = content_of(head)
-    kinds = ", ".join(item.title for item in FORMATS.values())
-    if content is None or (content == "csv" and expected is not None and expected.name != "csv"):
-        found, fix = _foreign(head) if content is None else ("is plain text", _text_fix(head))
-        if content is None and found.endswith("unknown kind") and expected is not None:
-            found, fix = (
-                f"does not start like a {expected.title} file",
-                "It is damaged or something else: make it again.",
-            )
-        wanted = f"a {expected.title} file, as its name says" if expected else f"a table ({kinds})"
-        raise InputError(Problem(str(path), found, wanted, fix))
+    if content is None:
+        raise InputError(_no_table(path, *_foreign(head), expected))
     if expected is None:
         if content == "csv" and not any(mark in head.splitlines()[0] for mark in (b",", b"\t", b";")):
-            raise InputError(
-                Problem(str(path), "is text without columns separated by commas or tabs", f"a table ({kinds})")
-            )
-        return FORMATS[content]
+            found = "is text without columns separated by commas or tabs"
+            raise InputError(Problem(str(path), found, _any_table()))
+    elif content == "csv" and expected.name != "csv":
+        raise InputError(_no_table(path, "is plain text", _text_fix(head), expected))
     # A header of comments makes a CSV file an ECSV file; archives name such files .csv.
-    if content != expected.name and not (content == "ecsv" and expected.name == "csv"):
+    elif content != expected.name and (content, expected.name) != ("ecsv", "csv"):
         actual = FORMATS[content]
-        raise InputError(
-            Problem(
-                str(path),
-                f"is a {actual.title} file inside",
-                f"a {expected.title} file, as its name says",
-                f"Rename it to end in {actual.suffixes[0]}.",
-            )
-        )
+        found, wanted = f"is a {actual.title} file inside", f"a {expected.title} file, as its name says"
+        raise InputError(Problem(str(path), found, wanted, f"Rename it to end in {actual.suffixes[0]}."))
     return FORMATS[content]
+
+
+def _any_table() -> str:
+    return f"a table ({', '.join(item.title for item in FORMATS.values())})"
+
+
+def _no_table(path: Path, found: str, fix: str, expected: Format | None) -> Problem:
+    """Say what a file is that does not begin like the table that its name promises."""
+    if expected is None:
+        return Problem(str(path), found, _any_table(), fix)
+    if found.endswith("unknown kind"):
+        found = f"does not start like a {expected.title} file"
+        fix = "It is damaged or something else: make it again."
+    return Problem(str(path), found, f"a {expected.title} file, as its name says", fix)
 
 
 def _text_fix(head: bytes) -> str:

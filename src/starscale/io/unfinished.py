@@ -147,7 +147,7 @@ def _take(file: int, output: Path, folder: Path) -> None:
 
 
 def _prepare(folder: Path, job: Mapping[str, Any], leftover: Leftover) -> None:
-    """Clear away what a kill left half-written; see to it that the parts are those of the job."""
+    """Remove what an interrupted process left half-written; keep the parts if they are those of the job."""
     now = json.loads(json.dumps(job))
     try:
         before = json.loads((folder / JOB).read_text(encoding="utf-8"))
@@ -157,15 +157,20 @@ def _prepare(folder: Path, job: Mapping[str, Any], leftover: Leftover) -> None:
     if leftover == "refuse" and done and before is not None and before != now:
         raise InputError(_other_job(folder, before, now, len(done)))
     same = before == now and leftover != "restart"
+    _clear(folder, {folder / LOCK, *([folder / JOB, *done] if same else [])})
+    if not same:
+        atomic_json(folder / JOB, now)
+
+
+def _clear(folder: Path, kept: set[Path]) -> None:
+    """Remove everything of a folder but what is kept."""
     for item in folder.iterdir():
-        if item.name == LOCK or (same and (item.name == JOB or item in done)):
+        if item in kept:
             continue
         if item.is_dir() and not item.is_symlink():
             shutil.rmtree(item)
         else:
             item.unlink()
-    if not same:
-        atomic_json(folder / JOB, now)
 
 
 def _other_job(folder: Path, before: Any, now: Mapping[str, Any], n_parts: int) -> Problem:

@@ -67,16 +67,7 @@ def find_layout(path: Path) -> CsvLayout:
         When there is no header, or the rows have more fields than it and no row counter explains it.
     """
     low = path.name.lower().removesuffix(".gz")
-    lines: list[str] = []
-    for first, chunk in itertools.islice(pieces(path, 0, _LOOK), 1):
-        for number, line in enumerate(chunk, first):
-            try:
-                lines.append(line.decode("utf-8").rstrip("\r\n"))
-            except UnicodeDecodeError:
-                where = f"{path}, line {number}"
-                raise InputError(Problem(where, "is not UTF-8 text", fix=NOT_UTF8)) from None
-    if lines:
-        lines[0] = lines[0].removeprefix(_BOM.decode())
+    lines = _first_lines(path)
     header = _header_line(lines, low)
     if header is None:
         raise InputError(Problem(str(path), "has no header line", "names of columns in the first line"))
@@ -91,11 +82,25 @@ def find_layout(path: Path) -> CsvLayout:
     return layout
 
 
+def _first_lines(path: Path) -> list[str]:
+    """Return the first lines as texts, without the byte order mark."""
+    lines: list[str] = []
+    for first, chunk in itertools.islice(pieces(path, 0, _LOOK), 1):
+        for number, line in enumerate(chunk, first):
+            try:
+                lines.append(line.decode("utf-8").rstrip("\r\n"))
+            except UnicodeDecodeError:
+                where = f"{path}, line {number}"
+                raise InputError(Problem(where, "is not UTF-8 text", fix=NOT_UTF8)) from None
+    if lines:
+        lines[0] = lines[0].removeprefix(_BOM.decode())
+    return lines
+
+
 def _header_line(lines: list[str], name: str) -> int | None:
     """Index of the header: the last leading ``#`` line if it has as many fields as the rows, else the next."""
-    filled = [i for i, line in enumerate(lines) if line.strip()]
-    plain = next((i for i in filled if not lines[i].startswith("#")), None)
-    marked = [i for i in filled if plain is None or i < plain]
+    plain = next((i for i, line in enumerate(lines) if line.strip() and not line.startswith("#")), None)
+    marked = [i for i, line in enumerate(lines[:plain]) if line.strip()]
     if not marked:
         return plain
     last = lines[marked[-1]]
@@ -116,22 +121,17 @@ def _one_more(path: Path, layout: CsvLayout) -> CsvLayout:
     every row with a separator. Anything else would be a guess about which name belongs to which value.
     """
     counter, trailing = True, True
-    before: int | None = None
-    for _, chunk in pieces(path, layout.skip, CHUNK_ROWS):
-        texts = (line.decode("utf-8", "replace") for line in chunk)
-        for row in csv.reader(texts, delimiter=layout.separator):
-            if not row:
-                continue
-            trailing = trailing and not row[-1].strip()
-            value = int(row[0]) if counter and row[0].strip().isdecimal() else None
-            counter = value is not None and (before is None or value > before)
-            before = value
+    before = -1
+    for row in _rows(path, layout):
+        trailing = trailing and not row[-1].strip()
+        value = int(row[0]) if row[0].strip().isdecimal() else -1
+        counter = counter and value > before
+        before = value
         if not (counter or trailing):
             break
-    if counter and not trailing:
-        return CsvLayout(("index", *layout.names), layout.skip, layout.separator)
-    if trailing and not counter:
-        return CsvLayout(layout.names, layout.skip, layout.separator, trailing=True)
+    if counter != trailing:
+        names = layout.names if trailing else ("index", *layout.names)
+        return CsvLayout(names, layout.skip, layout.separator, trailing=trailing)
     n = len(layout.names)
     raise InputError(
         Problem(
@@ -141,3 +141,10 @@ def _one_more(path: Path, layout: CsvLayout) -> CsvLayout:
             "Write a name for every column into the header.",
         )
     )
+
+
+def _rows(path: Path, layout: CsvLayout) -> Iterator[list[str]]:
+    """Yield the fields of every row that is not empty."""
+    for _, chunk in pieces(path, layout.skip, CHUNK_ROWS):
+        texts = (line.decode("utf-8", "replace") for line in chunk)
+        yield from filter(None, csv.reader(texts, delimiter=layout.separator))

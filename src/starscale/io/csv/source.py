@@ -108,22 +108,29 @@ class CsvSource(Source):
 
     def _check_fields(self, first: int, lines: list[bytes]) -> None:
         """Refuse a line with more or fewer fields than the others, naming it."""
-        width = len(self._scanned)
-        separator = self._layout.separator
         try:
             texts = [line.decode("utf-8").rstrip("\r\n") for line in lines]
         except UnicodeDecodeError:
             line = next(i for i, line in enumerate(lines, first) if not _is_utf8(line))
             raise InputError(Problem(f"{self.path}, line {line}", "is not UTF-8 text", fix=NOT_UTF8)) from None
-        if not any('"' in text for text in texts):
-            # Without quotation marks, counting separators will do, and is far quicker than a parser.
-            column = pl.Series(texts)
-            counts = column.str.count_matches(separator, literal=True) + 1
-            wrong = ((counts != width) & (column != "")).arg_true()
-            if len(wrong):
-                self._ragged(first + int(wrong[0]), int(counts[int(wrong[0])]), width)
-            return
-        reader = csv.reader((text + "\n" for text in texts), delimiter=separator, strict=True)
+        if any('"' in text for text in texts):
+            self._parse_fields(first, texts)
+        else:
+            self._count_separators(first, texts)
+
+    def _count_separators(self, first: int, texts: list[str]) -> None:
+        """Count the fields of lines without quotation marks, which is far quicker than parsing them."""
+        width = len(self._scanned)
+        column = pl.Series(texts)
+        counts = column.str.count_matches(self._layout.separator, literal=True) + 1
+        wrong = ((counts != width) & (column != "")).arg_true()
+        if len(wrong):
+            self._ragged(first + int(wrong[0]), int(counts[int(wrong[0])]), width)
+
+    def _parse_fields(self, first: int, texts: list[str]) -> None:
+        """Count the fields of lines in which quotation marks may hide separators."""
+        width = len(self._scanned)
+        reader = csv.reader((text + "\n" for text in texts), delimiter=self._layout.separator, strict=True)
         line = first
         try:
             for fields in reader:

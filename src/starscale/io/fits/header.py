@@ -289,15 +289,13 @@ def _shape(code: str, repeat: int, dim: str) -> tuple[int, ...]:
     """Shape of a cell, the slowest axis first as in numpy (TDIM has the fastest first); empty for one value."""
     if code in "PQ":
         return ()
-    axes = tuple(int(n) for n in re.findall(r"\d+", dim))[::-1]
-    if code == "A":
-        # The fastest axis of a text counts its characters.
-        return axes[:-1] if len(axes) > 1 and math.prod(axes) == repeat else ()
     if code in "CM":
         return (2,) if repeat == 1 else (repeat, 2)
+    axes = tuple(int(n) for n in re.findall(r"\d+", dim))[::-1]
     if len(axes) > 1 and math.prod(axes) == repeat:
-        return axes
-    return () if repeat == 1 else (repeat,)
+        # The fastest axis of a text counts its characters.
+        return axes[:-1] if code == "A" else axes
+    return () if code == "A" or repeat == 1 else (repeat,)
 
 
 def metadata_of(header: fits.Header) -> dict[str, str]:

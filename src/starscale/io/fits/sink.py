@@ -191,26 +191,31 @@ def _header(
         ]
     )
     for i, field in enumerate(fields, 1):
-        header[f"TTYPE{i}"] = to_card(field.name)
-        header[f"TFORM{i}"] = f"{field.count * field.width if field.code == 'A' else field.count}{field.code}"
-        axes = [*reversed(field.shape)]
-        if field.shape and (field.code == "A" or len(axes) > 1):
-            header[f"TDIM{i}"] = (
-                f"({','.join(str(n) for n in ([field.width] if field.code == 'A' else []) + axes)})"
-            )
-        if field.zero:
-            header[f"TSCAL{i}"] = 1
-            header[f"TZERO{i}"] = field.zero
-        if field.null is not None:
-            header[f"TNULL{i}"] = field.null - field.zero
-        about = columns.get(field.name, Column(field.name))
-        for key, text in (("TUNIT", about.unit), ("TUCD", about.ucd), ("TCOMM", about.description)):
-            if text:
-                header[f"{key}{i}"] = to_card(text)
+        for key, value in _cards(field, columns):
+            header[f"{key}{i}"] = value
     for i, (key, text) in enumerate(metadata.items(), 1):
         header[f"MKEY{i}"] = to_card(key)
         header[f"MVAL{i}"] = to_card(text)
     return str(header.tostring()).encode("ascii")
+
+
+def _cards(field: _FitsField, columns: Mapping[str, Column]) -> Iterator[tuple[str, Any]]:
+    """Yield the keywords of a column, without its number, and their values."""
+    is_text = field.code == "A"
+    yield "TTYPE", to_card(field.name)
+    yield "TFORM", f"{field.count * field.width if is_text else field.count}{field.code}"
+    axes = [field.width] * is_text + [*reversed(field.shape)]
+    if field.shape and len(axes) > 1:
+        yield "TDIM", f"({','.join(map(str, axes))})"
+    if field.zero:
+        yield "TSCAL", 1
+        yield "TZERO", field.zero
+    if field.null is not None:
+        yield "TNULL", field.null - field.zero
+    about = columns.get(field.name, Column(field.name))
+    for key, text in (("TUNIT", about.unit), ("TUCD", about.ucd), ("TCOMM", about.description)):
+        if text:
+            yield key, to_card(text)
 
 
 def _records(frame: pl.DataFrame, fields: list[_FitsField]) -> bytes:

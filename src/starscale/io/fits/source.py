@@ -111,17 +111,21 @@ def _series(field: FitsField, records: np.ndarray[Any, Any], heap: bytes) -> pl.
 
 def _elements(field: FitsField, raw: np.ndarray[Any, Any]) -> pl.Series:
     """Decode bytes, one row of `raw` a cell, into one flat series."""
-    base = field.base
-    if base == "A":
+    if field.base == "A":
         width = raw.shape[1] // int(np.prod(field.shape)) if field.shape else raw.shape[1]
         return texts(raw.reshape(-1, width))
-    if base == "L":
+    if field.base == "L":
         flat = raw.reshape(-1)
         known = pl.Series(flat != 0)
         return pl.select(pl.when(known).then(pl.Series(flat == ord("T")))).to_series()
-    if base == "X":
+    if field.base == "X":
         return pl.Series(np.unpackbits(raw, axis=1)[:, : field.repeat].reshape(-1).astype(bool))
-    values = raw.reshape(-1).view(_NUMPY[base])
+    return _numbers(field, raw)
+
+
+def _numbers(field: FitsField, raw: np.ndarray[Any, Any]) -> pl.Series:
+    """Decode the bytes of numbers: scaled, shifted, with nulls."""
+    values = raw.reshape(-1).view(_NUMPY[field.base])
     values = values.astype(values.dtype.newbyteorder("="))
     # TNULL is about the number as it is stored.
     null = pl.Series(values == field.null) if field.null is not None and values.dtype.kind in "iu" else None

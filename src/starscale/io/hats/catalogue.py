@@ -52,24 +52,23 @@ def parquet_files(path: Path) -> Files:
     properties = next((path / name for name in PROPERTIES if (path / name).is_file()), None)
     if properties is not None and (path / "dataset").is_dir():
         return _catalogue(path, read_properties(properties))
-    found = sorted(
-        item
-        for item in path.rglob("*.parquet")
-        if item.is_file() and not any(part.startswith(("_", ".")) for part in item.relative_to(path).parts)
-    )
-    if found:
-        return Files(tuple(found))
+    found = sorted(item for item in path.rglob("*.parquet") if item.is_file() and not _hidden(item, path))
+    if not found:
+        raise _nothing_there(path)
+    return Files(tuple(found))
+
+
+def _hidden(item: Path, folder: Path) -> bool:
+    """Whether a file, or a folder that holds it, is not data by its name, as Spark and Dask have it."""
+    return any(part.startswith(("_", ".")) for part in item.relative_to(folder).parts)
+
+
+def _nothing_there(path: Path) -> InputError:
     there = sorted(item.name for item in path.iterdir() if not item.name.startswith("."))
+    found = "is a directory without Parquet files" if there else "is an empty directory"
     shown = ", ".join(there[:5]) + (", ..." if len(there) > 5 else "")
     fix = f"It holds {shown}: name one file of it." if there else ""
-    raise InputError(
-        Problem(
-            str(path),
-            "is a directory without Parquet files" if there else "is an empty directory",
-            "Parquet files or a HATS catalogue",
-            fix,
-        )
-    )
+    return InputError(Problem(str(path), found, "Parquet files or a HATS catalogue", fix))
 
 
 def _collection(path: Path) -> Files:
@@ -86,11 +85,7 @@ def _collection(path: Path) -> Files:
 
 def _catalogue(path: Path, metadata: dict[str, str]) -> Files:
     dataset = path / "dataset"
-    found: dict[tuple[int, int], list[Path]] = {}
-    for file in sorted(dataset.rglob("*.parquet")):
-        cell = _CELL.search(file.as_posix())
-        if cell is not None and file.is_file():
-            found.setdefault((int(cell[1]), int(cell[2])), []).append(file)
+    found = _partitions(dataset)
     listed = _listed(path / "partition_info.csv")
     if listed is not None:
         _compare(path, listed, found)
@@ -103,13 +98,19 @@ def _catalogue(path: Path, metadata: dict[str, str]) -> Files:
         # A catalogue without rows: its columns stand there.
         files.append(dataset / "_common_metadata")
     if not files:
-        fix = "The catalogue was not copied whole."
-        raise InputError(
-            Problem(
-                str(path), "is a HATS catalogue without data files", "dataset/Norder=*/Dir=*/Npix=*.parquet", fix
-            )
-        )
+        found_text, fix = "is a HATS catalogue without data files", "The catalogue was not copied whole."
+        raise InputError(Problem(str(path), found_text, "dataset/Norder=*/Dir=*/Npix=*.parquet", fix))
     return Files(tuple(files), metadata)
+
+
+def _partitions(dataset: Path) -> dict[tuple[int, int], list[Path]]:
+    """Data files of every cell, by order and pixel."""
+    found: dict[tuple[int, int], list[Path]] = {}
+    for file in sorted(dataset.rglob("*.parquet")):
+        cell = _CELL.search(file.as_posix())
+        if cell is not None and file.is_file():
+            found.setdefault((int(cell[1]), int(cell[2])), []).append(file)
+    return found
 
 
 def _listed(path: Path) -> set[tuple[int, int]] | None:

@@ -180,26 +180,25 @@ def _same_columns(path: Path, files: Sequence[Path], schemas: Sequence[pa.Schema
     """Refuse a directory whose files differ, and say in what."""
     problems = Problems()
     first = _types(schemas[0])
+    fix = f"Are several tables in {path}? Name one file, or move the others away."
     for file, schema in zip(files[1:], schemas[1:], strict=True):
         if len(problems.items) == 5:
             break
         if schema.equals(schemas[0]) or (other := _types(schema)) == first:
             continue
-        lacking = [name for name in first if name not in other]
-        added = [name for name in other if name not in first]
-        changed = [
-            f"{name} is {other[name]}, not {first[name]}"
-            for name in first
-            if other.get(name, first[name]) != first[name]
-        ]
-        said = [f"lacks {', '.join(lacking[:5])}"] if lacking else []
-        said += [f"adds {', '.join(added[:5])}"] if added else []
-        said += changed[:5] or ([] if said else ["has its columns in another order"])
-        fix = f"Are several tables in {path}? Name one file, or move the others away."
-        problems.add(
-            str(file), f"differs from {files[0].name}: {'; '.join(said)}", "the same columns in every file", fix
-        )
+        found = f"differs from {files[0].name}: {'; '.join(_differences(first, other))}"
+        problems.add(str(file), found, "the same columns in every file", fix)
     problems.raise_if_any()
+
+
+def _differences(first: pl.Schema, other: pl.Schema) -> list[str]:
+    """Say in what the columns of a file differ from those of the first."""
+    lacking, added = list(first.keys() - other.keys()), list(other.keys() - first.keys())
+    lacking.sort(key=list(first).index)
+    added.sort(key=list(other).index)
+    changed = [f"{n} is {other[n]}, not {kind}" for n, kind in first.items() if other.get(n, kind) != kind]
+    said = [f"{verb} {', '.join(names[:5])}" for verb, names in (("lacks", lacking), ("adds", added)) if names]
+    return said + (changed[:5] or ([] if said else ["has its columns in another order"]))
 
 
 def _types(schema: pa.Schema) -> pl.Schema:

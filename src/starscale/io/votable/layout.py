@@ -155,23 +155,33 @@ def _head(file: IO[bytes]) -> tuple[str, bytes, bytes] | None:
     while end < 0:
         block = file.read(_BLOCK)
         text += block
-        if walk.place < 0:
-            try:
-                walk.parser.Parse(block, not block)
-            except expat.ExpatError as error:
-                if walk.place < 0:
-                    raise DamagedError(str(error)) from error
+        _parse_on(walk, block)
         if walk.hopeless or len(text) > _LONGEST_HEAD or (not block and walk.place < 0):
             return None
         if walk.place >= 0:
             end = _end_of_tag(text, walk.place)
         if end < 0 and not block:
             raise DamagedError("it ends within a tag")
+    return (walk.kind, text[:end], walk.prefix.encode()) if _streamable(walk, text[:end]) else None
+
+
+def _parse_on(walk: _Walk, block: bytes) -> None:
+    """Parse one more block, up to the first row: damage behind it is left to the reader of the rows."""
+    if walk.place >= 0:
+        return
+    try:
+        walk.parser.Parse(block, not block)
+    except expat.ExpatError as error:
+        if walk.place < 0:
+            raise DamagedError(str(error)) from error
+
+
+def _streamable(walk: _Walk, head: bytes) -> bool:
+    """Whether the rows can be read from the file itself, in pieces."""
     plain = walk.encoding in ("utf-8", "us-ascii", "ascii", "iso-8859-1", "latin-1")
     encoded = walk.kind == "TABLEDATA" or walk.stream.get("encoding") == "base64"
-    if not plain or not encoded or "href" in walk.stream or text[end - 2 : end] == b"/>" or text[:2] in _UTF16:
-        return None
-    return walk.kind, text[:end], walk.prefix.encode()
+    closed = head.endswith(b"/>")
+    return plain and encoded and "href" not in walk.stream and not closed and head[:2] not in _UTF16
 
 
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")

@@ -106,16 +106,31 @@ def cells_of(name: str, datatype: str, arraysize: str | None, null: object) -> C
     """Describe a FIELD; None for one that is rarely seen (vectors of varying length, matrices, complex, bits)."""
     if datatype not in _NUMBERS and datatype not in ("boolean", "bit", *_TEXTS):
         return None
-    if arraysize is None or (arraysize == "1" and datatype not in _TEXTS):
-        # A vector of one element is a number to astropy, and so to us.
-        count = 1 if datatype in _TEXTS else None
-    elif datatype != "bit" and re.fullmatch(r"[1-9]\d*", arraysize):
-        count = int(arraysize)
-    elif datatype in _TEXTS and re.fullmatch(r"\d*\*", arraysize):
-        count = 0
-    else:
+    count = _text_count(arraysize) if datatype in _TEXTS else _number_count(arraysize, datatype)
+    if count == _RARE:
         return None
     return Cells(name, datatype, count, int(null) if isinstance(null, (int, np.integer)) else None)
+
+
+#: Stands for an arraysize that is rarely seen.
+_RARE = -1
+
+
+def _text_count(arraysize: str | None) -> int:
+    """Characters of a text; 0 where they vary."""
+    if arraysize is None:
+        return 1
+    if re.fullmatch(r"[1-9]\d*", arraysize):
+        return int(arraysize)
+    return 0 if re.fullmatch(r"\d*\*", arraysize) else _RARE
+
+
+def _number_count(arraysize: str | None, datatype: str) -> int | None:
+    """Elements of a vector of fixed length, None for a single number."""
+    if arraysize is None or arraysize == "1":
+        # A vector of one element is a number to astropy, and so to us.
+        return None
+    return int(arraysize) if datatype != "bit" and re.fullmatch(r"[1-9]\d*", arraysize) else _RARE
 
 
 @dataclass(frozen=True, slots=True)

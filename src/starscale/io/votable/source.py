@@ -121,19 +121,33 @@ def open_source(path: Path, part: str | None) -> Source:
         # Without its rows when they can be read in pieces, else whole.
         document = _parse(path if layout is None else layout.head + layout.tail)
         _refuse_error(path, document)
-        tables = [table for table in document.iter_tables() if not table.is_empty() or table.fields]
-        if not tables:
-            raise InputError(Problem(str(path), "is a VOTable document without a table", "a TABLE element"))
+        table = _first_table(path, document)
         if layout is not None:
-            fields = _decodable(tables[0].fields) if layout.kind != "TABLEDATA" else None
-            if fields is not None or (layout.kind == "TABLEDATA" and _even(tables[0].fields)):
+            in_pieces, fields = _in_pieces(layout, table)
+            if in_pieces:
                 return VotableSource(path, layout, document, fields)
             document = _parse(path)
-            tables = [table for table in document.iter_tables() if not table.is_empty() or table.fields]
-        frame = _frame(tables[0])
+            table = _first_table(path, document)
+        frame = _frame(table)
     except _REFUSED as error:
         raise _damaged(path, error) from error
-    return WholeSource(path, "votable", frame, *_described(document, tables[0], frame.schema))
+    return WholeSource(path, "votable", frame, *_described(document, table, frame.schema))
+
+
+def _first_table(path: Path, document: VOTableFile) -> TableElement:
+    tables = (table for table in document.iter_tables() if not table.is_empty() or table.fields)
+    first = next(tables, None)
+    if first is None:
+        raise InputError(Problem(str(path), "is a VOTable document without a table", "a TABLE element"))
+    return first
+
+
+def _in_pieces(layout: VotableLayout, table: TableElement) -> tuple[bool, list[Cells] | None]:
+    """Whether rows can be decoded in pieces, and the decoders of the columns of binary rows."""
+    if layout.kind == "TABLEDATA":
+        return _even(table.fields), None
+    fields = _decodable(table.fields)
+    return fields is not None, fields
 
 
 def _parse(source: Path | bytes) -> VOTableFile:
@@ -159,14 +173,20 @@ def _described(
         for info in home.infos
         if info.name
     }
-    systems = [system for home in (document, *document.resources) for system in home.coordinate_systems]
+    return describe(schema, _known(table)), metadata | _position_system(document, table)
+
+
+def _position_system(document: VOTableFile, table: TableElement) -> dict[str, str]:
+    """System and epoch of the positions, from the COOSYS that a column refers to."""
     wanted = {str(item.ref) for item in table.fields if item.ref}
+    systems = (system for home in (document, *document.resources) for system in home.coordinate_systems)
     chosen = next((system for system in systems if system.ID in wanted), None)
-    if chosen is not None and chosen.system:
-        metadata[POSITION_SYSTEM] = str(chosen.system)
-        if chosen.epoch:
-            metadata[POSITION_EPOCH] = str(chosen.epoch)
-    return describe(schema, _known(table)), metadata
+    if chosen is None or not chosen.system:
+        return {}
+    about = {POSITION_SYSTEM: str(chosen.system)}
+    if chosen.epoch:
+        about[POSITION_EPOCH] = str(chosen.epoch)
+    return about
 
 
 def _decodable(fields: Sequence[Field]) -> list[Cells] | None:
