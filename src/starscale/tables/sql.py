@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from itertools import pairwise
 
 import polars as pl
 from polars.exceptions import PolarsError
@@ -21,6 +22,11 @@ _AGGREGATE = re.compile(
 #: A text, a quoted name, or a bare word.
 _TOKEN = re.compile(r"'[^']*'|\"[^\"]*\"|[A-Za-z_]\w*")
 _QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
+#: Words of SQL that may stand next to another word.
+_KEYWORDS = frozenset(
+    "AND AS AT BETWEEN BOTH CASE DISTINCT DIV ELSE END ESCAPE FOR FROM ILIKE IN IS LEADING LIKE MOD NOT NULL OR "
+    "PRECISION REGEXP RLIKE SIMILAR THEN TO TRAILING UNSIGNED VARYING WHEN WITH XOR ZONE".split()
+)
 
 
 def row_expression(text: str, where: str, what: str = "an SQL expression") -> pl.Expr:
@@ -48,11 +54,27 @@ def row_expression(text: str, where: str, what: str = "an SQL expression") -> pl
                 where, f"{text!r} uses {name}, which looks at many rows", f"{what} that looks at one row at a time"
             )
         )
+    left_over = _left_over(text)
+    if left_over:
+        raise InputError(Problem(where, f"{text!r} is not {what} (unexpected {left_over!r})"))
     try:
         return pl.sql_expr(text)
     except PolarsError as error:
         first_line = str(error).splitlines()[0]
         raise InputError(Problem(where, f"{text!r} is not {what} ({first_line})")) from None
+
+
+def _left_over(text: str) -> str | None:
+    """Return the token at which the expression should have ended: a semicolon, or a second word in a row.
+
+    polars takes the second word for a new name of the column, and before 1.40 ignored all that followed.
+    """
+    tokens = re.findall(r"[\w.]+|\S", _QUOTED.sub("''", text))
+    for first, second in pairwise(["", *tokens]):
+        words = re.match(r"[\w.]", first) and re.match(r"[\w.]", second)
+        if second == ";" or (words and not {first.upper(), second.upper()} & _KEYWORDS):
+            return second
+    return None
 
 
 def rename_columns(text: str, names: Mapping[str, str]) -> str:

@@ -57,8 +57,9 @@ class CsvSource(Source):
         return self._rows
 
     def lazy(self) -> pl.LazyFrame:
-        """Scan the file; blank lines, which a scan would take for rows, are read past in memory instead."""
-        if self._blank:
+        """Scan the file; one with blank lines, which a scan takes for rows, or without rows is read instead."""
+        # polars before 1.40 refuses to scan a file in which no line follows the skipped ones.
+        if self._blank or not self._rows:
             return self.read().lazy()
         frame = pl.scan_csv(
             self.path,

@@ -82,6 +82,9 @@ class ParquetSource(Source):
                 # A buffer makes pyarrow stream the pages of a column instead of holding its whole chunk.
                 with pq.ParquetFile(file, buffer_size=1 << 20, pre_buffer=False) as table:
                     groups, skip = _groups_after(table.metadata, skip)
+                    if not groups:
+                        # pyarrow before 19 refuses an empty list of row groups.
+                        continue
                     for batch in table.iter_batches(rows, groups, list(columns), use_threads=True):
                         plain = pa.RecordBatch.from_arrays(batch.columns, schema=_bare(batch.schema))
                         frame = pl.DataFrame(plain).select(columns)
