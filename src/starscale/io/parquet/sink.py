@@ -90,12 +90,17 @@ def open_sink(plan: WritePlan) -> Sink:
 
 
 def arrow_schema(schema: pl.Schema, columns: Mapping[str, Column]) -> pa.Schema:
-    """Return the Arrow schema, with unit, UCD and description of each column in the metadata of its field."""
+    """Return the Arrow schema, with unit, UCD and description of each column in the metadata of its field.
+
+    Text is `string` rather than polars's `large_string`, from which astropy before 8 cannot make a column.
+    """
     plain = pl.DataFrame(schema=schema).to_arrow(compat_level=pl.CompatLevel.oldest()).schema
     fields = []
     for item in plain:
         about = columns.get(item.name)
         pairs = {"unit": about.unit, "ucd": about.ucd, "description": about.description} if about else {}
+        if item.type == pa.large_string():
+            item = item.with_type(pa.string())
         fields.append(item.with_metadata({key: value for key, value in pairs.items() if value} or None))
     return pa.schema(fields)
 
