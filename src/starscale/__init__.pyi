@@ -17,6 +17,8 @@ from .homogenization.kernel.whole import Homogenized
 from .reports.homogenize import label_report
 
 # Models
+from .features.families import Feature
+from .features.features import feature_list
 from .model.api import evaluate, load, predict
 from .model.explain import Explanation, explain
 from .model.importance import importance
@@ -47,7 +49,15 @@ from .vocabulary.settings.models import (
     Turchi2024Config,
     XgboostConfig,
 )
-from .vocabulary.settings.run import Cuts, ExtraCut, FetchSettings, ImportanceConfig, MatchConfig, RunConfig
+from .vocabulary.settings.run import (
+    Cuts,
+    ExtraCut,
+    FeaturesConfig,
+    FetchSettings,
+    ImportanceConfig,
+    MatchConfig,
+    RunConfig,
+)
 from .vocabulary.settings.split import SplitConfig
 
 # Flags, errors, progress
@@ -67,6 +77,8 @@ __all__ = [
     "Cuts",
     "Explanation",
     "ExtraCut",
+    "Feature",
+    "FeaturesConfig",
     "FetchEstimate",
     "FetchSettings",
     "Fetched",
@@ -107,6 +119,7 @@ __all__ = [
     "evaluate",
     "explain",
     "explain_mask",
+    "feature_list",
     "fetch",
     "homogenize",
     "importance",

@@ -99,7 +99,7 @@ def test_the_papers_features_by_hand() -> None:
 @pytest.mark.parametrize("missing", ["bailer_jones_edr3", "skymapper_dr2"])
 def test_the_papers_set_needs_its_surveys(missing: str) -> None:
     members = [m for m in (GAIA, DISTANCES, SKYMAPPER) if m.survey.name != missing]
-    with pytest.raises(InputError, match=f"survey '{missing}' takes no part"):
+    with pytest.raises(InputError, match=f"needs survey '{missing}', which is not in this run"):
         build_features(load_feature_set("turchi2024"), members, NOTHING)
 
 
@@ -279,7 +279,7 @@ def test_leaving_features_out() -> None:
     default, members = load_feature_set("default"), [GAIA, DISTANCES, SKYMAPPER]
     some = build_features(default, members, FeaturesConfig(without=("*.M_*", "log_distance")))
     assert [f.name for f in some] == [f.name for f in DEFAULT if ".M_" not in f.name and f.name != "log_distance"]
-    with pytest.raises(InputError, match=r"'log_distanc' fits no feature. Did you mean 'log_distance'"):
+    with pytest.raises(InputError, match=r"'log_distanc' matches no feature. Did you mean 'log_distance'"):
         build_features(default, members, FeaturesConfig(without=("log_distanc",)))
     with pytest.raises(InputError, match="makes no features"):
         build_features(default, members, FeaturesConfig(without=("*",)))
@@ -297,7 +297,7 @@ def test_sets_that_make_no_sense() -> None:
     with pytest.raises(InputError, match=r"there is no band 'gaia_dr3.X'"):
         build_features(make(band), [GAIA], NOTHING)
     for dereddened, members in ((False, [GAIA]), (True, [GAIA, DISTANCES])):
-        with pytest.raises(InputError, match="no survey that takes part gives what it needs"):
+        with pytest.raises(InputError, match="no survey of this run gives what it needs"):
             build_features(make({**band, "band": "gaia_dr3.G", "dereddened": dereddened}), members, NOTHING)
     with pytest.raises(InputError, match=r"features.0.*column"):
         make({"kind": "column", "name": "a"})

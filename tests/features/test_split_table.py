@@ -262,7 +262,7 @@ def test_members_from_a_list() -> None:
 def test_bad_circles() -> None:
     table = lonely(10)
     circles = pl.DataFrame({"cluster": ["a", "b"], "ra": [1.0, 2.0], "dec": [0.0, 95.0], "radius": [1.0, 1.0]})
-    with pytest.raises(InputError, match="1 of 2 rows have no centre on the sphere"):
+    with pytest.raises(InputError, match="1 of 2 rows have no valid centre"):
         name_clusters(table, LEAD, circles, SplitClusters(path="x"), "c.csv")
     with pytest.raises(InputError, match=r"column 'radius': is of type String; expected degrees"):
         name_clusters(table, LEAD, circles.cast({"radius": pl.String}), SplitClusters(path="x"), "c.csv")
@@ -286,9 +286,9 @@ def test_a_split_of_ones_own_is_taken_as_it_is() -> None:
     part = ["test", "train", "validation", "train"]
     assert split(own(part), COLUMN, 1).tolist() == split(own(part), COLUMN, 2).tolist() == part
     refuse_useless(own(part), pl.Series(part), COLUMN)
-    with pytest.raises(InputError, match="leaves nothing for validation"):
+    with pytest.raises(InputError, match="leaves no stars for validation"):
         refuse_useless(own(["test", "train"]), pl.Series(["test", "train"]), COLUMN)
-    with pytest.raises(InputError, match=r"'mine': 2 of 4 values are no part of a split \('tets', None\)"):
+    with pytest.raises(InputError, match=r"'mine': 2 of 4 values are not the name of a part \('tets', None\)"):
         split(own(["tets", "train", None, "test"]), COLUMN)
     with pytest.raises(InputError, match=r"column 'mine': is missing, but needed for a split by column"):
         split(own(part).drop("mine"), COLUMN)
@@ -299,7 +299,7 @@ def test_the_guard_refuses_an_identifier_in_two_parts() -> None:
     with pytest.raises(InputError) as caught:
         split(table, COLUMN)
     text = str(caught.value)
-    assert "2 of 3 identifiers stand in several parts of the split, in 4 rows" in text
+    assert "2 of 3 identifiers are in several parts of the split, in 4 rows" in text
     assert "1 in train and test; 2 in train and validation" in text
     assert "the same part in the column 'mine'" in text
 
@@ -312,7 +312,7 @@ def test_the_guard_refuses_near_neighbours_in_two_parts() -> None:
     with pytest.raises(InputError) as caught:
         split(table, COLUMN)
     text = str(caught.value)
-    assert "1 pairs of rows closer than 1 arcsec stand in different parts" in text
+    assert "1 pairs of rows closer than 1 arcsec are in different parts" in text
     assert "(1 in train and 2 in test, 0.40 arcsec)" in text
     fixed = table.with_columns(pl.Series("mine", ["test", *table["mine"][1:]]))
     assert split(fixed, COLUMN).tolist()[:2] == ["test", "test"]

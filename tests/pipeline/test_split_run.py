@@ -82,7 +82,7 @@ def test_held_out_surveys(sky: Path, finished: Path) -> None:
     trained = ss.train(run_file(sky, "surveys", split, extra=label), table=table)
     assert trained.counts["test"] == (mask > 1).sum() == evaluated_on(trained.model, table)
     for wrong, message in (
-        ('["rave"]', r"'rave' is no label survey of the run.*galah_dr3, rave_dr6. Did you mean 'rave_dr6'"),
+        ('["rave"]', r"'rave' is not a label survey of the run.*galah_dr3, rave_dr6. Did you mean 'rave_dr6'"),
         ('["rave_dr6", "galah_dr3"]', "names every label survey"),
     ):
         path = run_file(sky, "wrong", split.replace('["rave_dr6"]', wrong), extra=label)
@@ -102,7 +102,7 @@ def test_a_split_of_ones_own(sky: Path, finished: Path) -> None:
     shuffled = table.with_columns(pl.lit("train").alias("part"))
     assert ss.train(path, table=shuffled).counts == trained.counts
     leaky = pl.concat([table, table.head(5).with_columns(pl.lit("validation").alias("mine"))])
-    with pytest.raises(InputError, match=r"4 of .* identifiers stand in several parts of the split, in 8 rows"):
+    with pytest.raises(InputError, match=r"4 of .* identifiers are in several parts of the split, in 8 rows"):
         ss.train(path, table=leaky)
 
 

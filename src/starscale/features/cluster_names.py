@@ -1,4 +1,4 @@
-"""Which cluster a star belongs to: from a list of members, or of centres and radii."""
+"""Assign stars to clusters, from a table of members, or of centres and radii."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from scipy.spatial import cKDTree
 
 from starscale.features.split_table import CLUSTER, star_positions
 from starscale.surveys import Survey
+from starscale.tables.arrays import as_floats
 from starscale.tables.positions import Positions
 from starscale.tables.standardise import require
 from starscale.vocabulary.arrays import FloatArray
@@ -18,7 +19,7 @@ from starscale.vocabulary.settings.split import SplitClusters
 def name_clusters(
     table: pl.DataFrame, lead: Survey, clusters: pl.DataFrame, config: SplitClusters, where: str
 ) -> pl.DataFrame:
-    """Append the column `split_cluster`: the name of each star's cluster, null for a star of the field.
+    """Append the column `split_cluster`: the name of the cluster of each star, null for a field star.
 
     Parameters
     ----------
@@ -27,17 +28,17 @@ def name_clusters(
     lead : Survey
         The leading catalogue.
     clusters : polars.DataFrame
-        A row for each member, or for each cluster with centre and radius. A star inside several
+        One row for each member, or for each cluster with centre and radius (deg). A star inside several
         circles belongs to the cluster whose centre is nearest in units of its radius.
     config : SplitClusters
-        Which columns say what.
+        Names of the columns.
     where : str
-        What to call the table of clusters in an error.
+        Name of the table of clusters in error messages.
 
     Raises
     ------
     InputError
-        A column of the clusters is missing or no number, a star in two clusters, no star in any.
+        A column of the clusters is missing or not numeric, a star is in two clusters, no star is in any.
     """
     needed = [config.source_id] if config.source_id is not None else [config.ra, config.dec, config.radius]
     require(clusters.columns, [config.column, *needed], where, "a split by cluster")
@@ -55,25 +56,23 @@ def name_clusters(
 def _of_members(
     table: pl.DataFrame, lead: Survey, members: pl.DataFrame, config: SplitClusters, where: str
 ) -> pl.Series:
-    key = lead.id.column
-    if members[config.source_id or ""].dtype != table[key].dtype:
+    key, column = lead.id.column, config.source_id or ""
+    if members[column].dtype != table[key].dtype:
         raise InputError(
             Problem(
-                f"{where}: column {config.source_id!r}",
-                f"is of type {members[config.source_id or ''].dtype}",
+                f"{where}: column {column!r}",
+                f"is of type {members[column].dtype}",
                 f"identifiers of type {table[key].dtype}, as {lead.name} has",
             )
         )
-    known = members.select(
-        pl.col(config.source_id or "").alias(key), pl.col(config.column).cast(pl.String).alias(CLUSTER)
-    )
+    known = members.select(pl.col(column).alias(key), pl.col(config.column).cast(pl.String).alias(CLUSTER))
     known = known.drop_nulls().unique(maintain_order=True)
     twice = known.filter(pl.col(key).is_duplicated())
     if twice.height:
         star = twice[key][0]
         names = " and ".join(twice.filter(pl.col(key) == star)[CLUSTER])
         found = f"{twice[key].n_unique():,} stars are members of several clusters (first: {star} of {names})"
-        raise InputError(Problem(where, found, "one cluster a star"))
+        raise InputError(Problem(where, found, "one cluster per star"))
     return table.select(key).join(known, on=key, how="left", maintain_order="left")[CLUSTER]
 
 
@@ -83,9 +82,7 @@ def _in_circles(
     ra, dec, radius = (_degrees(clusters, name, where) for name in (config.ra, config.dec, config.radius))
     wrong = ~(np.isfinite(ra) & (np.abs(dec) <= 90) & (radius > 0) & (radius <= 90))
     if wrong.any():
-        found = (
-            f"{int(wrong.sum()):,} of {len(ra):,} rows have no centre on the sphere, or no radius of 0 to 90 deg"
-        )
+        found = f"{int(wrong.sum()):,} of {len(ra):,} rows have no valid centre, or no radius between 0 and 90 deg"
         raise InputError(Problem(where, found, "centre and radius in degrees, in every row"))
     places = star_positions(table, lead, "training table")
     if places is None:
@@ -97,6 +94,7 @@ def _in_circles(
     best, name = np.full(len(places), np.inf), np.full(len(places), -1)
     tree = cKDTree(stars)
     for i, (centre, reach) in enumerate(zip(towards, np.radians(radius), strict=True)):
+        # Chord of an angle a on the unit sphere: 2 sin(a / 2).
         inside = np.asarray(tree.query_ball_point(centre, 2 * np.sin(reach / 2)), dtype=np.intp)
         relative = np.linalg.norm(stars[inside] - centre, axis=1) / reach
         nearer = relative < best[rows[inside]]
@@ -108,4 +106,4 @@ def _in_circles(
 def _degrees(clusters: pl.DataFrame, name: str, where: str) -> FloatArray:
     if not clusters[name].dtype.is_numeric():
         raise InputError(Problem(f"{where}: column {name!r}", f"is of type {clusters[name].dtype}", "degrees"))
-    return clusters[name].cast(pl.Float64).fill_null(np.nan).to_numpy().astype(np.float64)
+    return as_floats(clusters[name])

@@ -1,4 +1,4 @@
-"""Families of features that follow from the surveys that take part: colours, absolute magnitudes, errors, ..."""
+"""Families of features that are made for any set of surveys: colours, absolute magnitudes, errors, ..."""
 
 from __future__ import annotations
 
@@ -13,9 +13,13 @@ from starscale.vocabulary.errors import InputError, Problem
 
 @dataclass(frozen=True, slots=True)
 class Feature:
-    """One input of a model: a name and the SQL expression that computes it.
+    """One input of a model: a name and the SQL expression that computes it from the columns of a star.
 
-    `log_error` says that it is the decimal logarithm of a measurement error.
+    Attributes
+    ----------
+    name, expression, unit, description : str
+    log_error : bool
+        Whether the feature is the decimal logarithm of a measurement error.
     """
 
     name: str
@@ -27,142 +31,161 @@ class Feature:
 
 @dataclass(frozen=True, slots=True)
 class SurveyColumns:
-    """A survey that takes part, and what its columns are called in the joined table."""
+    """A survey, and the names of its columns in the joined table.
+
+    Attributes
+    ----------
+    survey : Survey
+    names : mapping of str to str
+        Name in the joined table of each column; a column that is not listed keeps its name.
+    """
 
     survey: Survey
     names: Mapping[str, str]
 
     def sql(self, column: str) -> str:
-        """The column as an SQL identifier."""
+        """Return a column of the survey as an SQL identifier."""
         return quote(self.names.get(column, column))
 
 
 def quote(name: str) -> str:
-    """A column name as an SQL identifier."""
+    """Return a column name as an SQL identifier.
+
+    Raises
+    ------
+    InputError
+        The name contains a double quote.
+    """
     if '"' in name:
-        raise InputError(Problem(f"column {name!r}", "has a double quote in its name", "", "Rename the column."))
+        raise InputError(
+            Problem(
+                f"column {name!r}", "has a double quote in its name", "a name without one", "Rename the column."
+            )
+        )
     return f'"{name}"'
 
 
-def _distance(members: Sequence[SurveyColumns]) -> str | None:
-    return next((m.sql(m.survey.distance.value) for m in members if m.survey.distance), None)
+def _distance(surveys: Sequence[SurveyColumns]) -> str | None:
+    return next((m.sql(m.survey.distance.value) for m in surveys if m.survey.distance), None)
 
 
-def _reddening(members: Sequence[SurveyColumns]) -> tuple[str, str] | None:
-    """Column with E(B-V), and its scale."""
-    return next(((m.sql(r.column), r.scale) for m in members if (r := m.survey.reddening)), None)
+def _reddening(surveys: Sequence[SurveyColumns]) -> tuple[str, str] | None:
+    """Return the column with E(B-V), and its scale."""
+    return next(((m.sql(r.column), r.scale) for m in surveys if (r := m.survey.reddening)), None)
 
 
-def _extinction(member: SurveyColumns, band: str, members: Sequence[SurveyColumns]) -> str | None:
-    """A(b) as an expression; None where the coefficient or E(B-V) is not known."""
-    coefficient, reddening = member.survey.bands[band].extinction, _reddening(members)
+def _extinction(catalogue: SurveyColumns, band: str, surveys: Sequence[SurveyColumns]) -> str | None:
+    """Return the extinction A(b) as an expression; None where the coefficient or E(B-V) is not known."""
+    coefficient, reddening = catalogue.survey.bands[band].extinction, _reddening(surveys)
     if coefficient is None or reddening is None:
         return None
     column, scale = reddening
-    # R(b) per true E(B-V) shrinks where the E(B-V) at hand is that of the map, and grows the other way.
+    # A(b) = R(b) E(B-V); R(b) is for one of two scales of E(B-V), related by true = 0.86 SFD.
     factor = {("true", "sfd"): TRUE_OVER_SFD, ("sfd", "true"): 1 / TRUE_OVER_SFD}
-    coefficient *= factor.get((member.survey.extinction_scale, scale), 1.0)
+    coefficient *= factor.get((catalogue.survey.extinction_scale, scale), 1.0)
     return f"{coefficient:.6g} * {column}"
 
 
 def absolute_magnitude(
-    member: SurveyColumns, band: str, members: Sequence[SurveyColumns], *, dereddened: bool
+    catalogue: SurveyColumns, band: str, surveys: Sequence[SurveyColumns], *, dereddened: bool
 ) -> str | None:
-    """SQL of the absolute magnitude of a band; None where no survey gives what it needs."""
-    distance = _distance(members)
-    extinction = _extinction(member, band, members)
+    """Return the absolute magnitude of a band in SQL; None without distance, E(B-V) or coefficient."""
+    distance = _distance(surveys)
+    extinction = _extinction(catalogue, band, surveys)
     if distance is None or (dereddened and extinction is None):
         return None
-    expression = f"{member.sql(member.survey.bands[band].magnitude)} - 5 * LOG10({distance}) + 5"
+    expression = f"{catalogue.sql(catalogue.survey.bands[band].magnitude)} - 5 * LOG10({distance}) + 5"
     return f"{expression} - {extinction}" if dereddened else expression
 
 
-def _colours(members: Sequence[SurveyColumns]) -> list[Feature]:
+def _colours(surveys: Sequence[SurveyColumns]) -> list[Feature]:
     features = []
-    for member in members:
-        names = list(member.survey.bands)
+    for catalogue in surveys:
+        names = list(catalogue.survey.bands)
         pairs = list(pairwise(names))
-        if member.survey.wide_colour and member.survey.wide_colour not in pairs:
-            pairs.append(member.survey.wide_colour)
+        if catalogue.survey.wide_colour and catalogue.survey.wide_colour not in pairs:
+            pairs.append(catalogue.survey.wide_colour)
         for blue, red in pairs:
-            a, b = (member.sql(member.survey.bands[x].magnitude) for x in (blue, red))
-            features.append(Feature(f"{member.survey.name}.{blue}-{red}", f"{a} - {b}", "mag", "colour"))
+            a, b = (catalogue.sql(catalogue.survey.bands[x].magnitude) for x in (blue, red))
+            features.append(Feature(f"{catalogue.survey.name}.{blue}-{red}", f"{a} - {b}", "mag", "colour"))
     return features
 
 
-def _all_colours(members: Sequence[SurveyColumns]) -> list[Feature]:
-    # Bands of two surveys see the same star: their difference does not depend on its distance either.
-    bands = [(member, band) for member in members for band in member.survey.bands]
+def _all_colours(surveys: Sequence[SurveyColumns]) -> list[Feature]:
+    # A colour of bands of two surveys does not depend on the distance of the star either.
+    bands = [(catalogue, band) for catalogue in surveys for band in catalogue.survey.bands]
     features = []
-    for (one, blue), (other, red) in combinations(bands, 2):
-        a, b = (m.sql(m.survey.bands[x].magnitude) for m, x in ((one, blue), (other, red)))
-        end = red if one is other else f"{other.survey.name}.{red}"
-        features.append(Feature(f"{one.survey.name}.{blue}-{end}", f"{a} - {b}", "mag", "colour"))
+    for (first, blue), (second, red) in combinations(bands, 2):
+        a, b = (c.sql(c.survey.bands[x].magnitude) for c, x in ((first, blue), (second, red)))
+        end = red if first is second else f"{second.survey.name}.{red}"
+        features.append(Feature(f"{first.survey.name}.{blue}-{end}", f"{a} - {b}", "mag", "colour"))
     return features
 
 
-def _absolute_magnitudes(members: Sequence[SurveyColumns]) -> list[Feature]:
+def _absolute_magnitudes(surveys: Sequence[SurveyColumns]) -> list[Feature]:
     features = []
-    for member in members:
-        for band in member.survey.bands:
-            # Without E(B-V) the magnitude is only as good as the star is near, but better than nothing.
-            corrected = absolute_magnitude(member, band, members, dereddened=True)
-            plain = absolute_magnitude(member, band, members, dereddened=False)
+    for catalogue in surveys:
+        for band in catalogue.survey.bands:
+            # Without E(B-V) the magnitude is still useful for nearby stars.
+            corrected = absolute_magnitude(catalogue, band, surveys, dereddened=True)
+            plain = absolute_magnitude(catalogue, band, surveys, dereddened=False)
             if plain is not None:
                 text = "absolute magnitude" + (", dereddened" if corrected else ", not dereddened")
-                features.append(Feature(f"{member.survey.name}.M_{band}", corrected or plain, "mag", text))
+                features.append(Feature(f"{catalogue.survey.name}.M_{band}", corrected or plain, "mag", text))
     return features
 
 
-def _reference_magnitudes(members: Sequence[SurveyColumns]) -> list[Feature]:
-    if _distance(members) is not None:
+def _reference_magnitudes(surveys: Sequence[SurveyColumns]) -> list[Feature]:
+    if _distance(surveys) is not None:
         return []
     return [
         Feature(f"{m.survey.name}.{ref}", m.sql(m.survey.bands[ref].magnitude), "mag", "apparent magnitude")
-        for m in members
+        for m in surveys
         if (ref := m.survey.reference_band)
     ]
 
 
-def _magnitude_errors(members: Sequence[SurveyColumns]) -> list[Feature]:
+def _magnitude_errors(surveys: Sequence[SurveyColumns]) -> list[Feature]:
     return [
         Feature(
             f"{m.survey.name}.{name}_log_error",
-            # 0.001 mag: archives round, and an error of 0 is one that was not measured.
+            # + 0.001 mag: archives round small errors to 0, which has no logarithm.
             f"LOG10({m.sql(band.error)} + 0.001)",
             "",
             f"log10 of the error of {name}",
             log_error=True,
         )
-        for m in members
+        for m in surveys
         for name, band in m.survey.bands.items()
         if band.error
     ]
 
 
-def _log_distance(members: Sequence[SurveyColumns]) -> list[Feature]:
-    column = _distance(members)
+def _log_distance(surveys: Sequence[SurveyColumns]) -> list[Feature]:
+    column = _distance(surveys)
     return (
         [] if column is None else [Feature("log_distance", f"LOG10({column})", "", "log10 of the distance in pc")]
     )
 
 
-def _log_reddening(members: Sequence[SurveyColumns]) -> list[Feature]:
-    reddening = _reddening(members)
+def _log_reddening(surveys: Sequence[SurveyColumns]) -> list[Feature]:
+    reddening = _reddening(surveys)
     if reddening is None:
         return []
-    # 0.02 mag is about the error of E(B-V): below it the logarithm would only show noise.
+    # + 0.02 mag, about the error of E(B-V): below it the logarithm would be dominated by noise.
     return [Feature("log_reddening", f"LOG10({reddening[0]} + 0.02)", "", "log10 of E(B-V) + 0.02")]
 
 
-def _estimates(members: Sequence[SurveyColumns]) -> list[Feature]:
+def _estimates(surveys: Sequence[SurveyColumns]) -> list[Feature]:
     features = []
-    for member in members:
-        for label, estimate in member.survey.estimates.items():
-            name = f"{member.survey.name}.{label}"
-            features.append(Feature(name, member.sql(estimate.value), "", f"the survey's own estimate of {label}"))
+    for catalogue in surveys:
+        for label, estimate in catalogue.survey.estimates.items():
+            name = f"{catalogue.survey.name}.{label}"
+            features.append(
+                Feature(name, catalogue.sql(estimate.value), "", f"the survey's own estimate of {label}")
+            )
             if estimate.lower and estimate.upper:
-                width = f"({member.sql(estimate.upper)} - {member.sql(estimate.lower)}) / 2"
+                width = f"({catalogue.sql(estimate.upper)} - {catalogue.sql(estimate.lower)}) / 2"
                 features.append(
                     Feature(
                         f"{name}_log_error", f"LOG10({width} + 0.0001)", "", f"log10 of the error of {name}", True

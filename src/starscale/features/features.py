@@ -1,14 +1,14 @@
-"""Features: what the model sees, as SQL expressions on a table's columns.
+"""Features: the inputs of a model, as SQL expressions on the columns of a table.
 
-A feature set (TOML) says which features to make from whatever surveys take part;
-:func:`build_features` turns it into a list of named expressions. That list is stored with the
-model, readable and complete, and :func:`evaluate_features` is the one path by which training and
-prediction compute their inputs.
+A feature set (TOML) states which features to make from the available surveys; :func:`build_features` turns it into
+a list of named expressions. The list is stored with the model, and training and prediction both compute their
+inputs by :func:`evaluate_features`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from importlib import resources
 from pathlib import Path
@@ -20,6 +20,7 @@ from polars.exceptions import PolarsError
 from pydantic import Field
 
 from starscale.features.families import FAMILIES, Feature, SurveyColumns, absolute_magnitude, quote
+from starscale.surveys import Survey, load_survey
 from starscale.tables.sql import columns_of, row_expression
 from starscale.vocabulary.arrays import FloatArray
 from starscale.vocabulary.errors import InputError, Problem, Problems, did_you_mean
@@ -30,7 +31,7 @@ _FOLDER = resources.files("starscale.features.feature_sets")
 
 
 class ColumnFeature(Frozen):
-    """A column as it is."""
+    """A column, unchanged."""
 
     kind: Literal["column"]
     name: str
@@ -40,7 +41,7 @@ class ColumnFeature(Frozen):
 
 
 class HalfWidth(Frozen):
-    """Half of an interval: the error that an archive does not give."""
+    """Half of the width of an interval: an error for a quantity that has only an interval."""
 
     kind: Literal["half_width"]
     name: str
@@ -72,15 +73,15 @@ class Expression(Frozen):
 
 
 class Family(Frozen):
-    """Features that follow from the surveys that take part.
+    """Features that are made for any set of surveys.
 
-    ``colours``: colours of bands next to each other in wavelength, and each survey's wide colour;
-    ``all_colours``: the colour of every pair of bands, those of two different surveys as well;
-    ``absolute_magnitudes``: of every band, dereddened where E(B-V) is known, if a distance is;
-    ``reference_magnitudes``: apparent magnitude of each survey's reference band, if no distance is;
-    ``magnitude_errors``: decimal logarithms of the errors of the magnitudes, + 0.001 mag;
-    ``log_distance``, ``log_reddening``: decimal logarithms of distance and of E(B-V) + 0.02;
-    ``estimates``: a survey's own estimates of labels, and the logarithms of their errors.
+    ``colours``: colours of adjacent bands, and the wide colour of each survey;
+    ``all_colours``: colours of all pairs of bands, including bands of two surveys;
+    ``absolute_magnitudes``: of every band if there is a distance, dereddened if there is E(B-V);
+    ``reference_magnitudes``: apparent magnitude of each survey's reference band if there is no distance;
+    ``magnitude_errors``: decimal logarithm of (error + 0.001 mag) of every band;
+    ``log_distance``, ``log_reddening``: decimal logarithms of the distance in pc, and of E(B-V) + 0.02;
+    ``estimates``: estimates of labels that a survey gives, and the logarithms of their errors.
     """
 
     kind: Literal[
@@ -99,23 +100,30 @@ Entry = Annotated[ColumnFeature | HalfWidth | AbsoluteMagnitude | Expression | F
 
 
 class FeatureSet(Frozen):
-    """A feature set as data."""
+    """A feature set, as a TOML file describes it."""
 
     name: str
     title: str
     citation: tuple[str, ...] = ()
-    #: Surveys that must take part; empty for a set that serves any.
+    #: Surveys that the set needs; empty for a set that works with any surveys.
     surveys: tuple[str, ...] = ()
     features: tuple[Entry, ...]
 
 
 def feature_set_names() -> list[str]:
-    """Names of the packaged feature sets."""
+    """Return the names of the packaged feature sets."""
     return sorted(item.name.removesuffix(".toml") for item in _FOLDER.iterdir() if item.name.endswith(".toml"))
 
 
 def load_feature_set(name: str, *, base: Path | None = None) -> FeatureSet:
-    """Load a feature set by packaged name or by the path of a TOML file.
+    """Load a feature set by its packaged name, or from a TOML file.
+
+    Parameters
+    ----------
+    name : str
+        Name of a packaged set, or path of a ``.toml`` file.
+    base : Path, optional
+        Folder that a relative path refers to; default: the working directory.
 
     Raises
     ------
@@ -138,70 +146,114 @@ def load_feature_set(name: str, *, base: Path | None = None) -> FeatureSet:
         return validate(FeatureSet, load_toml(path), f"packaged feature set {name}")
 
 
-def build_features(
-    feature_set: FeatureSet, members: Sequence[SurveyColumns], config: FeaturesConfig
+def feature_list(
+    feature_set: str | Path,
+    surveys: Sequence[str | Path | Survey],
+    *,
+    settings: FeaturesConfig = FeaturesConfig(),  # noqa: B008  frozen
 ) -> tuple[Feature, ...]:
-    """Turn a feature set into concrete features for the surveys that take part.
+    """List the features that a feature set makes from some surveys.
 
     Parameters
     ----------
-    feature_set : FeatureSet
-    members : sequence of SurveyColumns
-        The leading survey first, then those joined to it.
-    config : FeaturesConfig
-        Patterns of features to leave out.
+    feature_set : str or Path
+        Name of a packaged set, or path of a ``.toml`` file.
+    surveys : sequence of str, Path or Survey
+        The leading survey first, then the surveys that are joined to it.
+    settings : FeaturesConfig
+        Name patterns of the features to select or leave out.
+
+    Returns
+    -------
+    tuple of Feature
+        Name, SQL expression, unit and description of every feature.
 
     Raises
     ------
     InputError
-        A survey or band that the set needs is not there; a name twice; nothing left.
+        Unknown feature set or survey; a survey or band that the set needs is missing; no feature is left.
     """
+    columns = [SurveyColumns(load_survey(survey), {}) for survey in surveys]
+    return build_features(load_feature_set(str(feature_set)), columns, settings)
+
+
+def build_features(
+    feature_set: FeatureSet, surveys: Sequence[SurveyColumns], config: FeaturesConfig
+) -> tuple[Feature, ...]:
+    """Turn a feature set into a list of features for the given surveys.
+
+    Parameters
+    ----------
+    feature_set : FeatureSet
+    surveys : sequence of SurveyColumns
+        The leading survey first, then the surveys that are joined to it.
+    config : FeaturesConfig
+        Name patterns of the features to select or leave out.
+
+    Raises
+    ------
+    InputError
+        A survey or band that the set needs is missing; two features have one name; no feature is left.
+    """
+    present = {entry.survey.name: entry for entry in surveys}
     problems = Problems()
-    present = {member.survey.name: member for member in members}
     for name in feature_set.surveys:
-        if name not in present:
-            problems.add(
-                f"feature set {feature_set.name}",
-                f"survey {name!r} takes no part",
-                f"it among {', '.join(present)}",
-            )
-    problems.raise_if_any()
-    features: list[Feature] = []
-    for entry in feature_set.features:
-        features += _expand(entry, members, present)
-    names = [f.name for f in features]
-    for setting, patterns in (("only", config.only), ("without", config.without)):
-        for pattern in patterns:
-            if not any(fnmatchcase(name, pattern) for name in names):
-                problems.add(
-                    f"features.{setting}", f"{pattern!r} fits no feature", "", did_you_mean(pattern, names)
-                )
-    features = [
-        f
-        for f in features
-        if (not config.only or any(fnmatchcase(f.name, pattern) for pattern in config.only))
-        and not any(fnmatchcase(f.name, pattern) for pattern in config.without)
-    ]
-    names = [f.name for f in features]
-    for twice in sorted({name for name in names if names.count(name) > 1}):
-        problems.add(f"feature set {feature_set.name}", f"two features are called {twice!r}")
-    if not features:
+        if name in present:
+            continue
         problems.add(
             f"feature set {feature_set.name}",
-            "makes no features from " + ", ".join(present),
-            "one or more surveys with two or more bands",
+            f"needs survey {name!r}, which is not in this run ({', '.join(present)})",
         )
+    problems.raise_if_any()
+    features = [feature for entry in feature_set.features for feature in _expand(entry, surveys, present)]
+    _check_patterns(features, config, problems)
+    features = [feature for feature in features if _selected(feature.name, config)]
+    _check_names(features, feature_set, present, problems)
     problems.raise_if_any()
     return tuple(features)
 
 
+def _check_names(
+    features: Sequence[Feature], feature_set: FeatureSet, surveys: Iterable[str], problems: Problems
+) -> None:
+    """Note repeated names, and an empty list of features."""
+    where = f"feature set {feature_set.name}"
+    for name, n in sorted(Counter(feature.name for feature in features).items()):
+        if n > 1:
+            problems.add(where, f"two features are called {name!r}")
+    if not features:
+        expected = "one or more surveys with two or more bands"
+        problems.add(where, "makes no features from " + ", ".join(surveys), expected)
+
+
+def _check_patterns(features: Sequence[Feature], config: FeaturesConfig, problems: Problems) -> None:
+    """Note every pattern that matches no feature."""
+    names = [feature.name for feature in features]
+    for setting, patterns in (("only", config.only), ("without", config.without)):
+        for pattern in patterns:
+            if not _matches(pattern, names):
+                problems.add(
+                    f"features.{setting}", f"{pattern!r} matches no feature", "", did_you_mean(pattern, names)
+                )
+
+
+def _matches(pattern: str, names: Sequence[str]) -> bool:
+    return any(fnmatchcase(name, pattern) for name in names)
+
+
+def _selected(name: str, config: FeaturesConfig) -> bool:
+    """Whether the patterns of a run file keep a feature."""
+    kept = not config.only or any(fnmatchcase(name, pattern) for pattern in config.only)
+    return kept and not any(fnmatchcase(name, pattern) for pattern in config.without)
+
+
 def feature_columns(features: Sequence[Feature]) -> list[str]:
-    """Columns that the expressions look at, each once, in order of first use."""
+    """Return the columns that the expressions use, each once, in order of first use."""
     return list(dict.fromkeys(name for f in features for name in columns_in(f)))
 
 
 def columns_in(feature: Feature) -> list[str]:
-    """Columns that the expression of one feature looks at."""
+    """Return the columns that the expression of one feature uses."""
     return columns_of(_parse(feature))
 
 
@@ -214,46 +266,28 @@ def evaluate_features(table: pl.DataFrame, features: Sequence[Feature], *, where
         Standardised.
     features : sequence of Feature
     where : str
-        What to call the table in an error.
+        Name of the table in error messages.
 
     Returns
     -------
     ndarray, (n_stars, n_features)
-        float64, C order; NaN where a feature cannot be computed (an input missing, the logarithm
-        of a negative number).
+        float64, C order; NaN where a feature cannot be computed (a missing value, the logarithm of a negative
+        number).
 
     Raises
     ------
     InputError
-        Columns that are missing, expressions that cannot be evaluated; all of them at once.
+        Names every missing column, and every expression that cannot be evaluated.
     """
     columns = feature_columns(features)
-    problems = Problems()
-    for name in columns:
-        if name not in table.columns:
-            users = [f.name for f in features if name in columns_in(f)]
-            problems.add(
-                f"{where}: column {name!r}",
-                f"is missing, but needed for the model's input {users[0]!r}"
-                + (f" and {len(users) - 1} more" if users[1:] else ""),
-                fix=did_you_mean(name, table.columns),
-            )
-        elif not (table[name].dtype.is_numeric() or table[name].dtype in (pl.Boolean, pl.Null)):
-            problems.add(f"{where}: column {name!r}", f"is of type {table[name].dtype}", "numbers")
-    problems.raise_if_any()
+    _check_columns(table, columns, features, where)
     # One type for all: a float32 column in FITS and a float64 one in CSV must give the same features.
     numbers = table.select(pl.col(columns).cast(pl.Float64))
     expressions = [_parse(feature).cast(pl.Float64).alias(str(i)) for i, feature in enumerate(features)]
     try:
         values = numbers.select(expressions)
     except PolarsError:
-        # One by one: which of them are they, and why?
-        for feature, expression in zip(features, expressions, strict=True):
-            try:
-                numbers.select(expression)
-            except PolarsError as error:
-                problems.add(f"feature {feature.name!r}", f"{feature.expression} cannot be evaluated ({error})")
-        problems.raise_if_any()
+        _name_failed(numbers, features, expressions)
         raise
     result = np.empty((table.height, len(features)), order="C")
     for i, column in enumerate(values):
@@ -262,11 +296,40 @@ def evaluate_features(table: pl.DataFrame, features: Sequence[Feature], *, where
     return result
 
 
+def _check_columns(table: pl.DataFrame, columns: Sequence[str], features: Sequence[Feature], where: str) -> None:
+    """Refuse a table in which a column is missing or does not hold numbers."""
+    problems = Problems()
+    for name in columns:
+        if name not in table.columns:
+            users = [f.name for f in features if name in columns_in(f)]
+            more = f" and {len(users) - 1} more" if users[1:] else ""
+            problems.add(
+                f"{where}: column {name!r}",
+                f"is missing, but needed for the model's input {users[0]!r}{more}",
+                fix=did_you_mean(name, table.columns),
+            )
+        elif not (table[name].dtype.is_numeric() or table[name].dtype in (pl.Boolean, pl.Null)):
+            problems.add(f"{where}: column {name!r}", f"is of type {table[name].dtype}", "numbers")
+    problems.raise_if_any()
+
+
+def _name_failed(numbers: pl.DataFrame, features: Sequence[Feature], expressions: Sequence[pl.Expr]) -> None:
+    """Evaluate the expressions one by one, and raise an error that names those that fail."""
+    problems = Problems()
+    for feature, expression in zip(features, expressions, strict=True):
+        try:
+            numbers.select(expression)
+        except PolarsError as error:
+            problems.add(f"feature {feature.name!r}", f"{feature.expression} cannot be evaluated ({error})")
+    problems.raise_if_any()
+
+
 def _parse(feature: Feature) -> pl.Expr:
     return row_expression(feature.expression, f"feature {feature.name!r}")
 
 
-def _expand(entry: Entry, members: Sequence[SurveyColumns], present: Mapping[str, SurveyColumns]) -> list[Feature]:
+def _expand(entry: Entry, surveys: Sequence[SurveyColumns], present: Mapping[str, SurveyColumns]) -> list[Feature]:
+    """Return the features of one entry of a feature set."""
     match entry:
         case ColumnFeature():
             return [Feature(entry.name, quote(entry.column), entry.unit, entry.description)]
@@ -274,27 +337,22 @@ def _expand(entry: Entry, members: Sequence[SurveyColumns], present: Mapping[str
             width = f"({quote(entry.upper)} - {quote(entry.lower)}) / 2"
             return [Feature(entry.name, width, entry.unit, entry.description)]
         case AbsoluteMagnitude():
-            return [_named_absolute_magnitude(entry, members, present)]
+            return [_named_absolute_magnitude(entry, surveys, present)]
         case Expression():
             return [Feature(entry.name, entry.expression, entry.unit, entry.description)]
         case Family():
-            return FAMILIES[entry.kind](members)
+            return FAMILIES[entry.kind](surveys)
 
 
 def _named_absolute_magnitude(
-    entry: AbsoluteMagnitude, members: Sequence[SurveyColumns], present: Mapping[str, SurveyColumns]
+    entry: AbsoluteMagnitude, surveys: Sequence[SurveyColumns], present: Mapping[str, SurveyColumns]
 ) -> Feature:
     survey, band = entry.band.split(".")
-    member = present.get(survey)
-    if member is None or band not in member.survey.bands:
+    catalogue = present.get(survey)
+    if catalogue is None or band not in catalogue.survey.bands:
         raise InputError(Problem(f"feature {entry.name!r}", f"there is no band {entry.band!r}"))
-    expression = absolute_magnitude(member, band, members, dereddened=entry.dereddened)
+    expression = absolute_magnitude(catalogue, band, surveys, dereddened=entry.dereddened)
     if expression is None:
-        raise InputError(
-            Problem(
-                f"feature {entry.name!r}",
-                "no survey that takes part gives what it needs",
-                "a distance" + (", E(B-V) and an extinction coefficient" if entry.dereddened else ""),
-            )
-        )
+        needed = "a distance" + (", E(B-V) and an extinction coefficient" if entry.dereddened else "")
+        raise InputError(Problem(f"feature {entry.name!r}", "no survey of this run gives what it needs", needed))
     return Feature(entry.name, expression, "mag", entry.description)

@@ -1,4 +1,4 @@
-"""The guard of every split: no star stands in two parts, under one identifier or under two at one place."""
+"""Check that no star is in two parts of a split, under one identifier or under two at the same position."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from starscale.features.splits import EPOCH, near_pairs
 from starscale.tables.positions import Positions, separation
 from starscale.vocabulary.errors import Problems
 
-#: Two entries closer than this, in arcsec, may be one star.
+#: Two rows closer than this, in arcsec, may be the same star.
 SAME_STAR = 1.0
 _EXAMPLES = 3
 
@@ -17,19 +17,19 @@ _EXAMPLES = 3
 def refuse_leaks(
     ids: pl.Series, parts: pl.Series, positions: Positions | None, *, where: str, fix: str = ""
 ) -> None:
-    """Refuse a split in which the same star stands in two parts.
+    """Refuse a split in which the same star is in two parts.
 
     Parameters
     ----------
     ids : polars.Series, (n,)
-        Identifiers; rows without one are told apart by their positions alone.
+        Identifiers; rows without one are compared by position only.
     parts : polars.Series of str, (n,)
     positions : Positions or None, (n,)
-        They are moved to one epoch. None: the table has none, and identifiers alone decide.
+        Moved to a common epoch for the comparison. None: only identifiers are compared.
     where : str
-        What to call the table in an error.
+        Name of the table in error messages.
     fix : str
-        What to do about it.
+        Remedy, for the message.
 
     Raises
     ------
@@ -54,7 +54,7 @@ def _repeated(problems: Problems, ids: pl.Series, parts: pl.Series, where: str, 
         examples = [f"{row['id']} in {' and '.join(row['part'])}" for row in split.head(_EXAMPLES).to_dicts()]
         problems.add(
             where,
-            f"{split.height:,} of {table['id'].n_unique():,} identifiers stand in several parts of the split, in "
+            f"{split.height:,} of {table['id'].n_unique():,} identifiers are in several parts of the split, in "
             f"{split['rows'].sum():,} rows ({_listed(examples, split.height)})",
             "every star in one part",
             fix,
@@ -63,7 +63,7 @@ def _repeated(problems: Problems, ids: pl.Series, parts: pl.Series, where: str, 
 
 def _near(problems: Problems, ids: pl.Series, parts: pl.Series, places: Positions, where: str, fix: str) -> None:
     pairs = near_pairs(places, SAME_STAR)
-    # Rows of one identifier are complained about as such.
+    # Rows with the same identifier have been reported as such.
     part = parts.to_numpy()
     same = (ids.gather(pairs[:, 0]) == ids.gather(pairs[:, 1])).fill_null(False).to_numpy()
     pairs = pairs[(part[pairs[:, 0]] != part[pairs[:, 1]]) & ~same]
@@ -78,13 +78,13 @@ def _near(problems: Problems, ids: pl.Series, parts: pl.Series, places: Position
     ]
     problems.add(
         where,
-        f"{len(pairs):,} pairs of rows closer than {SAME_STAR:g} arcsec stand in different parts of the split "
+        f"{len(pairs):,} pairs of rows closer than {SAME_STAR:g} arcsec are in different parts of the split "
         f"({_listed(examples, len(pairs))})",
-        "every star in one part: two entries so close may be one star",
+        "every star in one part: two rows so close may be the same star",
         fix,
     )
 
 
 def _listed(examples: list[str], n: int) -> str:
-    """The examples, and a mark where there are more."""
+    """The examples, and an ellipsis if there are more."""
     return "; ".join(examples) + ("; ..." if n > len(examples) else "")

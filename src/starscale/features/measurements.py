@@ -1,13 +1,14 @@
-"""What the features of a model are made of: which columns go missing together, and with what errors.
+"""Measurements: the columns behind the features of a model that go missing together, and their errors.
 
-A band is one measurement: without it every colour with it is gone. Redrawing measurements within their errors
-shows how uncertain a feature is, whatever expression it comes from.
+A band is one measurement: without it, every colour with the band is missing. The uncertainty of a feature,
+whatever its expression, is found by resampling the measurements within their errors.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 
 import numpy as np
 import polars as pl
@@ -15,24 +16,25 @@ from numpy.typing import NDArray
 
 from starscale.features.families import Feature, SurveyColumns
 from starscale.features.features import columns_in, evaluate_features, feature_columns
+from starscale.surveys.schema import Estimate
 from starscale.vocabulary.arrays import FloatArray
 
-#: Draws of the noise of every star.
+#: Noise realisations per star.
 DRAWS = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """Columns that stand or fall together.
+    """Columns that are missing together.
 
     Attributes
     ----------
     name : str
-        ``survey.band``, ``distance``, ``reddening``, ``survey estimates``, or the name of the one column.
+        ``survey.band``, ``distance``, ``reddening``, ``survey estimates``, or the name of a single column.
     columns : tuple of str
     errors : mapping of str to tuple of str
-        For each column whose error is known: the column with its standard deviation, or those with the lower and
-        the upper end of its 68 % interval.
+        For each column with a known error: the column with its standard deviation, or the two columns with the
+        ends of its 68 % interval.
     """
 
     name: str
@@ -40,64 +42,67 @@ class Measurement:
     errors: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
-def find_measurements(features: Sequence[Feature], members: Sequence[SurveyColumns]) -> tuple[Measurement, ...]:
-    """Say what the features are made of, as the survey files describe it."""
-    needed = {column for feature in features for column in columns_in(feature)}
+def find_measurements(features: Sequence[Feature], surveys: Sequence[SurveyColumns]) -> tuple[Measurement, ...]:
+    """Find the measurements that the features use, as the survey files describe them.
+
+    A column that no survey describes as part of a measurement is a measurement by itself.
+    """
+    needed = set(feature_columns(features))
     found: list[Measurement] = []
-    for member in members:
-        for measurement in _of_survey(member):
-            used = tuple(c for c in measurement.columns if c in needed)
-            if used:
-                found.append(Measurement(measurement.name, used, measurement.errors))
+    for measurement in chain.from_iterable(map(_of_survey, surveys)):
+        used = tuple(column for column in measurement.columns if column in needed)
+        if used:
+            found.append(Measurement(measurement.name, used, measurement.errors))
     known = {column for measurement in found for column in measurement.columns}
     return (*found, *(Measurement(column, (column,)) for column in sorted(needed - known)))
 
 
-def _of_survey(member: SurveyColumns) -> list[Measurement]:
-    survey, names = member.survey, member.names
-
-    def named(*columns: str | None) -> tuple[str, ...]:
-        return tuple(names.get(c, c) for c in columns if c is not None)
-
-    found = []
+def _of_survey(catalogue: SurveyColumns) -> Iterator[Measurement]:
+    """Yield the measurements of a survey: bands, distance, reddening, and all its estimates of labels as one."""
+    survey = catalogue.survey
     for band, spec in survey.bands.items():
-        error = {named(spec.magnitude)[0]: named(spec.error)} if spec.error else {}
-        found.append(Measurement(f"{survey.name}.{band}", named(spec.magnitude, spec.error), error))
+        names = _named(catalogue, spec.magnitude, spec.error)
+        yield Measurement(f"{survey.name}.{band}", names, {names[0]: names[1:]} if spec.error else {})
     if distance := survey.distance:
-        ends = named(distance.lower, distance.upper)
-        error = {named(distance.value)[0]: ends} if len(ends) == 2 else {}
-        found.append(Measurement("distance", (*named(distance.value), *ends), error))
+        names = _named(catalogue, distance.value, distance.lower, distance.upper)
+        yield Measurement("distance", names, _interval(names))
     if survey.reddening:
-        found.append(Measurement("reddening", named(survey.reddening.column)))
+        yield Measurement("reddening", _named(catalogue, survey.reddening.column))
     if survey.estimates:
-        every = survey.estimates.values()
-        columns = tuple(c for e in every for c in named(e.value, e.lower, e.upper))
-        errors = {named(e.value)[0]: named(e.lower, e.upper) for e in every if e.lower and e.upper}
-        found.append(Measurement(f"{survey.name} estimates", columns, errors))
-    return found
+        columns = [_of_estimate(catalogue, estimate) for estimate in survey.estimates.values()]
+        errors = dict(chain.from_iterable(_interval(names).items() for names in columns))
+        yield Measurement(f"{survey.name} estimates", tuple(chain.from_iterable(columns)), errors)
 
 
-def reddening_column(features: Sequence[Feature], members: Sequence[SurveyColumns]) -> str | None:
-    """Return the column with E(B-V), where a feature looks at it."""
+def _interval(names: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
+    """Return the entry of :attr:`Measurement.errors` of a value, if both ends of its interval are known."""
+    return {names[0]: names[1:]} if len(names) == 3 else {}
+
+
+def _of_estimate(catalogue: SurveyColumns, estimate: Estimate) -> tuple[str, ...]:
+    return _named(catalogue, estimate.value, estimate.lower, estimate.upper)
+
+
+def _named(catalogue: SurveyColumns, *columns: str | None) -> tuple[str, ...]:
+    """Return the names of columns in the joined table, without those that the survey does not have."""
+    return tuple(catalogue.names.get(column, column) for column in columns if column)
+
+
+def reddening_column(features: Sequence[Feature], surveys: Sequence[SurveyColumns]) -> str | None:
+    """Return the column with E(B-V) if a feature uses it."""
     used = feature_columns(features)
-    columns = [m.names.get(r.column, r.column) for m in members if (r := m.survey.reddening)]
+    columns = [s.names.get(r.column, r.column) for s in surveys if (r := s.survey.reddening)]
     return next((name for name in columns if name in used), None)
 
 
-def estimate_features(features: Sequence[Feature], members: Sequence[SurveyColumns]) -> tuple[str, ...]:
-    """Return the names of the features that look at a survey's own estimate of a label."""
-    columns = {
-        m.names.get(c, c)
-        for m in members
-        for e in m.survey.estimates.values()
-        for c in (e.value, e.lower, e.upper)
-        if c
-    }
+def estimate_features(features: Sequence[Feature], surveys: Sequence[SurveyColumns]) -> tuple[str, ...]:
+    """Return the names of the features that use a survey's own estimate of a label."""
+    columns = {name for s in surveys for e in s.survey.estimates.values() for name in _of_estimate(s, e)}
     return tuple(f.name for f in features if columns & set(columns_in(f)))
 
 
 def uses(features: Sequence[Feature], measurements: Sequence[Measurement]) -> NDArray[np.bool_]:
-    """Tell which features need which measurement: shape (n_measurements, n_features)."""
+    """Return which features use which measurement. Shape (n_measurements, n_features)."""
     of_feature = [set(columns_in(feature)) for feature in features]
     table = [[bool(own & set(m.columns)) for own in of_feature] for m in measurements]
     return np.array(table, dtype=bool).reshape(len(measurements), len(features))
@@ -111,7 +116,7 @@ def feature_noise(
     seed: int,
     draws: int = DRAWS,
 ) -> NDArray[np.float32] | None:
-    """Draw by how much the features change when every measurement is drawn anew within its error.
+    """Draw realisations of the noise of the features, by resampling every measurement within its error.
 
     Parameters
     ----------
@@ -119,14 +124,15 @@ def feature_noise(
     features : sequence of Feature
     measurements : sequence of Measurement
     x : ndarray, (n, n_features)
-        The features as they are.
+        The features of the measured values.
     seed : int
     draws : int
+        Number of realisations.
 
     Returns
     -------
     ndarray of float32, (draws, n, n_features), or None
-        0 where a feature or an error is missing; None where no error is known at all.
+        Resampled minus measured features; 0 where a feature or an error is missing. None if no error is known.
     """
     errors = {column: ends for m in measurements for column, ends in m.errors.items()}
     known = {c: e for c, e in errors.items() if c in table.columns and all(end in table.columns for end in e)}
@@ -135,18 +141,18 @@ def feature_noise(
     rng = np.random.default_rng(seed)
     noise = np.empty((draws, *x.shape), dtype=np.float32)
     for draw in noise:
-        redrawn = table.with_columns(
+        resampled = table.with_columns(
             (pl.col(column) + _sigma(ends) * pl.Series(rng.standard_normal(table.height))).alias(column)
             for column, ends in known.items()
         )
-        change = evaluate_features(redrawn, features) - x
-        # A distance drawn below 0 has no logarithm.
+        change = evaluate_features(resampled, features) - x
+        # A resampled distance below 0 has no logarithm.
         draw[:] = np.nan_to_num(change, nan=0.0, posinf=0.0, neginf=0.0)
     return noise
 
 
 def _sigma(ends: tuple[str, ...]) -> pl.Expr:
-    """Standard deviation of a column; 0 where it is not known."""
+    """Standard deviation from its column, or from the ends of a 68 % interval; 0 where it is not known."""
     first = pl.col(ends[0]).cast(pl.Float64)
     sigma = first if len(ends) == 1 else (pl.col(ends[1]).cast(pl.Float64) - first) / 2
     return pl.when(sigma.is_finite() & (sigma > 0)).then(sigma).otherwise(0.0)

@@ -1,4 +1,4 @@
-"""The parts of a training table, by star, cell, cluster, survey or column; checked against leaks."""
+"""Divide a training table into parts by star, cell, cluster, survey or column, and check for leaks."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from starscale.tables.standardise import require
 from starscale.vocabulary.errors import InputError, Problem, Problems, did_you_mean
 from starscale.vocabulary.settings.split import SplitConfig
 
-#: Columns of a training table: bit mask of the surveys that measured the star, and the name of its cluster.
+#: Columns of a training table: bit mask of the surveys that observed the star, and the name of its cluster.
 SURVEYS, CLUSTER = "surveys", "split_cluster"
-#: What to do about an empty part.
+#: Remedies for an empty part.
 _FILL = {
     "cell": "Take a higher cell_order (smaller cells), larger shares, or another seed.",
     "cluster": "Name clusters in hold_out, take larger shares, or another seed.",
-    "survey": "Name surveys in hold_out that measured some, but not all, of the stars.",
-    "column": "Fill the column {column!r} with all three.",
+    "survey": "Name surveys in hold_out that observed some, but not all, of the stars.",
+    "column": "Use all three names in the column {column!r}.",
 }
 
 
@@ -37,14 +37,14 @@ def split_table(
     label_surveys: Sequence[str] = (),
     where: str = "training table",
 ) -> pl.Series:
-    """Give every row of a training table its part, and refuse a split that leaks.
+    """Assign every row of a training table to a part, and refuse a split with the same star in two parts.
 
     Parameters
     ----------
     table : polars.DataFrame, (n, any)
-        With the identifier of the leading catalogue, and its positions where it has any. A split by survey
-        needs the column `surveys`, one by cluster `split_cluster`
-        (:func:`starscale.features.cluster_names.name_clusters` makes it).
+        Has the identifier of the leading catalogue, and its positions if there are any. A split by survey
+        needs the column `surveys`, a split by cluster the column `split_cluster`
+        (see :func:`starscale.features.cluster_names.name_clusters`).
     lead : Survey
         The leading catalogue.
     config : SplitConfig
@@ -52,16 +52,17 @@ def split_table(
     label_surveys : sequence of str
         Names of the label surveys, in the order of the bits of `surveys`.
     where : str
-        What to call the table in an error.
+        Name of the table in error messages.
 
     Returns
     -------
     polars.Series of str, (n,)
+        ``train``, ``validation`` or ``test``.
 
     Raises
     ------
     InputError
-        A column that the split needs is missing or holds something else; the same star in two parts.
+        A column that the split needs is missing or has unsuitable values; the same star is in two parts.
     """
     key = lead.id.column
     require(table.columns, [key], where, "the split")
@@ -73,14 +74,14 @@ def split_table(
     fix = (
         f"Give all rows of a star, and stars so close, the same part in the column {config.column!r}."
         if config.by == "column"
-        else f"Set split.group_radius to {SAME_STAR:g} or more: such stars then go to one part together."
+        else f"Set split.group_radius to {SAME_STAR:g} or more: such stars then go to the same part."
     )
     refuse_leaks(ids, parts, places, where=where, fix=fix)
     return parts
 
 
 def star_positions(table: pl.DataFrame, lead: Survey, where: str) -> Positions | None:
-    """Positions of the leading catalogue; None where it, or the table, has none."""
+    """Return the positions of the leading catalogue; None if the catalogue or the table has none."""
     role = lead.position
     if role is None or not {role.ra, role.dec} <= set(table.columns):
         return None
@@ -104,7 +105,7 @@ def _hashed_parts(
         blocks = _cells(places, config.cell_order, where)
     elif config.by == "cluster":
         blocks = _clusters(table, config, where)
-        # Beside near pairs: a whole cluster goes to one part, whatever its stars are tied to.
+        # A whole cluster goes to one part, together with stars close to its members.
         ties.append(same_pairs(blocks))
         held_out = _named(blocks, config.hold_out) if config.hold_out else None
     elif config.by == "survey":
@@ -122,7 +123,7 @@ def _cells(places: Positions | None, order: int, where: str) -> pl.Series:
 
 
 def _clusters(table: pl.DataFrame, config: SplitConfig, where: str) -> pl.Series:
-    """Names of the clusters; null: a star of the field."""
+    """Names of the clusters; null: a field star."""
     own = config.clusters is not None and config.clusters.path is None
     column = config.clusters.column if config.clusters is not None and own else CLUSTER
     require(table.columns, [column], where, "a split by cluster (training tables of `run` have it)")
@@ -151,7 +152,7 @@ def _own_parts(table: pl.DataFrame, column: str, where: str) -> pl.Series:
         raise InputError(
             Problem(
                 f"{where}: column {column!r}",
-                f"{len(wrong):,} of {len(parts):,} values are no part of a split ({found})",
+                f"{len(wrong):,} of {len(parts):,} values are not the name of a part ({found})",
                 f"one of {', '.join(PARTS)} in every row",
             )
         )
@@ -161,24 +162,24 @@ def _own_parts(table: pl.DataFrame, column: str, where: str) -> pl.Series:
 def refuse_useless(
     table: pl.DataFrame, parts: pl.Series, config: SplitConfig, where: str = "training table"
 ) -> None:
-    """Refuse parts that a model cannot be trained and measured with.
+    """Refuse a split of blocks in which a part is empty.
 
-    A random split of a handful of stars may miss a part, and training says so; one of blocks is a mistake here.
+    An empty part of a random split, possible with very few stars, is reported by the training instead.
 
     Parameters
     ----------
     table : polars.DataFrame, (n, any)
         The training table.
     parts : polars.Series of str, (n,)
-        Of :func:`split_table`.
+        Result of :func:`split_table`.
     config : SplitConfig
     where : str
-        What to call the table in an error.
+        Name of the table in error messages.
 
     Raises
     ------
     InputError
-        A part is empty, or a cluster that is to be held out has no star.
+        A part is empty, or a held-out cluster has no star.
     """
     problems = Problems()
     if config.by == "cluster" and config.hold_out:
@@ -190,7 +191,7 @@ def refuse_useless(
     empty = [name for name in PARTS if not (parts == name).any()]
     if config.by != "star" and empty:
         counts = ", ".join(f"{name} {int((parts == name).sum()):,}" for name in PARTS)
-        found = f"the split by {config.by} leaves nothing for {' and '.join(empty)} ({counts} rows)"
+        found = f"the split by {config.by} leaves no stars for {' and '.join(empty)} ({counts} rows)"
         problems.add(where, found, "stars in every part", _FILL[config.by].format(column=config.column))
     problems.raise_if_any()
 

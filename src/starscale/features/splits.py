@@ -1,8 +1,8 @@
-"""Training, validation and test parts: from identifiers, groups and blocks to a part, by stable hashes.
+"""Assign stars to training, validation and test parts by stable hashes.
 
-A *group* holds rows that are, or may be, one star; a *block* holds stars that go together for another
-reason (a cell of the sky, a cluster). The part of a row is that of its group's leader, and the part of a leader
-follows from the hash of its block, or of its own identifier where it has none.
+A *group* contains rows that are, or may be, the same star; a *block* contains stars that are kept together for
+another reason (a cell of the sky, a cluster). A row goes to the part of the leader of its group. The part of a
+leader follows from the hash of its block, or of its identifier if it has no block.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from starscale.tables.positions import ARCSEC, Positions
 from starscale.vocabulary.settings.split import SplitConfig
 
 PARTS = ("train", "validation", "test")
-#: Positions are compared at this Julian year: a fixed one, so that nothing depends on which rows are there.
+#: Epoch (Julian year) at which positions are compared; fixed, so that it does not depend on the other rows.
 EPOCH = 2016.0
 
 
 def near_pairs(where: Positions, radius: float) -> NDArray[np.intp]:
-    """All pairs of rows closer than `radius` (arcsec), moved to one epoch. Shape (n_pairs, 2)."""
+    """Return all pairs of rows closer than `radius` (arcsec) at a common epoch. Shape (n_pairs, 2)."""
     rows = np.flatnonzero(where.valid)
     if not len(rows):
         return np.empty((0, 2), dtype=np.intp)
@@ -34,7 +34,7 @@ def near_pairs(where: Positions, radius: float) -> NDArray[np.intp]:
 
 
 def same_pairs(keys: pl.Series) -> NDArray[np.intp]:
-    """Chains of pairs that tie rows with the same key together; rows without one (null) are alone."""
+    """Return pairs that connect all rows with the same key; rows without a key (null) are in no pair."""
     table = pl.DataFrame({"key": keys}).with_row_index("row").drop_nulls("key")
     first = table.select(pl.col("row").first().over("key").alias("first"), "row").filter(
         pl.col("first") != pl.col("row")
@@ -43,16 +43,16 @@ def same_pairs(keys: pl.Series) -> NDArray[np.intp]:
 
 
 def chained(n: int, *pairs: NDArray[np.intp]) -> NDArray[np.intp]:
-    """Number the groups of `n` rows that pairs tie together, through any chain. Shape (n,)."""
+    """Number the connected groups of `n` rows, given pairs of connected rows. Shape (n,)."""
     links = np.concatenate([np.empty((0, 2), dtype=np.intp), *pairs])
     graph = coo_matrix((np.ones(len(links)), (links[:, 0], links[:, 1])), shape=(n, n))
     return connected_components(graph, directed=False)[1].astype(np.intp)
 
 
 def position_groups(where: Positions, radius: float) -> NDArray[np.intp]:
-    """Number the groups of rows that are chained together by separations below `radius` (arcsec). Shape (n,).
+    """Number the groups of rows that are connected by separations below `radius` (arcsec). Shape (n,).
 
-    A row without a position is a group of its own.
+    A row without a position is a group by itself.
     """
     return chained(len(where), near_pairs(where, radius))
 
@@ -66,25 +66,24 @@ def assign_parts(
     blocks: pl.Series | None = None,
     held_out: NDArray[np.bool_] | None = None,
 ) -> pl.Series:
-    """Give every row its part: ``train``, ``validation`` or ``test``.
+    """Assign every row to a part: ``train``, ``validation`` or ``test``.
 
     Parameters
     ----------
     ids : polars.Series, (n,)
-        Identifiers of the stars; rows of one star share it and so its part.
+        Identifiers of the stars; rows with the same identifier get the same part.
     config : SplitConfig
-        Shares of the parts.
+        Fractions of the parts.
     seed : int
-        Another seed gives another split.
+        Seed of the hashes.
     groups : ndarray of int, (n,), optional
-        Rows of one group go together, to the part where one of them, the leader, would go alone: a row with
-        a block before one without, then the one whose hash, hashed once more, is smallest. (The smallest
-        hash itself would send large groups to the first part.)
+        Rows of a group get the part of their leader: of the rows with a block, if there are any, the row whose
+        hash, hashed again, is smallest. (The smallest hash itself would put large groups into the first part.)
     blocks : polars.Series, (n,), optional
-        Numbers or names; rows of one block go together. Null: the star goes by itself.
+        Numbers or names; rows of a block get the same part. Null: no block.
     held_out : ndarray of bool, (n,), optional
-        Rows that are the test part, with their groups; training and validation then share the others in
-        proportion.
+        Rows that make up the test part, together with their groups; the other rows are divided between training
+        and validation in proportion to their fractions.
 
     Returns
     -------
@@ -99,6 +98,7 @@ def assign_parts(
         order = np.lexsort((splitmix(hashes), alone, groups))
         leaders = order[np.unique(groups[order], return_index=True)[1]]
         hashes = hashes[leaders][groups]
+    # Uniform in [0, 1): the parts are intervals of it.
     place = hashes.astype(np.float64) / 2.0**64
     if held_out is None:
         edges = np.array([config.train, config.train + config.validation])

@@ -1,7 +1,7 @@
-"""SQL expressions that stand in survey files, run files and feature sets.
+"""SQL expressions in survey files, run files and feature sets.
 
-They are evaluated row by row, whole tables and chunks alike; an aggregate (the mean of a column)
-would depend on how a table is divided, so it is refused.
+They are evaluated row by row. The value of an aggregate (the mean of a column) would depend on how a table is
+divided into pieces, so aggregates are refused.
 """
 
 from __future__ import annotations
@@ -22,36 +22,37 @@ _AGGREGATE = re.compile(
 #: A text, a quoted name, or a bare word.
 _TOKEN = re.compile(r"'[^']*'|\"[^\"]*\"|[A-Za-z_]\w*")
 _QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
-#: Words of SQL that may stand next to another word.
+#: Words of SQL that may follow, or be followed by, another word.
 _KEYWORDS = frozenset(
-    "AND AS AT BETWEEN BOTH CASE DISTINCT DIV ELSE END ESCAPE FOR FROM ILIKE IN IS LEADING LIKE MOD NOT NULL OR "
-    "PRECISION REGEXP RLIKE SIMILAR THEN TO TRAILING UNSIGNED VARYING WHEN WITH XOR ZONE".split()
+    {"AND", "AS", "AT", "BETWEEN", "BOTH", "CASE", "DISTINCT", "DIV", "ELSE", "END", "ESCAPE", "FOR", "FROM"}
+    | {"ILIKE", "IN", "IS", "LEADING", "LIKE", "MOD", "NOT", "NULL", "OR", "PRECISION", "REGEXP", "RLIKE"}
+    | {"SIMILAR", "THEN", "TO", "TRAILING", "UNSIGNED", "VARYING", "WHEN", "WITH", "XOR", "ZONE"}
 )
 
 
 def row_expression(text: str, where: str, what: str = "an SQL expression") -> pl.Expr:
-    """Parse an SQL expression that looks at one row at a time.
+    """Parse an SQL expression that uses one row at a time.
 
     Parameters
     ----------
     text : str
-        SQL, as polars reads it; it can reach columns only, no files.
+        SQL, as polars reads it; it has access to columns only, not to files.
     where : str
-        What to call it in an error.
+        Name of the expression in error messages.
     what : str
-        What it should be.
+        Kind of expression that is expected, for error messages.
 
     Raises
     ------
     InputError
-        Not SQL, or an aggregate over rows.
+        Not SQL, or an aggregate over rows, or text after the end of the expression.
     """
     found = _AGGREGATE.search(_QUOTED.sub("''", text))
     if found:
         name = found.group(0).rstrip("( ").upper()
         raise InputError(
             Problem(
-                where, f"{text!r} uses {name}, which looks at many rows", f"{what} that looks at one row at a time"
+                where, f"{text!r} uses {name}, which depends on many rows", f"{what} that uses one row at a time"
             )
         )
     left_over = _left_over(text)
@@ -65,11 +66,11 @@ def row_expression(text: str, where: str, what: str = "an SQL expression") -> pl
 
 
 def _left_over(text: str) -> str | None:
-    """Return the token at which the expression should have ended: a semicolon, or a second word in a row.
+    """Return the token before which the expression should have ended: a semicolon, or a word after a word.
 
-    polars takes the second word for a new name of the column, and before 1.40 ignored all that followed.
+    polars takes a word after a word for an alias of the column, and before 1.40 ignored all that followed.
     """
-    tokens = re.findall(r"[\w.]+|\S", _QUOTED.sub("''", text))
+    tokens: list[str] = re.findall(r"[\w.]+|\S", _QUOTED.sub("''", text))
     for first, second in pairwise(["", *tokens]):
         words = re.match(r"[\w.]", first) and re.match(r"[\w.]", second)
         if second == ";" or (words and not {first.upper(), second.upper()} & _KEYWORDS):
@@ -78,13 +79,13 @@ def _left_over(text: str) -> str | None:
 
 
 def rename_columns(text: str, names: Mapping[str, str]) -> str:
-    """Give columns of an SQL expression other names; texts in quotes stay as they are.
+    """Rename the columns of an SQL expression; quoted texts are not changed.
 
     Parameters
     ----------
     text : str
     names : mapping of str to str
-        New name of a column, by its old one.
+        New names of columns, by old name.
     """
 
     def renamed(found: re.Match[str]) -> str:
@@ -96,5 +97,5 @@ def rename_columns(text: str, names: Mapping[str, str]) -> str:
 
 
 def columns_of(expression: pl.Expr) -> list[str]:
-    """Columns that an expression looks at, each once, in order of first use."""
+    """Return the columns that an expression uses, each once, in order of first use."""
     return list(dict.fromkeys(expression.meta.root_names()))
