@@ -1,15 +1,17 @@
-"""Results of a stream of work come in order, items are fetched as threads get free, errors in their place."""
+"""Work in threads: results in order, errors in their place; how many cores a process may use."""
 
 from __future__ import annotations
 
+import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from unittest.mock import patch
 
 import pytest
 
-from starscale.io.threads import stream_in_threads
+from starscale.io.threads import MOST_THREADS, both, cores, in_threads, stream_in_threads, threads
 
 
 def test_results_come_in_the_order_of_the_items() -> None:
@@ -71,3 +73,94 @@ def test_an_error_of_the_items_is_raised() -> None:
 
     with pytest.raises(OSError, match="no more"):
         list(stream_in_threads(str, items()))
+
+
+SetLimits = Callable[..., None]
+VARIABLES = ("STARSCALE_CORES", "SLURM_CPUS_PER_TASK", "PBS_NCPUS", "NCPUS", "NSLOTS", "LSB_DJOB_NUMPROC")
+
+
+@pytest.fixture
+def limits(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> SetLimits:
+    """Set the limits of this process: cores of its affinity, text of the quota file, variables."""
+
+    def set_limits(affinity: int = 64, quota: str | None = None, **variables: str) -> None:
+        monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(affinity)), raising=False)
+        file = tmp_path / "cpu.max"
+        if quota is not None:
+            file.write_text(quota)
+        monkeypatch.setattr("starscale.io.threads._QUOTA", file)
+        for name in VARIABLES:
+            monkeypatch.delenv(name, raising=False)
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+
+    return set_limits
+
+
+def test_cores_are_those_of_the_affinity(limits: SetLimits) -> None:
+    limits(affinity=3)
+    assert (cores(), threads()) == (3, 3)
+    limits(affinity=64)
+    assert (cores(), threads()) == (64, MOST_THREADS)
+
+
+def test_without_an_affinity_cores_are_those_of_the_machine(
+    limits: SetLimits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limits()
+    monkeypatch.delattr(os, "sched_getaffinity", raising=False)
+    monkeypatch.setattr(os, "cpu_count", lambda: 7)
+    assert cores() == 7
+    monkeypatch.setattr(os, "cpu_count", lambda: None)
+    assert cores() == 1
+
+
+@pytest.mark.parametrize("name", VARIABLES)
+def test_a_batch_system_or_the_user_limits_the_cores(limits: SetLimits, name: str) -> None:
+    limits(**{name: "8"})
+    assert cores() == 8
+    # A limit above the affinity does not add cores.
+    limits(affinity=2, **{name: "8"})
+    assert cores() == 2
+
+
+def test_the_smallest_limit_counts(limits: SetLimits) -> None:
+    limits(affinity=32, quota="1200000 100000\n", SLURM_CPUS_PER_TASK="16", STARSCALE_CORES="20")
+    assert cores() == 12
+    limits(affinity=32, quota="1200000 100000\n", SLURM_CPUS_PER_TASK="16", STARSCALE_CORES="5")
+    assert cores() == 5
+
+
+@pytest.mark.parametrize(
+    ("quota", "expected"),
+    [("400000 100000\n", 4), ("50000 100000\n", 1), ("149000 100000\n", 1), ("max 100000\n", 64)],
+)
+def test_the_quota_of_a_container_limits_the_cores(limits: SetLimits, quota: str, expected: int) -> None:
+    limits(quota=quota)
+    assert cores() == expected
+
+
+@pytest.mark.parametrize("value", ["", "0", "-2", "many", "1.5", "4(x2)", "²"])
+def test_a_variable_that_is_no_number_of_cores_is_ignored(limits: SetLimits, value: str) -> None:
+    limits(SLURM_CPUS_PER_TASK=value)
+    assert cores() == 64
+
+
+@pytest.mark.parametrize("quota", ["", "max", "a b\n", "1 2 3\n", "100000 0\n", "é 1\n"])
+def test_a_quota_file_that_cannot_be_understood_is_ignored(limits: SetLimits, quota: str) -> None:
+    limits(quota=quota)
+    assert cores() == 64
+
+
+def test_with_one_core_all_work_is_done_in_the_calling_thread(limits: SetLimits) -> None:
+    limits(STARSCALE_CORES="1")
+    mine = threading.get_ident()
+    assert in_threads(lambda _: threading.get_ident(), range(3)) == [mine] * 3
+    assert both(threading.get_ident, threading.get_ident) == (mine, mine)
+
+
+def test_results_of_in_threads_are_in_order(limits: SetLimits) -> None:
+    limits(STARSCALE_CORES="3")
+    assert in_threads(lambda n: n * n, iter(range(20))) == [n * n for n in range(20)]
+    assert in_threads(lambda n: n, range(5), most=2) == list(range(5))
+    assert both(lambda: 1, lambda: "two") == (1, "two")

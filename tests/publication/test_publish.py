@@ -218,7 +218,7 @@ def test_the_command(stored: Path, tmp_path: Path) -> None:
     done = CliRunner().invoke(app, [*command, "--column", "teff", "--decimals", "teff=2"])
     assert done.exit_code == 0, done.output
     assert "500 rows of MOCK data written to" in done.output
-    assert "to be filled in by you, where the file says so: bibcode, keywords, abstract" in done.output
+    assert "marked in the file, to be filled in by you: bibcode, keywords, abstract" in done.output
     wrong = CliRunner().invoke(app, [*command, "--decimals", "teff"])
     assert isinstance(wrong.exception, InputError)
 

@@ -8,9 +8,8 @@ from typing import Annotated
 import typer
 
 import starscale as ss
-from starscale import io
 from starscale.cli.options import named_values
-from starscale.io.bars import Bar
+from starscale.io.progress import DisplayedProgress
 from starscale.vocabulary.errors import Problems
 
 
@@ -36,25 +35,22 @@ def publish(
 
     Example: `starscale publish run/catalogue.parquet -o cds/ --title "Stellar parameters" --author "Doe J."`
     """
-    places = _decimals(decimals)
-    # Both passes over the rows.
-    with Bar("publishing", 2 * io.open_table(catalogue).n_rows) as bar:
-        done = ss.publish(
-            catalogue,
-            output,
-            title=title or "",
-            authors=author or (),
-            bibcode=bibcode or "",
-            keywords=keyword or (),
-            abstract=abstract or "",
-            columns=column,
-            decimals=places,
-            report=bar.advance,
-        )
+    done = ss.publish(
+        catalogue,
+        output,
+        title=title or "",
+        authors=author or (),
+        bibcode=bibcode or "",
+        keywords=keyword or (),
+        abstract=abstract or "",
+        columns=column,
+        decimals=_decimals(decimals),
+        progress=DisplayedProgress(),
+    )
     data = "rows of MOCK data" if done.mock else "rows"
     typer.echo(f"{done.rows:,} {data} written to {', '.join(map(str, done.files))}")
     if done.missing:
-        typer.echo(f"to be filled in by you, where the file says so: {', '.join(done.missing)}")
+        typer.echo(f"marked in the file, to be filled in by you: {', '.join(done.missing)}")
 
 
 def _decimals(values: list[str] | None) -> dict[str, int]:

@@ -79,8 +79,8 @@ class DisplayedTask:
     def _line(self, now: float, note: str) -> str:
         rate = (self._done - self._before) / max(now - self._started, 1e-9)
         text = f"{self.title}: {self._done:,}"
-        if self.total:
-            text += f" of {self.total:,} {self.unit} ({100 * self._done / self.total:.0f} %)"
+        text += f" of {self.total:,} {self.unit}" if self.total else f" {self.unit}"
+        text += f" ({100 * self._done / self.total:.0f} %)" if self.total else ""
         text += f", {rate:,.0f} {self.unit}/s"
         if self.total and rate > 0:
             text += f", {max(self.total - self._done, 0) / rate:.0f} s left"

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import gzip
-import zlib
 from pathlib import Path
 
 from starscale.io.formats import FORMATS, Format, by_suffix
+from starscale.io.packed import DAMAGE, damaged_packing, open_packed
 from starscale.vocabulary.errors import InputError, Problem
 
 _HEAD = 4096
-GZIP_MAGIC = b"\x1f\x8b"
 
 #: First bytes of files that are no table we read: what they are, and what to do.
 _FOREIGN = (
@@ -38,18 +36,10 @@ def read_head(path: Path, size: int = _HEAD) -> bytes:
         When it cannot be read.
     """
     try:
-        with path.open("rb") as file:
-            head = file.read(size)
-        if not head.startswith(GZIP_MAGIC):
-            return head
-        with gzip.open(path) as packed:
-            return packed.read(size)
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise InputError(
-            Problem(
-                str(path), f"is a damaged gzip file ({error})", fix="It was probably cut short: download it again."
-            )
-        ) from None
+        with open_packed(path) as file:
+            return file.read(size)
+    except DAMAGE as error:
+        raise damaged_packing(path, error) from None
     except OSError as error:
         raise InputError(Problem(str(path), f"cannot be read ({error.strerror or error})")) from None
 

@@ -47,7 +47,8 @@ def _quota() -> list[int]:
     try:
         allowed, period = _QUOTA.read_text(encoding="ascii").split()
         return [] if allowed == "max" else [max(1, round(int(allowed) / int(period)))]
-    except (OSError, ValueError):
+    except (OSError, ValueError, ZeroDivisionError):
+        # No Linux, an older cgroup, or a file of another form: no limit is known.
         return []
 
 

@@ -1,9 +1,9 @@
-"""The verb `publish`: a catalogue as CDS and the AAS journals take it."""
+"""The verb `publish`: a catalogue in the formats of CDS and the AAS journals."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntFlag
 from pathlib import Path
@@ -12,6 +12,7 @@ import polars as pl
 
 from starscale import io
 from starscale.io.hats.catalogue import INDEX
+from starscale.io.progress import progress_of
 from starscale.io.sky_columns import position_columns
 from starscale.io.table import CHUNK_ROWS, Source, require_columns
 from starscale.publication.cds import CdsLayout, Extent, checked, data_lines, layout, readable, widest
@@ -20,13 +21,14 @@ from starscale.tables.api import PROVENANCE_KEY, described, refuse_same, says_mo
 from starscale.vocabulary.columns import LABELS, POSITION_EPOCH, POSITION_SYSTEM, Column
 from starscale.vocabulary.errors import InputError, Problem
 from starscale.vocabulary.flags import CatalogueFlag, LabelFlag, PairFlag, describe
+from starscale.vocabulary.progress import Progress, Task
 
-#: A single file with one of these suffixes is a machine-readable table; anything else is a folder.
+#: An output with one of these suffixes is a machine-readable table, any other a folder.
 MRT_SUFFIXES = (".mrt", ".txt")
 README = "ReadMe"
 #: Decimals of positions in degrees: 4 microarcseconds.
 _POSITION_DECIMALS = 9
-#: Notes on columns that are bit masks: the column, what else a table has that it belongs to, the bits.
+#: Columns that are bit masks: the column, another column that identifies starscale's table, the bits.
 _MASKS: tuple[tuple[str, str, type[IntFlag]], ...] = (
     ("flags", "domain_score", CatalogueFlag),
     ("flags", "n_surveys", LabelFlag),
@@ -41,13 +43,13 @@ class Published:
     Attributes
     ----------
     files : tuple of Path
-        What was written.
+        Files written.
     rows : int
         Rows of the table.
     missing : tuple of str
-        What only the author can say and was not given; it is marked ``[TO BE FILLED IN: ...]``.
+        Information that only the author has and that was not given; it is marked ``[TO BE FILLED IN: ...]``.
     mock : bool
-        Whether the catalogue says that its stars are simulated.
+        Whether the stars are simulated, according to the provenance of the catalogue.
     """
 
     files: tuple[Path, ...]
@@ -57,8 +59,8 @@ class Published:
 
 
 def publish(
-    catalogue: str | Path,
-    target: str | Path,
+    table: str | Path,
+    output: str | Path,
     *,
     title: str = "",
     authors: Sequence[str] = (),
@@ -67,29 +69,30 @@ def publish(
     abstract: str = "",
     columns: Sequence[str] | None = None,
     decimals: Mapping[str, int] | None = None,
-    report: Callable[[int], None] | None = None,
+    progress: Progress | bool | None = None,
 ) -> Published:
     """Write a catalogue for publication: a table of fixed width and its byte-by-byte description.
 
-    The catalogue is read twice, some rows at a time; memory does not grow with it.
+    The catalogue is read twice, in chunks: the memory needed does not depend on its number of rows.
 
     Parameters
     ----------
-    catalogue : path
-        Any table that :func:`read` reads; units and descriptions are those of the file, else starscale's own.
-    target : path
-        A folder, for CDS: `ReadMe` and the table, called as the catalogue with the suffix ``.dat``. Or a file that
-        ends in ``.mrt`` or ``.txt``: one machine-readable table of the AAS journals.
+    table : path
+        Any file that :func:`read` reads. Units and descriptions are those of the file; columns without any get
+        those of starscale's own tables.
+    output : path
+        A folder, for CDS: it receives `ReadMe` and the table, named as the catalogue with the suffix ``.dat``.
+        Or a file that ends in ``.mrt`` or ``.txt``: one machine-readable table of the AAS journals.
     title, bibcode, abstract : str
     authors, keywords : sequence of str
-        What only the author can say. What is not given is marked as to be filled in.
+        Information that only the author has. What is not given is marked ``[TO BE FILLED IN: ...]``.
     columns : sequence of str, optional
-        Columns to publish, in order; default: all, but for the index of a HATS catalogue.
+        Columns to publish, in order; default: all except the index of a HATS catalogue.
     decimals : mapping of str to int, optional
-        Decimals of columns. By default labels have those that mean something, positions in degrees nine, other
-        numbers six digits or more; very large and very small ones an exponent.
-    report : callable, optional
-        Told the number of rows after every piece of either pass.
+        Decimals of columns. By default labels have their significant decimals, positions in degrees nine, and
+        other numbers at least six significant digits; very large and very small ones are written with an exponent.
+    progress : Progress or bool, optional
+        Receives the number of rows read in both passes; default: silent.
 
     Returns
     -------
@@ -98,55 +101,69 @@ def publish(
     Raises
     ------
     InputError
-        Columns that such a table cannot hold (vectors, lists), or that are not there; a folder of other things.
+        Columns that such a table cannot hold (vectors, lists) or that do not exist; an output folder that holds
+        other files.
     StarscaleError
-        When the disk refuses.
+        The files cannot be written.
     """
-    refuse_same(target, catalogue)
-    target, source = Path(target).expanduser(), io.open_table(catalogue)
-    chosen = source.choose([name for name in source.schema if name != INDEX] if columns is None else columns)
-    schema = checked(pl.Schema({name: source.schema[name] for name in chosen}), str(catalogue))
-    known = _known(source, chosen)
-    wanted = _decimals(schema, known, decimals or {}, str(catalogue))
-    told = report or _silent
-    extents = {name: Extent() for name in schema}
-    for piece in _pieces(source, chosen, told):
-        widest(extents, piece)
+    refuse_same(output, table)
+    target, source = Path(output).expanduser(), io.open_table(table)
+    chosen = source.choose(_publishable(source) if columns is None else columns)
     about = Publication(title, tuple(authors), bibcode, tuple(keywords), abstract)
     single = target.suffix.lower() in MRT_SUFFIXES
-    name = target.name if single else f"{Path(catalogue).name.split('.')[0]}.dat"
-    data = DataFile(name, source.n_rows, layout(schema, extents, known, wanted), _notes(chosen))
+    name = target.name if single else f"{Path(table).name.split('.')[0]}.dat"
     mock = says_mock(source.metadata)
-    head = mrt_head if single else readme
-    text = head(about, data, _description(source, mock))
-    with io.atomic(target) if single else io.atomic_directory(target) as partial:
-        if not single:
-            (partial / README).write_text(text, encoding="ascii")
-        with (partial if single else partial / name).open("wb") as file:
-            file.write(text.encode("ascii") if single else b"")
-            _write(file.write, _pieces(source, chosen, told), data.layouts)
-    missing = tuple(item for item in about.missing if not single or item in ("title", "authors"))
-    files = (target,) if single else (target / README, target / name)
-    return Published(files, source.n_rows, missing, mock)
+    with progress_of(progress).task("publishing", 2 * source.n_rows) as task:
+        layouts = _layouts(source, chosen, decimals or {}, str(table), task)
+        data = DataFile(name, source.n_rows, layouts, _notes(chosen))
+        description = _description(source, mock)
+        rows = (data_lines(frame, layouts) for frame in _pieces(source, chosen, task))
+        if single:
+            _write_file(target, mrt_head(about, data, description), rows)
+            return Published((target,), source.n_rows, about.missing_in_mrt, mock)
+        _write_folder(target, readme(about, data, description), name, rows)
+    return Published((target / README, target / name), source.n_rows, about.missing, mock)
 
 
-def _silent(_: int) -> None:
-    pass
+def _publishable(source: Source) -> list[str]:
+    return [name for name in source.schema if name != INDEX]
 
 
-def _pieces(source: Source, columns: Sequence[str], told: Callable[[int], None]) -> Iterator[pl.DataFrame]:
+def _layouts(
+    source: Source, columns: Sequence[str], decimals: Mapping[str, int], where: str, task: Task
+) -> list[CdsLayout]:
+    """Choose the layout of every column from a first pass over the rows; `where` names the table in errors."""
+    schema = checked(pl.Schema({name: source.schema[name] for name in columns}), where)
+    known = _known(source, columns)
+    _check_decimals(schema, decimals, where)
+    wanted = {**_default_decimals(schema, known), **decimals}
+    extents = {name: Extent() for name in schema}
+    for frame in _pieces(source, columns, task):
+        widest(extents, frame)
+    return layout(schema, extents, known, wanted)
+
+
+def _pieces(source: Source, columns: Sequence[str], task: Task) -> Iterator[pl.DataFrame]:
     for frame in source.batches(CHUNK_ROWS, columns):
         yield readable(frame)
-        told(frame.height)
+        task.advance(frame.height)
 
 
-def _write(write: Callable[[bytes], object], frames: Iterator[pl.DataFrame], layouts: Sequence[CdsLayout]) -> None:
-    for frame in frames:
-        write(data_lines(frame, layouts))
+def _write_file(target: Path, head: str, rows: Iterable[bytes]) -> None:
+    with io.atomic(target) as partial, partial.open("wb") as file:
+        file.write(head.encode("ascii"))
+        file.writelines(rows)
+
+
+def _write_folder(target: Path, head: str, name: str, rows: Iterable[bytes]) -> None:
+    with io.atomic_directory(target) as partial:
+        (partial / README).write_text(head, encoding="ascii")
+        with (partial / name).open("wb") as file:
+            file.writelines(rows)
 
 
 def _known(source: Source, columns: Sequence[str]) -> dict[str, Column]:
-    """Descriptions of the columns: the file's own, else those of starscale's tables."""
+    """Return the descriptions of the columns: those of the file, else those of starscale's tables."""
     ours = described()
     found = {}
     for name in columns:
@@ -156,39 +173,48 @@ def _known(source: Source, columns: Sequence[str]) -> dict[str, Column]:
     return found
 
 
-def _decimals(
-    schema: pl.Schema, columns: Mapping[str, Column], given: Mapping[str, int], where: str
-) -> dict[str, int]:
-    """Decimals of the columns for which some are wanted, or mean something."""
+def _check_decimals(schema: pl.Schema, given: Mapping[str, int], where: str) -> None:
     require_columns(where, list(given), list(schema))
     bad = {name: places for name, places in given.items() if not 0 <= places <= 15 or not schema[name].is_float()}
     if bad:
         found = ", ".join(f"{name}={places}" for name, places in bad.items())
         raise InputError(Problem("decimals", found, "0 to 15, for a column of floating-point numbers"))
-    wanted = {}
+
+
+def _default_decimals(schema: pl.Schema, columns: Mapping[str, Column]) -> dict[str, int]:
+    """Return the decimals of labels and positions; those of other columns depend on their values."""
     positions = position_columns(schema, columns) or ()
+    wanted = {}
     for name, dtype in schema.items():
-        about = columns[name]
-        label = next((item for item in LABELS.values() if item.ucd in about.ucd.split(";")), None)
         if not dtype.is_float():
             continue
-        if label is not None and about.unit == label.unit and "arith" not in about.ucd:
-            wanted[name] = label.decimals
+        if (places := _label_decimals(columns[name])) is not None:
+            wanted[name] = places
         elif name in positions:
             wanted[name] = _POSITION_DECIMALS
-    return {**wanted, **given}
+    return wanted
+
+
+def _label_decimals(about: Column) -> int | None:
+    """Return the significant decimals of a label (by UCD and unit); None for other columns and for differences."""
+    words = about.ucd.split(";")
+    label = next((item for item in LABELS.values() if item.ucd in words), None)
+    if label is None or about.unit != label.unit or "arith" in about.ucd:
+        return None
+    return label.decimals
 
 
 def _notes(columns: Sequence[str]) -> dict[str, list[str]]:
+    """Return the meanings of the bits of every bit mask, by column."""
     return {
         name: [f"{bit} = {meaning}" for bit, _, meaning in describe(kind)]
-        for name, beside, kind in _MASKS
-        if name in columns and beside in columns
+        for name, companion, kind in _MASKS
+        if name in columns and companion in columns
     }
 
 
 def _description(source: Source, mock: bool) -> list[str]:
-    """Paragraphs on what the catalogue is and how it was made, as far as the file says so."""
+    """Return paragraphs on the contents and the origin of the catalogue, from the metadata of the file."""
     said = ["MOCK DATA: these stars are simulated, this is not a catalogue of the sky."] if mock else []
     system, epoch = source.metadata.get(POSITION_SYSTEM), source.metadata.get(POSITION_EPOCH)
     if system:
@@ -198,7 +224,7 @@ def _description(source: Source, mock: bool) -> list[str]:
         versions = record["versions"]
         said.append(f"Made with starscale {versions['starscale']}. Method: {record['citation']}.")
     except (KeyError, TypeError, ValueError):
-        # A table that starscale did not make says nothing of its making.
+        # A table of another program has no provenance.
         pass
     if set(LABELS) & set(source.schema):
         said.append(

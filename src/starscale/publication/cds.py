@@ -1,7 +1,7 @@
 """Tables of fixed width with a byte-by-byte description, as CDS and the AAS journals publish them.
 
-Standard: "Standards for Astronomical Catalogues" (CDS, version 2.0). A first pass over the rows finds how
-wide each column must be, a second one writes them; both see some rows at a time.
+Standard: "Standards for Astronomical Catalogues" (CDS, version 2.0). A first pass over the rows finds the
+width of each column, a second one writes them; both read the rows in chunks.
 """
 
 from __future__ import annotations
@@ -22,25 +22,25 @@ from starscale.vocabulary.errors import Problems
 
 RULE = "-" * 80
 _WIDE = 80
-#: Largest and smallest absolute value that is written without an exponent, and decimals that give one that is
-#: written with it back to the last bit.
+#: Columns whose largest absolute value lies outside these limits are written with an exponent, and with the
+#: decimals that restore every bit of the number.
 _LARGE, _SMALL = 1e5, 1e-6
 _EXPONENT_DECIMALS: dict[pl.DataType, int] = {pl.Float32(): 8, pl.Float64(): 16}
-#: Digits of a number without an exponent, and its decimals at least and at most.
+#: Significant digits of a number without an exponent; its fewest and most decimals.
 _DIGITS: dict[pl.DataType, int] = {pl.Float32(): 6, pl.Float64(): 10}
 _FEWEST, _MOST = 4, 12
 #: Integers up to here are exact as floating-point numbers.
 _EXACT = 2.0**53
 
 
-#: How numbers become text: with an exponent, or with decimals, of numbers that are exact integers in units of the
-#: last decimal, or of any.
+#: How numbers become text: with an exponent; with decimals through integers in units of the last decimal ("whole",
+#: fast, exact up to 2**53); or with decimals one by one ("any").
 Notation = Literal["exponent", "whole", "any"]
 
 
 @dataclass(slots=True)
 class Extent:
-    """What the rows of a column need: nulls, smallest and largest value, widest text."""
+    """Range of the values of a column: nulls, smallest and largest number, widest text (bytes)."""
 
     nulls: bool = False
     low: float | int | None = None
@@ -48,7 +48,7 @@ class Extent:
     width: int = 1
 
     def look(self, series: pl.Series) -> None:
-        """Take note of some rows; anything that is no finite number counts as null."""
+        """Update the extent with a batch of rows; nulls are noted and skipped."""
         present = series.drop_nulls()
         self.nulls = self.nulls or len(present) < len(series)
         if not len(present):
@@ -67,7 +67,7 @@ def _number(value: object) -> float | int:
 
 @dataclass(frozen=True, slots=True)
 class CdsLayout:
-    """A column of the file: its kind (A, I, F or E), width and decimals, and what is said about it."""
+    """A column of the file: its kind (A, I, F or E), width (characters), decimals and description."""
 
     about: Column
     kind: str
@@ -79,19 +79,19 @@ class CdsLayout:
 
     @property
     def format(self) -> str:
-        """The format as FORTRAN has it."""
+        """FORTRAN format."""
         return f"{self.kind}{self.width}" + (f".{self.decimals}" if self.kind in "FE" else "")
 
     @property
     def explanation(self) -> str:
-        """Limits, null rule and description, in the notation of CDS."""
+        """Limits, null rule and description in the notation of CDS."""
         limits = f"[{self.limits[0]}/{self.limits[1]}]" if self.limits else ""
         marks = limits + ("?" if self.nulls else "")
         text = ascii_text(self.about.description) or self.about.name
         return f"{marks} {text}" if marks else text
 
     def texts(self, series: pl.Series) -> pl.Series:
-        """Cells of some rows, all of the width of the column; null is blank."""
+        """Return cells as texts of the width of the column; null is blank."""
         if self.kind == "A":
             return series.fill_null("").str.pad_end(self.width, " ")
         if self.kind == "I":
@@ -102,7 +102,7 @@ class CdsLayout:
 
 
 def readable(frame: pl.DataFrame) -> pl.DataFrame:
-    """Turn what has no place in such a file into what has: NaN and infinity into null, text into ASCII."""
+    """Replace values that the file cannot hold: NaN and infinity become null, text becomes ASCII."""
     floats, texts = pl.col(pl.Float32, pl.Float64), pl.col(pl.String)
     frame = plain_frame(frame).with_columns(pl.when(floats.is_finite()).then(floats).name.keep())
     wide = [s.name for s in frame if s.dtype == pl.String and (s.str.len_bytes() != s.str.len_chars()).any()]
@@ -114,7 +114,7 @@ def readable(frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def ascii_text(text: str) -> str:
-    """Return a text in ASCII: letters without their accents, others as a question mark."""
+    """Return a text in ASCII: letters lose their accents, other characters become a question mark."""
     plain = unicodedata.normalize("NFKD", text.replace("\u2013", "-").replace("\u2014", "-"))
     kept = "".join(char for char in plain if not unicodedata.combining(char))
     return " ".join(kept.encode("ascii", "replace").decode("ascii").split())
@@ -126,7 +126,7 @@ def checked(schema: pl.Schema, where: str) -> pl.Schema:
     Raises
     ------
     InputError
-        For vectors, lists and structures, all of them at once, and for names with blanks.
+        Vectors, lists and structures, and names with blanks; one error names them all.
     """
     plain = plain_schema(schema, where)
     problems = Problems()
@@ -142,7 +142,7 @@ def checked(schema: pl.Schema, where: str) -> pl.Schema:
 def layout(
     schema: pl.Schema, extents: Mapping[str, Extent], columns: Mapping[str, Column], decimals: Mapping[str, int]
 ) -> list[CdsLayout]:
-    """Choose format and width of every column; `decimals` holds those that are wanted, by column."""
+    """Choose format and width of every column; `decimals` holds requested decimals by column."""
     return [
         _layout(columns.get(name, Column(name)), dtype, extents[name], decimals.get(name))
         for name, dtype in schema.items()
@@ -153,29 +153,51 @@ def _layout(about: Column, dtype: pl.DataType, extent: Extent, wanted: int | Non
     if dtype == pl.String:
         return CdsLayout(about, "A", extent.width, 0, extent.nulls, None)
     if extent.low is None or extent.high is None:
-        kind = "F" if dtype.is_float() else "I"
-        return CdsLayout(about, kind, (wanted or 0) + 2, wanted or 0, extent.nulls, None)
+        return _without_values(about, dtype, wanted or 0, extent.nulls)
     if not dtype.is_float():
-        ends = str(int(extent.low)), str(int(extent.high))
-        # An identifier has no limits that mean anything.
-        limits = None if about.ucd.startswith("meta.id") else ends
-        return CdsLayout(about, "I", max(map(len, ends)), 0, extent.nulls, limits)
+        return _of_integers(about, int(extent.low), int(extent.high), extent.nulls)
     largest = max(abs(extent.low), abs(extent.high))
-    if wanted is None and largest and not _SMALL <= largest < _LARGE:
-        places = _EXPONENT_DECIMALS[dtype]
-        low, high = (f"{end:.{places}E}" for end in (extent.low, extent.high))
-        # A number in between may be the only one with a sign, or with three digits of the exponent.
-        width = places + (7 if dtype == pl.Float32() else 8)
-        return CdsLayout(about, "E", width, places, extent.nulls, (low, high), "exponent")
-    exponent = math.floor(math.log10(largest)) if largest else 0
-    places = wanted if wanted is not None else min(_MOST, max(_FEWEST, _DIGITS[dtype] - 1 - exponent))
+    if wanted is not None:
+        return _with_decimals(about, extent, wanted, largest)
+    if largest == 0 or _SMALL <= largest < _LARGE:
+        return _with_decimals(about, extent, _places(dtype, largest), largest)
+    return _with_exponent(about, dtype, extent.low, extent.high, extent.nulls)
+
+
+def _without_values(about: Column, dtype: pl.DataType, places: int, nulls: bool) -> CdsLayout:
+    return CdsLayout(about, "F" if dtype.is_float() else "I", places + 2, places, nulls, None)
+
+
+def _of_integers(about: Column, low: int, high: int, nulls: bool) -> CdsLayout:
+    ends = str(low), str(high)
+    # The limits of an identifier carry no information.
+    limits = None if about.ucd.startswith("meta.id") else ends
+    return CdsLayout(about, "I", max(map(len, ends)), 0, nulls, limits)
+
+
+def _with_exponent(about: Column, dtype: pl.DataType, low: float, high: float, nulls: bool) -> CdsLayout:
+    places = _EXPONENT_DECIMALS[dtype]
+    ends = f"{low:.{places}E}", f"{high:.{places}E}"
+    # Any value between the limits may have a sign, or three digits in its exponent.
+    width = places + (7 if dtype == pl.Float32() else 8)
+    return CdsLayout(about, "E", width, places, nulls, ends, "exponent")
+
+
+def _with_decimals(about: Column, extent: Extent, places: int, largest: float) -> CdsLayout:
     notation: Notation = "whole" if largest * 10.0**places <= _EXACT else "any"
-    low, high = _numbers(pl.Series([float(extent.low), float(extent.high)]), places, notation).to_list()
+    ends = pl.Series([extent.low, extent.high], dtype=pl.Float64)
+    low, high = _numbers(ends, places, notation).to_list()
     return CdsLayout(about, "F", max(len(low), len(high)), places, extent.nulls, (low, high), notation)
 
 
+def _places(dtype: pl.DataType, largest: float) -> int:
+    """Return the decimals that give the largest value of a column the digits of its type."""
+    exponent = math.floor(math.log10(largest)) if largest else 0
+    return min(_MOST, max(_FEWEST, _DIGITS[dtype] - 1 - exponent))
+
+
 def _numbers(series: pl.Series, decimals: int, notation: Notation) -> pl.Series:
-    """Numbers as text; null stays null."""
+    """Format numbers; null stays null."""
     if notation == "whole":
         return _fixed(series, decimals)
     code = f".{decimals}{'E' if notation == 'exponent' else 'f'}"
@@ -184,7 +206,11 @@ def _numbers(series: pl.Series, decimals: int, notation: Notation) -> pl.Series:
 
 
 def _fixed(series: pl.Series, decimals: int) -> pl.Series:
-    """Numbers with so many decimals, as text: whole and broken part apart, which is fast for many rows."""
+    """Format numbers with `decimals` decimals.
+
+    With s = round(x * 10**decimals), the text is ``s // 10**decimals . s % 10**decimals``: vectorised, unlike
+    :func:`format`.
+    """
     scaled = (series.cast(pl.Float64) * 10.0**decimals).round(0, mode="half_away_from_zero").cast(pl.Int64)
     sign = pl.when(scaled < 0).then(pl.lit("-")).otherwise(pl.lit(""))
     size = scaled.abs()
@@ -196,52 +222,67 @@ def _fixed(series: pl.Series, decimals: int) -> pl.Series:
 
 
 def data_lines(frame: pl.DataFrame, layouts: Sequence[CdsLayout]) -> bytes:
-    """Rows as lines, a blank between columns."""
+    """Return rows as lines, with a blank between columns."""
     cells = [item.texts(frame[item.about.name]).alias(str(i)) for i, item in enumerate(layouts)]
     lines = pl.select(pl.concat_str(cells, separator=" ")).to_series()
     return ("\n".join(lines.to_list()) + "\n").encode("ascii") if len(lines) else b""
 
 
 def record_length(layouts: Sequence[CdsLayout]) -> int:
-    """Characters of a line without its end."""
+    """Characters of a line without the line break."""
     return sum(item.width + 1 for item in layouts) - 1
 
 
 def byte_by_byte(layouts: Sequence[CdsLayout], file: str, notes: Mapping[str, Sequence[str]]) -> list[str]:
-    """Lines of the description; `notes` are texts about columns, which are numbered and follow it."""
-    last = record_length(layouts)
-    digits = len(str(last))
+    """Return the lines of the byte-by-byte description.
+
+    Parameters
+    ----------
+    layouts : sequence of CdsLayout
+    file : str
+        Name of the table.
+    notes : mapping of str to sequence of str
+        Notes on columns; they are numbered and follow the description.
+    """
     units = [cds_unit(item.about.unit) for item in layouts]
     numbers = {name: i for i, name in enumerate(notes, 1)}
-    shown = [[item.format for item in layouts], units, [item.about.name for item in layouts]]
-    wide = [max(map(len, texts), default=0) for texts in shown]
-    wide = [max(pair) for pair in zip(wide, (6, 6, 5), strict=True)]
+    rows = [(item.format, unit, item.about.name) for item, unit in zip(layouts, units, strict=True)]
+    titles = ("Format", "Units", "Label")
+    # A width at least that of the words "Format", "Units" (padded) and "Label".
+    widths = [max([least, *(len(row[i]) for row in rows)]) for i, least in enumerate((6, 6, 5))]
+    digits = len(str(record_length(layouts)))
     lines = [
         f"Byte-by-byte Description of file: {file}",
         RULE,
-        " ".join([f"{'Bytes':>{2 * digits + 1}}", *_padded(("Format", "Units", "Label"), wide), "Explanations"]),
+        " ".join([f"{'Bytes':>{2 * digits + 1}}", *_padded(titles, widths), "Explanations"]),
         RULE,
     ]
     start = 1
-    for item, unit in zip(layouts, units, strict=True):
-        end = start + item.width - 1
-        first = f"{start:>{digits}}-" if item.width > 1 else " " * (digits + 1)
-        cells = _padded((item.format, unit, item.about.name), wide)
-        head = " ".join([f"{first}{end:>{digits}}", *cells, ""])
+    for item, row in zip(layouts, rows, strict=True):
+        head = " ".join([_bytes(start, item.width, digits), *_padded(row, widths), ""])
         number = numbers.get(item.about.name)
-        text = item.explanation + (f" ({number})" if number else "")
-        room = max(20, _WIDE - len(head) - 1)
-        first_line, *others = textwrap.wrap(text, room, break_long_words=False) or [""]
-        lines.append(head + first_line)
-        lines += [" " * (len(head) + 1) + line for line in others]
-        start = end + 2
-    lines.append(RULE)
-    for name, number in numbers.items():
-        lines += [
-            f"Note ({number}):",
-            *(f"    {line}" for text in notes[name] for line in wrapped(text, 76)),
-            RULE,
-        ]
+        lines += _explained(head, item.explanation + (f" ({number})" if number else ""))
+        start += item.width + 1
+    return [*lines, RULE, *_note_lines(notes)]
+
+
+def _bytes(start: int, width: int, digits: int) -> str:
+    """Return the first and the last byte of a column, or the only one, as ``1-12``."""
+    first = f"{start:>{digits}}-" if width > 1 else " " * (digits + 1)
+    return f"{first}{start + width - 1:>{digits}}"
+
+
+def _explained(head: str, text: str) -> list[str]:
+    """Return `head` and `text`, of which further lines are indented below its first."""
+    room = max(20, _WIDE - len(head) - 1)
+    first, *others = textwrap.wrap(text, room, break_long_words=False) or [""]
+    return [head + first, *(" " * (len(head) + 1) + line for line in others)]
+
+
+def _note_lines(notes: Mapping[str, Sequence[str]]) -> list[str]:
+    lines: list[str] = []
+    for number, texts in enumerate(notes.values(), 1):
+        lines += [f"Note ({number}):", *(f"    {line}" for text in texts for line in wrapped(text, 76)), RULE]
     return lines
 
 
@@ -250,11 +291,11 @@ def _padded(texts: Sequence[str], widths: Sequence[int]) -> list[str]:
 
 
 def wrapped(text: str, width: int = _WIDE) -> list[str]:
-    """Cut a text into lines, in ASCII."""
+    """Break a text into ASCII lines."""
     return textwrap.wrap(ascii_text(text), width, break_long_words=False, break_on_hyphens=False) or [""]
 
 
 def widest(extents: Mapping[str, Extent], frame: pl.DataFrame) -> None:
-    """Take note of some rows in every extent."""
+    """Update the extent of every column with a batch of rows."""
     for name, extent in extents.items():
         extent.look(frame[name])

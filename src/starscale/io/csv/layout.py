@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import csv
-import gzip
 import itertools
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, cast
 
-from starscale.io.sniff import GZIP_MAGIC
+from starscale.io.packed import DAMAGE, damaged_packing, open_packed
 from starscale.io.table import CHUNK_ROWS
 from starscale.vocabulary.errors import InputError, Problem
 
@@ -31,12 +28,6 @@ class CsvLayout:
     trailing: bool = False
 
 
-def _open(path: Path) -> IO[bytes]:
-    with path.open("rb") as file:
-        packed = file.read(2) == GZIP_MAGIC
-    return cast("IO[bytes]", gzip.open(path)) if packed else path.open("rb")
-
-
 def pieces(path: Path, skip: int, rows: int) -> Iterator[tuple[int, list[bytes]]]:
     """Yield ``(number of the first line, lines)`` in pieces of about `rows` lines; no quoted text is cut in two.
 
@@ -46,16 +37,15 @@ def pieces(path: Path, skip: int, rows: int) -> Iterator[tuple[int, list[bytes]]
         When the file cannot be read to its end.
     """
     try:
-        with _open(path) as file:
+        with open_packed(path) as file:
             number = 1 + sum(1 for _ in itertools.islice(file, skip))
             while lines := list(itertools.islice(file, rows)):
                 while sum(line.count(b'"') for line in lines) % 2 and (more := file.readline()):
                     lines.append(more)
                 yield number, lines
                 number += len(lines)
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        fix = "It was probably cut short: download it again."
-        raise InputError(Problem(str(path), f"is a damaged gzip file ({error})", fix=fix)) from None
+    except DAMAGE as error:
+        raise damaged_packing(path, error) from None
 
 
 def find_layout(path: Path) -> CsvLayout:

@@ -5,21 +5,19 @@ FITS 4.0, section 7.3: a record of NAXIS1 bytes holds the columns one after the 
 
 from __future__ import annotations
 
-import gzip
 import math
 import re
 import warnings
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, cast
+from typing import IO
 
 import polars as pl
 from astropy.io import fits
 from astropy.utils.exceptions import AstropyWarning
 
 from starscale.io.fits.text import from_card
-from starscale.io.sniff import GZIP_MAGIC
+from starscale.io.packed import DAMAGE, is_packed, open_packed
 from starscale.io.table import unique_names
 from starscale.vocabulary.errors import InputError, Problem, Problems, did_you_mean
 
@@ -117,13 +115,6 @@ class FitsTable:
     fields: tuple[FitsField, ...]
 
 
-def open_bytes(path: Path) -> IO[bytes]:
-    """Open a FITS file for reading, unpacking a gzip file on the way, whatever it is called."""
-    with path.open("rb") as file:
-        packed = file.read(2) == GZIP_MAGIC
-    return cast("IO[bytes]", gzip.open(path)) if packed else path.open("rb")
-
-
 def find_table(path: Path, part: str | None) -> FitsTable:
     """Find a binary table: the first, or that with the number or name `part`.
 
@@ -134,7 +125,7 @@ def find_table(path: Path, part: str | None) -> FitsTable:
     """
     names = []
     try:
-        with open_bytes(path) as file:
+        with open_packed(path) as file:
             number = 0
             while (header := _next_header(file, path, number)) is not None:
                 name = str(header.get("EXTNAME", "")).strip()
@@ -152,7 +143,7 @@ def find_table(path: Path, part: str | None) -> FitsTable:
                     return _table(path, header, file.tell(), size)
                 file.seek(_padded(size), 1)
                 number += 1
-    except (OSError, EOFError, zlib.error, ValueError, TypeError, KeyError) as error:
+    except (OSError, *DAMAGE, ValueError, TypeError, KeyError) as error:
         raise InputError(damaged(path, str(error))) from error
     shown = "; ".join(names)
     if part is not None:
@@ -234,8 +225,7 @@ def _table(path: Path, header: fits.Header, start: int, size: int) -> FitsTable:
     used = sum(item.width for item in fields)
     if used != record:
         raise InputError(damaged(path, f"its columns take {used} bytes of a row, NAXIS1 says {record}"))
-    with path.open("rb") as file:
-        packed = file.read(2) == GZIP_MAGIC
+    packed = is_packed(path)
     there = path.stat().st_size - start
     if not packed and there < size:
         whole = there // record if record else 0

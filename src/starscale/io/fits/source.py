@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
@@ -11,8 +10,9 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from starscale.io.fits.header import BYTES, FitsField, damaged, find_table, metadata_of, open_bytes, refuse_more
+from starscale.io.fits.header import BYTES, FitsField, damaged, find_table, metadata_of, refuse_more
 from starscale.io.fits.text import from_card
+from starscale.io.packed import DAMAGE, open_packed
 from starscale.io.table import Source, describe
 from starscale.vocabulary.errors import InputError
 
@@ -61,7 +61,7 @@ class FitsSource(Source):
         table = self._table
         heap = self._heap(columns)
         try:
-            with open_bytes(self.path) as file:
+            with open_packed(self.path) as file:
                 file.seek(table.data + skip * table.record)
                 for start in range(skip, table.rows, rows):
                     count = min(rows, table.rows - start)
@@ -69,7 +69,7 @@ class FitsSource(Source):
                     yield pl.DataFrame([_series(self._fields[name], records, heap) for name in columns])
                 if table.packed:
                     refuse_more(self.path, file, table)
-        except (OSError, EOFError, zlib.error, ValueError) as error:
+        except (OSError, *DAMAGE, ValueError) as error:
             raise InputError(damaged(self.path, str(error))) from error
 
     def _records(self, file: IO[bytes], start: int, count: int) -> np.ndarray[Any, Any]:
@@ -85,7 +85,7 @@ class FitsSource(Source):
         """Contents of cells of varying length; read whole, since rows point anywhere into it."""
         if not any(self._fields[name].code in "PQ" for name in columns):
             return b""
-        with open_bytes(self.path) as file:
+        with open_packed(self.path) as file:
             file.seek(self._table.heap)
             return file.read(self._table.heap_size)
 

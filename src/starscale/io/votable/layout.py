@@ -6,16 +6,14 @@ kept; of the rows only their number.
 
 from __future__ import annotations
 
-import gzip
 import re
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, cast
+from typing import IO
 from xml.parsers import expat
 
-from starscale.io.sniff import GZIP_MAGIC
+from starscale.io.packed import DAMAGE, open_packed
 
 _BLOCK = 1 << 20
 #: Longer than any tag that ends the rows, with room for blanks.
@@ -56,16 +54,9 @@ class VotableLayout:
 
     def blocks(self, path: Path) -> Iterator[bytes]:
         """Yield the text between head and tail, in blocks."""
-        with open_text(path) as file:
+        with open_packed(path) as file:
             file.read(len(self.head))
             yield from _until(file, self.end)
-
-
-def open_text(path: Path) -> IO[bytes]:
-    """Open a file for reading, unpacking a gzip file on the way, whatever it is called."""
-    with path.open("rb") as file:
-        packed = file.read(2) == GZIP_MAGIC
-    return cast("IO[bytes]", gzip.open(path)) if packed else path.open("rb")
 
 
 def layout_of(path: Path) -> VotableLayout | None:
@@ -77,7 +68,7 @@ def layout_of(path: Path) -> VotableLayout | None:
         When the XML is damaged, or ends within the rows.
     """
     try:
-        with open_text(path) as file:
+        with open_packed(path) as file:
             found = _head(file)
         if found is None:
             return None
@@ -85,12 +76,12 @@ def layout_of(path: Path) -> VotableLayout | None:
         tag = re.escape(prefix) + (b"TABLEDATA" if kind == "TABLEDATA" else b"STREAM")
         end, close_row = re.compile(rb"</" + tag + rb"\s*>"), re.compile(rb"</" + re.escape(prefix) + rb"TR\s*>")
         rest: list[bytes] = []
-        with open_text(path) as file:
+        with open_packed(path) as file:
             file.read(len(head))
             blocks = _until(file, end, rest)
             rows, size = (_rows(blocks, close_row), 0) if kind == "TABLEDATA" else (0, _size(blocks))
             tail = b"".join(rest) + file.read()
-    except (OSError, EOFError, zlib.error) as error:
+    except (OSError, *DAMAGE) as error:
         raise DamagedError(str(error)) from error
     return VotableLayout(kind, head, tail, end, close_row, rows, size)
 
