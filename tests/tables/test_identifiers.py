@@ -149,7 +149,12 @@ def test_text_identifiers_repeat_too() -> None:
     ids=["zero", "negative", "large", "text", "float", "uint64"],
 )
 def test_identifiers_of_another_catalogue_are_refused(ids: Any, first: str) -> None:
-    only(complaints(ids), "1 of 2 identifiers lie outside those of plain", f"(first: {first})", f"1 to {LARGEST}")
+    only(
+        complaints(ids),
+        "1 of 2 identifiers lie outside the range of plain",
+        f"(first: {first})",
+        f"1 to {LARGEST}",
+    )
 
 
 def test_open_ranges() -> None:

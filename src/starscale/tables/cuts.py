@@ -1,9 +1,9 @@
-"""Cuts as data: named SQL predicates in, a mask and an attrition table out."""
+"""Quality cuts: named SQL predicates that give a mask and an attrition table."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import polars as pl
@@ -11,13 +11,25 @@ from polars.exceptions import PolarsError
 
 from starscale.surveys.schema import Cut
 from starscale.tables.sql import columns_of, row_expression
-from starscale.vocabulary.errors import InputError, Problems, did_you_mean
+from starscale.vocabulary.errors import Problems, did_you_mean
 from starscale.vocabulary.settings.run import Cuts
 
 
 @dataclass(frozen=True, slots=True)
 class AttritionRow:
-    """What one cut removes: of all rows (`alone`), and of those that the cuts before it left (`in_sequence`)."""
+    """Rows that one cut removes.
+
+    Attributes
+    ----------
+    name, keep, description, source : str
+        Name, SQL predicate, description and origin of the cut.
+    alone : int
+        Rows that fail the cut.
+    in_sequence : int
+        Rows that fail the cut and pass all earlier cuts.
+    remaining : int
+        Rows that pass this cut and all earlier ones.
+    """
 
     name: str
     keep: str
@@ -30,30 +42,35 @@ class AttritionRow:
 
 @dataclass(frozen=True, slots=True)
 class Attrition:
-    """The rows that a list of cuts removes. Attritions of two chunks of a table add up."""
+    """Rows that a list of cuts removes; the sum of two attritions is that of both pieces of a table.
+
+    Attributes
+    ----------
+    n_in : int
+        Rows before the cuts.
+    rows : tuple of AttritionRow
+        One per cut.
+    """
 
     n_in: int
     rows: tuple[AttritionRow, ...]
 
     @property
     def n_out(self) -> int:
-        """Rows that pass every cut."""
+        """Number of rows that pass every cut."""
         return self.rows[-1].remaining if self.rows else self.n_in
 
     def __add__(self, other: Attrition) -> Attrition:
         if [r.keep for r in self.rows] != [r.keep for r in other.rows]:
-            raise ValueError("attritions of different cuts do not add up")
+            raise ValueError("attritions of different cuts cannot be added")
         return Attrition(
             self.n_in + other.n_in,
             tuple(
-                AttritionRow(
-                    a.name,
-                    a.keep,
-                    a.description,
-                    a.source,
-                    a.alone + b.alone,
-                    a.in_sequence + b.in_sequence,
-                    a.remaining + b.remaining,
+                replace(
+                    a,
+                    alone=a.alone + b.alone,
+                    in_sequence=a.in_sequence + b.in_sequence,
+                    remaining=a.remaining + b.remaining,
                 )
                 for a, b in zip(self.rows, other.rows, strict=True)
             ),
@@ -61,11 +78,11 @@ class Attrition:
 
     @classmethod
     def from_dict(cls, document: Mapping[str, Any]) -> Attrition:
-        """The inverse of :func:`dataclasses.asdict`."""
+        """Restore the result of :func:`dataclasses.asdict`."""
         return cls(document["n_in"], tuple(AttritionRow(**row) for row in document["rows"]))
 
     def frame(self) -> pl.DataFrame:
-        """The table of the report: one row a cut."""
+        """Return the attrition as a table with one row per cut."""
         return pl.DataFrame(
             {
                 "cut": [r.name for r in self.rows],
@@ -79,12 +96,21 @@ class Attrition:
 
 
 def choose_cuts(cuts: Sequence[Cut], choice: Cuts, where: str) -> tuple[Cut, ...]:
-    """The cuts of a survey file that a run file asks for, with the user's own after them.
+    """Select cuts of a survey file, and append additional ones.
+
+    Parameters
+    ----------
+    cuts : sequence of Cut
+        Cuts of the survey file.
+    choice : Cuts
+        Cuts to leave out, and additional cuts.
+    where : str
+        Name of the table in error messages.
 
     Raises
     ------
     InputError
-        When `without` names a cut that does not exist.
+        `without` names a cut that does not exist.
     """
     names = [cut.name for cut in cuts]
     problems = Problems()
@@ -102,12 +128,12 @@ def choose_cuts(cuts: Sequence[Cut], choice: Cuts, where: str) -> tuple[Cut, ...
 
 
 def cut_columns(cut: Cut, where: str) -> list[str]:
-    """Columns that the predicate of a cut looks at.
+    """Return the columns that the predicate of a cut uses.
 
     Raises
     ------
     InputError
-        When the predicate is not SQL.
+        The predicate is not SQL.
     """
     return columns_of(_parse(cut, where))
 
@@ -122,36 +148,26 @@ def apply_cuts(table: pl.DataFrame, cuts: Sequence[Cut], *, where: str = "table"
     cuts : sequence of Cut
         In the order of the attrition table.
     where : str
-        What to call the table in an error.
+        Name of the table in error messages.
 
     Returns
     -------
     mask : polars.Series of bool, (n_rows,)
-        True where a row passes every cut. A predicate that is null (a missing value) removes the row.
+        True where a row passes every cut. A row fails if the predicate is null (a missing value).
     attrition : Attrition
 
     Raises
     ------
     InputError
-        For a column that is missing or a predicate that cannot be evaluated; all of them at once.
+        Names every missing column, and every predicate that cannot be evaluated.
     """
     problems = Problems()
     expressions = []
     for cut in cuts:
-        try:
+        with problems.collect():
             expression = _parse(cut, where)
-        except InputError as error:
-            problems.items.extend(error.problems)
-            continue
-        for name in columns_of(expression):
-            if name not in table.columns:
-                problems.add(
-                    f"{where}: column {name!r}",
-                    f"is missing, but needed by the cut {cut.name!r} ({' '.join(cut.keep.split())})",
-                    fix=did_you_mean(name, table.columns)
-                    or f"Leave the cut out with --without {cut.name}, or add the column.",
-                )
-        expressions.append(expression.fill_null(False).alias(cut.name))
+            _check_columns(cut, columns_of(expression), table.columns, where, problems)
+            expressions.append(expression.fill_null(False).alias(cut.name))
     problems.raise_if_any()
     masks = _evaluate(table, cuts, expressions, where)
     mask = pl.repeat(True, table.height, eager=True)
@@ -163,6 +179,19 @@ def apply_cuts(table: pl.DataFrame, cuts: Sequence[Cut], *, where: str = "table"
         alone = table.height - int(own.sum())
         rows.append(AttritionRow(cut.name, cut.keep, cut.description, cut.source, alone, before - after, after))
     return mask.alias("keep"), Attrition(table.height, tuple(rows))
+
+
+def _check_columns(
+    cut: Cut, needed: Sequence[str], available: Sequence[str], where: str, problems: Problems
+) -> None:
+    for name in needed:
+        if name not in available:
+            problems.add(
+                f"{where}: column {name!r}",
+                f"is missing, but needed by the cut {cut.name!r} ({' '.join(cut.keep.split())})",
+                fix=did_you_mean(name, available)
+                or f"Leave the cut out with --without {cut.name}, or add the column.",
+            )
 
 
 def _parse(cut: Cut, where: str) -> pl.Expr:
@@ -180,9 +209,11 @@ def _evaluate(table: pl.DataFrame, cuts: Sequence[Cut], expressions: list[pl.Exp
             problems.add(f"{where}: cut {cut.name!r}", f"{cut.keep!r} cannot be evaluated ({first_line})")
             continue
         if mask.dtype != pl.Boolean:
-            problems.add(f"{where}: cut {cut.name!r}", f"{cut.keep!r} is of type {mask.dtype}", "a yes or no")
+            problems.add(
+                f"{where}: cut {cut.name!r}", f"{cut.keep!r} is of type {mask.dtype}", "a predicate, true or false"
+            )
             continue
-        # A predicate without columns (TRUE) has one row.
+        # The result of a predicate without columns (TRUE) has one row.
         masks.append(mask if len(mask) == table.height else pl.repeat(bool(mask[0]), table.height, eager=True))
     problems.raise_if_any()
     return masks

@@ -1,4 +1,4 @@
-"""Hashes of identifiers, by which stars are chosen: the same on every machine and for ever."""
+"""Hashes of identifiers, used to select stars; they are the same on every machine and in every version."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 
 def stable_hash(ids: pl.Series, seed: int) -> NDArray[np.uint64]:
-    """Hash identifiers to 64 bits, the same on every machine and for ever. Shape (n,).
+    """Hash identifiers to 64 bits, the same on every machine and in every version. Shape (n,).
 
-    Integers go through SplitMix64 (Steele, Lea & Flood 2014), texts through SHA-256.
+    Integers are hashed by SplitMix64 (Steele, Lea & Flood 2014), texts by SHA-256.
     """
     if ids.dtype == pl.String:
         values = np.array(

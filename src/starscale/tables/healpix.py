@@ -10,15 +10,16 @@ from numpy.typing import DTypeLike, NDArray
 
 from starscale.vocabulary.arrays import FloatArray
 
-#: Order of the finest cells that are used here: 0.86 arcmin on a side. Coarser ones follow from them by a shift.
+#: Order of the finest cells used here: 0.86 arcmin on a side. Numbers of coarser cells follow by a bit shift.
 FINEST = 12
+#: Positions converted at a time.
 _AT_ONCE = 100_000
-#: Square arcseconds on the sphere.
+#: Area of the sphere, arcsec^2.
 SPHERE = 4 * np.pi * np.degrees(1) ** 2 * 3600.0**2
 
 
 def cell_type(order: int) -> type[np.int32] | type[np.int64]:
-    """The shortest type that holds the numbers of the cells of an order: they fill the memory of a match."""
+    """Return the shortest integer type for the cells of an order; cell numbers dominate the memory of a match."""
     return np.int32 if 12 * 4**order <= np.iinfo(np.int32).max else np.int64
 
 
@@ -35,7 +36,7 @@ def cells(ra: FloatArray, dec: FloatArray, order: int) -> NDArray[np.int64]:
 def placed_cells(ra: FloatArray, dec: FloatArray, order: int) -> NDArray[np.signedinteger]:
     """Nested cell of every position (deg), in :func:`cell_type`; -1 where one is not finite. Shape (n,)."""
     pixels = np.full(len(ra), -1, dtype=cell_type(order))
-    # Some at a time: angles, units and offsets within the cells take eight times the room of the result.
+    # In pieces: angles, units and offsets within the cells need eight times the memory of the result.
     for start in range(0, len(ra), _AT_ONCE):
         some = slice(start, start + _AT_ONCE)
         placed = np.isfinite(ra[some]) & np.isfinite(dec[some])
@@ -44,7 +45,7 @@ def placed_cells(ra: FloatArray, dec: FloatArray, order: int) -> NDArray[np.sign
 
 
 def neighbourhoods(pixels: NDArray[np.signedinteger], order: int) -> NDArray[np.signedinteger]:
-    """Every cell with its up to eight neighbours, -1 where there is none. Shape (n, 9)."""
+    """Every cell with its up to eight neighbours; -1 where there are fewer. Shape (n, 9)."""
     kind: DTypeLike = cell_type(order)
     if not len(pixels):
         return np.empty((0, 9), dtype=kind)

@@ -1,4 +1,4 @@
-"""Are these identifiers whole? A 64-bit id that went through a float is lost for good."""
+"""Check identifiers: a 64-bit integer that was stored as a floating-point number has lost its last digits."""
 
 from __future__ import annotations
 
@@ -10,63 +10,80 @@ from starscale.vocabulary.errors import Problem
 _RESAVE = (
     "Export the table again with this column as a 64-bit integer or as text (Parquet, FITS and VOTable keep it)."
 )
-#: A float holds integers exactly only up to here.
+#: Largest integer up to which a double represents every integer.
 _EXACT = 2**53
 #: Identifiers that end in this many zeros were rounded; by chance one in 10**_ZEROS does.
 _ZEROS = 3
-#: Above this a double holds one integer in 512 (one in four of those with seven zero bits, as Gaia's have).
+#: Above this a double represents one integer in 512 (one in four of those with seven zero bits, as Gaia's have).
 _COARSE = 2**61
 #: So many identifiers above _COARSE cannot all be doubles by chance (4**-20).
 _TOO_MANY = 20
 
 
 def identifier_problems(ids: pl.Series, survey: Survey, where: str, *, whole: bool = True) -> list[Problem]:
-    """Say what is wrong with a column of identifiers; an empty list when nothing is.
+    """Find the problems of a column of identifiers.
 
-    Single rows without an identifier are no damage: cuts remove and count them, a match needs
-    all (:func:`missing_identifiers`).
+    Single rows without an identifier are not a problem here: cuts remove and count them, and a match refuses
+    them (:func:`missing_identifiers`).
 
     Parameters
     ----------
     ids : polars.Series
         The column as it was read.
     survey : Survey
-        Its `id` says type, range and whether a value may repeat.
+        Its `id` gives the type, the range, and whether a value may repeat.
     where : str
-        Table and column, for the message.
+        Table and column, for the messages.
     whole : bool
-        The column is whole, not a chunk of one: look for repeated identifiers, where the survey says
-        that there are none, and complain when all are missing.
+        The column is complete, not a piece: also check that not all identifiers are missing and, if the survey
+        says so, that none is repeated.
+
+    Returns
+    -------
+    list of Problem
+        Empty for a valid column.
     """
-    integer = survey.columns[survey.id.column].dtype != "string"
-    if ids.dtype == pl.String:
-        ids = ids.str.strip_chars()
-        ids = ids.set(ids == "", None)
-    elif ids.dtype.is_float():
-        ids = ids.fill_nan(None)
-    present = ids.drop_nulls()
-    if not len(ids):
-        return []
+    present = _without_blanks(ids).drop_nulls()
     if not len(present):
-        if not whole:
-            return []
-        return [Problem(where, "all identifiers are missing", "one in every row")]
-    if integer and ids.dtype.is_float():
-        if problems := _float_problems(present, where):
+        return [all_missing(where)] if whole and len(ids) else []
+    problems: list[Problem] = []
+    if survey.columns[survey.id.column].dtype != "string":
+        problems, present = _as_integers(present, where)
+        if problems:
             return problems
-        present = present.cast(pl.Int64)
-    elif integer and ids.dtype == pl.String:
-        if problems := _text_problems(present, where):
-            return problems
-        present = present.str.to_integer(base=10)
-    problems = _integer_problems(present, survey, where) if integer and present.dtype.is_integer() else []
+        if present.dtype.is_integer():
+            problems = _integer_problems(present, survey, where)
     if survey.id.unique and whole:
         problems += _duplicate_problems(present, where)
     return problems
 
 
+def _without_blanks(ids: pl.Series) -> pl.Series:
+    """Return identifiers with null for empty texts and NaN."""
+    if ids.dtype == pl.String:
+        ids = ids.str.strip_chars()
+        return ids.set(ids == "", None)
+    return ids.fill_nan(None) if ids.dtype.is_float() else ids
+
+
+def _as_integers(present: pl.Series, where: str) -> tuple[list[Problem], pl.Series]:
+    """Convert numbers and texts to integers; with problems, where digits were lost, the column as it was."""
+    if present.dtype.is_float():
+        problems = _float_problems(present, where)
+        return problems, present if problems else present.cast(pl.Int64)
+    if present.dtype == pl.String:
+        problems = _text_problems(present, where)
+        return problems, present if problems else present.str.to_integer(base=10)
+    return [], present
+
+
+def all_missing(where: str) -> Problem:
+    """Return the problem of a column in which no row has an identifier."""
+    return Problem(where, "all identifiers are missing", "one in every row")
+
+
 def missing_identifiers(ids: pl.Series, where: str) -> list[Problem]:
-    """Complain about rows without an identifier."""
+    """Return the problem of rows without an identifier, if there are any."""
     if not (missing := ids.null_count()):
         return []
     fix = "Remove these rows first ('starscale clean' does)."
@@ -110,47 +127,45 @@ def _text_problems(present: pl.Series, where: str) -> list[Problem]:
 
 
 def _integer_problems(ids: pl.Series, survey: Survey, where: str) -> list[Problem]:
-    problems = []
     ids = ids if ids.dtype == pl.UInt64 else ids.cast(pl.Int64)
+    return [*_range_problems(ids, survey, where), *_rounding_problems(ids, where)]
+
+
+def _range_problems(ids: pl.Series, survey: Survey, where: str) -> list[Problem]:
     low, high = survey.id.lower, survey.id.upper
     too_low = ids.filter(ids < low) if low is not None else ids.clear()
     too_high = ids.filter(ids > high) if high is not None else ids.clear()
     outside = too_low.append(too_high)
-    if len(outside):
-        problems.append(
-            Problem(
-                where,
-                f"{len(outside)} of {len(ids)} identifiers lie outside those of {survey.name} "
-                f"(first: {outside[0]})",
-                f"{low if low is not None else '...'} to {high if high is not None else '...'}",
-                "Is this the identifier of another catalogue or release?",
-            )
+    if not len(outside):
+        return []
+    return [
+        Problem(
+            where,
+            f"{len(outside)} of {len(ids)} identifiers lie outside the range of {survey.name} "
+            f"(first: {outside[0]})",
+            f"{low if low is not None else '...'} to {high if high is not None else '...'}",
+            "Is this the identifier of another catalogue or release?",
         )
+    ]
+
+
+def _rounding_problems(ids: pl.Series, where: str) -> list[Problem]:
+    """Find integers that were rounded, to a few decimal digits or to doubles."""
+    expected = "64-bit integers with all their digits"
     big = ids.filter(ids.abs() > _EXACT)
     rounded = int((big % 10**_ZEROS == 0).sum())
     # A handful may end in zeros by chance; one in ten cannot (chance: one in a thousand each).
     if rounded >= 3 and rounded > 0.1 * len(big):
-        problems.append(
-            Problem(
-                where,
-                f"{rounded} of {len(big)} identifiers end in {_ZEROS} zeros: rounded by some program",
-                "64-bit integers with all their digits",
-                _RESAVE,
-            )
-        )
-        return problems
+        found = f"{rounded} of {len(big)} identifiers end in {_ZEROS} zeros: rounded by some program"
+        return [Problem(where, found, expected, _RESAVE)]
     coarse = ids.filter(ids.abs() > _COARSE)
     if len(coarse) >= _TOO_MANY and bool((coarse.cast(pl.Float64).cast(ids.dtype, strict=False) == coarse).all()):
-        problems.append(
-            Problem(
-                where,
-                f"all {len(coarse)} identifiers above 2**61 are integers that a floating-point number can hold: "
-                "some program kept them as such and lost their last digits",
-                "64-bit integers with all their digits",
-                _RESAVE,
-            )
+        found = (
+            f"all {len(coarse)} identifiers above 2**61 are integers that a floating-point number can represent: "
+            "some program stored them as such, and their last digits are lost"
         )
-    return problems
+        return [Problem(where, found, expected, _RESAVE)]
+    return []
 
 
 def _duplicate_problems(ids: pl.Series, where: str) -> list[Problem]:
@@ -161,7 +176,7 @@ def _duplicate_problems(ids: pl.Series, where: str) -> list[Problem]:
 
 
 def repeated_identifiers(rows: int, first: object, where: str) -> Problem:
-    """Complain that `rows` rows repeat the identifier of another one."""
+    """Return the problem of `rows` rows that repeat the identifier of another row."""
     return Problem(
         where,
         f"{rows} rows repeat an identifier of another row (first: {first})",

@@ -1,7 +1,4 @@
-"""Spectroscopic labels of one survey: a row a star, repeats merged.
-
-Several surveys on one scale will build on this table.
-"""
+"""Spectroscopic labels of one survey: one row per star, with repeated measurements merged."""
 
 from __future__ import annotations
 
@@ -16,12 +13,12 @@ from starscale.vocabulary.columns import LABEL_TABLE_COLUMNS, LABELS
 from starscale.vocabulary.errors import InputError, Problem
 from starscale.vocabulary.flags import LabelFlag
 
-#: Repeats whose spread is less likely than this are flagged.
+#: Stars are flagged if the probability of the spread of their repeated measurements is below this.
 _DISAGREE = 1e-3
 
 
 def link_by_id(table: pl.DataFrame, survey: Survey) -> pl.DataFrame:
-    """Pairs from the Gaia identifier that the survey delivers: `source_id` and the row number."""
+    """Return pairs from the Gaia identifiers of the survey: `source_id` and row number."""
     if survey.gaia is None:
         raise InputError(Problem(f"survey {survey.name}", "has no Gaia identifier", "a [gaia] section"))
     return (
@@ -32,7 +29,7 @@ def link_by_id(table: pl.DataFrame, survey: Survey) -> pl.DataFrame:
 
 
 def within_limits(names: Sequence[str]) -> list[pl.Expr]:
-    """Labels as float64, null where no star can have the value: an error of its catalogue, or a sentinel."""
+    """Return labels as float64, null outside the physical limits (an error of the catalogue, or a sentinel)."""
     return [
         pl.when(pl.col(name).cast(pl.Float64).is_between(LABELS[name].lower, LABELS[name].upper))
         .then(pl.col(name).cast(pl.Float64))
@@ -42,13 +39,13 @@ def within_limits(names: Sequence[str]) -> list[pl.Expr]:
 
 
 def label_columns(survey: Survey, columns: Sequence[str]) -> list[str]:
-    """Columns of a table that hold labels and their errors."""
+    """Return the columns of a table with labels and their errors."""
     named = [c for spec in survey.labels.values() for c in (spec.value, spec.error) if c and c in columns]
     return list(dict.fromkeys(named))
 
 
 def has_label(survey: Survey) -> pl.Expr:
-    """Whether a row has one label at least that a star can have."""
+    """Whether a row has at least one label within its physical limits."""
     return pl.any_horizontal(
         *(
             pl.col(spec.value).is_between(LABELS[name].lower, LABELS[name].upper)
@@ -58,7 +55,7 @@ def has_label(survey: Survey) -> pl.Expr:
 
 
 def label_table(table: pl.DataFrame, links: pl.DataFrame, survey: Survey) -> tuple[pl.DataFrame, dict[str, int]]:
-    """Merge the measurements of every star by inverse variance.
+    """Merge the measurements of every star, weighted by inverse variance.
 
     Parameters
     ----------
@@ -67,16 +64,16 @@ def label_table(table: pl.DataFrame, links: pl.DataFrame, survey: Survey) -> tup
     links : polars.DataFrame
         `source_id` and `row`, the row number in `table`.
     survey : Survey
-        Which columns hold the labels; errors below its floor are raised to it, missing ones replaced.
+        Names the columns of the labels. Errors below its floor, and missing errors, are set to the floor.
 
     Returns
     -------
     labels : polars.DataFrame
-        Columns of :data:`LABEL_TABLE_COLUMNS`; labels that the survey does not have are null.
+        Columns of :data:`LABEL_TABLE_COLUMNS`; labels that the survey does not measure are null.
     counts : dict of str to int
-        Rows that were dropped, and why.
+        Numbers of rows, of dropped rows by reason, of stars and of repeated measurements.
     """
-    # Only what is needed: a column of the table may be called as one of `links`.
+    # Only the needed columns: others may have the name of a column of `links`.
     measurements = table.select(label_columns(survey, table.columns)).with_row_index("row")
     rows = links.join(measurements, on="row", how="inner", maintain_order="left").drop("row")
     counts = {"rows": table.height, "without_star": table.height - links.height}
@@ -92,7 +89,7 @@ def label_table(table: pl.DataFrame, links: pl.DataFrame, survey: Survey) -> tup
 
 
 def _prepared(survey: Survey, columns: list[str]) -> list[pl.Expr]:
-    """Value and error of each label in its own range, null elsewhere."""
+    """Value and error of each label, null outside its physical limits."""
     expressions = []
     for name, spec in survey.labels.items():
         value = pl.col(spec.value).cast(pl.Float64)
@@ -113,12 +110,12 @@ def _prepared(survey: Survey, columns: list[str]) -> list[pl.Expr]:
 
 
 def _merge(name: str) -> list[pl.Expr]:
-    """Inverse-variance mean; a plain mean where no error is known (all zero)."""
+    """Mean weighted by inverse variance; unweighted where no error is known (all zero)."""
     value, error = pl.col(name), pl.col(f"{name}_error")
     weight = pl.when(error > 0).then(error.pow(-2.0))
     total = weight.filter(value.is_not_null()).sum()
     mean = pl.when(total > 0).then((value * weight).sum() / total).otherwise(value.mean())
-    # Only measurements with an error enter chi2, so only they count as degrees of freedom.
+    # Only measurements with an error contribute to chi2 and to the degrees of freedom.
     free = (value.is_not_null() & (error > 0)).sum().cast(pl.Int64) - 1
     return [
         mean.alias(name),

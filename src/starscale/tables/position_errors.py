@@ -1,4 +1,4 @@
-"""Error ellipses of positions and proper motions, in mas, from a table's columns."""
+"""Error ellipses of positions and proper motions, in mas, from the columns of a table."""
 
 from __future__ import annotations
 
@@ -12,26 +12,27 @@ from numpy.typing import NDArray
 from starscale.io.units import convert
 from starscale.surveys import Survey
 from starscale.surveys.schema import ErrorEllipse, Position
+from starscale.tables.arrays import as_floats
 from starscale.vocabulary.arrays import FloatArray
 
-#: Errors at most, mas and mas/yr: their products still fit `Short`, and a correlation of them stays below one.
+#: Largest errors, mas and mas/yr: their products still fit float32, and correlations stay below one.
 _MOST = 1e19
 
 
 class _Rows:
-    """Arrays of the same length, of which rows can be taken."""
+    """Arrays of the same length."""
 
     __slots__ = ()
 
     def take(self, rows: NDArray[np.intp] | slice) -> Self:
-        """Some rows, in the order given; those of a slice are not copied."""
+        """Return some rows, in the order given; the rows of a slice are not copied."""
         values = [getattr(self, field.name)[rows] for field in fields(self)]  # type: ignore[arg-type]
         return type(self)(*values)
 
 
 @dataclass(frozen=True, slots=True)
 class PositionErrors(_Rows):
-    """Covariance of a position in its tangent plane, and whether it was measured.
+    """Covariances of positions on their tangent planes, and whether they were measured.
 
     Parameters
     ----------
@@ -40,7 +41,7 @@ class PositionErrors(_Rows):
     cross : ndarray of float32, (n,)
         Covariance, mas^2.
     stated : ndarray of bool, (n,)
-        False where the catalogue gives no error and the survey file's default stands in.
+        False where the catalogue has no error and the default of the survey file is used.
     """
 
     east: NDArray[np.float32]
@@ -73,7 +74,7 @@ class MotionErrors(_Rows):
 
 
 def position_errors(table: pl.DataFrame, survey: Survey) -> PositionErrors | None:
-    """Take the error ellipses out of a standardised table; None where the survey has no positions.
+    """Read the error ellipses of positions from a standardised table; None if the survey has no positions.
 
     An error that is missing, zero or negative becomes the survey's `error_default`; one below
     `error_floor` becomes that floor (Marrese et al. 2019, A&A 621, A144, floor the errors of the
@@ -93,11 +94,11 @@ def position_errors(table: pl.DataFrame, survey: Survey) -> PositionErrors | Non
 def _from_ellipse(table: pl.DataFrame, survey: Survey, role: Position, ellipse: ErrorEllipse) -> PositionErrors:
     major, major_stated = _floored(_in_mas(table, survey, ellipse.major), role)
     minor, minor_stated = _floored(_in_mas(table, survey, ellipse.minor), role)
-    # Without an angle the ellipse is a circle of its longer axis.
+    # Without an angle the ellipse is replaced by a circle with its major axis as radius.
     angle = np.radians(_numbers(table, ellipse.angle))
     minor = np.where(np.isfinite(angle), minor, major)
     angle = np.nan_to_num(angle)
-    # The angle runs from north over east.
+    # The position angle is measured from north towards east.
     sin, cos = np.sin(angle), np.cos(angle)
     return PositionErrors(
         east=_short((major * sin) ** 2 + (minor * cos) ** 2),
@@ -108,7 +109,7 @@ def _from_ellipse(table: pl.DataFrame, survey: Survey, role: Position, ellipse: 
 
 
 def motion_errors(table: pl.DataFrame, survey: Survey) -> MotionErrors | None:
-    """Take the errors of proper motions out of a standardised table; None where the survey has no motions."""
+    """Read the errors of proper motions from a standardised table; None if the survey has no motions."""
     motion, errors = survey.motion, position_errors(table, survey)
     if motion is None or errors is None:
         return None
@@ -127,10 +128,10 @@ def motion_errors(table: pl.DataFrame, survey: Survey) -> MotionErrors | None:
 
 
 def _numbers(table: pl.DataFrame, name: str | None) -> FloatArray:
-    """A column as float64, NaN where missing; all NaN where there is no such column."""
+    """Return a column as float64, NaN where missing; all NaN if there is no such column."""
     if name is None or name not in table.columns:
         return np.full(table.height, np.nan)
-    return table[name].cast(pl.Float64).fill_null(np.nan).to_numpy().astype(np.float64)
+    return as_floats(table[name])
 
 
 def _in_mas(table: pl.DataFrame, survey: Survey, name: str | None) -> FloatArray:
@@ -142,14 +143,14 @@ def _in_mas(table: pl.DataFrame, survey: Survey, name: str | None) -> FloatArray
 
 
 def _floored(error: FloatArray, role: Position) -> tuple[FloatArray, NDArray[np.bool_]]:
-    """Believable errors, and where they were stated."""
+    """Return errors between floor and limit, the default where missing, and where the catalogue has them."""
     stated = np.isfinite(error) & (error > 0)
     default = max(role.error_default, role.error_floor)
     return np.clip(np.where(stated, error, default), role.error_floor, _MOST), stated
 
 
 def _correlation(table: pl.DataFrame, name: str | None) -> FloatArray:
-    # A correlation of exactly one would leave no area to the ellipse.
+    # With a correlation of exactly one the ellipse would have no area.
     return np.clip(_or_zero(_numbers(table, name)), -0.9999, 0.9999)
 
 

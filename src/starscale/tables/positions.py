@@ -1,6 +1,6 @@
-"""Positions on the sphere at an epoch: from a table's columns to unit vectors that move.
+"""Positions on the sphere at an epoch: from the columns of a table to unit vectors, moved by proper motion.
 
-Everything works on unit vectors, so that the poles and right ascension 0 are ordinary places.
+All computations use unit vectors, so that the poles and right ascension 0 need no special treatment.
 """
 
 from __future__ import annotations
@@ -13,13 +13,16 @@ import polars as pl
 from numpy.typing import NDArray
 
 from starscale.surveys import Survey
+from starscale.surveys.schema import Motion, Position
+from starscale.tables.arrays import as_floats
 from starscale.tables.position_errors import MotionErrors, PositionErrors, motion_errors, position_errors
+from starscale.tables.standardise import require
 from starscale.vocabulary.arrays import FloatArray
-from starscale.vocabulary.errors import InputError, Problem, Problems, did_you_mean
+from starscale.vocabulary.errors import InputError, Problem, Problems
 
 ARCSEC = np.pi / 180 / 3600
 MAS = ARCSEC / 1000
-#: km/s of one astronomical unit a year: turns a radial velocity and a parallax into a proper motion.
+#: One astronomical unit per year in km/s: relates radial velocity and parallax to proper motion.
 AU_PER_YEAR = 4.740470446
 #: Julian epoch 2000.0 as MJD and JD.
 _J2000 = {"mjd": 51544.5, "jd": 2451545.0}
@@ -27,7 +30,7 @@ _J2000 = {"mjd": 51544.5, "jd": 2451545.0}
 
 @dataclass(frozen=True, slots=True)
 class Sines:
-    """Sines and cosines of coordinates, of which unit vectors are made. Arrays of shape (m,)."""
+    """Sines and cosines of coordinates, from which unit vectors are computed. Arrays of shape (m,)."""
 
     sin_ra: FloatArray
     cos_ra: FloatArray
@@ -39,11 +42,11 @@ class Sines:
         return _vectors(self.cos_dec * self.cos_ra, self.cos_dec * self.sin_ra, self.sin_dec)
 
     def east(self) -> FloatArray:
-        """Unit vectors of east there. Shape (m, 3)."""
+        """Unit vectors towards east at the positions. Shape (m, 3)."""
         return _vectors(-self.sin_ra, self.cos_ra, np.zeros_like(self.sin_ra))
 
     def north(self) -> FloatArray:
-        """Unit vectors of north there. Shape (m, 3)."""
+        """Unit vectors towards north at the positions. Shape (m, 3)."""
         return _vectors(-self.sin_dec * self.cos_ra, -self.sin_dec * self.sin_ra, self.cos_dec)
 
 
@@ -54,19 +57,19 @@ class Positions:
     Parameters
     ----------
     ra, dec : ndarray, (n,)
-        Degrees, ICRS, at `epoch`; NaN where there is none.
+        Degrees, ICRS, at `epoch`; NaN where missing.
     epoch : ndarray, (n,)
-        Julian year; NaN where unknown (then the source is taken as it stands).
+        Julian year; NaN where unknown (the source is then not moved).
     pmra, pmdec : ndarray, (n,) or None
         Proper motions, mas/yr, `pmra` with cos(dec); NaN where unknown.
     own_epoch : ndarray of bool, (n,)
         False where the epoch is the survey's default.
     errors : PositionErrors, optional
-        Error ellipses of the positions; without them a match by errors is not possible.
+        Error ellipses of the positions, needed by a match with position errors.
     motion_errors : MotionErrors, optional
         Errors of the proper motions and their correlations with the positions.
     parallax, radial_velocity : ndarray, (n,), optional
-        mas and km/s; NaN where unknown. They matter for the nearest and fastest stars only.
+        mas and km/s; NaN where unknown. Relevant only for the nearest and fastest stars.
     """
 
     ra: FloatArray
@@ -85,12 +88,12 @@ class Positions:
 
     @property
     def valid(self) -> NDArray[np.bool_]:
-        """Where there is a position."""
+        """Where the position is known. Shape (n,)."""
         return np.isfinite(self.ra) & np.isfinite(self.dec)
 
     @property
     def moving(self) -> NDArray[np.bool_]:
-        """Where proper motion and epoch are known."""
+        """Where proper motion and epoch are known. Shape (n,)."""
         return self.moves(slice(None))
 
     def moves(self, rows: NDArray[np.intp] | slice) -> NDArray[np.bool_]:
@@ -101,11 +104,11 @@ class Positions:
         return np.isfinite(self.pmra[rows]) & np.isfinite(self.pmdec[rows]) & np.isfinite(epoch)
 
     def without_motion(self) -> Positions:
-        """The same positions, standing still."""
+        """Return the same positions without proper motions."""
         return replace(self, pmra=None, pmdec=None, motion_errors=None)
 
     def take(self, rows: NDArray[np.intp] | slice) -> Positions:
-        """Some rows, in the order given; those of a slice are not copied."""
+        """Return some rows, in the order given; the rows of a slice are not copied."""
         changes: dict[str, Any] = {}
         for field in fields(self):
             value = getattr(self, field.name)
@@ -127,7 +130,7 @@ class Positions:
         return Sines(np.sin(ra), np.cos(ra), np.sin(dec), np.cos(dec))
 
     def triads(self, rows: NDArray[np.intp]) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """Unit vectors towards some rows, and of east and north there. Shapes (m, 3)."""
+        """Unit vectors towards some rows, and towards east and north at their positions. Shapes (m, 3)."""
         sines = self.sines(rows)
         return sines.radial(), sines.east(), sines.north()
 
@@ -141,9 +144,10 @@ class Positions:
         return np.where(np.isfinite(span), span, 0.0)
 
     def foreshortening(self, rows: NDArray[np.intp], years: FloatArray) -> FloatArray:
-        """Distance after some years over the distance now, from radial velocity and parallax. Shape (m,).
+        """Ratio of the distance after some years to the distance now. Shape (m,).
 
-        1 where either is unknown, or the parallax is not positive.
+        It is 1 + v_r parallax t / 4.74 (v_r in km/s, parallax in rad); 1 where the radial velocity is unknown or
+        the parallax is not positive.
         """
         if self.radial_velocity is None or self.parallax is None:
             return np.ones(len(rows))
@@ -151,10 +155,10 @@ class Positions:
         return np.where((self.parallax[rows] > 0) & np.isfinite(rate), 1 + rate * years, 1.0)
 
     def shifts(self, rows: NDArray[np.intp], at: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Motion of some rows until `at` on the tangent plane of their own position, east and north, mas.
+        """Displacement of some rows until `at`, towards east and north on their tangent planes, mas. Shapes (m,).
 
-        A star in uniform motion through space draws a straight line there; nearer, it moves faster
-        (ESA 1997, Hipparcos vol. 1, sec. 1.5.5). Rows that do not move, or whose `at` is NaN, have 0.
+        A star in uniform space motion moves along a straight line on the tangent plane, faster when it approaches
+        (ESA 1997, Hipparcos vol. 1, sec. 1.5.5). 0 for rows without motion, or where `at` is NaN.
         """
         if self.pmra is None or self.pmdec is None:
             return np.zeros(len(rows)), np.zeros(len(rows))
@@ -165,13 +169,13 @@ class Positions:
         return np.where(moves, pmra * scale, 0.0), np.where(moves, pmdec * scale, 0.0)
 
     def vectors(self, rows: NDArray[np.intp], at: FloatArray) -> FloatArray:
-        """Unit vectors of some rows, each moved to an epoch, right near a pole and for any motion.
+        """Unit vectors of some rows, each moved to an epoch; valid near the poles and for any proper motion.
 
         Parameters
         ----------
         rows : ndarray of int, (m,)
         at : ndarray, (m,)
-            Julian years; NaN leaves the row where it is.
+            Julian years; NaN: the row is not moved.
 
         Returns
         -------
@@ -186,28 +190,38 @@ class Positions:
 
 
 def positions(table: pl.DataFrame, survey: Survey, where: str = "table", *, whole: bool = True) -> Positions:
-    """Take the positions out of a standardised table; one that is not `whole` may hold none.
+    """Read the positions from a standardised table.
+
+    Parameters
+    ----------
+    table : polars.DataFrame, (n, any)
+    survey : Survey
+        Its `position` and `motion` name the columns.
+    where : str
+        Name of the table in error messages.
+    whole : bool
+        The table is complete, not a piece: refuse it if no row has a position.
 
     Raises
     ------
     InputError
-        The survey has no positions, a column is missing, a declination or right ascension lies
-        off the sphere, or no row has a position.
+        The survey has no positions, a column is missing, coordinates are out of range, or no row has a position.
     """
     role = survey.position
     if role is None:
         missing = f"survey {survey.name} describes no positions"
         raise InputError(Problem(where, missing, "a [position] section in the survey file"))
+    require(table.columns, [role.ra, role.dec], where, "positions")
+    ra, dec = as_floats(table[role.ra]), as_floats(table[role.dec])
+    _check_coordinates(role, ra, dec, where, whole=whole)
+    epoch, own = _epochs(table, survey)
+    found = Positions(ra, dec, epoch, None, None, own, position_errors(table, survey))
+    return found if survey.motion is None else _with_motions(found, survey.motion, table, survey)
+
+
+def _check_coordinates(role: Position, ra: FloatArray, dec: FloatArray, where: str, *, whole: bool) -> None:
+    """Refuse coordinates that are out of range, or all missing in a table that is complete."""
     problems = Problems()
-    for name in (role.ra, role.dec):
-        if name not in table.columns:
-            problems.add(
-                f"{where}: column {name!r}",
-                "is missing, but needed for positions",
-                fix=did_you_mean(name, table.columns),
-            )
-    problems.raise_if_any()
-    ra, dec = _column(table, role.ra), _column(table, role.dec)
     for name, values, low, high in ((role.ra, ra, -360.0, 720.0), (role.dec, dec, -90.0, 90.0)):
         outside = (values < low) | (values > high)
         if outside.any():
@@ -221,63 +235,56 @@ def positions(table: pl.DataFrame, survey: Survey, where: str = "table", *, whol
     if whole and len(ra) and not (np.isfinite(ra) & np.isfinite(dec)).any():
         problems.add(where, f"none of the {len(ra)} rows has a finite position", "ra and dec in degrees")
     problems.raise_if_any()
-    epoch, own = _epochs(table, survey)
-    motion = survey.motion
-    has_motion = motion is not None and {motion.pmra, motion.pmdec} <= set(table.columns)
-    return Positions(
-        ra=ra,
-        dec=dec,
-        epoch=epoch,
-        pmra=_column(table, motion.pmra) if has_motion and motion else None,
-        pmdec=_column(table, motion.pmdec) if has_motion and motion else None,
-        own_epoch=own,
-        errors=position_errors(table, survey),
-        motion_errors=motion_errors(table, survey) if has_motion else None,
-        parallax=_optional(table, motion.parallax if motion else None),
-        radial_velocity=_optional(table, motion.radial_velocity if motion else None),
+
+
+def _with_motions(stars: Positions, motion: Motion, table: pl.DataFrame, survey: Survey) -> Positions:
+    """Add parallaxes, radial velocities and proper motions, as far as the table has their columns."""
+    stars = replace(
+        stars,
+        parallax=_optional(table, motion.parallax),
+        radial_velocity=_optional(table, motion.radial_velocity),
     )
+    if not {motion.pmra, motion.pmdec} <= set(table.columns):
+        return stars
+    pmra, pmdec = as_floats(table[motion.pmra]), as_floats(table[motion.pmdec])
+    return replace(stars, pmra=pmra, pmdec=pmdec, motion_errors=motion_errors(table, survey))
 
 
 def _optional(table: pl.DataFrame, name: str | None) -> FloatArray | None:
-    return _column(table, name) if name is not None and name in table.columns else None
-
-
-def _column(table: pl.DataFrame, name: str) -> FloatArray:
-    return table[name].cast(pl.Float64).fill_null(np.nan).to_numpy().astype(np.float64)
+    return as_floats(table[name]) if name is not None and name in table.columns else None
 
 
 def _epochs(table: pl.DataFrame, survey: Survey) -> tuple[FloatArray, NDArray[np.bool_]]:
-    """Julian years, and where they are the row's own. Shape (n,) each."""
+    """Epochs (Julian years), and where they come from the row itself. Shape (n,) each."""
     n = table.height
     epoch = survey.position.epoch if survey.position else None
     default = np.nan if epoch is None or epoch.default is None else epoch.default
     if epoch is None or epoch.column is None or epoch.column not in table.columns:
-        # One number stands for all rows: it takes no room.
+        # One number for all rows, without memory for each.
         return np.broadcast_to(np.float64(default), n), np.broadcast_to(np.False_, n)
-    values = _column(table, epoch.column)
+    values = as_floats(table[epoch.column])
     if epoch.format != "jyear":
         values = 2000.0 + (values - _J2000[epoch.format]) / 365.25
-    # A zero stands for "no epoch" in several archives and would move stars by two thousand years, or,
-    # as an MJD, to 1858: before any catalogue of positions that is of use here.
+    # Several archives use zero for a missing epoch. It would move stars by two thousand years or, as an MJD,
+    # to 1858, before any catalogue of positions that is used here.
     own = np.isfinite(values) & (values > 1880) & (values < 2200)
     return np.where(own, values, default), own
 
 
 def _vectors(x: FloatArray, y: FloatArray, z: FloatArray) -> FloatArray:
-    """Vectors of their components, shape (n, 3); in memory component after component, as sums over them go."""
+    """Vectors from their components, shape (n, 3), stored component by component, as sums over them need."""
     return np.stack([x, y, z]).T
 
 
 def dot(a: FloatArray, b: FloatArray) -> FloatArray:
     """Scalar products of rows of vectors. Shapes (n, 3), (n, 3) -> (n,)."""
-    # In this order to the last bit what einsum makes of vectors that lie one after the other in memory, where
-    # it is several times slower.
+    # This order gives the result of einsum to the last bit, several times faster.
     return np.asarray(a[:, 0] * b[:, 0] + a[:, 2] * b[:, 2] + a[:, 1] * b[:, 1], dtype=np.float64)
 
 
 def length(a: FloatArray) -> FloatArray:
     """Lengths of rows of vectors. Shape (n, 3) -> (n,)."""
-    # To the last bit numpy's norm of rows, without its copies.
+    # The result of numpy's norm to the last bit, without its copies.
     return np.asarray(np.sqrt(a[:, 0] ** 2 + a[:, 1] ** 2 + a[:, 2] ** 2), dtype=np.float64)
 
 

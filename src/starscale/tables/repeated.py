@@ -1,4 +1,4 @@
-"""Identifiers that stand in more than one row of a stream, counted with flat memory."""
+"""Count the identifiers that occur in more than one row of a stream, with flat memory."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-#: Files over which the identifiers are spread; one of them is in memory at a time.
+#: Files among which the identifiers are divided; one of them is in memory at a time.
 BUCKETS = 256
-#: Identifiers that are held before they go to the files; a small table needs none of these.
+#: Identifiers that are held in memory before files are written; small tables need no files.
 HELD = 1_000_000
 
 
 class RepeatedIds:
-    """Collects identifiers on disk, eight bytes each, and says in the end which come more than once.
+    """Collects identifiers on disk, eight bytes each, and counts those that occur more than once.
 
-    Identifiers are compared by a 64-bit hash: two different ones among 10^9 are taken for the same with a
-    probability of 3 %. They must all be added in one process.
+    Identifiers are compared by a 64-bit hash: the probability that any two of 10^9 different identifiers have the
+    same hash is 3 %. All identifiers must be added in one process.
 
     Parameters
     ----------
     folder : Path
-        A folder for temporary files, made when it is needed; whoever made what is above it removes it.
+        Folder for temporary files, created when it is needed; the caller removes it.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -36,7 +36,7 @@ class RepeatedIds:
         self._n_held = 0
 
     def add(self, ids: pl.Series) -> None:
-        """Add the identifiers of some rows; those that are missing do not count."""
+        """Add the identifiers of some rows; missing identifiers are ignored."""
         hashes = hashed(ids.drop_nulls())
         self._held.append(hashes)
         self._n_held += len(hashes)
@@ -44,7 +44,7 @@ class RepeatedIds:
             self._spill()
 
     def count(self) -> tuple[int, int, int | None]:
-        """Return how many identifiers are repeated, in how many rows they stand, and the hash of one of them."""
+        """Return the number of repeated identifiers, of rows that have one, and the hash of one of them."""
         n_ids = n_rows = 0
         example = None
         for hashes in self._groups():
@@ -57,13 +57,13 @@ class RepeatedIds:
         return n_ids, n_rows, example
 
     def close(self) -> None:
-        """Let go of the files; a disk that is full may well complain once more."""
+        """Close the files; ignore a second error from a full disk."""
         for file in self._files:
             with suppress(OSError):
                 file.close()
 
     def _groups(self) -> Iterator[NDArray[np.uint64]]:
-        """Yield all hashes in groups; equal ones are in the same."""
+        """Yield all hashes in groups; equal hashes are in the same group."""
         if not self._files:
             yield self._taken()
             return
@@ -80,7 +80,7 @@ class RepeatedIds:
         return hashes
 
     def _spill(self) -> None:
-        """Spread what is held over the files."""
+        """Move the identifiers in memory to the files."""
         if not self._files:
             self._folder.mkdir(exist_ok=True)
             self._files = [(self._folder / f"identifiers-{number:03d}").open("wb") for number in range(BUCKETS)]
@@ -94,5 +94,5 @@ class RepeatedIds:
 
 
 def hashed(ids: pl.Series) -> NDArray[np.uint64]:
-    """Hash of every identifier, shape (n,); the same within one process."""
+    """Return the hash of every identifier, the same within one process. Shape (n,)."""
     return np.asarray(ids.hash(seed=0).to_numpy(), dtype=np.uint64)

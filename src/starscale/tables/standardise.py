@@ -1,7 +1,7 @@
-"""Bring a table as an archive delivers it into the one form that every kernel expects.
+"""Convert a table from an archive to the standard form that all other modules expect.
 
-Afterwards columns have the survey file's spelling, type and unit, and a missing value is null,
-whatever stood for it before (NaN, infinity, -9999, an empty text).
+Columns get the names, types and units of the survey file, and missing values (NaN, infinity, sentinels such as
+-9999, empty texts) become null.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ from starscale.surveys import Survey
 from starscale.surveys.schema import ColumnSpec
 from starscale.tables.identifiers import identifier_problems
 from starscale.vocabulary.columns import Column, DType
-from starscale.vocabulary.errors import InputError, Problems, did_you_mean
+from starscale.vocabulary.errors import Problems, did_you_mean
 
+#: Type of a column by its name in survey files.
 POLARS_TYPE: dict[DType, type[pl.DataType]] = {
     "int64": pl.Int64,
     "int32": pl.Int32,
@@ -32,9 +33,9 @@ _FALSE = ("false", "f", "0", "no")
 
 
 def spelling(names: Iterable[str], survey: Survey) -> dict[str, str]:
-    """Map the described columns that are among `names` to the spelling they have there.
+    """Map the columns of a survey to their spelling among `names`, as far as they are there.
 
-    Letter case never matters; an exact name wins over another case, and either over an alias.
+    Letter case is ignored, but an exact name is preferred, and both are preferred to an alias.
     """
     by_lower: dict[str, str] = {}
     exact = set()
@@ -65,20 +66,20 @@ def standardise(
     table : polars.DataFrame, (n_rows, any)
         As read. Columns that the survey does not describe are kept as they are.
     survey : Survey
-        The description.
+        Describes the columns.
     where : str
-        What to call the table in an error (its file name).
+        Name of the table in error messages.
     found_columns : mapping of str to Column, optional
-        What the file itself says about its columns; a unit that differs is converted.
+        Columns as the file describes them; values in other units are converted.
     whole : bool
-        The table is whole, not a chunk of one: check that identifiers are unique where the survey
-        says so, and that there are some.
+        The table is complete, not a piece: check that there are identifiers and, if the survey says so, that
+        they are unique.
 
     Raises
     ------
     InputError
-        No identifier column, damaged or repeated identifiers, a value that is not of the
-        column's type, a unit that cannot be converted; all of them at once.
+        No identifier column, damaged or repeated identifiers, a value that is not of the column's type, a unit
+        that cannot be converted; all problems in one error.
     """
     problems = Problems()
     present = spelling(table.columns, survey)
@@ -87,7 +88,7 @@ def standardise(
             f"{where}: column {survey.id.column!r}",
             "is missing",
             f"the identifier of {survey.title}",
-            # Of a file only what the survey knows has been read.
+            # Only the columns that the survey describes have been read from a file.
             did_you_mean(survey.id.column, [*table.columns, *(found_columns or {})]),
         )
     else:
@@ -97,21 +98,16 @@ def standardise(
     taken = {original: column for column, original in present.items()}
     series = []
     for original in table.columns:
-        if original not in taken:
+        column = taken.get(original)
+        if column is None:
             series.append(table[original])
             continue
-        column = taken[original]
-        spec = survey.columns[column]
-        try:
-            series.append(
-                _clean_column(
-                    table[original], spec, survey.sentinels, found_columns, f"{where}: column {original!r}"
-                ).alias(column)
-            )
-        except InputError as error:
-            # The identifier was examined above, in more detail.
-            if column != survey.id.column or not problems.items:
-                problems.items.extend(error.problems)
+        # The identifier was examined above, in more detail.
+        noted = problems if column != survey.id.column or not problems.items else Problems()
+        with noted.collect():
+            spec, label = survey.columns[column], f"{where}: column {original!r}"
+            cleaned = _clean_column(table[original], spec, survey.sentinels, found_columns, label)
+            series.append(cleaned.alias(column))
     problems.raise_if_any()
     return pl.DataFrame(series) if series else table
 
@@ -123,17 +119,17 @@ def _clean_column(
     found_columns: Mapping[str, Column] | None,
     where: str,
 ) -> pl.Series:
-    """One column: missing values to null, then type, then unit."""
+    """Convert a column: missing values to null, then type, then unit."""
     target = POLARS_TYPE[spec.dtype]()
     sentinels = (*survey_sentinels, *spec.sentinels)
     if isinstance(values.dtype, pl.Categorical | pl.Enum):
         values = values.cast(pl.String)
-    # Before the type is changed: as a truth value, -9999 and NaN would be true.
+    # Before the type is changed: as Booleans, -9999 and NaN would be true.
     if values.dtype == pl.String:
         values = values.str.strip_chars()
-        values = _without(values, _stands_for_missing_text(values, target, sentinels))
+        values = _without(values, _is_missing_text(values, target, sentinels))
     elif values.dtype.is_numeric():
-        values = _without(values, _stands_for_missing(values, sentinels))
+        values = _without(values, _is_missing(values, sentinels))
     if values.dtype != target:
         values = _cast(values, target, where)
     if target.is_float():
@@ -148,13 +144,13 @@ def _without(values: pl.Series, missing: pl.Series) -> pl.Series:
     return values.set(missing, None) if missing.any() else values
 
 
-def _stands_for_missing(values: pl.Series, sentinels: Iterable[float | str]) -> pl.Series:
-    """Where a number is a sentinel or not finite; where there is none, either answer may come."""
+def _is_missing(values: pl.Series, sentinels: Iterable[float | str]) -> pl.Series:
+    """Whether a number is a sentinel or not finite; the result for null is arbitrary."""
     numbers = [float(s) for s in sentinels if not isinstance(s, str)]
     if values.dtype.is_float():
-        # -9999.99 that once was a float32 is another double than the one of that name.
+        # -9999.99 stored as float32 differs from the double -9999.99.
         doubles = {*numbers, *(float(np.float32(s)) for s in numbers)}
-        # With numpy: a table has some sixty columns, and polars makes a query of each question to a column.
+        # numpy is faster here: polars would run one query per column and comparison.
         given = values.cast(pl.Float64).to_numpy()
         missing = ~np.isfinite(given)
         for number in doubles:
@@ -165,16 +161,14 @@ def _stands_for_missing(values: pl.Series, sentinels: Iterable[float | str]) -> 
     return values.is_in(candidates.implode()).fill_null(False)
 
 
-def _stands_for_missing_text(
-    values: pl.Series, target: pl.DataType, sentinels: tuple[float | str, ...]
-) -> pl.Series:
-    """Where a text is empty, a sentinel, or a number that is one."""
+def _is_missing_text(values: pl.Series, target: pl.DataType, sentinels: tuple[float | str, ...]) -> pl.Series:
+    """Whether a text is empty, a sentinel, or a number that is a sentinel."""
     texts = pl.Series(["", *(s for s in sentinels if isinstance(s, str))])
     missing = values.is_in(texts.implode())
     if target != pl.String:
-        # A text that is no number stands for nothing here; the cast will complain about it.
+        # A text that is not a number is kept here; the cast will refuse it.
         numbers = values.cast(pl.Float64, strict=False)
-        missing = missing | (numbers.is_not_null() & _stands_for_missing(numbers, sentinels))
+        missing = missing | (numbers.is_not_null() & _is_missing(numbers, sentinels))
     return missing.fill_null(False)
 
 
@@ -207,7 +201,22 @@ def _cast(values: pl.Series, target: pl.DataType, where: str) -> pl.Series:
 
 
 def require(table_columns: Iterable[str], needed: Iterable[str], where: str, purpose: str) -> None:
-    """Raise one :class:`InputError` that names every column of `needed` that is not there."""
+    """Refuse a table in which a column is missing.
+
+    Parameters
+    ----------
+    table_columns, needed : iterable of str
+        Columns of the table, and columns that it must have.
+    where : str
+        Name of the table in error messages.
+    purpose : str
+        What the columns are needed for.
+
+    Raises
+    ------
+    InputError
+        Names every missing column.
+    """
     columns = list(table_columns)
     problems = Problems()
     for name in dict.fromkeys(needed):

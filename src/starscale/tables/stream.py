@@ -1,4 +1,4 @@
-"""A catalogue on disk, in its survey's words, read piece by piece."""
+"""Read a table on disk piece by piece, standardised."""
 
 from __future__ import annotations
 
@@ -9,33 +9,33 @@ import polars as pl
 
 from starscale.io import open_table, read_ahead
 from starscale.surveys import Survey
-from starscale.tables.identifiers import repeated_identifiers
+from starscale.tables.identifiers import all_missing, repeated_identifiers
 from starscale.tables.repeated import RepeatedIds, hashed
 from starscale.tables.standardise import spelling, standardise
-from starscale.vocabulary.errors import InputError, Problem
+from starscale.vocabulary.errors import InputError
 
-#: Rows of a piece.
+#: Rows per piece.
 CHUNK = 250_000
 
 
 def pieces(
     path: Path, survey: Survey, columns: Sequence[str] | None = None, *, rows: int | None = None
 ) -> Iterator[pl.DataFrame]:
-    """Yield the rows of a table in order, standardised; what concerns the whole table is not checked.
+    """Yield the rows of a table in order, standardised; conditions on the whole table are not checked.
 
     Parameters
     ----------
     path : Path
     survey : Survey
     columns : sequence of str, optional
-        Columns of the survey, of which those that are there are read; default: all of the file.
+        Columns of the survey, of which those that exist are read; default: all columns of the file.
     rows : int, optional
-        Rows of a piece; default: :data:`CHUNK`.
+        Rows per piece; default: :data:`CHUNK`.
 
     Yields
     ------
     polars.DataFrame
-        One at least, which has no rows where the table has none.
+        At least one; without rows if the table has none.
 
     Raises
     ------
@@ -52,7 +52,7 @@ def pieces(
 
 
 def rows_of(path: Path, columns: Sequence[str] | None = None) -> Iterator[pl.DataFrame]:
-    """Yield the rows of a table that the program wrote, in order; one frame at least, which tells the columns."""
+    """Yield the rows of a table that starscale wrote, in order; at least one frame, which has the columns."""
     source = open_table(path)
     if source.n_rows:
         yield from read_ahead(source.batches(CHUNK, columns))
@@ -61,7 +61,7 @@ def rows_of(path: Path, columns: Sequence[str] | None = None) -> Iterator[pl.Dat
 
 
 def columns_of(path: Path, survey: Survey) -> list[str]:
-    """Columns of a table, those that the survey describes by its name for them."""
+    """Return the columns of a table, with the names of the survey for those that it describes."""
     names = list(open_table(path).schema)
     described = {there: name for name, there in spelling(names, survey).items()}
     return [described.get(name, name) for name in names]
@@ -70,23 +70,24 @@ def columns_of(path: Path, survey: Survey) -> list[str]:
 def checked_ids(
     frames: Iterable[pl.DataFrame], path: Path, survey: Survey, folder: Path, *, unique: bool
 ) -> Iterator[pl.DataFrame]:
-    """Yield what comes, and complain at the end where no row has an identifier, or one stands in several rows.
+    """Pass frames on, and raise an error at the end if all identifiers are missing, or some are repeated.
 
     Parameters
     ----------
     frames : iterable of polars.DataFrame
         The rows of a table, standardised.
     path : Path
-        The table, for the message and to look a repeated identifier up.
+        The table, for the message and to look up a repeated identifier.
     survey : Survey
     folder : Path
-        For the files that are needed on the way; whoever names it removes it.
+        For temporary files; the caller removes it.
     unique : bool
-        Whether repeated identifiers are refused.
+        Refuse repeated identifiers.
 
     Raises
     ------
     InputError
+        After the last frame.
     """
     column, label = survey.id.column, f"{path}: column {survey.id.column!r}"
     rows = known = 0
@@ -99,7 +100,7 @@ def checked_ids(
                 ids.add(frame[column])
             yield frame
         if rows and not known:
-            raise InputError(Problem(label, "all identifiers are missing", "one in every row"))
+            raise InputError(all_missing(label))
         if ids is None:
             return
         n_ids, n_rows, example = ids.count()
@@ -111,7 +112,7 @@ def checked_ids(
 
 
 def _named(path: Path, survey: Survey, example: int | None) -> object:
-    """An identifier, by its hash."""
+    """Return an identifier with the given hash."""
     for frame in pieces(path, survey, [survey.id.column]):
         ids = frame[survey.id.column].drop_nulls()
         found = ids.filter(pl.Series(hashed(ids) == example))
