@@ -159,7 +159,7 @@ def test_the_command(
         (["gaia_dr3", "-o", "x.parquet"], "says what is wanted, not none"),
         (["gaia_dr3", "--whole", "-o", "x.docx"], "x.docx"),
         (["gaia_dr3", "--whole", "--cut", "ruwe", "--dry-run"], "NAME=SQL"),
-        (["gaia_dr3", "--whole", "--cut", "x=pg_sleep(9) > 1", "--dry-run"], "PG_SLEEP, which is not among"),
+        (["gaia_dr3", "--whole", "--cut", "x=pg_sleep(9) > 1", "--dry-run"], "PG_SLEEP, which is not one of"),
         (["segue", "--whole", "--dry-run"], "names no TAP service"),
         (["gaia_dr3", "--ids", "nothing.csv", "--dry-run"], "nothing.csv"),
         (

@@ -25,9 +25,11 @@ from starscale.archives.tap.retry import Retry
 from starscale.archives.tap.trouble import TruncatedError
 from starscale.surveys import load_survey
 from starscale.vocabulary.errors import InputError, StarscaleError
+from starscale.vocabulary.progress import SilentProgress
 from starscale.vocabulary.settings.run import Cuts, FetchSettings
 from support.faulty_proxy import Proxy, proxy
 from support.places import ROOT
+from support.recorded_progress import RecordedProgress
 from support.tap_surveys import moved
 
 pytestmark = pytest.mark.service
@@ -177,11 +179,11 @@ def test_what_the_server_cuts_off_is_never_a_table(
         assert client.row_limit() == 5000
     # A client that does not know the limit finds it out.
     monkeypatch.setattr(Client, "row_limit", lambda self: None)
-    said: list[str] = []
+    said = RecordedProgress()
     settings = FetchSettings(join=False, columns=("source_id", "ra"), chunk=50_000)
-    done = fetch(surveys["gaia_dr3"], tmp_path / "all.parquet", whole=True, settings=settings, say=said.append)
+    done = fetch(surveys["gaia_dr3"], tmp_path / "all.parquet", whole=True, settings=settings, progress=said)
     assert ss.read(done.path)["source_id"].sort().equals(gaia["source_id"])
-    assert any("OVERFLOW" in text for text in said)
+    assert any("OVERFLOW" in text for text in said.messages)
 
 
 @pytest.mark.parametrize("fault", ["500", "hang", "cut"])
@@ -233,10 +235,11 @@ def test_a_server_that_is_killed_and_comes_back(
     assert len(kept) >= 2
     seen: dict[str, int] = {}
 
-    def look(text: str) -> None:
-        seen.update({path.name: path.stat().st_mtime_ns for path in folder.glob("piece-*.parquet")})
+    class Look(SilentProgress):
+        def message(self, text: str) -> None:
+            seen.update({path.name: path.stat().st_mtime_ns for path in folder.glob("piece-*.parquet")})
 
-    done = fetch(surveys["gaia_dr3"], output, whole=True, settings=settings, say=look)
+    done = fetch(surveys["gaia_dr3"], output, whole=True, settings=settings, progress=Look())
     assert {name: seen[name] for name in kept} == kept
     assert ss.read(done.path).sort("source_id").equals(gaia.select("source_id", "ra", "dec"))
 

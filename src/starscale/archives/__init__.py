@@ -1,1 +1,1 @@
-"""Fetch tables from the archives: what is asked for, the estimate, the download, the table."""
+"""Download tables from archives: plan a request, estimate it, download it in pieces, assemble the table."""

@@ -1,9 +1,9 @@
-"""The verb `fetch`: a table from an archive, in pieces that are counted first and checked afterwards."""
+"""The verb `fetch`: download a table from an archive in pieces that are counted first and verified afterwards."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,18 +18,19 @@ from starscale.archives.tap.download import Download, interrupted
 from starscale.archives.tap.manifest import Manifest
 from starscale.archives.tap.retry import Retry
 from starscale.archives.tap.session import Login
-from starscale.io.bars import Bar
 from starscale.io.formats import to_write
+from starscale.io.progress import progress_of
 from starscale.surveys import Survey
 from starscale.tables.api import PROVENANCE_KEY, AnyTable, refuse_same
 from starscale.tables.cuts import Attrition
 from starscale.vocabulary.errors import InputError, Problem, StarscaleError
+from starscale.vocabulary.progress import Progress
 from starscale.vocabulary.provenance import record
 from starscale.vocabulary.settings.fetch import Selection
 from starscale.vocabulary.settings.run import FetchSettings
 
-Say = Callable[[str], None]
-_IN_MEMORY = Path("in memory")
+#: Longest list of pieces that is written out in the provenance of a table.
+_MOST_PIECES_LISTED = 1000
 
 
 @dataclass(frozen=True)
@@ -39,21 +40,21 @@ class Fetched:
     Attributes
     ----------
     path : Path
-        The table.
+        The file with the table.
     rows : int
-        Rows in it.
+        Number of rows in the file.
     counted : int
-        Rows that the archive counted.
+        Number of rows that the archive counted for the request.
     before_cuts : int, optional
-        Rows of the selection before the archive applied cuts; None where it applied none.
+        Number of rows of the selection before the archive applied the cuts; None if it applied none.
     attrition : Attrition, optional
-        What the cuts removed that the archive has no words for, and that were applied here.
+        Rows removed by cuts applied after the download, because this archive cannot apply them.
     unknown : int, optional
-        Of a list of identifiers: how many the archive does not have.
+        For a list of identifiers: how many of them the archive does not have.
     already : bool
-        The table was there already, from the same request: nothing was asked.
+        True if the output of the same request existed, so that the archive was not queried.
     record : mapping
-        Service, queries, counts and times, as they stand in the table's provenance.
+        Service, queries, counts and times, as in the provenance of the table.
     """
 
     path: Path
@@ -85,50 +86,52 @@ def fetch(
     retry: Retry = Retry(),  # noqa: B008  frozen
     patience: Patience = Patience(),  # noqa: B008  frozen
     ask: Ask | None = None,
-    say: Say = lambda _: None,
+    progress: Progress | bool | None = None,
 ) -> Fetched:
-    """Fetch a table from an archive (TAP).
+    """Download a table from an archive (TAP).
 
-    The request is counted, divided into pieces, and every piece is checked against its count: a table that
-    an archive cuts off is never taken for a whole one. Pieces stay in ``<output>.fetch`` until all are
-    there; the same call goes on after a break.
+    The rows of the request are counted, the request is divided into pieces, and the number of rows of every
+    piece is compared with its count, so a truncated answer is never accepted as complete. Completed pieces are
+    stored in ``<output>.fetch`` until all have arrived; after an interruption the same call resumes there.
 
     Parameters
     ----------
     survey : str, Path or Survey
-        Which table, columns and cuts.
+        The survey whose table, columns and cuts are used.
     output : path
-        Where to write; the suffix says the format.
+        File to write; its suffix gives the format.
     cone : (ra, dec, radius), optional
-        Degrees, ICRS.
+        Centre and radius, degrees, ICRS.
     box : (ra from, ra to, dec from, dec to), optional
-        Degrees; through RA 0 where the first is larger than the second.
+        Degrees, ICRS; the box contains RA 0 if `ra from` is larger than `ra to`.
     cell : (order, number), optional
-        A nested HEALPix cell; for surveys whose identifiers hold it.
+        A nested HEALPix cell; for surveys whose identifiers contain the cell.
     ids : path, table or list, optional
-        The rows with these identifiers.
+        Select the rows with these identifiers.
     positions : path or table, optional
-        Columns `ra`, `dec` (degrees): every row within `radius` of one of them.
+        Table with the columns `ra` and `dec` (degrees): select every row within `radius` of one of them.
     radius : float
-        Arcsec, for `positions`.
+        Search radius for `positions`, arcsec.
     whole : bool
-        The whole table.
+        Select the whole table.
     settings : FetchSettings
-        Which archive, columns and cuts; what is joined there; size and number of queries.
+        Archive, columns, cuts, tables joined at the archive, size and number of queries.
     fresh : bool
-        Ask again, even where the output is there from the same request.
+        Query the archive again even if `output` was made by the same request.
     mock : bool
-        The service has simulated tables; written into the provenance.
+        The service holds simulated tables; recorded in the provenance.
     apart : mapping of str to Path, optional
-        Files of their own for tables that are joined (distances), by survey; with the identifier.
+        Separate files for joined tables (distances), by name of the survey; each includes the identifier.
     base : Path, optional
-        Folder that the paths of survey files start from.
-    retry, patience
-        How often to try, and limits of time.
+        Folder that relative paths of survey files start from.
+    retry : Retry
+        Number of attempts and pauses between them.
+    patience : Patience
+        Time limits.
     ask : callable, optional
-        Asks the user for a login that is found nowhere else.
-    say : callable, optional
-        Told what happens.
+        Asks the user for a login if none is found elsewhere.
+    progress : Progress or bool, optional
+        Receives messages and the number of downloaded rows; True shows them, None is silent.
 
     Returns
     -------
@@ -137,94 +140,101 @@ def fetch(
     Raises
     ------
     InputError
-        A wrong request; nothing was asked.
+        The request is wrong; the archive was not queried.
     StarscaleError
-        The archive cannot be reached, refuses, or does not deliver what it counted.
+        The archive cannot be reached, refuses the query, or does not deliver the rows that it counted.
     """
     selection, lists = selected(
         cone=cone, box=box, cell=cell, ids=ids, positions=positions, radius=radius, whole=whole
     )
-    output = Path(output)
-    refuse_same(output, *(table for table in lists.values() if isinstance(table, str | Path)))
-    for file in (output, *(apart or {}).values()):
-        to_write(file)
+    output, apart, shown = Path(output), apart or {}, progress_of(progress)
+    _check_outputs(output, apart, lists)
     sources = find_sources(survey, settings, base)
     upload = uploaded(lists, sources.lead[0])
-    # What cannot be asked anywhere is said before anybody is asked.
+    # Build the request offline first, so that mistakes are reported before the archive is contacted.
     asked = build(sources, selection, settings, None, upload).request.key()
-    if not fresh and (old := _already(output, asked, (apart or {}).values())) is not None:
+    if not fresh and (old := _already(output, asked, apart.values())) is not None:
         return old
     login = find_login(sources.lead[1].service, ask) if settings.login else Login()
-    folder = output.with_name(f"{output.name}.fetch")
     with quiet(), Client(sources.lead[1], login, patience) as client:
-        wish = ask_and_build(client, sources, selection, settings, upload)
-        for name in wish.missing:
-            say(f"note: the archive has no column {name!r}")
-        about = _about(wish, selection, settings)
-        manifest = Manifest.open(folder, wish.request.key(), about)
-        try:
-            download, before = _download(client, wish, manifest, settings, retry, say)
-        except StarscaleError as error:
-            raise interrupted(manifest, error) from error
-        finally:
-            if not manifest.planned:
-                manifest.remove()
+        planned = ask_and_build(client, sources, selection, settings, upload)
+        for name in planned.missing:
+            shown.message(f"note: the archive has no column {name!r}")
+        about = _about(planned, selection, settings)
+        manifest = Manifest.open(output.with_name(f"{output.name}.fetch"), planned.request.key(), about)
+        download = _download(client, planned, manifest, settings, retry, shown)
     if not manifest.all_stored():
         manifest.remove()
         found = f"no row of {sources.lead[0].title} is in the {selection.describe()}"
-        raise InputError(Problem(sources.lead[1].service, found, "one or more", "Is the request what you meant?"))
-    document = {"asked": asked, **_document(about, manifest, download, before, settings)}
+        raise InputError(Problem(sources.lead[1].service, found, "one or more", "Check the selection."))
+    document = {"asked": asked, **_document(about, manifest, download, settings)}
     made = record(command="fetch", mock=mock, settings=settings.model_dump(mode="json"))
-    done = assemble(wish, manifest, _files(wish, output, apart or {}), {**made, "fetch": document})
+    done = assemble(planned, manifest, _files(planned, output, apart), {**made, "fetch": document})
     manifest.remove()
     unknown = upload.height - done.received if selection.ids is not None and upload is not None else None
-    counted = int(document["rows_counted"])
+    counted, before = int(document["rows_counted"]), document["rows_before_cuts"]
     return Fetched(output, done.written, counted, before, done.attrition, unknown, False, document)
 
 
+def _check_outputs(output: Path, apart: Mapping[str, Path], lists: Mapping[str, AnyTable]) -> None:
+    """Refuse outputs that would overwrite an input, or that cannot be written."""
+    refuse_same(output, *(table for table in lists.values() if isinstance(table, str | Path)))
+    for file in (output, *apart.values()):
+        to_write(file)
+
+
 def _download(
-    client: Client, wish: PlannedRequest, manifest: Manifest, settings: FetchSettings, retry: Retry, say: Say
-) -> tuple[Download, int | None]:
-    limit = client.row_limit()
-    most = min(limit or settings.chunk, settings.chunk)
-    download = Download(client, wish.request, manifest, most, settings.jobs, retry, say)
-    before = None
-    if wish.request.cuts and not manifest.planned:
-        before = sum(download.count(None, part, cuts=False).rows for part in range(wish.request.parts))
-        manifest.about = {**manifest.about, "rows_before_cuts": before}
-    pieces = download.plan()
-    total = sum(piece.rows for piece in pieces)
-    say(f"{total:,} rows in {len(pieces)} {'piece' if len(pieces) == 1 else 'pieces'}")
-    with Bar("fetch", total) as bar:
-        bar.advance(sum(item.rows for item in manifest.all_stored()))
-        download.progress = bar.advance
-        download.run()
-    return download, manifest.about.get("rows_before_cuts", before)
+    client: Client,
+    planned: PlannedRequest,
+    manifest: Manifest,
+    settings: FetchSettings,
+    retry: Retry,
+    progress: Progress,
+) -> Download:
+    """Count the request, divide it, and download its pieces; the manifest then lists all of them."""
+    most = min(client.row_limit() or settings.chunk, settings.chunk)
+    download = Download(client, planned.request, manifest, most, settings.jobs, retry, progress)
+    try:
+        if planned.request.cuts and not manifest.planned:
+            manifest.about = {**manifest.about, "rows_before_cuts": download.rows_before_cuts()}
+        pieces = download.plan()
+        total = sum(piece.rows for piece in pieces)
+        progress.message(f"{total:,} rows in {len(pieces)} {'piece' if len(pieces) == 1 else 'pieces'}")
+        with progress.task("fetch", total) as task:
+            if kept := sum(item.rows for item in manifest.all_stored()):
+                task.resumed(kept)
+            download.run(task)
+    except StarscaleError as error:
+        raise interrupted(manifest, error) from error
+    finally:
+        if not manifest.planned:
+            manifest.remove()
+    return download
 
 
-def _about(wish: PlannedRequest, selection: Selection, settings: FetchSettings) -> dict[str, Any]:
-    """The request, as plain data."""
-    request = wish.request
+def _about(planned: PlannedRequest, selection: Selection, settings: FetchSettings) -> dict[str, Any]:
+    """Describe the request as plain data."""
+    request, sources = planned.request, planned.sources
     listed = request.upload
     return {
-        "survey": wish.sources.lead[0].name,
+        "survey": sources.lead[0].name,
         "service": request.place.service,
         "table": request.place.table,
-        "joined": [place.table for _, place in (*wish.sources.beside, *wish.sources.partners)],
+        "joined": [place.table for _, place in (*sources.companions, *sources.partners)],
         "selection": selection.describe(),
         "adql": request.rows_query(),
         "uploaded_rows": None if listed is None else listed.height,
         "cuts_of_the_archive": list(request.cuts),
-        "cuts_after_the_download": [cut.keep for _, cut in wish.local],
-        "columns_the_archive_lacks": list(wish.missing),
+        "cuts_after_the_download": [cut.keep for _, cut in planned.local],
+        "columns_the_archive_lacks": list(planned.missing),
         "logged_in": settings.login,
     }
 
 
 def _document(
-    about: Mapping[str, Any], manifest: Manifest, download: Download, before: int | None, settings: FetchSettings
+    about: Mapping[str, Any], manifest: Manifest, download: Download, settings: FetchSettings
 ) -> dict[str, Any]:
-    """What goes into the provenance of the table."""
+    """Describe the finished download for the provenance of the table."""
     stored = manifest.all_stored()
     times = sorted(item.fetched for item in stored)
     pieces = [
@@ -236,30 +246,30 @@ def _document(
         "key": manifest.key,
         "fetched_from": times[0],
         "fetched_to": times[-1],
-        "rows_before_cuts": before,
-        # Each piece was compared with its own count, the last one where it was asked for again.
+        "rows_before_cuts": manifest.about.get("rows_before_cuts"),
+        # Every piece was compared with its own count: the latest one if it was requested again.
         "rows_counted": sum(item.rows for item in stored),
         "queries": len(stored),
         "attempts": sum(item.attempts for item in stored),
         "rows_of_a_query": min(download.most, settings.chunk),
-        # The ranges of thousands of pieces would be longer than many a table.
-        "pieces": pieces if len(pieces) <= 1000 else f"{len(pieces)} pieces",
+        # The ranges of thousands of pieces could take more space than the table.
+        "pieces": pieces if len(pieces) <= _MOST_PIECES_LISTED else f"{len(pieces)} pieces",
         "written": datetime.now(UTC).isoformat(timespec="seconds"),
     }
 
 
-def _files(wish: PlannedRequest, output: Path, apart: Mapping[str, Path]) -> dict[Path, list[str]]:
-    """Which columns go into which file."""
-    members = wish.request.relation.members
-    lead = members[0]
+def _files(planned: PlannedRequest, output: Path, apart: Mapping[str, Path]) -> dict[Path, list[str]]:
+    """Return the columns of every file that is written."""
+    relation = planned.request.relation
+    lead, *others = relation.members
     key = lead.output[lead.survey.id.column]
-    files = {apart[m.survey.name]: [key, *m.output.values()] for m in members[1:] if m.survey.name in apart}
+    files = {apart[m.survey.name]: [key, *m.output.values()] for m in others if m.survey.name in apart}
     elsewhere = {name for columns in files.values() for name in columns} - {key}
-    return {output: [name for name in wish.request.relation.columns() if name not in elsewhere], **files}
+    return {output: [name for name in relation.columns() if name not in elsewhere], **files}
 
 
 def _already(output: Path, key: str, others: Collection[Path]) -> Fetched | None:
-    """The output of the same request, if it is there and whole."""
+    """Return the existing output if it is complete and was made by the same request."""
     if not output.exists() or not all(other.exists() for other in others):
         return None
     try:
@@ -268,7 +278,7 @@ def _already(output: Path, key: str, others: Collection[Path]) -> Fetched | None
         if document["asked"] != key or document["rows_written"] != opened.n_rows:
             return None
     except (InputError, KeyError, TypeError, ValueError):
-        # Another table, or one that does not say where it comes from: it is replaced, as by every verb.
+        # The file is another table, or has no provenance: it is replaced, as by every verb.
         return None
     before = document.get("rows_before_cuts")
     return Fetched(output, opened.n_rows, document["rows_counted"], before, None, None, True, document)

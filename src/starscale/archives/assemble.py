@@ -1,9 +1,9 @@
-"""From the pieces of a download to one table, with the survey's names, types, units and nulls."""
+"""Assemble the pieces of a download into one table with the survey's names, types, units and nulls."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,50 +25,47 @@ from starscale.vocabulary.columns import Column
 
 @dataclass(frozen=True, slots=True)
 class Assembled:
-    """What became of the pieces: rows that came and were written, and what the cuts done here removed."""
+    """Numbers of rows received and written, and the attrition of the cuts applied after the download."""
 
     received: int
     written: int
     attrition: Attrition | None
 
 
-def delivered_survey(wish: PlannedRequest) -> Survey:
-    """Describe the delivered table as a survey: the columns of all members, under their names there."""
+def delivered_survey(planned: PlannedRequest) -> Survey:
+    """Describe the delivered table as a survey: the columns of all members, with their names in that table."""
     columns: dict[str, ColumnSpec] = {}
-    for member in wish.request.relation.members:
+    for member in planned.request.relation.members:
         for name, output in member.output.items():
             spec = member.survey.columns[name]
             sentinels = (*member.survey.sentinels, *spec.sentinels)
             columns[output] = spec.model_copy(update={"sentinels": sentinels, "aliases": ()})
-    lead = wish.request.relation.lead.survey
+    lead = planned.request.relation.lead.survey
     return Survey(name=lead.name, title=lead.title, kind=lead.kind, id=lead.id, columns=columns)
 
 
-def local_cuts(wish: PlannedRequest) -> list[Cut]:
-    """The cuts that the archive has no words for, on the columns of the delivered table."""
-    members = wish.request.relation.members
+def local_cuts(planned: PlannedRequest) -> list[Cut]:
+    """Return the cuts to apply after the download, in the column names of the delivered table."""
+    members = planned.request.relation.members
     return [
         cut.model_copy(update={"keep": rename_columns(cut.keep, members[number].output)})
-        for number, cut in wish.local
+        for number, cut in planned.local
     ]
 
 
-def frames(wish: PlannedRequest, manifest: Manifest) -> Iterator[tuple[pl.DataFrame, dict[str, Column]]]:
-    """Yield the pieces, standardised, each in the order of the identifier."""
-    survey = delivered_survey(wish)
-    names = list(wish.request.relation.columns())
+def frames(planned: PlannedRequest, manifest: Manifest) -> Iterator[tuple[pl.DataFrame, dict[str, Column]]]:
+    """Yield the pieces, standardised and sorted by identifier, with the archive's description of their columns."""
+    survey = delivered_survey(planned)
+    names = list(planned.request.relation.columns())
+    # A source near positions of two slices of the uploaded list is delivered twice.
+    repeated = planned.request.upload is not None and planned.request.parts > 1
     seen: pl.Series | None = None
     for stored, path in manifest.tables():
-        raw, about = manifest.read(path)
-        lower = {name.lower(): name for name in names}
-        # Services change the case of names as they like.
-        raw = raw.rename({c: lower[c.lower()] for c in raw.columns if c.lower() in lower})
-        about = {lower.get(name.lower(), name): column for name, column in about.items()}
+        raw, about = _in_spelling(*manifest.read(path), names)
         require(raw.columns, names, f"{manifest.folder.name}/{stored.file}", "the request")
         table = standardise(raw, survey, where=str(path), found_columns=about, whole=False).select(names)
         table = table.sort(survey.id.column, nulls_last=True)
-        if wish.request.upload is not None and wish.request.parts > 1:
-            # A source near positions of two slices of the list comes twice.
+        if repeated:
             ids = table[survey.id.column]
             if seen is not None and survey.id.unique:
                 table = table.filter(~ids.is_in(seen.implode()))
@@ -76,28 +73,41 @@ def frames(wish: PlannedRequest, manifest: Manifest) -> Iterator[tuple[pl.DataFr
         yield table, about
 
 
+def _in_spelling(
+    raw: pl.DataFrame, about: Mapping[str, Column], names: Sequence[str]
+) -> tuple[pl.DataFrame, dict[str, Column]]:
+    """Rename columns to the spelling of the request; services change the case of names."""
+    spelled = {name.lower(): name for name in names}
+    raw = raw.rename({c: spelled[c.lower()] for c in raw.columns if c.lower() in spelled})
+    return raw, {spelled.get(name.lower(), name): column for name, column in about.items()}
+
+
 def assemble(
-    wish: PlannedRequest, manifest: Manifest, outputs: Mapping[Path, list[str]], provenance: Mapping[str, Any]
+    planned: PlannedRequest, manifest: Manifest, outputs: Mapping[Path, list[str]], provenance: Mapping[str, Any]
 ) -> Assembled:
     """Write the table, piece by piece.
 
     Parameters
     ----------
-    wish : PlannedRequest
+    planned : PlannedRequest
     manifest : Manifest
-        With every piece.
+        With every piece stored.
     outputs : mapping of Path to list of str
-        Files, with the columns of each.
+        Columns of each file.
     provenance : mapping
-        Completed by the counts and written into every file.
+        Written into every file, with the numbers of rows received and written added under "fetch".
+
+    Returns
+    -------
+    Assembled
     """
-    survey, cuts = delivered_survey(wish), local_cuts(wish)
+    survey, cuts = delivered_survey(planned), local_cuts(planned)
     schema: pl.Schema | None = None
     attrition: Attrition | None = None
     received = written = 0
     with ExitStack() as stack:
         writers: list[tuple[io.Writer, list[str]]] = []
-        for table, about in frames(wish, manifest):
+        for table, about in frames(planned, manifest):
             received += table.height
             if cuts:
                 mask, counts = apply_cuts(table, cuts, where=survey.name)
@@ -105,11 +115,7 @@ def assemble(
                 table = table.filter(mask)
             if schema is None:
                 schema = _schema(table, survey)
-                known = {**about, **survey.described()}
-                for path, columns in outputs.items():
-                    chosen = pl.Schema({name: schema[name] for name in columns})
-                    writer = io.open_writer(path, chosen, columns={c: known[c] for c in columns if c in known})
-                    writers.append((stack.enter_context(writer), columns))
+                writers = _open_writers(stack, outputs, schema, {**about, **survey.described()})
             table = table.cast(schema)
             for writer, columns in writers:
                 writer.append(table.select(columns))
@@ -121,7 +127,19 @@ def assemble(
     return Assembled(received, written, attrition)
 
 
+def _open_writers(
+    stack: ExitStack, outputs: Mapping[Path, list[str]], schema: pl.Schema, known: Mapping[str, Column]
+) -> list[tuple[io.Writer, list[str]]]:
+    """Open a writer for every output; `stack` closes them."""
+    writers = []
+    for path, columns in outputs.items():
+        chosen = pl.Schema({name: schema[name] for name in columns})
+        writer = io.open_writer(path, chosen, columns={c: known[c] for c in columns if c in known})
+        writers.append((stack.enter_context(writer), columns))
+    return writers
+
+
 def _schema(table: pl.DataFrame, survey: Survey) -> pl.Schema:
-    """The described types; the archive's own for the rest."""
+    """Return the types of the survey file, and the archive's types for columns that it does not describe."""
     described = {name: POLARS_TYPE[spec.dtype]() for name, spec in survey.columns.items()}
     return pl.Schema({name: described.get(name, dtype) for name, dtype in table.schema.items()})

@@ -1,4 +1,4 @@
-"""From what a user asks for to the request that goes to an archive."""
+"""Build the request that is sent to an archive from the survey, the selection and the settings."""
 
 from __future__ import annotations
 
@@ -34,37 +34,43 @@ Spellings = Mapping[str, Mapping[str, str]]
 
 @dataclass(frozen=True)
 class Sources:
-    """The surveys of a request, and where they are.
+    """The surveys of a request, each with the archive table that holds it.
 
     Attributes
     ----------
     lead : (Survey, Copy)
-    beside : tuple of (Survey, Copy)
-        Tables that share the identifier.
+        The leading survey: one row of it is one row of the result.
+    companions : tuple of (Survey, Copy)
+        Tables with the same identifier (distances).
     partners : tuple of (Survey, Copy)
         Catalogues that the archive has matched with the leading one.
     """
 
     lead: tuple[Survey, Copy]
-    beside: tuple[tuple[Survey, Copy], ...] = ()
+    companions: tuple[tuple[Survey, Copy], ...] = ()
     partners: tuple[tuple[Survey, Copy], ...] = ()
 
     def all(self) -> list[tuple[Survey, Copy]]:
-        """Every survey, the leading one first."""
-        return [self.lead, *self.beside, *self.partners]
+        """Return every survey, the leading one first."""
+        return [self.lead, *self.companions, *self.partners]
 
     def spellings(self, names: Mapping[str, Sequence[str]]) -> dict[str, dict[str, str]]:
-        """Find the columns of every survey among those that its tables have.
+        """Find the columns of every survey in the tables of the archive, ignoring case and using aliases.
 
         Parameters
         ----------
         names : mapping of str to sequence of str
             Columns of every table, by the name of the table.
 
+        Returns
+        -------
+        dict of str to dict of str to str
+            The archive's spelling, by survey and by column of the survey file.
+
         Raises
         ------
         InputError
-            When an identifier is not there.
+            If the identifier of a survey is missing.
         """
         found: dict[str, dict[str, str]] = {}
         problems = Problems()
@@ -86,57 +92,82 @@ class Sources:
         return found
 
     def tables(self) -> list[str]:
-        """Every table whose columns are asked for."""
+        """Return the names of all tables of the request, without repetition."""
         return list(dict.fromkeys(t for _, p in self.all() for t in (p.table, *(j.table for j in p.joins))))
+
+    def moved(self, service: str) -> Sources:
+        """Return the same tables at another service (a mirror)."""
+
+        def there(source: tuple[Survey, Copy]) -> tuple[Survey, Copy]:
+            return source[0], source[1].model_copy(update={"service": service})
+
+        return Sources(there(self.lead), tuple(map(there, self.companions)), tuple(map(there, self.partners)))
 
 
 def find_sources(survey: str | Path | Survey, settings: FetchSettings, base: Path | None = None) -> Sources:
-    """Find the archives of everything that is asked for.
+    """Find the archive tables of the survey, of its companions, and of the catalogues to be joined.
 
     Raises
     ------
     InputError
-        Unknown surveys or archives, catalogues that the archive has not matched.
+        If a survey or an archive is unknown, or the archive has not matched a catalogue with the survey.
     """
     lead = load_survey(survey, base=base)
     place = find_place(lead, settings.at)
-    beside, partners = [], []
-    if settings.join:
-        # A survey file names the others of its folder.
-        file = str(survey).endswith(".toml") and not isinstance(survey, Survey)
-        home = ((base or Path()) / str(survey)).parent if file else base
-        for name in lead.joins:
-            other = load_survey(name, base=home)
-            beside += [(other, there) for there in other.places if there.service == place.service][:1]
+    companions = _companions(survey, lead, place, base) if settings.join else []
     problems = Problems()
+    partners = []
     for name in settings.match:
-        other = load_survey(name, base=base)
-        there = next((c for c in other.places if c.service == place.service and c.neighbours), None)
-        if there is None:
-            able = [f"{c.name} ({c.service})" for c in other.places if c.neighbours]
-            fix = f"Its match is at {', '.join(able)}." if able else "Fetch it by itself, and match it here."
-            problems.add(f"survey {other.name}", f"{place.service} has no match of it with {lead.name}", fix=fix)
-        else:
-            partners.append((other, there))
+        with problems.collect():
+            partners.append(_partner(load_survey(name, base=base), lead, place))
     problems.raise_if_any()
-    if settings.service is not None:
-        moved = {"service": settings.service}
-        place = place.model_copy(update=moved)
-        beside = [(s, c.model_copy(update=moved)) for s, c in beside]
-        partners = [(s, c.model_copy(update=moved)) for s, c in partners]
-    return Sources((lead, place), tuple(beside), tuple(partners))
+    sources = Sources((lead, place), tuple(companions), tuple(partners))
+    return sources if settings.service is None else sources.moved(settings.service)
+
+
+def _companions(
+    survey: str | Path | Survey, lead: Survey, place: Copy, base: Path | None
+) -> list[tuple[Survey, Copy]]:
+    """Return the surveys that extend the rows of the leading one, as far as the same service has them."""
+    # A survey file given by its path names other survey files relative to its own folder.
+    is_path = not isinstance(survey, Survey) and str(survey).endswith(".toml")
+    home = ((base or Path()) / str(survey)).parent if is_path else base
+    found: list[tuple[Survey, Copy]] = []
+    for name in lead.joins:
+        other = load_survey(name, base=home)
+        found += [(other, copy) for copy in other.places if copy.service == place.service][:1]
+    return found
+
+
+def _partner(other: Survey, lead: Survey, place: Copy) -> tuple[Survey, Copy]:
+    """Return the copy of a catalogue that the archive of the leading survey has matched with it.
+
+    Raises
+    ------
+    InputError
+        If the archive has no such match.
+    """
+    matched = [copy for copy in other.places if copy.neighbours]
+    for copy in matched:
+        if copy.service == place.service:
+            return other, copy
+    able = ", ".join(f"{copy.name} ({copy.service})" for copy in matched)
+    fix = f"Its match is at {able}." if able else "Fetch it separately, and match it with 'starscale match'."
+    raise InputError(
+        Problem(f"survey {other.name}", f"{place.service} has no match of it with {lead.name}", fix=fix)
+    )
 
 
 @dataclass(frozen=True)
 class PlannedRequest:
-    """A request, and the cuts that remain to be applied to what comes.
+    """A request, and the cuts that must be applied after the download.
 
     Attributes
     ----------
     request : Request
     sources : Sources
     local : tuple of (int, Cut)
-        Cuts that the archive has no words for, with the number of the member they belong to.
+        Cuts that cannot be written in ADQL for this archive, with the index of their member of the relation.
     missing : tuple of str
         Columns of the survey files that the archive does not have.
     """
@@ -162,17 +193,17 @@ def build(
     selection : Selection
     settings : FetchSettings
     spellings : mapping, optional
-        Left out: the columns are spelled as in the survey files (nobody was asked).
+        The archive's spelling of the columns; by default that of the survey files.
     upload : polars.DataFrame, optional
         List of identifiers or positions.
 
     Raises
     ------
     InputError
-        Everything that cannot be asked.
+        If the selection, a column or a cut is not possible for these surveys.
     """
     lead, place = sources.lead
-    relation = relate(lead, place, beside=sources.beside, partners=sources.partners, spellings=spellings)
+    relation = relate(lead, place, companions=sources.companions, partners=sources.partners, spellings=spellings)
     inner = relate(lead, place, spellings=spellings, alias="x")
     conditions, local = cut_conditions(relation, _cuts(sources, settings.cuts), lead.name)
     if settings.columns:
@@ -183,22 +214,30 @@ def build(
 
 
 def _cuts(sources: Sources, choice: Cuts) -> list[tuple[int, Cut]]:
-    """The cuts of the leading survey, and of those that it is matched with."""
-    lead = sources.lead[0]
-    own = {cut.name for cut in lead.cuts}
-    partners = [survey for survey, _ in sources.partners]
-    others = {cut.name for survey in partners for cut in survey.cuts}
-    mine = Cuts(apply=choice.apply, without=tuple(n for n in choice.without if n in own or n not in others),
-                extra=choice.extra)  # fmt: skip
-    cuts = [(0, cut) for cut in choose_cuts(lead.cuts, mine, lead.name)]
-    first = 1 + len(sources.beside)
-    for number, survey in enumerate(partners, first):
-        theirs = tuple(n for n in choice.without if n in {cut.name for cut in survey.cuts})
-        cuts += [
-            (number, cut)
-            for cut in choose_cuts(survey.cuts, Cuts(apply=choice.apply, without=theirs), survey.name)
-        ]
+    """Return the cuts of the leading survey and of its partners, each with the index of its member.
+
+    A name in `choice.without` refers to a cut of any of them; a name that none of them has is reported with the
+    leading survey.
+    """
+    lead, partners = sources.lead[0], [survey for survey, _ in sources.partners]
+    foreign = set().union(*map(_cut_names, partners)) - _cut_names(lead)
+    cuts = [
+        (0, cut) for cut in choose_cuts(lead.cuts, _leaving_out(choice, set(choice.without) - foreign), lead.name)
+    ]
+    # The user's own cuts use the columns of the leading survey. Members are in the order of `Sources.all`.
+    for number, survey in enumerate(partners, 1 + len(sources.companions)):
+        chosen = _leaving_out(choice.model_copy(update={"extra": ()}), _cut_names(survey))
+        cuts += [(number, cut) for cut in choose_cuts(survey.cuts, chosen, survey.name)]
     return cuts
+
+
+def _cut_names(survey: Survey) -> set[str]:
+    return {cut.name for cut in survey.cuts}
+
+
+def _leaving_out(choice: Cuts, names: set[str]) -> Cuts:
+    """Return the choice with `without` restricted to these names."""
+    return choice.model_copy(update={"without": tuple(name for name in choice.without if name in names)})
 
 
 def _missing(sources: Sources, spellings: Spellings | None) -> tuple[str, ...]:
@@ -210,17 +249,19 @@ def _missing(sources: Sources, spellings: Spellings | None) -> tuple[str, ...]:
 
 
 def listed_ids(ids: AnyTable, survey: Survey) -> pl.DataFrame:
-    """A list of identifiers, each once, ready to be uploaded.
+    """Return the table of identifiers to upload, without repetition.
 
     Parameters
     ----------
     ids : path, table or sequence
         A table with the survey's identifier, or with one column; or the identifiers themselves.
+    survey : Survey
+        The survey that the identifiers belong to.
 
     Raises
     ------
     InputError
-        No such column, damaged identifiers, none.
+        If the column is missing, identifiers are damaged, or there is none.
     """
     column = survey.id.column
     if isinstance(ids, list | tuple | pl.Series):
@@ -231,9 +272,9 @@ def listed_ids(ids: AnyTable, survey: Survey) -> pl.DataFrame:
         name = spelling(table.columns, survey).get(column) or (table.columns[0] if table.width == 1 else None)
         if name is None:
             fix = did_you_mean(column, table.columns)
-            raise InputError(Problem(where, f"has no column {column!r}", "the identifiers that are wanted", fix))
+            raise InputError(Problem(where, f"has no column {column!r}", "the identifiers to fetch", fix))
         where, values = f"{where}: column {name!r}", table[name]
-    # A star may be listed twice; whether the identifiers are whole matters.
+    # A star may be listed twice, but the identifiers must be undamaged.
     values = values.unique(maintain_order=True).drop_nulls()
     if problems := identifier_problems(values, survey, where):
         raise InputError(problems)
@@ -245,12 +286,12 @@ def listed_ids(ids: AnyTable, survey: Survey) -> pl.DataFrame:
 
 
 def listed_positions(positions: AnyTable) -> pl.DataFrame:
-    """A list of positions, ready to be uploaded.
+    """Return the table of positions to upload.
 
     Raises
     ------
     InputError
-        Columns `ra` and `dec` are missing, or no positions on the sphere.
+        If the columns `ra` and `dec` are missing, or a row has no valid position.
     """
     table = io.read(positions)
     where = str(positions) if isinstance(positions, str | Path) else "positions"
@@ -278,14 +319,14 @@ _IN_MEMORY = Path("in memory")
 
 
 def selected(**given: Any) -> tuple[Selection, dict[str, AnyTable]]:
-    """The selection, and its lists, which may be tables in memory."""
+    """Return the validated selection, and its lists of identifiers or positions (paths or tables in memory)."""
     lists = {name: given[name] for name in ("ids", "positions") if given[name] is not None}
     placed = {name: value if isinstance(value, str | Path) else _IN_MEMORY for name, value in lists.items()}
     return validate(Selection, {**given, **placed}, "fetch"), lists
 
 
 def uploaded(lists: Mapping[str, AnyTable], survey: Survey) -> pl.DataFrame | None:
-    """The list that goes to the archive, if the selection has one."""
+    """Return the list to upload, if the selection has one."""
     if "ids" in lists:
         return listed_ids(lists["ids"], survey)
     return listed_positions(lists["positions"]) if "positions" in lists else None
@@ -298,7 +339,7 @@ def ask_and_build(
     settings: FetchSettings,
     upload: pl.DataFrame | None,
 ) -> PlannedRequest:
-    """Ask which columns there are, and build the request."""
+    """Query the columns of every table, and build the request with them."""
     with tempfile.TemporaryDirectory() as name:
         few = Retry(attempts=2)
         names = {

@@ -1,4 +1,4 @@
-"""What a fetch would ask, and how much would come."""
+"""The verb `plan_fetch`: the queries of a download and its expected size."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from starscale.archives.build import ask_and_build, build, find_sources, selected, uploaded
+from starscale.archives.build import PlannedRequest, ask_and_build, build, find_sources, selected, uploaded
 from starscale.archives.login import Ask, find_login
 from starscale.archives.tap.client import Client, Patience, quiet
 from starscale.archives.tap.download import Download
@@ -16,8 +16,10 @@ from starscale.archives.tap.manifest import Manifest
 from starscale.archives.tap.retry import Retry
 from starscale.archives.tap.session import Login
 from starscale.archives.tap.trouble import TransientError
+from starscale.io.progress import progress_of
 from starscale.surveys import Survey
 from starscale.tables.api import AnyTable
+from starscale.vocabulary.progress import Progress
 from starscale.vocabulary.settings.run import FetchSettings
 
 
@@ -28,16 +30,21 @@ class FetchEstimate:
     Attributes
     ----------
     service : str
+        Address of the TAP service.
     queries : dict of str to str
-        The query that counts, and the query for the rows.
-    rows, pieces, megabytes : optional
-        As counted; None where the archive could not be asked.
+        ADQL of the query for the count and of the query for the rows, by ``"count"`` and ``"rows"``.
+    rows : int, optional
+        Number of rows that the archive counted; None if it could not be queried.
+    pieces : int, optional
+        Approximate number of pieces; None if the rows are unknown.
+    megabytes : float, optional
+        Approximate size of the table; None if the rows are unknown.
     reason : str
-        Why it could not be.
+        Why the archive could not be queried; empty if it could.
     missing : tuple of str
         Columns of the survey file that the archive does not have.
     local_cuts : tuple of str
-        Cuts that would be applied after the download.
+        Names of the cuts that would be applied after the download.
     """
 
     service: str
@@ -63,18 +70,21 @@ def plan_fetch(
     settings: FetchSettings = FetchSettings(),  # noqa: B008  frozen
     patience: Patience = Patience(),  # noqa: B008  frozen
     ask: Ask | None = None,
+    progress: Progress | bool | None = None,
 ) -> FetchEstimate:
-    """Say what :func:`fetch` would ask, and how much would come; parameters as there.
+    """Return the queries that :func:`fetch` would send and the number of rows that it would download.
+
+    The parameters are those of :func:`fetch`.
 
     Returns
     -------
     FetchEstimate
-        Without counts where the archive cannot be reached.
+        Without counts if the archive cannot be reached.
 
     Raises
     ------
     StarscaleError
-        A wrong request, or one that the archive refuses.
+        The request is wrong, or the archive refuses it.
     """
     selection, lists = selected(
         cone=cone, box=box, cell=cell, ids=ids, positions=positions, radius=radius, whole=whole
@@ -91,14 +101,19 @@ def plan_fetch(
         Client(sources.lead[1], login, patience) as client,
     ):
         try:
-            wish = ask_and_build(client, sources, selection, settings, upload)
+            planned = ask_and_build(client, sources, selection, settings, upload)
             most = min(client.row_limit() or settings.chunk, settings.chunk)
-            download = Download(client, wish.request, Manifest(Path(name), "", {}), most, retry=Retry(attempts=2))
-            rows = sum(download.count(None, part).rows for part in range(wish.request.parts))
+            few, manifest = Retry(attempts=2), Manifest(Path(name), "", {})
+            download = Download(client, planned.request, manifest, most, retry=few, progress=progress_of(progress))
+            rows = download.rows()
         except TransientError as error:
             reason = str(error)
-            wish = build(sources, selection, settings, None, upload)
-    request = wish.request
+            planned = build(sources, selection, settings, None, upload)
+    return _estimate(planned, rows, most, reason)
+
+
+def _estimate(planned: PlannedRequest, rows: int | None, most: int, reason: str) -> FetchEstimate:
+    request = planned.request
     return FetchEstimate(
         request.place.service,
         {"count": request.count_query(), "rows": request.rows_query()},
@@ -106,6 +121,6 @@ def plan_fetch(
         None if rows is None else max(math.ceil(rows / most), request.parts),
         None if rows is None else rows * request.relation.row_bytes() / 1e6,
         reason,
-        wish.missing,
-        tuple(cut.name for _, cut in wish.local),
+        planned.missing,
+        tuple(cut.name for _, cut in planned.local),
     )

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from starscale.cli.options import named_values, names, say
+from starscale.io.progress import DisplayedProgress
 from starscale.reports.text import attrition_rows, layout
 from starscale.vocabulary.errors import InputError, Problem
 from starscale.vocabulary.settings.run import Cuts, ExtraCut, FetchSettings
@@ -99,7 +100,9 @@ def fetch(
         _print_estimate(plan(survey, **selection, settings=settings, ask=_ask))
         return
     work = importlib.import_module("starscale.archives.api").fetch
-    done = work(survey, output, **selection, settings=settings, fresh=fresh, ask=_ask, say=say)
+    done = work(
+        survey, output, **selection, settings=settings, fresh=fresh, ask=_ask, progress=DisplayedProgress()
+    )
     _print_fetched(done, settings)
 
 

@@ -21,6 +21,7 @@ from starscale.surveys import Survey
 from starscale.vocabulary.errors import InputError, StarscaleError
 from starscale.vocabulary.settings.run import Cuts, ExtraCut, FetchSettings
 from support.fake_tap import FakeTap, serving
+from support.recorded_progress import RecordedProgress
 
 QUICK = Retry(attempts=4, first=0.01, longest=0.02)
 PATIENT = Patience(connect=2, read=0.5, job=5, poll=0.02)
@@ -183,26 +184,26 @@ def test_an_answer_that_is_not_whole_is_fetched_again(
 def test_overflow_divides_further(tap: FakeTap, survey: Survey, tmp_path: Path) -> None:
     """The service does not say its limit beforehand."""
     tap.hard, tap.said = 60, False
-    said: list[str] = []
-    done = get(survey, tmp_path, say=said.append)
+    seen = RecordedProgress()
+    done = get(survey, tmp_path, progress=seen)
     assert is_whole(done, tap)
-    assert any("OVERFLOW" in text for text in said)
+    assert any("OVERFLOW" in text for text in seen.messages)
     assert done.record["rows_of_a_query"] <= 300
 
 
 def test_the_limit_that_a_service_states_is_kept(tap: FakeTap, survey: Survey, tmp_path: Path) -> None:
     tap.hard = 60
-    said: list[str] = []
-    assert is_whole(get(survey, tmp_path, say=said.append), tap)
-    assert not any("OVERFLOW" in text for text in said)
+    seen = RecordedProgress()
+    assert is_whole(get(survey, tmp_path, progress=seen), tap)
+    assert not any("OVERFLOW" in text for text in seen.messages)
 
 
 def test_silent_truncation_is_noticed_and_divided(tap: FakeTap, survey: Survey, tmp_path: Path) -> None:
     """Some services cut tables off without a word."""
     tap.hard, tap.said, tap.honest = 200, False, False
-    said: list[str] = []
-    assert is_whole(get(survey, tmp_path, say=said.append), tap)
-    assert any("200 rows came, and the service had counted" in text for text in said)
+    seen = RecordedProgress()
+    assert is_whole(get(survey, tmp_path, progress=seen), tap)
+    assert any("200 rows came, and the service had counted" in text for text in seen.messages)
 
 
 def test_a_service_that_never_delivers_what_it_counts_is_an_error(
@@ -234,15 +235,22 @@ def test_a_server_that_stays_away_is_an_error_and_the_next_call_goes_on(
     survey: Survey, tap: FakeTap, tmp_path: Path
 ) -> None:
     tap.faults["rows"] = deque([None, None] + ["500"] * 100)
-    with pytest.raises(StarscaleError, match=r"HTTP 500.*4 attempts.*pieces are kept in .*out.parquet.fetch"):
+    with pytest.raises(
+        StarscaleError,
+        match=r"HTTP 500.*4 attempts.*pieces are kept in .*out.parquet.fetch: the same command resumes there",
+    ):
         get(survey, tmp_path, jobs=1)
     assert not (tmp_path / "out.parquet").exists()
     kept = sorted(path.name for path in (tmp_path / "out.parquet.fetch").glob("*.parquet"))
     assert kept
     asked = len(tap.queries)
     tap.faults["rows"].clear()
-    done = get(survey, tmp_path, jobs=1)
+    seen = RecordedProgress()
+    done = get(survey, tmp_path, jobs=1, progress=seen)
     assert is_whole(done, tap)
+    (task,) = seen.tasks
+    assert task.before > 0
+    assert task.before + task.done == task.total == 1000
     again = [query for query in tap.queries[asked:] if "COUNT" not in query and "TOP" not in query]
     assert len(again) == done.record["queries"] - len(kept)
     assert not [query for query in tap.queries[asked:] if "COUNT" in query]
@@ -362,6 +370,23 @@ def test_the_plan_counts(survey: Survey, tap: FakeTap) -> None:
     assert estimate.missing == ("nowhere",)
 
 
+def test_the_plan_reports_failed_attempts(survey: Survey, tap: FakeTap) -> None:
+    """The column query succeeds; the count fails at once and as a job, and then succeeds."""
+    tap.faults["sync"] = deque([None, "504"])
+    tap.faults["submit"] = deque(["503"])
+    seen = RecordedProgress()
+    assert ss.plan_fetch(survey, whole=True, progress=seen).rows == 1000
+    assert any("HTTP 503; attempt 2 of 2" in text for text in seen.messages)
+
+
+def test_progress_counts_the_rows(survey: Survey, tap: FakeTap, tmp_path: Path) -> None:
+    seen = RecordedProgress()
+    get(survey, tmp_path, progress=seen)
+    assert "note: the archive has no column 'nowhere'" in seen.messages
+    assert any(text.startswith("1,000 rows in ") for text in seen.messages)
+    assert [(task.title, task.total, task.done, task.before) for task in seen.tasks] == [("fetch", 1000, 1000, 0)]
+
+
 def test_an_interrupt_deletes_the_queries_on_the_server(
     survey: Survey, tap: FakeTap, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -400,8 +425,8 @@ def test_a_login_reaches_the_archive_and_nothing_else(
     if login == "token":
         monkeypatch.setenv("STARSCALE_TAP_TOKEN", "secret-token")
     settings = FetchSettings(login=True)
-    said: list[str] = []
-    done = get(survey.model_copy(update={"archive": access}), tmp_path, settings=settings, say=said.append)
+    seen = RecordedProgress()
+    done = get(survey.model_copy(update={"archive": access}), tmp_path, settings=settings, progress=seen)
     # The first request of a session that logs in by a form is the form itself.
     sent = [header.get("Authorization", header.get("Cookie", "form ")).split()[0] for header in tap.headers]
     assert set(sent) - {"form"} == {"basic": {"Basic"}, "token": {"Bearer"}, "form": {"session=1"}}[login]
@@ -409,7 +434,7 @@ def test_a_login_reaches_the_archive_and_nothing_else(
     assert done.record["logged_in"] is True
     for path in tmp_path.iterdir():
         assert b"secret" not in path.read_bytes()
-    assert "secret" not in "".join(said)
+    assert "secret" not in "".join(seen.messages)
 
 
 def test_a_login_that_is_refused_or_missing(

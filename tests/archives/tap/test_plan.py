@@ -14,6 +14,7 @@ from starscale.archives.tap.query import Range
 from starscale.archives.tap.retry import Retry
 from starscale.archives.tap.trouble import CancelledError, QueryError, TransientError
 from starscale.vocabulary.errors import InputError
+from support.recorded_progress import RecordedProgress
 
 
 def counter(values: list[float | None]) -> Callable[[Range | None], Count]:
@@ -109,7 +110,7 @@ def test_pauses_double_and_are_bounded() -> None:
 
 
 def test_attempts_are_counted_and_end() -> None:
-    stop, said = threading.Event(), []
+    stop, seen = threading.Event(), RecordedProgress()
     results: list[Exception | int] = [TransientError("a"), TransientError("b"), 5]
 
     def work() -> int:
@@ -119,8 +120,8 @@ def test_attempts_are_counted_and_end() -> None:
         return result
 
     quick = Retry(attempts=3, first=0.001)
-    assert quick.call(work, stop=stop, told=said.append) == (5, 3)
-    assert len(said) == 2
+    assert quick.call(work, stop=stop, progress=seen) == (5, 3)
+    assert len(seen.messages) == 2
     results = [TransientError("x")] * 3
     with pytest.raises(TransientError, match=r"x \(after 3 attempts\)"):
         quick.call(work, stop=stop)

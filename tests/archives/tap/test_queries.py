@@ -99,13 +99,13 @@ def test_every_survey_makes_a_query_with_its_cuts(name: str) -> None:
     for place in survey.places:
         settings = FetchSettings(at=place.name, cuts=Cuts())
         selection = CONE if survey.position else Selection(whole=True)
-        wish = build(find_sources(name, settings), selection, settings, None, None)
-        text = wish.request.rows_query()
+        planned = build(find_sources(name, settings), selection, settings, None, None)
+        text = planned.request.rows_query()
         assert f"FROM {place.table} AS t" in text
-        assert len(wish.request.cuts) + len(wish.local) == len(survey.cuts)
+        assert len(planned.request.cuts) + len(planned.local) == len(survey.cuts)
         # What an archive cannot say are bits, and nothing else.
-        assert all("&" in cut.keep for _, cut in wish.local)
-        for column in wish.request.relation.columns().values():
+        assert all("&" in cut.keep for _, cut in planned.local)
+        for column in planned.request.relation.columns().values():
             assert column in text
 
 
@@ -155,7 +155,7 @@ def test_selections_that_mean_nothing(given: dict[str, object], message: str) ->
 
 
 def test_what_a_survey_cannot_be_asked() -> None:
-    with pytest.raises(InputError, match="hold no HEALPix cell"):
+    with pytest.raises(InputError, match="contain no HEALPix cell"):
         query("tmass", Selection(cell=(3, 5)))
     with pytest.raises(InputError, match="order 12 at most"):
         query("gaia_dr3", Selection(cell=(13, 5)))

@@ -1,1 +1,1 @@
-"""Tables from archives over TAP: queries, pieces, checks. Loading it loads no network library."""
+"""Queries, pieces and verified downloads over TAP. Importing this package loads no network library."""

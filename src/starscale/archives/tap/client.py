@@ -1,4 +1,4 @@
-"""One TAP service, through pyvo: asynchronous jobs, answers that are checked before they are believed."""
+"""Client of one TAP service, built on pyvo: asynchronous jobs whose answers are verified to be complete."""
 
 from __future__ import annotations
 
@@ -27,37 +27,49 @@ from starscale.io.votable.source import open_source
 from starscale.surveys.archive import Copy
 from starscale.vocabulary.errors import InputError, StarscaleError
 
-#: HTTP codes of a server that is busy, restarting or out of order for the moment.
+#: HTTP codes of a server that is busy or restarting: another attempt may succeed.
 _BUSY = frozenset({408, 425, 429, 500, 502, 503, 504})
-_PIECE = 1 << 18
+#: HTTP codes of a job that the server no longer has.
+_GONE = (404, 410)
+#: Bytes of an answer that are written at a time.
+_BLOCK = 1 << 18
 
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """Limits of time, in seconds.
+    """Time limits, in seconds.
 
-    `job` is how long one query may run; `connect` and `read` bound every single request; `poll` is the longest
-    pause between two looks at a job.
+    Attributes
+    ----------
+    connect, read : float
+        Limits of every single HTTP request.
+    job : float
+        Longest time that one query may run, and that one download may take.
+    poll : float
+        Longest pause between two requests for the state of a job.
+    looks : int
+        Number of consecutive failed requests for the state of a job after which it is given up.
     """
 
     connect: float = TIMEOUTS[0]
     read: float = TIMEOUTS[1]
     job: float = 7200.0
     poll: float = 20.0
-    #: Looks at a job that may fail one after another before it is given up.
     looks: int = 5
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A table that came whole, and how."""
+    """A complete table, and the seconds that the query and the download took."""
 
     source: Source
     seconds: float
 
 
 class Client:
-    """Asks one service. Each thread has a session of its own.
+    """Client of one service, with one HTTP session per thread.
+
+    Use it as a context manager: the connections are closed at its end.
 
     Parameters
     ----------
@@ -66,11 +78,7 @@ class Client:
     login : Login
     patience : Patience
     stop : threading.Event
-        Set when everything is to end; running jobs are then deleted on the server.
-
-    Notes
-    -----
-    Use it as a context manager, so that its connections end with it.
+        Setting it cancels all work; running jobs are then deleted on the server.
     """
 
     def __init__(
@@ -102,15 +110,16 @@ class Client:
         return session
 
     def row_limit(self) -> int | None:
-        """Most rows of one answer, as the service says it (VOSI capabilities), or the survey file."""
-        said: int | None = None
-        with suppress(Exception):  # pyvo raises whatever a document from elsewhere makes it stumble over
-            said = int(TAPService(self.place.service, session=self._session()).hardlimit)
-        limits = [limit for limit in (said, self.place.row_limit) if limit]
+        """Return the row limit of one answer, from the service (VOSI capabilities) or the survey file."""
+        stated: int | None = None
+        # pyvo raises exceptions of many kinds for an invalid capabilities document.
+        with suppress(Exception):
+            stated = int(TAPService(self.place.service, session=self._session()).hardlimit)
+        limits = [limit for limit in (stated, self.place.row_limit) if limit]
         return min(limits) if limits else None
 
     def ask(self, query: str, folder: Path, uploads: Mapping[str, pl.DataFrame] | None = None) -> pl.DataFrame:
-        """Ask for a small table (a count, the columns of a table), in one request.
+        """Run a synchronous query for a small table (a count, the columns of a table).
 
         Raises
         ------
@@ -140,20 +149,20 @@ class Client:
         query : str
             ADQL.
         path : Path
-            Where to put the VOTable while it is read.
+            Where to store the VOTable before it is read.
         rows : int, optional
-            Rows that must come, as the service counted them.
+            Number of rows that the service counted and the answer must have.
         uploads : mapping, optional
             Tables to upload, by name.
 
         Raises
         ------
         TransientError
-            Another attempt may help.
+            Another attempt may succeed.
         QueryError
             The service refuses the query.
         TruncatedError
-            Fewer rows than counted, OVERFLOW, or out of time.
+            The answer has another number of rows, says OVERFLOW, or exceeded the time limit.
         CancelledError
             `stop` was set.
         """
@@ -173,8 +182,8 @@ class Client:
         return Answer(answer.source, time.monotonic() - started)
 
     def _submit(self, query: str, rows: int | None, uploads: Mapping[str, pl.DataFrame] | None) -> AsyncTAPJob:
-        # Without MAXREC a service delivers its default number of rows, often only some thousand. One more
-        # than counted lets a table that has grown in between show.
+        # Without MAXREC a service delivers its default number of rows, often a few thousand. One row more than
+        # counted reveals a table that has grown since the count.
         maxrec = None if rows is None else rows + 1
         service = TAPService(self.place.service, session=self._session())
         job = service.submit_job(query, maxrec=maxrec, uploads=_tables(uploads))
@@ -186,44 +195,49 @@ class Client:
         return job
 
     def _wait(self, job: AsyncTAPJob, started: float) -> None:
-        pause, missed = 0.1, 0
+        """Poll a job, with growing pauses, until it is complete."""
+        pause, failures = 0.1, 0
         while True:
             try:
-                phase = str(job.phase)
-                missed = 0
+                phase, failures = str(job.phase), 0
             except DALServiceError as error:
-                # A job that runs for an hour should not be lost over one look at it that failed.
-                missed += 1
-                if _status(error) in (404, 410):
-                    raise TransientError(f"{self.place.service}: the service has forgotten the query") from error
-                if missed > self.patience.looks:
-                    raise
+                failures += 1
+                self._tolerate(error, failures)
                 phase = "UNKNOWN"
             if phase == "COMPLETED":
                 return
-            if phase == "ERROR":
-                summary = job.job.errorsummary
-                said = " ".join(str(summary.message.content).split()) if summary and summary.message else ""
-                raise QueryError(
-                    f"{self.place.service}: {said or 'the query failed, and the service does not say why'}"
-                )
-            if phase == "ABORTED":
-                raise TruncatedError(0, "the service stopped the query, which took too long")
+            self._refuse_failed(job, phase)
             if time.monotonic() - started > self.patience.job:
                 raise TruncatedError(0, f"the query was not done after {self.patience.job:g} s")
             if self.stop.wait(pause):
                 raise CancelledError("stopped")
             pause = min(pause * 1.5, self.patience.poll)
 
+    def _tolerate(self, error: DALServiceError, failures: int) -> None:
+        """Ignore a few failed requests for the state of a job, which may have run for an hour; raise otherwise."""
+        if _status(error) in _GONE:
+            raise TransientError(f"{self.place.service}: the service no longer has the query") from error
+        if failures > self.patience.looks:
+            raise error
+
+    def _refuse_failed(self, job: AsyncTAPJob, phase: str) -> None:
+        """Raise if a job has failed or was stopped by the service."""
+        if phase == "ERROR":
+            summary = job.job.errorsummary
+            said = " ".join(str(summary.message.content).split()) if summary and summary.message else ""
+            raise QueryError(f"{self.place.service}: {said or 'the query failed; the service gave no reason'}")
+        if phase == "ABORTED":
+            raise TruncatedError(0, "the service stopped the query, which took too long")
+
     def _delete(self, job: AsyncTAPJob) -> None:
-        """Let the server forget a job, whatever became of it; it would do so itself some day."""
+        """Delete a job on the server, whatever its state; ignore failures, since servers also delete old jobs."""
         with suppress(DALServiceError, requests.RequestException):
             job.delete()
 
     def _save(self, response: requests.Response, path: Path) -> None:
         started = time.monotonic()
         with path.open("wb") as file:
-            for piece in response.iter_content(_PIECE):
+            for piece in response.iter_content(_BLOCK):
                 if self.stop.is_set():
                     raise CancelledError("stopped")
                 if time.monotonic() - started > self.patience.job:
@@ -267,7 +281,7 @@ class Client:
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
-        """Turn the errors of pyvo and requests into ours."""
+        """Translate the exceptions of pyvo and requests into those of starscale."""
         try:
             yield
         except requests.RequestException as error:
@@ -278,20 +292,20 @@ class Client:
                 raise QueryError(f"{self.place.service}: HTTP {status}") from error
             raise TransientError(f"{self.place.service}: {_reason(error)}") from error
         except (VOTableSpecError, ExpatError) as error:
-            raise TransientError(f"{self.place.service}: an answer that cannot be understood") from error
+            raise TransientError(f"{self.place.service}: the answer is not a valid document") from error
 
 
 def _status(error: DALAccessError) -> int | None:
-    """The HTTP code behind an error of pyvo."""
+    """Return the HTTP code of a pyvo error, if it has one."""
     code = getattr(error, "code", None) or getattr(getattr(error.cause, "response", None), "status_code", None)
     return code if isinstance(code, int) and code else None
 
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Leave out the warnings about small departures from the standards, which most services allow themselves.
+    """Suppress warnings about small deviations from the standards, which most services have.
 
-    To be entered by the thread that starts the others: the filters of Python belong to the process.
+    Enter it in the main thread, before other threads start: Python's warning filters belong to the process.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", AstropyWarning)
@@ -300,7 +314,7 @@ def quiet() -> Iterator[None]:
 
 
 def _reason(error: object) -> str:
-    """An error of the network in a few words, without addresses that may hold a secret."""
+    """Describe a network error in a few words, without addresses, which may contain a secret."""
     text = str(error)
     for mark, words in (
         ("NameResolution", "its name cannot be resolved (no network?)"),

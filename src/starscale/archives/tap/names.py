@@ -1,4 +1,4 @@
-"""Names as ADQL writes them: regular identifiers bare, others delimited, anything else refused."""
+"""Names and literals in ADQL: regular identifiers as they are, others delimited, anything else refused."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from starscale.vocabulary.errors import InputError, Problem
 _REGULAR = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _DELIMITABLE = re.compile(r"[A-Za-z0-9_/+.\-\[\]() ]+")
 
-#: Reserved words of ADQL 2.0 (sec. 2.1.2) that a catalogue may use for a column. DEC is reserved too, but
-#: every astronomical service takes it bare, and some would not find it under a delimited name.
+#: Reserved words of ADQL 2.0 (sec. 2.1.2) that a catalogue may use for a column. DEC is reserved as well, but
+#: every astronomical service accepts it without quotes, and some do not find it with quotes.
 _WORDS = """
 abs absolute action add all alter and any area as asc at avg begin between bit box by case cast ceiling
 centroid char character check circle class_origin close collate column connect constraint contains continue
@@ -36,7 +36,7 @@ def identifier(name: str, where: str) -> str:
     Raises
     ------
     InputError
-        When the name holds characters (quotes, semicolons, ...) that no column of an archive has.
+        If the name contains characters (quotes, semicolons, ...) that no column of an archive has.
     """
     if _REGULAR.fullmatch(name):
         return f'"{name}"' if name.lower() in _RESERVED else name
@@ -46,10 +46,10 @@ def identifier(name: str, where: str) -> str:
 
 
 def text_literal(text: str) -> str:
-    """Write a text for ADQL."""
+    """Write a string literal of ADQL."""
     return "'" + text.replace("'", "''") + "'"
 
 
 def number_literal(value: float) -> str:
-    """Write a number so that it is read back as the same double."""
+    """Write a number with all its digits, so that it is read back as the same double."""
     return repr(int(value)) if isinstance(value, int) else repr(float(value))

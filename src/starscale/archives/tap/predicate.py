@@ -1,9 +1,9 @@
-"""The cuts of survey and run files as ADQL.
+"""Translate the cuts of survey and run files from SQL to ADQL.
 
-A predicate is taken apart by a grammar and put together again; what the grammar does not know is refused, so
-nothing but comparisons of columns, numbers and texts can reach a server. The text stays as it was written but
-for what ADQL says differently: columns get the alias of their table, truth values become comparisons, and the
-division of whole numbers, which databases cut off, is made one of real numbers.
+A predicate is parsed by a grammar and written again from its parts. Anything else is refused, so that only
+comparisons of columns, numbers and strings can reach a server. The translation changes three things: columns get
+the alias of their table, boolean columns become comparisons, and the division of integers, which databases
+truncate, becomes a division of real numbers.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ _TOKEN = re.compile(
     )""",
     re.VERBOSE,
 )
-#: ADQL has both signs for "differs" (2.0, appendix A); DaCHS 2.7 stumbles over the first.
+#: ADQL has both `<>` and `!=` (2.0, appendix A), but DaCHS 2.7 fails on the first.
 _COMPARISONS = {"=": "=", "<>": "!=", "!=": "!=", "<": "<", "<=": "<=", ">": ">", ">=": ">="}
-#: Functions of one number that mean the same in polars and in ADQL, by the name of polars.
+#: Functions of one number with the same meaning in polars and in ADQL, by their name in polars.
 _FUNCTIONS = {
     "abs": "ABS",
     "ceil": "CEILING",
@@ -51,12 +51,12 @@ _DEEPEST = 40
 
 
 class NotInAdqlError(Exception):
-    """The predicate is in order, but this archive has no words for it; it is applied after the download."""
+    """The predicate is valid but cannot be written in ADQL for this archive; it is applied after the download."""
 
 
 @dataclass(frozen=True, slots=True)
 class ColumnReference:
-    """A column in a query: its text there (``t.ruwe``), and what it holds."""
+    """A column in a query: its ADQL (``t.ruwe``) and the kind of its values."""
 
     adql: str
     kind: Kind
@@ -69,31 +69,35 @@ class _Part:
 
 
 def translate(text: str, columns: Mapping[str, ColumnReference], access: Access, where: str) -> str:
-    """Write a predicate in ADQL.
+    """Translate a predicate to ADQL.
 
     Parameters
     ----------
     text : str
-        An SQL predicate on columns of one row, as in a survey file.
+        An SQL predicate on the columns of one row, as in a survey file.
     columns : mapping of str to ColumnReference
-        The columns that it may look at, by their names in the survey file.
+        The columns that it may use, by their names in the survey file.
     access : Access
-        How the archive writes truth values and tests bits.
+        How the archive writes booleans and tests bits.
     where : str
-        What to call the predicate in an error.
+        Name of the predicate in error messages.
+
+    Returns
+    -------
+    str
 
     Raises
     ------
     InputError
-        When the predicate is anything else than a condition on these columns.
+        If the predicate is not a condition on these columns.
     NotInAdqlError
-        When it tests bits and the archive cannot.
+        If it tests bits and the archive cannot.
     """
     return _Parser(text, columns, access, where).everything()
 
 
 class _Parser:
-    """Recursive descent: a method for each level of precedence, lowest first."""
+    """Recursive-descent parser with one method for each level of precedence, lowest first."""
 
     def __init__(self, text: str, columns: Mapping[str, ColumnReference], access: Access, where: str) -> None:
         self._text, self._columns, self._access, self._where = text, columns, access, where
@@ -103,8 +107,8 @@ class _Parser:
         self._depth = 0
 
     def _fail(self, found: str) -> InputError:
-        fix = "Leave this cut out of the fetch, and apply it to the table with 'starscale clean'."
-        expected = "comparisons of columns, numbers and texts, joined by AND, OR, NOT"
+        fix = "Remove this cut from the fetch, and apply it to the table with 'starscale clean'."
+        expected = "comparisons of columns, numbers and strings, combined by AND, OR, NOT"
         return InputError(Problem(self._where, f"{self._text!r} {found}", expected, fix))
 
     def _split(self, text: str) -> list[tuple[str, str]]:
@@ -112,7 +116,7 @@ class _Parser:
         while text[position:].strip():
             found = _TOKEN.match(text, position)
             if found is None or "--" in text or "/*" in text:
-                raise self._fail(f"holds {text[position:].strip()[:12]!r}, which cannot be sent to an archive")
+                raise self._fail(f"contains {text[position:].strip()[:12]!r}, which cannot be sent to an archive")
             kind = str(found.lastgroup)
             tokens.append((kind, found.group(kind)))
             position = found.end()
@@ -137,11 +141,11 @@ class _Parser:
     def everything(self) -> str:
         part = self._condition(self._or())
         if self._tokens[self._at][0] != "end":
-            raise self._fail(f"cannot be understood from {self._next!r} on")
+            raise self._fail(f"is not valid from {self._next!r} on")
         return part.text
 
     def _condition(self, part: _Part) -> _Part:
-        """Turn a column of truth values into a comparison."""
+        """Turn a boolean column into a comparison."""
         if part.kind == "truth":
             return _Part(f"{part.text} = {self._true}", "condition")
         if part.kind != "condition":
@@ -182,27 +186,32 @@ class _Parser:
             negation = "NOT " if self._take("not") else ""
             self._need("null")
             return _Part(f"{left.text} IS {negation}NULL", "condition")
-        negation = "NOT " if self._next == "not" and self._tokens[self._at][0] == "word" else ""
+        return self._membership(left)
+
+    def _membership(self, left: _Part) -> _Part:
+        """Parse ``[NOT] BETWEEN``, ``[NOT] IN`` or ``[NOT] LIKE`` after `left`, or return `left` alone."""
+        negation = "NOT " if self._take("not") else ""
+        for word, operand in (("between", self._interval), ("in", self._list), ("like", self._pattern)):
+            if self._take(word):
+                return _Part(f"{left.text} {negation}{word.upper()} {operand(left)}", "condition")
         if negation:
-            self._at += 1
-        if self._take("between"):
-            low = self._sum()
-            self._need("and")
-            high = self._sum()
-            self._same_kind(left, low)
-            self._same_kind(left, high)
-            return _Part(f"{left.text} {negation}BETWEEN {low.text} AND {high.text}", "condition")
-        if self._take("in"):
-            return _Part(f"{left.text} {negation}IN ({self._list(left)})", "condition")
-        if self._take("like"):
-            pattern = self._sum()
-            self._same_kind(left, pattern)
-            if left.kind != "text":
-                raise self._fail("compares something else than a text by LIKE")
-            return _Part(f"{left.text} {negation}LIKE {pattern.text}", "condition")
-        if negation:
-            raise self._fail("has NOT where BETWEEN, IN or LIKE should follow")
+            raise self._fail("has NOT without BETWEEN, IN or LIKE after it")
         return left
+
+    def _interval(self, left: _Part) -> str:
+        low = self._sum()
+        self._need("and")
+        high = self._sum()
+        self._same_kind(left, low)
+        self._same_kind(left, high)
+        return f"{low.text} AND {high.text}"
+
+    def _pattern(self, left: _Part) -> str:
+        pattern = self._sum()
+        self._same_kind(left, pattern)
+        if left.kind != "text":
+            raise self._fail("uses LIKE on a value that is not a string")
+        return pattern.text
 
     def _list(self, left: _Part) -> str:
         self._need("(")
@@ -212,17 +221,17 @@ class _Parser:
         self._need(")")
         for item in items:
             self._same_kind(left, item)
-        return ", ".join(item.text for item in items)
+        return f"({', '.join(item.text for item in items)})"
 
     def _same_kind(self, left: _Part, right: _Part) -> None:
         kinds = {"number" if p.kind in ("whole", "real") else p.kind for p in (left, right)}
         if len(kinds) > 1 or "condition" in kinds:
-            raise self._fail(f"compares {left.text!r} with {right.text!r}, which is of another type")
+            raise self._fail(f"compares {left.text!r} with {right.text!r}, which has another type")
 
     def _number(self, *parts: _Part) -> Kind:
         for part in parts:
             if part.kind not in ("whole", "real"):
-                raise self._fail(f"calculates with {part.text!r}, which is no number")
+                raise self._fail(f"uses {part.text!r} in arithmetic, and it is not a number")
         return "whole" if all(part.kind == "whole" for part in parts) else "real"
 
     def _sum(self) -> _Part:
@@ -239,9 +248,9 @@ class _Parser:
 
     def _bits(self, left: _Part, right: _Part) -> _Part:
         if self._number(left, right) != "whole":
-            raise self._fail("tests the bits of a number that is not whole")
+            raise self._fail("tests the bits of a number that is not an integer")
         if self._next != ")":
-            raise self._fail("tests bits without parentheses, which databases read in different ways")
+            raise self._fail("tests bits without parentheses, which databases interpret in different ways")
         if self._access.bitwise is None:
             raise NotInAdqlError(self._text)
         if self._access.bitwise == "function":
@@ -255,7 +264,7 @@ class _Parser:
             self._at += 1
             right = self._factor()
             kind = self._number(left, right)
-            # Most databases cut the quotient of whole numbers off; polars, and a reader, do not.
+            # Most databases truncate the quotient of integers; polars does not.
             start = "1.0 * " if sign == "/" and kind == "whole" else ""
             left = _Part(f"{start}{left.text} {sign} {right.text}", "real" if sign == "/" else kind)
         return left
@@ -263,16 +272,10 @@ class _Parser:
     def _factor(self) -> _Part:
         if self._take("-"):
             part = self._factor()
-            # Two signs in a row would start a comment.
+            # Two minus signs in a row would start a comment.
             return _Part(f"-({part.text})" if part.text.startswith("-") else f"-{part.text}", self._number(part))
         if self._take("("):
-            self._depth += 1
-            if self._depth > _DEEPEST:
-                raise self._fail("is nested too deeply")
-            part = self._or()
-            self._need(")")
-            self._depth -= 1
-            return _Part(f"({part.text})", part.kind)
+            return self._parenthesis()
         kind, text = self._tokens[self._at]
         self._at += 1
         if kind == "number":
@@ -285,11 +288,21 @@ class _Parser:
             return self._word(text)
         raise self._fail(f"has {text or 'its end'!r} where a column or a value should be")
 
+    def _parenthesis(self) -> _Part:
+        """Parse what follows an opening parenthesis, up to the closing one."""
+        self._depth += 1
+        if self._depth > _DEEPEST:
+            raise self._fail("is nested too deeply")
+        part = self._or()
+        self._need(")")
+        self._depth -= 1
+        return _Part(f"({part.text})", part.kind)
+
     def _word(self, text: str) -> _Part:
         low = text.lower()
         if self._next == "(" and low not in _KEYWORDS:
             if low not in _FUNCTIONS:
-                raise self._fail(f"uses the function {text.upper()}, which is not among {', '.join(_FUNCTIONS)}")
+                raise self._fail(f"uses the function {text.upper()}, which is not one of {', '.join(_FUNCTIONS)}")
             self._need("(")
             inner = self._sum()
             self._need(")")
@@ -305,6 +318,6 @@ class _Parser:
     def _column(self, name: str) -> _Part:
         if name not in self._columns:
             near = did_you_mean(name, self._columns)
-            raise InputError(Problem(self._where, f"{name!r} is no column of the request", "", near))
+            raise InputError(Problem(self._where, f"{name!r} is not a column of the request", "", near))
         reference = self._columns[name]
         return _Part(reference.adql, reference.kind)

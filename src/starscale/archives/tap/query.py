@@ -1,4 +1,4 @@
-"""The text of a query: pure functions of a relation, a selection and a range."""
+"""Write queries in ADQL, as pure functions of a relation, a selection and a range."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from starscale.surveys import Survey
 from starscale.vocabulary.errors import InputError, Problem
 from starscale.vocabulary.settings.fetch import Selection
 
-#: Name of the table that is uploaded, and of its columns.
+#: Names of the uploaded table and of its columns.
 UPLOAD, UPLOAD_ID, UPLOAD_RA, UPLOAD_DEC = "stars", "star_id", "star_ra", "star_dec"
 
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """Rows with a value of `column` in ``[low, high)``; an end that is None is open. `nulls`: rows without one."""
+    """Rows with a value of `column` in ``[low, high)``; None: an open end. With `nulls`: rows without a value."""
 
     column: str
     low: float | None = None
@@ -25,7 +25,7 @@ class Range:
     nulls: bool = False
 
     def conditions(self) -> list[str]:
-        """The range as conditions of a query."""
+        """Return the range as conditions of a query."""
         if self.nulls:
             return [f"{self.column} IS NULL"]
         if self.low is None and self.high is None:
@@ -35,7 +35,7 @@ class Range:
 
 
 def select(relation: Relation, conditions: Sequence[str]) -> str:
-    """The query for rows."""
+    """Write the query for rows."""
     columns = ",\n       ".join(
         adql if adql.rpartition(".")[2] == name else f"{adql} AS {name}"
         for name, adql in relation.columns().items()
@@ -44,31 +44,31 @@ def select(relation: Relation, conditions: Sequence[str]) -> str:
 
 
 def count(relation: Relation, conditions: Sequence[str], *, split: str | None = None) -> str:
-    """The query for the number of rows and, where `split` names a column, of its values, with their range."""
+    """Write the query for the number of rows and, for a column `split`, its number of values and their range."""
     ends = f", COUNT({split}) AS n_values, MIN({split}) AS lowest, MAX({split}) AS highest" if split else ""
     return f"SELECT COUNT(*) AS n_rows{ends}\nFROM {relation.source}{_where(conditions)}"
 
 
 def probe(table: str) -> str:
-    """A query whose answer names the columns of a table."""
+    """Write a query whose answer has one row, which shows the columns of the table."""
     return f"SELECT TOP 1 *\nFROM {table}"
 
 
 def region(selection: Selection, relation: Relation, inner: Relation) -> list[str]:
-    """The selection as conditions of a query.
+    """Write the selection as conditions of a query.
 
     Parameters
     ----------
     selection : Selection
     relation : Relation
-        What the query reads from.
+        The tables of the query.
     inner : Relation
-        The same under other aliases, for the query within the query that looks positions up.
+        The same tables with other aliases, for the subquery that searches around positions.
 
     Raises
     ------
     InputError
-        When the survey lacks what the selection asks for.
+        If the survey does not have the columns that the selection needs.
     """
     survey = relation.lead.survey
     if selection.whole:
@@ -93,13 +93,13 @@ def region(selection: Selection, relation: Relation, inner: Relation) -> list[st
     point = f"POINT('ICRS', {inner_ra}, {inner_dec})"
     circle = f"CIRCLE('ICRS', u.{UPLOAD_RA}, u.{UPLOAD_DEC}, {radius})"
     key, inner_key = _column(relation, survey.id.column), _column(inner, survey.id.column)
-    # Names come from survey files, whose schema lets through nothing but names.
+    # Names come from survey files, whose schema accepts identifiers only.
     near = f"SELECT {inner_key}\n  FROM {inner.source}\n  JOIN TAP_UPLOAD.{UPLOAD} AS u"  # noqa: S608
     return [f"{key} IN ({near} ON 1 = CONTAINS({point}, {circle}))"]
 
 
 def split_column(relation: Relation) -> str | None:
-    """The column by whose ranges a large request is divided, as ADQL; None when there is none."""
+    """Return the column by whose ranges a large request is divided, as ADQL; None if there is none."""
     survey, place = relation.lead.survey, relation.access
     name = place.split
     if name is None and survey.columns[survey.id.column].dtype.startswith("int"):
@@ -113,11 +113,11 @@ def split_column(relation: Relation) -> str | None:
 def _cell(cell: tuple[int, int], relation: Relation, survey: Survey) -> list[str]:
     bits, (order, number) = survey.id.healpix, cell
     if bits is None:
-        found = "its identifiers hold no HEALPix cell, and archives cannot be asked for one otherwise"
-        fix = "Ask for a cone or a box that covers the cell."
+        found = "its identifiers contain no HEALPix cell, so that a cell cannot be selected"
+        fix = "Select a cone or a box that covers the cell."
         raise InputError(Problem(f"survey {survey.name}", found, fix=fix))
     if order > bits.order:
-        found = f"a cell of order {order} is finer than its identifiers tell"
+        found = f"a cell of order {order} is smaller than the cells of its identifiers"
         raise InputError(Problem(f"survey {survey.name}", found, f"order {bits.order} at most"))
     shift = bits.shift + 2 * (bits.order - order)
     key = _column(relation, survey.id.column)
@@ -126,7 +126,7 @@ def _cell(cell: tuple[int, int], relation: Relation, survey: Survey) -> list[str
 
 def _position(relation: Relation, survey: Survey) -> tuple[str, str]:
     if survey.position is None:
-        fix = "Fetch it with the survey that it belongs to, or by identifiers."
+        fix = "Fetch it together with the survey that it belongs to, or by identifiers."
         raise InputError(Problem(f"survey {survey.name}", "has no positions to select by", fix=fix))
     return _column(relation, survey.position.ra), _column(relation, survey.position.dec)
 

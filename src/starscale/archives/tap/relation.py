@@ -1,4 +1,4 @@
-"""What a query reads from: the tables of one archive, joined, and what their columns are called."""
+"""The joined tables of one archive that a query reads, and the names of their columns."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ _BYTES: dict[DType, int] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Member:
-    """One survey of a request, and where its columns stand.
+class RelationMember:
+    """One survey of a request, with its columns in the query and in the delivered table.
 
     Attributes
     ----------
     survey : Survey
     references : dict of str to ColumnReference
-        Its columns by their names in the survey file.
+        Columns in the query, by their names in the survey file.
     output : dict of str to str
-        What they are called in the table that is delivered; columns that are not asked for are left out.
+        Names in the delivered table, by the names in the survey file; only of the columns to be delivered.
     """
 
     survey: Survey
@@ -57,12 +57,12 @@ class Relation:
     Attributes
     ----------
     access : Access
-        How the archive is asked.
+        Limits and dialect of the archive.
     main : str
-        The main table, and its alias.
+        The main table with its alias.
     joins : tuple of str
         JOIN clauses.
-    members : tuple of Member
+    members : tuple of RelationMember
         The leading survey first.
     extra : dict of str to str
         Further columns (of the archive's own match): ADQL by output name.
@@ -71,21 +71,21 @@ class Relation:
     access: Access
     main: str
     joins: tuple[str, ...]
-    members: tuple[Member, ...]
+    members: tuple[RelationMember, ...]
     extra: Mapping[str, str] = field(default_factory=dict)
 
     @property
-    def lead(self) -> Member:
-        """The leading survey."""
+    def lead(self) -> RelationMember:
+        """Return the member of the leading survey."""
         return self.members[0]
 
     @property
     def source(self) -> str:
-        """The text after FROM."""
+        """Return the text after FROM."""
         return "\n".join((self.main, *self.joins))
 
     def columns(self) -> dict[str, str]:
-        """Every column that is delivered: ADQL by output name."""
+        """Return every delivered column: ADQL by output name."""
         named = {
             output: member.references[name].adql
             for member in self.members
@@ -94,17 +94,17 @@ class Relation:
         return {**named, **self.extra}
 
     def row_bytes(self) -> int:
-        """Bytes of a row, about."""
+        """Return the approximate size of a row in bytes."""
         described = [m.survey.columns[name].dtype for m in self.members for name in m.output]
         return sum(_BYTES[dtype] for dtype in described) + 8 * len(self.extra)
 
     def chosen(self, wanted: Sequence[str]) -> Relation:
-        """The same with some columns only, by their names in the delivered table; the identifier always comes.
+        """Return the relation with these columns only, by output name; the identifier is always included.
 
         Raises
         ------
         InputError
-            For every name that is not there.
+            If a name is not a column of the request; all of them are reported.
         """
         available = self.columns()
         unknown = [name for name in dict.fromkeys(wanted) if name not in available]
@@ -122,12 +122,12 @@ class Relation:
 
 
 def find_place(survey: Survey, name: str | None) -> Copy:
-    """The archive of a survey that is called `name`; the main one when None.
+    """Return the archive of a survey by name; the main one for None.
 
     Raises
     ------
     InputError
-        When there is none.
+        If the survey has no archive of this name.
     """
     places = survey.places
     if not places:
@@ -145,37 +145,37 @@ def relate(
     survey: Survey,
     place: Copy,
     *,
-    beside: Sequence[tuple[Survey, Copy]] = (),
+    companions: Sequence[tuple[Survey, Copy]] = (),
     partners: Sequence[tuple[Survey, Copy]] = (),
     spellings: Mapping[str, Mapping[str, str]] | None = None,
     alias: str = "t",
 ) -> Relation:
-    """Join the tables of a survey, of others that share its identifier, and of those that the archive matched.
+    """Join the tables of a survey, of its companions, and of the catalogues that the archive has matched with it.
 
     Parameters
     ----------
     survey, place : Survey, Copy
-        The leading survey, and where it is.
-    beside : sequence of (Survey, Copy)
-        Tables on the same service that share the identifier (distances): outer joins, no row is lost.
+        The leading survey and its archive table.
+    companions : sequence of (Survey, Copy)
+        Tables on the same service with the same identifier (distances): outer joins, which keep all rows.
     partners : sequence of (Survey, Copy)
         Catalogues that the archive has matched with the leading one: inner joins through its table of best
         neighbours.
     spellings : mapping, optional
-        The archive's own name of each column, by survey and column; columns that are not in it are not asked for.
-        Left out: all columns, as the survey files spell them.
+        The archive's spelling of each column, by survey and column; other columns are not requested.
+        By default all columns are requested, as the survey files spell them.
     alias : str
-        Of the main table; the others follow from it.
+        Alias of the main table; the others are derived from it.
 
     Raises
     ------
     InputError
-        Names that cannot be sent, or a partner that the archive has not matched.
+        If a name is not valid in ADQL, or the archive has not matched a partner.
     """
     builder = _Builder(spellings, alias)
     main = builder.add(survey, place, alias)
     lead_id = builder.members[0].references[survey.id.column].adql
-    for i, (other, where) in enumerate(beside, 1):
+    for i, (other, where) in enumerate(companions, 1):
         name = f"{alias}_d{i}"
         key = builder.spelled(other, other.id.column)
         builder.joins.append(f"LEFT OUTER JOIN {where.table} AS {name} ON {lead_id} = {name}.{key}")
@@ -189,17 +189,17 @@ class _Builder:
     def __init__(self, spellings: Mapping[str, Mapping[str, str]] | None, alias: str) -> None:
         self.spellings, self.alias = spellings, alias
         self.joins: list[str] = []
-        self.members: list[Member] = []
+        self.members: list[RelationMember] = []
         self.extra: dict[str, str] = {}
         self.taken: set[str] = set()
 
     def spelled(self, survey: Survey, column: str) -> str:
-        """A column of a survey as the archive spells it, ready for a query."""
+        """Return a column of a survey as it is written in a query."""
         known = self.spellings[survey.name] if self.spellings is not None else {}
         return identifier(known.get(column, column), f"survey {survey.name}: column {column!r}")
 
     def add(self, survey: Survey, place: Copy, alias: str, *, without: Iterable[str] = ()) -> str:
-        """Take the columns of a table, and of those that complete it; returns the FROM item."""
+        """Add the columns of a table and of its further tables; return the FROM item."""
         columns = list(survey.columns if self.spellings is None else self.spellings[survey.name])
         owners = {column: f"{alias}_j{i}" for i, join in enumerate(place.joins, 1) for column in join.columns}
         references = {
@@ -209,7 +209,7 @@ class _Builder:
             for column in columns
         }
         output = {column: self.name(column, survey) for column in columns if column not in without}
-        self.members.append(Member(survey, references, output))
+        self.members.append(RelationMember(survey, references, output))
         for i, join in enumerate(place.joins, 1):
             self.joins.append(
                 f"LEFT OUTER JOIN {join.table} AS {alias}_j{i} ON {alias}.{join.on} = {alias}_j{i}.{join.on}"
@@ -217,7 +217,7 @@ class _Builder:
         return f"{place.table} AS {alias}"
 
     def name(self, column: str, survey: Survey) -> str:
-        """A column keeps its name; one that is taken gets that of its survey behind it, as in a joined table."""
+        """Return the output name of a column; if the name is taken, the name of the survey is appended."""
         chosen = f"{column}_{survey.name}" if column in self.taken else column
         self.taken.add(chosen)
         return chosen

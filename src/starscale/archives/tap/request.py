@@ -1,4 +1,4 @@
-"""One request to one archive: what is read, which rows, and the queries that follow from it."""
+"""One request to one archive: its tables, its rows, and the queries for them."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from starscale.archives.tap.query import UPLOAD, Range, count, region, select, s
 from starscale.archives.tap.relation import Relation
 from starscale.surveys.archive import Copy
 from starscale.surveys.schema import Cut
-from starscale.vocabulary.errors import InputError, Problems
+from starscale.vocabulary.errors import Problems
 from starscale.vocabulary.provenance import fingerprint
 from starscale.vocabulary.settings.fetch import Selection
 
 
 @dataclass(frozen=True)
 class Request:
-    """Everything that decides which rows and columns come.
+    """Everything that determines the rows and columns that are downloaded.
 
     Attributes
     ----------
@@ -31,9 +31,11 @@ class Request:
     cuts : tuple of str
         Conditions of the cuts that the archive applies.
     upload : polars.DataFrame, optional
-        The list of identifiers or positions.
+        List of identifiers or positions.
     upload_rows : int
-        Rows of the list that are uploaded at a time.
+        Largest number of rows of the list that are uploaded with one query.
+    split : str, optional
+        Column by whose ranges the request is divided, as ADQL.
     """
 
     place: Copy
@@ -49,34 +51,34 @@ class Request:
 
     @property
     def whole_numbers(self) -> bool:
-        """Whether the column that divides the request holds whole numbers."""
+        """Whether the dividing column contains integers."""
         kinds = {r.adql: r.kind for r in self.relation.lead.references.values()}
         return self.split is not None and kinds[self.split] == "whole"
 
     @property
     def parts(self) -> int:
-        """Slices of the uploaded list; 1 where there is none."""
+        """Number of slices of the uploaded list; 1 without a list."""
         return 1 if self.upload is None else max(-(-self.upload.height // self.upload_rows), 1)
 
     def uploads(self, part: int) -> dict[str, pl.DataFrame] | None:
-        """What is uploaded with a query."""
+        """Return the tables that are uploaded with a query."""
         if self.upload is None:
             return None
         return {UPLOAD: self.upload.slice(part * self.upload_rows, self.upload_rows)}
 
     def rows_query(self, range_: Range | None = None) -> str:
-        """The query for rows."""
+        """Write the query for rows."""
         return select(self.relation, self._conditions(range_))
 
     def count_query(self, range_: Range | None = None, *, ends: bool = True, cuts: bool = True) -> str:
-        """The query for a count, with the ends of the range where the request can be divided."""
+        """Write the query for the count, with the range of the dividing column if there is one."""
         return count(self.relation, self._conditions(range_, cuts=cuts), split=self.split if ends else None)
 
     def _conditions(self, range_: Range | None, *, cuts: bool = True) -> Sequence[str]:
         return [*self.region, *(self.cuts if cuts else ()), *(range_.conditions() if range_ is not None else ())]
 
     def key(self) -> str:
-        """What two requests for the same table share."""
+        """Return a digest that is the same for two requests for the same table."""
         listed = None if self.upload is None else fingerprint(self.upload.to_dict(as_series=False))
         return fingerprint([self.place.service, self.rows_query(), listed, self.upload_rows])
 
@@ -84,27 +86,27 @@ class Request:
 def cut_conditions(
     relation: Relation, cuts: Sequence[tuple[int, Cut]], where: str
 ) -> tuple[tuple[str, ...], tuple[tuple[int, Cut], ...]]:
-    """Write cuts in ADQL.
+    """Translate cuts to ADQL.
 
     Parameters
     ----------
     relation : Relation
     cuts : sequence of (int, Cut)
-        With the number of the member of the relation whose column names they use. A cut of the leading survey may
-        also look at the columns of tables beside it (distances).
+        Cuts with the index of the member of the relation whose column names they use. A cut of the leading survey
+        may also use the columns of its companions (distances).
     where : str
-        What to call the request in an error.
+        Name of the request in error messages.
 
     Returns
     -------
     conditions : tuple of str
     left : tuple of (int, Cut)
-        Cuts that this archive has no words for.
+        Cuts that cannot be written in ADQL for this archive.
 
     Raises
     ------
     InputError
-        For every cut that is no condition on columns of the request.
+        If a cut is not a condition on columns of the request; all of them are reported.
     """
     problems = Problems()
     conditions, left = [], []
@@ -112,10 +114,11 @@ def cut_conditions(
         columns = {n: r for member in reversed(relation.members) for n, r in member.references.items()}
         columns |= relation.members[number].references
         try:
-            text = translate(" ".join(cut.keep.split()), columns, relation.access, f"{where}: cut {cut.name!r}")
-            conditions.append(f"({text})")
-        except InputError as error:
-            problems.items.extend(error.problems)
+            with problems.collect():
+                text = translate(
+                    " ".join(cut.keep.split()), columns, relation.access, f"{where}: cut {cut.name!r}"
+                )
+                conditions.append(f"({text})")
         except NotInAdqlError:
             left.append((number, cut))
     problems.raise_if_any()
@@ -131,5 +134,5 @@ def ask_for(
     cuts: Sequence[str] = (),
     upload: pl.DataFrame | None = None,
 ) -> Request:
-    """Build a request; `inner` is the leading survey's relation under other aliases."""
+    """Build a request; `inner` is the relation of the leading survey with other aliases."""
     return Request(place, relation, tuple(region(selection, relation, inner)), tuple(cuts), upload)

@@ -1,4 +1,4 @@
-"""Another attempt, later: pauses that double and differ, so that many clients do not come back at once."""
+"""Repeat failed requests after randomised pauses that double (exponential backoff with jitter)."""
 
 from __future__ import annotations
 
@@ -9,16 +9,17 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from starscale.archives.tap.trouble import CancelledError, TransientError
+from starscale.vocabulary.progress import SILENT, Progress
 
 Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """How often and when.
+    """Number of attempts and the pauses between them.
 
-    `attempts` in all; before the second one a pause of about `first` seconds, which doubles each time up to
-    `longest`. The pause is drawn between half of that and all of it.
+    The pause after the n-th failure is ``min(first * 2^(n-1), longest)`` seconds, times a random factor between
+    0.5 and 1, so that many clients do not return at the same moment.
     """
 
     attempts: int = 6
@@ -26,20 +27,27 @@ class Retry:
     longest: float = 60.0
 
     def pause(self, failures: int, chance: Callable[[], float] = random.random) -> float:
-        """Seconds to wait after so many failures."""
+        """Return the seconds to wait after this number of failures."""
         return min(self.first * 2.0 ** (failures - 1), self.longest) * (0.5 + 0.5 * chance())
 
     def call(
-        self, work: Callable[[], Result], *, stop: threading.Event, told: Callable[[str], None] = lambda _: None
+        self, work: Callable[[], Result], *, stop: threading.Event, progress: Progress = SILENT
     ) -> tuple[Result, int]:
-        """Do `work`, again where it fails in a way that may pass; returns its result and the number of attempts.
+        """Call `work` until it succeeds, fails for good, or the attempts are used up.
+
+        Returns
+        -------
+        result : any
+            What `work` returned.
+        attempts : int
+            Number of calls.
 
         Raises
         ------
         TransientError
-            Of the last attempt.
+            The error of the last attempt.
         CancelledError
-            When `stop` is set meanwhile.
+            If `stop` was set during a pause.
         """
         for attempt in range(1, self.attempts + 1):
             try:
@@ -48,7 +56,7 @@ class Retry:
                 if attempt == self.attempts:
                     raise TransientError(f"{error} (after {attempt} attempts)") from error
                 pause = self.pause(attempt)
-                told(f"{error}; attempt {attempt + 1} of {self.attempts} in {pause:.0f} s")
+                progress.message(f"{error}; attempt {attempt + 1} of {self.attempts} in {pause:.0f} s")
                 if stop.wait(pause):
                     raise CancelledError("stopped") from error
         raise ValueError("a retry has at least one attempt")

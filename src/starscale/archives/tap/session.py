@@ -1,4 +1,4 @@
-"""HTTP as an archive may expect it: a name, a time limit on every request, a login that goes to it alone."""
+"""HTTP sessions: a user agent, a time limit on every request, and credentials that are sent to one host only."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from starscale.surveys.archive import Copy
 from starscale.version import __version__
 from starscale.vocabulary.errors import InputError, Problem
 
-#: Seconds to connect, and between two pieces of an answer.
+#: Time limits in seconds: to connect, and between two blocks of an answer.
 TIMEOUTS = (30.0, 120.0)
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 @dataclass(frozen=True)
 class Login:
-    """A user's name and password, or a token. Shown and stored nowhere."""
+    """A user's name and password, or a token; never shown or stored."""
 
     user: str = ""
     password: str = field(default="", repr=False)
@@ -31,15 +31,15 @@ class Login:
         return bool(self.token or self.user)
 
 
-class _Own(AuthBase):
-    """Adds credentials to requests to one host only: a job or a redirect may lead elsewhere."""
+class _HostAuth(AuthBase):
+    """Adds credentials to requests to one host only, since a job or a redirect may lead to another one."""
 
     def __init__(self, host: str, auth: AuthBase) -> None:
         self._host, self._auth = host, auth
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         address = urlparse(str(request.url))
-        if address.netloc == self._host and _secret(address.geturl()):
+        if address.netloc == self._host and _encrypted(address.geturl()):
             return self._auth(request)
         return request
 
@@ -54,7 +54,7 @@ class _Token(AuthBase):
 
 
 class PoliteSession(requests.Session):
-    """A session that says who it is and gives up on a server that is silent."""
+    """A session that names its program and has a time limit on every request."""
 
     def __init__(self, timeouts: tuple[float, float] = TIMEOUTS) -> None:
         super().__init__()
@@ -63,65 +63,66 @@ class PoliteSession(requests.Session):
         self.headers["User-Agent"] = f"starscale/{__version__} Python/{platform.python_version()} (IVOA-science)"
 
     def request(self, *args: Any, **kwargs: Any) -> requests.Response:
-        """Send a request; pyvo limits the time of some only, too much for a busy archive, and leaves streams open.
+        """Send a request with the time limits of the session.
 
-        A session belongs to one thread, which is done with an answer when it asks again.
+        pyvo sets limits for some requests only, and leaves streamed answers open. A session belongs to one
+        thread, which has read an answer when it sends the next request, so the previous answer is closed here.
         """
         kwargs["timeout"] = self._timeouts
-        self._let_go()
+        self._close_last()
         self._last = super().request(*args, **kwargs)
         return self._last
 
     def close(self) -> None:
-        """End all connections."""
-        self._let_go()
+        """Close all connections."""
+        self._close_last()
         super().close()
 
-    def _let_go(self) -> None:
+    def _close_last(self) -> None:
         if self._last is not None:
             self._last.close()
             self._last = None
 
 
 def open_session(place: Copy, login: Login, timeouts: tuple[float, float] = TIMEOUTS) -> PoliteSession:
-    """Start a session with a service, logged in where there is a login.
+    """Open a session with a service and log in, if a login is given.
 
     Raises
     ------
     InputError
-        When the service has no login, the way to it is not secret, or it refuses.
+        If the service has no login, is not reached over https, or refuses the login.
     """
     session = PoliteSession(timeouts)
     if not login:
         return session
     if place.login is None:
-        fix = "Leave the login out, or say `login` under [archive] in a copy of the survey file."
+        fix = "Remove the login, or set `login` under [archive] in a copy of the survey file."
         raise InputError(Problem(place.service, "is not known to have a login", fix=fix))
-    if not _secret(place.service):
+    if not _encrypted(place.service):
         raise InputError(Problem(place.service, "would get the password unencrypted", "an https address"))
     host = urlparse(place.service).netloc
     if place.login == "token":
         if not login.token:
             raise InputError(Problem(place.service, "takes a token", fix="Set STARSCALE_TAP_TOKEN."))
-        session.auth = _Own(host, _Token(login.token))
+        session.auth = _HostAuth(host, _Token(login.token))
     elif place.login == "basic":
-        session.auth = _Own(host, HTTPBasicAuth(login.user, login.password))
+        session.auth = _HostAuth(host, HTTPBasicAuth(login.user, login.password))
     else:
         _form(session, place, login)
     return session
 
 
-def _secret(address: str) -> bool:
+def _encrypted(address: str) -> bool:
     parts = urlparse(address)
     return parts.scheme == "https" or parts.hostname in _LOOPBACK
 
 
 def _form(session: PoliteSession, place: Copy, login: Login) -> None:
-    """Log in by a form; the cookie stays in the session."""
+    """Log in by a form; the session keeps the cookie."""
     address = place.login_url or f"{place.service.rsplit('/', 1)[0]}/login"
-    if not _secret(address):
+    if not _encrypted(address):
         raise InputError(Problem(address, "would get the password unencrypted", "an https address"))
     answer = session.post(address, data={"username": login.user, "password": login.password})
     if answer.status_code >= 400:
-        fix = "Are name and password those of this archive?"
+        fix = "Check that name and password are those of this archive."
         raise InputError(Problem(address, f"refused the login (HTTP {answer.status_code})", fix=fix))

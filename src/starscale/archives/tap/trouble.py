@@ -1,4 +1,4 @@
-"""What can go wrong between a query and its table, by what to do about it."""
+"""Errors of a query, classified by what can be done about them."""
 
 from __future__ import annotations
 
@@ -8,28 +8,28 @@ from starscale.vocabulary.errors import StarscaleError
 
 
 class TransientError(StarscaleError):
-    """Worth another attempt: no connection, silence, HTTP 5xx, an answer that was cut off."""
+    """Another attempt may succeed: no connection, a timeout, HTTP 5xx, an incomplete answer."""
 
 
 class QueryError(StarscaleError):
-    """The archive understood the request and refused it: a wrong column, a wrong table, no rights."""
+    """The archive refused the query: a wrong column, a wrong table, missing rights."""
 
 
 class CancelledError(StarscaleError):
-    """The user, or another piece that failed, stopped this one."""
+    """The work was cancelled by the user, or because another piece failed."""
 
 
 @dataclass
 class TruncatedError(StarscaleError):
-    """An answer has fewer rows than it should, or the query took too long: smaller pieces may help.
+    """The answer has another number of rows than counted, or the query took too long; smaller pieces may help.
 
     Attributes
     ----------
     received : int
-        Rows that came; 0 where the query was stopped before any did.
+        Number of rows received; 0 if the query was stopped before it delivered any.
     reason : str
     silent : bool
-        The service did not say that it cut the answer off.
+        True if the service did not report that it truncated the answer.
     """
 
     received: int
