@@ -149,7 +149,7 @@ class Watch:
 def one_run(folder: Path) -> None:
     """Run, and write down what every step took."""
     watch = Watch()
-    ss.run(folder / "run.toml", folder / "run", say=watch.say)
+    ss.run(folder / "run.toml", folder / "run", progress=Recorder(watch.say))
     watch.close()
     disk = sum(path.stat().st_size for path in (folder / "run").rglob("*") if path.is_file()) / 1e6
     (folder / "measured.json").write_text(json.dumps({"steps": watch.steps, "disk": disk}))

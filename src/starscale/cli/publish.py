@@ -14,7 +14,7 @@ from starscale.vocabulary.errors import Problems
 
 
 def publish(
-    catalogue: Annotated[Path, typer.Argument(help="Catalogue, or any other table.")],
+    table: Annotated[Path, typer.Argument(help="Catalogue, or any other table.")],
     output: Annotated[
         Path,
         typer.Option(
@@ -36,7 +36,7 @@ def publish(
     Example: `starscale publish run/catalogue.parquet -o cds/ --title "Stellar parameters" --author "Doe J."`
     """
     done = ss.publish(
-        catalogue,
+        table,
         output,
         title=title or "",
         authors=author or (),

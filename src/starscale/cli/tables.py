@@ -10,8 +10,8 @@ import typer
 
 import starscale as ss
 from starscale import io
-from starscale.cli.options import Engine, Output, Scheduler, Workers, named_values, say
-from starscale.homogenization.api import beside
+from starscale.cli.options import Engine, Output, Scheduler, Workers, named_values
+from starscale.homogenization.api import companion_paths
 from starscale.io.progress import DisplayedProgress
 from starscale.reports.homogenize_text import homogenize_tables
 from starscale.reports.match_text import loss_rows, match_rows
@@ -148,18 +148,20 @@ def homogenize(
     Example: `starscale homogenize labels.toml -o labels.parquet --report labels.html`
     """
     if report is not None:
-        if report.resolve() in (path.resolve() for path in (output, *beside(output).values())):
+        if report.resolve() in (path.resolve() for path in (output, *companion_paths(output).values())):
             found = "is the page of the report and a file of the labels"
             raise InputError(Problem(str(report), found, "another name for --report"))
         io.check_place(report)
-    result = ss.homogenize(labels_file, output, say=say)
-    data = json.loads(beside(output)["diagnostics"].read_text(encoding="utf-8"))
+    result = ss.homogenize(labels_file, output, progress=DisplayedProgress())
+    data = json.loads(companion_paths(output)["diagnostics"].read_text(encoding="utf-8"))
     if report is not None:
-        ss.label_report(beside(output)["diagnostics"], report)
+        ss.label_report(companion_paths(output)["diagnostics"], report)
     for title, headings, rows in homogenize_tables(data):
         typer.echo(f"\n{title}{' (MOCK data)' if data['mock'] else ''}")
         typer.echo(layout(headings, rows))
-    names = ", ".join(str(path) for path in (output, *beside(output).values(), *([report] if report else [])))
+    names = ", ".join(
+        str(path) for path in (output, *companion_paths(output).values(), *([report] if report else []))
+    )
     typer.echo(f"\n{result.labels.height:,} stars on the scale of {result.calibration.anchor}; written: {names}")
 
 

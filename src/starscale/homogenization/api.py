@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from starscale.homogenization.kernel.apply import on_scale
 from starscale.homogenization.kernel.calibration import Calibration
 from starscale.homogenization.kernel.rows import SurveyRows
 from starscale.homogenization.kernel.whole import Homogenized, anchor_of, homogenize_tables
+from starscale.io.progress import progress_of
 from starscale.surveys import Survey, load_survey
 from starscale.tables.api import AnyTable, is_mock, read, write
 from starscale.tables.cuts import Attrition, apply_cuts, choose_cuts
@@ -23,13 +24,12 @@ from starscale.tables.labels import link_by_id
 from starscale.vocabulary.columns import LABEL_TABLE_COLUMNS, LABELS, MEASUREMENT_COLUMNS
 from starscale.vocabulary.errors import InputError, Problem, Problems, did_you_mean
 from starscale.vocabulary.paths import missing_path, must_exist
+from starscale.vocabulary.progress import SILENT, Progress
 from starscale.vocabulary.provenance import record
 from starscale.vocabulary.settings.homogenize import ClusterTable, HomogenizeConfig, ReferenceList
 from starscale.vocabulary.settings.labels import LabelsConfig
 from starscale.vocabulary.settings.run import Cuts, LabelsInput, MatchConfig
 from starscale.vocabulary.strict import load_toml, validate
-
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class LabelsPlan:
 
 
 def homogenize(
-    labels_file: str | Path, output: str | Path | None = None, *, say: Say = lambda _: None
+    labels_file: str | Path, output: str | Path | None = None, *, progress: Progress | bool | None = None
 ) -> Homogenized:
     """Put the labels of several spectroscopic surveys on one scale.
 
@@ -76,10 +76,10 @@ def homogenize(
     labels_file : path
         TOML that names the surveys, their tables and the settings.
     output : path, optional
-        Table of labels to write; beside it go ``<name>_measurements``, ``<name>_calibration.json`` and
-        ``<name>_diagnostics.json``.
-    say : callable, optional
-        Told about every step.
+        Table of labels to write, together with ``<name>_measurements``, ``<name>_calibration.json`` and
+        ``<name>_diagnostics.json`` next to it.
+    progress : Progress or bool, optional
+        Shows every step.
 
     Returns
     -------
@@ -96,8 +96,9 @@ def homogenize(
     plan = labels_plan(config, path.parent)
     if output is not None:
         io.check_target(output)
-    parts, _ = survey_rows(plan, say)
-    result = homogenize_parts(plan, parts, say)
+    display = progress_of(progress)
+    parts, _ = survey_rows(plan, display)
+    result = homogenize_parts(plan, parts, display)
     if output is not None:
         sums = {str(p): {"sha256": io.checksum(path.parent / p)} for p in dict.fromkeys(plan.paths)}
         provenance = record(
@@ -184,11 +185,11 @@ def _one_release(surveys: Sequence[Survey], problems: Problems) -> None:
         )
 
 
-def survey_rows(plan: LabelsPlan, say: Say = lambda _: None) -> tuple[list[SurveyRows], dict[str, Attrition]]:
+def survey_rows(plan: LabelsPlan, progress: Progress = SILENT) -> tuple[list[SurveyRows], dict[str, Attrition]]:
     """Read, cut and link every survey: its rows with their stars, and what the cuts removed."""
     parts, attritions = [], {}
     for entry, survey in zip(plan.entries, plan.surveys, strict=True):
-        say(f"read {survey.name} ...")
+        progress.message(f"reading {survey.name} ...")
         part, attritions[survey.name] = _one_survey(plan, survey, entry.path, entry.cuts, entry.radius)
         parts.append(part)
     return parts, attritions
@@ -215,17 +216,18 @@ def _one_survey(
     return SurveyRows(survey, table, links, original, where), attrition
 
 
-def homogenize_parts(plan: LabelsPlan, parts: Sequence[SurveyRows], say: Say = lambda _: None) -> Homogenized:
+def homogenize_parts(plan: LabelsPlan, parts: Sequence[SurveyRows], progress: Progress = SILENT) -> Homogenized:
     """Homogenize surveys' rows, with the external list and the clusters of the settings."""
     reference = clusters = None
     if plan.config.reference is not None and plan.reference is not None:
         reference = _reference(plan, plan.config.reference, plan.reference)
     if plan.config.clusters is not None:
         clusters = _clusters(plan, plan.config.clusters)
-    say(f"put {len(parts)} surveys on the scale of {anchor_of([p.survey.name for p in parts], plan.config)} ...")
+    anchor = anchor_of([part.survey.name for part in parts], plan.config)
+    progress.message(f"calibrating {len(parts)} surveys on the scale of {anchor} ...")
     result = homogenize_tables(parts, plan.config, reference=reference, clusters=clusters)
     for note in result.calibration.notes:
-        say(f"note: {note}")
+        progress.message(f"warning: {note}")
     return result
 
 
@@ -259,7 +261,7 @@ def _clusters(plan: LabelsPlan, entry: ClusterTable) -> pl.DataFrame:
     )
 
 
-def beside(output: str | Path) -> dict[str, Path]:
+def companion_paths(output: str | Path) -> dict[str, Path]:
     """Names of the files that go with a table of labels."""
     path = Path(output)
     return {
@@ -271,7 +273,7 @@ def beside(output: str | Path) -> dict[str, Path]:
 
 def save_labels(result: Homogenized, output: str | Path, provenance: Mapping[str, Any]) -> None:
     """Write labels, measurements, calibration and diagnostics; each appears whole or not at all."""
-    files = beside(output)
+    files = companion_paths(output)
     write(result.labels, output, columns=LABEL_TABLE_COLUMNS, provenance={**provenance, "table": "labels"})
     measurements = result.measurements.with_columns(pl.col("survey").cast(pl.String))
     write(

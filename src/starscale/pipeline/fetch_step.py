@@ -13,20 +13,8 @@ from starscale.io import checksum
 from starscale.pipeline.folder import RunFolder
 from starscale.surveys import Survey, load_survey
 from starscale.vocabulary.errors import InputError, Problem
-from starscale.vocabulary.progress import SilentProgress
 from starscale.vocabulary.settings.fetch import KINDS
 from starscale.vocabulary.settings.run import Fetch, FetchSettings, InputTable, RunConfig
-
-
-class _Messages(SilentProgress):
-    """Passes the messages of a download to the messages of the run."""
-
-    def __init__(self, say: Callable[[str], None]) -> None:
-        self._say = say
-
-    def message(self, text: str) -> None:
-        """Pass one line of text."""
-        self._say(text)
 
 
 @dataclass(frozen=True)
@@ -142,7 +130,7 @@ def fetch_step(job: FetchJob, folder: RunFolder, base: Path, *, mock: bool) -> N
             apart={name: folder.file(file) for name, file in job.apart.items()},
             base=base,
             mock=mock,
-            progress=_Messages(folder.say),
+            progress=folder.progress,
         )
         return {**done.record, "rows": done.rows}
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from starscale.homogenization.api import LabelsPlan, beside, homogenize_parts, save_labels, survey_rows
+from starscale.homogenization.api import LabelsPlan, companion_paths, homogenize_parts, save_labels, survey_rows
 from starscale.pipeline.folder import RunFolder
 from starscale.surveys import Survey
 
@@ -27,8 +27,8 @@ def homogenize_step(folder: RunFolder, plan: LabelsPlan, sums: Mapping[str, str]
     """
 
     def work() -> dict[str, Any]:
-        parts, attritions = survey_rows(plan, folder.say)
-        result = homogenize_parts(plan, parts, folder.say)
+        parts, attritions = survey_rows(plan, folder.progress)
+        result = homogenize_parts(plan, parts, folder.progress)
         save_labels(result, folder.file(LABELS), folder.provenance)
         return {
             "attritions": {name: asdict(attrition) for name, attrition in attritions.items()},
@@ -47,6 +47,6 @@ def homogenize_step(folder: RunFolder, plan: LabelsPlan, sums: Mapping[str, str]
             [survey.model_dump(mode="json") for survey in surveys],
         ],
         reads={path: sums[path] for path in dict.fromkeys([*(str(p) for p in plan.paths), *lead_path])},
-        writes=[LABELS, *(path.name for path in beside(LABELS).values())],
+        writes=[LABELS, *(path.name for path in companion_paths(LABELS).values())],
         work=work,
     )

@@ -270,24 +270,17 @@ class Survey(Frozen):
 
     def used_columns(self) -> list[str]:
         """Names of the columns that some role of the survey points to (cuts aside), without repetition."""
+        position = self.position
+        roles = (position, position.ellipse if position else None, self.motion, self.distance)
         names: list[str | None] = [self.id.column, self.snr]
-        ellipse = self.position.ellipse if self.position else None
-        for role in (
-            self.position,
-            ellipse,
-            self.motion,
-            self.distance,
-            *self.estimates.values(),
-            *self.labels.values(),
-        ):
+        for role in (*roles, *self.estimates.values(), *self.labels.values()):
             if role is not None:
                 names += [value for value in role.model_dump().values() if isinstance(value, str)]
-        if self.position and self.position.epoch:
-            names.append(self.position.epoch.column)
+        names.append(position.epoch.column if position and position.epoch else None)
         for band in self.bands.values():
             names += [band.magnitude, band.error]
-        names.append(self.duplicates.prefer if self.duplicates else None)
-        names += [self.reddening.column if self.reddening else None, self.gaia.column if self.gaia else None]
+        names += [getattr(self.duplicates, "prefer", None)]
+        names += [getattr(role, "column", None) for role in (self.reddening, self.gaia)]
         return list(dict.fromkeys(name for name in names if name is not None))
 
     @property

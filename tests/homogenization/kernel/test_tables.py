@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 import starscale as ss
 from starscale.cli.main import app
-from starscale.homogenization.api import beside, load_calibration
+from starscale.homogenization.api import companion_paths, load_calibration
 from starscale.homogenization.kernel.apply import on_scale
 from starscale.homogenization.kernel.basis import AXES
 from starscale.homogenization.kernel.calibration import Calibration
@@ -25,6 +25,7 @@ from starscale.vocabulary.errors import InputError, StarscaleError
 from starscale.vocabulary.flags import LabelFlag
 from starscale.vocabulary.settings.homogenize import HomogenizeConfig
 from support.homogenize_skies import observed, rows_of, sky, stars, survey
+from support.recorder import Recorder
 
 QUICK = HomogenizeConfig(basis="polynomial", degree=1, leave_out=False)
 
@@ -342,7 +343,7 @@ def test_the_command_writes_all_of_it(folder: Path, result: Homogenized) -> None
         assert words in done.output
     labels = ss.read(output)
     assert labels.height == result.labels.height
-    files = beside(output)
+    files = companion_paths(output)
     assert all(path.exists() for path in files.values())
     assert "MOCK DATA" in page.read_text()
     assert page.read_text().count("<img") == 5
@@ -383,7 +384,7 @@ def test_an_output_without_a_place_is_said_before_the_work(folder: Path) -> None
     said: list[str] = []
     for name, words in (("x.cvs", "suffix '.cvs'"), ("labels.toml/x.parquet", "is a file, not a folder")):
         with pytest.raises(StarscaleError, match=words):
-            ss.homogenize(folder / "labels.toml", folder / name, say=said.append)
+            ss.homogenize(folder / "labels.toml", folder / name, progress=Recorder(said.append))
     assert not said
 
 

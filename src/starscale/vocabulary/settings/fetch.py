@@ -38,14 +38,19 @@ class Selection(Frozen):
         chosen = [kind for kind in KINDS if getattr(self, kind) not in (None, False)]
         if len(chosen) != 1:
             found = " and ".join(chosen) if chosen else "none"
-            raise ValueError(f"one of {', '.join(KINDS)} says what is wanted, not {found}")
-        if self.cell is not None and self.cell[1] >= 12 * 4 ** self.cell[0]:
+            raise ValueError(f"exactly one of {', '.join(KINDS)} selects the rows, not {found}")
+        if self.cell is not None:
             order, pixel = self.cell
-            raise ValueError(f"cell {pixel} does not exist at order {order}: there are {12 * 4**order}, from 0")
-        if self.box is not None and self.box[2] >= self.box[3]:
-            raise ValueError("a box goes from a lower to a higher declination")
-        if self.box is not None and self.box[0] == self.box[1]:
-            raise ValueError("a box goes from one right ascension to another; 0 to 360 is the whole circle")
+            if pixel >= 12 * 4**order:
+                raise ValueError(
+                    f"cell {pixel} does not exist at order {order}: there are {12 * 4**order}, from 0"
+                )
+        if self.box is not None:
+            ra1, ra2, dec1, dec2 = self.box
+            if dec1 >= dec2:
+                raise ValueError("a box goes from a lower to a higher declination")
+            if ra1 == ra2:
+                raise ValueError("a box goes from one right ascension to another; 0 to 360 is the whole circle")
         return self
 
     @property
