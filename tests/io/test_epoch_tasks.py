@@ -53,5 +53,3 @@ def test_several_bars_at_a_time_and_another_training_after_them() -> None:
     assert "model: logg, absolute error" in stream.getvalue()
     train(display)
     assert stream.getvalue().rfind("\x1b[?25h") > stream.getvalue().rfind("\x1b[?25l")
-
-

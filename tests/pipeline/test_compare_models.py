@@ -27,6 +27,7 @@ from starscale.pipeline.runfile import load_run
 from starscale.surveys import load_survey
 from starscale.vocabulary.comparison_columns import COMPARED, COMPARED_CSV, COMPARISON_COLUMNS, scored_file
 from starscale.vocabulary.errors import InputError
+from starscale.vocabulary.progress import Progress
 from starscale.vocabulary.settings.run import FeaturesConfig
 from support.recorder import Recorder
 
@@ -267,10 +268,15 @@ def test_a_run_trains_its_own_model_once(run_file: Path, folder: Path, finished:
     fit = TrainingArrays.fit
 
     def counted(
-        self: TrainingArrays, rows: Rows, repeat: int, title: str, checkpoint: Checkpoint | None = None
+        self: TrainingArrays,
+        rows: Rows,
+        repeat: int,
+        title: str,
+        progress: Progress,
+        checkpoint: Checkpoint | None = None,
     ) -> Any:
         fitted.append(title.removesuffix("training").rstrip(", "))
-        return fit(self, rows, repeat, title, checkpoint)
+        return fit(self, rows, repeat, title, progress, checkpoint)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(TrainingArrays, "fit", counted)
