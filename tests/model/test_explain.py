@@ -35,7 +35,7 @@ def test_reasons_are_the_bits_that_are_set() -> None:
 
 
 def test_a_bare_mask() -> None:
-    assert explain_mask(0) == ["flags = 0: nothing to say"]
+    assert explain_mask(0) == ["flags = 0: no flag is set"]
     text = "\n".join(explain_mask(20))
     assert text.startswith("flags = 20:")
     for bit in (CatalogueFlag.OUT_OF_DOMAIN, CatalogueFlag.DWARF_OR_GIANT):

@@ -1,7 +1,7 @@
-"""What the columns of starscale's own tables are called, and what they mean.
+"""Names, types, units and descriptions of the columns of starscale's tables.
 
-Units are strings of the VOUnit/FITS standard, UCDs are UCD1+. Arrays inside the program are bare
-numbers in these units; the units travel with every file that is written.
+Units are strings of the VOUnit/FITS standard, UCDs are UCD1+. Arrays inside the program are plain numbers in these
+units; every file that is written states the units.
 """
 
 from __future__ import annotations
@@ -11,27 +11,27 @@ from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Literal
 
-#: The labels, for settings that must name one; the same as the keys of :data:`LABELS`.
+#: Names of the labels, for settings; the same as the keys of :data:`LABELS`.
 LabelName = Literal["teff", "logg", "fe_h"]
 DType = Literal["int64", "int32", "int16", "float64", "float32", "bool", "string"]
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """Name, type and meaning of one table column.
+    """Name, type and description of one table column.
 
     Parameters
     ----------
     name : str
-        Column name as it stands in the file.
+        Column name in the file.
     dtype : str
         Storage type.
     unit : str
         VOUnit string; empty for a dimensionless or textual column.
     ucd : str
-        UCD1+ word(s); empty when none fits.
+        UCD1+ word(s); empty if none fits.
     description : str
-        One sentence, with the null rule where a null has a meaning.
+        One sentence, including the meaning of a null if it has one.
     """
 
     name: str
@@ -45,9 +45,8 @@ class Column:
 class Label:
     """A stellar parameter that the program predicts.
 
-    `lower` and `upper` bound what a star can physically have; a label outside is an error of its
-    catalogue (a value in log units, a sentinel) and not a star. `spread` is the scatter below
-    which a set of labels holds no information (a constant column).
+    `lower` and `upper` are physical limits: a label outside is an error of its catalogue (a value in logarithmic
+    units, an undeclared sentinel). `decimals` is the number of decimals in tables for reading.
     """
 
     name: str
@@ -87,12 +86,12 @@ LABELS: dict[str, Label] = {
     )
 }
 
-SOURCE_ID = Column("source_id", "int64", "", "meta.id;meta.main", "identifier of the leading catalogue")
+SOURCE_ID = Column("source_id", "int64", "", "meta.id;meta.main", "identifier in the leading catalogue")
 RA = Column("ra", "float64", "deg", "pos.eq.ra;meta.main", "right ascension (ICRS) at the catalogue's epoch")
 DEC = Column("dec", "float64", "deg", "pos.eq.dec;meta.main", "declination (ICRS) at the catalogue's epoch")
 
-#: Keys of a table's metadata: the system of its positions ("ICRS"), and their epoch ("J2016.0") where all
-#: rows share one. In a VOTable they are the attributes of COOSYS.
+#: Keys of the metadata of a table: the system of its positions ("ICRS") and, if all rows have the same one, their
+#: epoch ("J2016.0"). A VOTable stores them as attributes of COOSYS.
 POSITION_SYSTEM = "position_system"
 POSITION_EPOCH = "position_epoch"
 
@@ -107,7 +106,7 @@ def _label_columns(label: Label) -> list[Column]:
             base,
             name=f"{label.name}_error",
             ucd=f"stat.error;{label.ucd}",
-            description=f"half of the 68 % interval of {label.name}",
+            description=f"half the width of the 68 % interval of {label.name}",
         ),
         *(
             replace(
@@ -138,7 +137,7 @@ def _solution(label: Label, kind: str) -> Column:
         "float32",
         label.unit,
         label.ucd,
-        f"{label.description} if the star is a {kind}; null where only one of the two is possible",
+        f"{label.description} if the star is a {kind}; null: only one of giant and dwarf is possible",
     )
 
 
@@ -146,15 +145,15 @@ def _derivative(label: Label) -> Column:
     return Column(
         f"{label.name}_ebv_slope",
         "float32",
-        # The unit of logg is a logarithm, which has no products.
+        # The unit of logg is a logarithm, which cannot be part of a compound unit.
         "K.mag**-1" if label.unit == "K" else "mag**-1",
         f"arith.grad;{label.ucd}",
-        f"change of the mean {label.name} per magnitude of E(B-V); null where the model does not use E(B-V)",
+        f"change of the mean {label.name} per magnitude of E(B-V); null: the model does not use E(B-V)",
     )
 
 
 def catalogue_columns(labels: Iterable[str] = tuple(LABELS)) -> dict[str, Column]:
-    """Columns of a predicted catalogue, in order, for the labels that the model has."""
+    """Return the columns of a predicted catalogue, in order, for the labels of the model."""
     columns = [SOURCE_ID, RA, DEC]
     for name in labels:
         columns += _label_columns(LABELS[name])
@@ -169,16 +168,16 @@ def catalogue_columns(labels: Iterable[str] = tuple(LABELS)) -> dict[str, Column
             "float32",
             "",
             "stat.fit.goodness",
-            "distance of the inputs from the training set; 99 % of held-out training stars lie below 1",
+            "distance of the inputs from the training set; below 1 for 99 % of the held-out training stars",
         ),
         Column(
             "label_score",
             "float32",
             "",
             "stat.fit.goodness",
-            "distance of the predicted labels from those of the training set; 99 % of held-out stars lie below 1",
+            "distance of the predicted labels from the training labels; below 1 for 99 % of the held-out stars",
         ),
-        Column("flags", "int32", "", "meta.code", "bit mask of reasons for caution; 0: none (docs: flags)"),
+        Column("flags", "int32", "", "meta.code", "bit mask of warnings; 0: none (docs: flags)"),
     ]
     return {column.name: column for column in columns}
 
@@ -193,36 +192,36 @@ PAIR_COLUMNS: dict[str, Column] = {
             "float64",
             "arcsec",
             "pos.angDistance",
-            "separation after moving the leading source to the epoch of the external one",
+            "separation after propagating the leading source to the epoch of the external source",
         ),
         Column(
             "number_of_neighbours",
             "int32",
             "",
             "meta.number",
-            "good neighbours of the leading source",
+            "number of good neighbours of the leading source",
         ),
         Column(
             "number_of_mates",
             "int32",
             "",
             "meta.number",
-            "other leading sources with the same best neighbour",
+            "number of other leading sources with the same best neighbour",
         ),
         Column(
             "score",
             "float64",
             "",
             "stat.value",
-            "logarithm of the figure of merit; higher is better, compare within one leading source",
+            "logarithm of the figure of merit; higher is better; comparable for one leading source only",
         ),
-        Column("xm_flag", "int32", "", "meta.code", "bit mask about the pair; 0: nothing to say (docs: flags)"),
+        Column("xm_flag", "int32", "", "meta.code", "bit mask of properties of the pair; 0: none (docs: flags)"),
         Column(
             "match_probability",
             "float64",
             "",
             "stat.probability",
-            "probability that the two are one source; null: matched by separation alone",
+            "probability that the two are the same source; null: matched by separation alone",
         ),
     )
 }
@@ -236,7 +235,7 @@ NEIGHBOUR_COLUMNS: dict[str, Column] = {
             "float64",
             "",
             "stat.value",
-            "separation over the combined error ellipse (Mahalanobis); null: matched by separation alone",
+            "separation over the combined error ellipse (Mahalanobis distance); null: matched by separation alone",
         ),
         *(PAIR_COLUMNS[name] for name in ("score", "xm_flag", "match_probability")),
         Column("best", "bool", "", "meta.code", "whether this is the best neighbour of the leading source"),
@@ -246,24 +245,30 @@ NEIGHBOUR_COLUMNS: dict[str, Column] = {
 UNMATCHED_COLUMNS: dict[str, Column] = {
     column.name: column
     for column in (
-        Column("leading_id", "int64", "", "meta.id", "identifier of a leading source that has no pair"),
-        Column("reason", "string", "", "meta.code", "why it has none"),
+        Column("leading_id", "int64", "", "meta.id", "identifier of a leading source without a pair"),
+        Column("reason", "string", "", "meta.code", "reason why it has no pair"),
         Column(
             "rival_id",
             "int64",
             "",
             "meta.id.assoc",
-            "what it lost its match to: the neighbour, or the other leading source; null: to nothing",
+            "identifier of the neighbour, or of the other leading source, that prevented the pair; null: none",
         ),
-        replace(PAIR_COLUMNS["angular_distance"], description="separation of its best or nearest candidate"),
+        replace(PAIR_COLUMNS["angular_distance"], description="separation from its best or nearest candidate"),
     )
 }
 
 DUPLICATE_COLUMNS: dict[str, Column] = {
     column.name: column
     for column in (
-        Column("original_ext_source_id", "int64", "", "meta.id", "identifier of an entry that repeats another"),
-        Column("clean_ext_source_id", "int64", "", "meta.id.main", "the entry that stands for it in the match"),
+        Column("original_ext_source_id", "int64", "", "meta.id", "identifier of an entry that duplicates another"),
+        Column(
+            "clean_ext_source_id",
+            "int64",
+            "",
+            "meta.id.main",
+            "identifier of the entry that represents it in the match",
+        ),
     )
 }
 
@@ -282,16 +287,16 @@ LABEL_TABLE_COLUMNS: dict[str, Column] = {
             for name, label in LABELS.items()
             for suffix in ("", "_error")
         ),
-        Column("n_surveys", "int32", "", "meta.number", "surveys that measured the star"),
+        Column("n_surveys", "int32", "", "meta.number", "number of surveys that measured the star"),
         Column("surveys", "int32", "", "meta.code", "bit mask of those surveys, in the order of the run file"),
         Column(
             "chi2",
             "float64",
             "",
             "stat.fit.chi2",
-            "spread of the measurements about their mean; null: one measurement",
+            "chi-square of the measurements about their weighted mean; null: one measurement",
         ),
-        Column("flags", "int32", "", "meta.code", "bit mask about the label; 0: nothing to say (docs: flags)"),
+        Column("flags", "int32", "", "meta.code", "bit mask of properties of the label; 0: none (docs: flags)"),
     )
 }
 
@@ -301,18 +306,28 @@ def _measurement_columns(label: Label) -> list[Column]:
     return [
         Column(name, "float32", unit, ucd_, text)
         for name, unit, ucd_, text in (
-            (f"{label.name}_raw", label.unit, ucd, f"{label.description} as the survey gives it; null: none"),
-            (f"{label.name}_raw_error", label.unit, error, "its error as the survey gives it, or the floor"),
-            (f"{label.name}_correction", label.unit, "", "what was subtracted to put it on the common scale"),
+            (
+                f"{label.name}_raw",
+                label.unit,
+                ucd,
+                f"{label.description} from the survey, uncorrected; null: not measured",
+            ),
+            (
+                f"{label.name}_raw_error",
+                label.unit,
+                error,
+                f"error of {label.name}_raw from the survey, or its error floor",
+            ),
+            (f"{label.name}_correction", label.unit, "", f"correction that was subtracted from {label.name}_raw"),
             (f"{label.name}_correction_error", label.unit, error, "standard error of the correction"),
             (label.name, label.unit, ucd, f"{label.description} on the common scale"),
             (
                 f"{label.name}_error",
                 label.unit,
                 error,
-                "normalised error of this measurement, without that of the correction",
+                "normalised error of the measurement, without the error of the correction",
             ),
-            (f"{label.name}_weight", "", "stat.weight", "share in the star's merged label; 0: left out"),
+            (f"{label.name}_weight", "", "stat.weight", "weight in the merged label of the star; 0: rejected"),
         )
     ]
 
@@ -322,10 +337,10 @@ MEASUREMENT_COLUMNS: dict[str, Column] = {
     for column in (
         SOURCE_ID,
         Column("survey", "string", "", "meta.id", "name of the survey"),
-        Column("row", "int32", "", "meta.number", "row of the survey's table, counted from 0"),
+        Column("row", "int32", "", "meta.number", "row number in the table of the survey, counted from 0"),
         *(column for label in LABELS.values() for column in _measurement_columns(label)),
         Column(
-            "flags", "int32", "", "meta.code", "bit mask about the measurement; 0: nothing to say (docs: flags)"
+            "flags", "int32", "", "meta.code", "bit mask of properties of the measurement; 0: none (docs: flags)"
         ),
     )
 }

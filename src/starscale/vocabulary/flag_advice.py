@@ -1,4 +1,4 @@
-"""What to do about a flag: one sentence for every bit, beside its meaning in :mod:`starscale.vocabulary.flags`."""
+"""Advice for every flag; the meanings are in :mod:`starscale.vocabulary.flags`."""
 
 from __future__ import annotations
 
@@ -9,50 +9,50 @@ from enum import IntFlag
 from starscale.vocabulary.errors import Problems
 from starscale.vocabulary.flags import MEANING, CatalogueFlag, LabelFlag, PairFlag
 
-#: By name of the bit: members of different masks with the same number are equal, and would be one key.
+#: By name of the bit: members of different masks with the same number are equal and would be one key.
 ADVICE: dict[type[IntFlag], dict[str, str]] = {
     CatalogueFlag: {
-        "INPUT_MISSING": "usable, with wider intervals; see which inputs are missing, and leave the star out "
-        "where a band that matters to you is one of them",
-        "NOT_PREDICTED": "nothing to use; match the star with more photometry",
-        "OUT_OF_DOMAIN": "leave it out, unless you know why the star is unusual: the model extrapolates, and its "
-        "intervals promise nothing here",
-        "LABEL_OUT_OF_RANGE": "take the value as a limit at most: no training star says what lies out there",
-        "DWARF_OR_GIANT": "do not use the single value of logg; a good parallax tells the two apart",
-        "CUT_FAILED": "look which cut it is; a blend, binary or variable may have wrong magnitudes or distance",
-        "BAD_POSITION": "correct the position in the input table; predictions do not depend on it, matches do",
-        "OUTSIDE_MAGNITUDES": "take the intervals as too narrow, or leave the star out",
+        "INPUT_MISSING": "usable, with wider intervals; see which inputs are missing, and exclude the star if you "
+        "need one of these bands",
+        "NOT_PREDICTED": "no result; match the star with more photometry",
+        "OUT_OF_DOMAIN": "exclude the star unless you know why it is unusual: the model extrapolates, and its "
+        "intervals are not reliable",
+        "LABEL_OUT_OF_RANGE": "treat the value as a limit: no training star has such labels",
+        "DWARF_OR_GIANT": "do not use the single value of logg; a good parallax distinguishes dwarfs and giants",
+        "CUT_FAILED": "see which cut failed; magnitudes or distances of a blend, binary or variable may be wrong",
+        "BAD_POSITION": "correct the position in the input table; it affects the match but not the prediction",
+        "OUTSIDE_MAGNITUDES": "assume that the intervals are too narrow, or exclude the star",
         "INPUT_IMPUTED": "usable with its intervals, which are calibrated for all unusual combinations together",
-        "UNCERTAIN": "usable with its intervals; leave the star out where the most extreme errors would hurt",
+        "UNCERTAIN": "usable with its intervals; exclude the star if your analysis is sensitive to large errors",
     },
     PairFlag: {
-        "SEVERAL_NEIGHBOURS": "look at match_probability, or ask for strict pairs",
-        "HAS_MATES": "one source may stand for several stars: its magnitudes may be blended; ask for strict pairs",
-        "NO_PROPER_MOTION": "trust it as far as the star is slow: a fast one may have another counterpart",
-        "NO_EPOCH": "trust it as far as the star is slow: it was moved to a default epoch",
-        "TIE": "take either with care, or leave the star out",
-        "HIGH_PROPER_MOTION": "look at angular_distance: it is measured after the motion",
-        "AMBIGUOUS": "leave it out where a wrong counterpart would hurt",
-        "EDGE_OF_COVERAGE": "take match_probability as rough here",
-        "BLENDED": "expect magnitudes of two sources in one; leave it out for colours",
-        "ERROR_ASSUMED": "take match_probability as rough here",
-        "ONE_TO_ONE": "look at the other source (the table of unmatched sources names it)",
-        "DUPLICATES": "nothing to do; the table of duplicates names the other entries",
+        "SEVERAL_NEIGHBOURS": "check match_probability, or select strict pairs",
+        "HAS_MATES": "the external source may be a blend of several stars; select strict pairs",
+        "NO_PROPER_MOTION": "reliable for slow stars; a fast star may have another counterpart",
+        "NO_EPOCH": "reliable for slow stars; the position was propagated to a default epoch",
+        "TIE": "use either neighbour with caution, or exclude the star",
+        "HIGH_PROPER_MOTION": "check angular_distance, which is measured after propagation to the common epoch",
+        "AMBIGUOUS": "exclude the pair if your analysis is sensitive to wrong counterparts",
+        "EDGE_OF_COVERAGE": "match_probability is approximate here",
+        "BLENDED": "the magnitudes may be those of two sources; do not use the colours",
+        "ERROR_ASSUMED": "match_probability is approximate here",
+        "ONE_TO_ONE": "check the other source, which the table of unmatched sources lists",
+        "DUPLICATES": "no action is needed; the table of duplicates lists the other entries",
     },
     LabelFlag: {
-        "REPEATS_DISAGREE": "leave it out where single labels matter: a variable, a binary, or a wrong value",
-        "ERROR_MISSING": "do not weight by this error",
-        "SURVEYS_DISAGREE": "usable with its inflated error; leave it out where single labels matter",
-        "CORRECTION_CLAMPED": "expect an offset of the survey's own scale, larger the farther out the star lies",
-        "CORRECTION_UNCERTAIN": "usable with its error, which allows for it",
-        "OUTLIER_LEFT_OUT": "nothing to do; the table of measurements says which one it was",
+        "REPEATS_DISAGREE": "exclude the star if single labels matter: it may be a variable, a binary or an error",
+        "ERROR_MISSING": "do not use this error as a weight",
+        "SURVEYS_DISAGREE": "usable with its inflated error; exclude the star if single labels matter",
+        "CORRECTION_CLAMPED": "expect an offset of the survey's scale that grows with the distance from the range",
+        "CORRECTION_UNCERTAIN": "usable with its error, which includes that of the correction",
+        "OUTLIER_LEFT_OUT": "no action is needed; the table of measurements shows which one was rejected",
     },
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """One bit that is set: number, name, what it means, what to do about it."""
+    """One bit that is set: its number, name, meaning and advice."""
 
     bit: int
     name: str
@@ -61,24 +61,26 @@ class Reason:
 
 
 def reasons(mask: int, kind: type[IntFlag] = CatalogueFlag) -> tuple[Reason, ...]:
-    """The bits that are set in a mask, lowest first; a bit that is not known says so."""
+    """Return the bits that are set in a mask, lowest first, including bits that are unknown to this version."""
     known = {int(bit): (str(bit.name), meaning) for bit, meaning in MEANING[kind].items()}
     found = []
     for bit in (1 << i for i in range(mask.bit_length()) if mask >> i & 1):
-        name, meaning = known.get(bit, ("(unknown)", "not a flag of this version: the table is of another one"))
+        name, meaning = known.get(
+            bit, ("(unknown)", "not a flag of this version of starscale; the table was made by another version")
+        )
         found.append(Reason(bit, name, meaning, ADVICE[kind].get(name, "")))
     return tuple(found)
 
 
-#: Masks by the name of their table, for a bare number.
+#: Kinds of masks by the name of their table.
 MASKS: dict[str, type[IntFlag]] = {"catalogue": CatalogueFlag, "pairs": PairFlag, "labels": LabelFlag}
 
 
 def flag_sentences(column: str, flags: Sequence[Reason]) -> list[str]:
-    """A mask, bit by bit."""
+    """Describe a mask bit by bit, with advice."""
     total = sum(reason.bit for reason in flags)
     if not flags:
-        return [f"{column} = 0: nothing to say"]
+        return [f"{column} = 0: no flag is set"]
     sentences = [f"{column} = {total}:"]
     for reason in flags:
         sentences.append(f"  {reason.bit} {reason.name}: {reason.meaning}")
@@ -88,18 +90,23 @@ def flag_sentences(column: str, flags: Sequence[Reason]) -> list[str]:
 
 
 def explain_mask(mask: int, kind: str = "catalogue") -> list[str]:
-    """Sentences for a bare bit mask.
+    """Describe a bit mask bit by bit, with advice.
 
     Parameters
     ----------
     mask : int
+        Value of a flag column.
     kind : str
-        Whose flags they are: ``catalogue``, ``pairs`` or ``labels``.
+        Table that the mask comes from: ``catalogue``, ``pairs`` or ``labels``.
+
+    Returns
+    -------
+    list of str
 
     Raises
     ------
     InputError
-        Another kind, or a negative number.
+        If the kind is unknown or the mask is negative.
     """
     problems = Problems()
     if kind not in MASKS:

@@ -1,7 +1,6 @@
-"""The bit masks of starscale's tables, in one place.
+"""The bit masks of starscale's tables.
 
-Every bit has a number that never changes once published, and a sentence that
-the report and the documentation all print from here.
+The number of a published bit never changes. The report and the documentation take the meaning of a bit from here.
 """
 
 from __future__ import annotations
@@ -52,70 +51,71 @@ class LabelFlag(IntFlag):
     OUTLIER_LEFT_OUT = 32
 
 
-#: By kind of mask first: members of different kinds with the same number are equal, and would be one key.
+#: The kind of mask comes first: members of different kinds with the same number are equal and would be one key.
 MEANING: dict[type[IntFlag], dict[IntFlag, str]] = {
     CatalogueFlag: {
         CatalogueFlag.INPUT_MISSING: "one or more inputs of the model are missing",
         CatalogueFlag.NOT_PREDICTED: "too few inputs: the labels are null",
         CatalogueFlag.OUT_OF_DOMAIN: "the inputs lie outside the training set (domain_score above 1)",
         CatalogueFlag.LABEL_OUT_OF_RANGE: (
-            "the predicted labels lie outside those of the training stars (label_score above 1, or one of them "
-            "beyond its range)"
+            "the predicted labels lie outside those of the training stars (label_score above 1, or a label "
+            "outside its range)"
         ),
-        CatalogueFlag.DWARF_OR_GIANT: "dwarf and giant solutions both have a probability above 0.1",
-        CatalogueFlag.CUT_FAILED: "the star fails a quality cut that the training stars passed",
-        CatalogueFlag.BAD_POSITION: "the position is missing or not on the sphere",
+        CatalogueFlag.DWARF_OR_GIANT: "the dwarf and the giant solution both have a probability above 0.1",
+        CatalogueFlag.CUT_FAILED: "the star fails a quality cut that all training stars passed",
+        CatalogueFlag.BAD_POSITION: "the position is missing or invalid",
         CatalogueFlag.OUTSIDE_MAGNITUDES: (
-            "fainter or brighter than every training star: its inputs are noisier than those that the intervals "
-            "were calibrated on"
+            "the star is fainter or brighter than every training star; its inputs are noisier than those used "
+            "to calibrate the intervals"
         ),
         CatalogueFlag.INPUT_IMPUTED: (
-            "what is missing is an unusual combination: the gaps were filled with expected values"
+            "the combination of missing inputs is unusual; they were replaced by their expected values"
         ),
         CatalogueFlag.UNCERTAIN: (
-            "the 95 % interval of a label is far wider than usual: 5 in 100 of the stars kept aside in training "
-            "have one as wide"
+            "the 95 % interval of a label is unusually wide: 5 % of the held-out training stars have one as wide"
         ),
     },
     PairFlag: {
-        PairFlag.SEVERAL_NEIGHBOURS: "more than one good neighbour",
+        PairFlag.SEVERAL_NEIGHBOURS: "the leading source has more than one good neighbour",
         PairFlag.HAS_MATES: "another leading source has the same best neighbour (dense match)",
-        PairFlag.NO_PROPER_MOTION: "the leading source has no proper motion and was not moved",
-        PairFlag.NO_EPOCH: "the external source has no epoch of its own; the survey's default was used",
-        PairFlag.TIE: "two neighbours are equally good; the lower identifier was taken",
+        PairFlag.NO_PROPER_MOTION: "the leading source has no proper motion; its position was not propagated",
+        PairFlag.NO_EPOCH: "the external source has no epoch; the default of the survey was used",
+        PairFlag.TIE: "two neighbours are equally good; the one with the lower identifier was chosen",
         PairFlag.HIGH_PROPER_MOTION: "the star moved farther than the search radius between the two epochs",
-        PairFlag.AMBIGUOUS: "the best neighbour is less than ten times as probable as the next",
-        PairFlag.EDGE_OF_COVERAGE: "near the edge of the searched catalogue: its density is uncertain here",
+        PairFlag.AMBIGUOUS: "the best neighbour is less than ten times as probable as the second",
+        PairFlag.EDGE_OF_COVERAGE: "near the edge of the searched catalogue, where its density is uncertain",
         PairFlag.BLENDED: (
-            "farther apart than position errors allow, as blended sources are; nothing likelier is there"
+            "the separation exceeds the position errors, as for blended sources; no other source is likelier"
         ),
-        PairFlag.ERROR_ASSUMED: "a position has no error of its own; the survey's default was used",
-        PairFlag.ONE_TO_ONE: "another source lost this partner, or took this one's first choice (sparse match)",
-        PairFlag.DUPLICATES: "the external source stands for several entries of its catalogue",
+        PairFlag.ERROR_ASSUMED: "a position error is missing; the default of the survey was used",
+        PairFlag.ONE_TO_ONE: (
+            "another source lost this counterpart, or won the first choice of this source (sparse match)"
+        ),
+        PairFlag.DUPLICATES: "the external source represents several entries of its catalogue",
     },
     LabelFlag: {
         LabelFlag.REPEATS_DISAGREE: "repeated measurements differ by more than their errors allow (p < 0.001)",
-        LabelFlag.ERROR_MISSING: "no error was given; the survey's floor was used",
+        LabelFlag.ERROR_MISSING: "the error is missing; the error floor of the survey was used",
         LabelFlag.SURVEYS_DISAGREE: (
             "surveys differ by more than their errors allow (p < 0.01); the error was inflated by the Birge ratio"
         ),
         LabelFlag.CORRECTION_CLAMPED: (
-            "the star lies outside the range in which its survey overlaps with others: the correction of the "
-            "border was used"
+            "the star lies outside the range where its survey overlaps with others; the correction at the edge of "
+            "that range was used"
         ),
         LabelFlag.CORRECTION_UNCERTAIN: (
-            "the correction of the measurement that counts most is less certain than the measurement"
+            "the correction of the measurement with the largest weight has a larger error than the measurement"
         ),
-        LabelFlag.OUTLIER_LEFT_OUT: "a measurement far from two or more others that agree was left out",
+        LabelFlag.OUTLIER_LEFT_OUT: "a measurement was rejected because two or more others agree and it does not",
     },
 }
 
 
 def describe(kind: type[IntFlag]) -> list[tuple[int, str, str]]:
-    """Rows ``(bit, name, meaning)`` for every bit of one mask."""
+    """Return a row ``(bit, name, meaning)`` for every bit of a mask."""
     return [(int(bit), str(bit.name), meaning) for bit, meaning in MEANING[kind].items()]
 
 
 def explain(mask: int, kind: type[IntFlag] = CatalogueFlag) -> list[str]:
-    """Sentences for the bits that are set in `mask`."""
+    """Return the meanings of the bits that are set in `mask`."""
     return [meaning for bit, meaning in MEANING[kind].items() if mask & bit]
