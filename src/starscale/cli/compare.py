@@ -9,7 +9,6 @@ from typing import Annotated
 
 import typer
 
-from starscale.io.progress import DisplayedProgress
 from starscale.reports.compare_text import compared_rows, cost_rows, ratio_rows
 from starscale.reports.text import layout
 from starscale.vocabulary.comparison_columns import COMPARED, COMPARED_CSV
@@ -47,7 +46,7 @@ def ablate(
 def _compare(run_file: Path, output: Path, *, only: Sequence[str], ablation: bool = False) -> None:
     # The learning libraries are loaded by a command that learns only.
     work = importlib.import_module("starscale.pipeline.compare_models").compare_models
-    compared = work(run_file, output, only=only, ablation=ablation, progress=DisplayedProgress())
+    compared = work(run_file, output, only=only, ablation=ablation, say=lambda text: typer.echo(text, err=True))
     sample = "test part, MOCK data" if compared.mock else "test part"
     typer.echo(f"\nmodels compared ({sample})\n{layout(*compared_rows(compared.figures))}")
     headings, rows = compared_rows(compared.figures, "metal-poor")

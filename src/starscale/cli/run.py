@@ -8,8 +8,7 @@ from typing import Annotated, Any
 import typer
 
 import starscale as ss
-from starscale.cli.options import frame, print_figures, sample_name
-from starscale.io.progress import DisplayedProgress
+from starscale.cli.options import frame, print_figures, sample_name, say
 from starscale.reports.text import figures_rows, layout
 
 
@@ -24,7 +23,7 @@ def demo(
 
     Example: `starscale demo -o demo --stars 20000`
     """
-    result = ss.demo(output, stars=stars, seed=seed, progress=DisplayedProgress())
+    result = ss.demo(output, stars=stars, seed=seed, say=say)
     _print_run(result)
 
 
@@ -58,7 +57,7 @@ def run(
 
     Example: `starscale run run.toml -o run/`
     """
-    _print_run(ss.run(run_file, output, progress=DisplayedProgress()))
+    _print_run(ss.run(run_file, output, say=say))
 
 
 def check(

@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from starscale.io.progress import progress_of
 from starscale.pipeline.ablation import with_ablation
 from starscale.pipeline.comparing import Comparison, entries_of
 from starscale.pipeline.fetch_step import resolve
+from starscale.pipeline.folder import Say
 from starscale.pipeline.pipeline import REPORT, RunSteps
 from starscale.pipeline.planning import plan
 from starscale.pipeline.runfile import load_run
 from starscale.vocabulary.errors import InputError, Problem
-from starscale.vocabulary.progress import Progress
 
 
 def compare_models(
@@ -22,7 +21,7 @@ def compare_models(
     *,
     only: Sequence[str] = (),
     ablation: bool = False,
-    progress: Progress | bool | None = None,
+    say: Say = lambda _: None,
 ) -> Comparison:
     """Train the models of a run file on the same splits and compare them; nothing else of the run is done.
 
@@ -38,8 +37,8 @@ def compare_models(
     ablation : bool
         Also train the run's model without the surveys' own estimates of labels (GSP-Phot), and a ridge regression
         on these alone, as if the run file said so; it needs no ``[[models]]`` then.
-    progress : Progress or bool, optional
-        Shows every step.
+    say : callable, optional
+        Told about every step.
 
     Returns
     -------
@@ -67,6 +66,6 @@ def compare_models(
     fetching = resolve(config, base, output)
     the_plan = with_ablation(plan(fetching.config, base, coming=fetching.files))
     entries_of(the_plan, only)
-    steps = RunSteps(the_plan, output, str(run_file), progress_of(progress), fetching.jobs)
+    steps = RunSteps(the_plan, output, str(run_file), say, fetching.jobs)
     steps.training_set()
     return steps.comparison(only)

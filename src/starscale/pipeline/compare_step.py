@@ -110,9 +110,7 @@ def _entry_step(folder: RunFolder, entry: Entry, training: str, trials: Trials |
     config = entry.run.config
 
     def work() -> dict[str, Any]:
-        done = (
-            trials if trials is not None else train_entry(entry, io.read(folder.file(training)), folder.progress)
-        )
+        done = trials if trials is not None else train_entry(entry, io.read(folder.file(training)))
         numbered = [
             each.scored.with_columns(pl.lit(i, pl.Int32).alias("repeat")) for i, each in enumerate(done.repeats)
         ]

@@ -19,7 +19,6 @@ from starscale.pipeline.learnable import Rows, TrainingArrays
 from starscale.pipeline.plan import RunPlan, features_of, magnitude_column, members_in
 from starscale.vocabulary.arrays import FloatArray
 from starscale.vocabulary.errors import InputError, Problems, did_you_mean
-from starscale.vocabulary.progress import SILENT, Progress
 from starscale.vocabulary.settings.run import OWN_MODEL
 
 #: Stars, at least, that prediction is timed with.
@@ -141,7 +140,7 @@ class Trials:
         return {"kind": self.kind, "n_features": self.n_features, **costs}
 
 
-def train_entry(entry: Entry, table: pl.DataFrame, progress: Progress = SILENT) -> Trials:
+def train_entry(entry: Entry, table: pl.DataFrame) -> Trials:
     """Train a model on a training table, once for every repeat, and score it on the test parts.
 
     Parameters
@@ -155,7 +154,7 @@ def train_entry(entry: Entry, table: pl.DataFrame, progress: Progress = SILENT) 
     for repeat in range(entry.run.config.repeats):
         rows = stars.rows(repeat)
         started = time.perf_counter()
-        predictor = stars.fit(rows, repeat, f"{entry.name}, training", progress)
+        predictor = stars.fit(rows, repeat, f"{entry.name}, training")
         trials.append(trial(stars, predictor, rows, time.perf_counter() - started))
     return Trials(entry.run.config.model.kind, len(stars.features), tuple(trials))
 

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 from starscale import io
-from starscale.io.progress import progress_of
 from starscale.mock import make_sky
 from starscale.pipeline.pipeline import RunResult, run
 from starscale.surveys import load_survey, survey_names
 from starscale.tables.api import PROVENANCE_KEY, described
-from starscale.vocabulary.progress import Progress
 from starscale.vocabulary.provenance import record
 
 _RUN_FILE = """\
@@ -52,12 +51,12 @@ columns = {{ teff = "teff", logg = "logg", fe_h = "fe_h" }}
 """
 
 
-def make_mock(output: str | Path, *, stars: int = 100_000, seed: int = 1) -> dict[str, int]:
+def make_mock(out: str | Path, *, stars: int = 100_000, seed: int = 1) -> dict[str, int]:
     """Write a mock sky: tables in the archives' own formats, and the truth.
 
     Parameters
     ----------
-    output : path
+    out : path
         Folder for the Parquet files.
     stars : int
         Number of stars.
@@ -77,7 +76,7 @@ def make_mock(output: str | Path, *, stars: int = 100_000, seed: int = 1) -> dic
         metadata = {PROVENANCE_KEY: json.dumps(provenance), "starscale.mock": "simulated, not observed"}
         io.write(
             table,
-            Path(output) / f"{name}.parquet",
+            Path(out) / f"{name}.parquet",
             columns={c: known[c] for c in table.columns if c in known},
             metadata=metadata,
         )
@@ -85,34 +84,28 @@ def make_mock(output: str | Path, *, stars: int = 100_000, seed: int = 1) -> dic
 
 
 def demo(
-    output: str | Path = "demo",
+    out: str | Path = "demo",
     *,
     stars: int = 100_000,
     seed: int = 1,
     labels: str = "lamost_dr5",
-    progress: Progress | bool | None = None,
+    say: Callable[[str], None] = lambda _: None,
 ) -> RunResult:
-    """Make a mock sky and a whole run on it: catalogue, report, errors against the truth.
+    """Make a mock sky and do a whole run on it: catalogue, report, errors against the truth.
 
     Parameters
     ----------
-    output : path
+    out : path
         Folder for the mock tables, the run file and the run.
-    stars : int
-        Number of stars of the mock sky.
-    seed : int
-        Seed of the mock sky and of the training.
+    stars, seed : int
+        Size and seed of the mock sky.
     labels : str
         Which spectroscopic survey of the mock sky gives the labels.
-    progress : Progress or bool, optional
-        Shows every step.
-
-    Returns
-    -------
-    RunResult
+    say : callable, optional
+        Told about every step.
     """
-    folder, display = Path(output), progress_of(progress)
-    display.message(f"making a mock sky of {stars:,} stars ...")
+    folder = Path(out)
+    say(f"making a mock sky of {stars:,} stars ...")
     make_mock(folder / "mock", stars=stars, seed=seed)
     io.atomic_text(folder / "run.toml", _RUN_FILE.format(seed=seed, labels=labels))
-    return run(folder / "run.toml", folder / "run", progress=display)
+    return run(folder / "run.toml", folder / "run", say=say)

@@ -15,8 +15,9 @@ import polars as pl
 from starscale.io import atomic_text, checksum, read
 from starscale.surveys import Survey
 from starscale.tables.api import PROVENANCE_KEY, described, write
-from starscale.vocabulary.progress import Progress
 from starscale.vocabulary.provenance import PROVENANCE_FILE, fingerprint, program
+
+Say = Callable[[str], None]
 
 
 @dataclass
@@ -28,19 +29,19 @@ class RunFolder:
     """
 
     path: Path
-    progress: Progress
+    say: Say
     record: dict[str, Any] = field(default_factory=dict)
     _previous: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def open(cls, path: Path, record: Mapping[str, Any], progress: Progress) -> RunFolder:
+    def open(cls, path: Path, record: Mapping[str, Any], say: Say) -> RunFolder:
         """Open or create the folder; `record` is the provenance that the steps are added to."""
         try:
             previous = json.loads((path / PROVENANCE_FILE).read_text(encoding="utf-8")).get("steps", {})
         except (OSError, ValueError, AttributeError):
             # No record, or one that cannot be read: every step is done again.
             previous = {}
-        return cls(path, progress, {**record, "steps": {}}, previous)
+        return cls(path, say, {**record, "steps": {}}, previous)
 
     def file(self, name: str) -> Path:
         """A file of the run."""
@@ -105,13 +106,13 @@ class RunFolder:
         key = fingerprint({"program": program(), "name": name, "settings": settings, "reads": reads})
         old = self._previous.get(name)
         if old is not None and old["key"] == key and self._unchanged(old["files"], writes):
-            self.progress.message(f"{name}: unchanged")
+            self.say(f"{name}: unchanged")
             self.record["steps"][name] = old
             return dict(old["result"])
         # From here on what later steps left in the folder is out of date: the record must not name it.
         self.save()
         started = time.monotonic()
-        self.progress.message(f"{name} ...")
+        self.say(f"{name} ...")
         result = json.loads(json.dumps(work(), default=str))
         seconds = time.monotonic() - started
         self.record["steps"][name] = {

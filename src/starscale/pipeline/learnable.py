@@ -13,7 +13,7 @@ from starscale.features.families import Feature, SurveyColumns
 from starscale.features.features import evaluate_features
 from starscale.features.measurements import Measurement, feature_noise, find_measurements, uses
 from starscale.features.splits import PARTS
-from starscale.io.progress import EpochTasks
+from starscale.io.bars import TrainingBar
 from starscale.learn.checkpoint import Checkpoint
 from starscale.learn.observations import Measurements
 from starscale.learn.predictor import Predictor, fit_predictor
@@ -21,7 +21,6 @@ from starscale.learn.sample import Sample
 from starscale.pipeline.plan import RunPlan, features_of, members_in
 from starscale.pipeline.training_set import parts
 from starscale.vocabulary.arrays import FloatArray
-from starscale.vocabulary.progress import Progress
 
 Rows = Mapping[str, NDArray[np.intp]]
 
@@ -71,22 +70,20 @@ class TrainingArrays:
         """Some of the stars."""
         return Sample(self.x[rows], self.y[rows], self.y_error[rows])
 
-    def fit(
-        self, rows: Rows, repeat: int, title: str, progress: Progress, checkpoint: Checkpoint | None = None
-    ) -> Predictor:
-        """Train the run's model on the training part, and show its epochs."""
+    def fit(self, rows: Rows, repeat: int, title: str, checkpoint: Checkpoint | None = None) -> Predictor:
+        """Train the run's model on the training part, with a bar that shows the progress."""
         config, stars = self.run.config, rows["train"]
         seed = config.seed + repeat
         noise = feature_noise(self.table[stars], self.features, self.measurements, self.x[stars], seed)
-        title = f"{title} {repeat + 1} of {config.repeats}" if config.repeats > 1 else title
-        with EpochTasks(progress, title) as epochs:
+        bar = TrainingBar(f"{title} {repeat + 1} of {config.repeats}" if config.repeats > 1 else title)
+        try:
             return fit_predictor(
                 config.model,
                 config.target,
                 replace(self.sample(stars), noise=noise),
                 self.sample(rows["validation"]),
                 seed=seed,
-                progress=epochs,
+                progress=bar,
                 features=[feature.name for feature in self.features],
                 measurements=Measurements(
                     tuple(m.name for m in self.measurements),
@@ -95,6 +92,8 @@ class TrainingArrays:
                 ),
                 checkpoint=checkpoint,
             )
+        finally:
+            bar.close()
 
 
 def _numbers(table: pl.DataFrame, names: Sequence[str]) -> FloatArray:

@@ -9,14 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from starscale import io
-from starscale.io.progress import progress_of
 from starscale.model.model import Model
 from starscale.model.predict import predict_file
 from starscale.pipeline.ablation import with_ablation
 from starscale.pipeline.compare_step import compare_step, own_step
 from starscale.pipeline.comparing import Comparison, Trials, entries_of
 from starscale.pipeline.fetch_step import FetchJob, fetch_step, resolve
-from starscale.pipeline.folder import RunFolder
+from starscale.pipeline.folder import RunFolder, Say
 from starscale.pipeline.importance_step import importance_step
 from starscale.pipeline.plan import RunPlan
 from starscale.pipeline.planning import plan
@@ -25,7 +24,6 @@ from starscale.pipeline.reference import compare_with_reference
 from starscale.pipeline.runfile import load_run
 from starscale.pipeline.training import settings, train_plan
 from starscale.reports.page import report
-from starscale.vocabulary.progress import Progress
 from starscale.vocabulary.provenance import record
 
 CATALOGUE, TEST = "catalogue.parquet", "test.parquet"
@@ -50,8 +48,8 @@ class RunResult:
         return self.folder / REPORT
 
 
-def run(run_file: str | Path, output: str | Path, *, progress: Progress | bool | None = None) -> RunResult:
-    """Do a whole run; steps with unchanged inputs are skipped.
+def run(run_file: str | Path, output: str | Path, *, say: Say = lambda _: None) -> RunResult:
+    """Do a whole run; steps whose inputs did not change since the last time are not done again.
 
     Parameters
     ----------
@@ -59,12 +57,8 @@ def run(run_file: str | Path, output: str | Path, *, progress: Progress | bool |
         TOML.
     output : path
         Directory for everything that the run writes.
-    progress : Progress or bool, optional
-        Shows every step.
-
-    Returns
-    -------
-    RunResult
+    say : callable, optional
+        Told about every step.
 
     Raises
     ------
@@ -76,18 +70,18 @@ def run(run_file: str | Path, output: str | Path, *, progress: Progress | bool |
     the_plan = with_ablation(plan(fetching.config, base, coming=fetching.files))
     # Built here only to be checked, before anything expensive.
     entries_of(the_plan)
-    return RunSteps(the_plan, Path(output), str(run_file), progress_of(progress), fetching.jobs).everything()
+    return RunSteps(the_plan, Path(output), str(run_file), say, fetching.jobs).everything()
 
 
 class RunSteps:
     """The steps of one run, in order."""
 
     def __init__(
-        self, the_plan: RunPlan, output: Path, run_file: str, progress: Progress, jobs: tuple[FetchJob, ...] = ()
+        self, the_plan: RunPlan, output: Path, run_file: str, say: Say, jobs: tuple[FetchJob, ...] = ()
     ) -> None:
         self.plan, self.config = the_plan, the_plan.config
         provenance = record(command=f"run {run_file}", mock=self.config.mock, settings=settings(the_plan))
-        self.folder = RunFolder.open(output, provenance, progress)
+        self.folder = RunFolder.open(output, provenance, say)
         self._cost: dict[str, Any] | None = None  # of the run's own trainings, if this run did them
         for job in jobs:
             fetch_step(job, self.folder, the_plan.base, mock=self.config.mock)
@@ -108,9 +102,7 @@ class RunSteps:
             self.comparison()
         self._report()
         for file in self.folder.left_over():
-            self.folder.progress.message(
-                f"note: {file} is from an earlier run with other settings and is not used"
-            )
+            self.folder.say(f"note: {file} is left from an earlier run with other settings; nothing here uses it")
         return RunResult(self.folder.path, metrics)
 
     def comparison(self, only: Sequence[str] = ()) -> Comparison:
@@ -132,13 +124,12 @@ class RunSteps:
                 provenance={**self.folder.provenance, "reads": self.folder.checksums(TRAINING)},
                 checkpoints=self.folder.file("checkpoints"),
                 scored=bool(config.models),
-                progress=self.folder.progress,
             )
             trials.extend([trained.trials] if trained.trials else [])
             trained.save(self.folder.file(MODEL))
             self.folder.write(trained.test, TEST)
             for warning in trained.model.predictor.warnings:
-                self.folder.progress.message(f"warning: {warning}")
+                self.folder.say(f"note: {warning}")
             return {
                 "warnings": list(trained.model.predictor.warnings),
                 "split": dict(trained.counts),
@@ -166,9 +157,7 @@ class RunSteps:
         def work() -> dict[str, Any]:
             bundle, table, output = (self.folder.file(name) for name in (MODEL, MATCHED, CATALOGUE))
             # An unfinished catalogue of other settings is of no use to this run.
-            found = predict_file(
-                Model.load(bundle), table, output, bundle=bundle, leftover="renew", progress=self.folder.progress
-            )
+            found = predict_file(Model.load(bundle), table, output, bundle=bundle, leftover="renew")
             return {name: value for name, value in asdict(found).items() if name != "table"}
 
         self.folder.step(
@@ -207,5 +196,5 @@ class RunSteps:
 
     def _report(self) -> None:
         self.folder.save()
-        self.folder.progress.message("report ...")
+        self.folder.say("report ...")
         report(self.folder.path)

@@ -30,7 +30,6 @@ from starscale.tables.clean import clean_file
 from starscale.tables.standardise import require
 from starscale.tables.stream import columns_of
 from starscale.vocabulary.errors import InputError, Problem
-from starscale.vocabulary.progress import SILENT, Progress
 from starscale.vocabulary.settings.run import Cuts, InputTable, LabelsInput
 
 MATCHED, TRAINING = "matched.parquet", "training.parquet"
@@ -124,13 +123,7 @@ class TablePreparation:
         name = _clean_name(survey)
         target = self.folder.file(name)
         attrition = clean_file(
-            source,
-            target,
-            survey,
-            joined,
-            cuts,
-            lambda _: {**self.folder.provenance, "table": name},
-            progress=self.folder.progress,
+            source, target, survey, joined, cuts, lambda _: {**self.folder.provenance, "table": name}
         )
         return {"attrition": asdict(attrition)}
 
@@ -265,23 +258,22 @@ class TablePreparation:
         )
 
 
-def prepare(plan: RunPlan, near: Path | None = None, progress: Progress = SILENT) -> pl.DataFrame:
+def prepare(plan: RunPlan, beside: Path | None = None) -> pl.DataFrame:
     """Do every step up to the training table, and keep nothing else.
 
     Parameters
     ----------
     plan : RunPlan
-    near : Path, optional
-        Intermediate tables are kept next to this file or folder; default: in the system's temporary folder.
-    progress : Progress
+    beside : Path, optional
+        The tables on the way lie beside this file or folder; default: where the system keeps such things.
     """
     with ExitStack() as stack:
         folder = (
             Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="starscale-")))
-            if near is None
-            else stack.enter_context(io.work_folder(near))
+            if beside is None
+            else stack.enter_context(io.work_folder(beside))
         )
-        run = RunFolder(folder, progress, {"mock": plan.config.mock, "steps": {}})
+        run = RunFolder(folder, lambda _: None, {"mock": plan.config.mock, "steps": {}})
         TablePreparation(plan, run, input_checksums(plan)).everything()
         return run.read(TRAINING)
 

@@ -18,7 +18,6 @@ import polars.selectors as cs
 from starscale import io
 from starscale.features.measurements import reddening_column
 from starscale.features.split_rule import split_rule, with_clusters
-from starscale.io.progress import progress_of
 from starscale.learn.checkpoint import Checkpoint
 from starscale.model.evaluate import evaluate as compare
 from starscale.model.evaluate import summarise
@@ -34,7 +33,6 @@ from starscale.reports.model_card import model_card
 from starscale.tables.api import AnyTable
 from starscale.tables.standardise import require
 from starscale.vocabulary.arrays import FloatArray
-from starscale.vocabulary.progress import SILENT, Progress
 from starscale.vocabulary.provenance import fingerprint, program, record
 
 
@@ -74,7 +72,6 @@ def train_plan(
     provenance: Mapping[str, Any] | None = None,
     checkpoints: Path | None = None,
     scored: bool = False,
-    progress: Progress = SILENT,
 ) -> Trained:
     """Train the model of a run on its training table, once for every repeat.
 
@@ -101,7 +98,7 @@ def train_plan(
     repeats = []
     for repeat in range(config.repeats):
         kept = Checkpoint(None if checkpoints is None else checkpoints / f"repeat{repeat}", key)
-        repeats.append(_repeat(stars, repeat, shared, kept, progress, scored=scored))
+        repeats.append(_repeat(stars, repeat, shared, kept, scored=scored))
     if checkpoints is not None:
         shutil.rmtree(checkpoints, ignore_errors=True)
     first, figures = repeats[0], summarise([repeat.figures for repeat in repeats])
@@ -126,20 +123,14 @@ def train_plan(
 
 
 def _repeat(
-    stars: TrainingArrays,
-    repeat: int,
-    shared: Mapping[str, Any],
-    checkpoint: Checkpoint,
-    progress: Progress,
-    *,
-    scored: bool,
+    stars: TrainingArrays, repeat: int, shared: Mapping[str, Any], checkpoint: Checkpoint, *, scored: bool
 ) -> Trained:
     """One training with its own split and seed, and its figures on its own test part."""
     config, table = stars.run.config, stars.table
     magnitude = magnitude_column(stars.members, table.columns)
     rows = stars.rows(repeat)
     started = time.perf_counter()
-    predictor = stars.fit(rows, repeat, "training", progress, checkpoint)
+    predictor = stars.fit(rows, repeat, "training", checkpoint)
     seconds = None if checkpoint.resumed else time.perf_counter() - started
     model = Model(
         predictor=predictor,
@@ -187,12 +178,7 @@ def _ranges(labels: Sequence[str], y: FloatArray) -> dict[str, tuple[float, floa
 
 
 def train(
-    run_file: str | Path,
-    *,
-    table: AnyTable | None = None,
-    output: str | Path | None = None,
-    checkpoints: str | Path | None = None,
-    progress: Progress | bool | None = None,
+    run_file: str | Path, *, table: AnyTable | None = None, checkpoints: str | Path | None = None
 ) -> Trained:
     """Train the model of a run file.
 
@@ -202,13 +188,8 @@ def train(
         TOML.
     table : path or table, optional
         A training table, as `run` writes it; default: made from the tables that the run file names.
-    output : path, optional
-        Folder for the model bundle; ``Trained.save`` writes it as well.
     checkpoints : path, optional
-        Folder for the state of the training: an interrupted training resumes there. Default: a hidden folder
-        next to `output`, which is removed when the training is done; without `output`, none.
-    progress : Progress or bool, optional
-        Shows every step and every epoch.
+        Folder for the state of the training; one that was killed goes on from there when it is started again.
 
     Returns
     -------
@@ -221,19 +202,12 @@ def train(
         Everything that is wrong with the settings or the tables, before training starts.
     """
     config, base = load_run(run_file)
-    the_plan, display = plan(config, base), progress_of(progress)
-    target = None if output is None else Path(output)
-    if target is not None and checkpoints is None:
-        checkpoints = target.with_name(f".{target.name}.checkpoints")
-    folder = None if checkpoints is None else Path(checkpoints)
+    the_plan = plan(config, base)
     if table is None:
-        training = prepare(the_plan, folder, display)
+        training = prepare(the_plan, None if checkpoints is None else Path(checkpoints))
     else:
         training = io.read(table)
-        needed = (c for name in config.target for c in (name, f"{name}_error"))
-        require(training.columns, needed, str(table) if isinstance(table, str | Path) else "table", "training")
+        target = (c for name in config.target for c in (name, f"{name}_error"))
+        require(training.columns, target, str(table) if isinstance(table, str | Path) else "table", "training")
         training = with_clusters(training, the_plan.lead, config.split, base)
-    trained = train_plan(the_plan, training, checkpoints=folder, progress=display)
-    if target is not None:
-        trained.save(target)
-    return trained
+    return train_plan(the_plan, training, checkpoints=None if checkpoints is None else Path(checkpoints))
