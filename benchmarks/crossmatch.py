@@ -20,7 +20,7 @@ from real_data import DATA, bar, missed
 from starscale.crossmatch.kernel.inputs import match_columns, side_of
 from starscale.crossmatch.kernel.link import link_by_position
 from starscale.crossmatch.kernel.quality import expected_quality
-from starscale.reports.text import layout
+from starscale.reports.table import ReportTable
 from starscale.surveys import Survey, load_survey
 from starscale.vocabulary.settings.run import MatchConfig
 
@@ -107,7 +107,7 @@ def compare(
         ours, theirs = parts
         if value is not None:
             better += ours["right"].sum() >= theirs["right"].sum() and ours["wrong"].sum() <= theirs["wrong"].sum()
-    print(f"\n{title}\n{layout(headings, rows)}")
+    print(f"\n{title}\n{ReportTable(headings, rows).text()}")
     print("  pairs of Gaia sources that have no counterpart: " + ", ".join(f"{n} {k}" for k, n in without.items()))
     ours, theirs = tried.values()
     bar(
@@ -149,7 +149,7 @@ def promises(title: str, best: pl.DataFrame, truth: pl.DataFrame) -> None:
         "wrong %: promised",
         "measured",
     ]
-    print(f"\n{title}: probabilities\n{layout(headings, rows)}")
+    print(f"\n{title}: probabilities\n{ReportTable(headings, rows).text()}")
 
 
 def part_c() -> None:
@@ -178,7 +178,7 @@ def part_c() -> None:
         rows.append([name, f"{truth.height:,}", f"{match.best.height:,}", f"{right:,}", f"{wrong:,}"])
         bar(f"MOCK (shared) labels of {name}: share right", right / truth.height, 0.999, at_least=True)
     headings = ["MOCK survey", "rows with a Gaia star", "stars", "rows right", "rows wrong"]
-    print(f"\nSparse match, positions of epoch 2000\n{layout(headings, rows)}")
+    print(f"\nSparse match, positions of epoch 2000\n{ReportTable(headings, rows).text()}")
 
 
 def part_d() -> None:
@@ -232,7 +232,7 @@ def part_d() -> None:
             1.0,
             at_least=True,
         )
-    print(f"\n{layout(['benchmark stars with', 'pairs known', *found], rows)}")
+    print(f"\n{ReportTable(['benchmark stars with', 'pairs known', *found], rows).text()}")
 
 
 PARTS = {"a": part_a, "b": part_b, "c": part_c, "d": part_d}

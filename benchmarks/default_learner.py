@@ -34,7 +34,8 @@ from starscale.pipeline.planning import plan
 from starscale.pipeline.prepare import TRAINING
 from starscale.pipeline.runfile import load_run
 from starscale.pipeline.training import train_plan
-from starscale.reports.text import layout, number
+from starscale.reports.table import ReportTable
+from starscale.reports.text import number
 from starscale.vocabulary.arrays import FloatArray
 from starscale.vocabulary.errors import StarscaleError
 from starscale.vocabulary.flags import CatalogueFlag
@@ -226,7 +227,7 @@ def missing_bands(models: Trainings, repeats: int) -> None:
                 good = 0.65 <= inside <= 0.72
                 judge(f"{label}, {name} withheld: coverage", inside, good, "0.65 to 0.72")
     headings = ["withheld", "label", "n", "MAD", "MAD retrained", "MAD ratio", "RMSE ratio"]
-    print(f"\nMOCK: missing bands\n{layout([*headings, 'in 68 % int.', 'retrained'], rows)}\n")
+    print(f"\nMOCK: missing bands\n{ReportTable([*headings, 'in 68 % int.', 'retrained'], rows).text()}\n")
 
 
 def flagged_failures(models: Trainings, repeats: int) -> None:
@@ -256,7 +257,7 @@ def flagged_failures(models: Trainings, repeats: int) -> None:
     judge("share of stars that are flagged", share, share <= 0.1, "at most 0.1")
     headings = ["against", "failure: off by more than", "failures", "flagged %", "of all %"]
     headings += ["without UNCERTAIN %", "of all %"]
-    print(f"\nMOCK: failures among {stars.height} test stars\n{layout(headings, rows)}\n")
+    print(f"\nMOCK: failures among {stars.height} test stars\n{ReportTable(headings, rows).text()}\n")
 
 
 def rare_stars(models: Trainings, repeats: int) -> None:
@@ -278,7 +279,7 @@ def rare_stars(models: Trainings, repeats: int) -> None:
             of_mad = mad(difference(b, label, "_true")) / mad(difference(a, label, "_true"))
             rows.append([label, name, str(a.height), *cells, f"{of_mad:.3f}"])
     headings = ["label", "true value", "n", "bias", "MAD", "RMSE", "weighted: bias", "MAD", "RMSE", "MAD ratio"]
-    print(f"\nMOCK: rare_power = 0.5, against the TRUTH\n{layout(headings, rows)}\n")
+    print(f"\nMOCK: rare_power = 0.5, against the TRUTH\n{ReportTable(headings, rows).text()}\n")
 
 
 def metal_poor(models: Trainings, names: Mapping[str, int]) -> None:
@@ -294,7 +295,7 @@ def metal_poor(models: Trainings, names: Mapping[str, int]) -> None:
                 rows.append([label, against, name, str(repeats), str(len(off)), *figures])
     rows.sort(key=lambda row: (LABELS.index(row[0]), row[1]))
     headings = ["label", "against", "model", "repeats", "n", "bias", "RMSE"]
-    print(f"\nMOCK: metal-poor stars (fe_h below {METAL_POOR:g})\n{layout(headings, rows)}\n")
+    print(f"\nMOCK: metal-poor stars (fe_h below {METAL_POOR:g})\n{ReportTable(headings, rows).text()}\n")
 
 
 def training_table() -> tuple[RunPlan, pl.DataFrame, str]:

@@ -29,7 +29,7 @@ from starscale.homogenization.kernel.scale import core_width
 from starscale.homogenization.kernel.whole import Homogenized, homogenize_tables
 from starscale.mock.labels import SPECTROGRAPHS
 from starscale.reports.homogenize_text import homogenize_tables as text_tables
-from starscale.reports.text import layout
+from starscale.reports.table import ReportTable
 from starscale.surveys import Survey, load_survey
 from starscale.vocabulary.settings.homogenize import HomogenizeConfig
 
@@ -133,7 +133,7 @@ def judge(sky: Sky) -> None:
         scatter.append(["plain average", *_plain_average(sky, name)])
     headings = ["mode", "label", "bins", "over bar", "worst bin", "rms of bins", "error / true error", ""]
     print("Systematic difference from the anchor in bins of 100 or more common stars; normalised errors")
-    print(layout(headings, sorted(rows, key=lambda r: AXES.index(r[1]))))
+    print(ReportTable(headings, sorted(rows, key=lambda r: AXES.index(r[1]))).text())
     print("Merged labels - truth, all stars / stars of several surveys; its slope with the truth for dwarfs")
     headings = [
         "mode",
@@ -147,7 +147,7 @@ def judge(sky: Sky) -> None:
         "slope",
         "",
     ]
-    print(layout(headings, sorted(scatter, key=lambda r: AXES.index(r[1]))))
+    print(ReportTable(headings, sorted(scatter, key=lambda r: AXES.index(r[1]))).text())
 
 
 def _long(sky: Sky, result: Homogenized | None) -> pl.DataFrame:
@@ -283,8 +283,8 @@ def _plain_average(sky: Sky, name: str) -> list[str]:
 
 def _show(title: str, result: Homogenized) -> None:
     print(f"\n{title}")
-    for heading, columns, rows in text_tables(result.diagnostics):
-        print(f"{heading}\n{layout(columns, rows)}")
+    for table in text_tables(result.diagnostics):
+        print(f"{table.caption}\n{table.text()}")
     for row in result.diagnostics["pairs"]:
         state = bar(f"{title}, {row['label']}: held-out scatter", row["pull_after"] <= row["pull_before"])
         print(f"  {state} {row['label']}: {row['pull_before']:.2f} -> {row['pull_after']:.2f} errors about 0")
@@ -360,19 +360,19 @@ def seeds(count: int) -> None:
     print(f"\nMOCK (embedded), {count} seeds: systematic difference from the anchor left in bins, over the bar")
     rows = [_over_seeds(bins.filter(pl.col("label") == n), kinds.filter(pl.col("label") == n), n) for n in AXES]
     headings = ["label", "bins a sky", "over the bar", "skies without", "rms", "bias", "scatter", "worst", ""]
-    print(layout(headings, [*rows, _over_seeds(bins, kinds, "all")]))
+    print(ReportTable(headings, [*rows, _over_seeds(bins, kinds, "all")]).text())
     print("The worst kinds of bin in half of the skies or more")
     often = kinds.filter(pl.col("skies") * 2 >= count).sort("rms", descending=True).head(10)
     headings = ["label", "survey", "bin", "stars", "mean", "scatter", "noise of the bin alone", "worst"]
     print(
-        layout(
+        ReportTable(
             headings,
             [
                 [r["label"], r["survey"], f"{r['by']} from {r['low']:g}", f"{r['stars']:.0f}"]
                 + [f"{r[k]:.2f}" for k in ("mean", "scatter", "noise", "worst")]
                 for r in often.iter_rows(named=True)
             ],
-        )
+        ).text()
     )
 
 

@@ -16,7 +16,7 @@ import polars as pl
 
 from starscale.homogenization.kernel.rows import SurveyRows
 from starscale.homogenization.kernel.whole import homogenize_tables
-from starscale.reports.text import layout
+from starscale.reports.table import ReportTable
 from starscale.surveys import Survey
 from starscale.vocabulary.settings.homogenize import HomogenizeConfig
 
@@ -98,7 +98,7 @@ def main() -> int:
     ]
     print("homogenize: five made-up surveys, a tenth of their stars in common")
     headings = ["rows", "stars", "stars fitted", "seconds", "peak GB", "rows, ratio", "seconds, ratio"]
-    print(layout(headings, cells))
+    print(ReportTable(headings, cells).text())
     good = found[-1]["s"] < 120 and found[-1]["gb"] < 4
     print("bar of 2 minutes and 4 GB: " + ("reached" if good else "MISSED"))
     return 0 if good else 1

@@ -25,8 +25,7 @@ import polars as pl
 
 import starscale as ss
 from starscale.model.scores import compare
-from starscale.reports.compare_text import bin_text, compared_rows, cost_rows, ratio_rows
-from starscale.reports.text import layout
+from starscale.reports.compare_text import bin_text, compared_table, costs_table, ratios_table
 from starscale.vocabulary.comparison_columns import scored_file
 from starscale.vocabulary.errors import StarscaleError
 
@@ -72,14 +71,14 @@ class Table:
     def show(self, title: str) -> None:
         """Print the tables."""
         figures, reference = self.comparison.figures, self.comparison.reference
-        print(f"\n{title}\n{layout(*cost_rows(self.comparison.costs))}")
+        print(f"\n{title}\n{costs_table(self.comparison.costs).text()}")
         for by in ("all", "metal-poor", "predicted dwarf or giant"):
             if figures.filter(pl.col("by") == by).is_empty():
                 continue
-            print(f"\n{title}: {by}\n{layout(*compared_rows(figures, by))}")
-            headings, rows = ratio_rows(figures, by)
-            if rows:
-                print(f"\nratios to {reference} in the same repeat\n{layout(headings, rows)}")
+            print(f"\n{title}: {by}\n{compared_table(figures, by).text()}")
+            ratios = ratios_table(figures, by)
+            if ratios.rows:
+                print(f"\nratios to {reference} in the same repeat\n{ratios.text()}")
 
     def bars(self, other: str, figure: str, limits: tuple[float, ...]) -> None:
         """Judge the ratio to another model."""
@@ -167,7 +166,7 @@ def against_truth(table: Table, title: str) -> None:
     }
     figures = compare(models, LABELS, table.comparison.reference)
     for by in ("all", "metal-poor"):
-        print(f"\n{title}, against the TRUTH: {by}\n{layout(*compared_rows(figures, by))}")
+        print(f"\n{title}, against the TRUTH: {by}\n{compared_table(figures, by).text()}")
 
 
 def part_b(only: list[str]) -> None:

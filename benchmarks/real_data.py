@@ -17,7 +17,8 @@ from typing import Any
 import polars as pl
 
 import starscale as ss
-from starscale.reports.text import attrition_rows, figures_rows, layout
+from starscale.reports.table import ReportTable
+from starscale.reports.text import attrition_table, figures_table
 from starscale.vocabulary.settings.run import MatchConfig
 
 HERE = Path(__file__).resolve().parent
@@ -44,7 +45,7 @@ def bar(name: str, value: float, limit: float, *, at_least: bool = False) -> Non
 def show(title: str, rows: list[dict[str, Any]]) -> pl.DataFrame:
     """Print a table of errors."""
     table = pl.DataFrame(rows, infer_schema_length=None)
-    print(f"\n{title}\n{layout(*figures_rows(table))}")
+    print(f"\n{title}\n{figures_table(table).text()}")
     return table
 
 
@@ -96,7 +97,7 @@ def part_c() -> None:
     """Clean the Gaia FGK benchmark stars with the paper's Gaia cuts."""
     cleaned = ss.clean(DATA / "real" / "gaia_benchmark_stars_v3.fits", survey="gaia_dr3")
     print("\nREAL: Gaia FGK benchmark stars v3, cuts of gaia_dr3")
-    print(layout(*attrition_rows(cleaned.attrition)))
+    print(attrition_table(cleaned.attrition).text())
 
 
 def part_d() -> None:
@@ -107,7 +108,7 @@ def part_d() -> None:
         if path.is_file():
             table = ss.read(path)
             rows.append([str(path.relative_to(DATA / "real")), f"{table.height:,}", str(table.width)])
-    print(layout(["file", "rows", "columns"], rows))
+    print(ReportTable(["file", "rows", "columns"], rows).text())
     command = ["starscale", "check", str(DATA / "real" / "damaged_gaia_ids.csv"), "--survey", "gaia_dr3"]
     done = subprocess.run([sys.executable, "-m", *command], capture_output=True, text=True, check=False)
     print(f"\n$ {' '.join(command)}\n{done.stdout}{done.stderr}")

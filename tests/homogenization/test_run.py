@@ -33,7 +33,7 @@ def test_labels_of_two_surveys(sky: Path) -> None:
     assert set(labels["surveys"].unique()) == {1, 2, 3}
     assert ss.read(result.folder / "labels_measurements.parquet")["survey"].n_unique() == 2
     page = result.report.read_text()
-    assert "Labels of several surveys stand on the scale of <b>galah_dr3</b>" in page
+    assert "Labels of several surveys are on the scale of <b>galah_dr3</b>" in page
     assert "Cuts of the label survey apogee_dr17" in page
     again: list[str] = []
     ss.run(run_file, sky / "several", progress=Recorder(again.append))
@@ -48,7 +48,7 @@ def test_labels_of_two_surveys(sky: Path) -> None:
             ("[homogenize]\n", '[homogenize]\nanchor = "galah"\n'),
             "unknown survey 'galah'.*Did you mean",
         ),
-        (('"apogee_dr17"', '"galah_dr3"'), "'galah_dr3' takes part twice"),
+        (('"apogee_dr17"', '"galah_dr3"'), "'galah_dr3' is named twice"),
         (('path = "mock/apogee_dr17.parquet"\n', ""), "each needs a path"),
         (
             ("[homogenize]\n", '[homogenize.reference]\nsurvey = "x"\npath = "no.fits"\n[homogenize]\n'),

@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from starscale.cli.main import app
 from starscale.pipeline.planning import plan
 from starscale.pipeline.prepare import prepare
 from starscale.pipeline.runfile import load_run
+from starscale.reports.finished import FinishedRun
 from starscale.reports.importance import importance_bars, importance_section
 from starscale.vocabulary.errors import InputError
 from starscale.vocabulary.settings.run import ImportanceConfig
@@ -151,14 +153,14 @@ def test_importance_of_any_table_and_group(finished: Path) -> None:
 
 def test_the_report_shows_it(finished: Path) -> None:
     page = (finished / "report.html").read_text()
-    assert "What the predictions rest on" in page
+    assert "Inputs that the predictions rely on" in page
     picture = re.search(
         r'alt="Increase of the RMSE when columns are shuffled" src="data:image/png;base64,([^"]+)"', page
     )
     assert picture is not None
     assert base64.b64decode(picture[1]).startswith(b"\x89PNG")
     assert "r_med_geo" in page
-    assert importance_section({}, mock=True) is None
+    assert importance_section(replace(FinishedRun.load(finished), steps={})) is None
 
 
 def test_bars_are_the_increases(finished: Path) -> None:
@@ -177,7 +179,7 @@ def test_it_can_be_turned_off(sky: Path, finished: Path, tmp_path: Path) -> None
     shutil.copytree(finished, tmp_path / "run")
     said: list[str] = []
     result = ss.run(sky / "off.toml", tmp_path / "run", progress=Recorder(said.append))
-    assert "What the predictions rest on" not in result.report.read_text()
+    assert "Inputs that the predictions rely on" not in result.report.read_text()
     assert any(text.startswith("note: importance.json is left from an earlier run") for text in said)
     assert "train: unchanged" in said
 

@@ -10,8 +10,8 @@ import polars as pl
 import pytest
 
 from starscale.reports import match as match_plots
-from starscale.reports import page as report
 from starscale.reports import plots
+from starscale.reports.accuracy import coverage_in_bins
 from starscale.vocabulary.columns import LABELS
 from support.fakes import predictions
 
@@ -40,7 +40,7 @@ def test_no_picture_breaks_or_warns(case: str) -> None:
     table, labels = odd_tables()[case], ["teff", "fe_h"]
     before = table.clone()
     ra, dec = plots.numbers(table, "ra"), plots.numbers(table, "dec")
-    shares = report._coverage(table.head(0) if case == "infinite" else table, labels)
+    shares = coverage_in_bins(table.head(0) if case == "infinite" else table, labels)
     pictures = [
         plots.one_to_one(table, labels),
         plots.error_distribution(table, labels),
@@ -145,7 +145,7 @@ def test_coverage_draws_only_bins_with_stars_enough() -> None:
 
 def test_coverage_is_by_predicted_value() -> None:
     table = predictions(4000)
-    shares = report._coverage(table, ["teff"]).filter((pl.col("by") == "predicted") & (pl.col("low") == 5500))
+    shares = coverage_in_bins(table, ["teff"]).filter((pl.col("by") == "predicted") & (pl.col("low") == 5500))
     inside = table.filter(pl.col("teff").is_between(5500, 6000, closed="left"))
     share = inside.select(pl.col("teff_label").is_between("teff_lower", "teff_upper").mean()).item()
     assert shares["n"].item() == inside.height

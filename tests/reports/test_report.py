@@ -18,8 +18,8 @@ import pytest
 from matplotlib.image import imread
 
 from starscale.model.evaluate import evaluate, summarise
-from starscale.reports import page as page_module
-from starscale.reports import plots
+from starscale.reports import finished, plots
+from starscale.reports.finished import spread_sample
 from starscale.reports.page import report
 from starscale.tables.cuts import Attrition, AttritionRow
 from starscale.vocabulary.columns import LABELS
@@ -227,6 +227,12 @@ def page(html: str) -> Page:
 def mock_html(tmp_path_factory: pytest.TempPathFactory) -> str:
     path = make_run(tmp_path_factory.mktemp("mock") / "run", mock=True, title=HOSTILE, n=800)
     return report(path).read_text(encoding="utf-8")
+
+
+def test_the_page_is_written_to_output(folder: Path, html: str, tmp_path: Path) -> None:
+    output = tmp_path / "page.html"
+    assert report(folder, output) == output
+    assert output.read_text(encoding="utf-8") == html
 
 
 def test_same_run_gives_same_page_and_nothing_else(folder: Path, html: str) -> None:
@@ -459,18 +465,18 @@ def test_a_test_part_that_lacks_a_column(tmp_path: Path) -> None:
 
 
 def test_a_huge_catalogue_is_sampled_evenly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(page_module, "SAMPLE", 100)
+    monkeypatch.setattr(finished, "SAMPLE", 100)
     file = tmp_path / "catalogue.parquet"
     pl.DataFrame({"ra": np.arange(1030.0), "other": np.arange(1030)}).write_parquet(file, row_group_size=37)
-    sample, weight = page_module._spread_sample(file, ("ra", "dec"))
+    sample, weight = spread_sample(file, ("ra", "dec"))
     assert weight == 11
     assert sample["ra"].to_list() == list(np.arange(0.0, 1030, 11))
 
 
 def test_missing_tables_and_columns_sample_to_nothing(tmp_path: Path) -> None:
-    assert page_module._spread_sample(tmp_path / "none.parquet", ("ra",))[0].is_empty()
+    assert spread_sample(tmp_path / "none.parquet", ("ra",))[0].is_empty()
     pl.DataFrame({"x": [1]}).write_parquet(tmp_path / "x.parquet")
-    assert page_module._spread_sample(tmp_path / "x.parquet", ("ra",))[0].is_empty()
+    assert spread_sample(tmp_path / "x.parquet", ("ra",))[0].is_empty()
 
 
 # ---- pictures ---------------------------------------------------------------------------------

@@ -9,8 +9,7 @@ from typing import Annotated
 
 import typer
 
-from starscale.reports.compare_text import compared_rows, cost_rows, ratio_rows
-from starscale.reports.text import layout
+from starscale.reports.compare_text import compared_table, costs_table, ratios_table
 from starscale.vocabulary.comparison_columns import COMPARED, COMPARED_CSV
 from starscale.vocabulary.settings.run import ESTIMATES_ALONE, OWN_MODEL, WITHOUT_ESTIMATES
 
@@ -48,11 +47,11 @@ def _compare(run_file: Path, output: Path, *, only: Sequence[str], ablation: boo
     work = importlib.import_module("starscale.pipeline.compare_models").compare_models
     compared = work(run_file, output, only=only, ablation=ablation, say=lambda text: typer.echo(text, err=True))
     sample = "test part, MOCK data" if compared.mock else "test part"
-    typer.echo(f"\nmodels compared ({sample})\n{layout(*compared_rows(compared.figures))}")
-    headings, rows = compared_rows(compared.figures, "metal-poor")
-    if rows:
-        typer.echo(f"\nmetal-poor stars ({sample})\n{layout(headings, rows)}")
-    ratios = ratio_rows(compared.figures)
-    typer.echo(f"\nratios to {compared.reference} in the same repeat\n{layout(*ratios)}")
-    typer.echo(f"\n{layout(*cost_rows(compared.costs))}")
+    typer.echo(f"\nmodels compared ({sample})\n{compared_table(compared.figures).text()}")
+    poor = compared_table(compared.figures, "metal-poor")
+    if poor.rows:
+        typer.echo(f"\nmetal-poor stars ({sample})\n{poor.text()}")
+    ratios = ratios_table(compared.figures)
+    typer.echo(f"\nratios to {compared.reference} in the same repeat\n{ratios.text()}")
+    typer.echo(f"\n{costs_table(compared.costs).text()}")
     typer.echo(f"\nin all bins: {output / COMPARED}, {output / COMPARED_CSV}")

@@ -11,7 +11,6 @@ import starscale as ss
 from starscale import io
 from starscale.cli.options import named_values, names, sample_name
 from starscale.reports.importance_text import importance_json, importance_tables
-from starscale.reports.text import layout
 from starscale.tables.api import is_mock
 from starscale.vocabulary.errors import InputError, Problem
 from starscale.vocabulary.flag_advice import explain_mask
@@ -88,6 +87,5 @@ def importance(
     typer.echo(
         f"errors of the predictions when columns are shuffled among the stars ({sample}; {repeats} shuffles)"
     )
-    for title, headings, rows in importance_tables(found):
-        typer.echo(f"\n{title}")
-        typer.echo(layout(headings, rows))
+    for label in importance_tables(found):
+        typer.echo(f"\n{label.caption}\n{label.text()}")

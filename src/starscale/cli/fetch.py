@@ -10,7 +10,7 @@ import typer
 
 from starscale.cli.options import named_values, names, say
 from starscale.io.progress import DisplayedProgress
-from starscale.reports.text import attrition_rows, layout
+from starscale.reports.text import attrition_table
 from starscale.vocabulary.errors import InputError, Problem
 from starscale.vocabulary.settings.run import Cuts, ExtraCut, FetchSettings
 from starscale.vocabulary.strict import validate
@@ -134,7 +134,7 @@ def _print_fetched(done: Any, settings: FetchSettings) -> None:
     if done.before_cuts is not None:
         typer.echo(f"the cuts left {done.counted:,} of {done.before_cuts:,} rows at the archive")
     if done.attrition is not None:
-        typer.echo(layout(*attrition_rows(done.attrition)))
+        typer.echo(attrition_table(done.attrition).text())
     if done.unknown:
         typer.echo(f"note: the archive has no row for {done.unknown:,} of the identifiers (cuts included)")
     if not settings.cuts.apply and not settings.cuts.extra:

@@ -12,7 +12,7 @@ import starscale as ss
 from starscale import io
 from starscale.cli.options import Engine, Output, Scheduler, Workers, print_figures, sample_name, say
 from starscale.io.progress import DisplayedProgress
-from starscale.reports.text import layout
+from starscale.reports.table import ReportTable
 from starscale.tables.api import is_mock
 
 
@@ -84,7 +84,7 @@ def predict(
         model, stars, output, chunk=chunk, restart=restart, progress=DisplayedProgress(), **cluster
     )
     rows = [[name, f"{n:,}"] for name, n in counts.flags.items()]
-    typer.echo(layout(["flag", "rows"], rows))
+    typer.echo(ReportTable(["flag", "rows"], rows).text())
     if counts.repeated is not None:
         again = counts.repeated
         text = f"{again.ids:,} identifiers occur more than once ({again.rows:,} rows; for example {again.example})"

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import polars as pl
 import typer
 
-from starscale.reports.text import figures_rows, layout
+from starscale.reports.text import figures_table
 from starscale.vocabulary.errors import Problems
 
 Output = Annotated[Path, typer.Option("--output", "-o", help="File to write; its suffix gives the format.")]
@@ -78,7 +78,7 @@ def sample_name(name: str, mock_data: bool) -> str:
 def print_figures(figures: pl.DataFrame, sample: str) -> None:
     """Print the figures of merit of a sample."""
     typer.echo(f"\nprediction - label ({sample})")
-    typer.echo(layout(*figures_rows(figures)))
+    typer.echo(figures_table(figures).text())
 
 
 def frame(rows: list[dict[str, Any]]) -> pl.DataFrame:

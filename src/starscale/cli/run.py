@@ -9,7 +9,8 @@ import typer
 
 import starscale as ss
 from starscale.cli.options import frame, print_figures, sample_name, say
-from starscale.reports.text import figures_rows, layout
+from starscale.reports.table import ReportTable
+from starscale.reports.text import figures_table
 
 
 def demo(
@@ -37,7 +38,9 @@ def mock(
     Example: `starscale mock -o mock --stars 20000`
     """
     rows = ss.make_mock(output, stars=stars, seed=seed)
-    typer.echo(layout(["table (MOCK: simulated)", "rows"], [[name, f"{n:,}"] for name, n in rows.items()]))
+    typer.echo(
+        ReportTable(["table (MOCK: simulated)", "rows"], [[name, f"{n:,}"] for name, n in rows.items()]).text()
+    )
     typer.echo(f"written to {output}/")
 
 
@@ -79,5 +82,5 @@ def _print_run(result: Any) -> None:
     for comparison in metrics["compare"]:
         sample = f"{comparison['name']}, {comparison['stars']:,} stars that took no part in training"
         typer.echo(f"\nprediction - {sample}")
-        typer.echo(layout(*figures_rows(frame(comparison["figures"]))))
+        typer.echo(figures_table(frame(comparison["figures"])).text())
     typer.echo(f"\ncatalogue: {result.catalogue}\nreport:    {result.report}")

@@ -14,8 +14,8 @@ from starscale.cli.options import Engine, Output, Scheduler, Workers, named_valu
 from starscale.homogenization.api import companion_paths
 from starscale.io.progress import DisplayedProgress
 from starscale.reports.homogenize_text import homogenize_tables
-from starscale.reports.match_text import loss_rows, match_rows
-from starscale.reports.text import attrition_rows, layout
+from starscale.reports.match_text import losses_table, match_table
+from starscale.reports.text import attrition_table
 from starscale.tables.api import refuse_same
 from starscale.vocabulary.columns import LABELS
 from starscale.vocabulary.errors import InputError, Problem
@@ -50,7 +50,7 @@ def clean(
     display = DisplayedProgress()
     cleaned = ss.clean(table, survey=survey, join=joins, cuts=cuts, output=output, progress=display)
     attrition = cleaned.attrition
-    typer.echo(layout(*attrition_rows(attrition)))
+    typer.echo(attrition_table(attrition).text())
     typer.echo(f"{attrition.n_out:,} of {attrition.n_in:,} rows written to {output}")
 
 
@@ -128,9 +128,9 @@ def match(
         workers=workers,
         **files,
     )
-    typer.echo(layout(*match_rows(matched.statistics, matched.model)))
+    typer.echo(match_table(matched.statistics, matched.model).text())
     if matched.losses:
-        typer.echo("\n" + layout(["without a pair, because", "sources"], loss_rows(matched.losses)))
+        typer.echo("\n" + losses_table(matched.losses).text())
     typer.echo(f"{matched.pairs:,} pairs ({pairs}) written to {output}")
 
 
@@ -156,9 +156,9 @@ def homogenize(
     data = json.loads(companion_paths(output)["diagnostics"].read_text(encoding="utf-8"))
     if report is not None:
         ss.label_report(companion_paths(output)["diagnostics"], report)
-    for title, headings, rows in homogenize_tables(data):
-        typer.echo(f"\n{title}{' (MOCK data)' if data['mock'] else ''}")
-        typer.echo(layout(headings, rows))
+    for diagnostic in homogenize_tables(data):
+        typer.echo(f"\n{diagnostic.caption}{' (MOCK data)' if data['mock'] else ''}")
+        typer.echo(diagnostic.text())
     names = ", ".join(
         str(path) for path in (output, *companion_paths(output).values(), *([report] if report else []))
     )

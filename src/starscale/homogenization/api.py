@@ -1,4 +1,4 @@
-"""The verbs `homogenize` and `recalibrate`: several surveys' labels on one scale, and more rows on it."""
+"""The verbs `homogenize` and `recalibrate`: labels of several surveys on one scale, and further rows on it."""
 
 from __future__ import annotations
 
@@ -23,32 +23,36 @@ from starscale.tables.cuts import Attrition, apply_cuts, choose_cuts
 from starscale.tables.labels import link_by_id
 from starscale.vocabulary.columns import LABEL_TABLE_COLUMNS, LABELS, MEASUREMENT_COLUMNS
 from starscale.vocabulary.errors import InputError, Problem, Problems, did_you_mean
-from starscale.vocabulary.paths import missing_path, must_exist
+from starscale.vocabulary.paths import must_exist
 from starscale.vocabulary.progress import SILENT, Progress
 from starscale.vocabulary.provenance import record
 from starscale.vocabulary.settings.homogenize import ClusterTable, HomogenizeConfig, ReferenceList
 from starscale.vocabulary.settings.labels import LabelsConfig
-from starscale.vocabulary.settings.run import Cuts, LabelsInput, MatchConfig
+from starscale.vocabulary.settings.run import Cuts, InputTable, LabelsInput, MatchConfig
 from starscale.vocabulary.strict import load_toml, validate
+
+#: Advice where stars cannot be found by their identifiers.
+_NAME_CATALOGUE = "Name the catalogue in [catalogue]: stars are then found by position."
 
 
 @dataclass(frozen=True)
 class LabelsPlan:
-    """Surveys whose labels are homogenized, loaded and checked before anything is read whole.
+    """Surveys whose labels are homogenized, loaded and checked before any table is read.
 
     Parameters
     ----------
     config : HomogenizeConfig
     base : Path
-        The folder that relative paths start from.
+        Folder that relative paths start from.
     entries : sequence of LabelsInput
     surveys : sequence of Survey
         One for each entry.
     lead : LeadingTable or None
-        None where every survey has identifiers of one release.
+        None if every survey has identifiers of one release.
     reference : Survey or None
-        Of the external list.
+        Survey of the external list.
     mock : bool
+        The stars are simulated.
     """
 
     config: HomogenizeConfig
@@ -61,7 +65,7 @@ class LabelsPlan:
 
     @property
     def paths(self) -> list[Path]:
-        """All tables that are read, as they are written in the file."""
+        """All input tables, as the labels file writes them."""
         extra = [self.config.reference, self.config.clusters]
         return [entry.path for entry in self.entries if entry.path] + [e.path for e in extra if e is not None]
 
@@ -74,12 +78,12 @@ def homogenize(
     Parameters
     ----------
     labels_file : path
-        TOML that names the surveys, their tables and the settings.
+        TOML file with the surveys, their tables and the settings.
     output : path, optional
-        Table of labels to write, together with ``<name>_measurements``, ``<name>_calibration.json`` and
-        ``<name>_diagnostics.json`` next to it.
+        Table of labels to write; ``<name>_measurements``, ``<name>_calibration.json`` and
+        ``<name>_diagnostics.json`` are written next to it.
     progress : Progress or bool, optional
-        Shows every step.
+        Receives a message for every step; True displays them. Silent by default.
 
     Returns
     -------
@@ -89,16 +93,16 @@ def homogenize(
     Raises
     ------
     InputError
-        Bad settings, bad tables, surveys that do not overlap; all problems at once.
+        Bad settings, bad tables, surveys without enough common stars; all problems at once.
     """
+    shown = progress_of(progress)
     path = Path(labels_file)
     config = validate(LabelsConfig, load_toml(path), str(path))
     plan = labels_plan(config, path.parent)
     if output is not None:
         io.check_target(output)
-    display = progress_of(progress)
-    parts, _ = survey_rows(plan, display)
-    result = homogenize_parts(plan, parts, display)
+    parts, _ = survey_rows(plan, shown)
+    result = homogenize_parts(plan, parts, shown)
     if output is not None:
         sums = {str(p): {"sha256": io.checksum(path.parent / p)} for p in dict.fromkeys(plan.paths)}
         provenance = record(
@@ -109,84 +113,97 @@ def homogenize(
 
 
 def is_labels_file(data: Mapping[str, Any]) -> bool:
-    """Whether settings are those of `homogenize`: several label surveys, and nothing that only a run knows."""
+    """Whether settings are those of `homogenize`: several label surveys, and no key that only a run file has."""
     several = isinstance(data.get("labels"), list) and len(data["labels"]) > 1
     return several and not set(data) - set(LabelsConfig.model_fields)
 
 
 def labels_plan(config: LabelsConfig, base: Path) -> LabelsPlan:
-    """Load every survey of a labels file and check that its tables are there.
+    """Load every survey of a labels file and check that its tables exist.
+
+    Parameters
+    ----------
+    config : LabelsConfig
+    base : Path
+        Folder that relative paths start from.
 
     Raises
     ------
     InputError
-        Everything that is wrong, at once.
+        All problems at once.
     """
     problems = Problems()
-    loaded: list[Survey | None] = []
-    names = [entry.survey for entry in config.labels]
-    if config.catalogue is not None:
-        names.append(config.catalogue.survey)
-    for name in names:
-        try:
-            loaded.append(load_survey(name, base=base))
-        except InputError as error:
-            loaded.append(None)
-            problems.items.extend(error.problems)
-    tables = [entry.path for entry in config.labels] + ([config.catalogue.path] if config.catalogue else [])
+    lead_entry = [config.catalogue] if config.catalogue is not None else []
+    entries: list[LabelsInput | InputTable] = [*config.labels, *lead_entry]
+    tables = [base / entry.path for entry in entries if entry.path is not None]
+    loaded = [_loaded(entry.survey, base, problems) for entry in entries]
     for table in tables:
-        if table is not None and not (base / table).exists():
-            problems.items.append(missing_path(base / table))
+        with problems.collect():
+            must_exist(table)
     reference = reference_survey(config.homogenize, base, problems)
     problems.raise_if_any()
-    surveys = [survey for survey in loaded if survey is not None]
-    own = [survey.name for survey in surveys[: len(config.labels)]]
-    for name in sorted({name for name in own if own.count(name) > 1}):
-        problems.add("labels", f"survey {name!r} takes part twice", "each survey once")
-    lead = None
-    if config.catalogue is not None and config.catalogue.path is not None:
-        lead = LeadingTable(
-            base / config.catalogue.path, surveys.pop(), MatchConfig(proper_motion=config.proper_motion)
-        )
-    else:
-        _one_release(surveys, problems)
+    surveys = tuple(survey for survey in loaded if survey is not None)
+    # The catalogue comes last.
+    own = surveys[: len(config.labels)]
+    _no_survey_twice(own, problems)
+    lead = _leading_table(config, base, surveys[-1])
+    if lead is None:
+        _one_release(own, problems)
     problems.raise_if_any()
-    anchor_of([survey.name for survey in surveys], config.homogenize)
-    mock = config.mock or is_mock(*(base / path for path in tables if path is not None))
-    return LabelsPlan(config.homogenize, base, config.labels, tuple(surveys), lead, reference, mock)
+    anchor_of([survey.name for survey in own], config.homogenize)
+    mock = config.mock or is_mock(*tables)
+    return LabelsPlan(config.homogenize, base, config.labels, own, lead, reference, mock)
+
+
+def _loaded(survey: str, base: Path, problems: Problems) -> Survey | None:
+    """Load a survey; None if that fails, with the problems noted."""
+    with problems.collect():
+        return load_survey(survey, base=base)
+    return None
+
+
+def _leading_table(config: LabelsConfig, base: Path, survey: Survey) -> LeadingTable | None:
+    """Catalogue in which stars are found by position; None if the labels file names no table for it."""
+    if config.catalogue is None or config.catalogue.path is None:
+        return None
+    return LeadingTable(base / config.catalogue.path, survey, MatchConfig(proper_motion=config.proper_motion))
+
+
+def _no_survey_twice(surveys: Sequence[Survey], problems: Problems) -> None:
+    names = [survey.name for survey in surveys]
+    for name in sorted({name for name in names if names.count(name) > 1}):
+        problems.add("labels", f"survey {name!r} is named twice", "each survey once")
 
 
 def reference_survey(config: HomogenizeConfig, base: Path, problems: Problems) -> Survey | None:
-    """Load the survey of the external list, and check that the tables of the settings are there."""
-    if config.clusters is not None:
-        with problems.collect():
-            must_exist(base / config.clusters.path)
-    if config.reference is None:
-        return None
-    with problems.collect():
-        must_exist(base / config.reference.path)
-    try:
-        return load_survey(config.reference.survey, base=base)
-    except InputError as error:
-        problems.items.extend(error.problems)
-        return None
+    """Load the survey of the external list, and check that the tables in the settings exist."""
+    for entry in (config.clusters, config.reference):
+        if entry is not None:
+            with problems.collect():
+                must_exist(base / entry.path)
+    return None if config.reference is None else _loaded(config.reference.survey, base, problems)
 
 
 def _one_release(surveys: Sequence[Survey], problems: Problems) -> None:
-    """Without a catalogue, identifiers of one release must be in every survey's own table."""
-    fix = "Name the catalogue in [catalogue]: stars are then found by position."
+    """Check, for surveys without a catalogue, that every table has Gaia identifiers of one release."""
     for survey in surveys:
         if survey.gaia is None:
-            problems.add(f"survey {survey.name}", "has no Gaia identifier of its own", "a [gaia] section", fix)
+            problems.add(f"survey {survey.name}", "has no Gaia identifier", "a [gaia] section", _NAME_CATALOGUE)
     releases = {survey.gaia.identifiers for survey in surveys if survey.gaia}
     if len(releases) > 1:
-        problems.add(
-            "label surveys", f"have identifiers of different releases: {', '.join(sorted(releases))}", "", fix
-        )
+        found = f"have identifiers of different releases: {', '.join(sorted(releases))}"
+        problems.add("label surveys", found, "", _NAME_CATALOGUE)
 
 
 def survey_rows(plan: LabelsPlan, progress: Progress = SILENT) -> tuple[list[SurveyRows], dict[str, Attrition]]:
-    """Read, cut and link every survey: its rows with their stars, and what the cuts removed."""
+    """Read every survey, apply its cuts and find the star of every row.
+
+    Returns
+    -------
+    parts : list of SurveyRows
+    attritions : dict of str to Attrition
+        Rows that the cuts removed, by survey.
+    """
     parts, attritions = [], {}
     for entry, survey in zip(plan.entries, plan.surveys, strict=True):
         progress.message(f"reading {survey.name} ...")
@@ -211,13 +228,13 @@ def _one_survey(
         links = link_by_id(table, survey)
     else:
         column = survey.gaia.column if survey.gaia else "source_id"
-        fix = "Name the catalogue in [catalogue]: stars are then found by position."
-        raise InputError(Problem(f"{where}: column {column!r}", "is missing", "the Gaia identifier", fix))
+        found = "is missing"
+        raise InputError(Problem(f"{where}: column {column!r}", found, "the Gaia identifier", _NAME_CATALOGUE))
     return SurveyRows(survey, table, links, original, where), attrition
 
 
 def homogenize_parts(plan: LabelsPlan, parts: Sequence[SurveyRows], progress: Progress = SILENT) -> Homogenized:
-    """Homogenize surveys' rows, with the external list and the clusters of the settings."""
+    """Homogenize the rows of the surveys, with the external list and the clusters of the settings."""
     reference = clusters = None
     if plan.config.reference is not None and plan.reference is not None:
         reference = _reference(plan, plan.config.reference, plan.reference)
@@ -232,7 +249,7 @@ def homogenize_parts(plan: LabelsPlan, parts: Sequence[SurveyRows], progress: Pr
 
 
 def _reference(plan: LabelsPlan, entry: ReferenceList, survey: Survey) -> pl.DataFrame:
-    """Labels of the external list, one row a star."""
+    """Read the labels of the external list, one row a star."""
     part, _ = _one_survey(plan, survey, entry.path, Cuts(), entry.radius)
     found = part.links.join(part.table.with_row_index("row"), on="row", how="inner", suffix="_own")
     columns = [pl.col("source_id")]
@@ -247,7 +264,7 @@ def _reference(plan: LabelsPlan, entry: ReferenceList, survey: Survey) -> pl.Dat
 
 
 def _clusters(plan: LabelsPlan, entry: ClusterTable) -> pl.DataFrame:
-    """Members of clusters: `source_id` and `cluster`."""
+    """Read the members of clusters: `source_id` and `cluster`."""
     path, problems = plan.base / entry.path, Problems()
     table = io.read(path)
     for name in (entry.source_id, entry.column):
@@ -262,7 +279,7 @@ def _clusters(plan: LabelsPlan, entry: ClusterTable) -> pl.DataFrame:
 
 
 def companion_paths(output: str | Path) -> dict[str, Path]:
-    """Names of the files that go with a table of labels."""
+    """Return the paths of the files that are written next to a table of labels."""
     path = Path(output)
     return {
         "measurements": path.with_name(f"{path.stem}_measurements{path.suffix}"),
@@ -272,7 +289,7 @@ def companion_paths(output: str | Path) -> dict[str, Path]:
 
 
 def save_labels(result: Homogenized, output: str | Path, provenance: Mapping[str, Any]) -> None:
-    """Write labels, measurements, calibration and diagnostics; each appears whole or not at all."""
+    """Write labels, measurements, calibration and diagnostics; each file is complete or absent."""
     files = companion_paths(output)
     write(result.labels, output, columns=LABEL_TABLE_COLUMNS, provenance={**provenance, "table": "labels"})
     measurements = result.measurements.with_columns(pl.col("survey").cast(pl.String))
@@ -295,7 +312,7 @@ def load_calibration(path: str | Path) -> Calibration:
     Raises
     ------
     InputError
-        It is not there, or is something else.
+        The file cannot be read, or is not a calibration.
     """
     try:
         document = json.loads(Path(path).read_text(encoding="utf-8"))
@@ -315,13 +332,14 @@ def recalibrate(
     survey: str | Path | Survey,
     output: str | Path | None = None,
 ) -> pl.DataFrame:
-    """Put more rows of a survey on a scale that was found before, without fitting anything.
+    """Put further rows of a survey on an existing scale, without a new fit.
 
     Parameters
     ----------
     table : path or table
         Rows of the survey.
     calibration : path or Calibration
+        Calibration of `homogenize`.
     survey : str, Path or Survey
         One of the calibration's surveys.
     output : path, optional
@@ -330,12 +348,12 @@ def recalibrate(
     Returns
     -------
     polars.DataFrame
-        The survey's identifier, labels and errors on the scale, flags; row for row.
+        Identifier, labels and errors on the scale, and flags, in the order of the rows of `table`.
 
     Raises
     ------
     InputError
-        The calibration does not know the survey, or the table is not its.
+        The calibration does not contain the survey, or the table is not one of that survey.
     """
     known = calibration if isinstance(calibration, Calibration) else load_calibration(calibration)
     description = load_survey(survey)

@@ -8,6 +8,7 @@ from typing import Any
 import polars as pl
 
 from starscale.model.scores import DWARF_OR_GIANT, RATIOS
+from starscale.reports.table import ReportTable
 from starscale.reports.text import number
 from starscale.vocabulary.columns import LABELS
 
@@ -21,28 +22,28 @@ HEADINGS = {
     "coverage95": "in 95 % int.",
     "half_width": "half-width",
 }
-#: Figures whose ratio is shown; a file has more.
+#: Figures whose ratio is shown; the file of the comparison has more.
 SHOWN = ("mad", "rmse", "crps", "half_width")
 _PERCENT = ("coverage68", "coverage95")
 
 
-def compared_rows(figures: pl.DataFrame, by: str = "all") -> tuple[list[str], list[list[str]]]:
-    """Headings and cells of a table of compared models.
+def compared_table(figures: pl.DataFrame, by: str = "all") -> ReportTable:
+    """Return a table of compared models.
 
     Parameters
     ----------
     figures : polars.DataFrame
-        Of :func:`starscale.model.scores.compare`.
+        From :func:`starscale.model.scores.compare`.
     by : str
-        ``all``, or what is binned.
+        ``all``, or the binned quantity.
     """
-    # In bins the absolute error would say little more than the two beside it, and the table is wide enough.
+    # In bins the absolute error adds little to MAD and RMSE, and the table is wide enough.
     shown = [name for name in HEADINGS if by == "all" or name != "mae"]
     return _rows(figures, by, {name: (name, None) for name in shown}, [HEADINGS[name] for name in shown])
 
 
-def ratio_rows(figures: pl.DataFrame, by: str = "all") -> tuple[list[str], list[list[str]]]:
-    """Headings and cells of the ratios to the reference model; no rows where there are none."""
+def ratios_table(figures: pl.DataFrame, by: str = "all") -> ReportTable:
+    """Return the table of ratios to the reference model; it has no rows if there are no ratios."""
     known = figures.filter(pl.any_horizontal(pl.col(f"{name}_ratio").is_not_null() for name in RATIOS))
     headings = [f"{HEADINGS[name]} ratio" for name in SHOWN]
     return _rows(known, by, {name: (f"{name}_ratio", 3) for name in SHOWN}, headings)
@@ -50,9 +51,9 @@ def ratio_rows(figures: pl.DataFrame, by: str = "all") -> tuple[list[str], list[
 
 def _rows(
     figures: pl.DataFrame, by: str, shown: Mapping[str, tuple[str, int | None]], headings: list[str]
-) -> tuple[list[str], list[list[str]]]:
+) -> ReportTable:
     order = {name: i for i, name in enumerate(LABELS)}
-    # All models of a label and bin stand together, in the order of the run file.
+    # All models of a label and bin are listed together, in the order of the run file.
     keys = [pl.col("label").replace_strict(order, return_dtype=pl.Int64), pl.col("low"), pl.col("high")]
     table = figures.filter(pl.col("by") == by).sort(keys, maintain_order=True, nulls_last=False)
     rows = []
@@ -63,11 +64,11 @@ def _rows(
         bins = [] if by == "all" else [bin_text(by, row["low"], row["high"])]
         unit = "K" if label.unit == "K" else "dex"
         rows.append([f"{label.name} ({unit})", *bins, row["model"], f"{row['n']:.0f}", *cells])
-    return ["label", *(() if by == "all" else (by,)), "model", "n", *headings], rows
+    return ReportTable(["label", *(() if by == "all" else (by,)), "model", "n", *headings], rows)
 
 
 def bin_text(by: str, low: float | None, high: float | None) -> str:
-    """Say in words which bin it is."""
+    """Name a bin in words."""
     if by == DWARF_OR_GIANT:
         return "giants" if low is None else "dwarfs"
     if low is None or high is None:
@@ -82,8 +83,8 @@ def _cell(row: Mapping[str, Any], name: str, decimals: int) -> str:
     return text if spread is None or text == "-" else f"{text} +- {number(scale * spread, decimals)}"
 
 
-def cost_rows(costs: pl.DataFrame) -> tuple[list[str], list[list[str]]]:
-    """Headings and cells of the table of what models cost."""
+def costs_table(costs: pl.DataFrame) -> ReportTable:
+    """Return the table of training and prediction times."""
     rows = [
         [
             row["model"],
@@ -95,4 +96,4 @@ def cost_rows(costs: pl.DataFrame) -> tuple[list[str], list[list[str]]]:
         ]
         for row in costs.iter_rows(named=True)
     ]
-    return ["model", "kind", "features", "trainings", "seconds of a fit", "stars predicted/s"], rows
+    return ReportTable(["model", "kind", "features", "trainings", "seconds of a fit", "stars predicted/s"], rows)

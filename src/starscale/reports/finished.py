@@ -3,23 +3,48 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import polars as pl
+from matplotlib.figure import Figure
 
 from starscale import io
+from starscale.reports.blocks import Picture
 from starscale.tables.cuts import Attrition
 from starscale.vocabulary.columns import LABELS
 from starscale.vocabulary.errors import InputError, Problem
 from starscale.vocabulary.provenance import PROVENANCE_FILE
 
+#: Rows of the catalogue, or of the pairs, that a figure is drawn from; they are spread evenly over the table.
+SAMPLE = 200_000
+
 
 @dataclass(frozen=True, slots=True)
 class FinishedRun:
-    """What stands in the folder of a run: its records, and the predictions of its test part."""
+    """A run folder: its records, and the predictions of its test part.
+
+    Parameters
+    ----------
+    folder : Path
+    provenance : mapping
+        Content of ``provenance.json``.
+    settings : mapping
+        Settings of the run file.
+    steps : mapping of str to mapping
+        Record of each step, by its name.
+    metrics : mapping
+        Content of ``metrics.json``.
+    mock : bool
+        The stars are simulated.
+    test : polars.DataFrame
+        Predictions and spectroscopic labels of the test part of the first training; perhaps without rows.
+    labels : tuple of str
+        Labels in `test`.
+    """
 
     folder: Path
     provenance: Mapping[str, Any]
@@ -32,12 +57,12 @@ class FinishedRun:
 
     @classmethod
     def load(cls, folder: Path) -> FinishedRun:
-        """Read them.
+        """Read the folder of a run.
 
         Raises
         ------
         InputError
-            When it is not the folder of a run, or a record is damaged.
+            The folder is not that of a finished run, or a record is damaged.
         """
         record, metrics = _document(folder / PROVENANCE_FILE), _document(folder / "metrics.json")
         if not record:
@@ -45,24 +70,33 @@ class FinishedRun:
             raise InputError(Problem(str(folder), found, fix="Name the folder that 'starscale run' wrote."))
         steps = {name: mapping(step) for name, step in mapping(record.get("steps")).items()}
         if "evaluate" not in steps:
-            # Files of an earlier run may still lie here; beside the new settings they would mislead.
-            fix = "Run 'starscale run' again: what was done is not done twice."
+            # Files of an earlier run may still be here; a report of them with the new settings would mislead.
+            fix = "Run 'starscale run' again: finished steps are not repeated."
             raise InputError(Problem(str(folder), "holds a run that did not finish", "a finished run", fix))
         mock = bool(record.get("mock") or metrics.get("mock"))
         part = _test_part(folder / "test.parquet")
         return cls(folder, record, mapping(record.get("settings")), steps, metrics, mock, *part)
 
+    @property
+    def untested(self) -> bool:
+        """Whether there are no predictions of a test part."""
+        return self.test.is_empty() or not self.labels
+
+    def picture(self, figure: Figure, alt: str, caption: str) -> Picture:
+        """Draw a figure for the report of this run."""
+        return Picture.of(figure, alt, caption, mock=self.mock)
+
     def result(self, step: str) -> Mapping[str, Any]:
-        """What a step returned; empty when it was not done."""
+        """Return the recorded result of a step; empty if the step was not done."""
         return mapping(self.steps.get(step, {}).get("result"))
 
     def results(self, verb: str) -> dict[str, Mapping[str, Any]]:
-        """What the steps "<verb> <survey>" returned, by survey."""
+        """Return the results of the steps "<verb> <survey>", by survey."""
         prefix = f"{verb} "
         return {name.removeprefix(prefix): self.result(name) for name in self.steps if name.startswith(prefix)}
 
     def attritions(self, verb: str) -> dict[str, Attrition]:
-        """The attrition tables of the steps "<verb> <survey>", by survey."""
+        """Return the attrition tables of the steps "<verb> <survey>", by survey."""
         found = {name: result["attrition"] for name, result in self.results(verb).items() if "attrition" in result}
         if verb == "labels":
             found |= mapping(self.result("homogenize").get("attritions"))
@@ -73,7 +107,7 @@ class FinishedRun:
 
 
 def _test_part(path: Path) -> tuple[pl.DataFrame, tuple[str, ...]]:
-    """Predictions and labels of the test part, and the labels that stand in it."""
+    """Read predictions and labels of the test part, and which labels it has."""
     if not path.exists():
         return pl.DataFrame(), ()
     source = io.open_table(path)
@@ -84,7 +118,7 @@ def _test_part(path: Path) -> tuple[pl.DataFrame, tuple[str, ...]]:
 
 
 def _document(path: Path) -> dict[str, Any]:
-    """A JSON object; an empty one where there is no file."""
+    """Read a JSON object; a missing file gives an empty one."""
     try:
         document = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     except ValueError as error:
@@ -95,10 +129,43 @@ def _document(path: Path) -> dict[str, Any]:
 
 
 def damaged(path: Path, reason: str) -> InputError:
-    """Complain about a record that is not what a run writes."""
+    """Return the error for a record that a run cannot have written."""
     return InputError(Problem(str(path), f"is damaged ({reason})", "the record of a run", "Do the run again."))
 
 
 def mapping(value: Any) -> Mapping[str, Any]:
-    """The value, or nothing where it is of another kind."""
+    """Return the value if it is a mapping, else an empty one."""
     return value if isinstance(value, Mapping) else {}
+
+
+def count(value: Any) -> str:
+    """Format a number of a record; a missing one is a dash."""
+    if isinstance(value, float):
+        return f"{value:.3g}" if math.isfinite(value) else "-"
+    return f"{value:,}" if isinstance(value, int) else "-"
+
+
+def spread_sample(path: Path, columns: Sequence[str]) -> tuple[pl.DataFrame, int]:
+    """Read about :data:`SAMPLE` rows, evenly spread over a table of any size.
+
+    Parameters
+    ----------
+    path : Path
+        A missing table has no rows.
+    columns : sequence of str
+        Missing columns are left out.
+
+    Returns
+    -------
+    rows : polars.DataFrame
+    step : int
+        Number of rows of the table that each row represents.
+    """
+    source = io.open_table(path) if path.exists() else None
+    wanted = [name for name in columns if source is not None and name in source.schema]
+    if source is None or not wanted or not source.n_rows:
+        return pl.DataFrame(), 1
+    step = -(-source.n_rows // SAMPLE)
+    # Batches of a multiple of the step: the same rows are taken however the file is divided.
+    batches = source.batches(step * max(1, SAMPLE // step), wanted)
+    return pl.concat(batch.gather_every(step) for batch in batches), step

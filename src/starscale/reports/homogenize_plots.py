@@ -1,4 +1,4 @@
-"""Pictures of a calibration: overlaps, residuals before and after, error factors."""
+"""Figures of a calibration: overlaps, residuals before and after, error factors."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from starscale.vocabulary.columns import LABELS
 
 Record = Mapping[str, Any]
 
-#: Okabe and Ito's colours and some markers: told apart by all kinds of colour vision, and without colour.
+#: Okabe and Ito's colours, with markers: distinct for every kind of colour vision, and in black and white.
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
 _MARKERS = "osD^vPX*"
 _AXES = ("teff", "logg", "fe_h", "snr")
@@ -24,7 +24,7 @@ _SNR_TICKS = (20, 50, 100, 200, 500)
 
 
 def overlap(surveys: Sequence[str], counts: Sequence[Sequence[int]]) -> Figure:
-    """Stars that every two surveys have in common."""
+    """Draw the matrix of the stars that every two surveys have in common."""
     numbers = np.array(counts, dtype=float)
     figure = _figure(2.6 + 0.85 * len(surveys), 1.6 + 0.6 * len(surveys))
     axes = figure.add_subplot()
@@ -40,7 +40,7 @@ def overlap(surveys: Sequence[str], counts: Sequence[Sequence[int]]) -> Figure:
 
 
 def residuals(rows: Sequence[Record], surveys: Sequence[str], label: str) -> Figure:
-    """Every survey less the others against teff, logg, fe_h and signal-to-noise: before above, after below.
+    """Draw each survey minus the others against labels and signal-to-noise: before (top), after (bottom).
 
     Parameters
     ----------
@@ -54,25 +54,29 @@ def residuals(rows: Sequence[Record], surveys: Sequence[str], label: str) -> Fig
     shown = [by for by in _AXES if any(row["by"] == by for row in mine)]
     figure = _figure(2.9 * max(len(shown), 1) + 0.6, 4.9)
     panels: Any = figure.subplots(2, max(len(shown), 1), squeeze=False, sharey=True, sharex="col")
-    for i, when in enumerate(("before", "after")):
-        for axes, by in zip(panels[i], shown, strict=False):
-            for k, survey in enumerate(surveys):
-                bins = [row for row in mine if row["by"] == by and row["survey"] == survey]
-                _line(axes, bins, by, f"median_{when}", k, survey)
-            axes.axhline(0, color="black", linewidth=0.8)
-            if by == "snr":
-                axes.set_xscale("log")
-                axes.set_xticks(_SNR_TICKS, [str(tick) for tick in _SNR_TICKS])
-                axes.xaxis.set_minor_formatter(NullFormatter())
-            if i:
-                axes.set_xlabel("signal-to-noise ratio" if by == "snr" else axis_name(by))
-        panels[i][0].set_ylabel(f"survey - others, {when}\n{axis_name(label)}")
+    for line, when in zip(panels, ("before", "after"), strict=True):
+        for axes, by in zip(line, shown, strict=False):
+            _residual_panel(axes, [row for row in mine if row["by"] == by], surveys, by, f"median_{when}")
+        line[0].set_ylabel(f"survey - others, {when}\n{axis_name(label)}")
+    for axes, by in zip(panels[1], shown, strict=False):
+        axes.set_xlabel("signal-to-noise ratio" if by == "snr" else axis_name(by))
     handles, names = panels[0][0].get_legend_handles_labels()
     if handles:
         figure.legend(
             handles, names, loc="outside lower center", ncols=min(len(names), 5), fontsize=8, frameon=False
         )
     return figure
+
+
+def _residual_panel(axes: Axes, bins: Sequence[Record], surveys: Sequence[str], by: str, key: str) -> None:
+    """One line a survey, against one label or the signal-to-noise ratio."""
+    for k, survey in enumerate(surveys):
+        _line(axes, [row for row in bins if row["survey"] == survey], by, key, k, survey)
+    axes.axhline(0, color="black", linewidth=0.8)
+    if by == "snr":
+        axes.set_xscale("log")
+        axes.set_xticks(_SNR_TICKS, [str(tick) for tick in _SNR_TICKS])
+        axes.xaxis.set_minor_formatter(NullFormatter())
 
 
 def _line(axes: Axes, bins: Sequence[Record], by: str, key: str, k: int, survey: str) -> None:
@@ -89,31 +93,28 @@ def _line(axes: Axes, bins: Sequence[Record], by: str, key: str, k: int, survey:
 
 
 def error_factors(rows: Sequence[Record], surveys: Sequence[str]) -> Figure:
-    """Error factors from repeats, from the hat, and the one that is used; one panel a label."""
+    """Draw the error factors from repeats, from the N-cornered hat, and the adopted ones; one panel a label."""
     labels = [name for name in LABELS if any(row["label"] == name for row in rows)]
     figure = _figure(3.1 * max(len(labels), 1) + 1.2, 1.3 + 0.34 * len(surveys))
     panels: Any = figure.subplots(1, max(len(labels), 1), squeeze=False, sharey=True)
     for axes, label in zip(panels[0], labels, strict=False):
-        for row in (r for r in rows if r["label"] == label):
-            y = len(surveys) - 1 - list(surveys).index(row["survey"])
-            for key, shift, colour, marker in (
-                ("repeats", 0.18, _COLOURS[0], "s"),
-                ("hat", -0.18, _COLOURS[1], "^"),
-            ):
-                if row[key] is not None:
-                    axes.errorbar(
-                        row[key],
-                        y + shift,
-                        xerr=row[f"{key}_error"] or 0.0,
-                        fmt=marker,
-                        color=colour,
-                        markersize=4,
-                    )
-            axes.plot(row["k"], y, "o", color="black", markersize=5)
+        for row in rows:
+            if row["label"] == label:
+                _factor(axes, row, len(surveys) - 1 - list(surveys).index(row["survey"]))
         axes.axvline(1, color="#555555", linewidth=0.8, linestyle="--")
         axes.set(title=label, xlabel="factor on quoted errors")
     panels[0][0].set_yticks(range(len(surveys)), list(surveys)[::-1], fontsize=8)
     return figure
+
+
+def _factor(axes: Axes, row: Record, y: int) -> None:
+    """Both estimates of one survey's factor with their errors, and the adopted factor, at height `y`."""
+    style = {"repeats": (0.18, _COLOURS[0], "s"), "hat": (-0.18, _COLOURS[1], "^")}
+    for key, (shift, colour, marker) in style.items():
+        if row[key] is not None:
+            error = row[f"{key}_error"] or 0.0
+            axes.errorbar(row[key], y + shift, xerr=error, fmt=marker, color=colour, markersize=4)
+    axes.plot(row["k"], y, "o", color="black", markersize=5)
 
 
 def _figure(width: float, height: float) -> Figure:

@@ -1,19 +1,19 @@
-"""Diagnostics of a calibration as tables of text: for the terminal, the report and the documentation."""
+"""Tables of the diagnostics of a calibration, for the terminal, the report and the documentation."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from starscale.reports.table import ReportTable
 from starscale.reports.text import number
 from starscale.vocabulary.columns import LABELS
 
-Text = tuple[str, list[str], list[list[str]]]
 Record = Mapping[str, Any]
 
 
-def homogenize_tables(data: Mapping[str, Any]) -> list[Text]:
-    """Title, headings and cells of every table that there is something to say in.
+def homogenize_tables(data: Mapping[str, Any]) -> list[ReportTable]:
+    """Return the tables of a calibration; those without rows are left out.
 
     Parameters
     ----------
@@ -29,7 +29,7 @@ def homogenize_tables(data: Mapping[str, Any]) -> list[Text]:
         _reference(data.get("reference", ())),
         _clusters(data.get("clusters", ())),
     ]
-    return [table for table in tables if table[2]]
+    return [table for table in tables if table.rows]
 
 
 def _name(label: str) -> str:
@@ -40,7 +40,7 @@ def _figure(row: Record, key: str, label: str) -> str:
     return number(row.get(key), LABELS[label].decimals)
 
 
-def _counts(data: Mapping[str, Any]) -> Text:
+def _counts(data: Mapping[str, Any]) -> ReportTable:
     columns = {
         "rows": "rows after cuts",
         "without_star": "without a star",
@@ -53,19 +53,19 @@ def _counts(data: Mapping[str, Any]) -> Text:
         [survey, *(f"{counts.get(key, 0):,}" for key in columns)]
         for survey, counts in data.get("counts", {}).items()
     ]
-    return "Rows of the surveys", ["survey", *columns.values()], rows
+    return ReportTable(["survey", *columns.values()], rows, caption="Rows of the surveys")
 
 
-def _overlap(data: Mapping[str, Any]) -> Text:
+def _overlap(data: Mapping[str, Any]) -> ReportTable:
     surveys = data.get("surveys", [])
     rows = [
         [name, *(f"{n:,}" for n in line)] for name, line in zip(surveys, data.get("overlap", []), strict=False)
     ]
     title = "Stars in common (diagonal: stars in common with any other survey)"
-    return title, ["survey", *surveys], rows
+    return ReportTable(["survey", *surveys], rows, caption=title)
 
 
-def _errors(found: Sequence[Record]) -> Text:
+def _errors(found: Sequence[Record]) -> ReportTable:
     rows = [
         [
             _name(row["label"]),
@@ -82,10 +82,10 @@ def _errors(found: Sequence[Record]) -> Text:
         for row in found
     ]
     headings = ["label", "survey", "factor on errors", "added", "from", "repeats", "pairs", "hat"]
-    return "Normalised errors", headings, rows
+    return ReportTable(headings, rows, caption="Normalised errors")
 
 
-def _pairs(found: Sequence[Record]) -> Text:
+def _pairs(found: Sequence[Record]) -> ReportTable:
     rows = []
     for row in found:
         label = row["label"]
@@ -100,16 +100,17 @@ def _pairs(found: Sequence[Record]) -> Text:
                 cells.append(number(None if slope is None else slope * scale, LABELS[label].decimals))
         rows.append(cells)
     headings = ["label", "surveys", "n", "offset before", "after", "width before", "after"]
-    headings += ["about 0, in errors, before", "after"]
+    headings += ["width about 0, in errors, before", "after"]
     headings += ["slope /1000 K before", "after", "/dex logg before", "after", "/dex fe_h before", "after"]
-    return "Differences between surveys, before and after (held-out stars)", headings, rows
+    title = "Differences between surveys, before and after (held-out stars)"
+    return ReportTable(headings, rows, caption=title)
 
 
-def _leave_out(found: Sequence[Record]) -> Text:
+def _leave_out(found: Sequence[Record]) -> ReportTable:
     rows = []
     for row in found:
         if not row["n"]:
-            rows.append(["all", row["survey"], "0", "the others do not hold together without it", ""])
+            rows.append(["all", row["survey"], "0", "the other surveys are not connected without it", ""])
             continue
         label = row["label"]
         rows.append(
@@ -121,10 +122,11 @@ def _leave_out(found: Sequence[Record]) -> Text:
                 _figure(row, "width", label),
             ]
         )
-    return "Each survey predicted from the others alone", ["label", "survey", "n", "median", "width"], rows
+    headings = ["label", "survey", "n", "median", "width"]
+    return ReportTable(headings, rows, caption="Each survey predicted from the others alone")
 
 
-def _reference(found: Sequence[Record]) -> Text:
+def _reference(found: Sequence[Record]) -> ReportTable:
     rows = [
         [
             _name(row["label"]),
@@ -136,10 +138,11 @@ def _reference(found: Sequence[Record]) -> Text:
         ]
         for row in found
     ]
-    return "Labels - external list", ["label", "labels", "n", "median", "width", "pull width"], rows
+    headings = ["label", "labels", "n", "median", "width", "pull width"]
+    return ReportTable(headings, rows, caption="Labels - external list")
 
 
-def _clusters(found: Sequence[Record]) -> Text:
+def _clusters(found: Sequence[Record]) -> ReportTable:
     decimals = LABELS["fe_h"].decimals
     rows = [
         [
@@ -151,4 +154,4 @@ def _clusters(found: Sequence[Record]) -> Text:
         for row in found
     ]
     headings = ["cluster", "stars", "all raw values", "plain mean", "homogenized", "median fe_h"]
-    return "Scatter (MAD, dex) of fe_h in clusters", headings, rows
+    return ReportTable(headings, rows, caption="Scatter (MAD, dex) of fe_h in clusters")

@@ -1,4 +1,4 @@
-"""Permutation importance as tables of text, for the terminal and the report."""
+"""Tables of permutation importance, for the terminal and the report."""
 
 from __future__ import annotations
 
@@ -7,19 +7,20 @@ from collections.abc import Iterator
 
 import polars as pl
 
+from starscale.reports.table import ReportTable
 from starscale.reports.text import number
 from starscale.vocabulary.columns import LABELS
 
 HEADINGS = ("group", "columns", "MAD +", "RMSE +")
 
 
-def importance_tables(table: pl.DataFrame) -> Iterator[tuple[str, list[str], list[list[str]]]]:
-    """Title, headings and cells for every label, the most important first.
+def importance_tables(table: pl.DataFrame) -> Iterator[ReportTable]:
+    """Yield a table for every label, the most important column or group first.
 
     Parameters
     ----------
     table : polars.DataFrame
-        Of :func:`starscale.model.importance.permutation_importance`.
+        From :func:`starscale.model.importance.permutation_importance`.
     """
     for name in table["label"].unique(maintain_order=True):
         label = LABELS[name]
@@ -35,11 +36,12 @@ def importance_tables(table: pl.DataFrame) -> Iterator[tuple[str, list[str], lis
             ]
             for row in mine.iter_rows(named=True)
         ]
-        yield f"{name}: {now} as it is, {first['n']:,} stars; what shuffling adds ({unit})", list(HEADINGS), rows
+        title = f"{name}: {now} without shuffling, {first['n']:,} stars; increase by shuffling ({unit})"
+        yield ReportTable(HEADINGS, rows, caption=title)
 
 
 def importance_json(table: pl.DataFrame) -> str:
-    """The result as a JSON document: one object for each label and group."""
+    """Return the result as a JSON document: one object for each label and group."""
     return (
         json.dumps(json.loads(table.with_columns(pl.col(pl.Float64).fill_nan(None)).write_json()), indent=1) + "\n"
     )
@@ -51,5 +53,5 @@ def _increase(row: dict[str, float], figure: str, decimals: int) -> str:
 
 
 def _short(group: str, width: int = 58) -> str:
-    """A group's name, which may list many columns."""
+    """Shorten the name of a group, which may list many columns."""
     return group if len(group) <= width else group[: width - 3] + "..."

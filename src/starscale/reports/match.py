@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -12,55 +11,62 @@ from matplotlib.figure import Figure
 
 from starscale.crossmatch.kernel.losses import REASONS
 from starscale.crossmatch.kernel.quality import expected_quality
-from starscale.reports import match as match_plots
 from starscale.reports import plots
-from starscale.reports.finished import FinishedRun, mapping
+from starscale.reports.blocks import Block, Paragraph, Section, html
+from starscale.reports.finished import FinishedRun, count, mapping, spread_sample
 from starscale.reports.match_text import COUNTS, MODEL
 from starscale.reports.plots import BLUE, ORANGE, grid, histogram, nothing
+from starscale.reports.table import ReportTable
 from starscale.vocabulary.arrays import FloatArray
 
-Rows = list[list[str]]
+#: Results of the match of each survey, by its name.
+Results = Mapping[str, Mapping[str, Any]]
 
 
-def match_section(
-    run: FinishedRun,
-    count: Callable[[Any], str],
-    draw: Callable[[Figure], str],
-    sample: Callable[[Path, tuple[str, ...]], pl.DataFrame],
-) -> dict[str, Any]:
-    """Tables and pictures of every match of a run, as plain data for the page.
-
-    Parameters
-    ----------
-    run : FinishedRun
-    count, draw, sample : callables
-        How the page prints a number, takes in a figure, and reads some rows of a table.
-    """
+def match_section(run: FinishedRun) -> Section:
+    """Return the section with counts, losses, expected quality and separations of every match."""
     results = run.results("match")
-    best, pairs = {}, {}
-    for name in results:
-        found = sample(run.folder / f"neighbours_{name}.parquet", ("match_probability", "best"))
-        if "best" in found.columns:
-            best[name] = plots.numbers(found.filter(pl.col("best").fill_null(False)), "match_probability")
-        pairs[name] = sample(run.folder / f"pairs_{name}.parquet", ("angular_distance",))
-    best = {name: values[np.isfinite(values)] for name, values in best.items()}
-    best = {name: values for name, values in best.items() if len(values)}
-    distances = {n: plots.numbers(table, "angular_distance") for n, table in pairs.items() if not table.is_empty()}
-    return {
-        "counts": _side_by_side(COUNTS, results, count),
-        "model": _side_by_side(MODEL, {name: mapping(r.get("model")) for name, r in results.items()}, count),
-        "losses": _losses(results, count),
-        "quality": _quality(best),
-        "headings": list(results),
-        "separations": draw(match_plots.separations(distances)) if distances else "",
-        "probabilities": draw(match_plots.match_quality(best)) if best else "",
-    }
+    if not results:
+        nothing_matched = Paragraph("All columns come from one table: nothing was matched.")
+        return Section("match", "Match", [nothing_matched])
+    best = {name: values for name in results if len(values := _best_probabilities(run, name))}
+    blocks: list[Block] = [table for table in (*_tables(results), _quality(best)) if table.rows]
+    if best:
+        text = (
+            "Left: match probabilities of the best pairs. Right: expected loss and contamination for a threshold "
+            "on the probability."
+        )
+        alt = "Match probabilities, and expected completeness and contamination"
+        blocks.append(run.picture(match_quality(best), alt, text))
+    if distances := _separations(run, results):
+        text = (
+            "Separations of the kept pairs, after the Gaia star was moved to the epoch of the other source. True "
+            "counterparts crowd at small separations; the number of chance pairs grows with the separation. The "
+            "axis holds 99.9 % of the pairs."
+        )
+        blocks.append(run.picture(separations(distances), "Histograms of the separations of the pairs", text))
+    return Section("match", "Match", blocks)
 
 
-def _side_by_side(
-    names: Mapping[str, str], results: Mapping[str, Mapping[str, Any]], count: Callable[[Any], str]
-) -> Rows:
-    """One row a quantity that any survey has, one column a survey."""
+def _tables(results: Results) -> list[ReportTable]:
+    """Counts, fitted parameters and losses, one column a survey."""
+    headings = ["what", *results]
+    models = {name: mapping(result.get("model")) for name, result in results.items()}
+    losses = {name: mapping(result.get("losses")) for name, result in results.items()}
+    lost = html(
+        "Leading sources without a kept pair, by reason. <code>unmatched_&lt;survey&gt;.parquet</code> names the "
+        "competing source."
+    )
+    displacements = "Displacements of true pairs, as fitted to the catalogues themselves."
+    return [
+        ReportTable(headings, _side_by_side(COUNTS, results), caption="Counts of the match."),
+        ReportTable(headings, _side_by_side(MODEL, models), caption=displacements),
+        ReportTable(headings, _losses(losses), caption=lost),
+    ]
+
+
+def _side_by_side(names: Mapping[str, str], results: Results) -> list[list[str]]:
+    """One row for each quantity that any survey has."""
     rows = []
     for key, meaning in names.items():
         values = [result.get(key) for result in results.values()]
@@ -69,8 +75,7 @@ def _side_by_side(
     return rows
 
 
-def _losses(results: Mapping[str, Mapping[str, Any]], count: Callable[[Any], str]) -> Rows:
-    losses = {name: mapping(result.get("losses")) for name, result in results.items()}
+def _losses(losses: Results) -> list[list[str]]:
     return [
         [f"{meaning} ({reason})", *(count(int(lost.get(reason, 0))) for lost in losses.values())]
         for reason, meaning in REASONS.items()
@@ -78,8 +83,27 @@ def _losses(results: Mapping[str, Mapping[str, Any]], count: Callable[[Any], str
     ]
 
 
-def _quality(best: Mapping[str, np.ndarray[Any, Any]]) -> Rows:
-    return [
+def _best_probabilities(run: FinishedRun, survey: str) -> FloatArray:
+    """Finite match probabilities of the best pairs of a survey, shape (n,)."""
+    found, _ = spread_sample(run.folder / f"neighbours_{survey}.parquet", ("match_probability", "best"))
+    if "best" not in found.columns:
+        return np.empty(0)
+    values = plots.numbers(found.filter(pl.col("best").fill_null(False)), "match_probability")
+    return np.asarray(values[np.isfinite(values)])
+
+
+def _separations(run: FinishedRun, results: Results) -> dict[str, FloatArray]:
+    """Separations of the kept pairs of each survey, arcsec."""
+    pairs = {
+        name: spread_sample(run.folder / f"pairs_{name}.parquet", ("angular_distance",))[0] for name in results
+    }
+    return {
+        name: plots.numbers(table, "angular_distance") for name, table in pairs.items() if not table.is_empty()
+    }
+
+
+def _quality(best: Mapping[str, FloatArray]) -> ReportTable:
+    rows = [
         [
             name,
             f"{row['threshold']:g}",
@@ -90,6 +114,13 @@ def _quality(best: Mapping[str, np.ndarray[Any, Any]]) -> Rows:
         for name, values in best.items()
         for row in expected_quality(values).iter_rows(named=True)
     ]
+    headings = ["survey", "probability at least", "best pairs", "true pairs kept %", "wrong among them %"]
+    text = (
+        "Expected quality of the match: best pairs at or above a threshold on the match probability, the "
+        "expected share of the true pairs among them, and the share of them that is expected to be wrong. "
+        "Expected from the probabilities, not measured."
+    )
+    return ReportTable(headings, rows, caption=text)
 
 
 #: Share of the pairs that the axis of separations holds.
@@ -97,7 +128,7 @@ _SHOWN = 0.999
 
 
 def separations(distances: Mapping[str, FloatArray]) -> Figure:
-    """Distribution of the separations of the kept pairs of each survey, arcsec."""
+    """Draw the distribution of the separations of the kept pairs of each survey, arcsec."""
     figure, panels = grid(1, len(distances), (3.75, 3.0))
     for axes, (name, values) in zip(panels[0], distances.items(), strict=False):
         known = values[np.isfinite(values)]
@@ -110,7 +141,7 @@ def separations(distances: Mapping[str, FloatArray]) -> Figure:
 
 
 def match_quality(best: Mapping[str, FloatArray]) -> Figure:
-    """Probabilities of the best pairs of each survey, and what they promise above a threshold.
+    """Draw the probabilities of the best pairs of each survey, and the quality expected above a threshold.
 
     Left: distribution of `1 - P`, both axes logarithmic. Right: expected incompleteness and
     contamination of the pairs above a threshold.

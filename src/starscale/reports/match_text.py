@@ -1,4 +1,4 @@
-"""What the numbers of a match are called, and its tables in a terminal."""
+"""Names of the counts and parameters of a match, and its tables in a terminal."""
 
 from __future__ import annotations
 
@@ -8,46 +8,49 @@ from typing import Any
 
 from starscale.crossmatch.kernel.engine import Statistics
 from starscale.crossmatch.kernel.losses import REASONS
+from starscale.reports.table import ReportTable
 
 COUNTS = {
-    "mode": "who leads (dense: Gaia; sparse: the survey)",
+    "mode": "leading catalogue (dense: Gaia; sparse: the survey)",
     "method": "method",
-    "order": "cuts before or after",
+    "order": "order of cuts and match",
     "n_lead": "sources of the leading catalogue",
     "n_external": "sources of the survey",
-    "n_imprecise": "of which with an absurd position error, left out",
-    "n_duplicates": "of which repeat another and were collapsed",
+    "n_imprecise": "of which with an implausible position error, left out",
+    "n_duplicates": "of which duplicates, merged",
     "radius": "search radius (arcsec)",
     "n_pairs": "good pairs",
     "n_matched": "sources with a best neighbour",
-    "n_strict": "of which alone on either side (strict)",
+    "n_strict": "of which with exactly one neighbour on both sides (strict)",
     "n_loose": "of which with one neighbour and no mates (loose)",
     "median_distance": "median separation of best neighbours (arcsec)",
-    "pairs": "which are kept",
+    "pairs": "kind of pairs that are kept",
     "n_kept": "pairs kept, after all cuts",
 }
 MODEL = {
-    "learnt_from": "stars that the errors were learnt from (0: taken as stated)",
+    "learnt_from": "stars that the position errors were fitted to (0: errors as stated)",
     "error_scale": "factor on the survey's position errors",
-    "error_floor_mas": "further error of all pairs (mas)",
+    "error_floor_mas": "additional error of all pairs (mas)",
     "offset_rms_mas": "typical local offset of the survey's frame, removed (mas)",
     "blended_share": "share of blended pairs",
-    "blended_error_mas": "further error of blended pairs (mas)",
+    "blended_error_mas": "additional error of blended pairs (mas)",
 }
 
 
 def plain(value: Any) -> str:
-    """A count or a measure in print."""
+    """Format a count or a measured value."""
     return f"{value:,}" if isinstance(value, int) else f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def match_rows(statistics: Statistics, model: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
-    """Headings and cells of the table that the command prints."""
+def match_table(statistics: Statistics, model: Mapping[str, Any]) -> ReportTable:
+    """Return the counts and the model of a match, as the command prints them."""
     found = {**asdict(statistics), **model}
     names = {**COUNTS, **(MODEL if statistics.method == "figure_of_merit" else {})}
-    return ["match", "value"], [[meaning, plain(found[key])] for key, meaning in names.items() if key in found]
+    rows = [[meaning, plain(found[key])] for key, meaning in names.items() if key in found]
+    return ReportTable(["match", "value"], rows)
 
 
-def loss_rows(losses: Mapping[str, int]) -> list[list[str]]:
-    """Rows of the table of losses."""
-    return [[meaning, plain(losses[reason])] for reason, meaning in REASONS.items() if reason in losses]
+def losses_table(losses: Mapping[str, int]) -> ReportTable:
+    """Return the number of sources without a pair, by reason."""
+    rows = [[meaning, plain(losses[reason])] for reason, meaning in REASONS.items() if reason in losses]
+    return ReportTable(["without a pair, because", "sources"], rows)

@@ -1,11 +1,12 @@
-"""The model card: what a model is for, what it learnt from, how good it is, where it ends."""
+"""The model card: use, training data, accuracy and limits of a model, in Markdown."""
 
 from __future__ import annotations
 
 import polars as pl
 
 from starscale.model.model import Model
-from starscale.reports.text import figures_rows, markdown, missing_rows
+from starscale.reports.table import ReportTable
+from starscale.reports.text import figures_table, missing_table
 from starscale.vocabulary.columns import LABELS
 from starscale.vocabulary.provenance import CITATION
 
@@ -33,20 +34,21 @@ def model_card(model: Model, figures: pl.DataFrame) -> str:
     sections = [
         f"# {information.get('title', 'starscale model')}",
         f"A starscale model that predicts {', '.join(model.labels)} from photometry. Trained on {kind}.",
-        "## Intended use\n"
-        "Stars like those of the training set, measured by the same surveys and cleaned by the same cuts. A star "
-        "whose `domain_score` is above 1 is unlike them. Intervals are calibrated on held-out stars as a whole: "
-        "their coverage holds for what a user sees (predictions, magnitudes), not at fixed true value, where "
-        "every regression is drawn towards the mean, most for metal-poor stars.",
+        "## Intended use\nStars like those of the training set, measured by the same surveys and cleaned by the "
+        "same cuts. A star whose `domain_score` is above 1 is unlike the training set. Intervals are calibrated "
+        "on held-out stars as a whole: their coverage holds in bins of predicted value and of magnitude, not at "
+        "fixed true value, where predictions of every regression tend to the mean, most for metal-poor stars.",
         f"## Data\nTraining {split.get('train', '?')}, validation {split.get('validation', '?')}, test "
-        f"{split.get('test', '?')} stars.\n\n" + markdown(["label", "unit", "lowest", "highest"], ranges),
+        f"{split.get('test', '?')} stars.\n\n"
+        + ReportTable(["label", "unit", "lowest", "highest"], ranges).markdown(),
         f"## Figures on the test part ({information.get('repeats', 1)} repeats; mean +- spread)\n"
-        + markdown(*figures_rows(figures)),
+        + figures_table(figures).markdown(),
         "## Without a band\nMeasured on test stars that have it.\n\n"
-        + markdown(*missing_rows(information.get("missing_bands", []))),
-        "## Inputs\n" + markdown(["name", "expression", "unit", "description"], features),
+        + missing_table(information.get("missing_bands", [])).markdown(),
+        "## Inputs\n" + ReportTable(["name", "expression", "unit", "description"], features).markdown(),
         *(["## Notes on the training\n" + "\n".join(f"- {text}" for text in notes)] if notes else []),
-        "## Cuts\n" + (markdown(["name", "keeps rows where"], _cuts(model)) if model.cuts else "None."),
+        "## Cuts\n"
+        + (ReportTable(["name", "keeps rows where"], _cuts(model)).markdown() if model.cuts else "None."),
         f"## Citation\n{CITATION}",
     ]
     return "\n\n".join(sections) + "\n"

@@ -159,7 +159,7 @@ def test_errors_that_are_no_errors(parts: list[SurveyRows], value: float | None)
 
 def test_one_survey_under_two_names(parts: list[SurveyRows]) -> None:
     refused([*parts, rows_of(survey("copy"), parts[1].table)], "second and copy", "to the last digit")
-    refused([*parts, parts[1]], "'second' takes part twice")
+    refused([*parts, parts[1]], "'second' is named twice")
 
 
 def test_a_constant_label(parts: list[SurveyRows]) -> None:

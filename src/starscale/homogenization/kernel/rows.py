@@ -80,7 +80,7 @@ def gather(parts: Sequence[SurveyRows]) -> MeasurementRows:
     problems = Problems()
     names = [part.survey.name for part in parts]
     for name in sorted({name for name in names if names.count(name) > 1}):
-        problems.add("label surveys", f"{name!r} takes part twice", "each survey once", "Merge its tables first.")
+        problems.add("label surveys", f"{name!r} is named twice", "each survey once", "Merge its tables first.")
     tables, counts = [], {}
     for number, part in enumerate(parts):
         table, counts[part.survey.name] = _one(part, number, problems)

@@ -1,0 +1,117 @@
+"""The parts of an HTML report, and the page made of them.
+
+A section is a heading with blocks: paragraphs, tables, figures, folded parts and further sections. One template
+shows every block, so a new section of the report is one function that returns a :class:`Section`.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+from matplotlib.figure import Figure
+
+from starscale.reports import plots
+from starscale.reports.table import ReportTable
+from starscale.version import __version__
+
+
+@dataclass(frozen=True, slots=True)
+class Paragraph:
+    """Running text; only :func:`html` gives it marks, any other text is escaped."""
+
+    body: str
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A figure as PNG in base64, its description for screen readers, and its caption."""
+
+    image: str
+    alt: str
+    caption: str
+
+    @classmethod
+    def of(cls, figure: Figure, alt: str, caption: str, *, mock: bool) -> Picture:
+        """Draw a matplotlib figure; that of simulated stars says so itself."""
+        return cls(base64.b64encode(plots.png(figure, mock=mock)).decode("ascii"), alt, caption)
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """A few numbers in large type, each with its meaning."""
+
+    pairs: Sequence[tuple[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """Preformatted text."""
+
+    listing: str
+
+
+@dataclass(frozen=True, slots=True)
+class Details:
+    """Blocks that the reader unfolds."""
+
+    summary: str
+    blocks: Sequence[Block]
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """Blocks under a heading; inside another section the heading is smaller, and none is shown for an empty one.
+
+    Parameters
+    ----------
+    name : str
+        Anchor of the section on the page.
+    heading : str
+    blocks : sequence of Block
+    """
+
+    name: str
+    heading: str
+    blocks: Sequence[Block]
+
+
+Block = Paragraph | ReportTable | Picture | Facts | Listing | Details | Section
+
+
+def html(text: str, **values: object) -> Markup:
+    """Return text with HTML marks; the values put in its braces are escaped."""
+    return Markup(text).format(**values)  # noqa: S704
+
+
+def folded(table: ReportTable, summary: str = "") -> Details:
+    """Return a table that the reader unfolds, under its caption or a summary of it."""
+    return Details(summary or table.caption, (table,))
+
+
+def render(title: str, subtitle: str, sections: Sequence[Section], *, mock: bool) -> str:
+    """Return a page that needs no other file, no network and no scripts.
+
+    Parameters
+    ----------
+    title, subtitle : str
+    sections : sequence of Section
+        Two or more are numbered and listed at the top.
+    mock : bool
+        The stars are simulated: a banner and every caption say so.
+    """
+    loader = PackageLoader("starscale.reports")
+    layout = Environment(
+        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    layout.filters["kind"] = lambda block: type(block).__name__
+    return layout.get_template("page.html").render(
+        title=title,
+        subtitle=subtitle,
+        sections=sections,
+        mock=mock,
+        version=__version__,
+    )

@@ -1,0 +1,59 @@
+"""The section of a report about the catalogue: its figures, and the flags of its stars."""
+
+from __future__ import annotations
+
+from starscale.reports import plots
+from starscale.reports.blocks import Block, Paragraph, Picture, Section
+from starscale.reports.finished import FinishedRun, count, mapping, spread_sample
+from starscale.reports.table import ReportTable
+from starscale.vocabulary.columns import LABELS
+from starscale.vocabulary.flags import CatalogueFlag, describe
+
+
+def catalogue_section(run: FinishedRun) -> Section:
+    """Return the section about the predicted labels, the stars on the sky and the flags."""
+    blocks: list[Block] = [*_pictures(run)]
+    if not blocks:
+        blocks.append(Paragraph("The run has no catalogue yet, or it has no rows."))
+    if flags := _flags(run):
+        blocks.append(flags)
+    return Section("catalogue", "The catalogue", blocks)
+
+
+def _pictures(run: FinishedRun) -> list[Picture]:
+    stars, weight = spread_sample(run.folder / "catalogue.parquet", ("ra", "dec", *LABELS))
+    if stars.is_empty():
+        return []
+    labels = [name for name in LABELS if name in stars.columns]
+    n = count(stars.height)
+    of = f"one star in {weight} of the catalogue ({n} stars)" if weight > 1 else f"all {n} stars of the catalogue"
+    found = []
+    if {"teff", "logg"} <= set(labels):
+        coloured = " and by mean predicted [Fe/H]" if "fe_h" in labels else ""
+        caption = f"Kiel diagram of the predicted labels, {of}, by density{coloured}."
+        found.append(run.picture(plots.kiel(stars), "Kiel diagram of the catalogue", caption))
+    if labels:
+        known = (
+            ", and of the spectroscopic labels of the test part. Where the first reaches beyond the second, the "
+            "model may extrapolate"
+        )
+        caption = f"Distribution of the predicted labels, {of}{'' if run.untested else known}."
+        figure = plots.label_distributions(stars, run.test, labels)
+        found.append(run.picture(figure, "Histograms of the predicted labels", caption))
+    if {"ra", "dec"} <= set(stars.columns):
+        figure = plots.sky(plots.numbers(stars, "ra"), plots.numbers(stars, "dec"), weight=weight)
+        caption = f"Where the stars are (ICRS, east to the left), {of}."
+        found.append(run.picture(figure, "Map of the stars on the sky", caption))
+    return found
+
+
+def _flags(run: FinishedRun) -> ReportTable | None:
+    predicted = run.result("predict")
+    counts, rows = mapping(predicted.get("flags")), int(predicted.get("rows") or 0)
+    known = {name: (str(bit), meaning) for bit, name, meaning in describe(CatalogueFlag)}
+    cells = [
+        [name, *known.get(name, ("-", "")), count(n), f"{100 * n / rows:.2f} %" if rows else "-"]
+        for name, n in counts.items()
+    ]
+    table = ReportTable(["flag", "bit", "meaning", "stars", "share"], cells)
+    return table.captioned("Flags of the catalogue. A star may carry several.", code=(0,)) if cells else None
