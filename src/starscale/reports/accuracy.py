@@ -88,7 +88,9 @@ def _flow(run: FinishedRun) -> list[tuple[str, Any]]:
 def accuracy_section(run: FinishedRun) -> Section:
     """Return the section about the errors on the test parts of all trainings."""
     figures = _figures(run.metrics.get("test"))
-    known = "Table 1 holds the errors on the whole test part; the tables at the end of this section repeat them in bins."
+    known = (
+        "Table 1 lists the errors on the whole test part; the tables at the end of this section, those in bins."
+    )
     blocks: list[Block] = [Paragraph("The run has no figures of merit yet." if figures.is_empty() else known)]
     blocks += _error_pictures(run)
     blocks += [section for section in (importance_section(run), missing_section(run)) if section]
