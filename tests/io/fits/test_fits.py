@@ -193,3 +193,24 @@ def test_header_texts(text: str) -> None:
     assert card.isascii()
     assert card == card.rstrip()
     assert from_card(card) == text
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("NAXIS2", "-3"), ("PCOUNT", "'7 x'"), ("NAXIS", "T T"), ("TFIELDS", "1E999"), ("THEAP", "-1")],
+)
+def test_a_header_whose_numbers_make_no_sense_is_refused_with_the_keyword(
+    tmp_path: Path, key: str, value: str
+) -> None:
+    path = tmp_path / "t.fits"
+    io.write(pl.DataFrame({"a": [1, 2]}), path)
+    raw = bytearray(path.read_bytes())
+    # The header of the table is the second one; an unused card receives a keyword that is not there.
+    place = raw.find(f"{key:<8}=".encode(), 2880)
+    place = raw.find(b"END     ", 2880) if place < 0 else place
+    if raw[place : place + 3] == b"END":
+        raw[place + 80 : place + 160] = b"END".ljust(80)
+    raw[place : place + 80] = f"{key:<8}= {value:>20}".encode().ljust(80)
+    path.write_bytes(raw)
+    with pytest.raises(InputError, match=rf"damaged FITS file \((header 1: .*)?{key}|header 1"):
+        io.open_table(path)
