@@ -1,4 +1,4 @@
-"""Between astropy tables and polars tables."""
+"""Conversion between astropy and polars tables."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from starscale.vocabulary.errors import Problems
 
 
 def from_astropy(table: Table) -> tuple[pl.DataFrame, dict[str, Column], dict[str, str]]:
-    """Return rows, descriptions of the columns and metadata of an astropy Table or QTable.
+    """Return the rows, the descriptions of the columns and the metadata of an astropy Table or QTable.
 
-    Masked values become null, byte strings text, quantities bare numbers in their own unit. Vector
+    Masked values become null, byte strings become text, quantities become numbers in their unit. Vector
     columns become :class:`polars.Array` (same length in every row) or :class:`polars.List`.
 
     Raises
     ------
     InputError
-        For columns that are no plain numbers or texts (sky coordinates, times).
+        A column is neither numbers nor texts (sky coordinates, times).
     """
     problems = Problems()
     series = []
@@ -40,7 +40,7 @@ def from_astropy(table: Table) -> tuple[pl.DataFrame, dict[str, Column], dict[st
                 f"column {name!r}",
                 f"holds {type(column).__name__} objects",
                 "numbers, booleans or text",
-                "Write the parts of it into columns of their own (ra, dec, ...).",
+                "Write its parts as separate columns (ra, dec, ...).",
             )
             continue
         series.append(series_of(alias, values, mask))
@@ -70,7 +70,7 @@ def unit_text(unit: Any) -> str:
 
 
 def _plain(column: Any) -> tuple[np.ndarray[Any, Any] | None, np.ndarray[Any, Any] | None]:
-    """Bare values and mask of a column or quantity; no values when it is neither."""
+    """Return values and mask of a column or quantity; None, None for any other object."""
     if not hasattr(column, "dtype") or not hasattr(column, "shape"):
         return None, None
     if hasattr(column, "to_value"):
@@ -114,7 +114,7 @@ def _flat_series(name: str, cells: np.ndarray[Any, Any]) -> pl.Series:
 
 
 def _objects(name: str, values: np.ndarray[Any, Any], mask: np.ndarray[Any, Any] | None) -> pl.Series:
-    """Column of Python objects: texts, or arrays of differing length."""
+    """Build a series from Python objects: texts, or arrays of differing length."""
     hidden: np.ndarray[Any, Any] = np.zeros(len(values), bool)
     if mask is not None and len(values):
         hidden = np.asarray(mask.reshape(len(values), -1).all(axis=1))
@@ -142,7 +142,7 @@ def to_astropy(
     """Return an astropy Table with the units, UCDs and descriptions of `columns`; nulls are masked.
 
     `text` is the numpy type of text columns: ``numpy.str_`` (all of one width), or ``numpy.object_``, where
-    null becomes a blank text.
+    null becomes an empty text.
     """
     table = Table(meta=dict(metadata))
     for series in frame:
@@ -160,7 +160,7 @@ def _astropy_column(series: pl.Series, about: Column, text: type[np.generic]) ->
     if series.dtype == pl.String:
         values = np.array(series.fill_null("").to_list(), dtype=text)
         if text is np.object_:
-            # numpy gives a masked object a shape of its own, which astropy cannot write; blank is null there.
+            # astropy cannot write masked objects; an empty text means null there.
             hidden = np.zeros_like(hidden)
     else:
         values = series.fill_null(False if series.dtype == pl.Boolean else 0).to_numpy()

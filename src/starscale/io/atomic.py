@@ -1,7 +1,7 @@
-"""Files and directories that appear whole or not at all.
+"""Files and directories that appear complete or not at all.
 
-Everything is built beside its final place under a name that ends in ``.partial-<random>`` and is
-renamed when it is complete and on the disk. A run that is interrupted leaves the older file as it was.
+They are built in the folder of the output under a name that ends in ``.partial-<random>``, and renamed when they
+are complete and on the disk. An interrupted run leaves an older file unchanged.
 """
 
 from __future__ import annotations
@@ -36,22 +36,21 @@ _NO_FOLDER = (errno.ENOENT, errno.EPERM, errno.EACCES)
 
 @contextmanager
 def atomic(path: str | Path, *, inside: Path | None = None) -> Iterator[Path]:
-    """Yield a temporary path in the folder of `path`, which takes the place of `path` on success.
+    """Yield a temporary path in the folder of `path`, renamed to `path` on success.
 
-    Folders that are missing are made. Whatever goes wrong inside, nothing is left behind and an
-    older file stays as it was.
+    Missing folders are created. After an error nothing is left behind, and an older file is unchanged.
 
     Parameters
     ----------
     path : str or Path
         The file to write.
     inside : Path, optional
-        A folder of the same disk to build it in, for a caller that clears away what a kill left there.
+        Another folder for the partial file, on the same disk, which the caller cleans up after a crash.
 
     Raises
     ------
     StarscaleError
-        When the disk is full, the folder cannot be written, and so on.
+        The disk is full, the folder cannot be written, ...
     """
     target = Path(path)
     partial = _partial(target) if inside is None else inside / target.name
@@ -70,28 +69,28 @@ def atomic(path: str | Path, *, inside: Path | None = None) -> Iterator[Path]:
 
 @contextmanager
 def atomic_directory(path: str | Path, *, marker: str | None = None, inside: Path | None = None) -> Iterator[Path]:
-    """Yield a new empty directory beside `path`, which takes the place of `path` on success.
+    """Yield a new empty directory next to `path`, renamed to `path` on success.
 
-    Between moving the older directory away and moving the new one in, for an instant, neither is
-    there; should the program be killed just then, the older one is beside it, named ``.old-<random>``.
+    An older directory is renamed first, to ``.old-<random>``, and deleted last: a program that is killed between
+    the two renames leaves it under that name.
 
     Parameters
     ----------
     path : str or Path
         The directory to write.
     marker : str, optional
-        Name of a file that only directories of this kind contain. An older directory is replaced when it
-        contains that file, or nothing that the new one does not contain as well: a mistyped
-        path must not cost the user a folder of other things.
+        Name of a file that only directories of this kind contain. An older directory is replaced if it contains
+        this file, or if all its entries exist in the new one: a mistyped path must not delete other files of the
+        user.
     inside : Path, optional
-        A folder of the same disk to build it in, for a caller that clears away what a kill left there.
+        Another folder for the partial file, on the same disk, which the caller cleans up after a crash.
 
     Raises
     ------
     StarscaleError
-        When the disk is full, the folder cannot be written, and so on.
+        The disk is full, the folder cannot be written, ...
     InputError
-        When the older directory holds other things, or a file is in the way.
+        The older directory holds other files, or `path` is a file.
     """
     target = Path(path)
     partial = _partial(target) if inside is None else inside / target.name
@@ -111,15 +110,15 @@ def atomic_directory(path: str | Path, *, marker: str | None = None, inside: Pat
 
 
 @contextmanager
-def work_folder(beside: str | Path) -> Iterator[Path]:
-    """Yield an empty directory beside an output for what is needed on the way; it is removed in the end.
+def work_folder(output: str | Path) -> Iterator[Path]:
+    """Yield an empty directory next to an output for temporary files; it is removed afterwards.
 
     Raises
     ------
     StarscaleError
-        When the disk is full, the folder cannot be written, and so on.
+        The disk is full, the folder cannot be written, ...
     """
-    target = Path(beside)
+    target = Path(output)
     folder = _partial(target)
     try:
         with explained(target, folder):
@@ -131,14 +130,14 @@ def work_folder(beside: str | Path) -> Iterator[Path]:
 
 
 def check_place(path: str | Path) -> None:
-    """Find out before long work that a file can be written there; folders that are missing are made.
+    """Check, before a long computation, that the file can be written; missing folders are created.
 
     Raises
     ------
     InputError
-        For a directory where the file is to be.
+        `path` is a directory.
     StarscaleError
-        When the disk refuses.
+        The file cannot be written.
     """
     refuse_directory(Path(path))
     with work_folder(path):
@@ -146,19 +145,19 @@ def check_place(path: str | Path) -> None:
 
 
 def refuse_directory(target: Path) -> None:
-    """Refuse to write a file in the place of a directory."""
+    """Refuse to replace a directory by a file."""
     if target.is_dir():
         raise InputError(Problem(str(target), "is a directory", "the name of a file to write"))
 
 
 def atomic_text(path: str | Path, text: str) -> None:
-    """Write a text file (UTF-8) in one go."""
+    """Write a text file (UTF-8) atomically."""
     with atomic(path) as partial:
         partial.write_text(text, encoding="utf-8")
 
 
 def atomic_json(path: str | Path, value: Any) -> None:
-    """Write plain data as indented JSON in one go; NaN is refused, since JSON has none."""
+    """Write plain data as indented JSON atomically; NaN is refused, since JSON has none."""
     atomic_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
@@ -167,7 +166,7 @@ def _partial(target: Path) -> Path:
 
 
 def _swap(target: Path, partial: Path, marker: str | None) -> None:
-    """Put `partial` in the place of `target`."""
+    """Rename `partial` to `target`, replacing an older directory."""
     if not target.exists():
         partial.rename(target)
         return
@@ -188,12 +187,12 @@ def _swap(target: Path, partial: Path, marker: str | None) -> None:
 
 
 def _sync(path: Path) -> None:
-    """Ask the system to put a file or the entries of a folder on the disk."""
+    """Flush a file, or the entries of a folder, to the disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
     except OSError as error:
-        # Some network file systems cannot do this for folders; a full disk must not pass.
+        # Some network file systems cannot do this for folders; other errors, as of a full disk, are raised.
         if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.EBADF):
             raise
     finally:
@@ -202,7 +201,7 @@ def _sync(path: Path) -> None:
 
 @contextmanager
 def explained(target: Path, partial: Path) -> Iterator[None]:
-    """Turn an error of the disk about `target` into one the user can act upon; leave all others alone."""
+    """Turn an error of the disk about `target` into a message with a fix; leave all other errors unchanged."""
     try:
         yield
     except OSError as error:
@@ -210,7 +209,7 @@ def explained(target: Path, partial: Path) -> Iterator[None]:
             raise
         fix = _FIX.get(error.errno, "")
         if not fix and error.errno in _NO_FOLDER and not target.parent.is_dir():
-            fix = "The folder cannot be made: choose another one."
+            fix = "The folder cannot be created: choose another one."
         reason = error.strerror or str(error)
         raise StarscaleError(f"{target}: cannot be written: {reason}." + (f" {fix}" if fix else "")) from error
 

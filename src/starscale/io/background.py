@@ -1,4 +1,4 @@
-"""Reading, writing and hashing beside the computation, each in a thread of its own."""
+"""Reading, writing and hashing in separate threads, while the computation continues."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from starscale.io.checksum import checksum
 T = TypeVar("T")
 
 
-#: Seconds between two looks at whether the other side has given up.
+#: Seconds between two checks whether the consumer has stopped.
 _LOOK = 0.1
 
 
 def read_ahead(items: Iterable[T], depth: int = 1) -> Iterator[T]:
-    """Yield `items` in order, while a thread fetches the next ones.
+    """Yield `items` in order, while a thread fetches the following ones.
 
     Parameters
     ----------
     items : iterable
-        Whatever it raises is raised here, in its place.
+        An error that it raises is raised here, in its place.
     depth : int
-        Items that wait at most, beside the one that is being fetched.
+        Most fetched items that wait to be taken.
     """
     waiting: Queue[tuple[bool, Any]] = Queue(depth)
     stopped = threading.Event()
@@ -47,7 +47,7 @@ def read_ahead(items: Iterable[T], depth: int = 1) -> Iterator[T]:
                 put(True, item)
                 if stopped.is_set():
                     return
-        except BaseException as caught:  # noqa: BLE001 (handed over, whatever it is)
+        except BaseException as caught:  # noqa: BLE001 (raised in the consumer)
             error = caught
         put(False, error)
 
@@ -77,10 +77,10 @@ def _drain(queue: Queue[Any]) -> None:
 
 
 class Worker:
-    """Does one piece of work beside the caller's, in order; use it in a ``with`` block.
+    """Does work in one thread, in order, while the caller continues; use it in a ``with`` block.
 
-    The next piece is taken when the one before is done, so that no more than two are held. An error of a piece
-    is raised when the next is handed over, or at the end of the block.
+    A call of :meth:`do` waits for the previous work, so at most two pieces are in memory. An error in the work is
+    raised by the next call, or at the end of the block.
     """
 
     def __init__(self) -> None:
@@ -91,7 +91,7 @@ class Worker:
         return self
 
     def do(self, work: Callable[..., None], *arguments: Any, **named: Any) -> None:
-        """Wait for the piece before, then start this one."""
+        """Wait for the previous work, then start this one."""
         if self._last is not None:
             self._last.result()
         self._last = self._executor.submit(work, *arguments, **named)
@@ -105,22 +105,22 @@ class Worker:
 
 
 class Hashing:
-    """The checksum of a file, made while other work goes on."""
+    """Computes the checksum of a file in a thread."""
 
     def __init__(self, path: Path) -> None:
         self._found: list[str | BaseException] = []
-        # A daemon: work that fails must not wait for the rest of a large file.
+        # A daemon: a program that fails need not wait for the rest of a large file.
         self._thread = threading.Thread(target=self._hash, args=(path,), name="checksum", daemon=True)
         self._thread.start()
 
     def _hash(self, path: Path) -> None:
         try:
             self._found.append(checksum(path))
-        except BaseException as error:  # noqa: BLE001 (raised where the result is asked for)
+        except BaseException as error:  # noqa: BLE001 (raised by result())
             self._found.append(error)
 
     def result(self) -> str:
-        """Wait for it; see :func:`starscale.io.checksum`."""
+        """Wait for the checksum and return it; see :func:`starscale.io.checksum`."""
         self._thread.join()
         (found,) = self._found
         if isinstance(found, BaseException):

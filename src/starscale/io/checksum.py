@@ -1,4 +1,4 @@
-"""Checksums, so that a result can say what it was made from."""
+"""Checksums of files, for the provenance of results."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from starscale.vocabulary.paths import must_exist
 def checksum(path: str | Path) -> str:
     """Return the SHA-256 of a file, or of a directory, in hexadecimal.
 
-    For a directory it is the SHA-256 of the lines ``<sum>  <relative name>`` of all its files, in
-    the order of their names: what ``sha256sum`` prints, hashed once more.
+    That of a directory is the SHA-256 of the lines ``<sum>  <relative name>`` of all its files, sorted by name:
+    the output of ``sha256sum``, hashed again.
 
     Raises
     ------
     InputError
-        When nothing is there.
+        There is no file or folder at `path`.
     """
     target = Path(path)
     must_exist(target)
@@ -31,14 +31,14 @@ def checksum(path: str | Path) -> str:
 
 
 def state_of(path: str | Path) -> dict[str, list[int]]:
-    """Return size and time of change (ns) of a file, or of every file of a directory, by relative name.
+    """Return size and modification time (ns) of a file, or of every file of a directory, by relative name.
 
-    Costs nothing however large the files are, and tells whether they were changed meanwhile.
+    A fast way to find whether files were changed, whatever their size.
 
     Raises
     ------
     InputError
-        When nothing is there.
+        There is no file or folder at `path`.
     """
     target = Path(path)
     must_exist(target)
@@ -48,7 +48,7 @@ def state_of(path: str | Path) -> dict[str, list[int]]:
 
 
 def _names(folder: Path) -> list[str]:
-    """Relative names of all files of a directory, in order."""
+    """Return the relative names of all files of a directory, sorted."""
     return sorted(item.relative_to(folder).as_posix() for item in folder.rglob("*") if item.is_file())
 
 

@@ -1,4 +1,4 @@
-"""ECSV files (text with a header of names, units and descriptions), through astropy, always whole."""
+"""ECSV files (text with a header of names, units and descriptions), read and written whole by astropy."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def open_source(path: Path, part: str | None) -> Source:
     Raises
     ------
     InputError
-        When header and rows do not agree.
+        Header and rows do not agree.
     """
     if part is not None:
         raise InputError(
@@ -31,7 +31,7 @@ def open_source(path: Path, part: str | None) -> Source:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", AstropyWarning)
-            # The Gaia archive writes its bulk files as ECSV with "null" for missing values.
+            # The bulk files of the Gaia archive are ECSV with "null" for missing values.
             table = Table.read(path, format="ascii.ecsv", fill_values=[("", "0"), ("null", "0")])
     except (ValueError, TypeError, OSError, EOFError, IndexError, KeyError) as error:
         reason = str(error).strip().splitlines()
@@ -51,5 +51,5 @@ class EcsvSink(WholeSink):
 
 
 def open_sink(plan: WritePlan) -> Sink:
-    """Start an ECSV file."""
+    """Open an ECSV file for writing."""
     return EcsvSink(plan)

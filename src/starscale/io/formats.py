@@ -1,8 +1,7 @@
-"""The table formats, as data.
+"""The table formats: suffixes, and the modules that read and write them.
 
-The module that reads or writes a format is imported by name when a file of that format turns up:
-astropy and pyarrow cost about a second together, and a run that touches only Parquet or CSV, or
-``starscale --help``, should not pay for all of them.
+These modules are imported by name when a file of their format is opened: importing astropy and pyarrow takes about
+a second, which ``starscale --help``, or a run that reads only CSV, does not need.
 """
 
 from __future__ import annotations
@@ -20,36 +19,36 @@ class SourceModule(Protocol):
     """A module that reads a format."""
 
     def open_source(self, path: Path, part: str | None) -> Source:
-        """Open a file; `part` names a table inside it where the format can hold several."""
+        """Open a file; `part` selects one of its tables where the format can hold several."""
 
 
 class SinkModule(Protocol):
     """A module that writes a format."""
 
     def open_sink(self, plan: WritePlan) -> Sink:
-        """Start a file."""
+        """Open a file for writing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """One format: its suffixes (lower case, the first is the usual one) and the modules that know it."""
+    """One format: its suffixes (lower case, the usual one first) and the modules that read and write it."""
 
     name: str
     title: str
     suffixes: tuple[str, ...]
     source: str
     sink: str
-    #: Suffixes that can be read and also be written.
+    #: Suffixes that can be written.
     written: tuple[str, ...]
-    #: Name of a file that every table of a format that is a directory contains; empty for a format of files.
+    #: For a format of directories, a file that every such directory contains; empty for a format of files.
     marker: str = ""
 
     def reader(self) -> SourceModule:
-        """Import the module that reads it."""
+        """Import the module that reads the format."""
         return cast("SourceModule", importlib.import_module(self.source))
 
     def writer(self) -> SinkModule:
-        """Import the module that writes it."""
+        """Import the module that writes the format."""
         return cast("SinkModule", importlib.import_module(self.sink))
 
 
@@ -103,7 +102,7 @@ FORMATS: dict[str, Format] = {
 
 
 def by_suffix(name: str) -> Format | None:
-    """Return the format that a file name stands for, or None."""
+    """Return the format of a file name by its suffix, or None."""
     low = name.lower()
     return next((item for item in FORMATS.values() if low.endswith(item.suffixes)), None)
 
@@ -114,7 +113,7 @@ def to_write(path: Path) -> Format:
     Raises
     ------
     InputError
-        When the suffix stands for no format that can be written.
+        No format with this suffix can be written.
     """
     low = path.name.lower()
     for item in FORMATS.values():

@@ -1,4 +1,4 @@
-"""Joining two tables that are read piece by piece, whatever their size."""
+"""Joining two tables of any size that are read in chunks."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import polars as pl
 
 from starscale.io.scatter import Scatter
 
-#: Rows of the right table that are held at a time, and of the result.
+#: Most rows of the right table, and of the result, in memory at a time.
 HELD = 250_000
-#: Files into which a table is divided at most: for the largest ones, more rows are held instead.
+#: Most files that a table is divided into; beyond it, files hold more rows instead.
 MOST = 1024
 _ROW = "__row"
 
@@ -29,7 +29,7 @@ def join_frames(
     folder: Path,
     held: int | None = None,
 ) -> Iterator[pl.DataFrame]:
-    """Yield the rows of `left` in order, with the columns of the row of `right` that has the same key.
+    """Yield the rows of `left` in order, joined with the row of `right` that has the same key.
 
     A right table of up to `held` rows is kept in memory. Otherwise both are first divided by a hash of the
     key into groups on disk; group by group is joined, and the rows are put back in order.
@@ -37,24 +37,22 @@ def join_frames(
     Parameters
     ----------
     left, right : iterable of polars.DataFrame
-        At least one frame each, perhaps without rows: it tells the columns. A key stands in one row of `right`
-        at most.
+        At least one frame each, possibly without rows, which states the columns. Keys of `right` are unique.
     left_on, right_on : str
-        Columns with the key, of the same type; that of `right` is left out of the result.
+        Key columns, of the same type; that of `right` is not in the result.
     how : {"inner", "left"}
-        Whether rows of `left` without a partner are left out, or get nulls.
+        Whether rows of `left` without a partner are dropped, or get nulls.
     n_right : int
-        Rows of `right`, or a few more.
+        Number of rows of `right`, or an upper estimate.
     folder : Path
-        For the files that are needed on the way; whoever names it removes it. Nothing is put there for a small
-        right table.
+        Folder for temporary files, removed by the caller; unused for a small right table.
     held : int, optional
-        Rows to hold; default: :data:`HELD`.
+        Most rows in memory; default: :data:`HELD`.
 
     Yields
     ------
     polars.DataFrame
-        One at least.
+        At least one.
     """
     held = HELD if held is None else held
     if n_right <= held:
@@ -80,5 +78,5 @@ def join_frames(
 
 
 def _group(keys: pl.Series, groups: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-    """Group of every key, the same in both tables; those that are missing have one as well."""
+    """Return the group of every key, the same in both tables; missing keys are in group 0."""
     return np.asarray((keys.hash(seed=0) % groups).fill_null(0).cast(pl.Int64).to_numpy())

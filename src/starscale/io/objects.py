@@ -1,4 +1,4 @@
-"""Tables that the user hands over in memory."""
+"""Tables in memory, of other libraries."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from starscale.vocabulary.errors import InputError, Problem
 def from_object(table: Any) -> pl.DataFrame:
     """Return a table object of another library as a polars DataFrame.
 
-    The library is recognised by the name of the module that defines the object's class: whoever
-    hands over a pandas table has pandas, nobody else needs it.
+    The library is recognised by the module of the object's class, so that pandas and astropy are imported only
+    where they are used.
 
     Raises
     ------
     InputError
-        When the object is no table, or holds what no column can hold.
+        The object is no table, or holds values that no column can hold.
     """
     if isinstance(table, pl.DataFrame):
         return table
@@ -30,7 +30,7 @@ def from_object(table: Any) -> pl.DataFrame:
         frame = _converted(table)
     except (TypeError, ValueError, pl.exceptions.PolarsError) as error:
         # pyarrow's own errors derive from ValueError and TypeError.
-        fix = "Every column must hold values of one kind under a name of its own."
+        fix = "Every column needs a unique name and values of one type."
         raise InputError(Problem(what, f"cannot be turned into a table: {error}", fix=fix)) from error
     if frame is None:
         raise InputError(Problem(what, "is not a table", "a path, or a polars, pandas, Arrow or astropy table"))

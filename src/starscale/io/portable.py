@@ -1,4 +1,4 @@
-"""Types that every format can hold, for the formats that know fewer than Parquet."""
+"""Column types that every format can hold, for formats with fewer types than Parquet."""
 
 from __future__ import annotations
 
@@ -44,7 +44,8 @@ def plain_schema(schema: pl.Schema, where: str) -> pl.Schema:
     Raises
     ------
     InputError
-        For types that only Parquet can hold (lists of varying length, structures, binary, 128-bit integers).
+        A column has a type that only Parquet can hold (lists of varying length, structures, binary, 128-bit
+        integers).
     """
     problems = Problems()
     plain = {}
@@ -70,7 +71,7 @@ def plain_frame(frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def flat(series: pl.Series) -> pl.Series:
-    """Return the elements of a vector column one after the other; a row that is null counts as many nulls."""
+    """Return the elements of a vector column as one flat series; a null row gives a null for every element."""
     return series.reshape((-1,)) if isinstance(series.dtype, pl.Array) else series
 
 

@@ -1,4 +1,4 @@
-"""Reading a table, whatever it is in."""
+"""Reading a table of any format."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from starscale.vocabulary.paths import must_exist
 
 
 def open_table(path: str | Path) -> Source:
-    """Open a table without reading its rows, as far as the format allows.
+    """Open a table; its rows are read later where the format allows it.
 
     Parameters
     ----------
@@ -29,14 +29,14 @@ def open_table(path: str | Path) -> Source:
     Returns
     -------
     Source
-        Parquet and FITS know their schema and number of rows from the header. A CSV file is read
-        through once, in pieces, to find types that hold for every row, a VOTable file to count them. ECSV
-        files, and VOTables with vectors of varying length, are read whole.
+        Parquet and FITS state their schema and number of rows in the header. A CSV file is read once, in
+        chunks, to find types that hold for every row, a VOTable file to count its rows. ECSV files, and
+        VOTables with vectors of varying length, are read whole.
 
     Raises
     ------
     InputError
-        When there is no such file, or it is not the table its name says it is.
+        There is no such file, or it is not the table that its name promises.
     """
     target, part = Path(path).expanduser(), None
     if not target.exists() and "#" in target.name:
@@ -56,16 +56,16 @@ def read(source: Any, *, columns: Sequence[str] | None = None) -> pl.DataFrame:
     Parameters
     ----------
     source : path or table
-        Anything :func:`open_table` takes; or a table in memory: polars DataFrame or LazyFrame,
+        Any path that :func:`open_table` takes, or a table in memory: polars DataFrame or LazyFrame,
         pyarrow Table, pandas DataFrame, astropy Table or QTable (masked values become null, byte
         strings text, quantities bare numbers in their own unit).
     columns : sequence of str, optional
-        Columns to read, in the order wanted; default: all.
+        Columns to read, in this order; default: all.
 
     Raises
     ------
     InputError
-        When it cannot be read, or for every column that is not there.
+        It cannot be read, or columns are missing; one error names them all.
     """
     if isinstance(source, (str, Path)):
         return open_table(source).read(columns)

@@ -1,4 +1,4 @@
-"""Rows of a large table sorted into many small files, to be read back group by group."""
+"""Distribute the rows of a large table over many small files, to read them back group by group."""
 
 from __future__ import annotations
 
@@ -12,14 +12,12 @@ from pyarrow import ipc
 
 
 class Scatter:
-    """A folder of groups of rows that a step of the program needs for itself, and removes afterwards.
-
-    Every group is one file, however many times rows were added to it.
+    """A folder of temporary files, one for each group of rows, removed by the caller.
 
     Parameters
     ----------
     folder : Path
-        Made when the first rows come.
+        Created with the first rows.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -29,11 +27,11 @@ class Scatter:
 
     @property
     def groups(self) -> list[int]:
-        """Groups that have rows, in order."""
+        """Groups with rows, in order."""
         return sorted(self._groups)
 
     def append(self, frame: pl.DataFrame, groups: NDArray[np.integer] | int) -> None:
-        """Add rows, each to its group; their order within a group is that in which they come."""
+        """Append rows, each to its group; a group keeps the order of arrival."""
         self._schema = frame.schema
         if frame.is_empty():
             return
@@ -47,19 +45,19 @@ class Scatter:
             self._write(ordered.slice(int(start), int(end - start)), int(sorted_groups[start]))
 
     def read(self, group: int) -> pl.DataFrame:
-        """Rows of a group; none where nothing was added to it."""
+        """Return the rows of a group; an empty frame for a group without rows."""
         empty = pl.DataFrame(schema=self._schema)
         if group not in self._groups:
             return empty
         parts: list[pa.Table] = []
         with pa.OSFile(str(self._path(group))) as file:
-            # One stream after the other.
+            # Every call of append() wrote one stream.
             while file.tell() < file.size():
                 parts.append(ipc.open_stream(file).read_all())
         return pl.DataFrame(pa.concat_tables(parts)).cast(empty.schema)
 
     def take(self, group: int) -> pl.DataFrame:
-        """Read a group for the last time: its place on the disk is free again."""
+        """Return the rows of a group and delete its file."""
         frame = self.read(group)
         if group in self._groups:
             self._path(group).unlink()
@@ -74,5 +72,5 @@ class Scatter:
         self._groups.add(group)
 
     def _path(self, group: int) -> Path:
-        # Few files in one folder, whatever the number of groups.
+        # At most 1000 folders, so that no folder holds too many files.
         return self.folder / f"{group % 1000:03d}" / f"{group}.arrow"

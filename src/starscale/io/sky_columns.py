@@ -1,4 +1,4 @@
-"""Which columns of a table hold the positions of its rows, from their UCDs and names."""
+"""Find the columns of the sky position, from their UCDs and names."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ import polars as pl
 
 from starscale.vocabulary.columns import DEC, RA, Column
 
-#: UCD1+ word of each coordinate; the main position carries ``meta.main`` beside it.
+#: UCD1+ word of each coordinate; the main position has ``meta.main`` as well.
 _WORDS = ("pos.eq.ra", "pos.eq.dec")
 _MAIN = "meta.main"
 _DEGREES = ("", "deg")
 
 
 def position_columns(schema: pl.Schema, columns: Mapping[str, Column]) -> tuple[str, str] | None:
-    """Return the columns of right ascension and declination (deg), or None where no pair is to be found.
+    """Return the columns of right ascension and declination (deg), or None where there are none.
 
-    The main position by UCD comes first, then the columns that are called ``ra`` and ``dec``, then any
-    position by UCD. A column whose unit is something else than degrees, or that holds no floats, is none.
+    In this order: the main position by UCD, columns called ``ra`` and ``dec``, any position by UCD. Columns in
+    units other than degrees, and columns that are not floating point, are ignored.
     """
     ucds = _ucds_of_degrees(schema, columns)
 

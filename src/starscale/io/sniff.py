@@ -1,4 +1,4 @@
-"""Find out what a file really is, from its first bytes, and say so when that is not what its name says."""
+"""Detect the format of a file from its first bytes, and refuse a file whose name promises another format."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from starscale.vocabulary.errors import InputError, Problem
 
 _HEAD = 4096
 
-#: First bytes of files that are no table we read: what they are, and what to do.
+#: First bytes of files of other kinds: the kind, and what the user can do.
 _FOREIGN = (
     (b"\x89HDF\r\n", "an HDF5 file", "Convert it to Parquet or FITS first."),
     (b"\x93NUMPY", "a NumPy array file", "Convert it to Parquet or FITS first."),
@@ -28,12 +28,12 @@ _PAGE = (
 
 
 def read_head(path: Path, size: int = _HEAD) -> bytes:
-    """Return the first bytes of a file, unpacked when it is a gzip file.
+    """Return the first bytes of a file; those of a gzip file are unpacked.
 
     Raises
     ------
     InputError
-        When it cannot be read.
+        The file cannot be read, or its gzip data are damaged.
     """
     try:
         with open_packed(path) as file:
@@ -45,7 +45,7 @@ def read_head(path: Path, size: int = _HEAD) -> bytes:
 
 
 def content_of(head: bytes) -> str | None:
-    """Name of the format whose signature the first bytes carry; ``csv`` for other text, None for other bytes."""
+    """Return the format that the first bytes belong to; ``csv`` for any other text, None for other bytes."""
     text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
     if head.startswith(b"PAR1"):
         return "parquet"
@@ -61,14 +61,14 @@ def content_of(head: bytes) -> str | None:
 
 
 def _foreign(head: bytes) -> tuple[str, str]:
-    """Say what bytes that are no table are, and what to do about it."""
+    """Return what a file that is no table contains, and what the user can do."""
     text = head.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
     if text.startswith((b"<!doctype html", b"<html")) or (text.startswith(b"<") and b"<html" in text):
         return "is an HTML page, not a table", _PAGE
     if text.startswith(b"<"):
         return "is an XML document without a VOTABLE element", "Ask the archive for VOTable output."
     if text.startswith(b"{"):
-        return "is a JSON document, not a table", "Perhaps an error message of the archive: look into it."
+        return "is a JSON document, not a table", "It may be an error message of the archive: open it."
     for magic, what, fix in _FOREIGN:
         if head.startswith(magic):
             return f"is {what}, not a table", fix
@@ -76,12 +76,12 @@ def _foreign(head: bytes) -> tuple[str, str]:
 
 
 def detect(path: Path) -> Format:
-    """Return the format of an existing file, judged by content and checked against the name.
+    """Return the format of an existing file from its content, and check it against the name.
 
     Raises
     ------
     InputError
-        For an empty file, a file that is no table, or content that is not what the suffix says.
+        The file is empty, is no table, or its content does not match its suffix.
     """
     expected = by_suffix(path.name)
     head = read_head(path)
@@ -97,7 +97,7 @@ def detect(path: Path) -> Format:
             raise InputError(Problem(str(path), found, _any_table()))
     elif content == "csv" and expected.name != "csv":
         raise InputError(_no_table(path, "is plain text", _text_fix(head), expected))
-    # A header of comments makes a CSV file an ECSV file; archives name such files .csv.
+    # Archives name ECSV files .csv.
     elif content != expected.name and (content, expected.name) != ("ecsv", "csv"):
         actual = FORMATS[content]
         found, wanted = f"is a {actual.title} file inside", f"a {expected.title} file, as its name says"
@@ -110,7 +110,7 @@ def _any_table() -> str:
 
 
 def _no_table(path: Path, found: str, fix: str, expected: Format | None) -> Problem:
-    """Say what a file is that does not begin like the table that its name promises."""
+    """Describe a file that does not begin like the table that its name promises."""
     if expected is None:
         return Problem(str(path), found, _any_table(), fix)
     if found.endswith("unknown kind"):

@@ -1,4 +1,4 @@
-"""What every table format offers: a lazily read :class:`Source` and a :class:`Sink` that takes rows."""
+"""The interfaces of every table format: a :class:`Source`, read lazily, and a :class:`Sink` for writing."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import polars as pl
 from starscale.vocabulary.columns import Column, DType
 from starscale.vocabulary.errors import Problems, did_you_mean
 
-#: Rows that are held at a time where a format decides for itself.
+#: Rows of a chunk where the caller does not choose it.
 CHUNK_ROWS = 65_536
 
 _NEAREST: dict[pl.DataType, DType] = {
@@ -31,20 +31,20 @@ _NEAREST: dict[pl.DataType, DType] = {
 
 
 class Source(ABC):
-    """A table on disk that is read only as far as it is asked for.
+    """A table on disk whose rows are read on demand.
 
     Attributes
     ----------
     path : Path
-        Where it is.
+        Location of the table.
     format : str
         Name of the format, as in :data:`starscale.io.formats.FORMATS`.
     schema : polars.Schema
         Names and types of all columns, in order.
     columns : dict of str to Column
-        Unit, UCD and description of every column, as far as the file tells.
+        Unit, UCD and description of every column, as far as the file states them.
     metadata : dict of str to str
-        What the file says about the table as a whole.
+        Texts about the table as a whole.
     """
 
     path: Path
@@ -64,19 +64,19 @@ class Source(ABC):
 
     @abstractmethod
     def frames(self, rows: int, columns: Sequence[str]) -> Iterator[pl.DataFrame]:
-        """Yield the rows in order in pieces of about `rows`, as suits the format; `columns` exist."""
+        """Yield the rows in order, in chunks of about `rows` as suits the format; `columns` must exist."""
 
     def frames_after(self, skip: int, rows: int, columns: Sequence[str]) -> Iterator[pl.DataFrame]:
-        """Yield what :meth:`frames` does, without the first `skip` rows; a format that can leaps over them."""
+        """Do the same without the first `skip` rows; formats override this where they can seek."""
         for frame in self.frames(rows, columns):
             if skip < frame.height:
                 yield frame.slice(skip) if skip else frame
             skip = max(skip - frame.height, 0)
 
     def batches(self, rows: int, columns: Sequence[str] | None = None, *, skip: int = 0) -> Iterator[pl.DataFrame]:
-        """Yield the rows in order in frames of exactly `rows`, the last one perhaps shorter.
+        """Yield the rows in order, in frames of exactly `rows`; the last one may be shorter.
 
-        One piece is held at a time, whatever the size of the file; ECSV files, and VOTables with vectors of
+        One chunk is in memory at a time, whatever the size of the file. ECSV files, and VOTables with vectors of
         varying length, are read whole first.
 
         Parameters
@@ -84,14 +84,14 @@ class Source(ABC):
         rows : int
             Rows of a frame, at least 1.
         columns : sequence of str, optional
-            Columns to read, in the order wanted; default: all.
+            Columns to read, in this order; default: all.
         skip : int
-            Rows to leave out at the beginning.
+            Rows to skip at the beginning.
 
         Raises
         ------
         InputError
-            For a column that is not there, or a file that turns out to be damaged.
+            A column is missing, or the file is damaged.
         """
         if rows < 1:
             raise ValueError(f"a batch has at least 1 row, not {rows}")
@@ -117,7 +117,7 @@ class Source(ABC):
         Raises
         ------
         InputError
-            For a column that is not there, or a file that turns out to be damaged.
+            A column is missing, or the file is damaged.
         """
         chosen = self.choose(columns)
         read = self.choose([*chosen, *({column} - set(chosen))])
@@ -126,7 +126,7 @@ class Source(ABC):
         return pl.concat([empty, *(f.filter(wanted).select(chosen) for f in self.frames(CHUNK_ROWS, read))])
 
     def choose(self, columns: Sequence[str] | None) -> list[str]:
-        """Return `columns`, or all when None; every one that is missing is a problem of one error."""
+        """Return `columns`, or all columns when None; one error names every missing column."""
         if columns is None:
             return list(self.schema)
         require_columns(str(self.path), columns, list(self.schema))
@@ -134,24 +134,24 @@ class Source(ABC):
 
 
 class Sink(ABC):
-    """Takes rows, writes one file. The caller sees to it that the file appears only when it is whole."""
+    """Writes rows to one file; the caller renames the file when it is complete."""
 
     @abstractmethod
     def append(self, frame: pl.DataFrame) -> None:
-        """Add rows; the frame has the columns and types that the sink was opened with."""
+        """Append rows, with the columns and types that the sink was opened with."""
 
     @abstractmethod
     def close(self, metadata: Mapping[str, str]) -> None:
-        """Write what is left, and `metadata` where the format has room for it."""
+        """Write the remaining rows, and `metadata` where the format can hold them."""
 
     @abstractmethod
     def abort(self) -> None:
-        """Let go of everything; the file is of no use. May follow a failed `close`."""
+        """Release all resources; the file is incomplete. May follow a failed `close`."""
 
 
 @dataclass(frozen=True, slots=True)
 class WritePlan:
-    """What a sink must know beforehand. `target` is what errors call the file, `path` where it is built."""
+    """What a sink is to write. `path` is the partial file, `target` its final name, used in errors."""
 
     path: Path
     target: Path
@@ -160,12 +160,12 @@ class WritePlan:
 
 
 def require_columns(where: str, wanted: Sequence[str], present: Sequence[str]) -> None:
-    """Raise one error that names every wanted column that is missing or asked for twice.
+    """Refuse wanted columns that are missing or repeated; one error names them all.
 
     Raises
     ------
     InputError
-        With a suggestion for each.
+        With a similar name for each missing column.
     """
     problems = Problems()
     shown = ", ".join(present[:12]) + (f", ... ({len(present)} in all)" if len(present) > 12 else "")
@@ -180,7 +180,7 @@ def require_columns(where: str, wanted: Sequence[str], present: Sequence[str]) -
 
 
 def rebatch(frames: Iterable[pl.DataFrame], rows: int) -> Iterator[pl.DataFrame]:
-    """Cut a stream of frames of any height into frames of exactly `rows`, the last one perhaps shorter."""
+    """Cut a stream of frames into frames of exactly `rows`; the last one may be shorter."""
     held: list[pl.DataFrame] = []
     height = 0
     for frame in frames:
@@ -198,7 +198,7 @@ def rebatch(frames: Iterable[pl.DataFrame], rows: int) -> Iterator[pl.DataFrame]
 
 
 def unique_names(names: Iterable[str]) -> list[str]:
-    """Give every column a name of its own: a repeated name gets ``_2``, ``_3``, a missing one its number."""
+    """Make names unique: a repeated name gets ``_2``, ``_3``; a missing one becomes ``column_N``."""
     given = [name.strip() for name in names]
     taken = set(given)
     seen: set[str] = set()
@@ -215,7 +215,7 @@ def unique_names(names: Iterable[str]) -> list[str]:
 
 
 def nearest_dtype(dtype: pl.DataType) -> DType:
-    """Storage type of the vocabulary that holds `dtype`; for a vector that of its elements, else ``string``."""
+    """Return the type of :class:`Column` for `dtype`; for a vector that of its elements, else ``string``."""
     while isinstance(dtype, (pl.Array, pl.List)):
         dtype = dtype.inner if isinstance(dtype.inner, pl.DataType) else dtype.inner()
     return _NEAREST.get(dtype, "string")

@@ -1,6 +1,6 @@
-"""Units of columns: are two the same, and how does one become the other.
+"""Units of columns: comparison and conversion.
 
-Strings of the VOUnit and FITS standards are understood, and the spellings of CDS and of archives
+The notations of VOUnit and FITS are accepted, and the spellings of CDS and of archives
 (``mas.yr**-1``, ``mas/yr``, ``mas yr-1``, ``log(cm.s**-2)``, ``dex``, ``"``).
 """
 
@@ -46,21 +46,20 @@ def convert(values: pl.Series, from_unit: str, to_unit: str, where: str) -> pl.S
     values : polars.Series
         Numbers; nulls stay null.
     from_unit, to_unit : str
-        Where either is empty, or both are the same, `values` are returned as they are. Dimensionless,
-        ``dex`` and the logarithm of anything may stand for one another: archives give the
-        unit of log g in all three ways.
+        Where either is empty, or both are the same, `values` are returned unchanged. Dimensionless, ``dex`` and
+        the logarithm of any unit are interchangeable: archives give the unit of log g in all three ways.
     where : str
-        What an error calls the column.
+        Name of the column in errors.
 
     Returns
     -------
     polars.Series
-        A float32 column stays float32, everything else becomes float64 when it is converted.
+        float32 for a float32 column; float64 for any other column that is converted.
 
     Raises
     ------
     InputError
-        When a unit is not known, or one cannot become the other.
+        A unit is unknown, or the units are incompatible.
     """
     if not from_unit.strip() or not to_unit.strip() or same_unit(from_unit, to_unit):
         return values
@@ -75,7 +74,7 @@ def convert(values: pl.Series, from_unit: str, to_unit: str, where: str) -> pl.S
         raise InputError(Problem(where, f"holds {values.dtype} values in unit {from_unit!r}", "numbers"))
     floats = values.cast(pl.Float64)
     try:
-        # The unit's own rule is applied to the bare numbers; a null is NaN on the way.
+        # Applied to plain numbers, with NaN in place of nulls.
         turned = np.asarray(old.to(new, floats.fill_null(float("nan")).to_numpy()), dtype=np.float64)
     except (u.UnitConversionError, u.UnitTypeError) as error:
         fix = "Is it the right column? Otherwise correct the unit in the file or in the survey file."
@@ -87,9 +86,10 @@ def convert(values: pl.Series, from_unit: str, to_unit: str, where: str) -> pl.S
 
 
 def same_unit(a: str, b: str) -> bool:
-    """Say whether two unit strings mean the same.
+    """Return whether two unit strings mean the same unit.
 
-    A bare ``dex`` or ``mag`` is the same as that of any quantity, and ``dex`` as dimensionless.
+    A bare ``dex`` or ``mag`` is the same as ``dex`` or ``mag`` of any quantity, and ``dex`` is the same as
+    dimensionless.
     """
     if a.strip() == b.strip():
         return True
@@ -105,7 +105,7 @@ def same_unit(a: str, b: str) -> bool:
 
 
 def _function(unit: Any) -> str:
-    """Name of the logarithm that a unit is (``dex``, ``mag``, ``dB``); empty for others and dimensionless."""
+    """Return ``dex``, ``mag`` or ``dB`` for a logarithmic unit, else the unit as text; empty if dimensionless."""
     if isinstance(unit, u.function.FunctionUnitBase):
         return str(unit.function_unit)
     text = str(unit)
@@ -118,7 +118,7 @@ def _is_bare(unit: Any) -> bool:
 
 @lru_cache(maxsize=512)
 def _parsed(text: str) -> Any:
-    """Return an astropy unit, or None when no notation makes sense of the text."""
+    """Return an astropy unit, or None when no notation can parse the text."""
     plain = text.strip()
     plain = _SPELLINGS.get(plain.lower(), plain)
     if not plain:
@@ -132,7 +132,7 @@ def _parsed(text: str) -> Any:
     for notation in _FORMATS:
         try:
             with warnings.catch_warnings():
-                # Deprecated spellings are understood without comment.
+                # Deprecated spellings are accepted silently.
                 warnings.simplefilter("ignore", u.UnitsWarning)
                 return u.Unit(plain, format=notation)
         except (ValueError, TypeError):

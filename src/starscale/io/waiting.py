@@ -1,6 +1,6 @@
-"""Rows that wait on disk until what the head of a file must say is known, and what was seen of them.
+"""A temporary file of rows, and the properties of their columns, for formats whose header comes first.
 
-FITS and VOTable say first how wide a text column is, or which number stands for null; that is known
+The headers of FITS and VOTable state the width of text columns and the integer that marks a null; both are known
 only after the last row.
 """
 
@@ -23,7 +23,7 @@ _IN_MEMORY = 64 << 20
 
 @dataclass(slots=True)
 class Seen:
-    """What the rows so far need: widest text in bytes and in UTF-16 units, nulls, smallest and largest number."""
+    """Properties of a column so far: widest text (bytes, UTF-16 units), nulls, smallest and largest integer."""
 
     width: int = 1
     units: int = 1
@@ -33,7 +33,7 @@ class Seen:
     highest: int | None = None
 
     def look(self, values: pl.Series) -> None:
-        """Take note of the elements of a column."""
+        """Update the properties with the elements of a batch of rows."""
         self.nulls = self.nulls or values.null_count() > 0
         if values.dtype == pl.String:
             self._look_at_texts(values)
@@ -47,21 +47,21 @@ class Seen:
         self.width = max(self.width, cast("int | None", sizes.max()) or 1)
         others = values.filter((sizes != values.str.len_chars()).fill_null(False))
         self.ascii = self.ascii and not len(others)
-        # Of the others, a character beyond U+FFFF takes two units.
+        # A character beyond U+FFFF takes two UTF-16 units.
         wide = max((len(text.encode("utf-16-be")) // 2 for text in others.to_list()), default=1)
         narrow = cast("int | None", values.str.len_chars().max()) or 1
         self.units = max(self.units, wide, narrow)
 
 
 class Waiting:
-    """A table in a temporary file without a name, in memory while it is small.
+    """A table in an unnamed temporary file, kept in memory while it is small.
 
     Parameters
     ----------
     schema : polars.Schema
         Plain types, as :func:`starscale.io.portable.plain_schema` returns them.
     folder : Path
-        Where the temporary file is made.
+        Folder of the temporary file.
     """
 
     def __init__(self, schema: pl.Schema, folder: Path) -> None:
@@ -74,7 +74,7 @@ class Waiting:
         self._stream = pa.ipc.new_stream(self._file, empty.schema)
 
     def append(self, frame: pl.DataFrame) -> None:
-        """Put rows aside and note what they need."""
+        """Append rows and update the properties of their columns."""
         for piece in plain_frame(frame).iter_slices(CHUNK_ROWS):
             for series in piece:
                 self.seen[series.name].look(flat(series))
@@ -82,16 +82,16 @@ class Waiting:
             self.rows += piece.height
 
     def finish(self) -> None:
-        """No more rows will come."""
+        """End the stream after the last row."""
         self._stream.close()
 
     def frames(self) -> Iterator[pl.DataFrame]:
-        """Yield the rows in order, in pieces."""
+        """Yield the rows in order, in chunks."""
         self._file.seek(0)
         with pa.ipc.open_stream(self._file) as stream:
             for batch in stream:
                 yield pl.DataFrame(batch)
 
     def close(self) -> None:
-        """Drop the rows."""
+        """Delete the temporary file."""
         self._file.close()

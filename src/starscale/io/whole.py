@@ -1,4 +1,4 @@
-"""Formats that are read and written whole, since their libraries know no other way."""
+"""Formats whose libraries read and write whole tables only."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from starscale.vocabulary.columns import Column
 
 
 class WholeSource(Source):
-    """A table that was read into memory when it was opened."""
+    """A table that is read into memory when it is opened."""
 
     def __init__(
         self, path: Path, name: str, frame: pl.DataFrame, columns: dict[str, Column], metadata: dict[str, str]
@@ -32,16 +32,16 @@ class WholeSource(Source):
         return self._frame.height
 
     def lazy(self) -> pl.LazyFrame:
-        """Return the table, which is in memory, as a lazy frame."""
+        """Return the table as a lazy frame."""
         return self._frame.lazy()
 
     def frames(self, rows: int, columns: Sequence[str]) -> Iterator[pl.DataFrame]:
-        """Cut the table into pieces."""
+        """Yield slices of the table."""
         yield from self._frame.select(columns).iter_slices(rows)
 
 
 class WholeSink(Sink):
-    """Gathers all rows in memory and writes when it is closed."""
+    """Keeps all rows in memory and writes them when it is closed."""
 
     def __init__(self, plan: WritePlan) -> None:
         self.plan = plan
@@ -49,7 +49,7 @@ class WholeSink(Sink):
         self._held: list[pl.DataFrame] = []
 
     def append(self, frame: pl.DataFrame) -> None:
-        """Hold rows."""
+        """Keep rows."""
         self._held.append(plain_frame(frame))
 
     def close(self, metadata: Mapping[str, str]) -> None:
@@ -57,9 +57,9 @@ class WholeSink(Sink):
         self.write(pl.concat([pl.DataFrame(schema=self.schema), *self._held], rechunk=True), metadata)
 
     def abort(self) -> None:
-        """Forget the rows."""
+        """Drop the rows."""
         self._held = []
 
     @abstractmethod
     def write(self, frame: pl.DataFrame, metadata: Mapping[str, str]) -> None:
-        """Write the whole table to the path of the plan."""
+        """Write the whole table to `plan.path`."""

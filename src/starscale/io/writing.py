@@ -1,4 +1,4 @@
-"""Writing a table, in one go or piece by piece; the file appears when it is whole."""
+"""Writing a table, at once or in chunks; the file appears when it is complete."""
 
 from __future__ import annotations
 
@@ -18,19 +18,20 @@ from starscale.vocabulary.columns import Column
 
 
 class Writer:
-    """Takes rows piece by piece; use it in a ``with`` block.
+    """Writes a table in chunks of rows; use it in a ``with`` block.
 
     Attributes
     ----------
     metadata : dict of str to str
-        May be filled until the block ends.
+        Texts about the table; may be changed until the block ends.
     n_rows : int
-        Rows taken so far.
+        Rows appended so far.
 
     Notes
     -----
-    All formats but ECSV, which gathers all rows, hold one piece in memory at a time; HATS, FITS and VOTable
-    put rows aside on disk and write when the block ends. An exception in the block leaves an older file as it was.
+    One chunk is held in memory at a time, except for ECSV, which needs all rows. HATS, FITS and VOTable keep the
+    rows in a temporary file and are written when the block ends. An exception in the block leaves an older file
+    unchanged.
     """
 
     def __init__(
@@ -55,12 +56,12 @@ class Writer:
         self._sink: Sink | None = None
 
     def append(self, frame: pl.DataFrame) -> None:
-        """Add rows.
+        """Append rows.
 
         Raises
         ------
         ValueError
-            When the columns are not those of the schema.
+            The columns are not those of the schema.
         """
         if self._sink is None:
             raise ValueError("rows can be added inside the 'with' block only")
@@ -83,7 +84,7 @@ class Writer:
         try:
             self._sink = self._module.open_sink(WritePlan(partial, self.path, self.schema, self._columns))
         except BaseException as error:
-            # The exit of atomic() cleans up, and explains an error of the disk.
+            # atomic() removes the partial file, and explains an error of the disk.
             self._file.__exit__(type(error), error, error.__traceback__)
             raise
         return self
@@ -113,7 +114,7 @@ class Writer:
 
 
 def _abort(sink: Sink) -> None:
-    """Let go of a file that failed; a disk that is full may well complain once more."""
+    """Close a failed file; ignore a second error from a full disk."""
     with suppress(OSError):
         sink.abort()
 
@@ -127,43 +128,43 @@ def open_writer(
     n_rows: int | None = None,
     inside: Path | None = None,
 ) -> Writer:
-    """Start a file that takes rows piece by piece.
+    """Open a file for writing in chunks of rows.
 
     Parameters
     ----------
     path : str or Path
-        The suffix says the format, as in :func:`write`.
+        The suffix selects the format, as in :func:`write`.
     schema : polars.Schema
-        Columns of every piece, in order.
+        Columns of every chunk, in order.
     columns : mapping of str to Column, optional
-        Units, UCDs and descriptions; others than those of the schema are ignored.
+        Units, UCDs and descriptions; columns that are not in the schema are ignored.
     metadata : mapping of str to str, optional
-        Texts about the whole table; more may be set on the writer until its block ends.
+        Texts about the whole table; the writer accepts more until its block ends.
     n_rows : int, optional
-        Rows that will come; when given, another number is an error and no file is written.
+        Number of rows; any other number of appended rows is an error, and no file is written.
     inside : Path, optional
-        Folder to build the file in, on the same disk; by default that of the file.
+        Folder for the partial file, on the same disk; default: the folder of the file.
 
     Raises
     ------
     InputError
-        For a suffix that cannot be written, or columns that the format cannot hold.
+        The suffix cannot be written, or the format cannot hold a column.
     """
     return Writer(Path(path).expanduser(), schema, columns or {}, metadata or {}, n_rows, inside)
 
 
 def check_target(path: str | Path) -> None:
-    """Find out before long work that its result will have a place; folders that are missing are made.
+    """Check, before a long computation, that its result can be written; missing folders are created.
 
     Raises
     ------
     InputError
-        For a suffix that cannot be written, or a directory where a file is to be.
+        The suffix cannot be written, or a directory has the name of the file.
     StarscaleError
-        When the disk refuses.
+        The disk is full, or the folder cannot be written.
     """
     target = Path(path)
-    # A HATS catalogue takes the place of an older one.
+    # A HATS catalogue is a directory and replaces an older one.
     if to_write(target).marker:
         with work_folder(target):
             pass
@@ -178,7 +179,7 @@ def write(
     columns: Mapping[str, Column] | None = None,
     metadata: Mapping[str, str] | None = None,
 ) -> None:
-    """Write a table; the file appears when it is whole, an older one stays until then.
+    """Write a table; the file appears when it is complete, and an older one stays until then.
 
     Parameters
     ----------
@@ -188,22 +189,22 @@ def write(
         Ends in ``.parquet``, ``.hats`` (a directory), ``.fits``, ``.fits.gz``, ``.vot`` or ``.xml`` (VOTable,
         BINARY2), ``.ecsv``, ``.csv`` or ``.tsv``.
     columns : mapping of str to Column, optional
-        Units, UCDs and descriptions. A CSV file has no room for them.
+        Units, UCDs and descriptions. A CSV file cannot hold them.
     metadata : mapping of str to str, optional
-        Texts about the whole table (provenance as JSON, ...). A CSV file has no room for them.
+        Texts about the whole table (provenance as JSON, ...). A CSV file cannot hold them.
 
     Raises
     ------
     InputError
-        For a suffix that cannot be written, or columns that the format cannot hold.
+        The suffix cannot be written, or the format cannot hold a column.
     StarscaleError
-        When the disk refuses.
+        The disk is full, or the folder cannot be written.
 
     Notes
     -----
-    What becomes of missing values: Parquet, VOTable and ECSV keep nulls of every type. FITS stores a null
-    as NaN, as a number that the column does not contain (TNULL), as the undefined logical value, or as a
-    blank text. CSV stores an empty field.
+    Missing values: Parquet, VOTable and ECSV keep nulls of every type. FITS stores a null as NaN, as an integer
+    that the column does not contain (TNULL), as the undefined logical value, or as a blank text. CSV stores an
+    empty field.
     """
     frame = from_object(table)
     with open_writer(path, frame.schema, columns=columns, metadata=metadata, n_rows=frame.height) as writer:

@@ -1,4 +1,4 @@
-"""Where the rows of a CSV file begin, how its fields are separated, and what its columns are called."""
+"""Layout of a CSV file: header line, separator and names of the columns."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from starscale.io.table import CHUNK_ROWS
 from starscale.vocabulary.errors import InputError, Problem
 
 _BOM = b"\xef\xbb\xbf"
-#: Lines within which the first row must come.
+#: Lines that are searched for the header and the first row.
 _LOOK = 200
 NOT_UTF8 = "Convert it: iconv -f latin1 -t utf-8 OLD > NEW."
 
 
 @dataclass(frozen=True, slots=True)
 class CsvLayout:
-    """Names of the columns; lines before the first row; `trailing`: every row ends with a separator too many."""
+    """Names of the columns, lines to skip, separator; `trailing`: whether rows end with an extra separator."""
 
     names: tuple[str, ...]
     skip: int
@@ -29,12 +29,12 @@ class CsvLayout:
 
 
 def pieces(path: Path, skip: int, rows: int) -> Iterator[tuple[int, list[bytes]]]:
-    """Yield ``(number of the first line, lines)`` in pieces of about `rows` lines; no quoted text is cut in two.
+    """Yield ``(number of the first line, lines)`` in chunks of about `rows` lines; quoted texts are kept whole.
 
     Raises
     ------
     InputError
-        When the file cannot be read to its end.
+        The gzip data are damaged.
     """
     try:
         with open_packed(path) as file:
@@ -54,7 +54,7 @@ def find_layout(path: Path) -> CsvLayout:
     Raises
     ------
     InputError
-        When there is no header, or the rows have more fields than it and no row counter explains it.
+        There is no header, or the rows have more fields than the header without a row counter that explains it.
     """
     low = path.name.lower().removesuffix(".gz")
     lines = _first_lines(path)
@@ -88,7 +88,7 @@ def _first_lines(path: Path) -> list[str]:
 
 
 def _header_line(lines: list[str], name: str) -> int | None:
-    """Index of the header: the last leading ``#`` line if it has as many fields as the rows, else the next."""
+    """Return the index of the header: the last leading ``#`` line if its fields match the rows, else the next."""
     plain = next((i for i, line in enumerate(lines) if line.strip() and not line.startswith("#")), None)
     marked = [i for i, line in enumerate(lines[:plain]) if line.strip()]
     if not marked:
@@ -107,8 +107,8 @@ def _separator(header: str) -> str:
 def _one_more(path: Path, layout: CsvLayout) -> CsvLayout:
     """Explain rows with one field more than the header.
 
-    pandas and R write a row counter without a name before the first column; other programs close
-    every row with a separator. Anything else would be a guess about which name belongs to which value.
+    pandas and R write a row counter without a name before the first column; other programs end every row with a
+    separator. In any other case it is unknown which name belongs to which value, and the file is refused.
     """
     counter, trailing = True, True
     before = -1

@@ -1,7 +1,7 @@
 """Writing CSV and TSV files.
 
-A CSV file has no room for units, descriptions or metadata; write ECSV to keep them. Null is an
-empty field, an empty text is ``""``, NaN is ``NaN``.
+A CSV file cannot hold units, descriptions or metadata; ECSV can. Null is an empty field, an empty text is ``""``,
+NaN is ``NaN``.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from starscale.vocabulary.errors import InputError, Problem, Problems
 
 
 class CsvSink(Sink):
-    """Writes rows as they come."""
+    """Writes rows as they arrive."""
 
     def __init__(self, plan: WritePlan) -> None:
         schema = plain_schema(plan.schema, str(plan.target))
@@ -32,12 +32,12 @@ class CsvSink(Sink):
 
     def append(self, frame: pl.DataFrame) -> None:
         """Write rows."""
-        # polars would write to the file itself, but reports a full disk without its error number.
+        # polars can write to the file itself, but then reports a full disk without an error number.
         for piece in plain_frame(frame).iter_slices(CHUNK_ROWS):
             self._file.write(piece.write_csv(include_header=False, separator=self._separator).encode())
 
     def close(self, metadata: Mapping[str, str]) -> None:  # noqa: ARG002
-        """Finish the file; there is no place for `metadata` in it."""
+        """Finish the file; `metadata` cannot be stored."""
         self._file.close()
 
     def abort(self) -> None:
@@ -46,7 +46,7 @@ class CsvSink(Sink):
 
 
 def open_sink(plan: WritePlan) -> Sink:
-    """Start a CSV file."""
+    """Open a CSV file for writing."""
     if not plan.schema:
         raise InputError(
             Problem(str(plan.target), "a CSV file cannot hold a table without columns", fix="Write Parquet.")

@@ -1,8 +1,8 @@
-"""Reading CSV and TSV files, as they really are.
+"""Reading CSV and TSV files.
 
-One pass, in pieces, finds the layout and types that hold for EVERY row; reading then parses each
-column as text and casts it to that type, so that an integer of 64 bits never passes through a
-float and a late surprise cannot change the meaning of a column.
+A first pass, in chunks, finds a layout and column types that hold for EVERY row. Columns are then parsed as text
+and cast to these types: a 64-bit integer never passes through a float, and the type of a column does not depend on
+its first rows.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from starscale.io.csv.layout import NOT_UTF8, find_layout, pieces
 from starscale.io.table import CHUNK_ROWS, Source, describe, unique_names
 from starscale.vocabulary.errors import InputError, Problem
 
-#: Texts that stand for "missing" in a column whose other values are numbers or booleans.
+#: Texts that mean "missing" in a column whose other values are numbers or booleans.
 MISSING = ("", "null", "NULL", "Null", "None", "N/A", "n/a", "NA", "--", "<NA>")
 _NAN = ("nan", "NaN", "NAN")
-# A single T or F is as likely a spectral type or a flag, and stays text.
+# A single T or F may be a spectral type or a flag, and stays text.
 _TRUE = ("true", "True", "TRUE")
 _FALSE = ("false", "False", "FALSE")
 
-#: From the narrowest to the widest; text holds everything. Whole numbers of more than 64 bits are
-#: recognised so that they stay text instead of losing digits as floats.
+#: Candidate types from the narrowest to the widest; a column that fits none is text. Integers of more than 64 bits
+#: are recognised so that they stay text: as floats they would lose digits.
 _KINDS: tuple[pl.DataType, ...] = (pl.Boolean(), pl.Int64(), pl.UInt64(), pl.Int128(), pl.Float64())
 
 
@@ -35,9 +35,8 @@ class CsvSource(Source):
     """A CSV or TSV file, plain or packed with gzip.
 
     The ``#`` before the first name of a header is dropped, repeated names are numbered, a leading
-    row counter without a name (as pandas writes it) is called ``index``, an empty field is null.
-    An identifier in scientific notation has lost digits and is a float here, for the caller to refuse.
-    A CSV file tells no units.
+    row counter without a name (as pandas writes it) is called ``index``, an empty field is null. An identifier in
+    scientific notation has lost digits; it is read as a float, which the caller refuses. A CSV file has no units.
     """
 
     def __init__(self, path: Path) -> None:
@@ -57,7 +56,7 @@ class CsvSource(Source):
         return self._rows
 
     def lazy(self) -> pl.LazyFrame:
-        """Scan the file; one with blank lines, which a scan takes for rows, or without rows is read instead."""
+        """Scan the file; one without rows, or with blank lines (which a scan takes for rows), is read instead."""
         # polars before 1.40 refuses to scan a file in which no line follows the skipped ones.
         if self._blank or not self._rows:
             return self.read().lazy()
@@ -71,13 +70,13 @@ class CsvSource(Source):
         return frame.select(self._cast(name) for name in self.schema)
 
     def frames(self, rows: int, columns: Sequence[str]) -> Iterator[pl.DataFrame]:
-        """Parse the file piece by piece."""
+        """Parse the file in chunks."""
         for _, lines in pieces(self.path, self._layout.skip, rows):
             yield self._parse(lines).select(self._cast(name) for name in columns)
 
     @cached_property
     def _scanned(self) -> pl.Schema:
-        """Schema of the raw fields: that of the columns, and the empty one after a closing separator."""
+        """Schema of the raw fields: the columns, and the empty field after a trailing separator."""
         if not self._layout.trailing:
             return self._raw
         return pl.Schema({**self._raw, "\0trailing": pl.String()})
@@ -97,7 +96,7 @@ class CsvSource(Source):
         return pl.col(name) if dtype == pl.String else _cast_text(pl.col(name), dtype).alias(name)
 
     def _inspect(self) -> pl.Schema:
-        """Read the file once: check the number of fields of every line, find the type of every column."""
+        """Read the file once: check the number of fields of every line and find the type of every column."""
         guesses = {name: _Guess() for name in self._raw}
         for first, lines in pieces(self.path, self._layout.skip, CHUNK_ROWS):
             self._check_fields(first, lines)
@@ -159,10 +158,10 @@ def open_source(path: Path, part: str | None) -> Source:
 
 @dataclass(slots=True)
 class _Guess:
-    """What the values of a column allow so far."""
+    """Types that fit all values of a column so far."""
 
     kinds: tuple[pl.DataType, ...] = _KINDS
-    #: A value was seen; a value other than NaN was seen.
+    #: Whether there was a value; whether there was a value other than NaN.
     filled: bool = False
     counted: bool = False
 
@@ -176,7 +175,7 @@ class _Guess:
 
 
 def _narrow(guesses: dict[str, _Guess], frame: pl.DataFrame) -> None:
-    """Let the values of `frame` rule out types."""
+    """Remove the types that do not fit the values of `frame`."""
     asked = []
     for name, guess in guesses.items():
         bare = pl.col(name).str.strip_chars()
@@ -194,7 +193,7 @@ def _narrow(guesses: dict[str, _Guess], frame: pl.DataFrame) -> None:
 
 
 def _cast_text(text: pl.Expr, dtype: pl.DataType) -> pl.Expr:
-    """Turn texts into `dtype`; what stands for missing becomes null, and so does what does not fit."""
+    """Cast texts to `dtype`; missing values, and texts that do not fit, become null."""
     bare = text.str.strip_chars()
     if dtype == pl.Boolean:
         return pl.when(bare.is_in(_TRUE)).then(True).when(bare.is_in(_FALSE)).then(False)
@@ -202,7 +201,7 @@ def _cast_text(text: pl.Expr, dtype: pl.DataType) -> pl.Expr:
 
 
 def _without_blank(lines: list[bytes]) -> list[bytes]:
-    """Leave out blank lines, but not those inside a quoted text."""
+    """Remove blank lines, except inside a quoted text."""
     kept, quoted = [], False
     for line in lines:
         if quoted or line.strip(b"\r\n"):

@@ -1,8 +1,8 @@
 """Writing FITS binary tables.
 
-The header comes first and says how many rows there are, how wide each text column is and which
-number stands for null in an integer column; all of that is known only after the last row. Rows
-therefore wait in a temporary file without a name (in memory while they are few).
+The header states the number of rows, the width of text columns and the number that marks a null in an integer
+column (TNULL); all are known only after the last row. Rows are therefore kept in an unnamed temporary file (in
+memory while they are few).
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _CODES: dict[pl.DataType, tuple[str, int]] = {
     pl.Float64(): ("D", 0),
     pl.String(): ("A", 0),
 }
-#: The next type that holds all values of a small one, and more.
+#: The next larger type of each integer type.
 _WIDER: dict[pl.DataType, pl.DataType] = {
     pl.Int8(): pl.Int16(),
     pl.UInt8(): pl.Int16(),
@@ -56,7 +56,7 @@ _STORED = {"B": "u1", "I": ">i2", "J": ">i4", "K": ">i8", "E": ">f4", "D": ">f8"
 
 @dataclass(frozen=True, slots=True)
 class _FitsField:
-    """How a column is stored; `null` is the number that stands for null, as the user would see it."""
+    """Storage of a column; `null` is the number that marks a null, before the offset TZERO is subtracted."""
 
     name: str
     dtype: pl.DataType
@@ -83,7 +83,7 @@ class _FitsField:
 
 
 class FitsSink(Sink):
-    """Gathers rows in a temporary file and writes the table at the end."""
+    """Keeps rows in a temporary file and writes the table when it is closed."""
 
     def __init__(self, plan: WritePlan) -> None:
         self._plan = plan
@@ -96,15 +96,15 @@ class FitsSink(Sink):
         self._waiting = Waiting(self._schema, plan.path.parent)
 
     def append(self, frame: pl.DataFrame) -> None:
-        """Put rows aside and note what they need."""
+        """Append rows to the temporary file."""
         self._waiting.append(frame)
 
     def close(self, metadata: Mapping[str, str]) -> None:
         """Write header and records."""
         self._waiting.finish()
         fields = self._fields()
-        # gzip, with no name and no time inside: the same table gives the same file. zlib rather than
-        # gzip.GzipFile, which would write once more when it is dropped after a failed write.
+        # gzip without name and time: the same table gives the same file. Not gzip.GzipFile, which would write
+        # again when it is collected after a failed write.
         packer = zlib.compressobj(6, wbits=31) if self._plan.target.name.lower().endswith(".gz") else None
         with self._plan.path.open("wb") as file:
             for block in self._blocks(fields, metadata):
@@ -114,11 +114,11 @@ class FitsSink(Sink):
         self._waiting.close()
 
     def abort(self) -> None:
-        """Drop the waiting rows."""
+        """Delete the temporary file."""
         self._waiting.close()
 
     def _blocks(self, fields: list[_FitsField], metadata: Mapping[str, str]) -> Iterator[bytes]:
-        """The file from its first byte to its last."""
+        """Yield the bytes of the file."""
         yield _primary()
         yield _header(fields, self._waiting.rows, self._plan.columns, metadata)
         size = 0
@@ -139,7 +139,7 @@ class FitsSink(Sink):
             if seen.nulls and dtype.is_integer():
                 dtype, null = _spare(dtype, seen)
                 if null is None:
-                    found = f"no 64-bit number is left to stand for null in column {name!r}"
+                    found = f"no 64-bit number is left to mark nulls in column {name!r}"
                     problems.add(str(self._plan.target), found, fix="Write Parquet, which needs none.")
             fields.append(_FitsField(name, dtype, shape, seen.width, null))
         problems.raise_if_any()
@@ -147,7 +147,7 @@ class FitsSink(Sink):
 
 
 def open_sink(plan: WritePlan) -> Sink:
-    """Start a FITS file."""
+    """Open a FITS file for writing."""
     return FitsSink(plan)
 
 
@@ -158,7 +158,7 @@ def _element(dtype: pl.DataType) -> pl.DataType:
 
 
 def _spare(dtype: pl.DataType, seen: Seen) -> tuple[pl.DataType, int | None]:
-    """Find an end of the range that no value has, in the next larger type if need be."""
+    """Find an end of the type's range that is no value of the column, in a larger type if necessary."""
     kind: pl.DataType | None = dtype
     while kind is not None:
         lowest, highest = int_range(kind)
@@ -231,7 +231,7 @@ def _records(frame: pl.DataFrame, fields: list[_FitsField]) -> bytes:
 
 
 def _stored(field: _FitsField, values: pl.Series) -> np.ndarray[Any, Any]:
-    """Elements of a column as they stand in the file."""
+    """Return the elements of a column as stored in the file."""
     if field.code == "A":
         return np.array([text.encode() for text in values.fill_null("").to_list()], dtype=f"S{field.width}")
     if field.code == "L":
@@ -245,7 +245,7 @@ def _stored(field: _FitsField, values: pl.Series) -> np.ndarray[Any, Any]:
     values = values.cast(field.dtype)
     numbers = values.to_numpy() if field.null is None else _filled(values, field)
     if field.zero:
-        # Taking away half the range is flipping the highest bit.
+        # Subtracting half the range flips the highest bit.
         unsigned = np.dtype(f"u{numbers.dtype.itemsize}")
         numbers = numbers.view(unsigned) ^ unsigned.type(1 << (8 * unsigned.itemsize - 1))
         numbers = numbers.view("u1" if field.code == "B" else f"i{unsigned.itemsize}")
@@ -253,5 +253,5 @@ def _stored(field: _FitsField, values: pl.Series) -> np.ndarray[Any, Any]:
 
 
 def _filled(values: pl.Series, field: _FitsField) -> np.ndarray[Any, Any]:
-    """Numbers with that which stands for null in the place of nulls."""
+    """Return the numbers, with the number that marks a null in place of nulls."""
     return pl.select(values.fill_null(pl.Series([field.null], dtype=field.dtype))).to_series().to_numpy()

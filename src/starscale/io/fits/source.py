@@ -1,4 +1,4 @@
-"""Reading FITS binary tables, some rows at a time."""
+"""Reading FITS binary tables in chunks of rows."""
 
 from __future__ import annotations
 
@@ -23,10 +23,9 @@ _NATIVE: dict[type[pl.DataType], str] = {pl.Int8: "i1", pl.UInt16: "u2", pl.UInt
 class FitsSource(Source):
     """A binary table of a FITS file, plain or packed with gzip.
 
-    Null is NaN for floats (FITS has no other), TNULL for integers, a zero byte for logicals and a blank
-    text for texts; trailing blanks of a text are no part of it. A vector column becomes
-    :class:`polars.Array`, one of varying length :class:`polars.List`. Complex numbers become
-    pairs. Rows are read in order and only as many as asked for, also from a packed file.
+    Null is NaN for floats, TNULL for integers, a zero byte for logicals and a blank text for texts; trailing
+    blanks are removed. A vector column becomes :class:`polars.Array`, one of varying length :class:`polars.List`;
+    complex numbers become pairs. Only the requested rows are read, also from a packed file.
     """
 
     def __init__(self, path: Path, part: str | None) -> None:
@@ -57,7 +56,7 @@ class FitsSource(Source):
         return self.frames_after(0, rows, columns)
 
     def frames_after(self, skip: int, rows: int, columns: Sequence[str]) -> Iterator[pl.DataFrame]:
-        """Do the same from record number `skip` on."""
+        """Read the records after the first `skip`."""
         table = self._table
         heap = self._heap(columns)
         try:
@@ -82,7 +81,7 @@ class FitsSource(Source):
         return np.frombuffer(block, np.uint8).reshape(count, self._table.record)
 
     def _heap(self, columns: Sequence[str]) -> bytes:
-        """Contents of cells of varying length; read whole, since rows point anywhere into it."""
+        """Return the contents of cells of varying length; read whole, since rows point anywhere into it."""
         if not any(self._fields[name].code in "PQ" for name in columns):
             return b""
         with open_packed(self.path) as file:
@@ -101,7 +100,7 @@ def _series(field: FitsField, records: np.ndarray[Any, Any], heap: bytes) -> pl.
     if field.code in "PQ":
         return _from_heap(field, raw, heap)
     if field.repeat == 0 or count == 0:
-        # A column of width zero is there, but holds nothing.
+        # FITS allows columns of width zero.
         return pl.Series(field.name, [None] * count, dtype=field.dtype)
     flat = _elements(field, raw)
     if not field.shape:
@@ -110,7 +109,7 @@ def _series(field: FitsField, records: np.ndarray[Any, Any], heap: bytes) -> pl.
 
 
 def _elements(field: FitsField, raw: np.ndarray[Any, Any]) -> pl.Series:
-    """Decode bytes, one row of `raw` a cell, into one flat series."""
+    """Decode cells, the rows of `raw` of shape (n, width), into one flat series."""
     if field.base == "A":
         width = raw.shape[1] // int(np.prod(field.shape)) if field.shape else raw.shape[1]
         return texts(raw.reshape(-1, width))
@@ -127,13 +126,13 @@ def _numbers(field: FitsField, raw: np.ndarray[Any, Any]) -> pl.Series:
     """Decode the bytes of numbers: scaled, shifted, with nulls."""
     values = raw.reshape(-1).view(_NUMPY[field.base])
     values = values.astype(values.dtype.newbyteorder("="))
-    # TNULL is about the number as it is stored.
+    # TNULL is a stored number, before TSCAL and TZERO.
     null = pl.Series(values == field.null) if field.null is not None and values.dtype.kind in "iu" else None
     if field.scaled:
         values = values.astype(np.float64) * field.scale + field.zero
     elif field.unsigned is not None:
         unsigned: np.dtype[Any] = np.dtype(_NATIVE[type(field.unsigned)])
-        # Adding half the range is flipping the highest bit.
+        # Adding half the range flips the highest bit.
         bits = np.dtype(f"u{unsigned.itemsize}")
         values = (values.view(bits) ^ bits.type(1 << (8 * bits.itemsize - 1))).view(unsigned)
     series = pl.Series(values)
@@ -145,21 +144,21 @@ def _numbers(field: FitsField, raw: np.ndarray[Any, Any]) -> pl.Series:
 
 
 def texts(raw: np.ndarray[Any, Any]) -> pl.Series:
-    """Texts of fixed width: they end at the first NUL, trailing blanks do not count, blank is null."""
+    """Decode texts of fixed width: NUL ends a text, trailing blanks are removed, a blank text is null."""
     count, width = raw.shape
     cells = pa.FixedSizeBinaryArray.from_buffers(pa.binary(width), count, [None, pa.py_buffer(raw.tobytes())])
     binary = pl.Series(cells.cast(pa.large_binary()))
     try:
         texts = binary.cast(pl.String)
     except pl.exceptions.PolarsError:
-        # FITS allows ASCII only; what is neither ASCII nor UTF-8 is most likely Latin-1.
+        # FITS allows ASCII only; other bytes that are not UTF-8 are most likely Latin-1.
         texts = pl.Series([cell.decode("latin-1") for cell in binary.to_list()], dtype=pl.String)
     texts = texts.str.replace(r"(?s)\x00.*$", "").str.strip_chars_end(" ")
     return pl.select(pl.when(texts != "").then(texts)).to_series()
 
 
 def _from_heap(field: FitsField, raw: np.ndarray[Any, Any], heap: bytes) -> pl.Series:
-    """Cells of varying length: each row holds their number and place."""
+    """Decode cells of varying length: each row holds their number of elements and their place in the heap."""
     pairs = raw.view(">i4" if field.code == "P" else ">i8").reshape(-1, 2)
     cells: list[Any] = []
     for count, offset in pairs.tolist():

@@ -1,7 +1,7 @@
-r"""Any text as a FITS header value, which knows printable ASCII only.
+r"""Any text as a FITS header value, which may hold printable ASCII only.
 
-Other characters are written as ``\uXXXX`` (UTF-16 units, as in JSON), and so is a backslash that would
-otherwise look like the beginning of one. A reader that does not know this sees readable text.
+Other characters are written as ``\uXXXX`` (UTF-16 units, as in JSON), and so is a backslash that would otherwise
+look like the beginning of one. In other programs the text stays readable.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ _ESCAPED = re.compile(r"(?:\\u[0-9a-fA-F]{4})+")
 
 
 def to_card(text: str) -> str:
-    """Return `text` in printable ASCII without trailing blanks, which FITS does not keep.
+    """Return `text` in printable ASCII.
 
-    Nor with a trailing ampersand, which at the end of a long text reads as "to be continued".
+    Trailing blanks, which FITS does not keep, and a trailing ampersand, which would continue the text on the next
+    card, are escaped as well.
     """
     return _UNPRINTABLE.sub(lambda match: _units(match[0]), text)
 

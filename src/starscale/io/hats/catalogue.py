@@ -1,8 +1,8 @@
-"""Which files make up a table that is a directory: plain Parquet files, or a HATS catalogue.
+"""The files of a table that is a directory: plain Parquet files, or a HATS catalogue.
 
-HATS (an IVOA note) cuts the sky into HEALPix cells and keeps one Parquet file, or one folder of
-them, a cell: ``dataset/Norder=k/Dir=m/Npix=n.parquet``. The order and number of the cell stand in
-the path only and are not made into columns.
+HATS (an IVOA note) divides the sky into HEALPix cells, with one Parquet file, or one folder of them, for each
+cell: ``dataset/Norder=k/Dir=m/Npix=n.parquet``. Order and number of the cell are only in the path and do not
+become columns.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from starscale.vocabulary.errors import InputError, Problem, Problems
 
 _CELL = re.compile(r"Norder=(\d+)/Dir=\d+/Npix=(\d+)(?:\.parquet$|/)")
 HIGHEST_ORDER = 29
-#: Column of the cell at that order.
+#: Column with the cell at this order.
 INDEX = "_healpix_29"
-#: The same text under two names: early readers know the second one only.
+#: The same text under two names: early readers look for the second one only.
 PROPERTIES = ("hats.properties", "properties")
-#: Rows without a position, of the catalogues that starscale writes.
+#: File of the rows without a position, in catalogues that starscale writes.
 UNPLACED = "unplaced.parquet"
 
 
@@ -33,7 +33,7 @@ _CONTROLS = {"n": "\n", "t": "\t", "r": "\r"}
 
 @dataclass(frozen=True, slots=True)
 class Files:
-    """Parquet files in the order of their rows, and what the directory says about them."""
+    """Parquet files in the order of their rows, and the metadata of the directory."""
 
     paths: tuple[Path, ...]
     metadata: dict[str, str] = field(default_factory=dict)
@@ -45,7 +45,7 @@ def parquet_files(path: Path) -> Files:
     Raises
     ------
     InputError
-        When there are none, or a HATS collection names a table that is not there.
+        There are none, or the main table of a HATS collection is missing.
     """
     if (path / "collection.properties").is_file():
         return _collection(path)
@@ -95,7 +95,7 @@ def _catalogue(path: Path, metadata: dict[str, str]) -> Files:
     if (path / UNPLACED).is_file():
         files.append(path / UNPLACED)
     if not files and listed is not None and (dataset / "_common_metadata").is_file():
-        # A catalogue without rows: its columns stand there.
+        # The columns of a catalogue without rows.
         files.append(dataset / "_common_metadata")
     if not files:
         found_text, fix = "is a HATS catalogue without data files", "The catalogue was not copied whole."
@@ -114,7 +114,7 @@ def _partitions(dataset: Path) -> dict[tuple[int, int], list[Path]]:
 
 
 def _listed(path: Path) -> set[tuple[int, int]] | None:
-    """Order and number of the cells that a catalogue says it has; None where it does not say."""
+    """Return order and number of the cells in partition_info.csv; None where there is no such file."""
     if not path.is_file():
         return None
     try:
@@ -128,7 +128,7 @@ def _listed(path: Path) -> set[tuple[int, int]] | None:
 
 
 def _compare(path: Path, listed: set[tuple[int, int]], found: Mapping[tuple[int, int], Sequence[Path]]) -> None:
-    """Refuse a catalogue whose files are not those that it lists: rows would be missing, or be there twice."""
+    """Refuse a catalogue whose files are not those that it lists: rows would be missing, or repeated."""
     problems = Problems()
     missing, added = sorted(listed - set(found)), sorted(set(found) - listed)
     if missing:
@@ -154,7 +154,7 @@ def _cells(cells: Sequence[tuple[int, int]]) -> str:
 
 
 def properties_text(pairs: Mapping[str, str]) -> str:
-    """Return a Java properties file, in ASCII, which readers of HATS take."""
+    """Return the text of a Java properties file in ASCII, as readers of HATS expect it."""
     return "".join(f"{_escape(key)}={_escape(value)}\n" for key, value in pairs.items())
 
 
@@ -170,7 +170,7 @@ def _escaped(char: str) -> str:
 
 
 def read_properties(path: Path) -> dict[str, str]:
-    """Return what a Java properties file says."""
+    """Read a Java properties file."""
     pairs = {}
     for line in path.read_text(encoding="utf-8").splitlines():
         if line[:1] not in ("#", "!") and (match := _PAIR.match(line)):
@@ -179,7 +179,7 @@ def read_properties(path: Path) -> dict[str, str]:
 
 
 def _plain(text: str) -> str:
-    """Undo the escapes of a properties file: UTF-16 units, and characters that would mean something else."""
+    """Undo the escapes of a properties file: UTF-16 units, and characters with a special meaning."""
     return _ESCAPED.sub(_unescaped, text.strip())
 
 

@@ -1,8 +1,8 @@
-"""Rows put aside on disk in sorted runs, to be taken back cell by cell of the sky.
+"""External sort of rows by their cell on the sky.
 
-A table may be larger than memory and its rows come in any order. They are gathered until they fill a
-buffer, sorted by their cell, and written as one file, a run. The rows of any range of cells are
-then a slice of every run, found by bisection.
+A table may be larger than memory, with its rows in any order. Rows are collected until they fill a buffer, sorted
+by cell, and written as one file, a run. The rows of a range of cells are then one slice of every run, found by
+bisection.
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ import polars as pl
 import pyarrow as pa
 from numpy.typing import NDArray
 
-#: Bytes of rows that are gathered before they are written as a run.
+#: Bytes of rows that are collected before they are written as a run.
 RUN_BYTES = 64 << 20
 
 
 class SortedRuns:
-    """A growing table of which the rows of a range of cells can be taken out, in order.
+    """A growing table from which the rows of a range of cells can be read in order.
 
     Parameters
     ----------
     folder : Path
         An existing, empty directory for the runs.
     key : str
-        The column of cells, 64-bit integers without nulls.
+        Column of the cells, 64-bit integers without nulls.
     """
 
     def __init__(self, folder: Path, key: str) -> None:
@@ -37,7 +37,7 @@ class SortedRuns:
         self._runs: list[Path] = []
 
     def append(self, frame: pl.DataFrame) -> None:
-        """Add rows; a run is written when enough have come."""
+        """Append rows; a run is written when the buffer is full."""
         if not frame.height:
             return
         self._held.append(frame)
@@ -46,11 +46,11 @@ class SortedRuns:
             self._flush()
 
     def finish(self) -> None:
-        """Write what is still in memory."""
+        """Write the rows that are still in memory."""
         self._flush()
 
     def cells(self, first: int, last: int) -> NDArray[np.int64]:
-        """Sorted cells of the rows with ``first <= cell < last``. Shape (n,)."""
+        """Return the sorted cells of the rows with ``first <= cell < last``. Shape (n,)."""
         parts = []
         for run in self._runs:
             with pa.memory_map(str(run)) as file:
@@ -61,10 +61,10 @@ class SortedRuns:
         return np.sort(np.concatenate(parts)) if parts else np.empty(0, np.int64)
 
     def rows(self, first: int, last: int) -> pl.DataFrame | None:
-        """Rows with ``first <= cell < last`` by cell, those of one cell in the order in which they came."""
+        """Return the rows with ``first <= cell < last``, sorted by cell, then by arrival; None without rows."""
         parts = []
         for run in self._runs:
-            # One file is open at a time, however many runs there are: the slice is copied out of it.
+            # The slice is copied, so that one file is open at a time, however many runs there are.
             with pa.memory_map(str(run)) as file:
                 batch = pa.ipc.open_file(file).get_batch(0)
                 start, stop = np.searchsorted(_column(batch, self._key), (first, last))
@@ -74,7 +74,8 @@ class SortedRuns:
         if not parts:
             return None
         joined = pl.concat(parts)
-        # The sort is stable and runs are in the order of arrival: the size of the pieces leaves no trace.
+        # The sort is stable and runs are in the order of arrival: the result does not depend on the size of the
+        # chunks.
         return joined[np.argsort(joined[self._key].to_numpy(), kind="stable")]
 
     def _flush(self) -> None:

@@ -1,13 +1,12 @@
-"""Writing a HATS catalogue: a directory of Parquet files, one a HEALPix cell, none with too many rows.
+"""Writing a HATS catalogue: a directory of Parquet files, one for each HEALPix cell, of limited numbers of rows.
 
 The layout is that of the IVOA note on HATS: ``hats.properties``, ``partition_info.csv``,
 ``dataset/Norder=k/Dir=m/Npix=n.parquet``, and the schema and footers of all of them in
-``dataset/_common_metadata`` and ``dataset/_metadata``. Rows lie in the order of ``_healpix_29``, the cell at
-order 29, which is the first column. Memory does not grow with the number of rows: they wait on disk,
-beside the catalogue, in sorted runs.
+``dataset/_common_metadata`` and ``dataset/_metadata``. Rows are sorted by ``_healpix_29``, the cell at order 29,
+which is the first column. The memory needed does not depend on the number of rows: they are sorted on disk.
 
-A row without a position has no cell. It is kept in ``unplaced.parquet`` beside the dataset, where
-:func:`starscale.io.open_table` finds it; programs that know HATS alone do not see it.
+A row without a position has no cell. It is written to ``unplaced.parquet`` next to the dataset, which
+:func:`starscale.io.open_table` reads; other readers of HATS do not see it.
 """
 
 from __future__ import annotations
@@ -37,9 +36,10 @@ from starscale.vocabulary.arrays import FloatArray
 from starscale.vocabulary.columns import Column
 from starscale.vocabulary.errors import InputError, Problem
 
-#: Rows of a partition, at most: some hundred megabytes in memory, so that a cluster's worker holds several.
+#: Most rows of a partition: a few hundred megabytes in memory, so that a worker of a cluster can hold several.
 PARTITION_ROWS = 500_000
-#: Rows are counted in cells of this order (0.05 square degrees); only cells too full are looked at more closely.
+#: Rows are counted in cells of this order (0.05 square degrees); only cells with too many rows are divided
+#: further.
 COUNTED = 8
 _DIRECTORY_CELLS = 10_000
 _INDEX_COLUMN = Column(INDEX, "int64", "", "pos.healpix", "HEALPix cell of the position, nested, order 29")
@@ -55,12 +55,12 @@ class Cell:
 
     @property
     def first(self) -> int:
-        """Its first cell at the highest order."""
+        """The first cell at the highest order inside it."""
         return self.pixel << 2 * (HIGHEST_ORDER - self.order)
 
     @property
     def last(self) -> int:
-        """The cell at the highest order that follows its last one."""
+        """One more than the last cell at the highest order inside it."""
         return self.pixel + 1 << 2 * (HIGHEST_ORDER - self.order)
 
     @property
@@ -70,17 +70,17 @@ class Cell:
         return f"Norder={self.order}/Dir={directory}/Npix={self.pixel}.parquet"
 
     def quarters(self) -> list[tuple[int, int]]:
-        """Orders and numbers of its four parts."""
+        """Orders and numbers of its four children."""
         return [(self.order + 1, 4 * self.pixel + i) for i in range(4)]
 
 
 class HatsSink(Sink):
-    """Puts rows aside in sorted runs and cuts them into partitions at the end.
+    """Sorts rows on disk and divides them into partitions when it is closed.
 
     Raises
     ------
     InputError
-        When the table has no columns of positions.
+        The table has no columns of positions.
     """
 
     def __init__(self, plan: WritePlan) -> None:
@@ -96,7 +96,7 @@ class HatsSink(Sink):
             )
         self._plan = plan
         self._position = found
-        # A table that was read from a HATS catalogue has the column already: it is made anew.
+        # A table that was read from a HATS catalogue has the column already: it is computed again.
         others = {name: dtype for name, dtype in plan.schema.items() if name != INDEX}
         self._schema = pl.Schema({INDEX: pl.Int64(), **others})
         self._columns = {**plan.columns, INDEX: _INDEX_COLUMN}
@@ -108,7 +108,7 @@ class HatsSink(Sink):
         self._unplaced_rows = 0
 
     def append(self, frame: pl.DataFrame) -> None:
-        """Put rows aside, and those without a position into the file of their own."""
+        """Append rows; those without a position go to a separate file."""
         for piece in frame.iter_slices(CHUNK_ROWS):
             index = index_of(
                 *(piece[name].cast(pl.Float64).fill_null(np.nan).to_numpy() for name in self._position)
@@ -122,7 +122,7 @@ class HatsSink(Sink):
                 self._set_apart(marked.filter(~placed))
 
     def close(self, metadata: Mapping[str, str]) -> None:
-        """Write the partitions and what describes them."""
+        """Write the partitions and their descriptions."""
         self._runs.finish()
         dataset = self._plan.path / "dataset"
         dataset.mkdir()
@@ -152,7 +152,7 @@ class HatsSink(Sink):
         shutil.rmtree(self._waiting)
 
     def abort(self) -> None:
-        """Close what is open; the directory is removed by the caller."""
+        """Close open files; the caller removes the directory."""
         if self._unplaced is not None:
             self._unplaced.abort()
 
@@ -166,7 +166,7 @@ class HatsSink(Sink):
     def _write(self, file: Path, cell: Cell, metadata: Mapping[str, str]) -> None:
         rows = self._runs.rows(cell.first, cell.last)
         if rows is None or rows.height != cell.rows:
-            raise RuntimeError(f"{file}: the rows that were put aside are not all there")
+            raise RuntimeError(f"{file}: rows are missing in the temporary files")
         sink = ParquetSink(WritePlan(file, self._plan.target, self._schema, self._columns))
         try:
             for piece in rows.iter_slices(ROW_GROUP):
@@ -177,7 +177,7 @@ class HatsSink(Sink):
             raise
 
     def _cells(self) -> Iterator[Cell]:
-        """The coarsest cells with at most as many rows as a partition may have, in the order of the sky."""
+        """Yield the largest cells with at most :data:`PARTITION_ROWS` rows, in nested order."""
         levels = [self._counts]
         while len(levels[0]) > 12:
             levels.insert(0, levels[0].reshape(-1, 4).sum(axis=1))
@@ -217,12 +217,12 @@ class HatsSink(Sink):
 
 
 def open_sink(plan: WritePlan) -> Sink:
-    """Start a HATS catalogue; the path of the plan is an existing, empty directory."""
+    """Open a HATS catalogue for writing; `plan.path` is an existing, empty directory."""
     return HatsSink(plan)
 
 
 def index_of(ra: FloatArray, dec: FloatArray) -> NDArray[np.int64]:
-    """Nested HEALPix cell at order 29 of every position (deg); -1 for what is none. Shape (n,)."""
+    """Return the nested HEALPix cell at order 29 of every position (deg); -1 for invalid ones. Shape (n,)."""
     placed = np.isfinite(ra) & np.isfinite(dec) & (np.abs(np.nan_to_num(dec)) <= 90)
     index = np.full(len(ra), -1, np.int64)
     if placed.any():
@@ -233,7 +233,10 @@ def index_of(ra: FloatArray, dec: FloatArray) -> NDArray[np.int64]:
 
 
 def _divided(cell: Cell, index: NDArray[np.int64]) -> Iterator[Cell]:
-    """Cut a cell, whose sorted rows are `index`, until the parts have few enough rows, or cannot be cut."""
+    """Divide a cell until its parts have few enough rows, or the highest order.
+
+    `index` holds the cells of its rows at the highest order, sorted.
+    """
     pending = [cell]
     while pending:
         cell = pending.pop()

@@ -1,8 +1,8 @@
 """Writing Parquet, with units, UCDs and descriptions of the columns.
 
-They stand twice in the file: as metadata of the Arrow fields, for pyarrow, polars and ourselves, and
-as the data-less VOTable of the VOParquet convention, for TOPCAT and astropy
-(``Table.read(..., format="parquet.votable")``). File-level metadata stand under their own keys.
+The file contains them twice: as metadata of the Arrow fields, for pyarrow, polars and starscale, and as the
+data-less VOTable of the VOParquet convention, for TOPCAT and astropy (``Table.read(...,
+format="parquet.votable")``). File-level metadata are stored under their own keys.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from starscale.io.table import Sink, WritePlan
 from starscale.io.votable.header import CLOSING, OPENING, about_table, field, placed_columns
 from starscale.vocabulary.columns import Column
 
-#: Rows of a row group: large enough to compress well, small enough to be one piece in memory.
+#: Rows of a row group: enough to compress well, few enough for one chunk in memory.
 ROW_GROUP = 65_536
 
 _VOTABLE_TYPES: dict[pl.DataType, str] = {
@@ -38,7 +38,7 @@ _VOTABLE_TYPES: dict[pl.DataType, str] = {
 
 
 class ParquetSink(Sink):
-    """Writes row groups as rows come in."""
+    """Writes row groups as rows arrive."""
 
     def __init__(self, plan: WritePlan) -> None:
         self._plan = plan
@@ -51,7 +51,7 @@ class ParquetSink(Sink):
         self._height = 0
 
     def append(self, frame: pl.DataFrame) -> None:
-        """Hold rows until a row group is full."""
+        """Append rows; a full row group is written."""
         self._held.append(frame)
         self._height += frame.height
         for name in self._widths:
@@ -72,7 +72,7 @@ class ParquetSink(Sink):
         self._file.close()
 
     def abort(self) -> None:
-        """Close the file as it is; pyarrow would otherwise write a footer at some later time."""
+        """Close the file; pyarrow must not write a footer when its writer is collected later."""
         self._writer.is_open = False
         self._file.close()
 
@@ -85,7 +85,7 @@ class ParquetSink(Sink):
 
 
 def open_sink(plan: WritePlan) -> Sink:
-    """Start a Parquet file."""
+    """Open a Parquet file for writing."""
     return ParquetSink(plan)
 
 
@@ -110,7 +110,7 @@ def data_less_votable(
 ) -> str:
     """Return the VOTable document that describes a Parquet file (IVOA note "Parquet in the VO", version 1.0).
 
-    `widths` holds the greatest length of each text column, in characters.
+    `widths` holds the length of the longest text of each text column, in characters.
     """
     placed = placed_columns(schema, columns, metadata)
     fields = [
@@ -124,7 +124,7 @@ def data_less_votable(
 def _kind(dtype: pl.DataType, width: int | None) -> dict[str, str]:
     size = ""
     if isinstance(dtype, (pl.Array, pl.List)):
-        # VOTable counts the fastest axis first.
+        # VOTable gives the fastest axis first.
         size = "x".join(str(n) for n in reversed(dtype.shape)) if isinstance(dtype, pl.Array) else "*"
         while isinstance(dtype, (pl.Array, pl.List)):
             dtype = dtype.inner  # type: ignore[assignment]

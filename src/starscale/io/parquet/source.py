@@ -16,7 +16,7 @@ from starscale.io.table import Source, describe
 from starscale.vocabulary.columns import Column
 from starscale.vocabulary.errors import InputError, Problem, Problems
 
-#: File-level keys that describe the storage and not the table.
+#: File-level keys about the storage, not about the table.
 _INTERNAL = ("ARROW:schema", "pandas")
 #: Key of the data-less VOTable of the VOParquet convention (IVOA note "Parquet in the VO").
 VOPARQUET = "IVOA.VOTable-Parquet"
@@ -49,7 +49,7 @@ class ParquetSource(Source):
         return self._rows
 
     def lazy(self) -> pl.LazyFrame:
-        """Scan the files: only the columns and row groups that a query needs are read."""
+        """Scan the files; a query reads only the columns and row groups that it needs."""
         return pl.scan_parquet(list(self._files), hive_partitioning=False, glob=False)
 
     def read(self, columns: Sequence[str] | None = None) -> pl.DataFrame:
@@ -57,11 +57,11 @@ class ParquetSource(Source):
         try:
             return self.lazy().select(self.choose(columns)).collect()
         except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
-            # polars panics on some damaged pages, and a panic is no Exception of Python's.
+            # polars panics on some damaged pages; PanicException is no subclass of PolarsError.
             raise InputError(_damaged(self.path, error)) from error
 
     def rows_with(self, column: str, values: pl.Series, columns: Sequence[str] | None = None) -> pl.DataFrame:
-        """Return the rows whose `column` is one of `values`; row groups that cannot hold any are not read."""
+        """Return the rows whose `column` is one of `values`; row groups that cannot contain them are not read."""
         chosen = self.choose(columns)
         self.choose([column])
         try:
@@ -71,15 +71,15 @@ class ParquetSource(Source):
             raise InputError(_damaged(self.path, error)) from error
 
     def frames(self, rows: int, columns: Sequence[str]) -> Iterator[pl.DataFrame]:
-        """Read row group by row group, file by file."""
+        """Read the files one after the other, by row groups."""
         return self.frames_after(0, rows, columns)
 
     def frames_after(self, skip: int, rows: int, columns: Sequence[str]) -> Iterator[pl.DataFrame]:
-        """Do the same from row number `skip` on; the row groups before it are not read."""
+        """Read the rows after the first `skip`; the row groups before them are not read."""
         schema = pl.Schema({name: self.schema[name] for name in columns})
         for file in self._files:
             try:
-                # A buffer makes pyarrow stream the pages of a column instead of holding its whole chunk.
+                # With a buffer, pyarrow streams the pages of a column instead of loading its whole chunk.
                 with pq.ParquetFile(file, buffer_size=1 << 20, pre_buffer=False) as table:
                     groups, skip = _groups_after(table.metadata, skip)
                     if not groups:
@@ -96,14 +96,14 @@ class ParquetSource(Source):
 
 
 def described(schema: pl.Schema, stated: pa.Schema) -> dict[str, Column]:
-    """Unit, UCD and description of every column.
+    """Return unit, UCD and description of every column.
 
     Parameters
     ----------
     schema : polars.Schema
         The columns.
     stated : pyarrow.Schema
-        What a file says of them: metadata of its fields, or the VOTable of VOParquet in its own metadata.
+        Schema of a file, with the metadata of its fields, or with the VOTable of VOParquet in its metadata.
     """
     known = {
         item.name: {
@@ -115,7 +115,7 @@ def described(schema: pl.Schema, stated: pa.Schema) -> dict[str, Column]:
     }
     votable = (stated.metadata or {}).get(f"{VOPARQUET}.content".encode())
     if votable and not any({"unit", "ucd", "description"} & set(about) for about in known.values()):
-        # Parsing the XML needs astropy: only for files that others wrote.
+        # Parsing the XML needs astropy; files of starscale have metadata of their fields instead.
         known = importlib.import_module("starscale.io.votable.source").described_fields(
             votable.decode("utf-8", "replace")
         )
@@ -138,7 +138,7 @@ def open_source(path: Path, part: str | None) -> Source:
 
 
 def _groups_after(footer: pq.FileMetaData, skip: int) -> tuple[list[int], int]:
-    """Return the row groups that hold rows from number `skip` on, and how many rows of theirs lie before it."""
+    """Return the row groups with rows after the first `skip`, and how many rows to skip in them."""
     groups: list[int] = []
     for number in range(footer.num_row_groups):
         if groups or skip < (size := footer.row_group(number).num_rows):
@@ -152,13 +152,13 @@ def _footer(path: Path) -> pq.FileMetaData:
     try:
         return pq.read_metadata(path)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        # A file of a directory may be something else altogether, which is a better thing to say.
+        # A file of a directory may have another format; detect() then raises a clearer error.
         detect(path)
         raise InputError(_damaged(path, error)) from error
 
 
 def _schema(path: Path, footer: pq.FileMetaData) -> pa.Schema:
-    """Return the columns; their names are checked here, since polars gives up on a name that is no text."""
+    """Return the columns; names are checked here, since polars fails on names that are not UTF-8."""
     try:
         schema = footer.schema.to_arrow_schema()
         names = schema.names
@@ -180,7 +180,7 @@ def _damaged(path: Path, error: Exception) -> Problem:
 
 
 def _same_columns(path: Path, files: Sequence[Path], schemas: Sequence[pa.Schema]) -> None:
-    """Refuse a directory whose files differ, and say in what."""
+    """Refuse a directory whose files have different columns; the error lists the differences."""
     problems = Problems()
     first = _types(schemas[0])
     fix = f"Are several tables in {path}? Name one file, or move the others away."
@@ -209,5 +209,5 @@ def _types(schema: pa.Schema) -> pl.Schema:
 
 
 def _bare(schema: pa.Schema) -> pa.Schema:
-    """Leave out the metadata of the fields: polars gives up on some that are no text."""
+    """Remove the metadata of the fields: polars fails on metadata that are not UTF-8."""
     return pa.schema([pa.field(item.name, item.type) for item in schema])

@@ -1,4 +1,4 @@
-"""The elements of VOTable documents that describe a table; the rows are the business of others."""
+"""The elements of VOTable documents that describe a table, without its rows."""
 
 from __future__ import annotations
 
@@ -17,30 +17,30 @@ OPENING = (
 )
 CLOSING = "</VOTABLE>"
 _SYSTEM_ID = "position_system"
-#: Characters that XML 1.0 cannot hold, and line breaks, which an attribute would give back as blanks.
+#: Characters that XML 1.0 cannot hold, and line breaks, which become blanks in attributes.
 _NOT_IN_XML = re.compile("[^ -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def attribute(text: str) -> str:
-    """Escape a text for an XML attribute; a plain line break there would be read back as a blank."""
+    """Escape a text for an XML attribute; an unescaped line break would be read back as a blank."""
     return escape(text).replace("\n", "&#10;").replace("\r", "&#13;").replace("\t", "&#9;")
 
 
 def element(name: str, attributes: Mapping[str, str], content: str = "") -> str:
-    """Return an element with those attributes that are not empty; `content` is XML."""
+    """Return an element with the attributes that are not empty; `content` is XML."""
     pairs = "".join(f' {key}="{attribute(value)}"' for key, value in attributes.items() if value)
     return f"<{name}{pairs}>{content}</{name}>" if content else f"<{name}{pairs}/>"
 
 
 def about_table(metadata: Mapping[str, str]) -> list[str]:
-    """What a resource says of its table: an INFO for every text, and the system of the positions (COOSYS)."""
+    """Return the metadata as elements: an INFO for every text, and the system of the positions (COOSYS)."""
     lines = []
     for key, text in metadata.items():
         if key not in (POSITION_SYSTEM, POSITION_EPOCH):
             value = to_card(text) if _NOT_IN_XML.search(text) else text
             lines.append(f'<INFO name="{attribute(key)}" value="{attribute(value)}"/>')
     if POSITION_SYSTEM in metadata:
-        # The schema wants it behind them.
+        # The XML schema requires COOSYS after INFO.
         system = {"ID": _SYSTEM_ID, "system": metadata[POSITION_SYSTEM], "epoch": metadata.get(POSITION_EPOCH, "")}
         lines.append(element("COOSYS", system))
     return lines
@@ -59,5 +59,5 @@ def field(about: Column, kind: Mapping[str, str], *, placed: bool = False, null:
 def placed_columns(
     schema: pl.Schema, columns: Mapping[str, Column], metadata: Mapping[str, str]
 ) -> tuple[str, ...]:
-    """Columns that refer to the system of the positions, where the metadata tell it."""
+    """Return the columns that refer to the system of the positions, if the metadata state it."""
     return (position_columns(schema, columns) or ()) if POSITION_SYSTEM in metadata else ()

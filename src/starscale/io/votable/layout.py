@@ -1,7 +1,6 @@
-"""Where the rows of a VOTable file lie: the document without its rows, and their number.
+"""Layout of a VOTable file: the document before and after the rows of its first table, and the number of rows.
 
-A file is read through once when it is opened. Everything before and after the rows of the first table is
-kept; of the rows only their number.
+A file is read once when it is opened; its rows are only counted.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from xml.parsers import expat
 from starscale.io.packed import DAMAGE, open_packed
 
 _BLOCK = 1 << 20
-#: Longer than any tag that ends the rows, with room for blanks.
+#: Longer than any tag that ends the rows, including blanks.
 _OVERLAP = 64
 #: Longest beginning of a document, before its first row.
 _LONGEST_HEAD = 64 << 20
@@ -25,12 +24,12 @@ _SERIALISATIONS = ("TABLEDATA", "BINARY", "BINARY2", "FITS", "PARQUET")
 
 
 class DamagedError(ValueError):
-    """The document ends too early, or is no XML."""
+    """The document ends too early, or is not XML."""
 
 
 @dataclass(frozen=True, slots=True)
 class VotableLayout:
-    """A document that can be read in pieces.
+    """A document that can be read in chunks.
 
     Attributes
     ----------
@@ -39,9 +38,9 @@ class VotableLayout:
     head, tail : bytes
         The document before and after the rows.
     end, close_row : re.Pattern
-        The tag that ends the rows, and that which ends a row of TABLEDATA.
+        The tag that ends the rows, and the tag that ends one row of TABLEDATA.
     rows, size : int
-        Rows of TABLEDATA; bytes that the base64 text stands for.
+        Number of rows (TABLEDATA); number of decoded bytes (BINARY, BINARY2).
     """
 
     kind: str
@@ -60,12 +59,12 @@ class VotableLayout:
 
 
 def layout_of(path: Path) -> VotableLayout | None:
-    """Find the rows of the first table; None where they can only be read whole.
+    """Find the rows of the first table; None if the document can only be read whole.
 
     Raises
     ------
     DamagedError
-        When the XML is damaged, or ends within the rows.
+        The XML is damaged, or ends within the rows.
     """
     try:
         with open_packed(path) as file:
@@ -99,7 +98,7 @@ def _rows(blocks: Iterator[bytes], close_row: re.Pattern[bytes]) -> int:
 
 
 def _size(blocks: Iterator[bytes]) -> int:
-    """Count the bytes that a base64 text stands for."""
+    """Count the bytes that a base64 text encodes."""
     signs = 0
     last = b""
     for block in blocks:
@@ -110,7 +109,7 @@ def _size(blocks: Iterator[bytes]) -> int:
 
 
 class _Walk:
-    """Handlers of expat that stop at the tag after which the rows come."""
+    """Handlers of expat that stop at the tag before the rows."""
 
     def __init__(self) -> None:
         self.parser = expat.ParserCreate()
@@ -185,12 +184,12 @@ def _end_of_tag(text: bytes, place: int) -> int:
 
 
 def _until(file: IO[bytes], end: re.Pattern[bytes], rest: list[bytes] | None = None) -> Iterator[bytes]:
-    """Yield blocks up to a tag; that tag and what was read beyond it go into `rest`.
+    """Yield blocks up to a tag; the tag and the bytes read after it are appended to `rest`.
 
     Raises
     ------
     DamagedError
-        When the file ends before.
+        The file ends before the tag.
     """
     held = b""
     while block := file.read(_BLOCK):

@@ -1,6 +1,6 @@
-"""Decoding the rows of BINARY and BINARY2: numbers, vectors of one length, texts of any length.
+"""Decoding the rows of BINARY and BINARY2: numbers, vectors of fixed length, texts of any length.
 
-The same rules as astropy's: a NaN is null, so is the number that VALUES names; a text ends at its first NUL.
+The rules are those of astropy: NaN and the null number of VALUES are null; a text ends at its first NUL.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ _TRUE, _FALSE = np.frombuffer(b"Tt1", np.uint8), np.frombuffer(b"Ff0", np.uint8)
 
 @dataclass(frozen=True, slots=True)
 class Cells:
-    """How the cells of a column are stored.
+    """Storage of the cells of a column.
 
-    `count` is the number of elements of a vector, or None for one value; of a text its width in units, which
-    is 0 for texts of varying length: their number of units stands before each, in four bytes.
+    `count` is the number of elements of a vector, or None for a single value. For a text it is the width in units,
+    or 0 for texts of varying length, which are preceded by their number of units in four bytes.
     """
 
     name: str
@@ -44,17 +44,17 @@ class Cells:
 
     @property
     def varying(self) -> bool:
-        """Whether cells differ in width."""
+        """Whether the cells have different widths."""
         return self.count == 0
 
     @property
     def unit(self) -> int:
-        """Bytes of a unit of a text."""
+        """Bytes of one unit of a text."""
         return 2 if self.datatype == "unicodeChar" else 1
 
     @property
     def size(self) -> int:
-        """Bytes of a cell; of a varying one 0."""
+        """Bytes of a cell; 0 for cells of varying width."""
         number = 1 if self.count is None else self.count
         if self.datatype in _NUMBERS:
             return number * np.dtype(_NUMBERS[self.datatype][1]).itemsize
@@ -69,7 +69,7 @@ class Cells:
         return inner if self.count is None else pl.Array(inner, self.count)
 
     def series(self, raw: NDArray[np.uint8], missing: NDArray[np.bool_]) -> pl.Series:
-        """Decode cells: `raw` of shape (n, size), `missing` the null bits of shape (n,)."""
+        """Decode cells from `raw`, shape (n, size); `missing` are the null bits, shape (n,)."""
         raw = np.ascontiguousarray(raw)
         if self.datatype == "char":
             return texts(raw).alias(self.name)
@@ -93,7 +93,7 @@ class Cells:
             marks = raw.reshape(-1)
             return np.isin(marks, _TRUE), ~np.isin(marks, np.r_[_TRUE, _FALSE])
         if self.datatype == "bit":
-            # One bit in a byte of its own: the standard sets the highest, astropy another.
+            # One bit takes one byte: the standard uses its highest bit, astropy another.
             return raw.reshape(-1) != 0, np.zeros(raw.size, bool)
         stored = raw.view(_NUMBERS[self.datatype][1]).reshape(-1)
         values: NDArray[Any] = stored.astype(stored.dtype.newbyteorder("="))
@@ -103,7 +103,7 @@ class Cells:
 
 
 def cells_of(name: str, datatype: str, arraysize: str | None, null: object) -> Cells | None:
-    """Describe a FIELD; None for one that is rarely seen (vectors of varying length, matrices, complex, bits)."""
+    """Describe a FIELD; None for rare kinds (vectors of varying length, matrices, complex numbers, bit arrays)."""
     if datatype not in _NUMBERS and datatype not in ("boolean", "bit", *_TEXTS):
         return None
     count = _text_count(arraysize) if datatype in _TEXTS else _number_count(arraysize, datatype)
@@ -128,17 +128,17 @@ def _text_count(arraysize: str | None) -> int:
 def _number_count(arraysize: str | None, datatype: str) -> int | None:
     """Elements of a vector of fixed length, None for a single number."""
     if arraysize is None or arraysize == "1":
-        # A vector of one element is a number to astropy, and so to us.
+        # As in astropy, a vector of one element is a number.
         return None
     return int(arraysize) if datatype != "bit" and re.fullmatch(r"[1-9]\d*", arraysize) else _RARE
 
 
 @dataclass(frozen=True, slots=True)
 class VotableRows:
-    """Whole rows at the beginning of a block of bytes: their number, and where they end.
+    """Complete rows at the beginning of a block of bytes: their number, and the offset of their end.
 
-    `anchors` are the places, shape (n_rows, 1 + varying columns), where a row begins and where each of its texts
-    of varying length ends; empty where all rows take the same number of bytes. `lengths` are those texts' bytes.
+    `anchors`, shape (n_rows, 1 + varying columns), are the offsets at which a row begins and at which each of its
+    texts of varying length ends; empty where all rows have the same size. `lengths` are the bytes of these texts.
     """
 
     number: int
@@ -160,7 +160,7 @@ class Decoder:
     def __init__(self, fields: Sequence[Cells], *, bits: bool) -> None:
         self.fields = tuple(fields)
         self._flags = -(-len(self.fields) // 8) if bits else 0
-        #: Bytes before the first varying text, between two, and after the last one.
+        #: Bytes before the first text of varying length, between two of them, and after the last.
         self._gaps = [self._flags]
         self._units = []
         for item in self.fields:
@@ -172,11 +172,11 @@ class Decoder:
 
     @property
     def record(self) -> int:
-        """Bytes of a row; 0 where they differ."""
+        """Bytes of a row; 0 if rows have different sizes."""
         return 0 if self._units else self._gaps[0]
 
     def find(self, block: bytes, most: int) -> VotableRows:
-        """Find the whole rows of a block, `most` at most."""
+        """Find at most `most` complete rows in a block."""
         if self.record or not self.fields:
             number = min(len(block) // self.record, most) if self.record else 0
             return VotableRows(number, number * self.record, _NONE, _NONE)
@@ -206,7 +206,7 @@ class Decoder:
         )
 
     def decode(self, block: bytes, rows: VotableRows, columns: Sequence[str]) -> pl.DataFrame:
-        """Decode rows that were found."""
+        """Decode the rows that :meth:`find` found."""
         every = np.frombuffer(block, np.uint8)
         missing = None
         if self._flags:
@@ -231,7 +231,7 @@ class Decoder:
     def _cells(
         self, every: NDArray[np.uint8], rows: VotableRows, anchor: int, offset: int, size: int
     ) -> NDArray[np.uint8]:
-        """Bytes of one column. Shape (n_rows, size)."""
+        """Return the bytes of one column. Shape (n_rows, size)."""
         if self.record:
             return every[: rows.end].reshape(rows.number, self.record)[:, offset : offset + size]
         places = rows.anchors[:, anchor, None] + offset + np.arange(size)

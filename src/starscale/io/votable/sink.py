@@ -1,7 +1,7 @@
-"""Writing VOTable: one table as BINARY2, which keeps nulls of every type, in pieces.
+"""Writing VOTable in chunks: one table as BINARY2, which keeps nulls of every type.
 
-Every row takes the same number of bytes: a null bit for each column, then the values, big-endian; texts
-are of the width of the longest one (VOTable 1.4, section 5.4).
+All rows have the same size: a null bit for each column, then the values, big-endian; texts have the width of the
+longest one (VOTable 1.4, section 5.4).
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from starscale.io.waiting import Seen, Waiting
 from starscale.vocabulary.columns import Column
 from starscale.vocabulary.errors import InputError, Problem, Problems
 
-#: VOTable knows no signed byte and no unsigned integer of more than one byte.
+#: VOTable has no signed byte and no unsigned integers of more than one byte.
 _STORED: dict[pl.DataType, pl.DataType] = {
     pl.Int8(): pl.Int16(),
     pl.UInt16(): pl.Int32(),
     pl.UInt32(): pl.Int64(),
     pl.UInt64(): pl.Int64(),
 }
-#: Name of a type, and how its values lie in the file.
+#: VOTable type, and numpy type of the stored values.
 _TYPES: dict[pl.DataType, tuple[str, str]] = {
     pl.Boolean(): ("boolean", "u1"),
     pl.UInt8(): ("unsignedByte", "u1"),
@@ -46,7 +46,7 @@ _LINE = 57
 
 @dataclass(frozen=True, slots=True)
 class _VotableField:
-    """How a column is stored; `count` elements a cell, or None for one value; `width` of texts in units."""
+    """Storage of a column: elements of a cell (`count`, None for a single value), width of texts in units."""
 
     name: str
     dtype: pl.DataType
@@ -63,7 +63,7 @@ class _VotableField:
         return {"datatype": _TYPES[self.dtype][0], **size}
 
     def bytes_of(self, series: pl.Series) -> np.ndarray[Any, Any]:
-        """Cells of a column as they stand in the file. Shape (n, bytes)."""
+        """Return the cells of a column as stored in the file. Shape (n, bytes)."""
         values = flat(series)
         if self.dtype == pl.String:
             code = "ascii" if self.ascii else "utf-16-be"
@@ -82,14 +82,14 @@ class _VotableField:
 
 
 class VotableSink(Sink):
-    """Gathers rows in a temporary file and writes the document at the end."""
+    """Keeps rows in a temporary file and writes the document when it is closed."""
 
     def __init__(self, plan: WritePlan) -> None:
         self._plan = plan
         self._schema = plain_schema(plan.schema, str(plan.target))
         problems = Problems()
         for name, dtype in self._schema.items():
-            # A matrix would be possible, but astropy reads it back with its axes exchanged.
+            # Matrices are refused, since astropy would read them back with their axes exchanged.
             if isinstance(dtype, pl.Array) and (nearest_dtype(dtype) == "string" or len(dtype.shape) > 1):
                 found = f"a VOTable cannot hold the column {name!r}, a matrix or a vector of texts"
                 problems.add(str(plan.target), found, fix="Write Parquet, or a column for each element.")
@@ -97,7 +97,7 @@ class VotableSink(Sink):
         self._waiting = Waiting(self._schema, plan.path.parent)
 
     def append(self, frame: pl.DataFrame) -> None:
-        """Put rows aside and note what they need."""
+        """Append rows to the temporary file."""
         self._waiting.append(frame)
         for name, seen in self._waiting.seen.items():
             if seen.highest is not None and seen.highest > _LARGEST:
@@ -128,7 +128,7 @@ class VotableSink(Sink):
         self._waiting.close()
 
     def abort(self) -> None:
-        """Drop the waiting rows."""
+        """Delete the temporary file."""
         self._waiting.close()
 
     def _field(self, name: str, dtype: pl.DataType) -> _VotableField:
@@ -138,9 +138,9 @@ class VotableSink(Sink):
         stored = _STORED.get(inner, inner)
         null = None
         if count is not None and stored.is_integer() and seen.nulls:
-            # BINARY2 has one null bit a cell: within a vector a number stands for null.
+            # BINARY2 has one null bit for each cell; inside a vector a number marks a null.
             null = self._free(name, stored, seen)
-        # An array of one element is deprecated: texts have room for two characters at least.
+        # Arrays of one element are deprecated: texts are at least two characters wide.
         width = max(2, seen.width if seen.ascii else seen.units)
         return _VotableField(name, stored, count, width, seen.ascii, null)
 
@@ -150,17 +150,17 @@ class VotableSink(Sink):
             return low
         if seen.highest is not None and seen.highest < high:
             return high
-        found = f"no number is left to stand for null in column {name!r}"
+        found = f"no number is left to mark nulls in column {name!r}"
         raise InputError(Problem(str(self._plan.target), found, fix="Write Parquet, which needs none."))
 
 
 def open_sink(plan: WritePlan) -> Sink:
-    """Start a VOTable file."""
+    """Open a VOTable file for writing."""
     return VotableSink(plan)
 
 
 def _records(frame: pl.DataFrame, fields: list[_VotableField]) -> bytes:
-    """Rows of BINARY2: null bits, the first column in the highest one, then the values."""
+    """Return rows of BINARY2: null bits, that of the first column highest, then the values."""
     if not frame.height or not fields:
         return b""
     nulls = np.stack([frame[item.name].is_null().to_numpy() for item in fields], axis=1)

@@ -1,8 +1,8 @@
-"""Reading VOTable files through astropy: every serialisation.
+"""Reading VOTable files of every serialisation.
 
-TABLEDATA, and BINARY and BINARY2 in base64, are read in pieces: astropy is given the document with some of
-its rows at a time, or they are decoded here. A table with vectors of varying length, or in a FITS file inside,
-is read whole.
+TABLEDATA, and BINARY and BINARY2 in base64, are read in chunks: astropy parses the document with some rows at a
+time, or the rows are decoded here. A table with vectors of varying length, or with its data in FITS, is read whole
+by astropy.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ from starscale.vocabulary.errors import InputError, Problem
 
 _REFUSED = (VOTableSpecError, OSError, EOFError, ValueError, TypeError, IndexError)
 _TEXTS = ("char", "unicodeChar")
-#: Bytes that are decoded at a time, at most.
+#: Most bytes that are decoded at a time.
 _MOST_BYTES = 64 << 20
 
 
 class VotableSource(Source):
-    """A table whose rows are read as they are asked for."""
+    """A table whose rows are read on demand."""
 
     def __init__(
         self, path: Path, layout: VotableLayout, document: VOTableFile, fields: Sequence[Cells] | None
@@ -80,7 +80,7 @@ class VotableSource(Source):
             raise _damaged(self.path, error) from error
 
     def _parsed(self, rows: int, columns: Sequence[str]) -> Iterator[pl.DataFrame]:
-        """VotableRows of TABLEDATA, in documents of their own with the head and the tail of the whole one."""
+        """Parse rows of TABLEDATA in small documents, each with the head and the tail of the whole document."""
         layout = self._layout
         held: list[bytes] = []
         count = 0
@@ -110,7 +110,7 @@ def open_source(path: Path, part: str | None) -> Source:
     Raises
     ------
     InputError
-        When the XML is damaged, the service answered with an error, or there is no table.
+        The XML is damaged, the document is an error message of a service, or it has no table.
     """
     if part is not None:
         raise InputError(
@@ -118,7 +118,7 @@ def open_source(path: Path, part: str | None) -> Source:
         )
     try:
         layout = layout_of(path)
-        # Without its rows when they can be read in pieces, else whole.
+        # Without its rows if they can be read in chunks, else whole.
         document = _parse(path if layout is None else layout.head + layout.tail)
         _refuse_error(path, document)
         table = _first_table(path, document)
@@ -152,7 +152,7 @@ def _in_pieces(layout: VotableLayout, table: TableElement) -> tuple[bool, list[C
 
 def _parse(source: Path | bytes) -> VOTableFile:
     with warnings.catch_warnings():
-        # Small departures from the standard, which most archives allow themselves.
+        # Most archives deviate from the standard in small ways.
         warnings.simplefilter("ignore", AstropyWarning)
         return votable.parse(io.BytesIO(source) if isinstance(source, bytes) else str(source), verify="ignore")
 
@@ -190,7 +190,7 @@ def _position_system(document: VOTableFile, table: TableElement) -> dict[str, st
 
 
 def _decodable(fields: Sequence[Field]) -> list[Cells] | None:
-    """Describe columns that are decoded here; None where one is not."""
+    """Describe columns that can be decoded here; None if there are others."""
     names = unique_names(str(field.name or field.ID or "") for field in fields)
     found = [
         cells_of(name, str(field.datatype), field.arraysize, field.values.null)
@@ -200,7 +200,7 @@ def _decodable(fields: Sequence[Field]) -> list[Cells] | None:
 
 
 def _even(fields: Sequence[Field]) -> bool:
-    """Whether the type of every column is known without looking at the rows."""
+    """Return whether the type of every column is known without reading the rows."""
     return all(
         "*" not in str(field.arraysize or "") or (field.datatype in _TEXTS and "x" not in str(field.arraysize))
         for field in fields
@@ -208,22 +208,22 @@ def _even(fields: Sequence[Field]) -> bool:
 
 
 def _found(decoder: Decoder, blocks: Iterator[bytes], most: int) -> Iterator[tuple[bytes, VotableRows]]:
-    """Find rows in a base64 text, about `most` at a time, with the bytes that they begin."""
+    """Find rows in a base64 text, about `most` at a time; yield them with the bytes that begin with them."""
     held = b""
     for block in chain(_bytes(blocks), [b""]):
         held += block
-        # Enough for a piece, or the last block.
+        # Wait until there are enough bytes for a chunk, or the text ends.
         if block and len(held) < min(most * decoder.record, _MOST_BYTES):
             continue
         while (rows := decoder.find(held, most)).number:
             yield held, rows
             held = held[rows.end :]
     if held:
-        raise DamagedError("its last row is not whole")
+        raise DamagedError("its last row is incomplete")
 
 
 def _bytes(blocks: Iterator[bytes]) -> Iterator[bytes]:
-    """Decode base64 in pieces."""
+    """Decode base64 in chunks."""
     held = b""
     for block in blocks:
         held += block.translate(None, b" \t\r\n")
@@ -243,7 +243,7 @@ def _damaged(path: Path, error: Exception) -> InputError:
 
 
 def described_fields(document: str) -> dict[str, dict[str, str]]:
-    """Return unit, UCD and description by column name from a VOTable without data; nothing when it is damaged."""
+    """Return unit, UCD and description by column from a VOTable without data; an empty dict if it is damaged."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", AstropyWarning)
@@ -270,5 +270,5 @@ def _refuse_error(path: Path, document: votable.tree.VOTableFile) -> None:
         for info in resource.infos:
             if info.name == "QUERY_STATUS" and str(info.value).upper() == "ERROR":
                 said = " ".join(str(info.content or "no reason given").split())
-                fix = "Mend the query and ask again."
+                fix = "Correct the query and send it again."
                 raise InputError(Problem(str(path), f"is an error message of the archive: {said}", "a table", fix))
