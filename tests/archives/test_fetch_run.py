@@ -115,7 +115,7 @@ def test_other_verbs_want_a_table(folder: Path) -> None:
 def test_a_table_has_one_source(folder: Path) -> None:
     text = RUN.format(north=-10)
     (folder / "run.toml").write_text(text.replace("fetch = { box", 'path = "x.parquet"\nfetch = { box'))
-    with pytest.raises(InputError, match=r"photometry\.0: either `path`, the table, or `fetch`"):
+    with pytest.raises(InputError, match=r"photometry\.0: either `path` \(a table on disk\) or `fetch`"):
         ss.run(folder / "run.toml", folder / "run")
     (folder / "run.toml").write_text(text.replace(", at = ", ", att = "))
     with pytest.raises(InputError, match=r"unknown key.*Did you mean 'at'"):
@@ -156,7 +156,7 @@ def test_the_command(
     ("arguments", "message"),
     [
         (["gaia_dr3", "--whole"], "--output: is missing"),
-        (["gaia_dr3", "-o", "x.parquet"], "says what is wanted, not none"),
+        (["gaia_dr3", "-o", "x.parquet"], "must be given, not none"),
         (["gaia_dr3", "--whole", "-o", "x.docx"], "x.docx"),
         (["gaia_dr3", "--whole", "--cut", "ruwe", "--dry-run"], "NAME=SQL"),
         (["gaia_dr3", "--whole", "--cut", "x=pg_sleep(9) > 1", "--dry-run"], "PG_SLEEP, which is not one of"),

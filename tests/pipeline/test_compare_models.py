@@ -197,11 +197,11 @@ def test_a_library_that_is_missing_is_said_before_anything_is_done(
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ('name = "ridge"', 'name = "floor"', "needs a name of its own"),
+        ('name = "ridge"', 'name = "floor"', "needs a different name"),
         ('name = "ridge"', 'name = "model"', "'model' is the run's own"),
         ('name = "ridge"', 'name = "Ridge regression"', r"models\.0\.name"),
         ('name = "ridge"', 'name = "ridge"\nreference = true', "not several"),
-        ("repeats = 1", "repeats = 3", "no model can have more repeats than the run, which has 2"),
+        ("repeats = 1", "repeats = 3", r"no model can have more repeats than the run \(2\)"),
         ('kind = "mean"', 'kind = "meen"', "Did you mean 'mean'"),
         ('set = "pairwise"', 'set = "pairwse"', r"models 'few'.*Did you mean 'pairwise'"),
         ('without = ["*_log_error"]', 'without = ["nothing"]', "models 'few'.*nothing"),

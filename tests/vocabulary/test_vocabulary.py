@@ -227,7 +227,7 @@ def test_a_missing_key() -> None:
     assert text == "run.toml: catalogue.survey: is missing; expected a value. Add survey = ... to the file."
     (text,) = complaints(catalogue={"survey": "gaia_dr3"})
     assert text.startswith(
-        "run.toml: catalogue: either `path`, the table, or `fetch`, how to get it, must be given"
+        "run.toml: catalogue: either `path` (a table on disk) or `fetch` (a table to download) must be given"
     )
 
 

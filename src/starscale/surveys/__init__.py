@@ -1,4 +1,4 @@
-"""The packaged survey files, and loading one by name or by path."""
+"""Load survey files, packaged ones by name and others by path."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _FOLDER = resources.files(__package__)
 
 
 def survey_names() -> list[str]:
-    """Names of the packaged surveys, sorted."""
+    """Return the names of the packaged surveys, sorted."""
     return sorted(item.name.removesuffix(".toml") for item in _FOLDER.iterdir() if item.name.endswith(".toml"))
 
 
@@ -26,14 +26,18 @@ def load_survey(survey: str | Path | Survey, *, base: Path | None = None) -> Sur
     Parameters
     ----------
     survey : str, Path or Survey
-        ``"gaia_dr3"``, a path that ends in ``.toml``, or a survey that is returned as it is.
+        ``"gaia_dr3"``, a path that ends in ``.toml``, or a survey, which is returned unchanged.
     base : Path, optional
-        Folder that a relative path starts from (that of the run file); default: the current one.
+        Folder that a relative path starts from (that of the run file); by default the current one.
+
+    Returns
+    -------
+    Survey
 
     Raises
     ------
     InputError
-        For an unknown name, or a file that is not a valid survey file.
+        If the name is unknown, or the file is not a valid survey file.
     """
     if isinstance(survey, Survey):
         return survey
@@ -42,9 +46,7 @@ def load_survey(survey: str | Path | Survey, *, base: Path | None = None) -> Sur
         path = Path(text) if base is None else base / text
         return validate(Survey, load_toml(path), str(path))
     if text not in survey_names():
-        fix = did_you_mean(
-            text, survey_names(), hint="A survey of your own is given by the path of its .toml file."
-        )
+        fix = did_you_mean(text, survey_names(), hint="Give your own survey by the path of its .toml file.")
         raise InputError(Problem(f"survey {text!r}", "unknown name", f"one of {', '.join(survey_names())}", fix))
     return _packaged(text)
 

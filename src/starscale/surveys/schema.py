@@ -1,7 +1,7 @@
-"""What a survey file says: the one description of a catalogue that every step reads.
+"""Schema of survey files: the description of a catalogue that every step uses.
 
-A survey is a TOML file, packaged here or written by the user. Nothing else in the program knows
-any survey's columns, sentinels, cuts or coefficients.
+A survey is a TOML file, packaged here or written by the user. Columns, sentinels, cuts and coefficients of surveys
+appear nowhere else in the program.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from starscale.surveys.archive import Access, Copy, HealpixBits
 from starscale.vocabulary.columns import POSITION_EPOCH, POSITION_SYSTEM, Column, DType, LabelName
 from starscale.vocabulary.strict import Frozen
 
-#: A value that stands for "missing": a number, or a text such as "null".
+#: A value that means "missing": a number, or a string such as "null".
 Sentinel = float | str
-#: Every survey file gives its positions in this system.
+#: Reference system of the positions of every survey file.
 _SYSTEM = "ICRS"
 
 
@@ -27,39 +27,39 @@ class ColumnSpec(Frozen):
     unit: str = ""
     ucd: str = ""
     description: str = ""
-    #: Other spellings under which the same column is delivered; letter case never matters.
+    #: Other names under which the column is delivered; the case of letters is ignored.
     aliases: tuple[str, ...] = ()
-    #: Values of this column that mean "missing", besides those of the whole survey.
+    #: Values of this column that mean "missing", in addition to those of the whole survey.
     sentinels: tuple[Sentinel, ...] = ()
 
     def column(self, name: str) -> Column:
-        """Return this description as a :class:`Column` called `name`."""
+        """Return this description as a :class:`Column` with this name."""
         return Column(name, self.dtype, self.unit, self.ucd, self.description)
 
 
 class Identifier(Frozen):
-    """The catalogue's own identifier of a row (or of a star, where rows repeat)."""
+    """The identifier of a row in the catalogue, or of a star with several rows."""
 
     column: str
-    #: False where one star has several rows (spectra, visits).
+    #: False if a star can have several rows (spectra, visits).
     unique: bool = True
     #: Smallest and largest identifier that the catalogue can contain (integers only).
     lower: int | None = None
     upper: int | None = None
-    #: The HEALPix cell that the identifier holds, where it holds one.
+    #: Position of a HEALPix cell in the identifier, if it contains one.
     healpix: HealpixBits | None = None
 
 
 class Epoch(Frozen):
-    """When the positions were measured: a column, a default, or both.
+    """Epoch of the positions: a column, a default, or both.
 
-    `format` is that of the column; `default` is always a Julian year.
+    `format` refers to the column; `default` is always a Julian year, used for rows without a value.
     """
 
     column: str | None = None
     format: Literal["jyear", "mjd", "jd"] = "jyear"
     default: float | None = None
-    #: Whether all positions of the catalogue are at the default epoch, so that a file can say so in its head.
+    #: Whether all positions of the catalogue are at the default epoch, which is then stated in file headers.
     common: bool = False
 
     @model_validator(mode="after")
@@ -67,12 +67,12 @@ class Epoch(Frozen):
         if self.column is None and self.default is None:
             raise ValueError("an epoch needs a column, a default year, or both")
         if self.common and self.default is None:
-            raise ValueError("an epoch that all rows share is given as the default")
+            raise ValueError("a common epoch (common = true) must be given as the default")
         return self
 
 
 class ErrorEllipse(Frozen):
-    """Columns with the axes of an error ellipse and the position angle of the longer one, deg, north over east."""
+    """Columns of an error ellipse: its axes and the position angle of the major one (deg, north through east)."""
 
     major: str
     minor: str
@@ -80,7 +80,7 @@ class ErrorEllipse(Frozen):
 
 
 class Position(Frozen):
-    """Columns with positions (degrees) and their errors; `ra_error` is the one along the great circle."""
+    """Columns with positions (deg) and their errors; `ra_error` includes cos(dec)."""
 
     ra: str
     dec: str
@@ -89,10 +89,11 @@ class Position(Frozen):
     ra_dec_corr: str | None = None
     #: Instead of `ra_error`, `dec_error` and `ra_dec_corr`.
     ellipse: ErrorEllipse | None = None
-    #: Smallest and largest believable position error, mas; a row with a larger one is not matched.
+    #: Limits of the position error, mas: smaller errors are raised to the floor, and rows with errors above the
+    #: ceiling are not matched.
     error_floor: float = Field(default=0.0, ge=0)
     error_ceiling: float = Field(default=1000.0, gt=0)
-    #: Stands in where a row has no error of its own, mas.
+    #: Position error of rows without one, mas.
     error_default: float = Field(default=100.0, gt=0)
     epoch: Epoch | None = None
 
@@ -104,12 +105,12 @@ class Position(Frozen):
 
 
 class Duplicates(Frozen):
-    """When two rows of a catalogue are one source.
+    """Criterion for two rows of a catalogue to be the same source.
 
-    Two rows closer than `radius` (arcsec) are one where every band that both have agrees to
-    `tolerance` mag, and they share one band at least; without bands nearness is enough. Of a group
-    the row with the largest `prefer` stays, then the one with the smaller position error, then the
-    one with the lower identifier.
+    Two rows closer than `radius` (arcsec) are the same source if they have at least one band in common and agree
+    to `tolerance` (mag) in all common bands; for a survey without bands the separation alone decides. Of a group,
+    the row with the largest value of `prefer` is kept, then the one with the smallest position error, then the one
+    with the lowest identifier.
     """
 
     radius: float = Field(gt=0, le=10)
@@ -135,22 +136,22 @@ class Motion(Frozen):
 
 
 class Band(Frozen):
-    """One photometric band; the order in the file is the order in wavelength."""
+    """One photometric band; the bands of a file are in the order of wavelength."""
 
     magnitude: str
     error: str | None = None
-    #: R(b) = A(b) / E(B-V), per the E(B-V) scale that `extinction_scale` of the survey names.
+    #: R(b) = A(b) / E(B-V), on the E(B-V) scale given by `extinction_scale` of the survey.
     extinction: float | None = None
-    #: Effective wavelength, nm: orders the bands of different surveys.
+    #: Effective wavelength, nm, by which bands of different surveys are ordered.
     wavelength: float = Field(gt=0)
 
 
-#: True E(B-V) over that of the SFD map (Schlafly & Finkbeiner 2011, ApJ 737, 103): what ties the two scales.
+#: Ratio of true E(B-V) to that of the SFD map (Schlafly & Finkbeiner 2011, ApJ 737, 103).
 TRUE_OVER_SFD = 0.86
 
 
 class Reddening(Frozen):
-    """Column with E(B-V) along the line of sight, and the scale it is on."""
+    """Column with E(B-V) along the line of sight, and its scale."""
 
     column: str
     scale: Literal["sfd", "true"] = "sfd"
@@ -165,7 +166,7 @@ class Distance(Frozen):
 
 
 class Estimate(Frozen):
-    """A photometric estimate of a label that the survey itself offers (GSP-Phot), with its 68 % interval."""
+    """A photometric estimate of a label from the survey itself (GSP-Phot), with its 68 % interval."""
 
     value: str
     lower: str | None = None
@@ -173,31 +174,31 @@ class Estimate(Frozen):
 
 
 class LabelColumn(Frozen):
-    """A spectroscopic label: value, error, and what to use where the error is missing."""
+    """A spectroscopic label: columns of value and error, and the error floor."""
 
     value: str
     error: str | None = None
-    #: Smallest believable error; stands in where the error is missing.
+    #: Lower limit of the error; also used if the error is missing.
     error_floor: float = Field(default=0.0, ge=0)
 
 
 class GaiaIdentifier(Frozen):
-    """Column with the Gaia identifier that the survey itself delivers."""
+    """Column of the survey with Gaia identifiers."""
 
     column: str
     release: Literal["dr2", "edr3", "dr3"]
 
     @property
     def identifiers(self) -> Literal["dr2", "dr3"]:
-        """The release whose identifiers these are: EDR3 and DR3 share theirs."""
+        """Release of the identifiers: those of EDR3 and DR3 are the same."""
         return "dr2" if self.release == "dr2" else "dr3"
 
 
 class Cut(Frozen):
-    """A row is kept when `keep`, an SQL predicate, is true.
+    """A quality cut: rows for which the SQL predicate `keep` is true are kept.
 
-    A missing value makes a comparison neither true nor false, so the row is removed, unless the
-    predicate itself says otherwise (``vbroad IS NULL OR vbroad <= 30``).
+    A comparison with a missing value is neither true nor false, so the row is removed unless the predicate handles
+    nulls (``vbroad IS NULL OR vbroad <= 30``).
     """
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
@@ -207,12 +208,12 @@ class Cut(Frozen):
 
 
 class Survey(Frozen):
-    """A catalogue, as data."""
+    """Description of a catalogue."""
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
     title: str
     kind: Literal["astrometric", "photometric", "spectroscopic", "distances"]
-    #: Where the archive keeps it: TAP service and table; `archive`: how it is asked; `copies`: where else it is.
+    #: TAP service and table of the main archive; `archive`: its limits and dialect; `copies`: other archives.
     service: str = ""
     table: str = ""
     archive: Access = Access()
@@ -224,15 +225,16 @@ class Survey(Frozen):
     position: Position | None = None
     motion: Motion | None = None
     duplicates: Duplicates | None = None
-    #: Which side leads a match with Gaia: `dense` where every Gaia star looks for its counterpart here and
-    #: several may share one, `sparse` where every row here looks for its star, one-to-one. By default
-    #: spectroscopic catalogues are sparse and all others dense (Marrese et al. 2019).
+    #: Leading catalogue of a match with Gaia (Marrese et al. 2019). `dense`: a counterpart in this catalogue is
+    #: searched for every Gaia source, and several sources may have the same one; `sparse`: a Gaia source is
+    #: searched for every row of this catalogue, one-to-one. By default spectroscopic catalogues are sparse, others
+    #: dense.
     match: Literal["dense", "sparse"] | None = None
     columns: dict[str, ColumnSpec]
     bands: dict[str, Band] = Field(default_factory=dict)
-    #: A long baseline in wavelength, as two band names: one more colour of the default feature set.
+    #: Two bands with a long baseline in wavelength: an additional colour of the default feature set.
     wide_colour: tuple[str, str] | None = None
-    #: The band whose magnitude stands for the brightness of the star.
+    #: Band that represents the brightness of the star.
     reference_band: str | None = None
     extinction_scale: Literal["sfd", "true"] = "sfd"
     reddening: Reddening | None = None
@@ -241,10 +243,10 @@ class Survey(Frozen):
     labels: dict[LabelName, LabelColumn] = Field(default_factory=dict)
     snr: str | None = None
     gaia: GaiaIdentifier | None = None
-    #: Set where the survey's own identifier is that of Gaia; EDR3 and DR3 share identifiers.
+    #: Set if the identifier of the survey is a Gaia identifier; those of EDR3 and DR3 are the same.
     gaia_release: Literal["dr2", "dr3"] | None = None
     cuts: tuple[Cut, ...] = ()
-    #: Surveys whose tables extend the rows of this one, joined on the identifier.
+    #: Surveys with further columns for the rows of this one, joined on the identifier.
     joins: tuple[Annotated[str, Field(min_length=1)], ...] = ()
 
     @model_validator(mode="after")
@@ -264,28 +266,40 @@ class Survey(Frozen):
 
     @property
     def places(self) -> tuple[Copy, ...]:
-        """Every archive that holds the table, the main one (called "main") first; none for a survey of files."""
+        """All archives with the table, the main one (named "main") first; empty if the survey names no service."""
         main = {"name": "main", "service": self.service, "table": self.table, **self.archive.model_dump()}
         return ((Copy.model_validate(main),) if self.service and self.table else ()) + self.copies
 
     def used_columns(self) -> list[str]:
-        """Names of the columns that some role of the survey points to (cuts aside), without repetition."""
-        position = self.position
-        roles = (position, position.ellipse if position else None, self.motion, self.distance)
-        names: list[str | None] = [self.id.column, self.snr]
-        for role in (*roles, *self.estimates.values(), *self.labels.values()):
-            if role is not None:
-                names += [value for value in role.model_dump().values() if isinstance(value, str)]
-        names.append(position.epoch.column if position and position.epoch else None)
-        for band in self.bands.values():
-            names += [band.magnitude, band.error]
-        names += [getattr(self.duplicates, "prefer", None)]
-        names += [getattr(role, "column", None) for role in (self.reddening, self.gaia)]
+        """Return the columns that the roles of the survey refer to, without repetition; cuts are not included."""
+        names = [self.id.column, self.snr, *self._columns_of_roles(), *self._columns_of_bands()]
+        names += [
+            self.duplicates.prefer if self.duplicates else None,
+            self.reddening.column if self.reddening else None,
+            self.gaia.column if self.gaia else None,
+        ]
         return list(dict.fromkeys(name for name in names if name is not None))
+
+    def _columns_of_roles(self) -> list[str | None]:
+        """Return the columns of roles whose text fields are all names of columns."""
+        ellipse, epoch = (self.position.ellipse, self.position.epoch) if self.position else (None, None)
+        roles = (
+            self.position,
+            ellipse,
+            self.motion,
+            self.distance,
+            *self.estimates.values(),
+            *self.labels.values(),
+        )
+        values = (value for role in roles if role is not None for value in role.model_dump().values())
+        return [*(value for value in values if isinstance(value, str)), epoch.column if epoch else None]
+
+    def _columns_of_bands(self) -> list[str | None]:
+        return [name for band in self.bands.values() for name in (band.magnitude, band.error)]
 
     @property
     def position_metadata(self) -> dict[str, str]:
-        """What the head of a file says of the positions: their system, and their epoch where all share one."""
+        """Metadata of the positions: their reference system and, if all rows have the same one, their epoch."""
         if self.position is None:
             return {}
         epoch = self.position.epoch
@@ -294,9 +308,9 @@ class Survey(Frozen):
 
     @property
     def match_mode(self) -> Literal["dense", "sparse"]:
-        """How the catalogue is matched with Gaia when nothing else is asked for."""
+        """Default mode of a match with Gaia."""
         return self.match or ("sparse" if self.kind == "spectroscopic" else "dense")
 
     def described(self) -> dict[str, Column]:
-        """Every column of the file as a :class:`Column`, by name."""
+        """Return every described column as a :class:`Column`, by name."""
         return {name: spec.column(name) for name, spec in self.columns.items()}

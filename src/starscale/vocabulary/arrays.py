@@ -1,4 +1,4 @@
-"""The one alias for arrays of numbers; other kinds are written out, so that a signature says what they hold."""
+"""The type of arrays of floating-point numbers; other dtypes are written out in signatures."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""The errors a user sees, and the habit of reporting every problem at once.
+"""Errors for the user, and collecting problems so that all are reported at once.
 
-A :class:`StarscaleError` is the user's business (bad input, a wrong setting, a full disk): the
-command prints its text and exits with code 2, never with a traceback. Any other exception is a
-defect of the program and exits with code 1.
+A :class:`StarscaleError` has a cause that the user can remove (bad input, a wrong setting, a full disk): the
+command prints its text and exits with code 2, without a traceback. Any other exception is a defect of the program;
+the exit code is then 1.
 """
 
 from __future__ import annotations
@@ -14,23 +14,23 @@ from dataclasses import dataclass, field
 
 
 class StarscaleError(Exception):
-    """Something the user can mend; the message says what, where and how."""
+    """An error that the user can correct; the message says what is wrong, where, and how to correct it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing that is wrong.
+    """One problem of an input.
 
     Parameters
     ----------
     where : str
         File, column or configuration key.
     found : str
-        What is there.
+        What was found.
     expected : str
-        What should be there.
+        What was expected.
     fix : str
-        The likely remedy.
+        How to correct it.
     """
 
     where: str
@@ -48,7 +48,7 @@ class Problem:
 
 
 class InputError(StarscaleError):
-    """One or more problems of an input, all of them in the message."""
+    """One or more problems of an input; the message lists all of them."""
 
     def __init__(self, problems: Problem | Iterable[Problem]) -> None:
         self.problems = (problems,) if isinstance(problems, Problem) else tuple(problems)
@@ -60,39 +60,39 @@ class InputError(StarscaleError):
         super().__init__(text)
 
     def __reduce__(self) -> tuple[type[InputError], tuple[tuple[Problem, ...]]]:
-        """Travel between processes with the problems, not with their text alone."""
+        """Keep the problems when the error is pickled and sent to another process."""
         return type(self), (self.problems,)
 
 
 @dataclass(slots=True)
 class Problems:
-    """Gathers problems so that the user sees all of them in one go."""
+    """Collects problems, so that all of them are reported together."""
 
     items: list[Problem] = field(default_factory=list)
 
     def add(self, where: str, found: str, expected: str = "", fix: str = "") -> None:
-        """Note one problem."""
+        """Add one problem."""
         self.items.append(Problem(where, found, expected, fix))
 
     @contextmanager
     def collect(self) -> Iterator[None]:
-        """Note the problems of an :class:`InputError` raised in the ``with`` block, and continue after it."""
+        """Add the problems of an :class:`InputError` raised in the ``with`` block; continue after it."""
         try:
             yield
         except InputError as error:
             self.items.extend(error.problems)
 
     def raise_if_any(self) -> None:
-        """Raise :class:`InputError` with everything noted so far, if anything was."""
+        """Raise :class:`InputError` if there are any problems."""
         if self.items:
             raise InputError(self.items)
 
 
 def did_you_mean(name: str, choices: Iterable[str], *, hint: str = "") -> str:
-    """Return ``'Did you mean ...?'`` for the closest of `choices`, or `hint` when nothing is near."""
+    """Return ``'Did you mean ...?'`` for the closest of `choices`, or `hint` if none is close."""
     pool = {choice.lower(): choice for choice in choices}
     near = difflib.get_close_matches(name.lower(), pool, n=2, cutoff=0.6)
-    # difflib misses a name that contains the other ('gaia_source_id' for 'source_id').
+    # difflib misses names that contain `name` ('gaia_source_id' for 'source_id').
     near += [low for low in pool if low not in near and len(name) > 3 and name.lower() in low][:2]
     if not near:
         return hint

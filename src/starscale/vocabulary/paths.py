@@ -1,4 +1,4 @@
-"""Say that a path leads nowhere, in one way everywhere."""
+"""The error for a path that does not exist."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _ADDRESSES = ("http:/", "https:/", "s3:/", "ftp:/")
 
 
 def missing_path(path: Path, expected: str = "a table", *, role: str = "") -> Problem:
-    """Return the problem of a path where nothing is, with the nearest names of its folder.
+    """Return the problem of a path that does not exist, with the most similar names in its folder.
 
     Parameters
     ----------
@@ -18,7 +18,7 @@ def missing_path(path: Path, expected: str = "a table", *, role: str = "") -> Pr
     expected : str
         What should be there.
     role : str
-        Which setting names the path, where the path alone does not tell.
+        The setting that names the path, if the path alone is not clear.
     """
     if "://" in str(path) or str(path).startswith(_ADDRESSES):
         return Problem(str(path), "is an address, not a file", fix="Download the table first.")
@@ -31,12 +31,12 @@ def missing_path(path: Path, expected: str = "a table", *, role: str = "") -> Pr
 
 
 def must_exist(path: Path, expected: str = "a table", *, role: str = "") -> None:
-    """Refuse a path where nothing is.
+    """Raise if a path does not exist.
 
     Raises
     ------
     InputError
-        When there is no file or folder at `path`.
+        If there is no file or folder at `path`.
     """
     if not path.exists():
         raise InputError(missing_path(path, expected, role=role))

@@ -1,7 +1,7 @@
-"""Progress of long work: what a function that takes time says, and who listens.
+"""The protocol by which long computations report their progress.
 
-A verb takes ``progress=None`` (silent), ``True`` (a display that suits the place: a live bar on a terminal and in
-Jupyter, plain lines in a log), or an object of one's own with the two methods of :class:`Progress`.
+A verb takes ``progress=None`` (silent), ``True`` (a live bar on a terminal and in Jupyter, plain lines in a log),
+or any object with the two methods of :class:`Progress`.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from typing import Protocol, Self
 
 
 class Task(Protocol):
-    """One piece of work that is counted in units; a context manager that ends with the work."""
+    """A part of the work that is counted in units; a context manager that ends with the work."""
 
     def advance(self, n: int = 1, note: str = "") -> None:
         """Count `n` more units; `note` is shown with the count."""
 
     def resumed(self, n: int) -> None:
-        """Count `n` units that an earlier, interrupted process did: they say nothing about the rate."""
+        """Count `n` units done by an earlier, interrupted process; they do not enter the rate."""
 
     def __enter__(self) -> Self: ...
 
@@ -27,17 +27,17 @@ class Task(Protocol):
 
 
 class Progress(Protocol):
-    """Receives the progress of long work."""
+    """Receives the progress of a long computation."""
 
     def message(self, text: str) -> None:
         """Show one line of text: a step that begins, a warning."""
 
     def task(self, title: str, total: int | None = None, unit: str = "rows") -> Task:
-        """Begin a piece of work of `total` units (None: unknown)."""
+        """Begin a task of `total` units (None: unknown)."""
 
 
 class SilentTask:
-    """A task that shows nothing."""
+    """A task without a display."""
 
     def advance(self, n: int = 1, note: str = "") -> None:
         """Show nothing."""
@@ -55,7 +55,7 @@ class SilentTask:
 
 
 class SilentProgress:
-    """Shows nothing: the default of every verb in Python."""
+    """No display: the default of every verb in Python."""
 
     def message(self, text: str) -> None:
         """Show nothing."""

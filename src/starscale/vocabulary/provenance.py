@@ -1,6 +1,6 @@
-"""Where a result comes from: versions, inputs with checksums, settings, seed, counts.
+"""The provenance of a result: versions, inputs with checksums, settings, seed, counts.
 
-The record is plain data (JSON), written beside the results and into every file.
+The record is plain data (JSON), written next to the results and into every file.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ CITATION = (
 
 
 def versions() -> dict[str, str]:
-    """Versions of starscale, Python and the packages that take part in a result."""
+    """Return the versions of starscale, Python and the packages that can affect a result."""
     return {"starscale": __version__, "python": platform.python_version(), **dict(_installed())}
 
 
@@ -44,7 +44,7 @@ def _installed() -> tuple[tuple[str, str], ...]:
 
 @lru_cache
 def program() -> str:
-    """SHA-256 of the program's own files: another version, or a changed checkout, is another program."""
+    """Return the SHA-256 of the program's files, which changes with every version and every edit of a checkout."""
     root = resources.files("starscale")
     digest = hashlib.sha256()
     with resources.as_file(root) as folder:
@@ -55,7 +55,7 @@ def program() -> str:
 
 
 def fingerprint(document: Any) -> str:
-    """SHA-256 of plain data, whatever the order of its keys."""
+    """Return the SHA-256 of plain data, independent of the order of keys."""
     text = json.dumps(document, sort_keys=True, separators=(",", ":"), default=str, allow_nan=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
@@ -65,19 +65,23 @@ def record(
 ) -> dict[str, Any]:
     """Start a provenance record.
 
-    It holds no time, so that the same work gives the same files byte for byte; the record of a
-    run (`provenance.json`) says when.
+    It contains no times, so that the same computation gives byte-identical files; the record of a run
+    (`provenance.json`) contains them.
 
     Parameters
     ----------
     command : str
-        The verb that made the result.
+        Name of the verb that made the result.
     mock : bool
         Whether the data are simulated.
     settings : mapping, optional
-        The settings that were in force.
+        Settings of the verb.
     inputs : mapping, optional
         Input files with checksums and row counts.
+
+    Returns
+    -------
+    dict
     """
     return {
         "command": command,

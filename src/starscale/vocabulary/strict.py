@@ -1,4 +1,4 @@
-"""Strict, frozen settings read from TOML, with errors that name the key and the likely fix."""
+"""Strict, immutable settings read from TOML, with errors that name the key and the likely fix."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from starscale.vocabulary.paths import missing_path
 
 
 class Frozen(BaseModel):
-    """A settings object: immutable, and an unknown key is an error."""
+    """Base of settings classes: immutable, and unknown keys are errors."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -23,12 +23,12 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 def load_toml(path: Path) -> dict[str, Any]:
-    """Read a TOML file; a missing file or a syntax error says where.
+    """Read a TOML file.
 
     Raises
     ------
     InputError
-        When the file cannot be read or is not TOML.
+        If the file is missing, cannot be read or is not valid TOML.
     """
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
@@ -41,7 +41,7 @@ def load_toml(path: Path) -> dict[str, Any]:
 
 
 def validate(model: type[Model], data: Mapping[str, Any], source: str) -> Model:
-    """Build `model` from plain data, turning every complaint into one readable problem.
+    """Build settings from plain data; every validation error becomes one readable problem.
 
     Parameters
     ----------
@@ -50,12 +50,12 @@ def validate(model: type[Model], data: Mapping[str, Any], source: str) -> Model:
     data : mapping
         Parsed TOML or JSON.
     source : str
-        What to call the data in an error (a file name).
+        Name of the data in error messages (a file name).
 
     Raises
     ------
     InputError
-        With all problems at once.
+        If the data are not valid; all problems are reported.
     """
     try:
         return model.model_validate(dict(data))
@@ -65,7 +65,7 @@ def validate(model: type[Model], data: Mapping[str, Any], source: str) -> Model:
 
 
 def _follows(item: Any, items: list[Any]) -> bool:
-    """Whether a list is "too short" only because an entry of it, complained about elsewhere, did not count."""
+    """Whether a list is "too short" only because one of its entries is invalid, which is reported separately."""
     location = item["loc"]
     return item["type"] == "too_short" and any(
         len(other["loc"]) > len(location) and other["loc"][: len(location)] == location for other in items
@@ -97,12 +97,12 @@ def _problem(model: type[BaseModel], item: Any, source: str) -> Problem:
 
 
 def _fields_at(model: Any, location: list[Any]) -> list[str]:
-    """Names of the fields of the settings class that `location` leads to."""
+    """Return the names of the fields of the settings class at `location`."""
     return sorted({name for cls in _classes_at(model, location) for name in cls.model_fields})
 
 
 def _classes_at(model: Any, location: list[Any]) -> list[type[BaseModel]]:
-    """The settings classes that `location` leads to; several where the kind of a union is not known."""
+    """Return the settings classes at `location`; several if the kind of a union is unknown."""
     classes = _models_in(model)
     for part in location:
         if isinstance(part, str):
@@ -112,14 +112,14 @@ def _classes_at(model: Any, location: list[Any]) -> list[type[BaseModel]]:
                 if part in cls.model_fields
                 for inner in _models_in(cls.model_fields[part].annotation)
             ]
-            # A part that is no field is the tag of a union, or the key of a dictionary.
+            # A part that is not a field is the tag of a union, or the key of a dictionary.
             tagged = [cls for cls in classes if part in _tags([cls])]
             classes = found or tagged or classes
     return classes
 
 
 def _tags(classes: list[type[BaseModel]], discriminator: str = "kind") -> set[str]:
-    """Literal values of the field that tells the classes of a union apart."""
+    """Return the literal values of the field that distinguishes the classes of a union."""
     annotations = [
         cls.model_fields[discriminator].annotation for cls in classes if discriminator in cls.model_fields
     ]
@@ -127,7 +127,7 @@ def _tags(classes: list[type[BaseModel]], discriminator: str = "kind") -> set[st
 
 
 def _models_in(annotation: Any) -> list[type[BaseModel]]:
-    """Every settings class inside a type annotation such as ``dict[str, Band] | None``."""
+    """Return every settings class in a type annotation such as ``dict[str, Band] | None``."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
     return [model for part in getattr(annotation, "__args__", ()) for model in _models_in(part)]

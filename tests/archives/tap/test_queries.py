@@ -139,7 +139,7 @@ def test_selections(selection: Selection, condition: str) -> None:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({}, "one of cone, box, cell, ids, positions, whole says what is wanted, not none"),
+        ({}, "exactly one of cone, box, cell, ids, positions, whole must be given, not none"),
         ({"cone": (1, 2, 3), "whole": True}, "not cone and whole"),
         ({"cone": (370, 0, 1)}, "less than or equal to 360"),
         ({"cone": (10, -91, 1)}, "greater than or equal to -90"),

@@ -1,4 +1,4 @@
-"""Which rows of an archive are wanted: part of the sky, a list of stars, or everything."""
+"""Selection of the rows of an archive table: a region of the sky, a list of stars, or the whole table."""
 
 from __future__ import annotations
 
@@ -16,50 +16,59 @@ KINDS = ("cone", "box", "cell", "ids", "positions", "whole")
 
 
 class Selection(Frozen):
-    """Exactly one of the kinds of :data:`KINDS`; angles in degrees, ICRS, at the epoch of the catalogue."""
+    """Rows to download, by exactly one of :data:`KINDS`; angles in deg, ICRS, at the epoch of the catalogue."""
 
-    #: Right ascension, declination, radius.
+    #: Right ascension, declination and radius, deg.
     cone: tuple[_Ra, _Dec, Annotated[float, Field(gt=0, le=90)]] | None = None
-    #: Right ascension from, to (through 0 where from > to), declination from, to.
+    #: Right ascension from, to (through 0 if from > to) and declination from, to, deg.
     box: tuple[_Ra, _Ra, _Dec, _Dec] | None = None
-    #: HEALPix order and number of a nested cell.
+    #: Order and number of a nested HEALPix cell.
     cell: tuple[Annotated[int, Field(ge=0, le=29)], Annotated[int, Field(ge=0)]] | None = None
-    #: A table with the identifiers that are wanted.
+    #: Table with the identifiers to download.
     ids: Path | None = None
-    #: A table with columns `ra` and `dec`: everything within `radius` of any of them.
+    #: Table with the columns `ra` and `dec`: all rows within `radius` of any of them are downloaded.
     positions: Path | None = None
-    #: Arcsec, for `positions`.
+    #: Search radius for `positions`, arcsec.
     radius: float = Field(default=1.0, gt=0, le=600)
     #: The whole table.
     whole: bool = False
 
     @model_validator(mode="after")
-    def _one(self) -> Selection:
-        chosen = [kind for kind in KINDS if getattr(self, kind) not in (None, False)]
+    def _exactly_one(self) -> Selection:
+        chosen = self._chosen()
         if len(chosen) != 1:
             found = " and ".join(chosen) if chosen else "none"
-            raise ValueError(f"exactly one of {', '.join(KINDS)} selects the rows, not {found}")
-        if self.cell is not None:
-            order, pixel = self.cell
-            if pixel >= 12 * 4**order:
-                raise ValueError(
-                    f"cell {pixel} does not exist at order {order}: there are {12 * 4**order}, from 0"
-                )
-        if self.box is not None:
-            ra1, ra2, dec1, dec2 = self.box
-            if dec1 >= dec2:
-                raise ValueError("a box goes from a lower to a higher declination")
-            if ra1 == ra2:
-                raise ValueError("a box goes from one right ascension to another; 0 to 360 is the whole circle")
+            raise ValueError(f"exactly one of {', '.join(KINDS)} must be given, not {found}")
         return self
+
+    @model_validator(mode="after")
+    def _existing_cell(self) -> Selection:
+        if self.cell is not None and self.cell[1] >= 12 * 4 ** self.cell[0]:
+            order, pixel = self.cell
+            raise ValueError(f"cell {pixel} does not exist at order {order}: there are {12 * 4**order}, from 0")
+        return self
+
+    @model_validator(mode="after")
+    def _extended_box(self) -> Selection:
+        if self.box is None:
+            return self
+        west, east, south, north = self.box
+        if south >= north:
+            raise ValueError("a box extends from a lower to a higher declination")
+        if west == east:
+            raise ValueError("the right ascensions of a box must differ; 0 to 360 is the full circle")
+        return self
+
+    def _chosen(self) -> list[str]:
+        return [kind for kind in KINDS if getattr(self, kind) not in (None, False)]
 
     @property
     def kind(self) -> str:
-        """Which of the kinds it is."""
-        return next(kind for kind in KINDS if getattr(self, kind) not in (None, False))
+        """The kind of selection, one of :data:`KINDS`."""
+        return self._chosen()[0]
 
     def describe(self) -> str:
-        """The selection in words."""
+        """Describe the selection in words."""
         if self.cone is not None:
             return f"cone of {self.cone[2]:g} deg around ({self.cone[0]:g}, {self.cone[1]:g})"
         if self.box is not None:

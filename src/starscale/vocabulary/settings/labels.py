@@ -1,4 +1,4 @@
-"""The file that `starscale homogenize` reads: the surveys whose labels are put on one scale."""
+"""The settings file of `starscale homogenize`: the surveys whose labels are put on one scale."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ from starscale.vocabulary.strict import Frozen
 
 
 class LabelsConfig(Frozen):
-    """Several label surveys, and how they are homogenized."""
+    """The label surveys and how they are homogenized."""
 
     title: str = "starscale homogenize"
-    #: The data are simulated; said wherever a figure is shown.
+    #: The data are simulated; stated wherever a result is shown.
     mock: bool = False
-    #: The catalogue whose identifiers the stars get; needed where a survey has none, or another release's.
+    #: Catalogue that provides the identifiers of the stars; needed if a survey has none, or those of another
+    #: release.
     catalogue: InputTable | None = None
-    #: Whether stars of the catalogue are moved to the epoch of a survey's rows.
+    #: Whether positions of the catalogue are propagated to the epoch of the survey.
     proper_motion: bool = True
     labels: tuple[LabelsInput, ...] = Field(min_length=2)
     homogenize: HomogenizeConfig = HomogenizeConfig()
@@ -25,7 +26,9 @@ class LabelsConfig(Frozen):
     @model_validator(mode="after")
     def _paths(self) -> LabelsConfig:
         if without := [entry.survey for entry in self.labels if entry.path is None]:
-            raise ValueError(f"[[labels]] without a path: {', '.join(without)} ('starscale fetch' brings tables)")
+            raise ValueError(
+                f"[[labels]] without a path: {', '.join(without)} (download tables with 'starscale fetch')"
+            )
         if self.catalogue is not None and self.catalogue.path is None:
-            raise ValueError("[catalogue] without a path ('starscale fetch' brings tables)")
+            raise ValueError("[catalogue] without a path (download tables with 'starscale fetch')")
         return self

@@ -1,4 +1,4 @@
-"""Settings of the learners, told apart by their `kind`."""
+"""Settings of the learners, distinguished by `kind`."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ Positive = Annotated[float, Field(gt=0)]
 
 
 class MeanConfig(Frozen):
-    """The mean label of the training part for every star: the floor that every learner must beat."""
+    """The mean label of the training part for every star, as a lower bound for other learners."""
 
     kind: Literal["mean"] = "mean"
 
 
 class RidgeConfig(Frozen):
-    """Linear regression on the inputs and their products, the penalty chosen by cross-validation."""
+    """Ridge regression on the inputs and their products, with the penalty chosen by cross-validation."""
 
     kind: Literal["ridge"] = "ridge"
     #: 1: the inputs alone; 2: their squares and products as well.
     degree: int = Field(default=2, ge=1, le=2)
-    #: Penalties to choose from, as a share of the variance of a standardised column.
+    #: Penalties to choose from, as a fraction of the variance of a standardised column.
     penalties: tuple[Positive, ...] = Field(
         default=(1e-7, 1e-6, 1e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 0.1, 1.0), min_length=1
     )
@@ -46,9 +46,9 @@ class RandomForestConfig(Frozen):
 
     kind: Literal["random_forest"] = "random_forest"
     trees: int = Field(default=200, ge=1)
-    #: Least numbers of stars in a leaf to choose from.
+    #: Minimum numbers of stars in a leaf to choose from.
     min_leaf: tuple[Count, ...] = Field(default=(2, 5, 10), min_length=1)
-    #: Share of the inputs that a split chooses from.
+    #: Fraction of the inputs considered at each split.
     max_features: float = Field(default=0.33, gt=0, le=1)
 
 
@@ -60,24 +60,24 @@ class SvrConfig(Frozen):
     penalties: tuple[Positive, ...] = Field(default=(1.0, 10.0), min_length=1)
     #: Coefficients of the squared distance to choose from, as multiples of 1 / (number of inputs).
     gammas: tuple[Positive, ...] = Field(default=(0.25, 1.0), min_length=1)
-    #: Errors below this, in standard deviations of the label, cost nothing.
+    #: Errors below this, in standard deviations of the label, have no cost.
     epsilon: float = Field(default=0.1, ge=0)
-    #: Training stars at most, drawn at random: the cost grows with their square.
+    #: Largest number of training stars, chosen at random: the cost grows with its square.
     max_stars: int = Field(default=10_000, ge=20)
 
 
 class XgboostConfig(Frozen):
-    """Gradient-boosted trees: squared error for the mean, quantiles for value and intervals."""
+    """Gradient-boosted trees: squared error for the mean, quantile loss for value and intervals."""
 
     kind: Literal["xgboost"] = "xgboost"
     rounds: int = Field(default=400, ge=1)
     learning_rate: float = Field(default=0.03, gt=0, le=1)
-    #: Of the fit of quantiles, which grows a tree for each of seven quantiles in every round.
+    #: Rounds and learning rate for the quantiles; every round has a tree for each of seven quantiles.
     quantile_rounds: int = Field(default=200, ge=1)
     quantile_learning_rate: float = Field(default=0.06, gt=0, le=1)
     max_depth: int = Field(default=6, ge=1)
     min_child_weight: float = Field(default=5.0, ge=0)
-    #: Shares of the stars and of the inputs that a tree sees.
+    #: Fractions of the stars and of the inputs used by a tree.
     subsample: float = Field(default=0.7, gt=0, le=1)
     colsample: float = Field(default=0.7, gt=0, le=1)
     reg_lambda: float = Field(default=3.0, ge=0)
@@ -89,22 +89,22 @@ BaselineConfig = MeanConfig | RidgeConfig | KnnConfig | RandomForestConfig | Svr
 class Turchi2024Config(Frozen):
     """The network of Turchi et al. 2024: one multilayer perceptron for each label.
 
-    Widths, blocks and losses are the paper's; slope, dropout, optimiser, batch, epochs and scaling
-    are not stated there and are ours.
+    Widths, blocks and losses are those of the paper, which does not state slope, dropout, optimiser, batch size,
+    epochs and scaling; these are our choice.
     """
 
     kind: Literal["turchi2024"] = "turchi2024"
     widths: tuple[int, ...] = (*range(80, 161, 10), *range(160, 79, -10))
     slope: float = Field(default=0.3, ge=0, lt=1)
     dropout: float = Field(default=0.1, ge=0, lt=1)
-    #: Stars in a batch; by default the power of two below a fiftieth of the training stars, 32 to 256.
-    #: Batch normalisation remembers some hundred batches: with few in an epoch it lags behind the network.
+    #: Stars in a batch; by default the power of two below 1/50 of the training stars, 32 to 256. The running
+    #: averages of batch normalisation extend over about a hundred batches: with few in an epoch they lag behind.
     batch: int | None = Field(default=None, ge=2)
     learning_rate: float = Field(default=1e-3, gt=0)
-    #: Longest number of epochs of the two phases: mean absolute error, then SMAPE.
+    #: Largest number of epochs of the two phases: mean absolute error, then SMAPE.
     epochs_mae: int = Field(default=120, ge=0)
     epochs_smape: int = Field(default=60, ge=0)
-    #: Epochs without a better validation loss after which a phase ends.
+    #: Number of epochs without a better validation loss after which a phase ends.
     patience: int = Field(default=20, ge=1)
 
     @model_validator(mode="after")
@@ -117,33 +117,35 @@ class Turchi2024Config(Frozen):
 
 
 class MixtureConfig(Frozen):
-    """The default: one network that predicts the joint density of all labels as a mixture of Gaussians."""
+    """The default: a network that predicts the joint density of all labels as a mixture of Gaussians."""
 
     kind: Literal["mixture"] = "mixture"
     width: int = Field(default=256, ge=1)
     layers: int = Field(default=3, ge=1)
     components: int = Field(default=3, ge=1)
-    #: Periodic embedding of every input: number of frequencies and their spread; 0 turns it off.
+    #: Periodic embedding of every input: number of frequencies (0: no embedding) and their standard deviation.
     frequencies: int = Field(default=16, ge=0)
     frequency_scale: float = Field(default=0.05, gt=0)
     #: Append a whitened copy of the inputs.
     whiten: bool = True
     batch: int = Field(default=128, ge=2)
-    #: By default 20, and of few stars more, 40 at most, as far as that is 2,600 steps or less.
+    #: By default 20; for small training sets up to 40, as long as that is at most 2,600 steps.
     epochs: int | None = Field(default=None, ge=1)
     learning_rate: float = Field(default=2e-3, gt=0)
     weight_decay: float = Field(default=0.1, ge=0)
-    #: Networks in the ensemble.
+    #: Number of networks in the ensemble.
     members: int = Field(default=5, ge=1)
-    #: Networks for every common set of bands: one that this share of the training stars have, the commonest first.
+    #: Networks for each common set of bands, which at least the fraction `set_share` of the training stars have;
+    #: at most `most_sets` sets, the most common first.
     set_members: int = Field(default=2, ge=0)
     set_share: float = Field(default=0.02, gt=0, le=1)
     most_sets: int = Field(default=6, ge=0)
-    #: Networks for stars with any other set of bands; with 0 those of the whole set serve them.
+    #: Networks for stars with any other set of bands; 0: the networks of the full set predict them.
     rare_members: int = Field(default=2, ge=0)
-    #: Add noise to half of the stars in training, as their own measurement errors have it where these are known.
+    #: Whether noise is added to half of the stars in training, according to their measurement errors where known.
     noise: bool = True
-    #: Stars count by the density of their labels to minus this power: 0 all the same, 0.5 favours rare stars.
+    #: Training weight: density of the labels to the power of minus this; 0: equal weights, 0.5: favours rare
+    #: stars.
     rare_power: float = Field(default=0.0, ge=0, le=1)
 
 

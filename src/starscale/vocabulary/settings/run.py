@@ -1,7 +1,7 @@
-"""The run file: everything a user chooses, strict and frozen.
+"""Settings of a run file.
 
-A run file is TOML. ``extends = "turchi2024"`` (a packaged one, or a path) starts from another run
-file; what the file itself says wins, table by table.
+A run file is TOML. ``extends = "turchi2024"`` (a packaged run file, or a path) starts from another run file; the
+keys of the file itself override it, table by table.
 """
 
 from __future__ import annotations
@@ -20,28 +20,28 @@ from starscale.vocabulary.strict import Frozen
 
 
 class ImportanceConfig(Frozen):
-    """How much worse predictions become when columns of the test part are shuffled among its stars."""
+    """Permutation importance: loss of accuracy when columns are shuffled among the stars of the test part."""
 
-    #: Whether a run does it.
+    #: Whether a run computes it.
     apply: bool = True
-    #: Shuffles of every column and group; their scatter is the error.
+    #: Number of shuffles of every column and group; their scatter gives the error.
     repeats: int = Field(default=5, ge=2, le=1000)
-    #: Columns whose rank correlation (absolute) is above this, on average over a group, are shuffled together.
+    #: Columns whose mean absolute rank correlation in a group is above this are shuffled together.
     correlation: float = Field(default=0.9, gt=0, lt=1)
-    #: Stars that are looked at, at most, drawn at random.
+    #: Largest number of stars used, chosen at random.
     max_stars: int = Field(default=2000, ge=20)
     seed: int = Field(default=0, ge=0)
 
 
 class ExtraCut(Frozen):
-    """A cut of the user's own: rows where the SQL predicate `keep` is true are kept."""
+    """A cut of the user: rows for which the SQL predicate `keep` is true are kept."""
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
     keep: str
 
 
 class Cuts(Frozen):
-    """Which cuts of the survey file apply."""
+    """Which cuts of the survey file are applied, and further cuts of the user."""
 
     apply: bool = True
     without: tuple[str, ...] = ()
@@ -49,33 +49,33 @@ class Cuts(Frozen):
 
 
 class FetchSettings(Frozen):
-    """How an archive is asked, whatever is asked for."""
+    """Settings of a download, except for the selection of rows."""
 
-    #: Which of the survey's archives; left out: the main one.
+    #: Name of one of the survey's archives; by default the main one.
     at: str | None = None
-    #: Another TAP service that has the same tables (a mirror).
+    #: Another TAP service with the same tables (a mirror).
     service: str | None = Field(default=None, pattern=r"^https?://")
-    #: Columns of the table; none named: all that the survey file describes.
+    #: Columns to download; by default all columns of the survey file.
     columns: tuple[str, ...] = ()
-    #: Which cuts the archive applies; by default none, since a match should see the stars that cuts remove.
+    #: Cuts that the archive applies; by default none, since a match needs the stars that the cuts remove.
     cuts: Cuts = Cuts(apply=False)
-    #: Also bring the tables that share the identifier (distances), where the archive has them.
+    #: Whether tables with the same identifier (distances) are joined, if the archive has them.
     join: bool = True
-    #: Catalogues that the archive has matched with this one, to be joined there.
+    #: Catalogues to join at the archive through its own match with this one.
     match: tuple[str, ...] = ()
-    #: Rows of one query at most, and queries at a time.
+    #: Largest number of rows of one query, and number of simultaneous queries.
     chunk: int = Field(default=200_000, ge=1)
     jobs: int = Field(default=3, ge=1, le=8)
-    #: Log in, with name and password or token from the environment or ~/.netrc.
+    #: Whether to log in, with name and password or token from the environment or ~/.netrc.
     login: bool = False
 
 
 class Fetch(Selection, FetchSettings):
-    """A table that is fetched from an archive as the first step of a run."""
+    """A table that is downloaded from an archive in the first step of a run."""
 
 
 class InputTable(Frozen):
-    """A table on disk, or to be fetched, and the survey file that describes it."""
+    """A table on disk or to be downloaded, and the survey file that describes it."""
 
     survey: str
     path: Path | None = None
@@ -84,47 +84,47 @@ class InputTable(Frozen):
     @model_validator(mode="after")
     def _one_source(self) -> InputTable:
         if (self.path is None) == (self.fetch is None):
-            raise ValueError("either `path`, the table, or `fetch`, how to get it, must be given")
+            raise ValueError("either `path` (a table on disk) or `fetch` (a table to download) must be given")
         return self
 
 
 class CatalogueInput(InputTable):
-    """The catalogue that leads: one row of it is one star of the result."""
+    """The leading catalogue: one row of it is one star of the result."""
 
     join: tuple[InputTable, ...] = ()
     cuts: Cuts = Cuts()
 
 
 class MatchConfig(Frozen):
-    """How positions of the leading and the photometric catalogues are matched."""
+    """How the leading and the photometric catalogues are cross-matched."""
 
-    #: `figure_of_merit`: position errors, local density and proper motions decide, after Marrese et al.
-    #: (2019); `nearest`: the separation alone.
+    #: `figure_of_merit`: by position errors, local density and proper motions, after Marrese et al. (2019);
+    #: `nearest`: by separation alone.
     method: Literal["figure_of_merit", "nearest"] = "figure_of_merit"
-    #: Who looks for whom: `dense`, every Gaia star for its counterpart, which several may share; `sparse`,
-    #: every external source for its star, one-to-one. Default: as the survey file says.
+    #: Leading catalogue: `dense`, a counterpart is searched for every Gaia star, and several stars may have the
+    #: same one; `sparse`, a star is searched for every external source, one-to-one. By default that of the survey
+    #: file.
     mode: Literal["dense", "sparse"] | None = None
-    #: Largest separation of a pair, arcsec, at the epoch of the external source; by default 5 for the figure
-    #: of merit, where the errors set a closer limit, and 1 for the nearest.
+    #: Largest separation of a pair, arcsec, at the epoch of the external source; by default 5 for the figure of
+    #: merit, where the errors set a smaller limit, and 1 for the nearest.
     radius: float | None = Field(default=None, gt=0, le=60)
-    #: Whether errors are learnt from the pairs themselves (a scale, a floor, local offsets, blends) or
-    #: taken as the catalogues state them.
+    #: Whether position errors are calibrated with the pairs (a scale, a floor, local offsets, blends) or used as
+    #: stated in the catalogues.
     errors: Literal["calibrated", "stated"] = "calibrated"
-    #: Share of the true pairs that the test of good neighbours would keep if all errors were Gaussian:
-    #: 0.9999994 is 5.36 sigma.
+    #: Fraction of the true pairs that are good neighbours if all errors are Gaussian: 0.9999994 is 5.36 sigma.
     gamma: float = Field(default=0.9999994, gt=0.3, lt=1)
-    #: A pair that fails the test is a good neighbour all the same when it is this likely: a blended source.
+    #: A pair beyond this limit is still a good neighbour (a blended source) if its probability is at least this.
     least_probability: float = Field(default=0.1, gt=0, le=1)
-    #: Spread of the proper motions of stars that have none, mas/yr: their position errors grow by it.
+    #: Dispersion of the proper motions assumed for stars without one, mas/yr; it increases their position errors.
     unknown_motion: float = Field(default=20.0, ge=0)
-    #: Which pairs are kept: `strict` one good neighbour on either side; `loose` one neighbour and no
-    #: mates; `best` the best neighbour of every star.
+    #: Which pairs are kept: `strict`, one good neighbour on either side; `loose`, one neighbour and no mates;
+    #: `best`, the best neighbour of every star.
     pairs: Literal["strict", "loose", "best"] = "strict"
-    #: Whether pairs are sought among all rows and the cuts applied afterwards (`match_first`: a
-    #: blended neighbour that a cut removes still counts), or among the rows that passed the cuts.
+    #: Whether all rows are matched and the cuts are applied afterwards (`match_first`: a blended neighbour that a
+    #: cut removes still counts), or only rows that pass the cuts are matched.
     order: Literal["match_first", "clean_first"] = "match_first"
     proper_motion: bool = True
-    #: Whether entries that repeat one another are collapsed first, as the survey file says.
+    #: Whether duplicate entries are merged first, by the criterion of the survey file.
     curate: bool = True
 
     @property
@@ -134,16 +134,16 @@ class MatchConfig(Frozen):
 
 
 class PhotometryInput(InputTable):
-    """A photometric catalogue, matched to the leading one."""
+    """A photometric catalogue, to be matched with the leading one."""
 
     cuts: Cuts = Cuts()
 
 
 class LabelsInput(Frozen):
-    """A spectroscopic catalogue; without `path` and `fetch` the labels stand in the leading table itself.
+    """A spectroscopic catalogue; without `path` and `fetch` the labels are columns of the leading table.
 
-    Its rows find their star by the Gaia identifier that the survey delivers, or by position
-    within `radius` (arcsec) where the errors of both allow it.
+    Its rows are assigned to stars by the Gaia identifier of the survey or, if it has none, by position within
+    `radius` (arcsec) as far as the position errors allow.
     """
 
     survey: str
@@ -154,58 +154,59 @@ class LabelsInput(Frozen):
 
 
 class FeaturesConfig(Frozen):
-    """Which inputs the model sees."""
+    """Inputs of the model."""
 
-    #: A packaged feature set or the path of one's own.
+    #: A packaged feature set, or the path of a feature set.
     set: str = "default"
-    #: Feature names to keep (shell-style patterns); none named: all.
+    #: Features to keep (shell-style patterns); by default all.
     only: tuple[str, ...] = ()
-    #: Feature names to leave out (shell-style patterns).
+    #: Features to exclude (shell-style patterns).
     without: tuple[str, ...] = ()
 
 
 class Reference(Frozen):
-    """A catalogue to compare the predictions with, star by star on `source_id`; it takes no part in training."""
+    """A catalogue to compare the predictions with, joined on `source_id`; it is not used for training."""
 
     name: str
     path: Path
     source_id: str = "source_id"
     #: Columns of the reference, by label.
     columns: dict[LabelName, str]
-    #: An SQL predicate on the reference's own columns.
+    #: An SQL predicate on the columns of the reference.
     where: str | None = None
 
 
 class ModelEntry(Frozen):
-    """A model to compare with the run's own, on the same splits and seeds; it is scored and not kept."""
+    """A model to compare with the model of the run, on the same splits and seeds; it is scored but not saved."""
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")
     model: ModelConfig
-    #: Its inputs; left out: those of the run.
+    #: Its inputs; by default those of the run.
     features: FeaturesConfig | None = None
-    #: Trainings; left out: as many as the run's own model.
+    #: Number of trainings; by default that of the model of the run.
     repeats: int | None = Field(default=None, ge=1, le=100)
-    #: The others are compared with this one; of none: with the run's own model.
+    #: Whether the others are compared with this model; by default they are compared with the model of the run.
     reference: bool = False
 
 
-#: Name of the run's own model among those that are compared.
+#: Name of the model of the run in a comparison.
 OWN_MODEL = "model"
 
 
-#: Names of the two that an ablation adds.
+#: Names of the two models that an ablation adds.
 WITHOUT_ESTIMATES, ESTIMATES_ALONE = "without-estimates", "estimates-alone"
 
 
 class RunConfig(Frozen):
-    """A whole run."""
+    """Settings of a run."""
 
     title: str = "starscale run"
     extends: str | None = None
-    #: The data are simulated; said wherever a figure is shown.
+    #: The data are simulated; stated wherever a result is shown.
     mock: bool = False
     seed: int = Field(default=0, ge=0)
-    #: Trainings with different splits and initial weights; figures are their mean and spread.
+    #: Number of trainings with different splits and initial weights; results are their mean and standard
+    #: deviation.
     repeats: int = Field(default=1, ge=1, le=100)
     target: tuple[LabelName, ...] = ("teff", "logg", "fe_h")
     catalogue: CatalogueInput
@@ -218,10 +219,10 @@ class RunConfig(Frozen):
     split: SplitConfig = SplitConfig()
     model: ModelConfig = MixtureConfig()
     models: tuple[ModelEntry, ...] = ()
-    #: Also compare with the run's model without the surveys' own estimates of labels, and with these alone.
+    #: Whether to compare with models without the surveys' own estimates of labels, and with these estimates alone.
     ablation: bool = False
     compare: tuple[Reference, ...] = ()
-    #: What the predictions rest on, measured on the test part.
+    #: Permutation importance of the inputs, measured on the test part.
     importance: ImportanceConfig = ImportanceConfig()
 
     @model_validator(mode="after")
@@ -229,16 +230,16 @@ class RunConfig(Frozen):
         if len(set(self.target)) != len(self.target) or not self.target:
             raise ValueError("target must name one or more labels, each once")
         if len(self.labels) > 1 and any(entry.path is None for entry in self.labels):
-            raise ValueError("of several [[labels]], each needs a path")
+            raise ValueError("if there are several [[labels]], each needs a path")
         return self
 
     @model_validator(mode="after")
     def _models_once(self) -> RunConfig:
         names = [entry.name for entry in self.models]
         if len({*names, OWN_MODEL}) <= len(names):
-            raise ValueError(f"every [[models]] needs a name of its own, and {OWN_MODEL!r} is the run's own")
+            raise ValueError(f"every [[models]] needs a different name, and {OWN_MODEL!r} is the model of the run")
         if sum(entry.reference for entry in self.models) > 1:
-            raise ValueError("one of [[models]] can be the reference, not several")
+            raise ValueError("only one of [[models]] can be the reference")
         if any((entry.repeats or 1) > self.repeats for entry in self.models):
-            raise ValueError(f"no model can have more repeats than the run, which has {self.repeats}")
+            raise ValueError(f"no model can have more repeats than the run ({self.repeats})")
         return self

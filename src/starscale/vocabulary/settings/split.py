@@ -1,4 +1,4 @@
-"""Settings of the split: which stars a model learns from, is calibrated with, and is measured on."""
+"""Settings of the split into training, validation (calibration) and test stars."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from starscale.vocabulary.strict import Frozen
 
 
 class SplitClusters(Frozen):
-    """Which stars belong to a cluster.
+    """Membership of stars in clusters.
 
-    A column of the catalogue itself that names the cluster (no `path`); a table with a row for each member
-    (`path` and `source_id`); or a table with a row for each cluster, its centre and its radius (`path` alone).
+    It is given by a column of the catalogue with the name of the cluster (no `path`), by a table with a row for
+    each member (`path` and `source_id`), or by a table with centre and radius of each cluster (`path` alone).
     """
 
     path: Path | None = None
-    #: Column with the name of the cluster; empty: a star of the field.
+    #: Column with the name of the cluster; empty for field stars.
     column: str = "cluster"
-    #: Of a table of members: its column of identifiers.
+    #: Column of identifiers, for a table of members.
     source_id: str | None = None
-    #: Of a table of clusters: its columns of centre (ICRS, at the epoch of the catalogue) and radius, degrees.
+    #: Columns of the centre (ICRS, at the epoch of the catalogue) and the radius, deg, for a table of clusters.
     ra: str = "ra"
     dec: str = "dec"
     radius: str = "radius"
@@ -37,34 +37,43 @@ class SplitClusters(Frozen):
 class SplitConfig(Frozen):
     """How stars are divided into training, validation and test parts.
 
-    The part of a star follows from a stable hash of its identifier (or of its cell or cluster) and the seed,
-    so it does not depend on the order of rows. Rows of one star, and stars closer than `group_radius`
-    (arcsec), through any chain, go together to the part where one of them would go alone.
+    The part of a star is determined by a stable hash of its identifier (or of its cell or cluster) and the seed,
+    so it does not depend on the order of rows. Rows of the same star, and stars linked by separations below
+    `group_radius` (arcsec), are assigned together to the part of one of them.
     """
 
     train: float = Field(default=0.8, gt=0, lt=1)
     validation: float = Field(default=0.1, gt=0, lt=1)
     test: float = Field(default=0.1, gt=0, lt=1)
-    #: What goes together: a star; all stars of a cell of the sky; of a cluster. By survey, the stars that the
-    #: surveys of `hold_out` measured are the test part. By column, a column says the part of every row.
+    #: Unit that is not divided: a star, a cell of the sky, or a cluster. With `survey`, the stars measured by the
+    #: surveys of `hold_out` are the test part. With `column`, a column gives the part of every row.
     by: Literal["star", "cell", "cluster", "survey", "column"] = "star"
-    #: HEALPix order of the cells (nested): 5 is 1.8 degrees.
+    #: HEALPix order of the cells (nested): 5 is 1.8 deg.
     cell_order: int = Field(default=5, ge=0, le=15)
     clusters: SplitClusters | None = None
-    #: Label surveys, or clusters, whose stars are the test part; `train` and `validation` then share the others.
+    #: Label surveys, or clusters, whose stars are the test part; the others are divided into training and
+    #: validation part in the ratio of `train` and `validation`.
     hold_out: tuple[str, ...] = ()
-    #: The column with the parts, for a split by column.
+    #: Column with the part of every row, for a split by column.
     column: str = "part"
     group_radius: float = Field(default=1.0, ge=0, le=3600)
 
     @model_validator(mode="after")
-    def _whole(self) -> SplitConfig:
+    def _complete(self) -> SplitConfig:
         if abs(self.train + self.validation + self.test - 1) > 1e-9:
             raise ValueError("train + validation + test must be 1")
+        return self
+
+    @model_validator(mode="after")
+    def _what_the_kind_needs(self) -> SplitConfig:
         if self.by == "survey" and not self.hold_out:
             raise ValueError('by = "survey" needs hold_out, the label surveys whose stars are the test part')
         if self.by == "cluster" and self.clusters is None:
-            raise ValueError('by = "cluster" needs [split.clusters], which says what the clusters are')
+            raise ValueError('by = "cluster" needs [split.clusters], which defines the clusters')
+        return self
+
+    @model_validator(mode="after")
+    def _nothing_without_effect(self) -> SplitConfig:
         if self.hold_out and self.by not in ("survey", "cluster"):
             raise ValueError(f'hold_out has no meaning with by = "{self.by}"')
         if self.clusters is not None and self.by != "cluster":
