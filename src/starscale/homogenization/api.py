@@ -133,13 +133,12 @@ def labels_plan(config: LabelsConfig, base: Path) -> LabelsPlan:
         All problems at once.
     """
     problems = Problems()
-    lead_entry = [config.catalogue] if config.catalogue is not None else []
-    entries: list[LabelsInput | InputTable] = [*config.labels, *lead_entry]
+    entries: list[LabelsInput | InputTable] = [*config.labels]
+    if config.catalogue is not None:
+        entries.append(config.catalogue)
     tables = [base / entry.path for entry in entries if entry.path is not None]
     loaded = [_loaded(entry.survey, base, problems) for entry in entries]
-    for table in tables:
-        with problems.collect():
-            must_exist(table)
+    _must_exist(tables, problems)
     reference = reference_survey(config.homogenize, base, problems)
     problems.raise_if_any()
     surveys = tuple(survey for survey in loaded if survey is not None)
@@ -153,6 +152,12 @@ def labels_plan(config: LabelsConfig, base: Path) -> LabelsPlan:
     anchor_of([survey.name for survey in own], config.homogenize)
     mock = config.mock or is_mock(*tables)
     return LabelsPlan(config.homogenize, base, config.labels, own, lead, reference, mock)
+
+
+def _must_exist(paths: Sequence[Path], problems: Problems) -> None:
+    for path in paths:
+        with problems.collect():
+            must_exist(path)
 
 
 def _loaded(survey: str, base: Path, problems: Problems) -> Survey | None:
@@ -177,10 +182,8 @@ def _no_survey_twice(surveys: Sequence[Survey], problems: Problems) -> None:
 
 def reference_survey(config: HomogenizeConfig, base: Path, problems: Problems) -> Survey | None:
     """Load the survey of the external list, and check that the tables in the settings exist."""
-    for entry in (config.clusters, config.reference):
-        if entry is not None:
-            with problems.collect():
-                must_exist(base / entry.path)
+    extra = (config.clusters, config.reference)
+    _must_exist([base / entry.path for entry in extra if entry is not None], problems)
     return None if config.reference is None else _loaded(config.reference.survey, base, problems)
 
 

@@ -52,26 +52,32 @@ def residuals(rows: Sequence[Record], surveys: Sequence[str], label: str) -> Fig
     """
     mine = [row for row in rows if row["label"] == label]
     shown = [by for by in _AXES if any(row["by"] == by for row in mine)]
-    figure = _figure(2.9 * max(len(shown), 1) + 0.6, 4.9)
-    panels: Any = figure.subplots(2, max(len(shown), 1), squeeze=False, sharey=True, sharex="col")
+    n = max(len(shown), 1)
+    figure = _figure(2.9 * n + 0.6, 4.9)
+    panels: Any = figure.subplots(2, n, squeeze=False, sharey=True, sharex="col")
     for line, when in zip(panels, ("before", "after"), strict=True):
         for axes, by in zip(line, shown, strict=False):
-            _residual_panel(axes, [row for row in mine if row["by"] == by], surveys, by, f"median_{when}")
+            _residual_panel(axes, mine, surveys, by, f"median_{when}")
         line[0].set_ylabel(f"survey - others, {when}\n{axis_name(label)}")
     for axes, by in zip(panels[1], shown, strict=False):
         axes.set_xlabel("signal-to-noise ratio" if by == "snr" else axis_name(by))
-    handles, names = panels[0][0].get_legend_handles_labels()
-    if handles:
-        figure.legend(
-            handles, names, loc="outside lower center", ncols=min(len(names), 5), fontsize=8, frameon=False
-        )
+    _legend(figure, panels[0][0])
     return figure
+
+
+def _legend(figure: Figure, axes: Axes) -> None:
+    """One legend below all panels; none for axes without lines."""
+    handles, names = axes.get_legend_handles_labels()
+    if handles:
+        columns = min(len(names), 5)
+        figure.legend(handles, names, loc="outside lower center", ncols=columns, fontsize=8, frameon=False)
 
 
 def _residual_panel(axes: Axes, bins: Sequence[Record], surveys: Sequence[str], by: str, key: str) -> None:
     """One line a survey, against one label or the signal-to-noise ratio."""
     for k, survey in enumerate(surveys):
-        _line(axes, [row for row in bins if row["survey"] == survey], by, key, k, survey)
+        mine = [row for row in bins if row["survey"] == survey and row["by"] == by]
+        _line(axes, mine, by, key, k, survey)
     axes.axhline(0, color="black", linewidth=0.8)
     if by == "snr":
         axes.set_xscale("log")

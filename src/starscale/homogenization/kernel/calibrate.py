@@ -1,4 +1,4 @@
-"""Find the calibration: corrections, error factors and the stars' own values are brought to agree in turn."""
+"""Fit the calibration: corrections, error factors and the values of the stars, in turn until they agree."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from starscale.vocabulary.arrays import FloatArray
 from starscale.vocabulary.errors import InputError, Problem
 from starscale.vocabulary.settings.homogenize import HomogenizeConfig
 
-#: Rounds of corrections, errors and places; the prior widths are chosen in the first and the third.
+#: Rounds of corrections, errors and consensus; the prior widths are chosen in the first and the third.
 _ROUNDS = 4
 _CHOOSING = (0, 2)
 _BOOTSTRAP = 50
@@ -51,7 +51,7 @@ class Fitted:
 
 
 def check_overlap(measured: Measured, anchor: str, fewest: int) -> None:
-    """Refuse surveys that no chain of overlaps ties to the anchor.
+    """Refuse surveys that no chain of overlaps connects with the anchor.
 
     Raises
     ------
@@ -97,14 +97,14 @@ def calibrate(
     measured : Measured
         Stars of two or more surveys.
     repeats : RepeatStatistics
-        For error factors.
+        Gives error factors.
     config : HomogenizeConfig
     anchor : str
         The survey whose scale is kept.
     snr_factors : ndarray, (3, S, n_bins), optional
-        Already applied to the errors; kept in the document.
+        Already applied to the errors; stored in the document.
     final : bool
-        Whether standard errors of the error factors are wanted (bootstrap).
+        Compute standard errors of the error factors (bootstrap).
 
     Returns
     -------
@@ -113,7 +113,7 @@ def calibrate(
     Raises
     ------
     InputError
-        A survey is not tied to the anchor.
+        A survey is not connected with the anchor.
     """
     check_overlap(measured, anchor, config.fewest)
     n_surveys = len(measured.surveys)
@@ -139,20 +139,53 @@ def _joint(
     folds: NDArray[np.intp],
     final: bool,
 ) -> Fitted:
-    candidates = _candidates(config)
-    solutions: list[Solution | None] = [None] * len(AXES)
+    """All surveys together: corrections, error factors and the consensus of the stars in turn."""
+    solutions: list[Solution] = []
     lost: FloatArray | None = None
     for round_ in range(_ROUNDS):
         error = calibration.normalised(measured.error)
         place = consensus(calibration, measured.value, error, lost=lost)
         if round_ < 2:
-            calibration = _placed(calibration, place.stars, measured, config)
-            solutions = [None] * len(AXES) if round_ else solutions
-        functions = calibration.basis.evaluate(place.stars)
-        for i in range(len(AXES)):
-            old = solutions[i]
-            keep = old.prior if old is not None and round_ not in _CHOOSING else None
-            solutions[i] = solve(
+            # The basis moves with the consensus, and earlier coefficients do not fit a basis that moved.
+            calibration, solutions = _placed(calibration, place.stars, measured, config), []
+        solutions = _solutions(
+            calibration, place.stars, measured, error, anchor, folds, config, solutions, round_ in _CHOOSING
+        )
+        calibration = replace(
+            calibration,
+            beta=np.stack([solution.beta for solution in solutions]),
+            covariance=np.stack([solution.covariance for solution in solutions]),
+        )
+        lost = np.stack([solution.weight for solution in solutions])
+        place = consensus(calibration, measured.value, error, lost=lost)
+        bootstrap = _BOOTSTRAP if round_ == _ROUNDS - 1 and final else 0
+        factors = _error_factors(measured, place.calibrated, place.error, error, repeats, config, bootstrap)
+        calibration = replace(calibration, factors=factors)
+    error = calibration.normalised(measured.error)
+    place = consensus(calibration, measured.value, error, lost=lost)
+    calibration = replace(calibration, notes=_notes(calibration))
+    held_out = np.stack([solution.held_out for solution in solutions])
+    return Fitted(calibration, measured, place, held_out, tuple(solutions))
+
+
+def _solutions(
+    calibration: Calibration,
+    stars: FloatArray,
+    measured: Measured,
+    error: FloatArray,
+    anchor: int,
+    folds: NDArray[np.intp],
+    config: HomogenizeConfig,
+    before: Sequence[Solution],
+    choose: bool,
+) -> list[Solution]:
+    """Corrections of every label at the present consensus; `choose`: find the prior widths again."""
+    functions, candidates = calibration.basis.evaluate(stars), _candidates(config)
+    found = []
+    for i in range(len(AXES)):
+        old = before[i] if before else None
+        found.append(
+            solve(
                 calibration.basis,
                 functions,
                 measured.value[i],
@@ -162,25 +195,10 @@ def _joint(
                 huber=config.huber,
                 candidates=candidates,
                 start=old,
-                prior=keep,
+                prior=None if old is None or choose else old.prior,
             )
-        found = [solution for solution in solutions if solution is not None]
-        calibration = replace(
-            calibration,
-            beta=np.stack([solution.beta for solution in found]),
-            covariance=np.stack([solution.covariance for solution in found]),
         )
-        lost = np.stack([solution.weight for solution in found])
-        last = round_ == _ROUNDS - 1
-        place = consensus(calibration, measured.value, error, lost=lost)
-        bootstrap = _BOOTSTRAP if last and final else 0
-        factors = _error_factors(measured, place.calibrated, place.error, error, repeats, config, bootstrap)
-        calibration = replace(calibration, factors=factors)
-    error = calibration.normalised(measured.error)
-    place = consensus(calibration, measured.value, error, lost=lost)
-    calibration = replace(calibration, notes=_notes(calibration))
-    held_out = np.stack([solution.held_out for solution in found])
-    return Fitted(calibration, measured, place, held_out, tuple(found))
+    return found
 
 
 def _paper(
@@ -208,7 +226,7 @@ def _paper(
 
 
 def _candidates(config: HomogenizeConfig) -> Sequence[Prior]:
-    """Prior widths to choose from by cross-validation; none where they are found."""
+    """Prior widths to choose from by cross-validation; none if they are found by marginal likelihood."""
     if config.basis == "smooth":
         return ()
     return POLYNOMIAL if config.degree is None else (POLYNOMIAL[config.degree],)
@@ -221,7 +239,7 @@ def _start(
     snr_factors: FloatArray,
     anchor: str,
 ) -> Calibration:
-    """No correction yet."""
+    """Calibration without corrections."""
     basis = Basis.of(_middle(measured.value), config)
     n_surveys = len(measured.surveys)
     shape = (n_surveys, basis.size)
@@ -251,7 +269,7 @@ def _middle(value: FloatArray) -> FloatArray:
 def _placed(
     calibration: Calibration, stars: FloatArray, measured: Measured, config: HomogenizeConfig
 ) -> Calibration:
-    """Put the basis, and every survey's range, where the stars of the overlaps are."""
+    """Set the basis and the range of every survey to the labels of the stars in the overlaps."""
     basis = Basis.of(stars, config)
     there: NDArray[np.bool_] = measured.by_any & np.isfinite(stars).all(axis=1, keepdims=True)
     n_surveys = len(measured.surveys)

@@ -28,7 +28,7 @@ class Correction:
     Parameters
     ----------
     value : ndarray, (3, n, S)
-        To be subtracted from what the surveys say.
+        To be subtracted from the labels of the surveys.
     slope : ndarray, (3, 3, n, S)
         Of correction i with label j.
     outside : ndarray of bool, (n, S)
@@ -42,7 +42,7 @@ class Correction:
 
 @dataclass(frozen=True)
 class Calibration:
-    """How every survey's labels become labels on the scale of the anchor.
+    """Corrections and error factors that put the labels of every survey on the scale of the anchor.
 
     Parameters
     ----------
@@ -68,7 +68,7 @@ class Calibration:
     notes : tuple of str
         Warnings.
     information : mapping
-        What the user should know: settings, overlaps, provenance.
+        Settings, overlaps, provenance.
     """
 
     surveys: tuple[str, ...]
@@ -108,7 +108,7 @@ class Calibration:
         Raises
         ------
         InputError
-            There is none of that name.
+            The calibration has no survey of that name.
         """
         if name not in self.surveys:
             hint = did_you_mean(name, self.surveys)
@@ -124,9 +124,9 @@ class Calibration:
         stars : ndarray, (n, 3)
             Labels on the common scale.
         value : ndarray, (3, n, S)
-            What the surveys say: where the corrections are taken in paper mode.
+            Labels of the surveys; in paper mode the corrections are evaluated there.
         slopes : bool
-            Whether slopes are wanted (three more evaluations); zeros otherwise.
+            Compute slopes (three more evaluations); zeros otherwise.
         """
         n, n_surveys = len(stars), len(self.surveys)
         found = np.zeros((3, n, n_surveys))
@@ -180,17 +180,7 @@ class Calibration:
         return np.stack([((functions @ c[survey, :, other, :]) * functions).sum(axis=1) for c in self.covariance])
 
     def document(self) -> dict[str, Any]:
-        """Plain data for JSON; :meth:`from_document` undoes it."""
-        surveys = {}
-        for s, name in enumerate(self.surveys):
-            surveys[name] = {
-                "range": {
-                    axis: _numbers(np.array([self.low[s, i], self.high[s, i]])) for i, axis in enumerate(AXES)
-                },
-                "errors": {axis: _plain(asdict(self.factors[i][s])) for i, axis in enumerate(AXES)},
-                "snr_factors": {axis: _numbers(self.snr_factors[i, s]) for i, axis in enumerate(AXES)},
-                "coefficients": {axis: _numbers(self.beta[i, s]) for i, axis in enumerate(AXES)},
-            }
+        """Return plain data for JSON, from which :meth:`from_document` restores the calibration."""
         free = [s for s in range(len(self.surveys)) if self.covariance[:, s].any()]
         size = len(free) * self.basis.size
         lower = np.tril_indices(size)
@@ -203,62 +193,81 @@ class Calibration:
             "snr_bins": list(self.snr_bins),
             "notes": list(self.notes),
             "information": dict(self.information),
-            "surveys": surveys,
+            "surveys": {name: self._survey_entry(s) for s, name in enumerate(self.surveys)},
             "covariance_of": [self.surveys[s] for s in free],
             "covariance": {axis: _numbers(block) for axis, block in zip(AXES, blocks, strict=True)},
         }
 
+    def _survey_entry(self, s: int) -> dict[str, Any]:
+        """Entry of one survey in the document; every item holds one value for each label."""
+        ranges = np.stack([self.low[s], self.high[s]], axis=1)
+        return {
+            "range": {axis: _numbers(ranges[i]) for i, axis in enumerate(AXES)},
+            "errors": {axis: _plain(asdict(self.factors[i][s])) for i, axis in enumerate(AXES)},
+            "snr_factors": {axis: _numbers(self.snr_factors[i, s]) for i, axis in enumerate(AXES)},
+            "coefficients": {axis: _numbers(self.beta[i, s]) for i, axis in enumerate(AXES)},
+        }
+
     @classmethod
     def from_document(cls, document: Mapping[str, Any], where: str = "calibration") -> Calibration:
-        """Read what :meth:`document` returned.
+        """Restore a calibration from its document.
 
         Raises
         ------
         InputError
-            It is something else, of another version, or damaged.
+            The document is not a calibration, is of another version, or is damaged.
         """
         if document.get("format") != FORMAT:
             found = f"is not a calibration of this version (format {document.get('format')!r})"
             raise InputError(Problem(where, found, repr(FORMAT)))
         try:
-            basis = Basis.from_dict(document["basis"])
-            names = tuple(str(name) for name in document["surveys"])
-            entries = list(document["surveys"].values())
-            free = [names.index(name) for name in document["covariance_of"]]
-            beta = np.array([[e["coefficients"][axis] for e in entries] for axis in AXES], dtype=float)
-            snr = np.array([[e["snr_factors"][axis] for e in entries] for axis in AXES], dtype=float)
-            ranges = np.array([[e["range"][axis] for axis in AXES] for e in entries], dtype=float)
-            shape = (len(names), basis.size)
-            covariance = np.zeros((3, *shape, *shape))
-            size = len(free) * basis.size
-            for i, axis in enumerate(AXES):
-                block = np.zeros((size, size))
-                block[np.tril_indices(size)] = np.array(document["covariance"][axis], dtype=float)
-                block += np.tril(block, -1).T
-                covariance[np.ix_([i], free, range(basis.size), free, range(basis.size))] = block.reshape(
-                    1, len(free), basis.size, len(free), basis.size
-                )
-            if beta.shape != (3, *shape) or str(document["anchor"]) not in names or not np.isfinite(beta).all():
-                raise ValueError("shapes")
-            factors = tuple(tuple(_factor(e["errors"][axis]) for e in entries) for axis in AXES)
-            return cls(
-                surveys=names,
-                anchor=str(document["anchor"]),
-                own=bool(document["own"]),
-                basis=basis,
-                beta=beta,
-                covariance=covariance,
-                factors=factors,
-                # None, and so NaN, stands for "no limit".
-                low=np.where(np.isnan(ranges[:, :, 0]), -np.inf, ranges[:, :, 0]),
-                high=np.where(np.isnan(ranges[:, :, 1]), np.inf, ranges[:, :, 1]),
-                snr_bins=tuple(float(x) for x in document["snr_bins"]),
-                snr_factors=snr,
-                notes=tuple(str(n) for n in document["notes"]),
-                information=dict(document["information"]),
-            )
+            return cls._restored(document)
         except (KeyError, TypeError, ValueError, IndexError) as error:
             raise InputError(Problem(where, f"is damaged ({error!r})", "a calibration")) from error
+
+    @classmethod
+    def _restored(cls, document: Mapping[str, Any]) -> Calibration:
+        basis = Basis.from_dict(document["basis"])
+        names, anchor = tuple(str(name) for name in document["surveys"]), str(document["anchor"])
+        entries = list(document["surveys"].values())
+        beta = _per_label(entries, "coefficients")
+        ranges = _per_label(entries, "range").transpose(1, 0, 2)
+        if beta.shape != (3, len(names), basis.size) or anchor not in names or not np.isfinite(beta).all():
+            raise ValueError("shapes")
+        return cls(
+            surveys=names,
+            anchor=anchor,
+            own=bool(document["own"]),
+            basis=basis,
+            beta=beta,
+            covariance=_covariance(document, names, basis.size),
+            factors=tuple(tuple(_factor(e["errors"][axis]) for e in entries) for axis in AXES),
+            # None, read as NaN, means "no limit".
+            low=np.where(np.isnan(ranges[:, :, 0]), -np.inf, ranges[:, :, 0]),
+            high=np.where(np.isnan(ranges[:, :, 1]), np.inf, ranges[:, :, 1]),
+            snr_bins=tuple(float(x) for x in document["snr_bins"]),
+            snr_factors=_per_label(entries, "snr_factors"),
+            notes=tuple(str(n) for n in document["notes"]),
+            information=dict(document["information"]),
+        )
+
+
+def _per_label(entries: Sequence[Mapping[str, Any]], item: str) -> FloatArray:
+    """Numbers of all surveys from a document, shape (3, S, any)."""
+    return np.array([[entry[item][axis] for entry in entries] for axis in AXES], dtype=float)
+
+
+def _covariance(document: Mapping[str, Any], names: Sequence[str], p: int) -> FloatArray:
+    """Covariance of the coefficients from its lower triangles in a document, shape (3, S, p, S, p)."""
+    free = [names.index(name) for name in document["covariance_of"]]
+    covariance = np.zeros((3, len(names), p, len(names), p))
+    size = len(free) * p
+    for i, axis in enumerate(AXES):
+        block = np.zeros((size, size))
+        block[np.tril_indices(size)] = np.array(document["covariance"][axis], dtype=float)
+        block += np.tril(block, -1).T
+        covariance[np.ix_([i], free, range(p), free, range(p))] = block.reshape(1, len(free), p, len(free), p)
+    return covariance
 
 
 def _factor(plain: Mapping[str, Any]) -> Factor:
@@ -279,11 +288,6 @@ def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
     return {k: None if isinstance(v, float) and not np.isfinite(v) else v for k, v in values.items()}
 
 
-def names_of(surveys: Sequence[str]) -> str:
-    """Names in a sentence."""
-    return ", ".join(surveys)
-
-
 def bounded(slope: FloatArray) -> FloatArray:
-    """How steeply a survey's label rises with the label of the scale, kept away from 0: ``1 + df/dx``."""
+    """Return the slope of a survey's label against the label on the scale, ``1 + df/dx``, kept away from 0."""
     return np.clip(1 + slope, *_SLOPES)

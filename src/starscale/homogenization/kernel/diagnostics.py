@@ -1,4 +1,4 @@
-"""Judge a calibration: plain data for tables and pictures.
+"""Diagnostics of a calibration, as plain data for tables and figures.
 
 Differences "after" use corrections that did not see the star (cross-validation over stars).
 """
@@ -17,7 +17,7 @@ from starscale.homogenization.kernel.basis import AXES
 from starscale.homogenization.kernel.calibrate import Fitted, calibrate
 from starscale.homogenization.kernel.consensus import consensus
 from starscale.homogenization.kernel.errors import RepeatStatistics
-from starscale.homogenization.kernel.measured import pair_counts
+from starscale.homogenization.kernel.measured import Measured, pair_counts
 from starscale.homogenization.kernel.scale import core_width, mad
 from starscale.vocabulary.arrays import FloatArray
 from starscale.vocabulary.errors import InputError
@@ -33,14 +33,14 @@ BINS: dict[str, tuple[float, ...]] = {
     "snr": (0, 20, 40, 70, 100, 150, 250, 1e4),
 }
 _FEWEST = 5
-#: Stars that the refits without a survey use, at most.
+#: Largest number of stars in the fits without one survey.
 _SAMPLE = 5_000
 
 
 def diagnose(
     fitted: Fitted, repeats: RepeatStatistics, config: HomogenizeConfig, counts: Mapping[str, Mapping[str, int]]
 ) -> dict[str, Any]:
-    """Everything that the fit itself can tell.
+    """Compute all diagnostics that need no further data.
 
     Returns
     -------
@@ -93,7 +93,7 @@ def _smoothness(fitted: Fitted) -> list[Record]:
 
 
 def pair_differences(fitted: Fitted) -> list[Record]:
-    """Offset, width and slopes of the differences of every two surveys, before and after."""
+    """Measure offset, width and slopes of the differences of every two surveys, before and after."""
     value, after = fitted.measured.value, fitted.measured.value - fitted.held_out
     error = fitted.calibration.normalised(fitted.measured.error)
     stars, names = fitted.consensus.stars, fitted.calibration.surveys
@@ -133,7 +133,7 @@ def robust_slope(x: FloatArray, y: FloatArray) -> float:
 
 
 def residuals(fitted: Fitted) -> list[Record]:
-    """Every survey less the weighted mean of the others, in bins, before and after."""
+    """Bin the difference of each survey from the weighted mean of the others, before and after calibration."""
     measured = fitted.measured
     error = fitted.calibration.normalised(measured.error)
     stars = fitted.consensus.stars
@@ -176,9 +176,9 @@ def _against_others(value: FloatArray, error: FloatArray) -> tuple[FloatArray, F
 
 
 def leave_out(fitted: Fitted, repeats: RepeatStatistics, config: HomogenizeConfig) -> list[Record]:
-    """Calibrate without one survey after the other, and predict it from the rest.
+    """Calibrate without each survey in turn, and compare that survey with the prediction from the others.
 
-    The survey's own values are those of the whole calibration.
+    The values of the survey are those of the calibration of all surveys.
     """
     measured, names = fitted.measured, fitted.calibration.surveys
     if len(names) < 3:
@@ -190,25 +190,14 @@ def leave_out(fitted: Fitted, repeats: RepeatStatistics, config: HomogenizeConfi
     for s, survey in enumerate(names):
         if survey == fitted.calibration.anchor:
             continue
-        kept = [t for t in range(len(names)) if t != s]
-        rest = replace(
-            some,
-            surveys=tuple(names[t] for t in kept),
-            value=some.value[:, :, kept],
-            error=some.error[:, :, kept],
-            snr=None if some.snr is None else some.snr[:, kept],
-        )
-        of_rest = RepeatStatistics([[label[t] for t in kept] for label in repeats.z])
-        two = rest.take(rest.by_any.sum(axis=1) > 1)
         try:
-            calibration = calibrate(two, of_rest, config, fitted.calibration.anchor, final=False).calibration
+            predicted = _predicted_without(some, s, fitted.calibration.anchor, repeats, config)
         except InputError:
-            # Without this survey the others fall apart: it holds the graph together.
+            # Without this survey the overlaps of the others do not connect them with the anchor.
             found.append({"survey": survey, "label": "all", "n": 0})
             continue
-        place = consensus(calibration, rest.value, calibration.normalised(rest.error))
         for i, name in enumerate(AXES):
-            difference = whole.calibrated[i, chosen, s] - place.stars[:, i]
+            difference = whole.calibrated[i, chosen, s] - predicted[:, i]
             good = np.isfinite(difference)
             if good.sum() >= _FEWEST:
                 row = {"survey": survey, "label": name, "n": int(good.sum())}
@@ -217,10 +206,28 @@ def leave_out(fitted: Fitted, repeats: RepeatStatistics, config: HomogenizeConfi
     return found
 
 
+def _predicted_without(
+    some: Measured, survey: int, anchor: str, repeats: RepeatStatistics, config: HomogenizeConfig
+) -> FloatArray:
+    """Labels of stars from a calibration of all surveys but one, shape (n, 3)."""
+    kept = [t for t in range(len(some.surveys)) if t != survey]
+    rest = replace(
+        some,
+        surveys=tuple(some.surveys[t] for t in kept),
+        value=some.value[:, :, kept],
+        error=some.error[:, :, kept],
+        snr=None if some.snr is None else some.snr[:, kept],
+    )
+    of_rest = RepeatStatistics([[label[t] for t in kept] for label in repeats.z])
+    several = rest.take(rest.by_any.sum(axis=1) > 1)
+    calibration = calibrate(several, of_rest, config, anchor, final=False).calibration
+    return consensus(calibration, rest.value, calibration.normalised(rest.error)).stars
+
+
 def compare_with_list(
     labels: pl.DataFrame, per_survey: pl.DataFrame, reference: pl.DataFrame, name: str
 ) -> list[Record]:
-    """Labels less those of an external list: a plain mean of the surveys' raw values, and the merged ones."""
+    """Compare an external list with the plain mean of the surveys' raw values, and with the merged labels."""
     both = labels.join(reference, on="source_id", how="inner", suffix="_list", maintain_order="left")
     raw = raw_means(per_survey)
     both = both.join(raw, on="source_id", how="left", suffix="_raw", maintain_order="left")
@@ -284,7 +291,7 @@ def scatter_in_clusters(labels: pl.DataFrame, per_survey: pl.DataFrame, clusters
 
 
 def raw_means(per_survey: pl.DataFrame) -> pl.DataFrame:
-    """Plain mean of the surveys' raw values of every star: what one would do without a calibration."""
+    """Average the raw values of the surveys for every star, as one would without a calibration."""
     return per_survey.group_by("source_id", maintain_order=True).agg(
         pl.col(name).filter(pl.col(name).is_not_nan()).mean() for name in AXES
     )

@@ -1,14 +1,15 @@
-"""Normalised errors: how much a survey's quoted errors must grow to describe the scatter that is seen.
+"""Normalised errors: quoted errors rescaled to the observed scatter.
 
 ``e'^2 = (k e)^2 + e0^2``. Repeated measurements give ``k``. The N-cornered hat (Grubbs 1948, J. Am. Stat. Assoc.
 43, 243; Gray & Allan 1974) gives the whole error of every survey from the scatter of the differences between them;
-what it sees beyond the repeats, errors that all visits of a star share, is ``e0``.
+its excess over the repeats, an error that all visits of a star share, is ``e0``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from itertools import combinations
 
 import numpy as np
 import polars as pl
@@ -20,13 +21,13 @@ from starscale.homogenization.kernel.measured import Measured, pair_counts
 from starscale.homogenization.kernel.scale import core_width
 from starscale.vocabulary.arrays import FloatArray
 
-#: Pairs of repeats below which nothing is concluded from them.
+#: Fewest pairs of repeats that give a factor.
 FEWEST = 20
-#: The same for stars that two surveys have in common.
+#: Fewest stars in common for a pair of surveys to count.
 FEWEST_COMMON = 10
-#: Excess of the hat over the repeats, in its standard errors, that counts as an error of its own.
+#: Excess of the hat over the repeats, in standard errors, above which an additional error is assumed.
 _SIGNIFICANT = 3.0
-#: A factor is never below this: no survey overstates its errors so much.
+#: Lower limit of a factor: no survey overstates its errors more than this.
 _SMALLEST = 0.2
 _SAMPLE = 20_000
 _RESAMPLED = 5_000
@@ -34,7 +35,7 @@ _RESAMPLED = 5_000
 
 @dataclass(frozen=True)
 class Factor:
-    """How one survey's errors of one label are normalised, and where that comes from.
+    """Normalisation of the errors of one survey and one label, and its origin.
 
     Parameters
     ----------
@@ -78,7 +79,7 @@ class RepeatStatistics:
 
     @classmethod
     def of(cls, rows: pl.DataFrame, n_surveys: int) -> RepeatStatistics:
-        """Each row against the one before it of the same star and survey (which are next to each other)."""
+        """Compare each row with the previous row of the same star and survey."""
         repeated = rows.filter(pl.len().over("star", "survey") > 1).sort("star", "survey", maintain_order=True)
         survey = repeated["survey"].to_numpy()
         same = (np.diff(repeated["star"].to_numpy().astype(np.int64)) == 0) & (
@@ -93,7 +94,7 @@ class RepeatStatistics:
         return cls(found)
 
     def factor(self, label: int, survey: int) -> tuple[float, float, int]:
-        """Factor, its standard error, and the number of pairs; NaN where these are too few."""
+        """Return the factor, its standard error and the number of pairs; NaN for too few pairs."""
         z = self.z[label][survey]
         if len(z) < FEWEST:
             return np.nan, np.nan, len(z)
@@ -103,7 +104,7 @@ class RepeatStatistics:
 
 
 def snr_scaled(rows: pl.DataFrame, bins: Sequence[float], n_surveys: int) -> tuple[pl.DataFrame, FloatArray]:
-    """Multiply quoted errors by a factor for each bin in signal-to-noise, from the repeats inside it.
+    """Multiply quoted errors by a factor for each bin in signal-to-noise, from the repeats in that bin.
 
     A bin with fewer than 20 pairs takes the factor of the survey.
 
@@ -111,7 +112,7 @@ def snr_scaled(rows: pl.DataFrame, bins: Sequence[float], n_surveys: int) -> tup
     -------
     rows : polars.DataFrame
     factors : ndarray, (3, S, n_bins)
-        Relative to the factor of the whole survey; NaN where the bin has its own no factor.
+        Relative to the factor of the whole survey; NaN where the bin has no factor.
     """
     edges = np.array([-np.inf, *bins, np.inf])
     whole = RepeatStatistics.of(rows, n_surveys)
@@ -142,7 +143,7 @@ def hat(
     bootstrap: int = 0,
     rng: np.random.Generator | None = None,
 ) -> tuple[FloatArray, FloatArray, NDArray[np.bool_]]:
-    """N-cornered hat: by what the squared errors of every survey must be multiplied.
+    """Estimate by the N-cornered hat the factor on the squared errors of every survey.
 
     Parameters
     ----------
@@ -159,47 +160,64 @@ def hat(
     Returns
     -------
     factor : ndarray, (S,)
-        On the variance; NaN where a survey has no pair. Where the pairs leave it open (two surveys alone, or a
-        chain), one common factor is assumed.
+        On the variance; NaN for a survey without a pair. Where the pairs do not determine it (two surveys alone,
+        or a chain), one common factor is assumed.
     standard_error : ndarray, (S,)
         NaN without bootstrap.
     told : ndarray of bool, (S,)
-        Whether the data tell this survey's factor.
+        Whether the data determine the factor of the survey.
     """
+    # Robust variance of the differences of surveys i and j: V_ij = m_i sigma_i^2 + m_j sigma_j^2, with m the
+    # factor on the variance. Divided by the present variance sigma_i^2 + sigma_j^2, each pair gives one equation.
     rng = rng or np.random.default_rng(0)
-    n, n_surveys = difference.shape
-    if n > _SAMPLE:
-        chosen = np.sort(rng.choice(n, _SAMPLE, replace=False))
-        difference, error, n = difference[chosen], error[chosen], _SAMPLE
-    there = np.isfinite(difference)
-    common = pair_counts(there)
-    pairs = [(i, j) for i in range(n_surveys) for j in range(i + 1, n_surveys) if common[i, j] >= fewest]
+    if len(difference) > _SAMPLE:
+        chosen = np.sort(rng.choice(len(difference), _SAMPLE, replace=False))
+        difference, error = difference[chosen], error[chosen]
+    n_surveys = difference.shape[1]
+    common = pair_counts(np.isfinite(difference))
+    pairs = [(i, j) for i, j in combinations(range(n_surveys), 2) if common[i, j] >= fewest]
+    unknown = np.full(n_surveys, np.nan)
     if not pairs:
-        return np.full(n_surveys, np.nan), np.full(n_surveys, np.nan), np.zeros(n_surveys, bool)
+        return unknown, unknown.copy(), np.zeros(n_surveys, bool)
+    z, shares = _pair_pulls(difference, error, pairs)
+    widths = np.array([core_width(values) ** 2 for values in z])
+    factor, told = _hat_solved(pairs, shares, widths, n_surveys)
+    if not bootstrap:
+        return factor, unknown, told
+    # Fewer stars than there are (m out of n) tell the spread as well, which falls with the root of their number.
+    n = len(difference)
+    size = min(n, _RESAMPLED)
+    draws = []
+    for _ in range(bootstrap):
+        again = rng.integers(0, n, size)
+        resampled = np.array([core_width(values[again], rounds=12) ** 2 for values in z])
+        resampled = np.where(np.isfinite(resampled), resampled, widths)
+        draws.append(_hat_solved(pairs, shares, resampled, n_surveys)[0])
+    return factor, np.std(draws, axis=0) * np.sqrt(size / n), told
+
+
+def _pair_pulls(
+    difference: FloatArray, error: FloatArray, pairs: Sequence[tuple[int, int]]
+) -> tuple[list[FloatArray], list[tuple[float, int]]]:
+    """Differences of pairs of surveys in their present errors.
+
+    Returns
+    -------
+    z : list of ndarray, (n,)
+        One for each pair; NaN at stars without both surveys, so that a resampling of stars picks the same stars in
+        every pair.
+    shares : list of tuple
+        Mean share of the first survey in the present variance of the pair, and the number of common stars.
+    """
     z, shares = [], []
     for i, j in pairs:
-        both = np.flatnonzero(there[:, i] & there[:, j])
+        both = np.flatnonzero(np.isfinite(difference[:, i]) & np.isfinite(difference[:, j]))
         variance = error[both, i] ** 2 + error[both, j] ** 2
-        # NaN at stars without both, so that a resampling of stars picks the same stars in every pair.
-        full = np.full(n, np.nan)
+        full = np.full(len(difference), np.nan)
         full[both] = (difference[both, i] - difference[both, j]) / np.sqrt(variance)
         z.append(full)
         shares.append((float(np.mean(error[both, i] ** 2 / variance)), len(both)))
-    widths = np.array([core_width(values) ** 2 for values in z])
-    factor, told = _hat_solved(pairs, shares, widths, n_surveys)
-    spread = np.full(n_surveys, np.nan)
-    if bootstrap:
-        # Fewer stars than there are (m out of n) tell the spread as well, which falls with their root.
-        size = min(n, _RESAMPLED)
-        draws = []
-        for _ in range(bootstrap):
-            again = rng.integers(0, n, size)
-            resampled = np.array([core_width(values[again], rounds=12) ** 2 for values in z])
-            draws.append(
-                _hat_solved(pairs, shares, np.where(np.isfinite(resampled), resampled, widths), n_surveys)[0]
-            )
-        spread = np.std(draws, axis=0) * np.sqrt(size / n)
-    return factor, spread, told
+    return z, shares
 
 
 def _hat_solved(
@@ -213,9 +231,9 @@ def _hat_solved(
     used = (design > 0).any(axis=0)
     _, singular, right = np.linalg.svd(design)
     rank = int((singular > 1e-8 * singular.max()).sum())
-    # A survey is told by the data when no combination that they leave open moves it.
+    # A factor is determined by the data if no vector of their null space changes it.
     told = used & (np.abs(right[rank:]) < 1e-6).all(axis=0)
-    # What they leave open is settled by one common factor, with a weight too small to matter elsewhere.
+    # One common factor is assumed for the null space, with a weight too small to matter elsewhere.
     equal = 1e-3 * weight.mean() * (np.eye(n_surveys) - used / max(used.sum(), 1))[used]
     matrix = np.concatenate([weight[:, None] * design, equal * used])
     solution = nnls(matrix, np.concatenate([weight * widths, np.zeros(len(equal))]))[0]
@@ -256,7 +274,7 @@ def combined(
         quoted = float(np.nanmedian(measured.error[label, :, s])) if measured.there[label, :, s].any() else np.nan
         n = int(np.isfinite(now[:, s]).sum())
         present = float(np.nanmedian(now[:, s])) if n else np.nan
-        # The hat says by how much the present errors are too small; the factor is on the quoted ones.
+        # The hat gives the factor on the present errors; wanted is the factor on the quoted errors.
         whole = np.sqrt(multiplier[s]) * present / quoted
         rough = np.sqrt(2.0 / max(n, 1))
         relative = spread[s] / max(multiplier[s], 1e-9) if np.isfinite(spread[s]) else 2 * rough
@@ -266,17 +284,17 @@ def combined(
 
 
 def _factor(from_repeats: tuple[float, float, int], from_hat: tuple[float, float, bool], quoted: float) -> Factor:
-    """Weigh what repeats and hat say."""
+    """Combine the factors from repeats and from the hat."""
     r, r_error, pairs = from_repeats
     h, h_error, told = from_hat
     known = Factor(repeats=r, repeats_error=r_error, hat=h, hat_error=h_error, pairs=pairs)
     if not np.isfinite(h) and not np.isfinite(r):
-        return replace(known, note="neither repeats nor common stars: quoted errors are believed")
+        return replace(known, note="neither repeats nor common stars: quoted errors are kept")
     if not np.isfinite(r):
         k = max(h, _SMALLEST)
         if told:
             return replace(known, k=k, k_error=h_error, method="hat")
-        note = "no repeats, and too few surveys to tell whose errors are too small: one factor for all assumed"
+        note = "no repeats, and too few surveys to tell whose errors are too small: one common factor assumed"
         return replace(known, k=k, k_error=h_error, method="assumed", note=note)
     k = max(r, _SMALLEST)
     if not np.isfinite(h) or not told:
@@ -284,10 +302,10 @@ def _factor(from_repeats: tuple[float, float, int], from_hat: tuple[float, float
     apart = (h - r) / np.hypot(h_error, r_error)
     if apart > _SIGNIFICANT:
         extra = float(np.sqrt(max(h**2 - k**2, 0.0)) * quoted)
-        note = "other surveys see more scatter than repeats do: errors that visits share are added"
+        note = "the scatter against other surveys exceeds that of repeats: an error that visits share is added"
         return replace(known, k=k, extra=extra, k_error=r_error, method="both", note=note)
     if apart < -_SIGNIFICANT:
-        note = "repeats scatter more than other surveys allow: the repeats are believed"
+        note = "repeats scatter more than the differences from other surveys: the repeats are used"
         return replace(known, k=k, k_error=r_error, method="repeats", note=note)
     weights = np.array([r_error**-2, h_error**-2])
     mean = float(weights @ [r, h] / weights.sum())

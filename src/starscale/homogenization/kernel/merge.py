@@ -12,9 +12,9 @@ from starscale.homogenization.kernel.calibration import Calibration, Correction
 from starscale.homogenization.kernel.consensus import Consensus, consensus
 from starscale.vocabulary.arrays import FloatArray
 
-#: Measurements of a star that disagree more than this probability allows have their error inflated (Birge 1932).
+#: Probability of chi^2 below which the error of a star is inflated (Birge 1932).
 DISAGREE = 1e-2
-#: A measurement so many errors from two or more others that agree is left out of the mean.
+#: A measurement more than so many errors from two or more others that agree is left out of the mean.
 _OUTLIER = 4.0
 _AGREE = 1e-2
 #: Stands for "no measurement" in a covariance matrix, in squared typical errors.
@@ -36,7 +36,7 @@ class Merged:
     disagree : ndarray of bool, (3, n)
         The spread is too large: the error was inflated by the Birge ratio.
     consensus : Consensus
-        Where the corrections were taken, and every survey's value there.
+        Where the corrections were evaluated, and the calibrated value of every survey.
     correction_error : ndarray, (3, n, S)
         Standard error of every correction.
     weight : ndarray, (3, n, S)
@@ -65,6 +65,7 @@ def merge(calibration: Calibration, value: FloatArray, error: FloatArray) -> Mer
     value, error : ndarray, (3, n, S)
         One measurement a survey, with normalised errors; NaN where there is none.
     """
+    # x = sum_s w_s y_s / sum_s w_s with w = V^-1 1 and V = diag(e_s'^2) + Cov(f_s, f_t), s, t surveys of a star.
     place = consensus(calibration, value, error)
     outlier = np.stack([odd_ones(place.calibrated[i], place.error[i]) for i in range(3)])
     odd = np.flatnonzero(outlier.any(axis=(0, 2)))
@@ -72,37 +73,61 @@ def merge(calibration: Calibration, value: FloatArray, error: FloatArray) -> Mer
         again = consensus(calibration, value[:, odd], error[:, odd], lost=(~outlier[:, odd]).astype(np.float64))
         place = replaced(place, again, odd)
     there = np.isfinite(value)
-    means = [_Means.of(place.calibrated[i], place.error[i], there[i] & ~outlier[i]) for i in range(3)]
-    correction_error = np.zeros(value.shape)
-    several = np.flatnonzero((there & ~outlier).any(axis=0).sum(axis=1) > 1)
-    pairs = np.asarray(there[:, several].any(axis=0))
-    full = np.zeros((3, len(several), value.shape[2], value.shape[2]))
-    for s in _corrected(calibration):
-        mine = np.flatnonzero(there[:, :, s].any(axis=0))
-        correction_error[:, mine, s] = np.sqrt(np.maximum(calibration.variances(place.stars[mine], s, s), 0.0))
-        full[:, :, s, s] = correction_error[:, several, s] ** 2
-        for t in _corrected(calibration):
-            both = np.flatnonzero(pairs[:, s] & pairs[:, t])
-            if t < s and len(both):
-                common = calibration.variances(place.stars[several[both]], s, t)
-                full[:, both, s, t] = full[:, both, t, s] = common
-    for i, mean in enumerate(means):
-        mean.add_corrections(correction_error[i], several, full[i])
+    used = there & ~outlier
+    several = np.flatnonzero(used.any(axis=0).sum(axis=1) > 1)
+    correction_error, covariance = _correction_covariance(calibration, place.stars, there, several)
+    means = [_Means.of(place.calibrated[i], place.error[i], used[i]) for i in range(3)]
+    for mean, own, full in zip(means, correction_error, covariance, strict=True):
+        mean.add_corrections(own, several, full)
+    names = ("value", "error", "chi2", "free", "disagree", "weight")
     return Merged(
-        value=np.stack([mean.value for mean in means]),
-        error=np.stack([mean.error for mean in means]),
-        chi2=np.stack([mean.chi2 for mean in means]),
-        free=np.stack([mean.free for mean in means]),
-        disagree=np.stack([mean.disagree for mean in means]),
         consensus=place,
         correction_error=np.where(there, correction_error, np.nan),
-        weight=np.stack([mean.weight for mean in means]),
         outlier=outlier,
+        **{name: np.stack([getattr(mean, name) for mean in means]) for name in names},
     )
 
 
+def _correction_covariance(
+    calibration: Calibration, stars: FloatArray, there: NDArray[np.bool_], several: NDArray[np.intp]
+) -> tuple[FloatArray, FloatArray]:
+    """Uncertainty of the corrections at the stars.
+
+    Parameters
+    ----------
+    calibration : Calibration
+    stars : ndarray, (n, 3)
+        Labels on the common scale.
+    there : ndarray of bool, (3, n, S)
+        Where there is a measurement.
+    several : ndarray of int, (m,)
+        Stars with measurements of two or more surveys.
+
+    Returns
+    -------
+    error : ndarray, (3, n, S)
+        Standard error of the correction of every measurement.
+    covariance : ndarray, (3, m, S, S)
+        Covariance of the corrections of every two surveys, at the stars `several`.
+    """
+    n_surveys = there.shape[2]
+    error, pairs = np.zeros(there.shape), np.asarray(there[:, several].any(axis=0))
+    covariance = np.zeros((3, len(several), n_surveys, n_surveys))
+    corrected = _corrected(calibration)
+    for s in corrected:
+        mine = np.flatnonzero(there[:, :, s].any(axis=0))
+        error[:, mine, s] = np.sqrt(np.maximum(calibration.variances(stars[mine], s, s), 0.0))
+        covariance[:, :, s, s] = error[:, several, s] ** 2
+        for t in (t for t in corrected if t < s):
+            both = np.flatnonzero(pairs[:, s] & pairs[:, t])
+            if len(both):
+                common = calibration.variances(stars[several[both]], s, t)
+                covariance[:, both, s, t] = covariance[:, both, t, s] = common
+    return error, covariance
+
+
 def replaced(place: Consensus, again: Consensus, rows: NDArray[np.intp]) -> Consensus:
-    """Some stars of one consensus in the place of those of another."""
+    """Replace some stars of a consensus by those of another."""
     stars, calibrated, error = place.stars.copy(), place.calibrated.copy(), place.error.copy()
     stars[rows], calibrated[:, rows], error[:, rows] = again.stars, again.calibrated, again.error
     value, slope = place.correction.value.copy(), place.correction.slope.copy()
@@ -113,7 +138,7 @@ def replaced(place: Consensus, again: Consensus, rows: NDArray[np.intp]) -> Cons
 
 
 def odd_ones(value: FloatArray, error: FloatArray) -> NDArray[np.bool_]:
-    """The one measurement of a star that lies far from two or more others which agree, shape (n, S)."""
+    """Find the measurement of a star that lies far from two or more others which agree, shape (n, S)."""
     there = np.isfinite(value)
     odd = np.zeros(value.shape, dtype=bool)
     rows = np.flatnonzero(there.sum(axis=1) > 2)
@@ -124,7 +149,7 @@ def odd_ones(value: FloatArray, error: FloatArray) -> NDArray[np.bool_]:
     y = np.where(good, value[rows], 0.0)
     total, moment = weight.sum(axis=1, keepdims=True), (weight * y).sum(axis=1, keepdims=True)
     square = (weight * y**2).sum(axis=1, keepdims=True)
-    # Mean and spread of the others, for every measurement in turn.
+    # Weighted mean and chi^2 of the others, for every measurement in turn.
     rest = np.maximum(total - weight, 1e-300)
     others = (moment - weight * y) / rest
     spread = np.maximum((square - weight * y**2) - rest * others**2, 0.0)
@@ -158,7 +183,7 @@ class _Means:
 
     @classmethod
     def of(cls, calibrated: FloatArray, sigma: FloatArray, used: NDArray[np.bool_]) -> _Means:
-        """Inverse-variance means: all that is needed for stars of one survey."""
+        """Compute inverse-variance means: the final values for stars of one survey."""
         weight = np.where(used, 1 / np.where(used, sigma, 1.0) ** 2, 0.0)
         total = weight.sum(axis=1)
         some = total > 0
@@ -173,7 +198,7 @@ class _Means:
     def add_corrections(
         self, correction_error: FloatArray, several: NDArray[np.intp], covariance: FloatArray
     ) -> None:
-        """Generalised least squares with the covariance of the corrections, (m, S, S) for the stars `several`."""
+        """Include the covariance of the corrections, (m, S, S) at the stars `several`, by least squares."""
         alone = np.where(self.used, correction_error, 0.0)
         self.error = np.hypot(self.error, (self.weight * alone).sum(axis=1))
         rows = several[self.used[several].sum(axis=1) > 1]

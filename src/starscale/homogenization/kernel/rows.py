@@ -1,4 +1,4 @@
-"""Measurements of all surveys in one long table, checked."""
+"""Measurements of all surveys in one long table, with checks of their values and errors."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from starscale.homogenization.kernel.basis import AXES
 from starscale.surveys import Survey
 from starscale.vocabulary.arrays import FloatArray
-from starscale.vocabulary.columns import LABELS, LabelName
+from starscale.vocabulary.columns import LABELS, Label, LabelName
 from starscale.vocabulary.errors import Problems
 from starscale.vocabulary.flags import LabelFlag
 
@@ -32,7 +32,7 @@ class SurveyRows:
     original : polars.Series
         Row number in the file that `table` came from.
     where : str
-        What to call the table in an error.
+        Name of the table in error messages.
     """
 
     survey: Survey
@@ -44,7 +44,7 @@ class SurveyRows:
 
 @dataclass(frozen=True)
 class MeasurementRows:
-    """All measurements.
+    """Measurements of all surveys.
 
     Parameters
     ----------
@@ -94,7 +94,7 @@ def gather(parts: Sequence[SurveyRows]) -> MeasurementRows:
 
 
 def _one(part: SurveyRows, number: int, problems: Problems) -> tuple[pl.DataFrame, dict[str, int]]:
-    """One survey's measurements, and how many rows went where."""
+    """Return the measurements of one survey, and how many rows were left out for which reason."""
     survey, linked = part.survey, part.table.with_row_index("row").join(part.links, on="row", how="inner")
     counts = {"rows": part.table.height, "without_star": part.table.height - linked.height}
     flags = np.zeros(linked.height, dtype=np.int32)
@@ -125,7 +125,7 @@ def _one(part: SurveyRows, number: int, problems: Problems) -> tuple[pl.DataFram
 def labels_in(
     table: pl.DataFrame, survey: Survey, where: str, problems: Problems, *, whole: bool = True
 ) -> list[tuple[FloatArray, FloatArray, NDArray[np.bool_]]]:
-    """Labels of a survey's table.
+    """Extract the labels of a survey from its table, and check them.
 
     Parameters
     ----------
@@ -133,17 +133,17 @@ def labels_in(
         Standardised.
     survey : Survey
     where : str
-        What to call the table in an error.
+        Name of the table in error messages.
     problems : Problems
-        What is wrong is added here.
+        Receives all problems.
     whole : bool
-        The table is the whole survey: a label that is constant is an error.
+        The table is the whole survey, so that a constant label is an error.
 
     Returns
     -------
     list of (value, error, missing)
         For every label: values and quoted errors (the floor where that is larger or there is none), both NaN where
-        there is no label or it is outside what a star can have; and where the error was missing. Shape (n,) each.
+        there is no label or it is outside its physical range; and where the error was missing. Shape (n,) each.
     """
     return [_label(table, survey, name, where, problems, whole) for name in AXES]
 
@@ -151,15 +151,40 @@ def labels_in(
 def _label(
     table: pl.DataFrame, survey: Survey, name: LabelName, where: str, problems: Problems, whole: bool
 ) -> tuple[FloatArray, FloatArray, NDArray[np.bool_]]:
-    nothing = np.full(table.height, np.nan)
     spec = survey.labels.get(name)
     if spec is None or spec.value not in table.columns:
         if spec is not None:
             problems.add(f"{where}: column {spec.value!r}", "is missing", f"the {name} of {survey.name}")
+        nothing = np.full(table.height, np.nan)
         return nothing, nothing, np.zeros(table.height, bool)
-    label, column = LABELS[name], f"{where}: column {spec.value!r}"
-    raw = table[spec.value].cast(pl.Float64).fill_null(np.nan).to_numpy()
-    inside = (raw >= label.lower) & (raw <= label.upper)
+    raw, error = _numbers(table, spec.value), _numbers(table, spec.error)
+    inside = (raw >= LABELS[name].lower) & (raw <= LABELS[name].upper)
+    _check_values(raw, inside, LABELS[name], f"{where}: column {spec.value!r}", problems, whole)
+    good = np.isfinite(error) & (error > 0)
+    known = good & inside
+    if inside.any() and not known.any() and spec.error_floor == 0:
+        problems.add(
+            f"{where}: column {spec.error!r}" if spec.error else f"survey {survey.name}: label {name}",
+            f"none of its {int(inside.sum())} errors is a positive number",
+            "errors, or a floor in their place",
+            f"Give labels.{name} an error_floor in the survey file.",
+        )
+    default = spec.error_floor or (float(np.median(error[known])) if known.any() else np.nan)
+    error = np.maximum(np.where(good, error, default), spec.error_floor)
+    return np.where(inside, raw, np.nan), np.where(inside, error, np.nan), inside & ~good
+
+
+def _numbers(table: pl.DataFrame, column: str | None) -> FloatArray:
+    """A column as float64, NaN where it is null, or everywhere if there is no such column; shape (n,)."""
+    if column not in table.columns:
+        return np.full(table.height, np.nan)
+    return table[column].cast(pl.Float64).fill_null(np.nan).to_numpy()
+
+
+def _check_values(
+    raw: FloatArray, inside: NDArray[np.bool_], label: Label, column: str, problems: Problems, whole: bool
+) -> None:
+    """Note a label that lies mostly outside its physical range, or is constant in a whole survey."""
     given = np.isfinite(raw)
     if given.any() and inside.sum() < 0.5 * given.sum():
         problems.add(
@@ -171,26 +196,10 @@ def _label(
         )
     elif whole and inside.sum() > 1 and np.ptp(raw[inside]) == 0:
         problems.add(column, f"all {int(inside.sum())} values are {raw[inside][0]:g}", "values that vary")
-    error = (
-        table[spec.error].cast(pl.Float64).fill_null(np.nan).to_numpy()
-        if spec.error in table.columns
-        else np.full(table.height, np.nan)
-    )
-    good = np.isfinite(error) & (error > 0)
-    if inside.any() and not (good & inside).any() and spec.error_floor == 0:
-        problems.add(
-            f"{where}: column {spec.error!r}" if spec.error else f"survey {survey.name}: label {name}",
-            f"none of its {int(inside.sum())} errors is a positive number",
-            "errors, or a floor that stands in for them",
-            f"Give labels.{name} an error_floor in the survey file.",
-        )
-    stand_in = spec.error_floor or (float(np.median(error[good & inside])) if (good & inside).any() else np.nan)
-    error = np.maximum(np.where(good, error, stand_in), spec.error_floor)
-    return np.where(inside, raw, np.nan), np.where(inside, error, np.nan), inside & ~good
 
 
 def merge_repeats(rows: pl.DataFrame) -> pl.DataFrame:
-    """One row for each star and survey: inverse-variance means of the repeats.
+    """Merge repeats into one row for each star and survey, by inverse-variance means.
 
     Parameters
     ----------
@@ -219,7 +228,7 @@ def merge_repeats(rows: pl.DataFrame) -> pl.DataFrame:
         mean = np.divide(
             np.add.reduceat(weight * y, first), total, out=np.full(len(first), np.nan), where=total > 0
         )
-        # The value itself where there is one only, not its value times and divided by a weight.
+        # A single value is kept as it is: multiplied and divided by its weight it would lose its last digits.
         alone = np.add.reduceat((weight > 0).astype(np.int32), first)
         mean = np.where((np.diff(np.append(first, len(star))) == 1) & (alone == 1), value[first], mean)
         merged[name] = mean

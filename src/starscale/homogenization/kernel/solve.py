@@ -1,14 +1,16 @@
-"""Corrections of all surveys together: penalised robust least squares with the stars' own values eliminated.
+"""Corrections of all surveys together: penalised robust least squares with the values of the stars eliminated.
 
-For one label, ``y_is = x_i + b(x_i) . beta_s + noise``. With the functions ``b`` taken at a consensus of the star,
-the unknown ``x_i`` drops out by subtracting the weighted mean of the star, and what remains are normal equations
-of the size of ``beta``, whatever the number of stars.
+For one label, ``y_is = x_i + b(x_i) . beta_s + noise``. With the functions ``b`` evaluated at a
+consensus of the star, subtracting the weighted mean of the star eliminates the unknown ``x_i``. The remaining
+normal equations have the size of ``beta``, whatever the number of stars.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
+from operator import add
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,9 +46,9 @@ class Solution:
     unit : float
         Typical difference between surveys, in the unit of the label.
     weight : ndarray, (n, S)
-        Factors on the weights of the measurements: what outliers lose.
+        Robust weight factor of each measurement (below 1 for outliers).
     held_out : ndarray, (n, S)
-        Corrections from the other folds, at every star: for judging them on stars that they have not seen.
+        Corrections fitted to the other folds, at every star: they test the corrections on held-out stars.
     """
 
     beta: FloatArray
@@ -58,7 +60,10 @@ class Solution:
 
 
 def normal_equations(basis: FloatArray, value: FloatArray, weight: FloatArray, free: Sequence[int]) -> Normal:
-    """Gather the equations of some stars.
+    """Sum the normal equations of some stars.
+
+    With ``w_is`` the weight of star i in survey s and ``W_i`` its sum over surveys,
+    ``N_st = sum_i b_i b_i^T (delta_st w_is - w_is w_it / W_i)`` and ``r_s = sum_i b_i w_is (y_is - mean_i)``.
 
     Parameters
     ----------
@@ -112,7 +117,7 @@ def solve(
     start: Solution | None = None,
     prior: Sequence[Prior] | None = None,
 ) -> Solution:
-    """Find the corrections of one label.
+    """Fit the corrections of one label.
 
     Parameters
     ----------
@@ -126,51 +131,35 @@ def solve(
     folds : ndarray of int, (n,)
         Group of every star, for cross-validation.
     huber : float
-        Studentised residual beyond which a measurement loses weight, as long as there is no solution to start
-        from.
+        Studentised residual above which a measurement loses weight, if there is no solution to start from.
     candidates : sequence of tuples
-        Prior widths to choose from by cross-validation; without any, the most probable ones are found.
+        Prior widths to choose from by cross-validation; without any, the most probable ones are used.
     start : Solution, optional
-        To start from.
+        Solution to start from.
     prior : sequence of tuples, optional
-        Prior widths that are not to be chosen again.
+        Fixed prior widths; chosen from the data by default.
     """
+    # beta = (N + P)^-1 r with the normal equations N, r of all stars and the prior precisions P; the covariance is
+    # (N + P)^-1 times the factor of the robust weights. Weights and beta are found in turn.
     n_surveys, p = value.shape[1], functions.shape[1]
     free = [s for s in range(n_surveys) if s != anchor]
     there = np.isfinite(value)
     ideal = np.where(there, 1 / np.where(there, error, 1.0) ** 2, 0.0)
     unit = start.unit if start else _typical_difference(value)
-    freedom = max(int(there.sum()) - int(there.any(axis=1).sum()), 1)
     beta = start.beta if start else np.zeros((n_surveys, p))
-    # Until the outliers are known, an intermediate freedom.
-    guess = candidates[len(candidates) // 2] if candidates else first_guess(basis)
-    chosen = list(prior) if prior is not None else [guess] * n_surveys
-    # Residuals of a first guess tell no outliers yet: Huber's weights need no good start.
+    chosen = list(prior) if prior is not None else [_first_prior(basis, candidates)] * n_surveys
+    # Residuals of a first guess do not show outliers yet: Huber's weights need no good start.
     redescend = start is not None
     lost = robust_weights(functions, value, ideal, beta, huber, redescend=redescend)[0]
-    parts: list[Normal] = []
-    whole = Normal(np.zeros((len(free) * p,) * 2), np.zeros(len(free) * p), 0.0)
     for round_ in range(_ROUNDS):
-        weight = ideal * lost
-        parts = [
-            normal_equations(functions[folds == k], value[folds == k], weight[folds == k], free)
-            for k in range(int(folds.max()) + 1)
-        ]
-        whole = parts[0]
-        for part in parts[1:]:
-            whole = whole + part
+        parts = _of_folds(functions, value, ideal * lost, folds, free)
+        whole = reduce(add, parts)
         if prior is None and round_ == _ROUNDS - 1:
-            shared = (there & (there.sum(axis=1, keepdims=True) > 1)).sum(axis=0)
-            if candidates:
-                chosen = best_degree(basis, whole, parts, unit, candidates, free, chosen, freedom, shared)
-            else:
-                chosen = most_probable(basis, whole, unit, free, chosen, shared)
-        beta = _expanded(
-            _solved(whole, precision_of(basis, dict(enumerate(chosen)), unit, free))[0], free, n_surveys
-        )
+            chosen = _chosen_priors(basis, whole, parts, unit, candidates, free, chosen, there)
+        precision = precision_of(basis, dict(enumerate(chosen)), unit, free)
+        solution, factor = _solved(whole, precision)
+        beta = _expanded(solution, free, n_surveys)
         lost, inflation = robust_weights(functions, value, ideal, beta, huber, redescend=redescend)
-    precision = precision_of(basis, dict(enumerate(chosen)), unit, free)
-    factor = _solved(whole, precision)[1]
     inverse = cho_solve(factor, np.eye(len(precision))) * inflation
     covariance = np.zeros((n_surveys, p, n_surveys, p))
     covariance[np.ix_(free, range(p), free, range(p))] = inverse.reshape(len(free), p, len(free), p)
@@ -180,6 +169,40 @@ def solve(
         other = _expanded(_solved(whole - part, precision)[0], free, n_surveys)
         held_out[mine] = functions[mine] @ other.T
     return Solution(beta, covariance, tuple(chosen), unit, lost, held_out)
+
+
+def _first_prior(basis: Basis, candidates: Sequence[Prior]) -> Prior:
+    """Prior of an intermediate freedom, until the outliers are known."""
+    return candidates[len(candidates) // 2] if candidates else first_guess(basis)
+
+
+def _of_folds(
+    functions: FloatArray, value: FloatArray, weight: FloatArray, folds: NDArray[np.intp], free: Sequence[int]
+) -> list[Normal]:
+    """Normal equations of the stars of each fold."""
+    return [
+        normal_equations(functions[folds == k], value[folds == k], weight[folds == k], free)
+        for k in range(int(folds.max()) + 1)
+    ]
+
+
+def _chosen_priors(
+    basis: Basis,
+    whole: Normal,
+    parts: Sequence[Normal],
+    unit: float,
+    candidates: Sequence[Prior],
+    free: Sequence[int],
+    start: Sequence[Prior],
+    there: NDArray[np.bool_],
+) -> list[Prior]:
+    """Prior widths of every survey: by cross-validation among candidates, else by marginal likelihood."""
+    # Stars of every survey that other surveys have as well.
+    shared = (there & (there.sum(axis=1, keepdims=True) > 1)).sum(axis=0)
+    if not candidates:
+        return most_probable(basis, whole, unit, free, start, shared)
+    freedom = max(int(there.sum()) - int(there.any(axis=1).sum()), 1)
+    return best_degree(basis, whole, parts, unit, candidates, free, start, freedom, shared)
 
 
 def _typical_difference(value: FloatArray) -> float:

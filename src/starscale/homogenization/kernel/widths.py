@@ -1,4 +1,4 @@
-"""How smooth a correction is: prior widths of its coefficients, found from the data.
+"""Smoothness of the corrections: prior widths of their coefficients, found from the data.
 
 The width of a group of coefficients decides between a straight line and a curve that follows the noise. For smooth
 corrections every group of every survey has the width that makes the data most probable with the coefficients
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,9 +33,9 @@ POLYNOMIAL: tuple[Prior, ...] = ((0.0, 0.0), (WIDE, 0.0), (WIDE, WIDE))
 _NARROWEST, _WIDEST = 1e-3, WIDE
 #: Rounds of the search, and the relative change of a width at which it ends.
 _ROUNDS, _SETTLED = 60, 0.02
-#: Difference in held-out chi^2 that says nothing: two standard deviations of one coefficient.
+#: Insignificant difference in held-out chi^2: two standard deviations of one coefficient.
 _TOLERANCE = 4.0
-#: Stars in common with others below which a survey gets an offset and nothing else.
+#: Fewest stars in common with others for slopes; a survey with fewer gets an offset only.
 FEWEST_FOR_SLOPES = 30
 
 
@@ -78,7 +79,7 @@ def most_probable(
     start: Sequence[Prior],
     shared: NDArray[np.intp],
 ) -> list[Prior]:
-    """Prior widths of every survey by marginal likelihood.
+    """Find the prior widths of every survey by marginal likelihood.
 
     With ``C`` the covariance of the coefficients, a group of ``m`` has ``g = m - tr(C) / width^2`` that the data
     determine rather than the prior, and ``width^2 = sum(beta^2) / g`` at the maximum: repeated until it stays.
@@ -132,15 +133,15 @@ def best_degree(
     freedom: int,
     shared: NDArray[np.intp],
 ) -> list[Prior]:
-    """Prior widths of every survey by cross-validation over stars, one survey after the other, twice round.
+    """Choose the prior widths of every survey by cross-validation over stars, one survey after the other, twice.
 
-    For one survey the others are eliminated first, so that a candidate costs no more than equations of the size
-    of one survey.
+    The coefficients of the other surveys are eliminated first, so that each candidate needs only equations of the
+    size of one survey.
     """
     if len(candidates) == 1:
         return [candidates[0]] * len(start)
     chosen = [candidates[0] if n < FEWEST_FOR_SLOPES else prior for n, prior in zip(shared, start, strict=True)]
-    others = [whole - part for part in parts]
+    folds = [(whole - part, part) for part in parts]
     p = basis.size
     trials = np.stack([precision_of(basis, {0: candidate}, unit, [0]) for candidate in candidates])
     for _ in range(2):
@@ -149,17 +150,20 @@ def best_degree(
             if shared[s] < FEWEST_FOR_SLOPES:
                 continue
             precision = precision_of(basis, dict(enumerate(chosen)), unit, free)
-            scores = sum(
-                _scores(other, part, precision, trials, slice(i * p, (i + 1) * p))
-                for part, other in zip(parts, others, strict=True)
-            )
-            # The simplest of those that are as good as the best: candidates stand in the order of their freedom.
-            best = float(np.min(scores))
-            alike = scores <= best + _TOLERANCE * max(1.0, best / freedom)
-            chosen[s] = candidates[int(np.flatnonzero(alike)[0])]
+            best = _simplest(folds, precision, trials, slice(i * p, (i + 1) * p), freedom)
+            chosen[s] = candidates[best]
         if chosen == before:
             break
     return chosen
+
+
+def _simplest(
+    folds: Sequence[tuple[Normal, Normal]], precision: FloatArray, trials: FloatArray, mine: slice, freedom: int
+) -> int:
+    """First candidate that is as good as the best: candidates are in the order of their freedom."""
+    scores = reduce(np.add, [_scores(other, part, precision, trials, mine) for other, part in folds])
+    best = float(np.min(scores))
+    return int(np.flatnonzero(scores <= best + _TOLERANCE * max(1.0, best / freedom))[0])
 
 
 def _scores(other: Normal, part: Normal, precision: FloatArray, trials: FloatArray, mine: slice) -> FloatArray:
