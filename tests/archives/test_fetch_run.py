@@ -14,6 +14,7 @@ import starscale as ss
 from starscale.cli.main import main
 from starscale.vocabulary.errors import InputError
 from support.fake_tap import FakeTap, serving
+from support.recorded_progress import RecordedProgress
 from support.tap_surveys import moved
 
 NOBODY = "http://127.0.0.1:9/tap"
@@ -85,7 +86,7 @@ def test_a_run_fetches_first_and_once(folder: Path, service: FakeTap, monkeypatc
     run_file = Path(folder.name) / "run.toml"
     assert "will be fetched" in ss.check(run_file)[0]
     said: list[str] = []
-    ss.run(run_file, folder / "run", say=said.append)
+    ss.run(run_file, folder / "run", progress=RecordedProgress(said))
     assert said[0] == "fetch gaia_dr3 ..."
     gaia = ss.read(folder / "mock" / "gaia_dr3.parquet").filter(pl.col("dec") <= -10)
     fetched = ss.read(folder / "run" / "fetched_gaia_dr3.parquet")
@@ -102,7 +103,7 @@ def test_a_run_fetches_first_and_once(folder: Path, service: FakeTap, monkeypatc
     assert "FROM gaiadr3.gaia_source AS t" in page
     asked = len(service.queries)
     said.clear()
-    ss.run(run_file, folder / "run", say=said.append)
+    ss.run(run_file, folder / "run", progress=RecordedProgress(said))
     assert "fetch gaia_dr3: unchanged" in said
     assert len(service.queries) == asked
 

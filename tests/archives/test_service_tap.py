@@ -300,7 +300,7 @@ def test_a_run_fetches_first_and_once(surveys: dict[str, Path], url: str, tables
     (tmp_path / "run.toml").write_text(text)
     assert "will be fetched" in ss.check(tmp_path / "run.toml")[0]
     said: list[str] = []
-    result = ss.run(tmp_path / "run.toml", tmp_path / "run", say=said.append)
+    result = ss.run(tmp_path / "run.toml", tmp_path / "run", progress=RecordedProgress(said))
     assert result.catalogue.exists()
     assert "fetch gaia_dr3 ..." in said
     for name in ("gaia_dr3", "bailer_jones_edr3", "skymapper_dr2"):
@@ -309,7 +309,7 @@ def test_a_run_fetches_first_and_once(surveys: dict[str, Path], url: str, tables
     assert url in page
     assert "gaiadr3.gaia_source" in page
     said.clear()
-    ss.run(tmp_path / "run.toml", tmp_path / "run", say=said.append)
+    ss.run(tmp_path / "run.toml", tmp_path / "run", progress=RecordedProgress(said))
     assert "fetch gaia_dr3: unchanged" in said
     assert "fetch skymapper_dr2: unchanged" in said
 

@@ -49,7 +49,7 @@ def test_parts_are_found_again_as_they_were(tmp_path: Path) -> None:
 
 def test_a_stop_says_where_the_parts_are(tmp_path: Path) -> None:
     error = stopped_after(tmp_path / "out.parquet", 1)
-    assert "out.parquet.unfinished: the same command goes on" in error.__notes__[0]
+    assert "out.parquet.unfinished: the same command resumes there" in error.__notes__[0]
 
 
 @pytest.mark.parametrize(
@@ -76,6 +76,7 @@ def test_what_a_kill_left_half_written_is_cleared_away(tmp_path: Path) -> None:
             "lock",
             "part-00000000.arrow",
             "part-00000001.arrow",
+            "parts.jsonl",
         ]
 
 
@@ -144,7 +145,7 @@ def test_a_full_disk_is_said_and_parts_stay(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(StarscaleError, match="disk is full") as caught:
         work(target, 1, KeyboardInterrupt())
-    assert "the same command goes on" in caught.value.__notes__[0]
+    assert "the same command resumes there" in caught.value.__notes__[0]
     monkeypatch.undo()
     with Unfinished.open(target, JOB) as kept:
         assert kept.n_parts == 1

@@ -297,7 +297,7 @@ def test_a_polite_stop_by_the_system(finished: Path, tmp_path: Path) -> None:
     said = process.communicate()[1]
     assert process.returncode == 143, said
     assert "stopped" in said
-    assert "the same command goes on from there" in said
+    assert "the same command resumes there" in said
     assert names(tmp_path) == {"stars.parquet", "out.parquet.unfinished"}
     done = subprocess.run(command(finished, stars, target), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -314,7 +314,7 @@ def test_a_full_disk_says_so_and_keeps_what_was_done(finished: Path, stars: Path
     done = subprocess.run(limited, capture_output=True, text=True, check=False)
     assert done.returncode == 2, done.stderr
     assert "cannot be written: File too large" in done.stderr
-    assert "the same command goes on from there" in done.stderr
+    assert "the same command resumes there" in done.stderr
     assert "Traceback" not in done.stderr
     assert not target.exists()
     ss.predict(finished / "model", stars, target, chunk=CHUNK)

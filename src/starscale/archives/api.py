@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -156,21 +157,23 @@ def fetch(
     if not fresh and (old := _already(output, asked, apart.values())) is not None:
         return old
     login = find_login(sources.lead[1].service, ask) if settings.login else Login()
-    with quiet(), Client(sources.lead[1], login, patience) as client:
-        planned = ask_and_build(client, sources, selection, settings, upload)
-        for name in planned.missing:
-            shown.message(f"note: the archive has no column {name!r}")
-        about = _about(planned, selection, settings)
-        manifest = Manifest.open(output.with_name(f"{output.name}.fetch"), planned.request.key(), about)
-        download = _download(client, planned, manifest, settings, retry, shown)
-    if not manifest.all_stored():
+    with ExitStack() as stack:
+        with quiet(), Client(sources.lead[1], login, patience) as client:
+            planned = ask_and_build(client, sources, selection, settings, upload)
+            for name in planned.missing:
+                shown.message(f"note: the archive has no column {name!r}")
+            about = _about(planned, selection, settings)
+            folder = output.with_name(f"{output.name}.fetch")
+            manifest = stack.enter_context(Manifest.open(folder, planned.request.key(), about))
+            download = _download(client, planned, manifest, settings, retry, shown)
+        if not manifest.all_stored():
+            manifest.remove()
+            found = f"no row of {sources.lead[0].title} is in the {selection.describe()}"
+            raise InputError(Problem(sources.lead[1].service, found, "one or more", "Check the selection."))
+        document = {"asked": asked, **_document(about, manifest, download, settings)}
+        made = record(command="fetch", mock=mock, settings=settings.model_dump(mode="json"))
+        done = assemble(planned, manifest, _files(planned, output, apart), {**made, "fetch": document})
         manifest.remove()
-        found = f"no row of {sources.lead[0].title} is in the {selection.describe()}"
-        raise InputError(Problem(sources.lead[1].service, found, "one or more", "Check the selection."))
-    document = {"asked": asked, **_document(about, manifest, download, settings)}
-    made = record(command="fetch", mock=mock, settings=settings.model_dump(mode="json"))
-    done = assemble(planned, manifest, _files(planned, output, apart), {**made, "fetch": document})
-    manifest.remove()
     unknown = upload.height - done.received if selection.ids is not None and upload is not None else None
     counted, before = int(document["rows_counted"]), document["rows_before_cuts"]
     return Fetched(output, done.written, counted, before, done.attrition, unknown, False, document)

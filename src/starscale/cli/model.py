@@ -28,8 +28,7 @@ def train(
 
     Example: `starscale train run.toml -o model/`
     """
-    trained = ss.train(run_file, table=table, checkpoints=output.with_name(f".{output.name}.checkpoints"))
-    trained.save(output)
+    trained = ss.train(run_file, table=table, output=output, progress=DisplayedProgress())
     print_figures(trained.figures, sample_name("test part", trained.model.mock))
     for warning in trained.model.predictor.warnings:
         say(f"warning: {warning}")

@@ -8,7 +8,8 @@ from typing import Annotated, Any
 import typer
 
 import starscale as ss
-from starscale.cli.options import frame, print_figures, sample_name, say
+from starscale.cli.options import frame, print_figures, sample_name
+from starscale.io.progress import DisplayedProgress
 from starscale.reports.table import ReportTable
 from starscale.reports.text import figures_table
 
@@ -24,7 +25,7 @@ def demo(
 
     Example: `starscale demo -o demo --stars 20000`
     """
-    result = ss.demo(output, stars=stars, seed=seed, say=say)
+    result = ss.demo(output, stars=stars, seed=seed, progress=DisplayedProgress())
     _print_run(result)
 
 
@@ -60,7 +61,7 @@ def run(
 
     Example: `starscale run run.toml -o run/`
     """
-    _print_run(ss.run(run_file, output, say=say))
+    _print_run(ss.run(run_file, output, progress=DisplayedProgress()))
 
 
 def check(

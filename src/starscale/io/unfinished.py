@@ -1,100 +1,97 @@
-"""What is done of a long piece of work, kept beside its output, so that it goes on after any stop.
+"""Completed parts of a long job, stored next to its output so that an interrupted job can resume.
 
-The folder ``<output>.unfinished`` holds the finished parts (Arrow files, each of which appears whole or not at
-all), what they were made from (``job.json``), and the output itself while it grows. A part depends on nothing
-but the job and its number; whoever puts all of them into the output, in order, gets the same file however often
-the work was stopped. The folder goes when the output is in its place.
+The folder ``<output>.unfinished`` is a job folder (:mod:`starscale.io.job_folder`) of Arrow files; it also holds
+the output while it is written. A part depends only on the job and on its number, so the parts, written to the
+output in order, give the same file however often the job was interrupted. The folder is removed when the output is
+complete.
 """
 
 from __future__ import annotations
 
-import errno
-import fcntl
-import json
-import shutil
+import glob
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from io import BytesIO
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import polars as pl
 
-from starscale.io.atomic import atomic, atomic_json, explained
+from starscale.io.atomic import atomic, explained
+from starscale.io.job_folder import FolderLock, JobFolder, Leftover
 from starscale.vocabulary.errors import InputError, Problem, StarscaleError
 
 SUFFIX = ".unfinished"
-JOB, LOCK = "job.json", "lock"
-#: Where parts of another job lie: refuse; begin anew; and begin anew even if they are of this job.
-Leftover = Literal["refuse", "renew", "restart"]
-
-_PART = "part-{:08d}.arrow"
+_PARTS = "part-*.arrow"
+_RESTART = "start again with --restart (in Python: restart=True)."
 
 
 class Unfinished:
-    """The folder of one piece of work; see :meth:`open`.
+    """The folder of one long job; see :meth:`open`.
 
     Attributes
     ----------
     path : Path
         The folder.
-    n_parts : int
-        Parts that are done, numbers 0 to ``n_parts - 1``.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.n_parts = 0
-        while self._part(self.n_parts).exists():
-            self.n_parts += 1
+    def __init__(self, job: JobFolder) -> None:
+        self._job, self.path = job, job.path
+
+    @property
+    def n_parts(self) -> int:
+        """Number of completed parts; they are numbered from 0."""
+        return len(self._job.parts)
 
     @classmethod
     @contextmanager
     def open(cls, output: Path, job: Mapping[str, Any], leftover: Leftover = "refuse") -> Iterator[Unfinished]:
-        """Make or find the folder of an output, for one process at a time.
+        """Create or open the folder of an output, for one process at a time.
 
         Parameters
         ----------
         output : Path
-            The file or directory that is to be made.
+            The file or directory to be written.
         job : mapping
-            Plain data that say what the parts are made from and how; the keys name it in an error.
+            Plain data: everything that the parts depend on. Its keys are named in an error message.
         leftover : {"refuse", "renew", "restart"}
-            What to do about parts that an earlier process left.
+            What to do with parts of an interrupted job. Parts of the same job are used again, except with
+            "restart"; parts of another job are refused, or discarded with "renew" and "restart".
 
         Yields
         ------
         Unfinished
-            When the block ends the folder is removed; so it is by an error of the user's input, which would come
-            again, and by any error before the first part is done. After any other it stays, and a note of
-            the error says so.
+            The folder is removed at the end of the block, after an error in the user's input (which would occur
+            again), and after any error before the first part is complete. After other errors it stays, and a
+            note is added to the error.
 
         Raises
         ------
         InputError
-            When another process works on it, or it holds parts of another job.
+            When another process uses the folder, or it holds parts of another job.
         StarscaleError
-            When it cannot be written.
+            When the folder cannot be written.
         """
         folder = output.with_name(output.name + SUFFIX)
-        with explained(output, folder):
-            folder.mkdir(parents=True, exist_ok=True)
-            lock = (folder / LOCK).open("a")
-        with lock:
-            _take(lock.fileno(), output, folder)
-            with explained(output, folder):
-                _prepare(folder, job, leftover)
-            kept = cls(folder)
+        with FolderLock(folder, output):
+            # The output, and the identifiers of a prediction, are built in this folder.
+            names = (_PARTS, f"{_PARTS}.partial-*", glob.escape(output.name), "identifiers", "job.json.partial-*")
+            found = JobFolder(folder, names)
+            n_found = len(list(folder.glob(_PARTS)))
+            if leftover == "refuse" and n_found and found.key is not None and not found.is_of(job):
+                raise InputError(_other_job(folder, found.key, job, n_found))
+            found.begin(job, again=leftover == "restart")
+            kept = cls(found)
             try:
                 with explained(output, folder):
                     yield kept
             except BaseException as error:
                 if isinstance(error, InputError) or not kept.n_parts:
-                    shutil.rmtree(folder, ignore_errors=True)
+                    kept.discard()
                 else:
-                    error.add_note(f"What was done is kept in {folder}: the same command goes on from there.")
+                    error.add_note(f"Completed parts are kept in {folder}: the same command resumes there.")
                 raise
-            shutil.rmtree(folder, ignore_errors=True)
+            kept.discard()
 
     def load(self, number: int) -> pl.DataFrame:
         """Return a part.
@@ -104,14 +101,13 @@ class Unfinished:
         StarscaleError
             When it is damaged.
         """
-        path = self._part(number)
-        try:
-            return pl.read_ipc(path)
-        except (pl.exceptions.PolarsError, OSError) as error:
-            reason = str(error).splitlines()[0]
-            raise StarscaleError(
-                f"{path}: is damaged ({reason}). Begin anew with --restart (in Python: restart=True)."
-            ) from error
+        path, reason = self._part(number), "its checksum differs"
+        if self._job.intact(self._job.parts[number]):
+            try:
+                return pl.read_ipc(path)
+            except (pl.exceptions.PolarsError, OSError) as error:
+                reason = str(error).splitlines()[0]
+        raise StarscaleError(f"{path}: is damaged ({reason}). To discard all parts, {_RESTART}")
 
     def store(self, frame: pl.DataFrame) -> None:
         """Keep the next part.
@@ -119,61 +115,26 @@ class Unfinished:
         Raises
         ------
         StarscaleError
-            When the disk refuses.
+            When the disk is full, or cannot be written.
         """
-        # Not straight to the file: Python's own errors say what is wrong with a disk.
+        # Written by Python and not by polars, whose errors do not say that a disk is full.
         contents = BytesIO()
         frame.write_ipc(contents, compression="lz4")
-        with atomic(self._part(self.n_parts)) as partial:
+        path = self._part(self.n_parts)
+        with atomic(path) as partial:
             partial.write_bytes(contents.getbuffer())
-        self.n_parts += 1
+        self._job.complete([path.name])
+
+    def discard(self) -> None:
+        """Remove the parts, as far as the disk allows."""
+        with suppress(OSError):
+            self._job.clear()
 
     def _part(self, number: int) -> Path:
-        return self.path / _PART.format(number)
+        return self.path / _PARTS.replace("*", f"{number:08d}")
 
 
-def _take(file: int, output: Path, folder: Path) -> None:
-    """Lock the folder; the lock is let go when the file is closed, also by a kill."""
-    taken = True
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        # Some network file systems know no locks; there the user must see to it.
-        taken = error.errno not in (errno.EWOULDBLOCK, errno.EACCES)
-    # Another process may have finished, and removed the folder, between opening and locking.
-    if not taken or not (folder / LOCK).exists():
-        fix = "Wait for it, or write to another file."
-        raise InputError(Problem(str(output), f"is being written by another process (in {folder})", fix=fix))
-
-
-def _prepare(folder: Path, job: Mapping[str, Any], leftover: Leftover) -> None:
-    """Remove what an interrupted process left half-written; keep the parts if they are those of the job."""
-    now = json.loads(json.dumps(job))
-    try:
-        before = json.loads((folder / JOB).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        before = None
-    done = sorted(folder.glob("part-*.arrow"))
-    if leftover == "refuse" and done and before is not None and before != now:
-        raise InputError(_other_job(folder, before, now, len(done)))
-    same = before == now and leftover != "restart"
-    _clear(folder, {folder / LOCK, *([folder / JOB, *done] if same else [])})
-    if not same:
-        atomic_json(folder / JOB, now)
-
-
-def _clear(folder: Path, kept: set[Path]) -> None:
-    """Remove everything of a folder but what is kept."""
-    for item in folder.iterdir():
-        if item in kept:
-            continue
-        if item.is_dir() and not item.is_symlink():
-            shutil.rmtree(item)
-        else:
-            item.unlink()
-
-
-def _other_job(folder: Path, before: Any, now: Mapping[str, Any], n_parts: int) -> Problem:
+def _other_job(folder: Path, before: Mapping[str, Any], now: Mapping[str, Any], n_parts: int) -> Problem:
     reasons = []
     for key in dict.fromkeys([*before, *now]):
         was, is_now = before.get(key), now.get(key)
@@ -183,13 +144,13 @@ def _other_job(folder: Path, before: Any, now: Mapping[str, Any], n_parts: int) 
     return Problem(
         str(folder),
         f"holds {n_parts} finished parts of another job: {'; '.join(reasons)}",
-        "the same input, model and settings as when the work was begun",
-        "Give it what it was begun with, or begin anew with --restart (in Python: restart=True).",
+        "the input, model and settings that the job was started with",
+        f"Repeat the command with these, or {_RESTART}",
     )
 
 
 def _which(was: Any, is_now: Any) -> str:
-    """Name the entries that differ, where there are some."""
+    """Name the entries that differ, if the values are mappings."""
     if not isinstance(was, dict) or not isinstance(is_now, dict):
         return ""
     names = sorted(name for name in {*was, *is_now} if was.get(name) != is_now.get(name))

@@ -13,8 +13,8 @@ from starscale import io
 from starscale.cluster.engine import _about, on_cluster
 from starscale.cluster.extra import engine_module
 from starscale.io.formats import by_suffix
+from starscale.io.job_folder import Leftover
 from starscale.io.progress import progress_of
-from starscale.io.unfinished import Leftover
 from starscale.model.evaluate import evaluate as compare
 from starscale.model.labelled import labelled_stars
 from starscale.model.model import Model

@@ -13,8 +13,8 @@ import polars as pl
 
 from starscale import io
 from starscale.io import Source, Unfinished, Worker, Writer, open_table, open_writer, read_ahead, state_of
+from starscale.io.job_folder import Leftover
 from starscale.io.threads import stream_in_threads, threads
-from starscale.io.unfinished import Leftover
 from starscale.learn.regressor import BLOCK
 from starscale.model.model import Model
 from starscale.tables.api import PROVENANCE_KEY

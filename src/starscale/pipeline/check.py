@@ -1,8 +1,12 @@
-"""The verb `check`: what is wrong with a table, a bundle, or a survey, run or labels file, in one go."""
+"""The verb `check`: find all problems of a table, a bundle, or a survey, run or labels file."""
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from pathlib import Path
+from typing import Any
+
+import polars as pl
 
 from starscale import io
 from starscale.features.features import feature_columns
@@ -17,25 +21,25 @@ from starscale.tables.api import read
 from starscale.tables.cuts import cut_columns
 from starscale.tables.positions import positions
 from starscale.tables.standardise import spelling
-from starscale.vocabulary.errors import InputError, Problems
+from starscale.vocabulary.errors import InputError, Problem
 from starscale.vocabulary.settings.labels import LabelsConfig
 from starscale.vocabulary.strict import load_toml, validate
 
 
 def check(path: str | Path, *, survey: str | Path | Survey | None = None) -> list[str]:
-    """Say what a file is, and raise if something is wrong with it.
+    """Describe a file, and raise an error if something is wrong with it.
 
     Parameters
     ----------
     path : path
         A table, a model bundle, a survey file, a run file or a labels file.
     survey : str, Path or Survey, optional
-        For a table: the catalogue that it should be.
+        For a table: the survey that it should belong to.
 
     Returns
     -------
     list of str
-        Sentences about what was found; nothing in them is an error.
+        Sentences that describe the file; none of them is an error.
 
     Raises
     ------
@@ -53,7 +57,7 @@ def check(path: str | Path, *, survey: str | Path | Survey | None = None) -> lis
 def _bundle(path: Path) -> list[str]:
     model = load(path)
     return [
-        f"{path}: a model bundle, whole and unaltered",
+        f"{path}: a model bundle, complete and unaltered",
         f"predicts {', '.join(model.labels)} from {len(model.features)} inputs"
         + (" (trained on MOCK stars)" if model.mock else ""),
         *(f"note: {warning}" for warning in model.information.get("warnings", ())),
@@ -64,25 +68,35 @@ def _bundle(path: Path) -> list[str]:
 def _settings(path: Path) -> list[str]:
     data = load_toml(path)
     if "columns" in data or "id" in data:
-        survey = load_survey(path)
-        return [
-            f"{path}: a valid survey file",
-            f"{survey.title}: {len(survey.columns)} columns, bands {', '.join(survey.bands) or 'none'}, "
-            f"labels {', '.join(survey.labels) or 'none'}, {len(survey.cuts)} cuts",
-        ]
-    if is_labels_file(data):
-        labels = labels_plan(validate(LabelsConfig, data, str(path)), path.parent)
-        return [
-            f"{path}: a valid labels file; every table that it names is there",
-            f"labels of {', '.join(survey.name for survey in labels.surveys)}; mode {labels.config.mode}",
-        ]
+        return _survey_file(path)
+    return _labels_file(path, data) if is_labels_file(data) else _run_file(path)
+
+
+def _survey_file(path: Path) -> list[str]:
+    survey = load_survey(path)
+    return [
+        f"{path}: a valid survey file",
+        f"{survey.title}: {len(survey.columns)} columns, bands {', '.join(survey.bands) or 'none'}, "
+        f"labels {', '.join(survey.labels) or 'none'}, {len(survey.cuts)} cuts",
+    ]
+
+
+def _labels_file(path: Path, data: Mapping[str, Any]) -> list[str]:
+    labels = labels_plan(validate(LabelsConfig, data, str(path)), path.parent)
+    return [
+        f"{path}: a valid labels file; every table that it names exists",
+        f"labels of {', '.join(survey.name for survey in labels.surveys)}; mode {labels.config.mode}",
+    ]
+
+
+def _run_file(path: Path) -> list[str]:
     config, base = load_run(path)
     fetching = resolve(config, base, base / "run")
     ready = plan(fetching.config, base, coming=fetching.files)
     models = [entry.name for entry in entries_of(ready)[1:]]
     rest = " or will be fetched" if fetching.jobs else ""
     return [
-        f"{path}: a valid run file; every table that it names is there{rest}",
+        f"{path}: a valid run file; every table that it names exists{rest}",
         f"surveys: {', '.join(s.name for s in ready.surveys)}; labels of {ready.label_names}; "
         f"features {ready.feature_set.name}; model {config.model.kind}, {config.repeats} training(s)",
         *([f"compared with the models {', '.join(models)}"] if models else []),
@@ -91,33 +105,43 @@ def _settings(path: Path) -> list[str]:
 
 def _table(path: Path, survey: Survey | None) -> list[str]:
     opened = io.open_table(path)
-    found = [f"{path}: a {opened.format} table of {opened.n_rows:,} rows and {len(opened.schema)} columns"]
+    summary = f"{path}: a {opened.format} table of {opened.n_rows:,} rows and {len(opened.schema)} columns"
     if survey is None:
-        # Read it all: a file that is cut short shows only then.
+        # Only reading all rows shows that a file is truncated.
         for _ in opened.batches(100_000):
             pass
-        return [*found, "every row can be read; give --survey to check what the columns hold"]
-    problems = Problems()
-    try:
-        table = read(path, survey=survey)
-        if table.height == 0:
-            problems.add(str(path), "has no rows", "one or more")
-        elif survey.position is not None:
-            positions(table, survey, str(path))
-    except InputError as error:
-        problems.items.extend(error.problems)
-    problems.raise_if_any()
-    present = spelling(opened.schema, survey)
+        return [summary, "every row can be read; give --survey to check the values of the columns"]
+    table = read(path, survey=survey)
+    if table.height == 0:
+        raise InputError(Problem(str(path), "has no rows", "one or more"))
+    if survey.position is not None:
+        positions(table, survey, str(path))
+    return [
+        summary,
+        *_columns_found(table, spelling(opened.schema, survey), survey),
+        *_unusable_cuts(table, survey),
+    ]
+
+
+def _columns_found(table: pl.DataFrame, present: Collection[str], survey: Survey) -> list[str]:
+    """Tell which columns of the survey are in the table, and which of these are empty."""
+    found = [f"{len(present)} of the {len(survey.columns)} columns of {survey.name} are in the table"]
     missing = [name for name in survey.columns if name not in present]
-    found.append(f"{len(present)} of the {len(survey.columns)} columns of {survey.name} are there")
-    if missing:
-        found.append(f"not there: {', '.join(missing)}")
     empty = [name for name in present if table[name].null_count() == table.height]
+    if missing:
+        found.append(f"missing: {', '.join(missing)}")
     if empty:
-        found.append(f"there, but without any value: {', '.join(empty)}")
+        found.append(f"without any value: {', '.join(empty)}")
+    return found
+
+
+def _unusable_cuts(table: pl.DataFrame, survey: Survey) -> list[str]:
+    """Tell which cuts of the survey need columns that the table lacks."""
     needed = {
         cut.name: [c for c in cut_columns(cut, survey.name) if c not in table.columns] for cut in survey.cuts
     }
-    unusable = {name: columns for name, columns in needed.items() if columns}
-    found += [f"cut {name!r} cannot be applied without {', '.join(columns)}" for name, columns in unusable.items()]
-    return found
+    return [
+        f"cut {name!r} cannot be applied without {', '.join(columns)}"
+        for name, columns in needed.items()
+        if columns
+    ]

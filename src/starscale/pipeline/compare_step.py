@@ -1,4 +1,4 @@
-"""The steps of a run that compare models: one for each model, and one that puts them side by side."""
+"""The steps of a run that compare models: one step for each model, and one for the comparison."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def _step_name(name: str) -> str:
 
 
 def own_step(folder: RunFolder, run: RunPlan, training: str, trials: Trials) -> dict[str, Any]:
-    """Take the trainings of the run's own model, which its bundle comes from, for the comparison.
+    """Record the trainings of the model of the run for the comparison.
 
     Parameters
     ----------
@@ -39,12 +39,12 @@ def own_step(folder: RunFolder, run: RunPlan, training: str, trials: Trials) -> 
     training : str
         The training table in that folder.
     trials : Trials
-        Of the run's own model on that table.
+        The trainings of the model of the run on that table.
 
     Returns
     -------
     dict
-        What the trainings cost; for :func:`compare_step`.
+        The cost of the trainings, for :func:`compare_step`.
     """
     return _entry_step(folder, Entry(OWN_MODEL, run), training, trials)
 
@@ -56,7 +56,7 @@ def compare_step(
     only: Sequence[str] = (),
     own: Mapping[str, Any] | None = None,
 ) -> Comparison:
-    """Train and score every model that was not yet, and compare them.
+    """Train and score every model that was not trained in this folder, and compare all models.
 
     Parameters
     ----------
@@ -65,9 +65,9 @@ def compare_step(
     training : str
         The training table in that folder.
     only : sequence of str, optional
-        Names of the models; what is known of the others is kept for another time.
+        Names of the models to compare; the records of the others are kept.
     own : mapping, optional
-        What :func:`own_step` returned, if this run has trained its own model.
+        The result of :func:`own_step`, if this run has trained its own model.
     """
     costs: dict[str, Mapping[str, Any]] = {}
     entries = entries_of(run, only)
@@ -106,11 +106,13 @@ def compare_step(
 
 
 def _entry_step(folder: RunFolder, entry: Entry, training: str, trials: Trials | None = None) -> dict[str, Any]:
-    """Train and score one model, unless its `trials` are there already."""
+    """Train and score one model, unless its `trials` are given."""
     config = entry.run.config
 
     def work() -> dict[str, Any]:
-        done = trials if trials is not None else train_entry(entry, io.read(folder.file(training)))
+        done = (
+            trials if trials is not None else train_entry(entry, io.read(folder.file(training)), folder.progress)
+        )
         numbered = [
             each.scored.with_columns(pl.lit(i, pl.Int32).alias("repeat")) for i, each in enumerate(done.repeats)
         ]
@@ -133,7 +135,7 @@ def _entry_step(folder: RunFolder, entry: Entry, training: str, trials: Trials |
 
 
 def _repeats(folder: RunFolder, name: str) -> list[pl.DataFrame]:
-    """The scored stars of each repeat."""
+    """Return the scored stars of each repeat."""
     table = io.read(folder.file(scored_file(name)))
     return table.partition_by("repeat", maintain_order=True, include_key=False)
 

@@ -1,4 +1,4 @@
-"""Models trained on the splits and seeds of a run, and scored on its test parts."""
+"""Train models on the splits and seeds of a run, and score them on its test parts."""
 
 from __future__ import annotations
 
@@ -19,16 +19,17 @@ from starscale.pipeline.learnable import Rows, TrainingArrays
 from starscale.pipeline.plan import RunPlan, features_of, magnitude_column, members_in
 from starscale.vocabulary.arrays import FloatArray
 from starscale.vocabulary.errors import InputError, Problems, did_you_mean
-from starscale.vocabulary.settings.run import OWN_MODEL
+from starscale.vocabulary.progress import SILENT, Progress
+from starscale.vocabulary.settings.run import OWN_MODEL, ModelEntry
 
-#: Stars, at least, that prediction is timed with.
+#: Smallest number of stars for the timing of a prediction.
 TIMED = 4096
 _COSTS = ("fit_seconds", "stars_per_second")
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A model to be compared: its name, and the run as it would be with this model as its own."""
+    """A model to be compared: its name, and the plan of a run with this model."""
 
     name: str
     run: RunPlan
@@ -43,10 +44,10 @@ class Comparison:
     figures : polars.DataFrame
         One row for each model, label and bin: see :func:`starscale.model.scores.compare`.
     costs : polars.DataFrame
-        One row for each model: `kind`, `n_features`, `repeats`, seconds of a fit, stars predicted in a second,
-        means over repeats with their spread.
+        One row for each model: `kind`, `n_features`, `repeats`, seconds of a fit and stars predicted per
+        second (mean and spread over the repeats).
     reference : str
-        The model that the others are compared with; ``model`` is the run's own.
+        The model that the others are compared with; ``model`` is the model of the run.
     labels : tuple of str
     mock : bool
         Whether the stars are simulated.
@@ -60,44 +61,50 @@ class Comparison:
 
 
 def entries_of(run: RunPlan, only: Sequence[str] = ()) -> list[Entry]:
-    """The run's own model, then the others (or `only` some), everything that they name loaded and checked.
+    """Load and check the models to be compared: the model of the run, then the others (or `only` some).
 
     Raises
     ------
     InputError
-        A name, a feature set or a library that is not there; all problems at once.
+        Unknown names or feature sets, libraries that are not installed: all problems at once.
     """
     problems, entries = Problems(), []
+    _check_names(run, only, problems)
+    if not only or OWN_MODEL in only:
+        entries.append(Entry(OWN_MODEL, run))
+    for item in run.config.models:
+        if only and item.name not in only:
+            continue
+        try:
+            entries.append(Entry(item.name, _with_model(run, item)))
+        except InputError as error:
+            problems.items.extend(replace(p, where=f"models {item.name!r}: {p.where}") for p in error.problems)
+    for entry in entries:
+        _check_library(entry.run, problems)
+    problems.raise_if_any()
+    return entries
+
+
+def _check_names(run: RunPlan, only: Sequence[str], problems: Problems) -> None:
     names = [OWN_MODEL, *(item.name for item in run.config.models)]
     for name in only:
         if name not in names:
             problems.add(
                 f"model {name!r}",
                 "is not in the run file",
-                f"one of {', '.join(names)} ({OWN_MODEL}: the run's own)",
+                f"one of {', '.join(names)} ({OWN_MODEL}: the model of the run)",
                 did_you_mean(name, names),
             )
-    if not only or OWN_MODEL in only:
-        _check_library(run, problems)
-        entries.append(Entry(OWN_MODEL, run))
-    for item in run.config.models:
-        if only and item.name not in only:
-            continue
-        features = item.features or run.config.features
-        repeats = item.repeats or run.config.repeats
-        config = run.config.model_copy(update={"model": item.model, "features": features, "repeats": repeats})
-        try:
-            feature_set = load_feature_set(features.set, base=run.base)
-            own = replace(run, config=config, feature_set=feature_set)
-            # Built here only to be checked: the names of columns in the joined table are not known yet.
-            features_of(own, members_in(own, ()))
-        except InputError as error:
-            problems.items.extend(replace(p, where=f"models {item.name!r}: {p.where}") for p in error.problems)
-            continue
-        _check_library(own, problems)
-        entries.append(Entry(item.name, own))
-    problems.raise_if_any()
-    return entries
+
+
+def _with_model(run: RunPlan, item: ModelEntry) -> RunPlan:
+    """Return the plan of a run with the model, features and repeats of an entry."""
+    features, repeats = item.features or run.config.features, item.repeats or run.config.repeats
+    config = run.config.model_copy(update={"model": item.model, "features": features, "repeats": repeats})
+    changed = replace(run, config=config, feature_set=load_feature_set(features.set, base=run.base))
+    # Built here only to be checked: the names of columns in the joined table are not known yet.
+    features_of(changed, members_in(changed, ()))
+    return changed
 
 
 def _check_library(run: RunPlan, problems: Problems) -> None:
@@ -107,7 +114,7 @@ def _check_library(run: RunPlan, problems: Problems) -> None:
 
 
 def reference_of(run: RunPlan, entries: Sequence[Entry]) -> str:
-    """Name of the model that the others are compared with: as the run file says, or the first there is."""
+    """Return the name of the reference model: that of the run file, if it is compared, or the first one."""
     names = [entry.name for entry in entries]
     chosen = next((item.name for item in run.config.models if item.reference), OWN_MODEL)
     return chosen if chosen in names else names[0]
@@ -115,9 +122,9 @@ def reference_of(run: RunPlan, entries: Sequence[Entry]) -> str:
 
 @dataclass(frozen=True)
 class Trial:
-    """One training of a model: its scored test stars, and what it cost.
+    """One training of a model: its scored test stars and its cost.
 
-    `fit_seconds` is None where the training went on from a checkpoint, so that its whole time is not known.
+    `fit_seconds` is None if the training resumed from a checkpoint, because its total time is then unknown.
     """
 
     scored: pl.DataFrame
@@ -135,26 +142,27 @@ class Trials:
 
     @property
     def cost(self) -> dict[str, Any]:
-        """`kind`, `n_features`, and lists over repeats of `fit_seconds` and `stars_per_second`."""
+        """Return `kind`, `n_features`, and the lists of `fit_seconds` and `stars_per_second` over the repeats."""
         costs = {name: [getattr(trial, name) for trial in self.repeats] for name in _COSTS}
         return {"kind": self.kind, "n_features": self.n_features, **costs}
 
 
-def train_entry(entry: Entry, table: pl.DataFrame) -> Trials:
+def train_entry(entry: Entry, table: pl.DataFrame, progress: Progress = SILENT) -> Trials:
     """Train a model on a training table, once for every repeat, and score it on the test parts.
 
     Parameters
     ----------
     entry : Entry
     table : polars.DataFrame
-        As :func:`starscale.pipeline.training_set.training_table` makes it.
+        The result of :func:`starscale.pipeline.training_set.training_table`.
+    progress : Progress
     """
     stars = TrainingArrays.of(entry.run, table)
     trials = []
     for repeat in range(entry.run.config.repeats):
         rows = stars.rows(repeat)
         started = time.perf_counter()
-        predictor = stars.fit(rows, repeat, f"{entry.name}, training")
+        predictor = stars.fit(rows, repeat, f"{entry.name}, training", progress=progress)
         trials.append(trial(stars, predictor, rows, time.perf_counter() - started))
     return Trials(entry.run.config.model.kind, len(stars.features), tuple(trials))
 
@@ -165,12 +173,12 @@ def trial(stars: TrainingArrays, predictor: Predictor, rows: Rows, fit_seconds: 
     Parameters
     ----------
     stars : TrainingArrays
-        What it was trained on.
+        The stars that it was trained on.
     predictor : Predictor
     rows : mapping of str to ndarray
         Row numbers of each part.
     fit_seconds : float or None
-        How long the training took.
+        Duration of the training.
     """
     test = rows["test"]
     truth = _truth(stars.run, stars.members, stars.table)[test]
@@ -182,7 +190,7 @@ def trial(stars: TrainingArrays, predictor: Predictor, rows: Rows, fit_seconds: 
 def score_test_part(
     predictor: Predictor, x: FloatArray, truth: pl.DataFrame, labels: Sequence[str]
 ) -> pl.DataFrame:
-    """Scored stars of a test part: `truth` has `source_id`, `magnitude`, `ebv` and the labels."""
+    """Score the stars of a test part; `truth` has the columns `source_id`, `magnitude`, `ebv` and the labels."""
     prediction = predictor.predict(x)
     quantiles = np.full((len(x), len(labels), len(PROBABILITIES)), np.nan)
     if prediction.predicted.any():
@@ -191,7 +199,7 @@ def score_test_part(
 
 
 def prediction_speed(predictor: Predictor, x: FloatArray) -> float:
-    """Stars predicted in a second, once everything is compiled; NaN without stars."""
+    """Return the stars predicted per second, without the time of compilation; NaN without stars."""
     if not len(x):
         return float("nan")
     repeated = np.tile(x, (-(-TIMED // len(x)), 1))
@@ -207,7 +215,7 @@ def assembled(
     models: Mapping[str, Sequence[pl.DataFrame]],
     costs: Mapping[str, Mapping[str, Any]],
 ) -> Comparison:
-    """Put the scored stars and costs of all models together."""
+    """Combine the scored stars and costs of all models."""
     rows = [
         {
             "model": name,
@@ -235,14 +243,14 @@ def _statistics(name: str, values: Sequence[float | None]) -> dict[str, float | 
 
 
 def _truth(run: RunPlan, members: Sequence[SurveyColumns], table: pl.DataFrame) -> pl.DataFrame:
-    """Identifier, brightness, reddening and labels of the stars of a training table."""
+    """Return identifier, magnitude, reddening and labels of the stars of a training table."""
     reddening = (m.names.get(r.column, r.column) for m in members if (r := m.survey.reddening))
     columns = {
         "magnitude": magnitude_column(members, table.columns),
         "ebv": next((name for name in reddening if name in table.columns), None),
     }
-    beside = (
+    optional = (
         (pl.col(column).cast(pl.Float64) if column else pl.lit(None, dtype=pl.Float64)).alias(name)
         for name, column in columns.items()
     )
-    return table.select(pl.col(run.lead.id.column).alias("source_id"), *beside, *run.config.target)
+    return table.select(pl.col(run.lead.id.column).alias("source_id"), *optional, *run.config.target)

@@ -1,20 +1,21 @@
-"""The verbs `mock` and `demo`: a simulated sky on disk, and a whole run on it."""
+"""The verbs `make_mock` and `demo`: write a simulated sky, and do a whole run on it."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 from starscale import io
+from starscale.io.progress import progress_of
 from starscale.mock import make_sky
 from starscale.pipeline.pipeline import RunResult, run
 from starscale.surveys import load_survey, survey_names
 from starscale.tables.api import PROVENANCE_KEY, described
+from starscale.vocabulary.progress import Progress
 from starscale.vocabulary.provenance import record
 
 _RUN_FILE = """\
-# A whole run on the mock sky beside this file. Everything here is SIMULATED.
+# A whole run on the mock sky in the folder mock/. Everything here is SIMULATED.
 extends = "default"
 title = "starscale demo (mock sky)"
 mock = true
@@ -39,7 +40,7 @@ path = "mock/{labels}.parquet"
 
 [model]
 kind = "mixture"
-# Less than by default: a demonstration should not take long.
+# Smaller than the default, so that the demonstration is quick.
 members = 2
 epochs = 20
 
@@ -51,12 +52,12 @@ columns = {{ teff = "teff", logg = "logg", fe_h = "fe_h" }}
 """
 
 
-def make_mock(out: str | Path, *, stars: int = 100_000, seed: int = 1) -> dict[str, int]:
-    """Write a mock sky: tables in the archives' own formats, and the truth.
+def make_mock(output: str | Path, *, stars: int = 100_000, seed: int = 1) -> dict[str, int]:
+    """Write a mock sky: tables in the formats of the archives, and the true labels.
 
     Parameters
     ----------
-    out : path
+    output : path
         Folder for the Parquet files.
     stars : int
         Number of stars.
@@ -66,7 +67,7 @@ def make_mock(out: str | Path, *, stars: int = 100_000, seed: int = 1) -> dict[s
     Returns
     -------
     dict of str to int
-        Rows of every table.
+        Number of rows of each table.
     """
     sky = make_sky(n_stars=stars, seed=seed)
     packaged = survey_names()
@@ -76,7 +77,7 @@ def make_mock(out: str | Path, *, stars: int = 100_000, seed: int = 1) -> dict[s
         metadata = {PROVENANCE_KEY: json.dumps(provenance), "starscale.mock": "simulated, not observed"}
         io.write(
             table,
-            Path(out) / f"{name}.parquet",
+            Path(output) / f"{name}.parquet",
             columns={c: known[c] for c in table.columns if c in known},
             metadata=metadata,
         )
@@ -84,28 +85,32 @@ def make_mock(out: str | Path, *, stars: int = 100_000, seed: int = 1) -> dict[s
 
 
 def demo(
-    out: str | Path = "demo",
+    output: str | Path = "demo",
     *,
     stars: int = 100_000,
     seed: int = 1,
     labels: str = "lamost_dr5",
-    say: Callable[[str], None] = lambda _: None,
+    progress: Progress | bool | None = None,
 ) -> RunResult:
-    """Make a mock sky and do a whole run on it: catalogue, report, errors against the truth.
+    """Make a mock sky and do a whole run on it: catalogue, report, and errors relative to the truth.
 
     Parameters
     ----------
-    out : path
+    output : path
         Folder for the mock tables, the run file and the run.
     stars, seed : int
         Size and seed of the mock sky.
     labels : str
-        Which spectroscopic survey of the mock sky gives the labels.
-    say : callable, optional
-        Told about every step.
+        The spectroscopic survey of the mock sky that the labels are taken from.
+    progress : Progress or bool, optional
+        Receives the progress; True: show it. Default: silent.
+
+    Returns
+    -------
+    RunResult
     """
-    folder = Path(out)
-    say(f"making a mock sky of {stars:,} stars ...")
+    folder, display = Path(output), progress_of(progress)
+    display.message(f"making a mock sky of {stars:,} stars ...")
     make_mock(folder / "mock", stars=stars, seed=seed)
     io.atomic_text(folder / "run.toml", _RUN_FILE.format(seed=seed, labels=labels))
-    return run(folder / "run.toml", folder / "run", say=say)
+    return run(folder / "run.toml", folder / "run", progress=display)

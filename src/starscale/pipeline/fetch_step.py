@@ -1,4 +1,4 @@
-"""The tables that a run file says how to fetch: they become files of the run's folder, by its first steps."""
+"""The first steps of a run: fetch the tables that the run file requests from archives."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from starscale.pipeline.folder import RunFolder
 from starscale.surveys import Survey, load_survey
 from starscale.vocabulary.errors import InputError, Problem
 from starscale.vocabulary.settings.fetch import KINDS
-from starscale.vocabulary.settings.run import Fetch, FetchSettings, InputTable, RunConfig
+from starscale.vocabulary.settings.run import CatalogueInput, Fetch, FetchSettings, InputTable, RunConfig
 
 
 @dataclass(frozen=True)
@@ -28,9 +28,9 @@ class FetchJob:
     survey : Survey
     fetch : Fetch
     file : str
-        Its name in the folder of the run.
+        The name of the table in the folder of the run.
     apart : dict of str to str
-        Files of the tables that come with it (distances), by survey.
+        Names of the files of companion tables (distances), by survey.
     """
 
     reference: str
@@ -42,7 +42,7 @@ class FetchJob:
 
 @dataclass(frozen=True)
 class Fetching:
-    """A run file whose tables are all files, and what must be fetched to make it true."""
+    """A run file in which all tables are files, and the jobs that fetch those files."""
 
     config: RunConfig
     jobs: tuple[FetchJob, ...]
@@ -50,7 +50,7 @@ class Fetching:
 
 
 def resolve(config: RunConfig, base: Path, output: Path) -> Fetching:
-    """Put the files that will be fetched in the place of the requests.
+    """Replace every request by the file in the folder of the run that it will be written to.
 
     Parameters
     ----------
@@ -63,46 +63,58 @@ def resolve(config: RunConfig, base: Path, output: Path) -> Fetching:
     Raises
     ------
     InputError
-        A survey that cannot be loaded, or a match at the archive, which a run does itself.
+        A survey that cannot be loaded, or a match by the archive, which a run does itself.
     """
     jobs: list[FetchJob] = []
     folder = Path(os.path.relpath(output, base))
-
-    def file_for(survey: str, fetch: Fetch, *, apart: Sequence[str] = ()) -> Path:
-        if fetch.match:
-            fix = "Fetch the other catalogue as well, under [[photometry]]; the run matches them."
-            raise InputError(Problem(f"survey {survey}: fetch.match", "is not for a run", fix=fix))
-        loaded = load_survey(survey, base=base)
-        name = f"fetched_{loaded.name}.parquet"
-        jobs.append(FetchJob(survey, loaded, fetch, name, {other: f"fetched_{other}.parquet" for other in apart}))
-        return folder / name
-
     changed: dict[str, Any] = {}
-    lead = config.catalogue
-    if lead.fetch is not None:
-        survey = load_survey(lead.survey, base=base)
-        given = {load_survey(table.survey, base=base).name for table in lead.join}
-        # A survey file names the others of its folder; a run file, from its own.
-        home = Path(lead.survey).parent if lead.survey.endswith(".toml") else Path()
-        beside = [(name, s) for name, s in _beside(survey, lead.fetch, base, home) if s.name not in given]
-        path = file_for(lead.survey, lead.fetch, apart=[s.name for _, s in beside])
-        joins = [InputTable(survey=name, path=folder / f"fetched_{s.name}.parquet") for name, s in beside]
-        update = {"path": path, "fetch": None, "join": (*lead.join, *joins)}
-        changed["catalogue"] = lead.model_copy(update=update)
+    if config.catalogue.fetch is not None:
+        job, changed["catalogue"] = _resolved_catalogue(config.catalogue, config.catalogue.fetch, base, folder)
+        jobs.append(job)
     for key in ("photometry", "labels"):
-        entries = [
-            entry
-            if entry.fetch is None
-            else entry.model_copy(update={"path": file_for(entry.survey, entry.fetch), "fetch": None})
-            for entry in getattr(config, key)
-        ]
+        entries = []
+        for entry in getattr(config, key):
+            if entry.fetch is None:
+                entries.append(entry)
+                continue
+            job = _job(entry.survey, entry.fetch, base)
+            jobs.append(job)
+            entries.append(entry.model_copy(update={"path": folder / job.file, "fetch": None}))
         changed[key] = tuple(entries)
     files = [folder / name for job in jobs for name in (job.file, *job.apart.values())]
     return Fetching(config.model_copy(update=changed), tuple(jobs), frozenset(files))
 
 
-def _beside(survey: Survey, fetch: Fetch, base: Path, home: Path) -> list[tuple[str, Survey]]:
-    """Tables that come with the leading one: how the run file would name them, and their surveys."""
+def _job(reference: str, fetch: Fetch, base: Path, apart: Sequence[Survey] = ()) -> FetchJob:
+    """Make the job of one table; tables `apart` are written to their own files."""
+    if fetch.match:
+        fix = "Fetch the other catalogue as well, under [[photometry]]; the run matches them."
+        raise InputError(Problem(f"survey {reference}: fetch.match", "is not for a run", fix=fix))
+    survey = load_survey(reference, base=base)
+    return FetchJob(reference, survey, fetch, _file(survey), {other.name: _file(other) for other in apart})
+
+
+def _file(survey: Survey) -> str:
+    return f"fetched_{survey.name}.parquet"
+
+
+def _resolved_catalogue(
+    lead: CatalogueInput, fetch: Fetch, base: Path, folder: Path
+) -> tuple[FetchJob, CatalogueInput]:
+    """Make the job of the leading table, which also fetches its companions, and the table without a request."""
+    survey = load_survey(lead.survey, base=base)
+    given = {load_survey(table.survey, base=base).name for table in lead.join}
+    # Names in a survey file start from the folder of that file; names in a run file from the run file.
+    home = Path(lead.survey).parent if lead.survey.endswith(".toml") else Path()
+    companions = [(name, s) for name, s in _companions(survey, fetch, base, home) if s.name not in given]
+    job = _job(lead.survey, fetch, base, [s for _, s in companions])
+    joins = [InputTable(survey=name, path=folder / _file(s)) for name, s in companions]
+    update = {"path": folder / job.file, "fetch": None, "join": (*lead.join, *joins)}
+    return job, lead.model_copy(update=update)
+
+
+def _companions(survey: Survey, fetch: Fetch, base: Path, home: Path) -> list[tuple[str, Survey]]:
+    """Return the tables that are fetched with the leading table: their name in a run file, and their survey."""
     if not fetch.join:
         return []
     service = next((place.service for place in survey.places if fetch.at in (None, place.name)), None)
@@ -115,11 +127,11 @@ def _beside(survey: Survey, fetch: Fetch, base: Path, home: Path) -> list[tuple[
 
 
 def fetch_step(job: FetchJob, folder: RunFolder, base: Path, *, mock: bool) -> None:
-    """Fetch a table, or take it from the folder; `mock`: its rows are simulated."""
+    """Fetch a table, or skip the step if it is unchanged; `mock`: the rows are simulated."""
     lists = {name: base / path for name in ("ids", "positions") if (path := getattr(job.fetch, name)) is not None}
 
     def work() -> dict[str, Any]:
-        # The network libraries are loaded by a run that fetches only.
+        # Only a run that fetches loads the network libraries.
         fetch = importlib.import_module("starscale.archives.api").fetch
         selection = {name: getattr(job.fetch, name) for name in (*KINDS, "radius")} | lists
         done = fetch(

@@ -1,4 +1,4 @@
-"""The folder of a run: steps whose inputs did not change are not done again."""
+"""The folder of a run: a step is skipped if its inputs and its files are unchanged."""
 
 from __future__ import annotations
 
@@ -13,63 +13,63 @@ from typing import Any
 import polars as pl
 
 from starscale.io import atomic_text, checksum, read
+from starscale.io.job_folder import FolderLock, unchanged
 from starscale.surveys import Survey
 from starscale.tables.api import PROVENANCE_KEY, described, write
+from starscale.vocabulary.progress import Progress
 from starscale.vocabulary.provenance import PROVENANCE_FILE, fingerprint, program
-
-Say = Callable[[str], None]
 
 
 @dataclass
 class RunFolder:
-    """A run's directory and the record of the steps that filled it.
+    """The directory of a run, and the record of the steps that filled it.
 
-    A step has a key: the hash of the program itself, the step's settings, and the checksums of what
-    it reads. It is skipped when the record holds the same key and its files are there, unchanged.
+    The key of a step is the fingerprint of the program, of the step's settings, and of the checksums of its
+    inputs. A step is skipped if the record holds the same key and its files are present and unchanged.
     """
 
     path: Path
-    say: Say
+    progress: Progress
     record: dict[str, Any] = field(default_factory=dict)
     _previous: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def open(cls, path: Path, record: Mapping[str, Any], say: Say) -> RunFolder:
-        """Open or create the folder; `record` is the provenance that the steps are added to."""
+    def open(cls, path: Path, record: Mapping[str, Any], progress: Progress) -> RunFolder:
+        """Open the folder; the steps are added to the provenance `record`."""
         try:
             previous = json.loads((path / PROVENANCE_FILE).read_text(encoding="utf-8")).get("steps", {})
         except (OSError, ValueError, AttributeError):
-            # No record, or one that cannot be read: every step is done again.
+            # Without a readable record, every step is done again.
             previous = {}
-        return cls(path, say, {**record, "steps": {}}, previous)
+        return cls(path, progress, {**record, "steps": {}}, previous)
 
     def file(self, name: str) -> Path:
-        """A file of the run."""
+        """Return the path of a file of the run."""
         return self.path / name
 
     @property
     def provenance(self) -> dict[str, Any]:
-        """What a file of the run says of itself: the record without its steps."""
+        """The provenance that is written into the files of the run: the record without its steps."""
         return {k: v for k, v in self.record.items() if k != "steps"}
 
     def metadata(self, name: str) -> dict[str, str]:
-        """The same as texts for a table."""
+        """Return the provenance as the metadata of a table."""
         return {PROVENANCE_KEY: json.dumps({**self.provenance, "table": name}, default=str)}
 
     def read(self, name: str) -> pl.DataFrame:
-        """A table of the run, in memory."""
+        """Read a table of the run into memory."""
         return read(self.file(name))
 
     def write(self, table: pl.DataFrame, name: str, *surveys: Survey) -> None:
-        """Write a table of the run, with its provenance and what the surveys say of its columns."""
+        """Write a table of the run, with its provenance and the surveys' descriptions of its columns."""
         write(table, self.file(name), columns=described(*surveys), provenance={**self.provenance, "table": name})
 
     def checksums(self, *names: str) -> dict[str, str]:
-        """Files of the run with their checksums."""
+        """Return the checksums of files of the run, by name."""
         return {name: self.checksum(name) for name in names}
 
     def checksum(self, name: str) -> str:
-        """Checksum of a file that an earlier step of this run wrote or confirmed."""
+        """Return the checksum of a file that an earlier step of this run wrote or found unchanged."""
         for step in self.record["steps"].values():
             if name in step["files"]:
                 return str(step["files"][name])
@@ -84,35 +84,35 @@ class RunFolder:
         writes: Sequence[str],
         work: Callable[[], dict[str, Any]],
     ) -> dict[str, Any]:
-        """Do a step, or take its result from the record.
+        """Do a step, or return its recorded result.
 
         Parameters
         ----------
         name : str
         settings : plain data
-            Everything of the configuration that the step depends on.
+            The part of the configuration that the step depends on.
         reads : mapping of str to str
-            What it reads, with checksums.
+            Names of the inputs, with checksums.
         writes : sequence of str
-            Files (or directories) of the run that it writes.
+            Files or directories of the run that the step writes.
         work : callable
-            Does it and returns plain data to remember (counts, tables for the report).
+            Does the step and returns plain data to be recorded (counts, tables for the report).
 
         Returns
         -------
         dict
-            What `work` returned, now or then.
+            The result of `work`, of this run or of an earlier one.
         """
         key = fingerprint({"program": program(), "name": name, "settings": settings, "reads": reads})
         old = self._previous.get(name)
         if old is not None and old["key"] == key and self._unchanged(old["files"], writes):
-            self.say(f"{name}: unchanged")
+            self.progress.message(f"{name}: unchanged")
             self.record["steps"][name] = old
             return dict(old["result"])
-        # From here on what later steps left in the folder is out of date: the record must not name it.
+        # The files of later steps are outdated from here on: the record must not name them.
         self.save()
         started = time.monotonic()
-        self.say(f"{name} ...")
+        self.progress.message(f"{name} ...")
         result = json.loads(json.dumps(work(), default=str))
         seconds = time.monotonic() - started
         self.record["steps"][name] = {
@@ -126,22 +126,32 @@ class RunFolder:
         return dict(result)
 
     def carry(self, name: str) -> None:
-        """Keep the record of an earlier step that this run has no use for: a later one may find it unchanged."""
+        """Keep the record of a step that this run does not need, so that a later run can find it unchanged."""
         if name in self._previous:
             self.record["steps"].setdefault(name, self._previous[name])
 
     def _unchanged(self, files: Mapping[str, str], writes: Sequence[str]) -> bool:
-        return set(files) == set(writes) and all(
-            self.file(file).exists() and checksum(self.file(file)) == digest for file, digest in files.items()
-        )
+        return set(files) == set(writes) and unchanged(self.path, files)
 
     def left_over(self) -> list[str]:
-        """Files that an earlier run with other settings left here and this one did not write."""
+        """Return the files of an earlier run with other settings that are not part of this run."""
         ours = {file for step in self.record["steps"].values() for file in step["files"]}
         before = {file for step in self._previous.values() for file in step["files"]}
         return sorted(file for file in before - ours if self.file(file).exists())
 
     def save(self) -> None:
-        """Write the record, with the time."""
+        """Write the record with the current time."""
         document = {"created": datetime.now(UTC).isoformat(timespec="seconds"), **self.record}
         atomic_text(self.file(PROVENANCE_FILE), json.dumps(document, indent=1, default=str) + "\n")
+
+
+def run_lock(output: Path) -> FolderLock:
+    """Lock the folder of a run: the records of two processes would overwrite each other.
+
+    Raises
+    ------
+    InputError
+        When another process runs in the folder.
+    """
+    fix = "Wait until it has finished, or give another folder."
+    return FolderLock(output, output, fix, temporary=False)

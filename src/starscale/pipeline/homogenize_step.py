@@ -1,4 +1,4 @@
-"""The step of a run that puts several surveys' labels on one scale."""
+"""The step of a run that homogenizes the labels of several surveys."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LABELS = "labels.parquet"
 
 
 def homogenize_step(folder: RunFolder, plan: LabelsPlan, sums: Mapping[str, str], lead: Survey) -> None:
-    """Do it, or take it from the record.
+    """Homogenize the labels, or skip the step if its inputs are unchanged.
 
     Parameters
     ----------
@@ -23,7 +23,7 @@ def homogenize_step(folder: RunFolder, plan: LabelsPlan, sums: Mapping[str, str]
     sums : mapping of str to str
         Checksums of the tables that the run reads, by their path in the run file.
     lead : Survey
-        The leading catalogue's.
+        The survey of the leading catalogue.
     """
 
     def work() -> dict[str, Any]:
@@ -36,17 +36,21 @@ def homogenize_step(folder: RunFolder, plan: LabelsPlan, sums: Mapping[str, str]
             "diagnostics": result.diagnostics,
         }
 
-    surveys = [lead, *plan.surveys, *([plan.reference] if plan.reference else [])]
     lead_path = [path for path in sums if plan.lead is not None and plan.base / path == plan.lead.path]
     folder.step(
         "homogenize",
-        settings=[
-            plan.config.model_dump(mode="json"),
-            [entry.model_dump(mode="json") for entry in plan.entries],
-            plan.lead.match.model_dump(mode="json") if plan.lead else None,
-            [survey.model_dump(mode="json") for survey in surveys],
-        ],
+        settings=_settings(plan, lead),
         reads={path: sums[path] for path in dict.fromkeys([*(str(p) for p in plan.paths), *lead_path])},
         writes=[LABELS, *(path.name for path in companion_paths(LABELS).values())],
         work=work,
     )
+
+
+def _settings(plan: LabelsPlan, lead: Survey) -> list[Any]:
+    surveys = [lead, *plan.surveys, *([plan.reference] if plan.reference else [])]
+    return [
+        plan.config.model_dump(mode="json"),
+        [entry.model_dump(mode="json") for entry in plan.entries],
+        plan.lead.match.model_dump(mode="json") if plan.lead else None,
+        [survey.model_dump(mode="json") for survey in surveys],
+    ]

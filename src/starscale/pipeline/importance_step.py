@@ -1,4 +1,4 @@
-"""The verb `importance`, and its step in a run."""
+"""The step of a run that measures the importance of the inputs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ IMPORTANCE = "importance.json"
 
 
 def importance_step(folder: RunFolder, config: RunConfig, model: str, training: str) -> None:
-    """Measure it on the test part of the first repeat, or take it from the record.
+    """Measure the importance on the test part of the first repeat, or skip the step if its inputs are unchanged.
 
     Parameters
     ----------

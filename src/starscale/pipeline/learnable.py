@@ -1,4 +1,4 @@
-"""A training table as what a learner takes: features, what they are made of, labels; and the fit on its parts."""
+"""Turn a training table into the arrays of a learner, and fit the learner on the parts of a split."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from starscale.features.families import Feature, SurveyColumns
 from starscale.features.features import evaluate_features
 from starscale.features.measurements import Measurement, feature_noise, find_measurements, uses
 from starscale.features.splits import PARTS
-from starscale.io.bars import TrainingBar
+from starscale.io.progress import EpochTasks
 from starscale.learn.checkpoint import Checkpoint
 from starscale.learn.observations import Measurements
 from starscale.learn.predictor import Predictor, fit_predictor
@@ -21,25 +21,26 @@ from starscale.learn.sample import Sample
 from starscale.pipeline.plan import RunPlan, features_of, members_in
 from starscale.pipeline.training_set import parts
 from starscale.vocabulary.arrays import FloatArray
+from starscale.vocabulary.progress import SILENT, Progress
 
 Rows = Mapping[str, NDArray[np.intp]]
 
 
 @dataclass(frozen=True)
 class TrainingArrays:
-    """Stars to learn from.
+    """The stars of a training table as arrays.
 
     Attributes
     ----------
     run : RunPlan
     table : polars.DataFrame, (n, any)
     members : tuple of SurveyColumns
-        The surveys that take part.
+        The surveys of the run, with their columns in the table.
     features : tuple of Feature
     measurements : tuple of Measurement
-        What the features are made of.
+        The measurements that the features are computed from.
     x, y, y_error : ndarray, (n, n_features) and (n, n_labels)
-        NaN: missing.
+        Features, labels and their errors; NaN where missing.
     """
 
     run: RunPlan
@@ -62,28 +63,35 @@ class TrainingArrays:
         return cls(run, table, members, features, find_measurements(features, members), x, y, y_error)
 
     def rows(self, repeat: int) -> Rows:
-        """Row numbers of each part, in a repeat of the training."""
+        """Return the row numbers of each part, for one repeat of the training."""
         part = parts(self.run, self.table, self.run.config.seed + repeat)
         return {name: np.flatnonzero((part == name).to_numpy()) for name in PARTS}
 
     def sample(self, rows: NDArray[np.intp]) -> Sample:
-        """Some of the stars."""
+        """Return the stars of some rows."""
         return Sample(self.x[rows], self.y[rows], self.y_error[rows])
 
-    def fit(self, rows: Rows, repeat: int, title: str, checkpoint: Checkpoint | None = None) -> Predictor:
-        """Train the run's model on the training part, with a bar that shows the progress."""
+    def fit(
+        self,
+        rows: Rows,
+        repeat: int,
+        title: str,
+        checkpoint: Checkpoint | None = None,
+        progress: Progress = SILENT,
+    ) -> Predictor:
+        """Train the run's model on the training part; every phase of the training is a task of `progress`."""
         config, stars = self.run.config, rows["train"]
         seed = config.seed + repeat
         noise = feature_noise(self.table[stars], self.features, self.measurements, self.x[stars], seed)
-        bar = TrainingBar(f"{title} {repeat + 1} of {config.repeats}" if config.repeats > 1 else title)
-        try:
+        title = f"{title} {repeat + 1} of {config.repeats}" if config.repeats > 1 else title
+        with EpochTasks(progress, title) as tasks:
             return fit_predictor(
                 config.model,
                 config.target,
                 replace(self.sample(stars), noise=noise),
                 self.sample(rows["validation"]),
                 seed=seed,
-                progress=bar,
+                progress=tasks,
                 features=[feature.name for feature in self.features],
                 measurements=Measurements(
                     tuple(m.name for m in self.measurements),
@@ -92,10 +100,8 @@ class TrainingArrays:
                 ),
                 checkpoint=checkpoint,
             )
-        finally:
-            bar.close()
 
 
 def _numbers(table: pl.DataFrame, names: Sequence[str]) -> FloatArray:
-    """Columns as float64, NaN where null. Shape (n_rows, n_names)."""
+    """Return columns as float64, NaN where null. Shape (n_rows, n_names)."""
     return table.select(pl.col(names).cast(pl.Float64).fill_null(np.nan)).to_numpy()

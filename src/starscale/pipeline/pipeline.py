@@ -1,4 +1,4 @@
-"""The verb `run`: from the tables that a run file names to a catalogue and a report."""
+"""The verb `run`: make a catalogue and a report from the tables that a run file names."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from starscale import io
+from starscale.io.progress import progress_of
 from starscale.model.model import Model
 from starscale.model.predict import predict_file
 from starscale.pipeline.ablation import with_ablation
 from starscale.pipeline.compare_step import compare_step, own_step
 from starscale.pipeline.comparing import Comparison, Trials, entries_of
 from starscale.pipeline.fetch_step import FetchJob, fetch_step, resolve
-from starscale.pipeline.folder import RunFolder, Say
+from starscale.pipeline.folder import RunFolder, run_lock
 from starscale.pipeline.importance_step import importance_step
 from starscale.pipeline.plan import RunPlan
 from starscale.pipeline.planning import plan
@@ -24,6 +25,7 @@ from starscale.pipeline.reference import compare_with_reference
 from starscale.pipeline.runfile import load_run
 from starscale.pipeline.training import settings, train_plan
 from starscale.reports.page import report
+from starscale.vocabulary.progress import SILENT, Progress
 from starscale.vocabulary.provenance import record
 
 CATALOGUE, TEST = "catalogue.parquet", "test.parquet"
@@ -32,24 +34,24 @@ METRICS, REPORT, MODEL = "metrics.json", "report.html", "model"
 
 @dataclass(frozen=True, slots=True)
 class RunResult:
-    """Where a run left its results, and its metrics."""
+    """The folder and the metrics of a finished run."""
 
     folder: Path
     metrics: Mapping[str, Any]
 
     @property
     def catalogue(self) -> Path:
-        """The catalogue."""
+        """Path of the catalogue."""
         return self.folder / CATALOGUE
 
     @property
     def report(self) -> Path:
-        """The report."""
+        """Path of the report."""
         return self.folder / REPORT
 
 
-def run(run_file: str | Path, output: str | Path, *, say: Say = lambda _: None) -> RunResult:
-    """Do a whole run; steps whose inputs did not change since the last time are not done again.
+def run(run_file: str | Path, output: str | Path, *, progress: Progress | bool | None = None) -> RunResult:
+    """Do a whole run; steps whose inputs are unchanged since an earlier run in the same folder are skipped.
 
     Parameters
     ----------
@@ -57,32 +59,43 @@ def run(run_file: str | Path, output: str | Path, *, say: Say = lambda _: None) 
         TOML.
     output : path
         Directory for everything that the run writes.
-    say : callable, optional
-        Told about every step.
+    progress : Progress or bool, optional
+        Receives the progress; True: show it. Default: silent.
+
+    Returns
+    -------
+    RunResult
 
     Raises
     ------
     StarscaleError
-        Bad settings or input, all problems at once, before the expensive steps start.
+        Bad settings or input: all problems at once, before the first step. Also when another process runs in
+        the folder.
     """
     config, base = load_run(run_file)
     fetching = resolve(config, base, Path(output))
     the_plan = with_ablation(plan(fetching.config, base, coming=fetching.files))
-    # Built here only to be checked, before anything expensive.
+    # Built here only to be checked before the first step.
     entries_of(the_plan)
-    return RunSteps(the_plan, Path(output), str(run_file), say, fetching.jobs).everything()
+    with run_lock(Path(output)):
+        return RunSteps(the_plan, Path(output), str(run_file), progress_of(progress), fetching.jobs).everything()
 
 
 class RunSteps:
     """The steps of one run, in order."""
 
     def __init__(
-        self, the_plan: RunPlan, output: Path, run_file: str, say: Say, jobs: tuple[FetchJob, ...] = ()
+        self,
+        the_plan: RunPlan,
+        output: Path,
+        run_file: str,
+        progress: Progress = SILENT,
+        jobs: tuple[FetchJob, ...] = (),
     ) -> None:
         self.plan, self.config = the_plan, the_plan.config
         provenance = record(command=f"run {run_file}", mock=self.config.mock, settings=settings(the_plan))
-        self.folder = RunFolder.open(output, provenance, say)
-        self._cost: dict[str, Any] | None = None  # of the run's own trainings, if this run did them
+        self.folder = RunFolder.open(output, provenance, progress)
+        self._cost: dict[str, Any] | None = None  # of training the run's own model, if this run trained it
         for job in jobs:
             fetch_step(job, self.folder, the_plan.base, mock=self.config.mock)
         self.sums = input_checksums(the_plan)
@@ -102,15 +115,17 @@ class RunSteps:
             self.comparison()
         self._report()
         for file in self.folder.left_over():
-            self.folder.say(f"note: {file} is left from an earlier run with other settings; nothing here uses it")
+            self.folder.progress.message(
+                f"note: {file} was written by an earlier run with other settings and is not part of this one"
+            )
         return RunResult(self.folder.path, metrics)
 
     def comparison(self, only: Sequence[str] = ()) -> Comparison:
-        """Compare the models of the run, all of them or `only` some; needs the training set."""
+        """Compare all models of the run, or `only` some, on the training set of an earlier step."""
         return compare_step(self.folder, self.plan, TRAINING, only, self._cost)
 
     def training_set(self) -> None:
-        """Do the steps up to the table of labelled stars."""
+        """Do the steps up to the training table."""
         TablePreparation(self.plan, self.folder, self.sums).everything()
 
     def _train(self) -> None:
@@ -123,13 +138,14 @@ class RunSteps:
                 self.folder.read(TRAINING),
                 provenance={**self.folder.provenance, "reads": self.folder.checksums(TRAINING)},
                 checkpoints=self.folder.file("checkpoints"),
+                progress=self.folder.progress,
                 scored=bool(config.models),
             )
             trials.extend([trained.trials] if trained.trials else [])
             trained.save(self.folder.file(MODEL))
             self.folder.write(trained.test, TEST)
             for warning in trained.model.predictor.warnings:
-                self.folder.say(f"note: {warning}")
+                self.folder.progress.message(f"note: {warning}")
             return {
                 "warnings": list(trained.model.predictor.warnings),
                 "split": dict(trained.counts),
@@ -150,14 +166,17 @@ class RunSteps:
             writes=[MODEL, TEST],
             work=work,
         )
-        # At once: predicting may take hours, and what is written survives a kill.
+        # Recorded before the prediction, which may take hours, so that it survives an interruption.
         self._cost = own_step(self.folder, self.plan, TRAINING, trials[0]) if trials else None
 
     def _predict(self) -> None:
         def work() -> dict[str, Any]:
+            progress = self.folder.progress
             bundle, table, output = (self.folder.file(name) for name in (MODEL, MATCHED, CATALOGUE))
-            # An unfinished catalogue of other settings is of no use to this run.
-            found = predict_file(Model.load(bundle), table, output, bundle=bundle, leftover="renew")
+            # Completed parts of a catalogue with other settings cannot be used.
+            found = predict_file(
+                Model.load(bundle), table, output, bundle=bundle, leftover="renew", progress=progress
+            )
             return {name: value for name, value in asdict(found).items() if name != "table"}
 
         self.folder.step(
@@ -196,5 +215,5 @@ class RunSteps:
 
     def _report(self) -> None:
         self.folder.save()
-        self.folder.say("report ...")
+        self.folder.progress.message("report ...")
         report(self.folder.path)

@@ -1,4 +1,4 @@
-"""A run file with everything that it names, and what follows from it for the joined table."""
+"""A run file with everything that it names, and the columns, features and cuts of its joined table."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from starscale.tables.sql import rename_columns
 from starscale.tables.standardise import POLARS_TYPE
 from starscale.vocabulary.columns import DType
 from starscale.vocabulary.errors import InputError, Problem, Problems
-from starscale.vocabulary.settings.run import RunConfig
+from starscale.vocabulary.settings.run import InputTable, LabelsInput, RunConfig
 
 #: Name of a column type in a survey file, by the type in a table.
 _DTYPE: dict[pl.DataType, DType] = {kind(): name for name, kind in POLARS_TYPE.items()}
@@ -28,7 +28,7 @@ _DTYPE: dict[pl.DataType, DType] = {kind(): name for name, kind in POLARS_TYPE.i
 
 @dataclass(frozen=True)
 class RunPlan:
-    """A run file with everything it names loaded and checked, before anything expensive starts."""
+    """A run file with everything that it names loaded and checked."""
 
     config: RunConfig
     base: Path
@@ -39,12 +39,12 @@ class RunPlan:
     feature_set: FeatureSet
 
     def path(self, relative: Path | None) -> Path:
-        """A path of the run file, from the folder of that file.
+        """Return the location of a path of the run file, which starts from the folder of that file.
 
         Raises
         ------
         InputError
-            For None: a table that is to be fetched, and has not been.
+            For None: a table that has not been fetched yet.
         """
         if relative is None:
             fix = "'starscale run' fetches it; other commands need the `path` of a table."
@@ -53,27 +53,32 @@ class RunPlan:
 
     @property
     def label_names(self) -> str:
-        """Names of the label surveys, for sentences."""
+        """The names of the label surveys, for messages."""
         return ", ".join(survey.name for survey in self.label_surveys)
 
     @property
     def leading_table(self) -> LeadingTable:
-        """The whole leading catalogue, in which the rows of label surveys find their stars."""
+        """The whole leading catalogue, to which the rows of label surveys are linked."""
         return LeadingTable(self.path(self.config.catalogue.path), self.lead, self.config.match)
 
     @property
     def surveys(self) -> tuple[Survey, ...]:
-        """All surveys that describe columns of the joined table."""
+        """The surveys that describe the columns of the joined table."""
         return (self.lead, *self.joins, *self.photometry)
 
     @property
     def joined_tables(self) -> list[tuple[Path, Survey]]:
-        """Tables that share the identifier of the leading one."""
+        """The tables that share the identifier of the leading table, with their surveys."""
         return [(self.path(t.path), s) for t, s in zip(self.config.catalogue.join, self.joins, strict=True)]
 
 
+def tables_of(config: RunConfig) -> list[InputTable | LabelsInput]:
+    """Return all tables of a run file: the leading one, its joins, photometry and labels."""
+    return [config.catalogue, *config.catalogue.join, *config.photometry, *config.labels]
+
+
 def members_in(run: RunPlan, columns: Sequence[str]) -> tuple[SurveyColumns, ...]:
-    """The surveys of a run, and what their columns are called in the joined table."""
+    """Return the surveys of a run with the names of their columns in the joined table."""
     own = {name: name for name in run.lead.columns}
     joins = [{**names_in(columns, s), s.id.column: run.lead.id.column} for s in run.joins]
     photometry = [names_in(columns, s) for s in run.photometry]
@@ -81,12 +86,12 @@ def members_in(run: RunPlan, columns: Sequence[str]) -> tuple[SurveyColumns, ...
 
 
 def features_of(run: RunPlan, members: Sequence[SurveyColumns]) -> tuple[Feature, ...]:
-    """The features of the run.
+    """Return the features of the run.
 
     Raises
     ------
     InputError
-        When a feature would look at a label.
+        When a feature uses a label.
     """
     features = build_features(run.feature_set, members, run.config.features)
     problems = Problems()
@@ -99,13 +104,13 @@ def features_of(run: RunPlan, members: Sequence[SurveyColumns]) -> tuple[Feature
     }
     for column in feature_columns(features):
         if column in own_labels or column in (*run.config.target, SURVEYS):
-            problems.add(f"column {column!r}", "is a label and an input at once", "inputs that are not the answer")
+            problems.add(f"column {column!r}", "is a label and an input at once", "inputs other than the labels")
     problems.raise_if_any()
     return features
 
 
 def _holds_labels(run: RunPlan, member: SurveyColumns) -> bool:
-    """Whether labels stand in the table of a survey that takes part."""
+    """Return whether the table of a survey holds the labels."""
     config = run.config
     if config.labels[0].path is None:
         return member.survey is run.lead
@@ -123,17 +128,11 @@ def inputs_survey(
     cuts: Sequence[Cut],
     table: pl.DataFrame,
 ) -> Survey:
-    """Describe the table that the model expects: as a survey, so that it is read like any other."""
+    """Describe the input table of the model as a survey, so that it is read like any other table."""
     required = [*feature_columns(features), *(c for m in members for c in _reference_magnitude(m))]
-    looked_at = [c for cut in cuts for c in cut_columns(cut, "cuts")]
-    needed = list(dict.fromkeys([*required, *looked_at]))
-    columns: dict[str, ColumnSpec] = {}
-    for member in members:
-        for column, spec in member.survey.columns.items():
-            name = member.names.get(column, column)
-            if name in needed or member.survey is run.lead:
-                sentinels = (*member.survey.sentinels, *spec.sentinels)
-                columns.setdefault(name, spec.model_copy(update={"sentinels": sentinels}))
+    of_cuts = [c for cut in cuts for c in cut_columns(cut, "cuts")]
+    needed = list(dict.fromkeys([*required, *of_cuts]))
+    columns = _described(run, members, needed)
     for name in needed:
         columns.setdefault(name, ColumnSpec(dtype=_DTYPE.get(table.schema[name], "float64")))
     lead = run.lead
@@ -149,24 +148,36 @@ def inputs_survey(
     )
 
 
+def _described(run: RunPlan, members: Sequence[SurveyColumns], needed: Sequence[str]) -> dict[str, ColumnSpec]:
+    """Return the needed columns that the surveys describe, and all columns of the leading survey."""
+    columns: dict[str, ColumnSpec] = {}
+    for member in members:
+        for column, spec in member.survey.columns.items():
+            name = member.names.get(column, column)
+            if name in needed or member.survey is run.lead:
+                sentinels = (*member.survey.sentinels, *spec.sentinels)
+                columns.setdefault(name, spec.model_copy(update={"sentinels": sentinels}))
+    return columns
+
+
 def _reference_magnitude(member: SurveyColumns) -> list[str]:
     band = member.survey.reference_band
     return [member.names.get(m, m) for m in ([member.survey.bands[band].magnitude] if band else [])]
 
 
 def magnitude_column(members: Sequence[SurveyColumns], available: Sequence[str]) -> str | None:
-    """The magnitude that stands for the brightness of a star: the first survey's that has one."""
+    """Return the column of the reference magnitude of the first survey that has one."""
     return next((name for m in members for name in _reference_magnitude(m) if name in available), None)
 
 
 def all_cuts(run: RunPlan, members: Sequence[SurveyColumns]) -> tuple[Cut, ...]:
-    """The cuts that the training stars passed, on the columns of the joined table."""
+    """Return the cuts that the training stars passed, on the columns of the joined table."""
     config = run.config
     chosen = list(choose_cuts(run.lead.cuts, config.catalogue.cuts, "catalogue"))
     names = {member.survey.name: member.names for member in members}
     for table, survey in zip(config.photometry, run.photometry, strict=True):
         for cut in choose_cuts(survey.cuts, table.cuts, survey.name):
-            # One name, of a cut or of a column, may stand in two surveys: say whose it is.
+            # Two surveys may use the same name for a cut or a column.
             keep = rename_columns(cut.keep, names[survey.name])
             chosen.append(cut.model_copy(update={"name": f"{survey.name}_{cut.name}", "keep": keep}))
     return tuple(chosen)

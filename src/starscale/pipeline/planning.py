@@ -1,4 +1,4 @@
-"""From a run file to a plan: everything it names is loaded and checked before anything expensive starts."""
+"""Turn a run file into a plan: load and check everything that it names, before the first step."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from starscale.features.features import load_feature_set
 from starscale.features.split_rule import check_split
 from starscale.homogenization.api import LabelsPlan, reference_survey
 from starscale.homogenization.kernel.whole import anchor_of
-from starscale.pipeline.plan import RunPlan, features_of, members_in
+from starscale.pipeline.plan import RunPlan, features_of, members_in, tables_of
 from starscale.surveys import Survey, load_survey
 from starscale.tables.api import is_mock
 from starscale.vocabulary.errors import InputError, Problems
 from starscale.vocabulary.paths import missing_path
-from starscale.vocabulary.settings.run import InputTable, LabelsInput, RunConfig
+from starscale.vocabulary.settings.run import RunConfig
 
 
 def plan(config: RunConfig, base: Path, *, coming: Collection[Path] = ()) -> RunPlan:
-    """Load every survey and feature set of a run and check that the files are there.
+    """Load every survey and feature set of a run, and check that the files exist.
 
     Parameters
     ----------
@@ -35,45 +35,25 @@ def plan(config: RunConfig, base: Path, *, coming: Collection[Path] = ()) -> Run
         Everything that is wrong, at once.
     """
     problems = Problems()
-    loaded: dict[str, Survey] = {}
-    tables: list[InputTable | LabelsInput] = [
-        config.catalogue,
-        *config.catalogue.join,
-        *config.photometry,
-        *config.labels,
-    ]
-    for table in tables:
-        try:
-            loaded[table.survey] = load_survey(table.survey, base=base)
-        except InputError as error:
-            problems.items.extend(error.problems)
-        if table.fetch is not None:
-            fix = "'starscale run' fetches it; other commands need a `path`."
-            problems.add(f"survey {table.survey}", "is still to be fetched", "a table", fix)
-        if table.path is not None and table.path not in coming and not (base / table.path).exists():
-            problems.items.append(missing_path(base / table.path))
-    for reference in config.compare:
-        if not (base / reference.path).exists():
-            problems.items.append(missing_path(base / reference.path, role=f"compare {reference.name!r}"))
+    loaded = _load_surveys(config, base, coming, problems)
+    _check_references(config, base, problems)
     try:
         feature_set = load_feature_set(config.features.set, base=base)
     except InputError as error:
         raise InputError([*problems.items, *error.problems]) from None
     problems.raise_if_any()
+    lead = loaded[config.catalogue.survey]
     label_surveys = tuple(loaded[entry.survey] for entry in config.labels)
-    _check_labels(config, base, loaded[config.catalogue.survey], label_surveys, problems)
-    check_split(
-        config.split, base, loaded[config.catalogue.survey], [survey.name for survey in label_surveys], problems
-    )
-    names = [loaded[t.survey].name for t in (config.catalogue, *config.catalogue.join, *config.photometry)]
-    for name in sorted({name for name in names if names.count(name) > 1}):
-        problems.add("run file", f"survey {name!r} takes part twice")
+    _check_labels(config, base, lead, label_surveys, problems)
+    check_split(config.split, base, lead, [survey.name for survey in label_surveys], problems)
+    described = [loaded[t.survey] for t in (config.catalogue, *config.catalogue.join, *config.photometry)]
+    for name in _repeated(described):
+        problems.add("run file", f"survey {name!r} is named twice", "each survey once")
     problems.raise_if_any()
-    paths = [base / t.path for t in tables if t.path is not None and (base / t.path).exists()]
     ready = RunPlan(
-        config if config.mock else config.model_copy(update={"mock": is_mock(*paths)}),
+        config if config.mock else config.model_copy(update={"mock": _any_mock(config, base)}),
         base,
-        loaded[config.catalogue.survey],
+        lead,
         tuple(loaded[t.survey] for t in config.catalogue.join),
         tuple(loaded[t.survey] for t in config.photometry),
         label_surveys,
@@ -84,40 +64,73 @@ def plan(config: RunConfig, base: Path, *, coming: Collection[Path] = ()) -> Run
     return ready
 
 
+def _load_surveys(
+    config: RunConfig, base: Path, coming: Collection[Path], problems: Problems
+) -> dict[str, Survey]:
+    """Load the surveys of all tables, by their name in the run file; note missing surveys and tables."""
+    loaded: dict[str, Survey] = {}
+    for table in tables_of(config):
+        with problems.collect():
+            loaded[table.survey] = load_survey(table.survey, base=base)
+        if table.fetch is not None:
+            fix = "'starscale run' fetches it; other commands need a `path`."
+            problems.add(f"survey {table.survey}", "is still to be fetched", "a table", fix)
+        if table.path is not None and table.path not in coming and not (base / table.path).exists():
+            problems.items.append(missing_path(base / table.path))
+    return loaded
+
+
+def _check_references(config: RunConfig, base: Path, problems: Problems) -> None:
+    for reference in config.compare:
+        if not (base / reference.path).exists():
+            problems.items.append(missing_path(base / reference.path, role=f"compare {reference.name!r}"))
+
+
+def _any_mock(config: RunConfig, base: Path) -> bool:
+    """Return whether a table of the run is simulated."""
+    paths = [base / table.path for table in tables_of(config) if table.path is not None]
+    return is_mock(*(path for path in paths if path.exists()))
+
+
+def _repeated(surveys: Sequence[Survey]) -> list[str]:
+    """Return the names that occur more than once."""
+    names = [survey.name for survey in surveys]
+    return sorted({name for name in names if names.count(name) > 1})
+
+
 def _check_labels(
     config: RunConfig, base: Path, lead: Survey, label_surveys: Sequence[Survey], problems: Problems
 ) -> None:
-    """Whether the label surveys have what is to be predicted, and a table each."""
-    known = sorted({name for survey in label_surveys for name in survey.labels})
-    who = f"survey{'s' * (len(label_surveys) > 1)} {', '.join(survey.name for survey in label_surveys)}"
-    for target in config.target:
-        if target not in known:
-            problems.add(
-                who,
-                f"has no label {target!r}" if len(label_surveys) == 1 else f"have no label {target!r}",
-                f"one of {', '.join(known)}",
-                f"Name what it has: target = {json.dumps(known)}.",
-            )
+    """Check that the label surveys have the labels to be predicted, and a table each."""
+    _check_targets(config.target, label_surveys, problems)
     for entry, survey in zip(config.labels, label_surveys, strict=True):
         if entry.path is None and survey.name != lead.name:
             problems.add("labels.path", "is missing", "the table of the label survey")
-    names = [survey.name for survey in label_surveys]
-    for name in sorted({name for name in names if names.count(name) > 1}):
-        problems.add("labels", f"survey {name!r} takes part twice", "each survey once")
+    for name in _repeated(label_surveys):
+        problems.add("labels", f"survey {name!r} is named twice", "each survey once")
     if len(label_surveys) > 1:
         reference_survey(config.homogenize, base, problems)
-        _check_anchor([survey.name for survey in label_surveys], config, problems)
+        with problems.collect():
+            anchor_of([survey.name for survey in label_surveys], config.homogenize)
 
 
-def _check_anchor(names: Sequence[str], config: RunConfig, problems: Problems) -> None:
-    try:
-        anchor_of(names, config.homogenize)
-    except InputError as error:
-        problems.items.extend(error.problems)
+def _check_targets(targets: Sequence[str], label_surveys: Sequence[Survey], problems: Problems) -> None:
+    """Check that every label to be predicted is in one of the label surveys."""
+    known = sorted({name for survey in label_surveys for name in survey.labels})
+    plural = len(label_surveys) > 1
+    where = f"survey{'s' if plural else ''} {', '.join(survey.name for survey in label_surveys)}"
+    for target in targets:
+        if target not in known:
+            problems.add(
+                where,
+                f"{'have' if plural else 'has'} no label {target!r}",
+                f"one of {', '.join(known)}",
+                f"Labels that can be predicted: target = {json.dumps(known)}.",
+            )
 
 
 def labels_plan_of(run: RunPlan) -> LabelsPlan:
-    """The part of a run that `homogenize` does, where several surveys have labels."""
+    """Return the plan of the step `homogenize`, for a run with labels of several surveys."""
     reference = reference_survey(run.config.homogenize, run.base, Problems())
     return LabelsPlan(
         run.config.homogenize,

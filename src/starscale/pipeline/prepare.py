@@ -1,6 +1,6 @@
-"""The steps of a run up to the table of labelled stars; no photometric catalogue is held in memory.
+"""The steps of a run up to the training table; no photometric catalogue is held in memory.
 
-Every step reads the files of the one before and writes its own, piece by piece.
+Every step reads the files of the steps before it and writes its own files, piece by piece.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from starscale.crossmatch.on_disk import Outputs
 from starscale.features.split_rule import cluster_path
 from starscale.pipeline.folder import RunFolder
 from starscale.pipeline.homogenize_step import LABELS, homogenize_step
-from starscale.pipeline.plan import RunPlan
+from starscale.pipeline.plan import RunPlan, tables_of
 from starscale.pipeline.planning import labels_plan_of
 from starscale.pipeline.training_set import label_stars, training_table
 from starscale.surveys import Survey
@@ -30,21 +30,16 @@ from starscale.tables.clean import clean_file
 from starscale.tables.standardise import require
 from starscale.tables.stream import columns_of
 from starscale.vocabulary.errors import InputError, Problem
-from starscale.vocabulary.settings.run import Cuts, InputTable, LabelsInput
+from starscale.vocabulary.progress import SILENT, Progress
+from starscale.vocabulary.settings.run import Cuts
 
 MATCHED, TRAINING = "matched.parquet", "training.parquet"
 
 
 def input_checksums(plan: RunPlan) -> dict[str, str]:
-    """Every table that a run reads, as the run file calls it, with its checksum."""
+    """Return the checksums of all tables that a run reads, by their path in the run file."""
     config = plan.config
-    tables: list[InputTable | LabelsInput] = [
-        config.catalogue,
-        *config.catalogue.join,
-        *config.photometry,
-        *config.labels,
-    ]
-    paths = [t.path for t in tables if t.path is not None] + [r.path for r in config.compare]
+    paths = [t.path for t in tables_of(config) if t.path is not None] + [r.path for r in config.compare]
     if len(config.labels) > 1:
         paths += labels_plan_of(plan).paths
     if (clusters := cluster_path(config.split)) is not None:
@@ -54,7 +49,7 @@ def input_checksums(plan: RunPlan) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class TablePreparation:
-    """Cuts, matches, labels, joins.
+    """The steps that apply cuts, match, assign labels and join.
 
     Attributes
     ----------
@@ -69,7 +64,7 @@ class TablePreparation:
     sums: Mapping[str, str]
 
     def everything(self) -> None:
-        """Do all steps; the last one writes the training table."""
+        """Do all steps; the last step writes the training table."""
         self._clean_lead()
         for number, survey in enumerate(self.plan.photometry):
             self._clean(number, survey)
@@ -160,13 +155,13 @@ class TablePreparation:
         )
 
     def _match_clean(self, survey: Survey, outputs: dict[str, Path]) -> FilesMatched:
-        """Match what the cuts left of the two catalogues."""
+        """Match the rows of both catalogues that passed the cuts."""
         paths = [self.folder.file(name) for name in (self._lead, _clean_name(survey))]
         surveys, settings = [self.plan.lead, survey], self.plan.config.match
         return match_with(paths, surveys, settings, Outputs(**outputs), self.folder.provenance)
 
     def _match_whole(self, number: int, survey: Survey, outputs: dict[str, Path]) -> FilesMatched:
-        """Match the whole catalogues, and drop the pairs of rows that the cuts removed."""
+        """Match the whole catalogues, and remove the pairs of rows that did not pass the cuts."""
         plan, config = self.plan, self.plan.config
         paths = [plan.path(config.catalogue.path), plan.path(config.photometry[number].path)]
         lead, external = (self.folder.file(name) for name in (self._lead, _clean_name(survey)))
@@ -223,7 +218,7 @@ class TablePreparation:
             if stars == 0:
                 raise InputError(
                     Problem(
-                        "match", "no star is left after cuts and match", "one or more", "See the counts above."
+                        "match", "no star passed the cuts and the match", "one or more", "See the counts above."
                     )
                 )
             return {"stars": stars}
@@ -258,22 +253,23 @@ class TablePreparation:
         )
 
 
-def prepare(plan: RunPlan, beside: Path | None = None) -> pl.DataFrame:
-    """Do every step up to the training table, and keep nothing else.
+def prepare(plan: RunPlan, near: Path | None = None, progress: Progress = SILENT) -> pl.DataFrame:
+    """Make the training table, and keep no other file.
 
     Parameters
     ----------
     plan : RunPlan
-    beside : Path, optional
-        The tables on the way lie beside this file or folder; default: where the system keeps such things.
+    near : Path, optional
+        A file or folder next to which the temporary tables are written; default: the system's temporary folder.
+    progress : Progress
     """
     with ExitStack() as stack:
         folder = (
             Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="starscale-")))
-            if beside is None
-            else stack.enter_context(io.work_folder(beside))
+            if near is None
+            else stack.enter_context(io.work_folder(near))
         )
-        run = RunFolder(folder, lambda _: None, {"mock": plan.config.mock, "steps": {}})
+        run = RunFolder(folder, progress, {"mock": plan.config.mock, "steps": {}})
         TablePreparation(plan, run, input_checksums(plan)).everything()
         return run.read(TRAINING)
 
@@ -287,7 +283,7 @@ def _settings(*surveys: Survey) -> list[Any]:
 
 
 def _require_magnitudes(columns: list[str], survey: Survey, where: str) -> None:
-    """Refuse a table without a band of its survey: a column of another survey might stand in unnoticed."""
+    """Refuse a table that lacks a band of its survey: another survey's column might be used in its place."""
     needed = [band.magnitude for band in survey.bands.values()]
     if survey.reddening is not None:
         needed.append(survey.reddening.column)

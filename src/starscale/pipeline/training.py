@@ -1,10 +1,9 @@
-"""The verbs on models: train, load, predict, evaluate."""
+"""The verb `train`: train the model of a run file, once for every repeat."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -18,6 +17,8 @@ import polars.selectors as cs
 from starscale import io
 from starscale.features.measurements import reddening_column
 from starscale.features.split_rule import split_rule, with_clusters
+from starscale.io.job_folder import FolderLock
+from starscale.io.progress import progress_of
 from starscale.learn.checkpoint import Checkpoint
 from starscale.model.evaluate import evaluate as compare
 from starscale.model.evaluate import summarise
@@ -33,6 +34,7 @@ from starscale.reports.model_card import model_card
 from starscale.tables.api import AnyTable
 from starscale.tables.standardise import require
 from starscale.vocabulary.arrays import FloatArray
+from starscale.vocabulary.progress import SILENT, Progress
 from starscale.vocabulary.provenance import fingerprint, program, record
 
 
@@ -43,15 +45,15 @@ class Trained:
     Attributes
     ----------
     model : Model
-        Of the first repeat.
+        The model of the first repeat.
     figures : polars.DataFrame
-        Figures of merit on the test parts: mean over the repeats and spread.
+        Figures of merit on the test parts: mean and spread over the repeats.
     test : polars.DataFrame
         Predictions and labels of the first repeat's test part.
     counts : mapping
-        Stars in each part of the first repeat.
+        Number of stars in each part of the first repeat.
     trials : Trials or None
-        Every repeat scored, where that was asked for.
+        The scores of every repeat, if they were requested.
     """
 
     model: Model
@@ -61,7 +63,7 @@ class Trained:
     trials: Trials | None = None
 
     def save(self, path: str | Path) -> None:
-        """Write the bundle of the model, with its card."""
+        """Write the bundle of the model, with its model card."""
         self.model.save(path, card=model_card(self.model, self.figures))
 
 
@@ -72,13 +74,26 @@ def train_plan(
     provenance: Mapping[str, Any] | None = None,
     checkpoints: Path | None = None,
     scored: bool = False,
+    progress: Progress = SILENT,
 ) -> Trained:
     """Train the model of a run on its training table, once for every repeat.
 
-    Every repeat has its own split and initial weights. The first repeat's model is kept; the
-    others say how much its figures depend on chance. In the folder `checkpoints`, if one is given, the state of
-    the training is kept until all is done: after a kill the next call goes on from there. With `scored`, every
-    repeat is also scored on its test part, as a comparison of models wants it.
+    Every repeat has its own split and initial weights. The model of the first repeat is returned; the others
+    measure how much its figures depend on chance.
+
+    Parameters
+    ----------
+    run : RunPlan
+    table : polars.DataFrame
+        The training table.
+    provenance : mapping, optional
+        Provenance for the bundle; default: that of the verb `train`.
+    checkpoints : Path, optional
+        Folder for the state of the training, until the last repeat is complete. After an interruption the next
+        call resumes there.
+    scored : bool
+        Whether every repeat is also scored on its test part, for a comparison of models.
+    progress : Progress
     """
     config = run.config
     stars = TrainingArrays.of(run, table)
@@ -92,15 +107,7 @@ def train_plan(
         "reddening": reddening_column(stars.features, stars.members),
         "mock": config.mock,
     }
-    key = fingerprint(
-        {"program": program(), "settings": settings(run), "stars": _digest(stars.x, stars.y, stars.y_error)}
-    )
-    repeats = []
-    for repeat in range(config.repeats):
-        kept = Checkpoint(None if checkpoints is None else checkpoints / f"repeat{repeat}", key)
-        repeats.append(_repeat(stars, repeat, shared, kept, scored=scored))
-    if checkpoints is not None:
-        shutil.rmtree(checkpoints, ignore_errors=True)
+    repeats = _repeats(stars, shared, checkpoints, progress, scored=scored)
     first, figures = repeats[0], summarise([repeat.figures for repeat in repeats])
     missing = cost_of_missing(first.model, table[stars.rows(0)["test"]]).with_columns(cs.float().fill_nan(None))
     information = {
@@ -113,24 +120,56 @@ def train_plan(
         "warnings": list(first.model.predictor.warnings),
         "provenance": dict(provenance or record(command="train", mock=config.mock, settings=settings(run))),
     }
-    trials = [one for repeat in repeats if repeat.trials for one in repeat.trials.repeats]
-    return replace(
-        first,
-        model=replace(first.model, information=information),
-        figures=figures,
-        trials=replace(first.trials, repeats=tuple(trials)) if first.trials else None,
+    model = replace(first.model, information=information)
+    return replace(first, model=model, figures=figures, trials=_all_trials(repeats))
+
+
+def _all_trials(repeats: Sequence[Trained]) -> Trials | None:
+    """Combine the scores of all repeats, if there are any."""
+    scored = [repeat.trials for repeat in repeats if repeat.trials]
+    if not scored:
+        return None
+    return replace(scored[0], repeats=tuple(trial for trials in scored for trial in trials.repeats))
+
+
+def _repeats(
+    stars: TrainingArrays,
+    shared: Mapping[str, Any],
+    checkpoints: Path | None,
+    progress: Progress,
+    *,
+    scored: bool,
+) -> list[Trained]:
+    """Do all repeats; one process at a time uses the folder of the checkpoints, which is removed afterwards."""
+    repeats = range(stars.run.config.repeats)
+    if checkpoints is None:
+        return [_repeat(stars, repeat, shared, Checkpoint(), progress, scored=scored) for repeat in repeats]
+    key = fingerprint(
+        {"program": program(), "settings": settings(stars.run), "stars": _digest(stars.x, stars.y, stars.y_error)}
     )
+    with FolderLock(checkpoints, checkpoints, "Wait for it, or give another folder for the checkpoints."):
+        kept = [Checkpoint(checkpoints / f"repeat{repeat}", key) for repeat in repeats]
+        trained = [_repeat(stars, n, shared, kept[n], progress, scored=scored) for n in repeats]
+        for checkpoint in kept:
+            checkpoint.done()
+    return trained
 
 
 def _repeat(
-    stars: TrainingArrays, repeat: int, shared: Mapping[str, Any], checkpoint: Checkpoint, *, scored: bool
+    stars: TrainingArrays,
+    repeat: int,
+    shared: Mapping[str, Any],
+    checkpoint: Checkpoint,
+    progress: Progress,
+    *,
+    scored: bool,
 ) -> Trained:
-    """One training with its own split and seed, and its figures on its own test part."""
+    """Train once, with the split and the seed of this repeat, and evaluate on its test part."""
     config, table = stars.run.config, stars.table
     magnitude = magnitude_column(stars.members, table.columns)
     rows = stars.rows(repeat)
     started = time.perf_counter()
-    predictor = stars.fit(rows, repeat, "training", checkpoint)
+    predictor = stars.fit(rows, repeat, "training", checkpoint, progress)
     seconds = None if checkpoint.resumed else time.perf_counter() - started
     model = Model(
         predictor=predictor,
@@ -156,12 +195,12 @@ def _repeat(
 
 
 def settings(run: RunPlan) -> dict[str, Any]:
-    """The settings of a run as plain data."""
+    """Return the settings of a run as plain data."""
     return run.config.model_dump(mode="json")
 
 
 def _magnitudes(training: pl.DataFrame, column: str | None) -> dict[str, Any]:
-    """What a model knows about the brightness of its training stars."""
+    """Return the column and the range of the magnitudes of the training stars, for the model."""
     values = training[column].drop_nulls() if column is not None else pl.Series(dtype=pl.Float64)
     if values.is_empty():
         return {}
@@ -169,7 +208,7 @@ def _magnitudes(training: pl.DataFrame, column: str | None) -> dict[str, Any]:
 
 
 def _digest(*arrays: FloatArray) -> str:
-    """Checksum of numbers."""
+    """Return the SHA-256 of arrays."""
     return hashlib.sha256(b"".join(np.ascontiguousarray(array).tobytes() for array in arrays)).hexdigest()
 
 
@@ -178,7 +217,12 @@ def _ranges(labels: Sequence[str], y: FloatArray) -> dict[str, tuple[float, floa
 
 
 def train(
-    run_file: str | Path, *, table: AnyTable | None = None, checkpoints: str | Path | None = None
+    run_file: str | Path,
+    *,
+    table: AnyTable | None = None,
+    output: str | Path | None = None,
+    checkpoints: str | Path | None = None,
+    progress: Progress | bool | None = None,
 ) -> Trained:
     """Train the model of a run file.
 
@@ -187,9 +231,14 @@ def train(
     run_file : path
         TOML.
     table : path or table, optional
-        A training table, as `run` writes it; default: made from the tables that the run file names.
+        A training table written by `run`; default: it is made from the tables that the run file names.
+    output : path, optional
+        Folder for the model bundle.
     checkpoints : path, optional
-        Folder for the state of the training; one that was killed goes on from there when it is started again.
+        Folder for the state of the training, which is removed afterwards: an interrupted training resumes when
+        the call is repeated. Default: a hidden folder next to `output`; without `output`, no state is stored.
+    progress : Progress or bool, optional
+        Receives the progress; True: show it. Default: silent.
 
     Returns
     -------
@@ -199,15 +248,24 @@ def train(
     Raises
     ------
     InputError
-        Everything that is wrong with the settings or the tables, before training starts.
+        Everything that is wrong with the settings or the tables, before training starts. Also when another
+        process trains with the same folder of checkpoints.
     """
     config, base = load_run(run_file)
-    the_plan = plan(config, base)
-    if table is None:
-        training = prepare(the_plan, None if checkpoints is None else Path(checkpoints))
-    else:
-        training = io.read(table)
-        target = (c for name in config.target for c in (name, f"{name}_error"))
-        require(training.columns, target, str(table) if isinstance(table, str | Path) else "table", "training")
-        training = with_clusters(training, the_plan.lead, config.split, base)
-    return train_plan(the_plan, training, checkpoints=None if checkpoints is None else Path(checkpoints))
+    the_plan, display = plan(config, base), progress_of(progress)
+    folder = None if checkpoints is None else Path(checkpoints)
+    if output is not None and folder is None:
+        folder = Path(output).with_name(f".{Path(output).name}.checkpoints")
+    training = prepare(the_plan, folder, display) if table is None else _training_table(the_plan, table)
+    trained = train_plan(the_plan, training, checkpoints=folder, progress=display)
+    if output is not None:
+        trained.save(output)
+    return trained
+
+
+def _training_table(run: RunPlan, table: AnyTable) -> pl.DataFrame:
+    """Read a training table that the user gives."""
+    training, config = io.read(table), run.config
+    target = (c for name in config.target for c in (name, f"{name}_error"))
+    require(training.columns, target, str(table) if isinstance(table, str | Path) else "table", "training")
+    return with_clusters(training, run.lead, config.split, run.base)

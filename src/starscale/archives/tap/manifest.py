@@ -1,29 +1,29 @@
-"""The pieces of a download on disk, with checksums, so that an interrupted one goes on where it was."""
+"""The pieces of a download on disk, with checksums, so that an interrupted download can resume."""
 
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 import polars as pl
 
 from starscale.archives.tap.plan import DownloadPiece
 from starscale.archives.tap.query import Range
-from starscale.io.atomic import atomic_json
-from starscale.io.checksum import checksum
+from starscale.io.job_folder import FolderLock, JobFolder
 from starscale.io.reading import open_table
 from starscale.io.table import Source
 from starscale.io.writing import write
 from starscale.vocabulary.columns import Column
-from starscale.vocabulary.errors import StarscaleError
 
-FILE = "manifest.json"
-FORMAT = 1
+#: Record of a download by version 1.0 and earlier builds; its pieces are used.
+_OLD_RECORD = "manifest.json"
+_NAMES = ("piece-*.parquet", "piece-*.parquet.partial-*", "piece-*.vot", "answer-*.vot", _OLD_RECORD)
 
 
 def now() -> str:
@@ -33,10 +33,9 @@ def now() -> str:
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A table that came: a piece, or a part of one that had to be cut further."""
+    """A stored table: a piece, or a part of a piece that had to be divided."""
 
     file: str
-    sha256: str
     rows: int
     seconds: float
     attempts: int
@@ -47,18 +46,22 @@ class Stored:
 
 @dataclass
 class Manifest:
-    """What was planned and what has come.
+    """The planned pieces of a download, and those that are stored.
+
+    :meth:`open` locks the folder until :meth:`close` (or the end of a ``with`` block).
 
     Attributes
     ----------
     folder : Path
     key : str
-        Of the request; pieces of another request are of no use.
+        Fingerprint of the request; pieces of another request are discarded.
     about : dict
-        The request in words, for whoever looks into the folder.
+        The request as plain data, for readers of the folder.
     pieces : list of DownloadPiece
     stored : dict of int to list of Stored
-        By number of the piece; a piece that is there is complete.
+        Completed pieces, by number.
+    planned : bool
+        Whether the pieces are known.
     """
 
     folder: Path
@@ -67,98 +70,122 @@ class Manifest:
     pieces: list[DownloadPiece] = field(default_factory=list)
     stored: dict[int, list[Stored]] = field(default_factory=dict)
     planned: bool = False
+    _lock: FolderLock | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        self._job = JobFolder(self.folder, _NAMES)
 
     @classmethod
     def open(cls, folder: Path, key: str, about: Mapping[str, Any]) -> Manifest:
-        """Go on with the pieces of an earlier attempt at the same request, or start afresh."""
-        fresh = cls(folder, key, about)
-        try:
-            document = json.loads((folder / FILE).read_text(encoding="utf-8"))
-            if document["format"] != FORMAT or document["key"] != key:
-                raise ValueError("another request")
-            fresh.pieces = [_piece(item) for item in document["pieces"]]
-            for number, items in document["stored"].items():
-                found = [Stored(**{**item, "range": _range(item["range"])}) for item in items]
-                if all(fresh._intact(item) for item in found):
-                    fresh.stored[int(number)] = found
-            # What was counted before the pieces were planned.
-            fresh.about = {**document["request"], **about}
-            fresh.planned = True
-        except FileNotFoundError:
-            pass
-        except (OSError, ValueError, KeyError, TypeError):
-            # Another request, or a record that cannot be read: nothing in the folder can be used.
-            fresh = cls(folder, key, about)
-            _clear(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        return fresh
+        """Resume an earlier download of the same request, or begin a new one.
 
-    def _intact(self, item: Stored) -> bool:
-        path = self.folder / item.file
-        return path.is_file() and checksum(path) == item.sha256
+        Raises
+        ------
+        InputError
+            When another process downloads to this folder.
+        """
+        lock = FolderLock(folder, folder.with_suffix(""))
+        manifest = cls(folder, key, about, _lock=lock)
+        try:
+            manifest._resume()
+        except BaseException:
+            lock.release()
+            raise
+        return manifest
+
+    def _resume(self) -> None:
+        job, key = self._job, {"request": self.key}
+        if job.key is None and (parts := _old_parts(self.folder / _OLD_RECORD, self.key)):
+            job.key, job.parts = key, parts
+        if not job.begin(key):
+            return
+        for entry in job.parts:
+            if "pieces" in entry:
+                self.pieces, self.planned = [_piece(item) for item in entry["pieces"]], True
+                # The request holds counts that were made before the pieces were planned.
+                self.about = {**entry["request"], **self.about}
+            elif job.intact(entry):
+                self.stored[entry["piece"]] = [_stored(item) for item in entry["stored"]]
 
     def plan(self, pieces: Sequence[DownloadPiece]) -> None:
-        """Remember the pieces."""
+        """Record the planned pieces."""
         self.pieces, self.planned = list(pieces), True
-        self.save()
+        self._job.complete([], request=dict(self.about), pieces=[asdict(piece) for piece in pieces])
 
     def missing(self) -> list[int]:
-        """Numbers of the pieces that have not come."""
+        """Numbers of the pieces that are not stored."""
         return [number for number in range(len(self.pieces)) if number not in self.stored]
 
     def store(self, name: str, source: Source, piece: DownloadPiece, *, seconds: float, attempts: int) -> Stored:
-        """Write a table that came; :meth:`complete` makes it count."""
+        """Write a table; :meth:`complete` records it."""
         file = f"{name}.parquet"
         write(source.read(), self.folder / file, columns=source.columns)
-        digest = checksum(self.folder / file)
-        return Stored(file, digest, source.n_rows, round(seconds, 2), attempts, now(), piece.range, piece.part)
+        return Stored(file, source.n_rows, round(seconds, 2), attempts, now(), piece.range, piece.part)
 
     def complete(self, number: int, stored: Sequence[Stored]) -> None:
-        """Note that a piece is there."""
+        """Record a piece whose tables are stored."""
         self.stored[number] = list(stored)
-        self.save()
-
-    def save(self) -> None:
-        """Write the record."""
-        document = {
-            "format": FORMAT,
-            "key": self.key,
-            "request": dict(self.about),
-            "pieces": [asdict(piece) for piece in self.pieces],
-            "stored": {str(n): [asdict(item) for item in items] for n, items in sorted(self.stored.items())},
-        }
-        atomic_json(self.folder / FILE, document)
+        self._job.complete([s.file for s in stored], piece=number, stored=[asdict(item) for item in stored])
 
     def all_stored(self) -> list[Stored]:
-        """Everything that came, in the order of the plan."""
+        """Return all stored tables, in the order of the plan."""
         return [item for number in sorted(self.stored) for item in self.stored[number]]
 
     def tables(self) -> list[tuple[Stored, Path]]:
-        """Files of what came, in the order of the plan."""
+        """Return all stored tables with their files, in the order of the plan."""
         return [(item, self.folder / item.file) for item in self.all_stored()]
 
     def read(self, path: Path) -> tuple[pl.DataFrame, dict[str, Column]]:
-        """A piece, and what the archive says about its columns."""
+        """Return a stored table, and the archive's description of its columns."""
         source = open_table(path)
         return source.read(), source.columns
 
     def remove(self) -> None:
-        """Delete the folder: everything is in the final table."""
-        _clear(self.folder)
+        """Remove the pieces and the folder: everything is in the final table, or nothing can be used."""
+        with suppress(OSError):
+            self._job.clear()
+        self.close()
+
+    def close(self) -> None:
+        """Release the folder for other processes."""
+        if self._lock is not None:
+            self._lock.release()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
 
 
-def _clear(folder: Path) -> None:
-    """Delete the files of a download, and the folder if nothing else is in it."""
-    if not folder.is_dir():
-        return
-    others = [p for p in folder.iterdir() if not (p.name.startswith(("piece-", "answer-", FILE)))]
-    if others:
-        raise StarscaleError(f"{folder}: holds other things ({others[0].name}) and is not used for a download")
-    shutil.rmtree(folder)
+def _old_parts(record: Path, key: str) -> list[dict[str, Any]]:
+    """Return the parts that an earlier build recorded for the same request, if there are any."""
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        document = json.loads(record.read_text(encoding="utf-8"))
+        if document["key"] == key:
+            plan = {"files": {}, "request": document["request"], "pieces": document["pieces"]}
+            return [
+                plan,
+                *(
+                    {
+                        "files": {Path(s["file"]).name: s["sha256"] for s in items},
+                        "piece": int(number),
+                        "stored": items,
+                    }
+                    for number, items in document["stored"].items()
+                ),
+            ]
+    return []
 
 
 def _piece(item: Mapping[str, Any]) -> DownloadPiece:
     return DownloadPiece(int(item["rows"]), _range(item["range"]), int(item["part"]))
+
+
+def _stored(item: Mapping[str, Any]) -> Stored:
+    return Stored(**{k: v for k, v in item.items() if k not in ("sha256", "range")}, range=_range(item["range"]))
 
 
 def _range(item: Mapping[str, Any] | None) -> Range | None:
