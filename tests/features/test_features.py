@@ -1,4 +1,4 @@
-"""Features: the paper's 27 by a formula written by hand, and a set that serves any surveys."""
+"""Features: the 27 of the paper against formulas written by hand, and the default set for any surveys."""
 
 from __future__ import annotations
 
@@ -183,7 +183,7 @@ def test_renamed_columns_are_followed() -> None:
     np.testing.assert_array_equal(evaluate_features(renamed, features), evaluate_features(table, DEFAULT))
 
 
-# ---- values that are missing or make no sense --------------------------------------------------------
+# ---- missing and invalid values --------------------------------------------------------------------
 
 
 def test_a_missing_input_makes_its_features_missing_and_no_others() -> None:
@@ -320,7 +320,7 @@ def test_loading_sets(tmp_path: Path) -> None:
     assert load_feature_set("own.toml", base=tmp_path) == load_feature_set(str(tmp_path / "own.toml"))
 
 
-# ---- every pair of bands -----------------------------------------------------------------------------
+# ---- all pairs of bands -----------------------------------------------------------------------------
 
 
 def test_the_pairwise_set_has_every_colour_once_and_the_rest_of_the_default() -> None:

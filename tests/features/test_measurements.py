@@ -1,4 +1,4 @@
-"""What features are made of, and how uncertain they are."""
+"""Measurements behind the features, and the noise of the features."""
 
 from __future__ import annotations
 

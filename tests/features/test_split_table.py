@@ -1,4 +1,4 @@
-"""No split leaks, by whatever it is made; and a guard that refuses one that would."""
+"""No kind of split puts a star into two parts, and a split that does is refused."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ MODES: dict[str, SplitConfig] = {
 
 
 def crowd(seed: int, centre: tuple[float, float], n: int = 80) -> pl.DataFrame:
-    """Stars about a point, many within some arcsec; some identifiers and some places repeat."""
+    """Stars around a point, many within a few arcsec; some identifiers and some positions repeat."""
     rng = np.random.default_rng(seed)
     ra0, dec0 = np.radians(centre)
     vectors = np.array([np.cos(dec0) * np.cos(ra0), np.cos(dec0) * np.sin(ra0), np.sin(dec0)])
@@ -119,7 +119,7 @@ def test_a_pair_goes_where_one_of_its_stars_would_go() -> None:
 
 
 def test_stars_are_compared_at_one_epoch() -> None:
-    """A fast star that two rows saw thirty years apart is one; two that only passed each other are not."""
+    """Two rows of a fast star, thirty years apart, are one star; two stars that only passed each other are not."""
     document = LEAD.model_dump()
     document["position"] |= {"epoch": {"column": "ref_epoch", "format": "jyear", "default": None}}
     lead = Survey.model_validate(document)
@@ -186,7 +186,7 @@ def test_clusters_stay_whole_and_the_field_is_split_by_star() -> None:
     for name, share in HALVES.items():
         assert (members[0] == name).mean() == pytest.approx(share, abs=4 * np.sqrt(share * (1 - share) / 150))
     assert (part[3000:] == assign_parts(table["source_id"], config, 1).to_numpy()[3000:]).all()
-    # A cluster has its part whichever of its stars are there.
+    # The part of a cluster does not depend on which of its stars are in the table.
     assert (split(table[::7], config) == part[::7]).all()
 
 
@@ -209,7 +209,7 @@ def test_held_out_surveys_are_the_test_part_whoever_else_saw_the_star() -> None:
     part = split(table, config)
     assert ((part == "test") == (table["surveys"].to_numpy() & 2 > 0)).all()
     assert (part[::3] == "train").mean() == pytest.approx(0.75, abs=4 * np.sqrt(0.75 * 0.25 / 1000))
-    # A near neighbour of a star of the test survey goes with it.
+    # A close neighbour of a star of the test survey is in the same part.
     near = table.with_columns(pl.col("source_id") + 7, pl.col("dec") + 0.3 * SECOND, pl.lit(1).alias("surveys"))
     both = pl.concat([table, near.cast({"surveys": pl.Int32})])
     assert ((split(both, config).reshape(2, -1) == "test") == (part == "test")).all()
@@ -270,7 +270,7 @@ def test_bad_circles() -> None:
         name_clusters(table, LEAD, circles, SplitClusters(path="x", radius="rad"), "c.csv")
 
 
-# ---- the guard ---------------------------------------------------------------------------------------
+# ---- leaks -------------------------------------------------------------------------------------------
 
 
 def own(part: list[str | None], **columns: list[float]) -> pl.DataFrame:
@@ -305,7 +305,7 @@ def test_the_guard_refuses_an_identifier_in_two_parts() -> None:
 
 
 def test_the_guard_refuses_near_neighbours_in_two_parts() -> None:
-    """Over right ascension 0 as well; a pair in one part and one at 1.1 arcsec are no leak."""
+    """Over right ascension 0 as well; a pair in one part and a pair at 1.1 arcsec are not a leak."""
     ra = [0.1 * SECOND, 360 - 0.3 * SECOND, 50.0, 50.0, 90.0, 90.0]
     dec = [0.0, 0.0, 0.0, 0.5 * SECOND, 0.0, 1.1 * SECOND]
     table = own(["train", "test", "train", "train", "train", "validation"], ra=ra, dec=dec)

@@ -1,4 +1,4 @@
-"""The same star is in the same part, for ever; groups stay together; shares are as asked."""
+"""The part of a star never changes; groups stay together; fractions are as requested."""
 
 from __future__ import annotations
 
@@ -180,7 +180,7 @@ def test_groups_never_straddle(seed: int, centre: tuple[float, float], radius: f
 
 @pytest.mark.parametrize("size", [1, 2, 20])
 def test_groups_of_any_size_have_the_same_shares(size: int) -> None:
-    """A crowded field is as likely to be in the test part as a lonely star."""
+    """A crowded field is as likely to be in the test part as an isolated star."""
     n = 10_000
     parts = assign_parts(pl.Series(np.arange(n * size)), CONFIG, 3, np.repeat(np.arange(n), size))
     part = parts.to_numpy().reshape(n, size)

@@ -55,7 +55,7 @@ def test_figures_by_hand() -> None:
         "coverage95": 0.8,
         "error": 2.5,
     }
-    # Four different things: their relation is rmse^2 = mean^2 + std^2.
+    # Four different quantities; rmse^2 = mean^2 + std^2.
     assert found["rmse"] ** 2 == pytest.approx(found["mean"] ** 2 + found["std"] ** 2)
 
 
@@ -148,7 +148,7 @@ def test_the_mean_and_spread_of_repeats() -> None:
     assert whole["mean"] == pytest.approx((20 / 3 + 40) / 2)
     assert whole["mean_spread"] == pytest.approx(abs(20 / 3 - 40) / np.sqrt(2))
     assert (cool["low"], cool["mean"], cool["mean_spread"]) == (5000.0, 25.0, pytest.approx(30 / np.sqrt(2)))
-    # A bin that one repeat does not have.
+    # A bin that is empty in one repeat.
     assert (warm["low"], warm["repeats"], warm["mean"], warm["mean_spread"]) == (6000.0, 1, 0.0, None)
 
 

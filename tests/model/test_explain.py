@@ -1,4 +1,4 @@
-"""What is said of a star is what stands in the table; unusual inputs are found where they were put."""
+"""The sentences about a star have the values of the table; unusual inputs are found."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def test_text_identifiers(tmp_path: Path) -> None:
     assert rows["flags"].to_list() == [4, 0, 0]
 
 
-# ---- what is said ------------------------------------------------------------------------------------
+# ---- sentences --------------------------------------------------------------------------------------
 
 
 def test_the_sentences_of_a_catalogue_hold_its_values(finished: Path) -> None:
@@ -156,7 +156,7 @@ def test_other_tables_are_recognised(finished: Path, tmp_path: Path) -> None:
         ss.explain(finished / "training.parquet", 1)
 
 
-# ---- as the model sees it ------------------------------------------------------------------------------
+# ---- inputs of the model ------------------------------------------------------------------------------
 
 
 def test_contributions_add_up_to_the_domain_score(finished: Path) -> None:
@@ -196,7 +196,7 @@ def test_missing_unusual_and_cut_inputs_are_named(finished: Path) -> None:
     assert {m.columns for m in gap.missing} == {("u_psf",)}
     assert not plain.missing
     assert len(gap.inputs) + len(gap.missing) == len(plain.inputs)
-    # E(B-V) of 30 mag is far out itself, as a logarithm, and takes every dereddened magnitude along.
+    # E(B-V) of 30 mag is unusual itself, as a logarithm, and in every dereddened magnitude.
     assert {far.name for far in wild.inputs if far.alone > 1} >= {"log_reddening", "skymapper_dr2.M_g"}
     assert wild.inputs[0].alone > 5 > plain.inputs[0].alone
     assert [cut.name for cut in gap.failed] == ["ruwe"]

@@ -1,4 +1,4 @@
-"""Permutation importance against answers that are known."""
+"""Permutation importance against known results."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ CONFIG = ImportanceConfig(repeats=20, max_stars=4000)
 
 
 def stars(n: int = 4000, seed: int = 0) -> pl.DataFrame:
-    """A band that decides, a copy of it, one that decides little, one that has nothing to say."""
+    """An informative band, a copy of it, a band with little information, and one without any."""
     rng = np.random.default_rng(seed)
     a, b, noise = rng.normal(size=(3, n))
     teff = 5500 + 300 * a + 40 * b + 50 * rng.normal(size=n)
@@ -26,7 +26,7 @@ def stars(n: int = 4000, seed: int = 0) -> pl.DataFrame:
 
 
 def linear(table: pl.DataFrame) -> pl.DataFrame:
-    """What is best: it leans on the band and its twin alike."""
+    """The optimal prediction, which uses the band and its copy equally."""
     return table.select(
         (5500 + 150 * (pl.col("a") + pl.col("twin")) + 40 * pl.col("b")).alias("teff"), pl.lit(4.0).alias("logg")
     )
@@ -72,7 +72,7 @@ def test_what_is_not_used_and_what_is_not_predicted_have_no_importance() -> None
 
 
 def test_a_fitted_model_gives_a_useless_band_nothing_within_its_error() -> None:
-    """Fitted on other stars, so the band has a small wrong slope: it may hurt, but not by more than chance."""
+    """Fitted on other stars, the useless band has a small slope: its effect is within the statistical error."""
     train, test = stars(300, 1), stars(3000, 2)
     x = np.column_stack([np.ones(300), train.select("a", "b", "noise").to_numpy()])
     slope = np.linalg.lstsq(x, train["teff"].to_numpy(), rcond=None)[0]
@@ -105,7 +105,7 @@ def test_only_stars_with_a_label_count_and_at_most_so_many() -> None:
 
 
 def test_shuffled_columns_of_a_group_stay_together() -> None:
-    """A colour of two bands that are shuffled together is that of some star."""
+    """Two bands that are shuffled together give the colour of a real star."""
     seen = []
 
     def predict(table: pl.DataFrame) -> pl.DataFrame:
@@ -135,7 +135,7 @@ def test_problems_are_told_at_once() -> None:
 
 
 def test_groups_of_known_correlation() -> None:
-    """Rank correlation, whatever its sign and shape; constant and empty columns are alone."""
+    """Rank correlation of either sign and any monotonic relation; constant and empty columns are single."""
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(2, 500))
     table = pl.DataFrame(

@@ -1,4 +1,4 @@
-"""The cost of missing bands against a model whose answer is known."""
+"""The effect of missing bands against a model with known predictions."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from starscale.model.missing import COLUMNS, cost_of_missing
 
 @dataclass
 class Known:
-    """Says 5500 + 300 a; without a, 5500; without b nothing."""
+    """Predicts 5500 + 300 a; without a, 5500; without b, nothing."""
 
     labels: tuple[str, ...] = ("teff",)
     measurements: tuple[Measurement, ...] = (

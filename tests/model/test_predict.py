@@ -1,4 +1,4 @@
-"""Prediction of files: the same catalogue however it is cut up, stopped and continued."""
+"""Prediction of files: the catalogue does not depend on chunks and interruptions."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def stars(finished: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def stop(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Let a prediction fail when it comes to a chunk; without an argument, let it work again."""
+    """Make predictions fail at a chunk; without an argument, make them work again."""
     right = Model.predict
 
     def arrange(chunk: int | None = None, error: BaseException | None = None) -> None:
@@ -86,7 +86,7 @@ def test_only_what_is_missing_is_predicted(
         ss.predict(finished / "model", stars, tmp_path / "out.parquet", chunk=CHUNK)
     kept = names(tmp_path / "out.parquet.unfinished")
     assert {f"part-{number:08d}.arrow" for number in range(3)} <= kept | {"part-00000002.arrow"}
-    # 1,100 stars are six chunks: another stop at the fourth that is still to do would come too late.
+    # 1,100 stars are six chunks, of which fewer than five are left, so that this stop has no effect.
     stop(5)
     ss.predict(finished / "model", stars, tmp_path / "out.parquet", chunk=CHUNK, progress=True)
     assert "rows were done before; resuming there" in capsys.readouterr().err
@@ -308,7 +308,7 @@ def test_a_polite_stop_by_the_system(finished: Path, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_full_disk_says_so_and_keeps_what_was_done(finished: Path, stars: Path, tmp_path: Path) -> None:
-    """The limit on the size of a file stands for a disk that is full."""
+    """A limit on the size of a file simulates a full disk."""
     target = tmp_path / "out.fits"
     limited = ["bash", "-c", 'ulimit -f 150; exec "$@"', "bash", *command(finished, stars, target)]
     done = subprocess.run(limited, capture_output=True, text=True, check=False)

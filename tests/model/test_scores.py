@@ -1,4 +1,4 @@
-"""Scores against analytic answers, and models compared on the same stars."""
+"""Scores against analytic results, and comparison of models on the same stars."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ LABELS = ("teff", "logg", "fe_h")
 
 
 def gaussian_crps(z: np.ndarray) -> np.ndarray:
-    """Of a unit Gaussian, Gneiting et al. (2005), eq. 5."""
+    """CRPS of a unit Gaussian (Gneiting et al. 2005, eq. 5)."""
     density = np.exp(-(z**2) / 2) / np.sqrt(2 * np.pi)
     return z * (2 * ndtr(z) - 1) + 2 * density - 1 / np.sqrt(np.pi)
 
@@ -49,7 +49,7 @@ def test_crps_of_a_point_is_the_absolute_error() -> None:
 @given(st.floats(0.2, 5), st.floats(-3, 3))
 @settings(deadline=None, max_examples=30)
 def test_crps_is_least_for_the_distribution_that_truth_is_drawn_from(width: float, shift: float) -> None:
-    # A proper score: no other Gaussian does better on its own evenly spread quantiles.
+    # A proper score: no other Gaussian has a smaller score on these quantiles.
     truth = ndtri(PROBABILITIES)
     own = np.repeat(truth[None], len(truth), axis=0)
     assert crps(own, truth).mean() <= crps(shift + width * own, truth).mean() + 1e-3
@@ -144,7 +144,7 @@ def test_ratios_are_paired_and_means_over_repeats() -> None:
     assert whole["good"][0]["crps_ratio"] == 1
     assert whole["good"][0]["mad"] == pytest.approx(np.mean([figures(g, "logg")["mad"] for g in good]))
     assert whole["good"][0]["repeats"] == 3
-    # Bins of predictions hold other stars for every model.
+    # Bins of predicted values contain different stars for every model.
     predicted = table.filter(pl.col("by").str.starts_with("predicted"))
     assert predicted.height
     assert all(predicted[f"{name}_ratio"].is_null().all() for name in RATIOS)

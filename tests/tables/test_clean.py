@@ -1,4 +1,4 @@
-"""Cutting from file to file gives what cutting in memory gives, however the table is divided."""
+"""Cleaning from file to file gives the same rows as in memory, however the table is divided."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Cuts: what they keep, what they count, and what is refused."""
+"""Cuts: rows that pass, counts, and refused predicates."""
 
 from __future__ import annotations
 

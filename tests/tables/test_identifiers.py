@@ -1,4 +1,4 @@
-"""Identifiers that lost digits, repeat, or belong to another catalogue are refused; whole ones pass."""
+"""Identifiers that lost digits, repeat, or belong to another catalogue are refused; valid ones pass."""
 
 from __future__ import annotations
 
@@ -185,7 +185,7 @@ def test_several_problems_at_once() -> None:
 
 @pytest.mark.shared
 def test_real_identifiers(shared: Path) -> None:
-    """A file that scientific notation destroyed is refused; files as the archive delivers them pass."""
+    """A file with identifiers in scientific notation is refused; files from the archive pass."""
     damaged = pl.read_csv(shared / "real" / "damaged_gaia_ids.csv", infer_schema_length=None)
     gaia = load_survey("gaia_dr3")
     column = next(name for name in damaged.columns if "source_id" in name.lower())

@@ -1,4 +1,4 @@
-"""Joining catalogues: order, names, and stars without a partner."""
+"""Joining catalogues: order, names, and stars that are missing in a joined table."""
 
 from __future__ import annotations
 

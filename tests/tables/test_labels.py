@@ -1,4 +1,4 @@
-"""One row of labels a star: inverse-variance means, floors, flags, and counts that add up."""
+"""One row of labels per star: inverse-variance means, floors, flags and counts."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def test_a_missing_number_of_either_kind_as_error() -> None:
 
 
 def test_one_label_of_two_missing() -> None:
-    """A label without measurements must not hide that the other one's repeats disagree."""
+    """A label without measurements must not hide that repeats of the other label disagree."""
     stars, counts = merge(
         [1, 1, 2, 3],
         survey(),
@@ -133,7 +133,7 @@ def test_one_label_of_two_missing() -> None:
 
 
 def repeats(sigma: float, *, n: int = 20_000, per_star: int = 3, seed: int = 1) -> float:
-    """Share of stars whose repeats are said to disagree, when the scatter is `sigma` times the errors."""
+    """Fraction of stars with the flag REPEATS_DISAGREE when the scatter is `sigma` times the errors."""
     rng = np.random.default_rng(seed)
     rows = n * per_star
     e_t, e_g = rng.uniform(20, 100, rows), rng.uniform(0.05, 0.2, rows)

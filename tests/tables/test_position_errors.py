@@ -86,14 +86,14 @@ def test_absurdly_large_errors_stay_finite() -> None:
 
 
 def test_an_ellipse_is_turned() -> None:
-    """The angle runs from north over east: at 90 degrees the longer axis lies east."""
+    """The position angle is from north towards east: at 90 degrees the major axis points east."""
     described = survey(ellipse={"major": "e_ra", "minor": "e_dec", "angle": "angle"})
     found = position_errors(table(e_ra=[0.3] * 4, e_dec=[100.0] * 4, angle=[0.0, 90.0, 45.0, None]), described)
     assert found is not None
     np.testing.assert_allclose(found.east, [100**2, 300**2, 50_000, 300**2])
     np.testing.assert_allclose(found.north, [300**2, 100**2, 50_000, 300**2])
     np.testing.assert_allclose(found.cross, [0, 0, 40_000, 0], atol=1e-6)
-    # Whatever the angle, the area is that of the axes.
+    # The area depends on the axes only, not on the angle.
     area = found.east * found.north - found.cross**2
     np.testing.assert_allclose(area[:3], (300.0 * 100.0) ** 2)
 

@@ -1,4 +1,4 @@
-"""From columns to positions and epochs, and what is refused."""
+"""Positions and epochs from the columns of a table, and refused tables."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""SQL of survey files, run files and feature sets: one row at a time, and nothing but columns."""
+"""SQL of survey files, run files and feature sets uses one row at a time, and columns only."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One form for every table: names, types, units and nulls, whatever the archive delivered."""
+"""Standard names, types, units and nulls for tables from any archive."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_letter_case_and_aliases() -> None:
 def test_an_exact_name_beats_another_case_and_an_alias() -> None:
     table = pl.DataFrame({"id": [1], "alpha": [1.0], "RA": [2.0], "ra": [3.0]})
     assert spelling(table.columns, SURVEY)["ra"] == "ra"
-    # What is not taken is kept as it is: nothing is lost, nothing clashes.
+    # Columns that are not described are kept unchanged, without name clashes.
     assert standardise(table, SURVEY).to_dict(as_series=False) == table.to_dict(as_series=False)
     other = standardise(table.drop("ra"), SURVEY)
     assert other.columns == ["id", "alpha", "ra"]
@@ -83,7 +83,7 @@ def test_an_exact_name_beats_another_case_and_an_alias() -> None:
 @pytest.mark.parametrize("dtype", [pl.Float32, pl.Float64])
 @pytest.mark.parametrize("column", ["ra", "mag"])
 def test_sentinels_in_floats(column: str, dtype: Any) -> None:
-    """-9999.99 as float32 is another number than the double of that name, whichever way it came."""
+    """-9999.99 as float32 differs from the double -9999.99; both are sentinels."""
     values = pl.Series([1.5, -9999, -9999.99, float("nan"), float("inf"), -float("inf"), None, -99.0], dtype=dtype)
     expected = [1.5, None, None, None, None, None, None, -99.0]
     assert one(column, values).to_list() == expected
@@ -228,7 +228,7 @@ def test_a_unit_of_another_kind_is_refused(unit: str) -> None:
     assert "column 'mag'" in text
 
 
-# ---- the table as a whole ----------------------------------------------------------------------------
+# ---- the whole table ---------------------------------------------------------------------------------
 
 numbers = st.one_of(st.none(), st.floats(width=32), st.sampled_from([-9999.0, -9999.99, 99.0]))
 tables = st.integers(0, 8).flatmap(
@@ -280,7 +280,7 @@ def test_require_names_every_missing_column() -> None:
 
 
 def test_a_misspelt_identifier_in_a_file_is_suggested(tmp_path: Path) -> None:
-    """Of a file only the columns that the survey knows are read; the suggestion comes from all that it has."""
+    """Only the columns that the survey describes are read; the suggestion considers all columns of the file."""
     path = tmp_path / "stars.parquet"
     pl.DataFrame({"sourceid": [1, 2], "ra": [1.0, 2.0], "dec": [1.0, 2.0]}).write_parquet(path)
     with pytest.raises(InputError, match=r"column 'source_id': is missing.*Did you mean 'sourceid'"):

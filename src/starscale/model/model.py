@@ -1,4 +1,4 @@
-"""The front object of a trained model: a table of stars in, a catalogue out."""
+"""A trained model, which turns a table of stars into a catalogue."""
 
 from __future__ import annotations
 
@@ -20,47 +20,49 @@ from starscale.learn.predictor import Prediction, Predictor
 from starscale.surveys.schema import Cut, Survey
 from starscale.tables.cuts import apply_cuts, cut_columns
 from starscale.tables.standardise import spelling, standardise
+from starscale.vocabulary.arrays import FloatArray
 from starscale.vocabulary.columns import Column, catalogue_columns
 from starscale.vocabulary.errors import InputError, Problem
 from starscale.vocabulary.flags import CatalogueFlag
 from starscale.vocabulary.strict import validate
 
-#: Both solutions, dwarf and giant, count as possible above this probability.
+#: A solution, dwarf or giant, is possible above this probability.
 _POSSIBLE = 0.1
-#: Step of E(B-V), mag, for the derivative of the labels: small beside any feature's scale, large beside rounding.
+#: Step of E(B-V), mag, for the derivative of the labels: small compared with the scale of every feature, large
+#: compared with rounding errors.
 _STEP = 0.01
 
 
 @dataclass(frozen=True)
 class Model:
-    """A trained model with everything that a prediction needs.
+    """A trained model, with everything that is needed for a prediction.
 
     Attributes
     ----------
     predictor : Predictor
-        Scaling, networks, calibration, domain.
+        Scaling, networks, calibration of the intervals, domain of the training set.
     features : tuple of Feature
         The inputs, as expressions on columns.
     inputs : Survey
-        The columns of a table of stars: names, units, sentinels; read as any survey file.
+        The columns of a table of stars (names, units, sentinels), in the form of a survey file.
     labels : tuple of str
-        What is predicted, in the predictor's order.
+        The predicted labels, in the order of the predictor.
     cuts : tuple of Cut
         The quality cuts that the training stars passed.
     label_ranges : mapping of str to (float, float)
         Smallest and largest training label.
     magnitude : str or None
-        Column that stands for the brightness of a star; it need not be in a table.
+        Column of the apparent magnitude; a table may lack it.
     magnitude_range : (float, float)
-        Brightest and faintest training star.
+        Magnitudes of the brightest and the faintest training star.
     measurements : tuple of Measurement
-        Columns that go missing together.
+        Columns that are missing together.
     reddening : str or None
         Column with E(B-V).
     mock : bool
         Whether the training data were simulated.
     information : mapping
-        Title, metrics, provenance: what the bundle says about itself.
+        Title, metrics and provenance of the bundle.
     """
 
     predictor: Predictor
@@ -87,7 +89,7 @@ class Model:
         return columns
 
     def input_columns(self, available: Sequence[str]) -> list[str]:
-        """Of the columns of a file, those that a prediction reads."""
+        """Return those of the available columns that a prediction reads."""
         return list(spelling(available, self.inputs).values())
 
     def predict(
@@ -98,29 +100,29 @@ class Model:
         Parameters
         ----------
         table : polars.DataFrame, (n_stars, any)
-            Columns as the archives name them; :attr:`inputs` says which are needed.
+            Columns with their names in the archives; :attr:`inputs` lists them.
         where : str
-            What to call the table in an error.
+            Name of the table in error messages.
         found_columns : mapping of str to Column, optional
             Units as the file states them.
 
         Returns
         -------
         polars.DataFrame, (n_stars, n_columns)
-            Same rows, same order. Where nothing can be predicted the labels are null and `flags` says so.
+            Same rows and order. Where nothing can be predicted, labels are null and `flags` gives the reason.
 
         Raises
         ------
         InputError
-            Missing columns, damaged identifiers; all of them at once.
+            Missing columns, damaged identifiers; all problems in one error.
         """
         clean = standardise(table, self.inputs, where=where, found_columns=found_columns, whole=False)
         x = evaluate_features(clean, self.features, where=where)
         prediction = self.predictor.predict(x)
         return self._catalogue(clean, prediction, self._slopes(clean, prediction, where), where)
 
-    def _slopes(self, clean: pl.DataFrame, prediction: Prediction, where: str) -> Any:
-        """Derivative of every mean label with respect to E(B-V): shape (n_stars, n_labels)."""
+    def _slopes(self, clean: pl.DataFrame, prediction: Prediction, where: str) -> FloatArray:
+        """Derivative of every mean label with respect to E(B-V), per mag. Shape (n_stars, n_labels)."""
         slopes = np.full(prediction.mean.shape, np.nan)
         rows = np.flatnonzero(prediction.predicted)
         if self.reddening is None or not rows.size:
@@ -131,7 +133,9 @@ class Model:
         slopes[clean[self.reddening].is_null().to_numpy()] = np.nan
         return slopes
 
-    def _catalogue(self, clean: pl.DataFrame, prediction: Prediction, slopes: Any, where: str) -> pl.DataFrame:
+    def _catalogue(
+        self, clean: pl.DataFrame, prediction: Prediction, slopes: FloatArray, where: str
+    ) -> pl.DataFrame:
         position = self.inputs.position
         empty = pl.lit(None, dtype=pl.Float64)
         ra, dec = (
@@ -189,14 +193,14 @@ class Model:
         )
 
     def _outside_magnitudes(self, clean: pl.DataFrame) -> Any:
-        """Where the brightness is known and that of no training star."""
+        """Where the magnitude is known and outside the range of the training stars. Shape (n_stars,)."""
         if self.magnitude is None or self.magnitude not in clean.columns:
             return np.zeros(clean.height, dtype=bool)
         low, high = self.magnitude_range
         return (~clean[self.magnitude].is_between(low, high)).fill_null(False).to_numpy()
 
     def _passes_cuts(self, clean: pl.DataFrame, where: str) -> Any:
-        """Whether rows pass the cuts whose columns the table has."""
+        """Whether rows pass the cuts whose columns are in the table. Shape (n_stars,)."""
         possible = [cut for cut in self.cuts if set(cut_columns(cut, where)) <= set(clean.columns)]
         return apply_cuts(clean, possible, where=where)[0].to_numpy()
 
@@ -206,12 +210,12 @@ class Model:
         Raises
         ------
         StarscaleError
-            When the directory cannot be written.
+            The directory cannot be written.
         """
         save_bundle(Path(path), self.predictor, self._document(), card)
 
     def digest(self) -> str:
-        """SHA-256 of everything that a prediction depends on."""
+        """Return the SHA-256 of everything that a prediction depends on."""
         return digest(self.predictor, self._document())
 
     def _document(self) -> dict[str, Any]:
@@ -233,10 +237,15 @@ class Model:
     def load(cls, path: str | Path) -> Model:
         """Open a bundle.
 
+        Parameters
+        ----------
+        path : str or Path
+            Folder of the bundle.
+
         Raises
         ------
         InputError
-            When it is not a bundle, or a file of it is missing, altered or of a newer version.
+            Not a bundle, or a file of it is missing, altered or of a newer version.
         """
         predictor, document = load_bundle(Path(path))
         try:
@@ -261,7 +270,7 @@ class Model:
 
 
 def _ambiguous(prediction: Prediction) -> Any:
-    """Where dwarf and giant are both possible."""
+    """Where the dwarf and the giant solution are both possible. Shape (n_stars,)."""
     with np.errstate(invalid="ignore"):
         return np.minimum(prediction.p_giant, 1 - prediction.p_giant) > _POSSIBLE
 
