@@ -1,6 +1,6 @@
-"""A mock sky with known truth: tables like those of the archives, for tests, tutorials and checks of the method.
+"""A simulated sky with known true values: tables in the formats of the archives, for tests and tutorials.
 
-It is a mock. No figure made with it says how well anything works on real stars.
+It is a mock: results obtained with it say nothing about the accuracy for real stars.
 """
 
 from starscale.mock.sky import MockSky, make_sky

@@ -1,4 +1,4 @@
-"""Tables with exactly the columns and types that a survey file describes."""
+"""Tables with exactly the columns and types of a survey file."""
 
 from __future__ import annotations
 
@@ -21,16 +21,20 @@ ARCSEC = np.radians(1.0 / 3600.0)
 
 
 def archive_table(survey: str, columns: Mapping[str, Any], *, keep_nan: bool = False) -> pl.DataFrame:
-    """Return `columns` as the table of a packaged survey: its column order and types.
+    """Return arrays as the table of a packaged survey, with its column order and types.
 
     Parameters
     ----------
     survey : str
         Name of a packaged survey file.
     columns : mapping
-        Arrays by column name; a missing one is a defect of the mock and raises KeyError.
+        Arrays by column name. A missing or unknown column is a defect of the mock and raises KeyError.
     keep_nan : bool
-        Whether the archive writes NaN where a value is missing; otherwise NaN becomes null.
+        Whether the archive writes NaN for missing values; otherwise NaN becomes null.
+
+    Returns
+    -------
+    DataFrame
     """
     described = load_survey(survey).columns
     unknown = sorted(set(columns) - set(described))
@@ -47,9 +51,9 @@ def _typed(column: pl.Series, dtype: Any, keep_nan: bool) -> pl.Series:
 
 
 def extinctions(ebv: FloatArray, teff: FloatArray) -> FloatArray:
-    """Extinction in every band, mag, shape (n, 9), from true E(B-V) with the coefficients of the survey files.
+    """Return the extinction in every band, mag, shape (n, 9), from true E(B-V) and the survey files' coefficients.
 
-    The wide Gaia bands see less of it in cool stars; the size of that effect is INVENTED.
+    In the wide Gaia bands it is smaller for cool stars; the size of this effect is INVENTED.
     """
     gaia, skymapper = load_survey("gaia_dr3"), load_survey("skymapper_dr2")
     colour = np.clip(teff / 5772.0 - 1.0, -0.4, 0.6)
@@ -64,7 +68,7 @@ def extinctions(ebv: FloatArray, teff: FloatArray) -> FloatArray:
 
 
 def close_pairs(ra: FloatArray, dec: FloatArray, radius: float) -> tuple[NDArray[np.int64], FloatArray]:
-    """Pairs of positions (deg) nearer than `radius` (arcsec): indices, shape (n, 2), and separations (arcsec)."""
+    """Return pairs of positions (deg) closer than `radius` (arcsec): indices (n, 2), separations (arcsec)."""
     vectors = unit_vectors(ra, dec)
     pairs = cKDTree(vectors).query_pairs(radius * ARCSEC, output_type="ndarray").astype(np.int64)
     apart = np.linalg.norm(vectors[pairs[:, 0]] - vectors[pairs[:, 1]], axis=1) / ARCSEC

@@ -1,4 +1,4 @@
-"""Geometric distances from noisy parallaxes, in the manner of Bailer-Jones et al. 2021, AJ 161, 147."""
+"""Geometric distances from noisy parallaxes, similar to Bailer-Jones et al. 2021, AJ 161, 147."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import polars as pl
 from starscale.mock.archive import archive_table
 from starscale.vocabulary.arrays import FloatArray
 
-#: Columns of cumulative probability evaluated for each star.
+#: Number of distances at which the cumulative probability of each star is evaluated.
 _NODES = 96
 
 
@@ -32,12 +32,12 @@ def geometric_distances(parallax: FloatArray, error: FloatArray, length: FloatAr
 
 def _posterior(parallax: FloatArray, error: FloatArray, length: FloatArray) -> FloatArray:
     nearest = 1000.0 / (np.maximum(parallax, 0.0) + 5 * error)
-    # A parallax that may be zero sets no limit; the prior does.
+    # A parallax that is compatible with zero sets no upper limit; the prior does.
     limit = 1000.0 / np.maximum(parallax - 5 * error, 1e-9)
     farthest = np.minimum(limit, np.maximum(20.0 * length, 1.5 * nearest))
     step = np.log(farthest / nearest)[:, None] * np.linspace(0.0, 1.0, _NODES)
     r = nearest[:, None] * np.exp(step)
-    # One more power of r: the nodes are evenly spaced in log r.
+    # The factor r^3 is r^2 of the prior and r of the integration in log r, in which the nodes are evenly spaced.
     log_density = (
         3 * np.log(r) - r / length[:, None] - 0.5 * ((parallax[:, None] - 1000.0 / r) / error[:, None]) ** 2
     )
@@ -55,7 +55,7 @@ def _posterior(parallax: FloatArray, error: FloatArray, length: FloatArray) -> F
 
 
 def distance_table(gaia: pl.DataFrame, length: FloatArray, rng: np.random.Generator) -> pl.DataFrame:
-    """Return the table of distances for the rows of `gaia`, less one in five hundred.
+    """Return the table of distances for the rows of `gaia`, except for one row in five hundred.
 
     Parameters
     ----------
@@ -69,7 +69,7 @@ def distance_table(gaia: pl.DataFrame, length: FloatArray, rng: np.random.Genera
     geometric = geometric_distances(
         gaia["parallax"].to_numpy(), gaia["parallax_error"].to_numpy().astype(float), length
     )
-    # INVENTED: the photogeometric distances are the geometric ones, drawn a little closer together.
+    # INVENTED: the photogeometric distances are the geometric ones with noise and narrower intervals.
     centre = geometric[:, 1:2] * np.exp(
         0.3 * rng.normal(size=(len(gaia), 1)) * np.log(geometric[:, 2:] / geometric[:, 1:2])
     )

@@ -1,8 +1,8 @@
-"""Stellar evolution in formulae: mass, age and metallicity to luminosity, temperature and gravity.
+"""Analytic stellar evolution: luminosity, temperature and gravity from mass, age and metallicity.
 
-Published fits are cited where they stand: Tout, Pols, Eggleton & Han 1996, MNRAS 281, 257 ("T96"),
-and Hurley, Pols & Tout 2000, MNRAS 315, 543 ("H00"). Everything marked INVENTED was made up for this
-mock, by hand, so that the diagrams look like those of real stars.
+Published fits are cited where they are used: Tout, Pols, Eggleton & Han 1996, MNRAS 281, 257 ("T96"),
+and Hurley, Pols & Tout 2000, MNRAS 315, 543 ("H00"). Everything marked INVENTED was chosen for this
+mock so that the diagrams resemble those of real stars.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from starscale.vocabulary.arrays import FloatArray
 SUN_TEFF = 5772.0
 SUN_LOGG = 4.438
 
-#: The fits of T96 and H00 hold from Z = 0.0001 to 0.03, with Z_sun = 0.02; outside, the nearest end is used.
+#: The fits of T96 and H00 are valid from Z = 0.0001 to 0.03 (Z_sun = 0.02); outside, the limit is used.
 _ZETA_RANGE = (-2.3, 0.176)
 
 # T96, table 1: rows alpha to eta, columns powers 0 to 4 of log10(Z / 0.02).
@@ -153,7 +153,7 @@ def _turn_off(mass: FloatArray, zeta: FloatArray, zams_radius: FloatArray) -> tu
     )
     share = np.clip((mass - 10**log_a17) / 0.1, 0.0, 1.0)
     radius = low + share * (high - low)
-    # The fit is for stars that reach the end of the main sequence; below half a solar mass none has.
+    # The fit is for stars that reach the end of the main sequence; no star below half a solar mass has done so.
     return lum, np.where(mass < 0.5, np.maximum(1.5 * zams_radius, radius), radius)
 
 

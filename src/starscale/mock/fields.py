@@ -11,15 +11,15 @@ from starscale.mock import galaxy
 from starscale.mock.populations import POPULATIONS, Pool, field_pool, make_pool, pick_by_weight
 from starscale.vocabulary.arrays import FloatArray
 
-#: Stars are kept to this true G (before noise).
+#: Magnitude limit in true G (without noise).
 FAINTEST = 18.5
-#: R_G of the mean star, for the selection by magnitude.
+#: R_G of an average star, for the selection by magnitude.
 _R_G = 2.74
 
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A round patch of sky: centre (deg), and area relative to the others."""
+    """A circular field: centre (deg) and area relative to the others."""
 
     name: str
     ra: float
@@ -29,10 +29,10 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """A cluster: place, age, abundances and motion.
+    """A cluster: position, age, abundances and motion.
 
     Units: distance pc, age Myr, motions mas/yr and km/s, dispersion km/s. The radius of the Plummer sphere is an
-    angle (deg), so that near clusters too stay in their fields; `share` is the part of all stars of the sky.
+    angle (deg), so that nearby clusters fit into their fields; `share` is the fraction of all stars of the sky.
     """
 
     name: str
@@ -49,7 +49,7 @@ class Cluster:
     share: float
 
 
-#: Areas grow towards the poles, where stars are few. North of +2 deg there is no SkyMapper.
+#: Areas increase towards the Galactic poles, where stars are rare. SkyMapper has no data north of +2 deg.
 FIELDS = (
     Field("S01", 10.0, -32.0, 4.0),
     Field("S02", 62.0, -46.0, 2.5),
@@ -88,8 +88,8 @@ CLUSTERS = (
 class Stars:
     """True properties; arrays of shape (n,), `magnitudes` (n, 9): apparent, without extinction.
 
-    `population` counts `POPULATIONS`, `field` counts `FIELDS`, `cluster` counts `CLUSTERS` (-1: none). `ebv` and
-    `ebv_column` are true E(B-V) to the star and through the whole Galaxy.
+    `population`, `field` and `cluster` are indices of `POPULATIONS`, `FIELDS` and `CLUSTERS` (-1: none). `ebv` and
+    `ebv_column` are true E(B-V) to the star and along the full line of sight.
     """
 
     ra: FloatArray
@@ -118,7 +118,7 @@ def _join(parts: list[Stars]) -> Stars:
 
 
 def _scatter(ra: float, dec: float, radius: FloatArray, rng: np.random.Generator) -> tuple[FloatArray, FloatArray]:
-    """Positions at angular distances `radius` (deg) from a centre, in random directions."""
+    """Return positions at angular distances `radius` (deg) from a centre, in random directions."""
     angle, direction = np.radians(radius), rng.uniform(0, 2 * np.pi, len(radius))
     centre = np.radians(dec)
     sin_dec = np.sin(centre) * np.cos(angle) + np.cos(centre) * np.sin(angle) * np.cos(direction)
@@ -128,7 +128,7 @@ def _scatter(ra: float, dec: float, radius: FloatArray, rng: np.random.Generator
 
 
 class _Shelf:
-    """A pool sorted into bins of absolute G, to draw from any bin by weight."""
+    """A pool sorted into bins of absolute G, from which stars of any bin are drawn by weight."""
 
     def __init__(self, pool: Pool) -> None:
         self.pool = pool
@@ -149,7 +149,7 @@ _DISTANCE_EDGES = np.geomspace(4.0, 60000.0, 221)
 
 
 def _expected(shelf: _Shelf, population: int, field: Field, dust: float) -> FloatArray:
-    """Stars per square degree brighter than the limit, by bin of absolute G and bin of distance."""
+    """Return the stars per square degree brighter than the limit, by bins of absolute G and of distance."""
     lon, lat = (float(value[0]) for value in galaxy.galactic(np.array([field.ra]), np.array([field.dec])))
     middle = np.sqrt(_DISTANCE_EDGES[1:] * _DISTANCE_EDGES[:-1])
     volume = np.diff(_DISTANCE_EDGES**3) / 3 * np.radians(1.0) ** 2
@@ -161,7 +161,7 @@ def _expected(shelf: _Shelf, population: int, field: Field, dust: float) -> Floa
 
 
 def _field_stars(n: int, rng: np.random.Generator) -> tuple[Stars, FloatArray, FloatArray]:
-    """Draw the stars of all fields; also returns the radius (deg) and the dust factor of each field."""
+    """Draw the stars of all fields; return them with the radius (deg) and the dust factor of each field."""
     shelves = [
         _Shelf(field_pool(number, min(max(20_000, int(n * factor)), 1_500_000), rng))
         for number, factor in enumerate((3.0, 1.8, 1.0))
@@ -171,7 +171,7 @@ def _field_stars(n: int, rng: np.random.Generator) -> tuple[Stars, FloatArray, F
         [_expected(shelf, p, field, dust[f]) for p, shelf in enumerate(shelves)] for f, field in enumerate(FIELDS)
     ]
     totals = np.array([[table.sum() for table in row] for row in tables]) * np.array([[f.area] for f in FIELDS])
-    # One factor on all areas gives the wanted number of stars at the true density.
+    # A common factor of all areas gives the required number of stars at the true density.
     stretch = n / totals.sum()
     radius = np.sqrt(np.array([f.area for f in FIELDS]) * stretch / np.pi)
     counts = rng.multinomial(n, (totals / totals.sum()).ravel()).reshape(totals.shape)
@@ -208,7 +208,7 @@ def _place(
 
 
 def _cluster_stars(number: int, n: int, field: int, rng: np.random.Generator) -> Stars:
-    """Members of one cluster: one distance, age and [Fe/H] (within 0.02 dex), a common motion."""
+    """Draw the members of a cluster, with the same distance, age, [Fe/H] (within 0.02 dex) and motion."""
     cluster = CLUSTERS[number]
     size = max(4000, 6 * n)
     pool = make_pool(
@@ -218,7 +218,7 @@ def _cluster_stars(number: int, n: int, field: int, rng: np.random.Generator) ->
     extinction = _R_G * galaxy.mean_reddening(lat, np.array([cluster.distance]))[0]
     seen = pool.magnitudes[:, 0] + 5 * np.log10(cluster.distance / 10) + extinction < FAINTEST
     index = pick_by_weight(np.where(seen, pool.weight, 0.0), n, rng)
-    # A Plummer sphere in projection, cut at six radii.
+    # A projected Plummer sphere, truncated at six radii.
     share = rng.uniform(0.0, 36.0 / 37.0, n)
     radius = cluster.radius * np.sqrt(share / (1 - share))
     ra, dec = _scatter(FIELDS[field].ra, FIELDS[field].dec, radius, rng)
@@ -236,7 +236,7 @@ def _cluster_stars(number: int, n: int, field: int, rng: np.random.Generator) ->
 
 
 def _redden(stars: Stars, dust: FloatArray, rng: np.random.Generator) -> Stars:
-    """Fill in true E(B-V) to the star and in the whole column."""
+    """Set true E(B-V) to the star and along the full line of sight."""
     ebv, column = np.zeros(len(stars)), np.zeros(len(stars))
     for f, field in enumerate(FIELDS):
         here = np.flatnonzero(stars.field == f)
@@ -244,12 +244,12 @@ def _redden(stars: Stars, dust: FloatArray, rng: np.random.Generator) -> Stars:
         factor = dust[f] * galaxy.dust_texture(stars.ra[here], stars.dec[here], rng)
         ebv[here] = factor * galaxy.mean_reddening(lat, stars.distance[here])
         column[here] = factor * galaxy.mean_reddening(lat, np.full(len(here), 1e6))
-    # What the map does not resolve: five per cent from star to star.
+    # Structure that the map does not resolve: 5 % from star to star.
     return replace(stars, ebv=ebv * np.exp(rng.normal(0.0, 0.05, len(stars))), ebv_column=column)
 
 
 def _make_optical_pairs(stars: Stars, rng: np.random.Generator) -> Stars:
-    """Move one star in two hundred next to another of its field: 0.5 to 3 arcsec, unrelated in depth."""
+    """Move one star in two hundred to 0.5 to 3 arcsec from another star of its field, as a chance alignment."""
     n = len(stars)
     movers = rng.choice(n, size=n // 200, replace=False)
     order = np.argsort(stars.field, kind="stable")

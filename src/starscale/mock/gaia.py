@@ -1,4 +1,4 @@
-"""The Gaia table of the mock: astrometry, photometry and flags with the archive's columns."""
+"""The Gaia table of the mock: astrometry, photometry and flags in the columns of the archive."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from starscale.tables.healpix import cells
 from starscale.vocabulary.arrays import FloatArray
 
 EPOCH = 2016.0
-#: Share of extra rows that are quasars and galaxies.
+#: Number of additional rows (quasars and galaxies) relative to the stars.
 _EXTRA = 0.002
 _PARAMETERS = ("ra", "dec", "parallax", "pmra", "pmdec")
-#: Half of the time span of the data, yr, that turns proper motions into mas for the longest axis.
+#: Half of the time span of the data, yr, which converts proper motions to mas for the longest axis.
 _HALF_SPAN = 1.38
 
 
@@ -113,7 +113,7 @@ def _spectrometer(
     n = len(g)
     has_velocity = (g < 14.2) & (teff < 7500) & (rng.random(n) < 0.95)
     has_width = (g < 12) & (rng.random(n) < 0.7)
-    # INVENTED: stars hotter than about 6500 K have not been braked.
+    # INVENTED: stars hotter than about 6500 K have not lost angular momentum.
     width = 4 + rng.exponential(3.0, n) + rng.exponential(45.0, n) * np.clip((teff - 6200) / 800, 0, 1)
     noise = rng.normal(size=n) * (0.3 + 3 * 10 ** (0.4 * (g - 14)))
     return {
@@ -181,5 +181,5 @@ def gaia_table(
         columns |= {f"{name}_{_PARAMETERS[j]}_corr": correlation[:, i, j] for j in range(i + 1, 5)}
     columns |= _photometry(apparent, crowded < 1.5, rng) | _quality(binary, crowded, g, rng)
     columns |= _spectrometer(true["velocity"], true["teff"], g, rng) | gspphot_columns(stars, g, extra, rng)
-    # The archive is sorted by identifier; nothing of the order of creation shows.
+    # The archive is sorted by identifier, so that the order of creation is not visible.
     return archive_table("gaia_dr3", columns).sort("source_id"), identifiers[:n]

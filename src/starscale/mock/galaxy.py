@@ -1,7 +1,7 @@
-"""Where stars and dust are: density laws, reddening, and the frame of the Galaxy.
+"""Distribution of stars and dust: density laws, reddening, and Galactic coordinates.
 
 Density laws and normalisations: Juric et al. 2008, ApJ 673, 864, table 10. The dust disc is INVENTED, with a
-usual scale height and local density.
+typical scale height and local density.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import numpy as np
 
 from starscale.vocabulary.arrays import FloatArray
 
-#: Distance of the Sun from the centre and above the plane, pc.
+#: Distance of the Sun from the Galactic centre and above the plane, pc.
 SUN_RADIUS, SUN_HEIGHT = 8122.0, 20.0
 
 #: Stars above 0.15 M_sun per cubic parsec near the Sun (INVENTED, rounded), and the other populations relative to
@@ -32,13 +32,13 @@ _TO_GALACTIC = np.array(
 
 
 def unit_vectors(ra: FloatArray, dec: FloatArray) -> FloatArray:
-    """ICRS unit vectors, shape (n, 3), of positions in deg."""
+    """Return ICRS unit vectors, shape (n, 3), of positions in deg."""
     ra, dec = np.radians(ra), np.radians(dec)
     return np.stack([np.cos(dec) * np.cos(ra), np.cos(dec) * np.sin(ra), np.sin(dec)], axis=-1)
 
 
 def galactic(ra: FloatArray, dec: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Galactic longitude and latitude, deg, of ICRS positions in deg."""
+    """Return Galactic longitude and latitude, deg, of ICRS positions in deg."""
     x, y, z = np.moveaxis(unit_vectors(ra, dec) @ _TO_GALACTIC.T, -1, 0)
     return np.degrees(np.arctan2(y, x)) % 360.0, np.degrees(np.arcsin(np.clip(z, -1, 1)))
 
@@ -52,7 +52,7 @@ def heliocentric(longitude: float, latitude: float, distance: FloatArray) -> tup
 
 
 def density(population: int, radius: FloatArray, height: FloatArray) -> FloatArray:
-    """Stars per cubic parsec of a population at a galactocentric radius and height, pc."""
+    """Return the stars per cubic parsec of a population at a galactocentric radius and height, pc."""
     height = np.abs(height)
     if population == 2:
         oblate = np.hypot(radius, height / 0.64)
@@ -64,14 +64,14 @@ def density(population: int, radius: FloatArray, height: FloatArray) -> FloatArr
 
 
 def mean_reddening(latitude: float, distance: FloatArray) -> FloatArray:
-    """Return true E(B-V) to a distance (pc) through a smooth dust disc; the factor of a field comes on top."""
+    """Return true E(B-V) to a distance (pc) through a smooth dust disc, without the factor of the field."""
     slope = max(abs(float(np.sin(np.radians(latitude)))), 0.02)
     share: FloatArray = -np.expm1(-distance * slope / DUST_HEIGHT)
     return DUST_DENSITY * DUST_HEIGHT / slope * share
 
 
 def dust_texture(ra: FloatArray, dec: FloatArray, rng: np.random.Generator) -> FloatArray:
-    """Return the small-scale factor of the dust, about one: waves of 4 to 60 arcmin, shared by neighbours."""
+    """Return the small-scale factor of the dust, close to 1: a sum of waves of 4 to 60 arcmin."""
     place = unit_vectors(ra, dec)
     total = np.zeros(len(ra))
     for wavelength in np.geomspace(1.0, 0.07, 8):

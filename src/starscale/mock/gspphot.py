@@ -1,4 +1,4 @@
-"""Estimates like those of Gaia's GSP-Phot: truth plus errors that hang together. All numbers are INVENTED.
+"""Estimates like those of Gaia's GSP-Phot: true values with correlated errors. All numbers are INVENTED.
 
 The shape of the errors follows Andrae et al. 2023, A&A 674, A27: temperature and extinction trade against each
 other, metallicities are too low and too alike, and the quoted intervals are far too narrow.
@@ -16,7 +16,7 @@ from starscale.vocabulary.arrays import FloatArray
 
 #: A0 / E(B-V).
 _A0 = 3.1
-#: Quoted half widths as shares of the true errors.
+#: Quoted half widths relative to the true errors.
 _UNDERSTATED = 0.3
 
 
@@ -38,7 +38,7 @@ def gspphot_columns(stars: Stars, g: FloatArray, extra: int, rng: np.random.Gene
     faint = 1 + 0.8 * np.clip((g[:n] - 14.5) / 4, 0, 1.2)
     excess = rng.normal(size=n) * (0.11 * faint + 0.25 * np.minimum(stars.ebv, 1.0))
     azero = np.maximum(0.0, _A0 * stars.ebv + excess)
-    # Too much extinction is made good by a hotter star.
+    # An overestimated extinction is compensated by a higher temperature.
     own = 0.016 * faint
     teff = stars.teff * (1 + 0.10 * (azero - _A0 * stars.ebv) + own * rng.normal(size=n))
     teff += 60 * np.sin(stars.teff / 450.0) - 90 * np.tanh((1.2 + stars.fe_h) * -1.5)

@@ -1,4 +1,4 @@
-"""What five spectroscopic surveys measure: which stars, with what noise, on what scale of their own.
+"""Measurements of five spectroscopic surveys: their selections, noise and label scales.
 
 Selections, noise and scales are INVENTED. The scales are smooth and on purpose no polynomials, so that a
 polynomial calibration cannot undo them exactly.
@@ -17,7 +17,7 @@ from starscale.mock.galaxy import galactic
 from starscale.vocabulary.arrays import FloatArray
 
 LABELS = ("teff", "logg", "fe_h")
-#: Share of rows with a gross error.
+#: Fraction of rows with a gross error.
 OUTLIERS = 0.05
 _OUTLIER_SCALE = np.array([450.0, 0.8, 0.5])
 
@@ -26,20 +26,20 @@ Scale = Callable[[FloatArray, FloatArray, FloatArray], tuple[FloatArray, FloatAr
 
 @dataclass(frozen=True, slots=True)
 class Spectrograph:
-    """How one survey works.
+    """Properties of one survey.
 
     Parameters
     ----------
     share : float
-        Stars observed, as a share of all stars of the mock.
+        Fraction of all stars of the mock that are observed.
     repeats : float
-        Share of stars with a second row; a quarter of these have a third.
+        Fraction of stars with a second row; a quarter of these have a third row.
     bright, faint : float
         Range in G.
     south, north : float
         Range in declination, deg.
     giants : float
-        How much likelier a giant is chosen than a dwarf.
+        Probability of selecting a giant relative to that of a dwarf.
     sigma : tuple of float
         True noise (K, dex, dex) at high signal-to-noise.
     understated : float
@@ -47,7 +47,7 @@ class Spectrograph:
     signal : float
         Signal-to-noise ratio at G = 12.
     caught : float
-        Share of outliers that the survey's own flags catch.
+        Fraction of the outliers that are flagged.
     scale : callable
         Systematic offsets as a function of true teff, logg, fe_h.
     """
@@ -117,10 +117,10 @@ SPECTROGRAPHS: dict[str, Spectrograph] = {
 
 @dataclass(frozen=True, slots=True)
 class SpectroscopicRows:
-    """SpectroscopicRows of one survey; arrays of shape (n,) or (n, 3) for the labels of `LABELS`.
+    """Rows of one survey; arrays of shape (n,), or (n, 3) for the labels of `LABELS`.
 
-    `value` is truth + `systematic` + `noise`; `sigma` is the width from which the noise of good rows is drawn,
-    `error` what the survey quotes. `repeat` counts the rows of a star from 0. `blank` marks rows without labels.
+    `value` is truth + `systematic` + `noise`; `sigma` is the standard deviation of the noise of good rows, `error`
+    is the quoted error. `repeat` is the number of the row of a star, from 0. `blank` marks rows without labels.
     """
 
     star: NDArray[np.int64]
@@ -138,7 +138,7 @@ class SpectroscopicRows:
 
 
 def draw_calibrators(stars: Stars, g: FloatArray, rng: np.random.Generator) -> NDArray[np.bool_]:
-    """Draw bright stars that all surveys like to observe, so that they overlap; most metal-poor ones are in."""
+    """Draw bright stars that all surveys tend to observe, including most metal-poor stars, so that they overlap."""
     return (g < 14.3) & (rng.random(len(stars)) < np.where(stars.fe_h < -0.8, 0.7, 0.25))
 
 
@@ -150,7 +150,7 @@ def _chosen(
     weight = np.where(stars.logg < 3.5, survey.giants, 1.0) * np.where(calibrator, 3.0, 1.0)
     weight *= np.where(np.array([f.name.startswith("E") for f in FIELDS])[stars.field], 3.0, 1.0)
     weight *= np.where(stars.cluster >= 0, 4.0, 1.0) * np.where(latitude < 8, 0.6, 1.0)
-    # Brighter stars first: exposure time is dear.
+    # Brighter stars are preferred, since exposure time is limited.
     weight *= 10 ** (-0.15 * np.clip(g - survey.bright - 2, 0, None))
     reach = (g > survey.bright) & (g < survey.faint) & (stars.dec > survey.south) & (stars.dec < survey.north)
     reach &= (stars.teff > 3600) & (stars.teff < 7800)
@@ -168,7 +168,7 @@ def observe(
     calibrator: NDArray[np.bool_],
     rng: np.random.Generator,
 ) -> SpectroscopicRows:
-    """Observe the stars that a survey chooses.
+    """Select the stars of a survey and draw their measurements.
 
     Parameters
     ----------
@@ -191,7 +191,7 @@ def observe(
     n = len(star)
     signal = np.minimum(survey.signal * 10 ** (-0.17 * (g[star] - 12)) * np.exp(rng.normal(0.0, 0.25, n)), 900.0)
     labels = np.stack([stars.teff[star], stars.logg[star], stars.fe_h[star]], axis=1)
-    # Lines are few in hot and in metal-poor stars.
+    # Hot and metal-poor stars have few lines.
     hard = 1 + 0.5 * np.clip((labels[:, 0] - 6300) / 1000, 0, 1.5) + 0.35 * np.clip(-1 - labels[:, 2], 0, 2)
     sigma = np.array(survey.sigma) * (hard * np.sqrt(1 + (25.0 / signal) ** 2))[:, None]
     noise = sigma * rng.normal(size=(n, 3))

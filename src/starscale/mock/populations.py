@@ -1,4 +1,4 @@
-"""Stars of the two discs, the halo and of single-age clusters, before they get a place in the sky."""
+"""Stars of the two discs, the halo and single-age clusters, without positions."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from starscale.mock.evolution import evolve, main_sequence_age, post_main_sequen
 from starscale.mock.spectrum import absolute_magnitudes
 from starscale.vocabulary.arrays import FloatArray
 
-#: Names of the populations; a population's place in this tuple is its number.
+#: Names of the populations; other modules refer to them by their index.
 POPULATIONS = ("thin disc", "thick disc", "halo")
 
-#: Share of stars with an unresolved companion.
+#: Fraction of stars with an unresolved companion.
 BINARY_SHARE = 0.35
 
 _LEAST_MASS = 0.15
@@ -28,8 +28,8 @@ _METALS = np.linspace(-2.3, 0.176, 24)
 class Pool:
     """Stars to draw from; each array has shape (n,), `magnitudes` (n, 9).
 
-    `weight` is proportional to the number of such stars in a volume of the population; over a whole pool it adds
-    up to one. `magnitudes` are absolute and include the unresolved companion.
+    `weight` is proportional to the number of such stars in a volume of the population; its sum over a pool
+    is 1. `magnitudes` are absolute and include the unresolved companion.
     """
 
     weight: FloatArray
@@ -51,7 +51,7 @@ def overall_metallicity(fe_h: FloatArray, alpha_fe: FloatArray) -> FloatArray:
 
 
 def draw_ages(population: int, n: int, rng: np.random.Generator) -> tuple[FloatArray, FloatArray]:
-    """Draw ages (Myr) and [Fe/H] of a field population; the distributions are INVENTED, with usual means."""
+    """Draw ages (Myr) and [Fe/H] of a field population; the distributions are INVENTED, with typical means."""
     if population == 0:
         age = rng.uniform(300.0, 9500.0, n)
         fe_h = rng.normal(0.08 - 0.022 * age / 1000.0, 0.12 + 0.010 * age / 1000.0)
@@ -66,7 +66,7 @@ def draw_ages(population: int, n: int, rng: np.random.Generator) -> tuple[FloatA
 
 @lru_cache
 def _turn_off_table() -> RegularGridInterpolator[np.float64]:
-    """log10 of the mass that ends its main sequence at a given age, on a grid of metallicity and log age."""
+    """Return log10 of the turn-off mass at a given age, on a grid of metallicity and log age."""
     mass = np.geomspace(0.4, 6.0, 600)
     rows = []
     for metal in _METALS:
@@ -87,7 +87,7 @@ def _turn_off_mass(age: FloatArray, m_h: FloatArray) -> FloatArray:
 
 
 def _dwarf_masses(turn_off: FloatArray, rng: np.random.Generator) -> tuple[FloatArray, FloatArray]:
-    """Masses below the turn-off, half of them near it, and their importance weights."""
+    """Draw masses below the turn-off, half of them near it, with their importance weights."""
     near = rng.random(len(turn_off)) < 0.5
     middle = 0.6 * turn_off
     mass = rng.uniform(np.where(near, middle, _LEAST_MASS), turn_off)
@@ -98,10 +98,10 @@ def _dwarf_masses(turn_off: FloatArray, rng: np.random.Generator) -> tuple[Float
 def _evolved_masses(
     age: FloatArray, m_h: FloatArray, rng: np.random.Generator
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Masses above the turn-off, ages that put each star at its phase, and importance weights.
+    """Draw masses above the turn-off, ages at which they are in their phase, and importance weights.
 
-    The phase, not the mass, is drawn: late, bright and short phases then get enough stars. The number of stars per
-    phase is IMF(M) |dM/dt| t_post, where M(t) is the mass of the stars that have this phase at the age t.
+    The phase is drawn instead of the mass, so that late, bright and short phases have enough stars. The number of
+    stars per phase is IMF(M) |dM/dt| t_post, where M(t) is the mass of the stars in this phase at the age t.
     """
     n = len(age)
     late = rng.random(n) < 0.6
@@ -119,7 +119,7 @@ def _evolved_masses(
 
 
 def make_pool(age: FloatArray, fe_h: FloatArray, alpha_fe: FloatArray, rng: np.random.Generator) -> Pool:
-    """Draw one star for each age (Myr) and [Fe/H], with the weight that undoes the over-sampling of rare phases.
+    """Draw one star for each age (Myr) and [Fe/H], with a weight that corrects the over-sampling of rare phases.
 
     Parameters
     ----------

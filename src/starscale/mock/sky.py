@@ -1,4 +1,4 @@
-"""The mock sky: tables like those of the archives, with known truth, from one seed."""
+"""The mock sky: tables in the formats of the archives and their true values, from one seed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from starscale.mock.spectroscopy import spectroscopic_tables
 from starscale.vocabulary.arrays import FloatArray
 from starscale.vocabulary.errors import InputError, Problem
 
-#: Fewest stars for which every field, cluster and survey gets some.
+#: Smallest number of stars for which no field, cluster or survey is empty.
 FEWEST = 500
 
 
@@ -34,7 +34,7 @@ class MockSky:
         `truth_skymapper` (one for each SkyMapper entry) and `truth_spectro` (one for each row of a spectroscopic
         survey).
     n_stars, seed : int
-        What the sky was made with.
+        Arguments of :func:`make_sky`.
     """
 
     tables: dict[str, pl.DataFrame]
@@ -69,7 +69,7 @@ def _truth_table(stars: Stars, source_id: NDArray[np.int64], entry: NDArray[np.i
 
 
 def _prior_lengths(gaia: pl.DataFrame, truth: pl.DataFrame) -> FloatArray:
-    """Scale length of the distance prior for each Gaia row: a third of the mean distance in its field."""
+    """Return the scale length of the distance prior of each Gaia row: 1/3 of the mean distance in its field."""
     by_field = truth.group_by("field").agg((pl.col("distance").mean() / 3).alias("length"))
     joined = gaia.select("source_id").join(
         truth.select("source_id", "field").join(by_field, on="field"),
@@ -86,9 +86,9 @@ def make_sky(n_stars: int = 100_000, seed: int = 1) -> MockSky:
     Parameters
     ----------
     n_stars : int
-        Number of stars to G = 18.5, at least 500; the areas of the fields follow, at realistic density.
+        Number of stars to G = 18.5, at least 500. The areas of the fields are scaled to it, at realistic density.
     seed : int
-        Seed of all randomness: the same seed and number give the same tables.
+        Seed of all random numbers: the same seed and number of stars give the same tables.
 
     Returns
     -------
@@ -97,18 +97,18 @@ def make_sky(n_stars: int = 100_000, seed: int = 1) -> MockSky:
     Raises
     ------
     InputError
-        When `n_stars` or `seed` makes no sense.
+        If `n_stars` is below 500 or `seed` is negative.
 
     Notes
     -----
-    It is a mock: what it contains, where its formulae come from and which of them are invented stands in the
-    documentation (page "The mock sky") and in the modules.
+    The documentation (page "The mock sky") describes the content, the sources of the formulae, and which of them
+    are invented.
     """
     if n_stars < FEWEST:
         raise InputError(Problem("n_stars", str(n_stars), f"at least {FEWEST}", "A smaller sky has empty fields."))
     if seed < 0:
         raise InputError(Problem("seed", str(seed), "a number that is not negative"))
-    # One stream for each step: a change in one step leaves the others' draws alone.
+    # One random stream for each step, so that a change in one step does not change the others.
     streams = [np.random.default_rng(child) for child in np.random.SeedSequence(seed).spawn(5)]
     stars, radius = make_stars(n_stars, streams[0])
     apparent = stars.magnitudes + extinctions(stars.ebv, stars.teff)

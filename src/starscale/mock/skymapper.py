@@ -1,4 +1,4 @@
-"""The SkyMapper table of the mock: own positions, epochs and noise, duplicates, blends, galaxies.
+"""The SkyMapper table of the mock: positions, epochs and noise, duplicates, blends, galaxies.
 
 Depths, rates and noise are INVENTED to look like those of a data release whose main survey is partly done.
 """
@@ -23,7 +23,7 @@ NORTH = 2.0
 #: Magnitude at which the error is 0.2 mag, and smallest error, by filter.
 _DEPTH = np.array([19.6, 19.8, 21.7, 21.5, 20.6, 19.8])
 _FLOOR = np.array([0.020, 0.016, 0.008, 0.008, 0.009, 0.010])
-#: Nearer than this (arcsec) two stars are one entry.
+#: Separation, arcsec, below which two stars are one entry.
 _BLEND_RADIUS = 1.3
 _DUPLICATES, _GALAXIES, _UNRELATED = 0.015, 0.04, 0.04
 _MJD_2016 = 57388.5  # Julian year 2016.0
@@ -40,9 +40,10 @@ def magnitude_error(magnitudes: FloatArray) -> FloatArray:
 def _merge_blends(
     stars: Stars, magnitudes: FloatArray, seen: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Which star each seen star is merged with: leaders (n,) and companions (n,), -1 for none; brightest leads.
+    """Merge close pairs of observed stars; return leaders (n,) and companions (n,), -1 for none.
 
-    The leader of a star that is not merged is the star itself; nearest pairs are merged first, each star once.
+    The brighter star of a pair is the leader; a star that is not merged is its own leader. The closest pairs are
+    merged first, each star at most once.
     """
     leader, companion = np.arange(len(stars)), np.full(len(stars), -1)
     pairs, apart = close_pairs(stars.ra[seen], stars.dec[seen], _BLEND_RADIUS)
@@ -57,7 +58,7 @@ def _merge_blends(
 
 
 def _strangers(n: int, field: NDArray[np.int64], radius: FloatArray, rng: np.random.Generator) -> dict[str, Any]:
-    """Galaxies and faint stars without a Gaia source, spread over the fields."""
+    """Draw galaxies and faint stars without a Gaia source in all fields."""
     angle, apart = rng.uniform(0, 2 * np.pi, n), radius[field] * np.sqrt(rng.random(n))
     centre = np.array([(f.ra, f.dec) for f in FIELDS])[field]
     dec = np.clip(centre[:, 1] + apart * np.sin(angle), -90, 90)
@@ -73,7 +74,7 @@ def _strangers(n: int, field: NDArray[np.int64], radius: FloatArray, rng: np.ran
 
 
 def _measured(true: FloatArray, kind: NDArray[np.int64], rng: np.random.Generator) -> dict[str, Any]:
-    """Magnitudes, errors, and number of observations; missing bands are NaN."""
+    """Return magnitudes, errors and numbers of observations; missing bands are NaN."""
     n = len(true)
     error = magnitude_error(true)
     noisy = true + error * rng.normal(size=true.shape)
@@ -108,7 +109,7 @@ def _quality(kind: NDArray[np.int64], g: FloatArray, rng: np.random.Generator) -
 def skymapper_table(
     stars: Stars, magnitudes: FloatArray, radius: FloatArray, rng: np.random.Generator
 ) -> tuple[pl.DataFrame, pl.DataFrame, NDArray[np.int64]]:
-    """Return the SkyMapper table, its truth, and each star's entry.
+    """Return the SkyMapper table, its true values, and the entry of each star.
 
     Parameters
     ----------
@@ -143,7 +144,7 @@ def skymapper_table(
     kind = np.where(merged, KINDS.index("blend"), KINDS.index("star"))
     kind[len(main) :] = KINDS.index("duplicate")
 
-    # Where each object is at the epoch of its observations; a blend at the centre of light.
+    # Position of each object at the epoch of its observations; of a blend, the centre of light.
     mjd_field = rng.uniform(56900.0, 58100.0, len(FIELDS))
     mjd = mjd_field[stars.field[index]] + rng.normal(0.0, 90.0, len(index))
     years = (mjd - _MJD_2016) / 365.25
@@ -170,7 +171,7 @@ def skymapper_table(
     sigma[len(main) : len(index)] += 120.0
     dec = np.clip(dec + sigma * rng.normal(size=n) * to_degrees, -90, 90)
     ra = (ra + sigma * rng.normal(size=n) * to_degrees / np.cos(np.radians(dec))) % 360.0
-    # Identifiers grow with declination, as in a survey that works through its fields.
+    # Identifiers increase with declination, as if the fields were processed in this order.
     identifier = np.empty(n, dtype=np.int64)
     identifier[np.argsort(dec, kind="stable")] = 10_000_000 + np.cumsum(rng.integers(1, 9, n))
     columns: dict[str, Any] = {

@@ -1,4 +1,4 @@
-"""The tables of the five spectroscopic surveys, each with its archive's columns, flags and marks for "missing"."""
+"""The tables of the five spectroscopic surveys, with the columns, flags and missing values of the archives."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from starscale.mock.labels import LABELS, SPECTROGRAPHS, SpectroscopicRows, draw
 from starscale.surveys.schema import TRUE_OVER_SFD
 from starscale.vocabulary.arrays import FloatArray
 
-#: What GALAH's files hold where an integer is missing.
+#: Value of a missing integer in the files of GALAH.
 _NO_INTEGER = np.iinfo(np.int64).min
 #: Bits of ASPCAPFLAG (STAR_BAD) and STARFLAG (LOW_SNR, SUSPECT_RV_COMBINATION).
 _STAR_BAD, _LOW_SNR, _SUSPECT = 1 << 23, 1 << 4, 1 << 16
@@ -26,7 +26,7 @@ Writer = Callable[[Stars, SpectroscopicRows, np.random.Generator], pl.DataFrame]
 def _positions(
     stars: Stars, star: NDArray[np.int64], epoch: float, error: float, rng: np.random.Generator
 ) -> tuple[FloatArray, FloatArray]:
-    """Positions (deg) at a Julian year with noise (mas); rows of one star get the same."""
+    """Return positions (deg) at a Julian year with noise (mas), the same for all rows of a star."""
     to_degrees = 1 / 3.6e6
     targets, back = np.unique(star, return_inverse=True)
     noise = error * rng.normal(size=(2, len(targets)))
@@ -37,7 +37,7 @@ def _positions(
 
 
 def _names(prefix: str, ra: FloatArray, dec: FloatArray, digits: tuple[int, int]) -> list[str]:
-    """Names from positions, as ``2M12345678-1234567``: truncated, not rounded, as the IAU asks."""
+    """Return names from positions, as ``2M12345678-1234567``, truncated, not rounded (IAU convention)."""
 
     def part(value: FloatArray, places: int) -> list[str]:
         units = np.floor(value * 3600 * 10**places).astype(np.int64)
@@ -57,7 +57,7 @@ def _names(prefix: str, ra: FloatArray, dec: FloatArray, digits: tuple[int, int]
 def _labels(
     rows: SpectroscopicRows, names: tuple[str, ...], errors: tuple[str, ...], missing: float
 ) -> dict[str, Any]:
-    """Values and errors under the survey's names, with its mark where there are none."""
+    """Return values and errors by the column names of the survey, with its missing-value mark."""
     columns: dict[str, Any] = {}
     for i, (name, error) in enumerate(zip(names, errors, strict=True)):
         columns[name] = np.where(rows.blank, missing, rows.value[:, i])
@@ -103,7 +103,7 @@ def _galah(stars: Stars, rows: SpectroscopicRows, rng: np.random.Generator) -> p
     ra2000, dec2000 = _positions(stars, rows.star, 2000.0, 90.0, rng)
     own = rows.source_id
     columns = {
-        # Date, plate and fibre, in the survey's 15 digits.
+        # Date, plate and fibre, in 15 digits as in the survey.
         "sobject_id": 140_000_000_000_000 + np.cumsum(rng.integers(1, 900_000, n)),
         "star_id": _names("", ra2000, dec2000, (2, 1)),
         # Some sources were renumbered between the releases.
@@ -174,7 +174,7 @@ def _lamost(stars: Stars, rows: SpectroscopicRows, rng: np.random.Generator) -> 
         "lmjd": rng.integers(55_900, 57_900, n),
         "ra": ra,
         "dec": dec,
-        # SpectroscopicRows that the survey's own limits would have refused keep their labels, and a low S/N in g.
+        # Rows below the limits of the survey keep their labels and have a low S/N in g.
         "snrg": np.where(rows.flagged, rng.uniform(3.0, 14.0, n), rows.signal),
         "class": np.full(n, "STAR"),
         "subclass": types[np.digitize(stars.teff[rows.star], [4000, 4500, 5200, 5700, 6100, 6700, 7300])],
@@ -216,7 +216,7 @@ def _truth(survey: str, rows: SpectroscopicRows) -> pl.DataFrame:
 def spectroscopic_tables(
     stars: Stars, g: FloatArray, source_id: NDArray[np.int64], rng: np.random.Generator
 ) -> tuple[dict[str, pl.DataFrame], pl.DataFrame]:
-    """Return the table of each survey, by survey name, and the truth about all their rows.
+    """Return the table of each survey, by name, and the true values of all rows.
 
     Parameters
     ----------

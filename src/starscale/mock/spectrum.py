@@ -1,10 +1,10 @@
 """An analytic stellar spectrum, and absolute magnitudes integrated from it.
 
-INVENTED for this mock: a black body with metal lines that grow towards the blue, a Balmer jump, calcium, CN, CH,
-MgH and TiO. It has the right symptoms (ultraviolet bands carry metallicity and gravity, magnesium tells dwarfs
-from giants) and roughly right colours; it is no model atmosphere. Passbands are trapezia and Gaussians about the
-published central wavelengths and widths: SkyMapper, Bessell et al. 2011, PASP 123, 789; Gaia, Riello et al. 2021,
-A&A 649, A3.
+INVENTED for this mock: a black body with metal lines that become stronger towards the blue, a Balmer jump,
+calcium, CN, CH, MgH and TiO. It has the main properties of real spectra (ultraviolet bands depend on metallicity
+and gravity, magnesium distinguishes dwarfs from giants) and approximately correct colours; it is not a model
+atmosphere. Passbands are trapezia and Gaussians with the published central wavelengths and widths: SkyMapper,
+Bessell et al. 2011, PASP 123, 789; Gaia, Riello et al. 2021, A&A 649, A3.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _TRAPEZIA = {
 _GAUSSIANS = {"u": (349.0, 42.0), "v": (384.0, 28.0)}
 
 # Absolute magnitudes of the Sun that fix the zero points. Gaia (Vega system): Casagrande & VandenBerg 2018,
-# MNRAS 479, L102, rounded. SkyMapper (AB): one INVENTED shift of all bands, which the tilt of the continuum needs.
+# MNRAS 479, L102, rounded. SkyMapper (AB): one INVENTED shift of all bands, which corrects the continuum slope.
 _SUN = {"G": 4.67, "BP": 5.00, "RP": 4.18, "g": 4.98}
 
 # Flux of one solar luminosity (3.828e33 erg/s, IAU 2015) at 10 pc, erg/s/cm2.
@@ -56,7 +56,7 @@ def _line_depth(wave: FloatArray, teff: FloatArray, logg: FloatArray, fe_h: Floa
     """Optical depth of metal lines and molecules; INVENTED."""
     cool = np.minimum((SUN_TEFF / teff) ** 3.0, 2.2)
     giant = np.clip((4.4 - logg) / 2.0, -0.5, 2.0)
-    # A curve of growth: weak lines follow the abundance, strong ones less.
+    # A curve of growth: strong lines depend less on the abundance than weak lines.
     weak = np.log1p(4.0 * 10 ** (0.60 * fe_h)) / np.log(5.0)
     strong = np.log1p(4.0 * 10 ** (0.45 * fe_h)) / np.log(5.0)
     forest = (0.44 * np.exp(-(wave - 350.0) / 50.0) + 0.015) * cool * weak * (1 + 0.06 * giant)
@@ -80,7 +80,7 @@ def _balmer_depth(wave: FloatArray, teff: FloatArray, logg: FloatArray) -> Float
 
 
 def _spectrum(wave: FloatArray, teff: FloatArray, logg: FloatArray, fe_h: FloatArray) -> FloatArray:
-    """Flux per wavelength, in any unit."""
+    """Return the flux per unit wavelength, in arbitrary units."""
     planck = wave**-5 / np.expm1(1.438777e7 / (wave * teff))
     # The continuous opacity of H- makes the optical continuum bluer than the black body of the same temperature.
     planck = planck * (np.clip(wave, 300.0, 1600.0) / 550.0) ** -0.33
@@ -96,11 +96,11 @@ def _passband(band: str, wave: FloatArray) -> FloatArray:
 
 
 def _ab_magnitudes(teff: FloatArray, logg: FloatArray, fe_h: FloatArray) -> FloatArray:
-    """AB magnitudes at 10 pc of stars of one solar luminosity, shape (n, 9); photon-counting detectors."""
+    """Return AB magnitudes (photon counting) at 10 pc of stars of one solar luminosity, shape (n, 9)."""
     wave = np.concatenate([np.arange(200.0, 1100.0, 3.0), np.geomspace(1100.0, 30000.0, 160)])
     step = np.gradient(wave)
     flux = _spectrum(wave, teff[:, None], logg[:, None], fe_h[:, None])
-    # What the lines take away comes out elsewhere: the star keeps its luminosity.
+    # Flux absorbed by lines is emitted at other wavelengths: the luminosity is conserved.
     flux *= _SUN_FLUX / (flux * step).sum(axis=1, keepdims=True)
     light = 2.99792458e17  # nm/s
     columns = []
