@@ -28,6 +28,7 @@ import numpy as np
 
 from starscale.learn import Predictor, Sample, fit_predictor, load_bundle, mixture, save_bundle
 from starscale.learn.ensemble import train_together
+from starscale.vocabulary.progress import SilentProgress, SilentTask
 from starscale.vocabulary.settings.models import MixtureConfig
 
 HERE = Path(__file__).resolve()
@@ -135,13 +136,22 @@ def one_side(side: str, n_stars: int, epochs: int, folder: Path) -> dict[str, fl
     """Train and predict in this process."""
     ends: list[float] = []
 
-    def note(_phase: str, _epoch: int, _n_epochs: int, _figures: Mapping[str, float], /) -> None:
-        ends.append(time.perf_counter())
+    class Clock(SilentTask):
+        """Notes when every epoch has ended."""
+
+        def advance(self, n: int = 1, note: str = "") -> None:  # noqa: ARG002
+            ends.append(time.perf_counter())
+
+    class Clocks(SilentProgress):
+        def task(self, title: str, total: int | None = None, unit: str = "rows") -> Clock:  # noqa: ARG002
+            return Clock()
 
     mixture.train_together = partial(train_together, together=SIDES[side][1])  # type: ignore[attr-defined]
     train, validation, test = (made_up(n, i) for i, n in enumerate((n_stars, n_stars // 5, n_stars // 5)))
     started = time.perf_counter()
-    predictor = fit_predictor(MixtureConfig(epochs=epochs), LABELS, train, validation, seed=SEED, progress=note)
+    predictor = fit_predictor(
+        MixtureConfig(epochs=epochs), LABELS, train, validation, seed=SEED, progress=Clocks()
+    )
     fit = time.perf_counter() - started
     save_bundle(folder, predictor, {}, card="A benchmark's.")
     found = predictor.predict(test.x)

@@ -22,7 +22,7 @@ import sys
 import tempfile
 import time
 import venv
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from starscale.learn import Sample, fit_predictor
+from starscale.vocabulary.progress import SilentProgress, SilentTask
 from starscale.vocabulary.settings.models import Turchi2024Config
 
 HERE = Path(__file__).resolve()
@@ -145,11 +146,21 @@ def trained(path: Path, labels: tuple[str, ...]) -> dict[str, object]:
     losses: list[float] = []
     processor: list[float] = []
 
-    def note(phase: str, _epoch: int, _n_epochs: int, figures: Mapping[str, float], /) -> None:
-        losses.append(figures["validation"])
-        if phase.startswith(labels[-1]):
-            ends.append(time.perf_counter())
-            processor.append(time.process_time())
+    class Clock(SilentTask):
+        """Notes the time and the validation loss of every epoch; times are those of the last label."""
+
+        def __init__(self, title: str) -> None:
+            self.last = title.startswith(f"training: {labels[-1]},")
+
+        def advance(self, n: int = 1, note: str = "") -> None:  # noqa: ARG002
+            losses.append(float(note.partition("validation ")[2]))
+            if self.last:
+                ends.append(time.perf_counter())
+                processor.append(time.process_time())
+
+    class Clocks(SilentProgress):
+        def task(self, title: str, total: int | None = None, unit: str = "rows") -> Clock:  # noqa: ARG002
+            return Clock(title)
 
     def sample(suffix: str) -> Sample:
         # In the range of each label; standardising gives t back.
@@ -159,7 +170,7 @@ def trained(path: Path, labels: tuple[str, ...]) -> dict[str, object]:
         )
 
     config = Turchi2024Config(batch=BATCH, epochs_mae=epochs, epochs_smape=0, patience=epochs)
-    fit_predictor(config, labels, sample(""), sample("_validation"), seed=SEED, progress=note)
+    fit_predictor(config, labels, sample(""), sample("_validation"), seed=SEED, progress=Clocks())
     seconds = {"seconds": np.diff(ends).tolist(), "processor": np.diff(processor).tolist()}
     what = f"starscale, JAX {jax.__version__}"
     return {**seconds, "loss": min(losses), "what": what, "networks": len(labels)}

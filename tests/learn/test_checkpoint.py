@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 
 import jax.numpy as jnp
@@ -14,9 +13,13 @@ from starscale.learn import Sample, ensemble, fit_predictor, turchi
 from starscale.learn import checkpoint as module
 from starscale.learn.checkpoint import Checkpoint
 from starscale.learn.ensemble import train_together
-from starscale.learn.regressor import silent
+from starscale.learn.observations import Measurements, Observations
+from starscale.learn.preparation import InputPreparation
+from starscale.learn.regressor import FitContext
 from starscale.vocabulary.errors import StarscaleError
+from starscale.vocabulary.progress import SILENT, Progress
 from starscale.vocabulary.settings.models import MixtureConfig, Turchi2024Config
+from support.progress import Killed, RecordedProgress
 
 CONFIGS = {
     "mixture": MixtureConfig(width=8, layers=1, components=2, frequencies=2, batch=64, epochs=6, members=2),
@@ -30,42 +33,31 @@ def sample(n: int, seed: int) -> Sample:
     return Sample(x, np.column_stack([5500 + 300 * x[:, 0] + 50 * rng.normal(size=n), 4 + 0.5 * x[:, 1]]))
 
 
-class Killed(Exception):
-    """Stands for a kill."""
-
-
-class KillAt:
-    """Progress that stops the training after some epochs."""
-
-    def __init__(self, after: int) -> None:
-        self.left, self.seen = after, 0
-
-    def __call__(self, phase: str, epoch: int, n_epochs: int, figures: Mapping[str, float], /) -> None:
-        self.seen += 1
-        self.left -= 1
-        if self.left == 0:
-            raise Killed
-
-
 @pytest.mark.parametrize("kind", CONFIGS)
 def test_a_killed_training_goes_on_and_ends_with_the_same_model(
     kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "EVERY", 0.0)
     labels, parts = ("teff", "logg"), (sample(300, 0), sample(120, 1))
-    whole = KillAt(-1)
+    whole = RecordedProgress()
     undisturbed = fit_predictor(CONFIGS[kind], labels, *parts, seed=2, progress=whole)
-    for after in (1, whole.seen // 2, whole.seen - 1):
+    for after in (1, whole.n_units // 2, whole.n_units - 1):
         folder = tmp_path / str(after)
         with pytest.raises(Killed):
             fit_predictor(
-                CONFIGS[kind], labels, *parts, seed=2, progress=KillAt(after), checkpoint=Checkpoint(folder, "k")
+                CONFIGS[kind],
+                labels,
+                *parts,
+                seed=2,
+                progress=RecordedProgress(after),
+                checkpoint=Checkpoint(folder, "k"),
             )
-        rest = KillAt(-1)
+        rest = RecordedProgress()
         kept = Checkpoint(folder, "k")
         resumed = fit_predictor(CONFIGS[kind], labels, *parts, seed=2, progress=rest, checkpoint=kept)
         # The epoch during which it was killed is done again, the ones before it are not.
-        assert rest.seen == whole.seen - after + 1
+        assert rest.n_units == whole.n_units - after + 1
+        assert all(task.ended for task in rest.tasks)
         for name, array in undisturbed.state()[1].items():
             np.testing.assert_array_equal(array, resumed.state()[1][name], err_msg=name)
         kept.done()
@@ -99,6 +91,12 @@ def test_a_folder_that_cannot_be_made_is_said_in_one_line(tmp_path: Path) -> Non
         kept.save("part", lambda: {"a": np.arange(3)}, now=True)
 
 
+def context(progress: Progress = SILENT, checkpoint: Checkpoint | None = None) -> FitContext:
+    stars = sample(30, 0)
+    observations = Observations(stars, InputPreparation.fit(stars.x, "robust", 0), Measurements.alone("abc"))
+    return FitContext(1, observations, progress, checkpoint=checkpoint or Checkpoint())
+
+
 def loss(params, statistics, constants, batch, key):
     x, y = batch
     return ((x @ params - y) ** 2).mean(), statistics
@@ -114,9 +112,7 @@ def test_networks_trained_at_once_are_those_trained_one_after_the_other() -> Non
         "optimiser": optax.adam(0.05),
         "batch": 16,
         "epochs": 4,
-        "seed": 1,
-        "progress": silent,
-        "checkpoint": Checkpoint(),
+        "context": context(),
     }
     found = [
         train_together(networks, lambda epoch, group: stars, [[0, 1], [2]], together=together, **options)
@@ -149,7 +145,7 @@ def test_networks_go_on_from_a_checkpoint_however_they_are_trained(
     stars = (x, x @ jnp.asarray([1.0, -2.0, 0.5]))
     networks = [jnp.asarray(rng.normal(size=3), jnp.float32) for _ in range(3)]
 
-    def trained(progress, checkpoint: Checkpoint):
+    def trained(progress: Progress, checkpoint: Checkpoint):
         return train_together(
             networks,
             lambda epoch, group: stars,
@@ -158,15 +154,13 @@ def test_networks_go_on_from_a_checkpoint_however_they_are_trained(
             optimiser=optax.adam(0.05),
             batch=16,
             epochs=4,
-            seed=1,
-            progress=progress,
-            checkpoint=checkpoint,
+            context=context(progress, checkpoint),
             together=together,
         )
 
     with pytest.raises(Killed):
-        trained(KillAt(3), Checkpoint(tmp_path / "c", "k"))
-    rest = KillAt(-1)
+        trained(RecordedProgress(3), Checkpoint(tmp_path / "c", "k"))
+    rest = RecordedProgress()
     resumed = trained(rest, Checkpoint(tmp_path / "c", "k"))
-    assert rest.seen == 2
-    np.testing.assert_array_equal(resumed, trained(silent, Checkpoint()))
+    assert rest.n_units == rest.tasks[0].n_resumed == 2
+    np.testing.assert_array_equal(resumed, trained(SILENT, Checkpoint()))

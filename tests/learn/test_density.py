@@ -114,14 +114,14 @@ def test_sides_are_the_means_of_the_two_halves_of_a_sample(density: MixtureDensi
     sample, cut = draws(density, 400_000), 0.3
     low = sample[:, 1] < cut
     assert 0.02 < low.mean() < 0.98
-    below, above = density.sides(1, jnp.float32(cut))
+    below, above = density.conditional_means(1, jnp.float32(cut))
     np.testing.assert_allclose(below[0], sample[low].mean(axis=0), atol=0.03)
     np.testing.assert_allclose(above[0], sample[~low].mean(axis=0), atol=0.03)
 
 
 def test_sides_far_from_every_component_stay_finite(density: MixtureDensity) -> None:
     for cut in (-40.0, 40.0):
-        below, above = density.sides(1, jnp.float32(cut))
+        below, above = density.conditional_means(1, jnp.float32(cut))
         assert np.isfinite(below).all()
         assert np.isfinite(above).all()
         assert (np.asarray(below)[:, 1] <= cut + 1e-3).all()

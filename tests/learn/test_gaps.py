@@ -36,20 +36,20 @@ masks = hnp.arrays(bool, st.tuples(st.integers(1, 60), st.integers(1, 5)))
 
 @given(masks)
 def test_every_star_is_served_by_networks_that_see_only_what_it_has(missing: np.ndarray) -> None:
-    sets = BandSets.common(missing, share=0.1, most=3, rare=True)
+    sets = BandSets.common(missing, share=0.1, most=3, shared=True)
     serving = sets.serving(missing)
     assert sets.used[0].all()
     assert 1 <= len(sets.used) <= 4
     for number, used in enumerate(sets.used):
         np.testing.assert_array_equal(serving == number, (missing == ~used).all(axis=1))
     np.testing.assert_array_equal(serving == len(sets.used), ~sets.exact(missing))
-    plain = BandSets.common(missing, share=0.1, most=3, rare=False)
+    plain = BandSets.common(missing, share=0.1, most=3, shared=False)
     assert plain.serving(missing).max() < len(plain.used)
 
 
 @given(masks)
 def test_only_common_sets_have_networks_the_commonest_first(missing: np.ndarray) -> None:
-    sets = BandSets.common(missing, share=0.2, most=2, rare=True)
+    sets = BandSets.common(missing, share=0.2, most=2, shared=True)
     shares = [(missing == ~used).all(axis=1).mean() for used in sets.used[1:]]
     assert all(share >= 0.2 for share in shares)
     assert shares == sorted(shares, reverse=True)
@@ -78,7 +78,7 @@ def test_redrawn_stars_are_noisier_by_the_stated_factor_and_their_errors_say_so(
         ("a", "c"), np.array([[True, True, False], [False, False, True]]), np.array([0, 1, 0], bool)
     )
     observed = Observations(sample, preparation, made_of)
-    copy = observed.redrawn((3,), noise=True, gaps=False)
+    copy = observed.resampled((3,), noise=True, gaps=False)
     back = copy.values * preparation.scaler.width + preparation.scaler.center
     changed = np.abs(back[:, 1] + 1) > 1e-6
     assert changed.mean() == pytest.approx(0.5, abs=0.02)
@@ -88,7 +88,7 @@ def test_redrawn_stars_are_noisier_by_the_stated_factor_and_their_errors_say_so(
     assert (back[changed, 0] / factor).std() == pytest.approx(0.1, rel=0.03)
     np.testing.assert_allclose(back[~changed, 0], 0, atol=1e-6)
     np.testing.assert_allclose(back[:, 2], x[:, 2], atol=1e-6)
-    again = observed.redrawn((3,), noise=True, gaps=False)
+    again = observed.resampled((3,), noise=True, gaps=False)
     np.testing.assert_array_equal(again.values, copy.values)
     assert not copy.missing.any()
 
@@ -100,9 +100,9 @@ def test_a_common_gap_has_networks_of_its_own_and_a_rare_one_is_marked() -> None
     without, odd = x.copy(), x.copy()
     without[:, 2] = np.nan
     odd[:, 0] = np.nan
-    assert not model.predict(x).rare.any()
-    assert not model.predict(without).rare.any()
-    assert model.predict(odd).rare.all()
+    assert not model.predict(x).imputed.any()
+    assert not model.predict(without).imputed.any()
+    assert model.predict(odd).imputed.all()
     # What is left tells the gravity still, through the difference of the first two, but less well.
     error = np.abs(model.predict(without).value - measured(300, 2, gaps=0.0).y).mean(axis=0)
     assert error[1] < 0.35

@@ -22,9 +22,9 @@ FEATURES = ("g_r", "r_i", "mg", "e_bv", "const")
 
 
 #: Fields of a prediction with one value a star.
-OF_STARS = ("p_giant", "domain_score", "label_score", "rare", "n_missing", "predicted", "uncertain")
+OF_STARS = ("p_giant", "domain_score", "label_score", "imputed", "n_missing", "predicted", "uncertain")
 #: What a learner that predicts a point cannot say.
-OF_DISTRIBUTIONS = ("correlation", "below", "above")
+OF_DISTRIBUTIONS = ("correlation", "giant_solution", "dwarf_solution")
 
 
 def sample(n: int, seed: int) -> Sample:
@@ -126,7 +126,7 @@ def test_stars_with_too_few_inputs_are_null_and_say_so(model: Predictor) -> None
     np.testing.assert_array_equal(p.predicted[:5], [True, True, False, False, True])
     np.testing.assert_array_equal(p.n_missing[:5], [1, 2, 3, 4, 0])
     for field in fields(Prediction):
-        if field.name not in ("n_missing", "predicted", "rare", "uncertain"):
+        if field.name not in ("n_missing", "predicted", "imputed", "uncertain"):
             array = getattr(p, field.name)
             assert np.isnan(array[2:4]).all()
             if not (field.name in OF_DISTRIBUTIONS and model.regressor.kind == "turchi2024"):
@@ -193,7 +193,7 @@ def test_state_with_a_wrong_leaf_names_it_and_both_shapes(model: Predictor) -> N
     layers = name.rsplit(".", 1)[0]
     with pytest.raises(InputError, match="is not part of this model"):
         Predictor.from_state(document, arrays | {f"{layers}.extra": arrays[name]})
-    with pytest.raises(InputError, match="domain: reach"):
+    with pytest.raises(InputError, match=r"domain\.reach: is missing"):
         Predictor.from_state(document, {n: a for n, a in arrays.items() if n != "domain.reach"})
 
 
@@ -300,7 +300,10 @@ def test_labels_and_shapes_that_do_not_fit() -> None:
 
 
 def test_few_validation_stars_are_recorded() -> None:
-    for kind, said in (("mixture", "too few to calibrate"), ("turchi2024", "rest on 40 validation stars")):
+    for kind, said in (
+        ("mixture", "too few to calibrate"),
+        ("turchi2024", "on only 40 validation stars"),
+    ):
         model = fit_predictor(CONFIGS[kind], LABELS, sample(1200, 0), sample(40, 1), seed=0)
         assert sum(said in warning for warning in model.warnings) == 3
         assert np.isfinite(model.predict(sample(10, 2).x).upper95).all()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import jax.numpy as jnp
 import numpy as np
 import optax
@@ -14,11 +12,12 @@ from starscale.learn.compilation import seeded
 from starscale.learn.mixture import n_epochs
 from starscale.learn.observations import Measurements, Observations
 from starscale.learn.preparation import InputPreparation
-from starscale.learn.regressor import FitContext, LabelTargets, silent
+from starscale.learn.regressor import FitContext, LabelTargets
 from starscale.learn.training import EarlyStopping, TrainState, mean_loss, n_steps, run_epoch
 from starscale.learn.turchi import Turchi2024, batch_size
 from starscale.vocabulary.errors import StarscaleError
 from starscale.vocabulary.settings.models import MixtureConfig, Turchi2024Config
+from support.progress import RecordedProgress, exact_notes
 
 MIXTURE = MixtureConfig(width=16, layers=1, components=2, frequencies=4, batch=32, epochs=8, members=2)
 TURCHI = Turchi2024Config(
@@ -33,16 +32,6 @@ def sample(n: int, seed: int) -> Sample:
     teff = 5500 + 400 * x[:, 0] + 150 * x[:, 1] ** 2 + 50 * rng.normal(size=n)
     logg = 3.8 + 0.5 * np.tanh(x[:, 1] + x[:, 2]) + 0.05 * rng.normal(size=n)
     return Sample(x, np.column_stack([teff, logg]))
-
-
-class Record:
-    """Progress that remembers."""
-
-    def __init__(self) -> None:
-        self.seen: list[tuple[str, int, int, dict[str, float]]] = []
-
-    def __call__(self, phase: str, epoch: int, n_epochs: int, figures: Mapping[str, float], /) -> None:
-        self.seen.append((phase, epoch, n_epochs, dict(figures)))
 
 
 def visits(params, statistics, constants, batch, key):
@@ -90,14 +79,15 @@ def test_early_stopping_keeps_the_best_and_waits_for_patience() -> None:
     assert (stopping.best, stopping.best_loss) == ("b", 1.0)
 
 
-def test_the_papers_network_ends_with_the_weights_of_its_best_epoch() -> None:
+def test_the_papers_network_ends_with_the_weights_of_its_best_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
+    exact_notes(monkeypatch)
     train, validation = sample(300, 0), sample(150, 1)
     config = Turchi2024Config(
         widths=(8,), batch=32, epochs_mae=30, epochs_smape=0, patience=3, learning_rate=0.05, dropout=0.0
     )
     preparation = InputPreparation.fit(train.x, "standard", 0)
     inputs, held_out = preparation.apply(train.x), preparation.apply(validation.x)
-    record = Record()
+    record = RecordedProgress()
     labels = ("teff", "logg")
     model = Turchi2024.fit(
         config,
@@ -107,7 +97,8 @@ def test_the_papers_network_ends_with_the_weights_of_its_best_epoch() -> None:
     )
     error = np.abs(model.predict(held_out).value - validation.y).mean(axis=0) / train.y.std(axis=0)
     for column, label in enumerate(labels):
-        losses = [figures["validation"] for phase, *_, figures in record.seen if phase.startswith(label)]
+        (task,) = [task for task in record.tasks if task.phase.startswith(label)]
+        losses = [figures["validation"] for figures in task.figures]
         assert losses[-1] > min(losses)
         assert error[column] == pytest.approx(min(losses), rel=1e-4)
         assert len(losses) < 30
@@ -116,7 +107,7 @@ def test_the_papers_network_ends_with_the_weights_of_its_best_epoch() -> None:
 
 def test_the_second_phase_does_not_end_worse_than_it_began() -> None:
     train, validation = sample(300, 0), sample(150, 1)
-    record = Record()
+    record = RecordedProgress()
     one = TURCHI.model_copy(update={"epochs_smape": 1})
     both = fit_predictor(one, ("teff", "logg"), train, validation, seed=0, progress=record)
     first = fit_predictor(one.model_copy(update={"epochs_smape": 0}), ("teff", "logg"), train, validation, seed=0)
@@ -126,9 +117,10 @@ def test_the_second_phase_does_not_end_worse_than_it_began() -> None:
         return (2 * np.abs(y - p) / (np.abs(y) + np.abs(p) + 1e-3)).mean(axis=0)
 
     assert (loss(both) <= loss(first) * (1 + 1e-5)).all()
-    assert {phase for phase, *_ in record.seen} == {
-        f"{label}, {kind}" for label in ("teff", "logg") for kind in ("absolute error", "SMAPE")
+    assert {task.title for task in record.tasks} == {
+        f"training: {label}, {kind}" for label in ("teff", "logg") for kind in ("absolute error", "SMAPE")
     }
+    assert all(task.ended and task.unit == "epochs" for task in record.tasks)
 
 
 @pytest.mark.parametrize("config", [MIXTURE, TURCHI], ids=lambda config: config.kind)
@@ -146,15 +138,16 @@ def test_same_seed_same_model_bit_for_bit(config) -> None:
 
 
 @pytest.mark.parametrize("config", [MIXTURE, TURCHI], ids=lambda config: config.kind)
-def test_training_learns(config) -> None:
+def test_training_learns(config, monkeypatch: pytest.MonkeyPatch) -> None:
+    exact_notes(monkeypatch)
     train, validation, test = sample(1500, 0), sample(300, 1), sample(300, 2)
-    record = Record()
+    record = RecordedProgress()
     model = fit_predictor(config, ("teff", "logg"), train, validation, seed=0, progress=record)
     error = np.abs(model.predict(test.x).value - test.y).mean(axis=0)
     trivial = np.abs(test.y - np.median(train.y, axis=0)).mean(axis=0)
     assert (error < 0.5 * trivial).all()
-    assert all(1 <= epoch <= n_epochs for _, epoch, n_epochs, _ in record.seen)
-    losses = [figures["training"] for _, _, _, figures in record.seen]
+    assert all(1 <= len(task.notes) <= task.total for task in record.tasks)
+    losses = [figures["training"] for figures in record.tasks[0].figures]
     assert losses[0] > losses[1]
 
 
@@ -181,7 +174,7 @@ def test_missing_labels_are_learnt_around() -> None:
     gaps = np.arange(1500)[:, None] % 3 == np.arange(2)
     train = Sample(train.x, np.where(gaps, np.nan, train.y))
     for config in (MIXTURE, TURCHI):
-        model = fit_predictor(config, ("teff", "logg"), train, validation, seed=0, progress=silent)
+        model = fit_predictor(config, ("teff", "logg"), train, validation, seed=0)
         error = np.abs(model.predict(test.x).value - test.y).mean(axis=0)
         assert (error < 0.6 * np.abs(test.y - test.y.mean(axis=0)).mean(axis=0)).all()
 

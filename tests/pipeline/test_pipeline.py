@@ -359,7 +359,7 @@ def test_what_the_catalogue_says_beyond_values_and_intervals(finished: Path) -> 
     prediction = model.predictor.predict(features)
     p = prediction.p_giant[:, None]
     known = prediction.predicted & ambiguous.to_numpy()
-    joined = p * prediction.below + (1 - p) * prediction.above
+    joined = p * prediction.giant_solution + (1 - p) * prediction.dwarf_solution
     np.testing.assert_allclose(joined[known], prediction.mean[known], rtol=2e-3, atol=2e-3)
     np.testing.assert_allclose(
         model.predictor.means(features)[known], prediction.mean[known], rtol=1e-4, atol=1e-5

@@ -1,15 +1,14 @@
-"""Learning labels from inputs: start with :func:`fit_predictor`. The only layer that imports jax."""
+"""Training of models that predict labels from inputs; start with :func:`fit_predictor`. Only here is jax used."""
 
 from starscale.learn.bundle import load_bundle, save_bundle
 from starscale.learn.predictor import Prediction, Predictor, fit_predictor
-from starscale.learn.regressor import LEVELS, Progress
+from starscale.learn.regressor import LEVELS
 from starscale.learn.sample import Sample
 
 __all__ = [
     "LEVELS",
     "Prediction",
     "Predictor",
-    "Progress",
     "Sample",
     "fit_predictor",
     "load_bundle",

@@ -67,11 +67,13 @@ class MixtureDensity(NamedTuple):
         width = jnp.sqrt(jnp.diagonal(covariance, axis1=1, axis2=2))
         return covariance / (width[:, :, None] * width[:, None, :])
 
-    def sides(self, label: int, cut: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """Mean of each label where one label lies below `cut`, and where above: each (n, n_labels).
+    def conditional_means(self, label: int, cut: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """Mean of each label given that one label is below `cut`, and given that it is above: each (n, n_labels).
 
-        Within a component the labels are independent, so the others keep their mean; that of the label itself
-        is the mean of a truncated Gaussian: ``mu - sigma phi(z) / Phi(z)`` below, with ``z = (cut - mu) / sigma``.
+        Within a component the labels are independent, so the other labels keep their mean. The mean of the label
+        itself is that of a truncated Gaussian: with ``z = (cut - mu) / sigma``, ``mu - sigma phi(z) / Phi(z)``
+        below the cut and ``mu + sigma phi(z) / Phi(-z)`` above it. Weights are multiplied by ``Phi(z)`` or
+        ``Phi(-z)``.
         """
         mean, sigma = self.mean[:, :, label], jnp.exp(self.log_sigma[:, :, label])
         z = (cut - mean) / sigma

@@ -1,4 +1,4 @@
-"""Training several networks of one shape, epoch by epoch, with a checkpoint of all of them."""
+"""Training of several networks of one shape, epoch by epoch, with one checkpoint for all of them."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import jax
 import numpy as np
 
 from starscale.io.threads import in_threads
-from starscale.learn.arrays import tree_from_arrays, tree_to_arrays
+from starscale.learn.arrays import Arrays, arrays_of, filled
 from starscale.learn.checkpoint import Checkpoint
 from starscale.learn.compilation import seeded
-from starscale.learn.regressor import Progress
+from starscale.learn.regressor import FitContext, note_of
 from starscale.learn.training import (
     BatchLoss,
     Optimiser,
@@ -38,12 +38,10 @@ def train_together(
     optimiser: Optimiser,
     batch: int,
     epochs: int,
-    seed: int,
-    progress: Progress,
-    checkpoint: Checkpoint,
+    context: FitContext,
     together: bool | None = None,
 ) -> Any:
-    """Train networks of one shape and return their weights, stacked along a first axis.
+    """Train networks of one shape.
 
     Parameters
     ----------
@@ -55,49 +53,55 @@ def train_together(
         Networks that train on the same stars.
     loss, optimiser, batch, epochs
         The same for all.
-    seed : int
-        Of the order of the stars; every network and epoch has its own.
-    progress : callable
-    checkpoint : Checkpoint
-        Where the state is kept, so that a killed training goes on.
+    context : FitContext
+        Its seed determines the order of the stars of every network and epoch; its checkpoint keeps the state, so
+        that an interrupted training can resume.
     together : bool, optional
-        Whether the networks of a group go through the device at once; by default where it is an accelerator.
+        Whether the networks of a group are trained in one batched computation; by default on an accelerator only.
+
+    Returns
+    -------
+    tree of arrays
+        Weights, stacked along a first axis of networks.
     """
     if together is None:
         together = jax.default_backend() != "cpu"
     init = jax.jit(optimiser.init)
     states = [TrainState(network, None, init(network)) for network in networks]
-    first, states = _resumed(states, checkpoint)
-    keys = jax.random.split(seeded(seed), len(networks))
+    first, states = _resumed(states, context.checkpoint)
+    keys = jax.random.split(seeded(context.seed), len(networks))
     options: dict[str, Any] = {"loss": loss, "optimiser": optimiser, "batch": batch}
-    kept = (_Together if together else _BySelf)(states, groups)
-    for epoch in range(first, epochs + 1):
-        losses: list[Any] = []
-        for number, members in enumerate(groups):
-            own = [jax.random.fold_in(keys[i], epoch) for i in members]
-            losses += kept.run(number, data(epoch, number), own, options)
-        figures = {"training": float(np.mean([mean_loss(values, PHASE, epoch) for values in losses]))}
-        progress(PHASE, epoch, epochs, figures)
-        checkpoint.save(PHASE, partial(_arrays, kept, epoch), now=epoch == epochs)
-    return stacked([state.params for state in kept.states()])
+    trainer = (_Batched if together else _Threaded)(states, groups)
+    with context.task(PHASE, epochs) as task:
+        if first > 1:
+            task.resumed(first - 1)
+        for epoch in range(first, epochs + 1):
+            losses: list[Any] = []
+            for number, members in enumerate(groups):
+                epoch_keys = [jax.random.fold_in(keys[i], epoch) for i in members]
+                losses += trainer.run(number, data(epoch, number), epoch_keys, options)
+            figures = {"training": float(np.mean([mean_loss(values, PHASE, epoch) for values in losses]))}
+            task.advance(1, note_of(figures))
+            context.checkpoint.save(PHASE, partial(_arrays, trainer, epoch), now=epoch == epochs)
+    return stacked([state.params for state in trainer.states()])
 
 
-class _BySelf:
-    """The networks, each by itself; those of a group in threads."""
+class _Threaded:
+    """Trains the networks of a group in threads, each with its own computation."""
 
     def __init__(self, states: Sequence[TrainState], groups: Sequence[Sequence[int]]) -> None:
         self._states, self._groups = list(states), groups
         self._begun: set[int] = set()
 
     def run(self, number: int, stars: Any, keys: Sequence[jax.Array], options: Mapping[str, Any]) -> list[Any]:
-        """Train a group for an epoch; returns the losses of each of its networks."""
+        """Train a group for an epoch and return the losses of each of its networks."""
         members = self._groups[number]
 
         def run(at: int) -> tuple[TrainState, Any]:
             return computed(run_epoch(self._states[members[at]], stars, None, keys[at], **options))
 
         numbers = range(len(members))
-        # The first time, one compiles the program that the others then find.
+        # In the first epoch one network compiles the program; the others then reuse it.
         alone = 0 if number in self._begun else 1
         self._begun.add(number)
         done = [*map(run, numbers[:alone]), *in_threads(run, numbers[alone:])]
@@ -110,10 +114,10 @@ class _BySelf:
         return self._states
 
 
-class _Together:
-    """The networks of a group stacked, as they go through the device.
+class _Batched:
+    """Trains the networks of a group stacked, in one batched computation.
 
-    They stay stacked between epochs: to take them apart is hundreds of small pieces of work for an accelerator.
+    They stay stacked between epochs: separating them would be hundreds of small operations on an accelerator.
     """
 
     def __init__(self, states: Sequence[TrainState], groups: Sequence[Sequence[int]]) -> None:
@@ -121,7 +125,7 @@ class _Together:
         self._joined = [stacked([states[i] for i in members]) for members in groups]
 
     def run(self, number: int, stars: Any, keys: Sequence[jax.Array], options: Mapping[str, Any]) -> list[Any]:
-        """Train a group for an epoch; returns the losses of each of its networks."""
+        """Train a group for an epoch and return the losses of each of its networks."""
         self._joined[number], losses = run_epoch_together(
             self._joined[number], stars, None, jax.numpy.stack(keys), **options
         )
@@ -137,14 +141,14 @@ class _Together:
         return found
 
 
-def _arrays(kept: _BySelf | _Together, epoch: int) -> Any:
-    return {**tree_to_arrays(kept.states()), _EPOCH: np.array([epoch])}
+def _arrays(trainer: _Threaded | _Batched, epoch: int) -> Arrays:
+    return {**arrays_of(trainer.states()), _EPOCH: np.array([epoch])}
 
 
 def _resumed(states: list[TrainState], checkpoint: Checkpoint) -> tuple[int, list[TrainState]]:
-    """Return the next epoch, and the states as they were left or as they are."""
+    """Return the next epoch, and the states of the checkpoint, or the initial ones if there is none."""
     arrays = checkpoint.load(PHASE)
     if arrays is None:
         return 1, states
     epoch = int(arrays.pop(_EPOCH)[0])
-    return epoch + 1, tree_from_arrays(states, arrays, "checkpoint")
+    return epoch + 1, filled(states, arrays, "checkpoint")

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from starscale.learn.arrays import Arrays, take
+from starscale.learn.arrays import expected
 from starscale.vocabulary.arrays import FloatArray
 
 #: Stars, and different patterns of gaps among them, that the fit looks at.
@@ -88,17 +88,10 @@ class GaussianImputer:
             filled[np.ix_(rows, gaps)] = _conditional(self.mean, precision, inner, z[rows], gaps)
         return filled
 
-    def state(self) -> Arrays:
-        """Return what :meth:`from_state` needs."""
-        return {"mean": self.mean, "covariance": self.covariance}
-
     @classmethod
-    def from_state(cls, arrays: Arrays, n_features: int) -> GaussianImputer:
-        """Rebuild from :meth:`state`."""
-        return cls(
-            take(arrays, "imputer", "mean", (n_features,)),
-            take(arrays, "imputer", "covariance", (n_features, n_features)),
-        )
+    def skeleton(cls) -> GaussianImputer:
+        """Return an imputer to be filled with stored arrays."""
+        return cls(expected("inputs"), expected("inputs", "inputs"))
 
 
 def _conditional(

@@ -1,15 +1,15 @@
 """The default learner: networks that predict the joint density of all labels as a mixture of Gaussians.
 
-Mixture density networks: Bishop (1994). Dwarf and giant solutions of one set of colours are two components,
-so the errors of the surface gravity, which have two modes, are described and not averaged. The length of the
-training is fixed (one cycle of the learning rate; Smith 2018), which leaves the validation part untouched for
-the calibration. Stars without some bands are served by networks that never saw them (:mod:`.band_sets`).
+Mixture density networks: Bishop (1994). The dwarf and the giant solution of the same colours are two components,
+so the two modes of the surface gravity are both described and not averaged. The number of epochs is fixed (one
+cycle of the learning rate; Smith 2018), which leaves the validation part untouched for the calibration. Stars
+without some bands are predicted by networks that were trained without them (:mod:`.band_sets`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from itertools import accumulate, pairwise
 from typing import Any, ClassVar, NamedTuple
@@ -20,7 +20,7 @@ import numpy as np
 import optax
 from numpy.typing import NDArray
 
-from starscale.learn.arrays import Arrays, entry, prefixed, take, tree_from_arrays, tree_to_arrays, under
+from starscale.learn.arrays import entry, expected, stored_as
 from starscale.learn.band_sets import BandSets
 from starscale.learn.compilation import full_precision
 from starscale.learn.density import MixtureDensity
@@ -40,13 +40,13 @@ from starscale.learn.regressor import (
     padded,
 )
 from starscale.learn.scaling import LabelScaler
-from starscale.learn.training import Optimiser, n_steps
+from starscale.learn.training import Optimiser, n_steps, stacked_skeleton
 from starscale.learn.view import View
 from starscale.vocabulary.arrays import FloatArray
 from starscale.vocabulary.settings.models import MixtureConfig
 from starscale.vocabulary.strict import validate
 
-#: Fewest and most epochs, and the steps between: small samples would otherwise be left before they are learnt.
+#: Fewest and most epochs, and the number of steps that is aimed at in between: small samples need more epochs.
 EPOCHS, STEPS = (20, 40), 2600
 WARM_UP = 0.15
 BETAS = (0.9, 0.98)
@@ -70,13 +70,13 @@ class _MixtureLoss:
 
 
 def _decays(network: MixtureNetwork) -> Any:
-    """Tell the optimiser which leaves decay: weights do, biases, frequencies and phases do not."""
+    """Return which leaves decay: weights do; biases, frequencies and phases do not."""
     return jax.tree_util.tree_map_with_path(lambda path, _: path[-1].name == "weight", network)
 
 
 @lru_cache(maxsize=8)
 def _optimiser(learning_rate: float, weight_decay: float, total_steps: int) -> Optimiser:
-    """AdamW on one cycle: linear rise, then half a cosine down to 0."""
+    """AdamW with one cycle of the learning rate: a linear rise, then half a cosine down to 0."""
     warm = max(round(WARM_UP * total_steps), 1)
     schedule = optax.join_schedules(
         [
@@ -89,13 +89,22 @@ def _optimiser(learning_rate: float, weight_decay: float, total_steps: int) -> O
 
 
 class _Outputs(NamedTuple):
-    """Of one chunk: standardised mean (n, L), quantiles (n_probabilities, n, L), and the rest of RawPrediction."""
+    """Standardised prediction of a block of n stars.
+
+    Parameters
+    ----------
+    mean : array, shape (n, n_labels)
+    quantiles : array, shape (n_probabilities, n, n_labels)
+    correlation : array, shape (n, n_labels, n_labels)
+    p_below : array, shape (n,), or None
+    solutions : array, shape (n, 2, n_labels), or None
+    """
 
     mean: jax.Array
     quantiles: jax.Array
     correlation: jax.Array
-    below: jax.Array | None
-    sides: jax.Array | None
+    p_below: jax.Array | None
+    solutions: jax.Array | None
 
 
 def _pooled(networks: MixtureNetwork, values: jax.Array, flags: jax.Array, components: int) -> MixtureDensity:
@@ -117,11 +126,11 @@ def _predict(
     density = _pooled(networks, values, flags, components)
     quantiles = density.quantiles(jnp.asarray(PROBABILITIES, jnp.float32))
     average = density.average()
-    below = sides = None
+    p_below = solutions = None
     if threshold is not None:
-        below = density.cdf(jnp.broadcast_to(cut, (1, *average.shape)))[0, :, threshold]
-        sides = jnp.stack(density.sides(threshold, cut), axis=1)
-    return _Outputs(average, quantiles, density.correlation(), below, sides)
+        p_below = density.cdf(jnp.broadcast_to(cut, (1, *average.shape)))[0, :, threshold]
+        solutions = jnp.stack(density.conditional_means(threshold, cut), axis=1)
+    return _Outputs(average, quantiles, density.correlation(), p_below, solutions)
 
 
 @partial(jax.jit, static_argnames=("components",))
@@ -140,14 +149,18 @@ def _means(networks: MixtureNetwork, values: jax.Array, flags: jax.Array, *, com
 
 @dataclass(frozen=True)
 class Mixture:
-    """Trained networks, the sets of inputs that they serve, and what each of them sees."""
+    """Trained networks, the sets of inputs that they predict from, and the view of each group of networks.
+
+    The validation part is not used in training. Networks of all groups are stacked along the first axis of
+    `networks`.
+    """
 
     kind: ClassVar[str] = "mixture"
     scaling: ClassVar[Scaling] = "robust"
 
     config: MixtureConfig
     sets: BandSets
-    views: tuple[View, ...]
+    views: tuple[View, ...] = field(metadata=stored_as("view{}"))
     labels: LabelScaler
     networks: MixtureNetwork
 
@@ -157,11 +170,11 @@ class Mixture:
         config: MixtureConfig,
         train: tuple[Inputs, LabelTargets],
         validation: tuple[Inputs, LabelTargets],  # noqa: ARG003
-        fitting: FitContext,
+        context: FitContext,
     ) -> Mixture:
-        """Train all networks side by side; the validation part is not looked at."""
-        seed, observations = fitting.seed, fitting.observations
-        # Without any label a star teaches nothing.
+        """Train all networks in parallel; the validation part is not used."""
+        seed, observations = context.seed, context.observations
+        # A star without any label has no loss.
         known = np.flatnonzero(~np.isnan(train[1].y).all(axis=1))
         inputs, y = train[0].rows(known), train[1].y[known]
         scaler, present = LabelScaler.fit(y), ~np.isnan(y)
@@ -171,23 +184,23 @@ class Mixture:
             inputs.missing,
             share=config.set_share,
             most=config.most_sets if config.set_members else 0,
-            rare=config.rare_members > 0,
+            shared=config.rare_members > 0,
         )
         views = _views(sets, inputs, whiten=config.whiten)
         noise = config.noise and observations.noisy
 
         @lru_cache(maxsize=1)
         def observed(epoch: int, gaps: bool) -> Inputs:
-            # The same stars for all sets of an epoch but the last, so the last copy is all that need be kept.
+            # All groups of an epoch but the last one train on the same copy, so keeping one copy is enough.
             if not (noise or gaps):
                 return inputs
-            return observations.redrawn((seed, epoch, int(gaps)), noise=noise, gaps=gaps).rows(known)
+            return observations.resampled((seed, epoch, int(gaps)), noise=noise, gaps=gaps).rows(known)
 
         def stars(epoch: int, number: int) -> tuple[jax.Array, ...]:
             copy, view = observed(epoch, number == len(sets.used)), views[number]
             return (jnp.asarray(view.values(copy)), jnp.asarray(view.flags(copy)), *fixed)
 
-        rng, groups = np.random.default_rng(seed), _members(config, sets)
+        rng, groups = np.random.default_rng(seed), _members(config, len(sets.used))
         epochs = n_epochs(config, len(inputs))
         networks = train_together(
             [_new_network(rng, config, y.shape[1], len(views[0].used)) for _ in range(groups[-1].stop)],
@@ -199,57 +212,54 @@ class Mixture:
             ),
             batch=config.batch,
             epochs=epochs,
-            seed=seed,
-            progress=fitting.progress,
-            checkpoint=fitting.checkpoint,
+            context=context,
         )
         return cls(config, sets, views, scaler, networks)
 
     def predict(self, inputs: Inputs, threshold: Threshold | None = None) -> RawPrediction:
-        """Predict median (the value), mean, intervals, correlations, and the two sides of a threshold."""
-        column, cut = None, 0.0
-        if threshold is not None:
-            column = threshold.label
-            cut = (threshold.value - self.labels.mean[column]) / self.labels.width[column]
-        n, n_labels, serving = len(inputs), len(self.labels.mean), self.sets.serving(inputs.missing)
-        mean, (quantiles, correlation) = (
-            np.empty((n, n_labels)),
-            (
-                np.empty((len(PROBABILITIES), n, n_labels)),
-                np.empty((n, n_labels, n_labels)),
-            ),
-        )
-        below = np.empty(n) if column is not None else None
-        sides = np.empty((n, 2, n_labels)) if column is not None else None
+        """Predict median (the value), mean, intervals, correlations, and the two solutions of a threshold."""
+        column, cut = self._standardised(threshold)
+        n, n_labels = len(inputs), len(self.labels.mean)
+        mean, quantiles = np.empty((n, n_labels)), np.empty((len(PROBABILITIES), n, n_labels))
+        correlation = np.empty((n, n_labels, n_labels))
+        p_below = np.empty(n) if column is not None else None
+        solutions = np.empty((n, 2, n_labels)) if column is not None else None
         kind = {"components": self.config.components, "threshold": column}
-        computed = ((rows, _predict(*seen, jnp.float32(cut), **kind)) for rows, *seen in self._chunks(inputs))
+        computed = ((rows, _predict(*seen, jnp.float32(cut), **kind)) for rows, *seen in self._blocks(inputs))
         for rows, found in in_flight(computed):
             k = len(rows)
             mean[rows] = np.asarray(found.mean)[:k]
             quantiles[:, rows] = np.asarray(found.quantiles)[:, :k]
             correlation[rows] = np.asarray(found.correlation)[:k]
-            if below is not None and sides is not None:
-                below[rows], sides[rows] = np.asarray(found.below)[:k], np.asarray(found.sides)[:k]
+            if p_below is not None and solutions is not None:
+                p_below[rows], solutions[rows] = np.asarray(found.p_below)[:k], np.asarray(found.solutions)[:k]
         median, *ends = self.labels.restore(quantiles)
         n_levels = len(LEVELS)
         return RawPrediction(
-            median,
-            self.labels.restore(mean),
-            np.stack(ends[:n_levels], axis=-1),
-            np.stack(ends[n_levels:], axis=-1),
-            below,
-            correlation,
-            None if sides is None else self.labels.restore(sides),
-            serving,
-            ~self.sets.exact(inputs.missing),
+            value=median,
+            mean=self.labels.restore(mean),
+            lower=np.stack(ends[:n_levels], axis=-1),
+            upper=np.stack(ends[n_levels:], axis=-1),
+            p_below=p_below,
+            correlation=correlation,
+            solutions=None if solutions is None else self.labels.restore(solutions),
+            member=self.sets.serving(inputs.missing),
+            imputed=~self.sets.exact(inputs.missing),
         )
+
+    def _standardised(self, threshold: Threshold | None) -> tuple[int | None, float]:
+        """Return the column of a threshold and its value on the scale of the networks."""
+        if threshold is None:
+            return None, 0.0
+        column = threshold.label
+        return column, (threshold.value - self.labels.mean[column]) / self.labels.width[column]
 
     def quantiles(self, inputs: Inputs, probabilities: FloatArray) -> FloatArray:
         """Return quantiles of the pooled mixture: shape (n, n_labels, n_probabilities)."""
         found = np.empty((len(inputs), len(self.labels.mean), len(probabilities)))
         wanted = jnp.asarray(probabilities, jnp.float32)
         kind = {"components": self.config.components}
-        computed = ((rows, _quantiles(*seen, wanted, **kind)) for rows, *seen in self._chunks(inputs))
+        computed = ((rows, _quantiles(*seen, wanted, **kind)) for rows, *seen in self._blocks(inputs))
         for rows, part in in_flight(computed):
             found[rows] = np.asarray(part)[: len(rows)]
         return np.moveaxis(self.labels.restore(np.moveaxis(found, 2, 0)), 0, 2)
@@ -258,19 +268,19 @@ class Mixture:
         """Return the mean of every label: shape (n, n_labels)."""
         found = np.empty((len(inputs), len(self.labels.mean)))
         kind = {"components": self.config.components}
-        computed = ((rows, _means(*seen, **kind)) for rows, *seen in self._chunks(inputs))
+        computed = ((rows, _means(*seen, **kind)) for rows, *seen in self._blocks(inputs))
         for rows, part in in_flight(computed):
             found[rows] = np.asarray(part)[: len(rows)]
         return self.labels.restore(found)
 
-    def rehearsals(self, missing: NDArray[np.bool_]) -> Sequence[MaskedValidation]:
-        """Say on what stars the networks of every set are calibrated."""
-        return self.sets.rehearsals(missing)
+    def masked_validations(self, missing: NDArray[np.bool_]) -> Sequence[MaskedValidation]:
+        """Return the masked validation stars on which the networks of every set are calibrated."""
+        return self.sets.masked_validations(missing)
 
-    def _chunks(self, inputs: Inputs) -> Iterator[tuple[NDArray[np.intp], MixtureNetwork, jax.Array, jax.Array]]:
-        """Yield row numbers, the networks that serve them, and what these see, padded to one of few lengths."""
+    def _blocks(self, inputs: Inputs) -> Iterator[tuple[NDArray[np.intp], MixtureNetwork, jax.Array, jax.Array]]:
+        """Yield row numbers, the networks that predict these rows, and values and flags padded to `BLOCK` rows."""
         serving = self.sets.serving(inputs.missing)
-        for number, members in enumerate(_members(self.config, self.sets)):
+        for number, members in enumerate(_members(self.config, len(self.sets.used))):
             own = np.flatnonzero(serving == number)
             if not own.size:
                 continue
@@ -286,53 +296,44 @@ class Mixture:
                     jnp.asarray(padded(view.flags(chunk))),
                 )
 
-    def state(self) -> tuple[dict[str, Any], Arrays]:
-        """Return what :meth:`from_state` needs."""
-        document = {
+    def settings(self) -> dict[str, Any]:
+        """Return what :meth:`skeleton` needs, JSON-able."""
+        return {
             "config": self.config.model_dump(mode="json"),
             "n_inputs": self.sets.used.shape[1],
             "n_labels": len(self.labels.mean),
             "n_sets": len(self.sets.used),
         }
-        arrays = {
-            "sets": self.sets.used,
-            **prefixed("labels", self.labels.state()),
-            **prefixed("networks", tree_to_arrays(self.networks)),
-        }
-        for number, view in enumerate(self.views):
-            arrays |= prefixed(f"view{number}", view.state())
-        return document, arrays
 
     @classmethod
-    def from_state(cls, document: Mapping[str, Any], arrays: Arrays) -> Mixture:
-        """Rebuild from :meth:`state`."""
+    def skeleton(cls, document: Mapping[str, Any]) -> Mixture:
+        """Return networks of the stored shape, to be filled with stored arrays."""
         stored, n_inputs, n_labels, n_sets = (
             entry(document, key, "regressor") for key in ("config", "n_inputs", "n_labels", "n_sets")
         )
         config = validate(MixtureConfig, stored, "stored model: regressor.config")
-        used = take(arrays, "regressor", "sets", (n_sets, n_inputs), np.bool_)
-        sets = BandSets(used, config.rare_members > 0)
-        views = tuple(
-            View.from_state(under(f"view{number}", arrays), n_inputs, config.whiten) for number in range(len(sets))
-        )
+        groups = _members(config, n_sets)
         one = _new_network(np.random.default_rng(), config, n_labels, n_inputs)
-        n_networks = _members(config, sets)[-1].stop
-        skeleton = jax.tree.map(lambda leaf: np.broadcast_to(leaf, (n_networks, *leaf.shape)), one)
-        networks = tree_from_arrays(skeleton, under("networks", arrays), "regressor")
-        return cls(config, sets, views, LabelScaler.from_state(under("labels", arrays), n_labels), networks)
+        return cls(
+            config,
+            BandSets(expected(n_sets, n_inputs, dtype=np.bool_), config.rare_members > 0),
+            tuple(View.skeleton(whiten=config.whiten) for _ in groups),
+            LabelScaler.skeleton(),
+            stacked_skeleton(one, groups[-1].stop),
+        )
 
 
 def n_epochs(config: MixtureConfig, n_stars: int) -> int:
-    """Length of the training: as chosen, or as many epochs as it takes for enough steps, within limits."""
+    """Number of epochs: as chosen, or as many as give `STEPS` steps, within the limits of `EPOCHS`."""
     if config.epochs is not None:
         return config.epochs
     return int(np.clip(STEPS // n_steps(n_stars, config.batch), *EPOCHS))
 
 
-def _members(config: MixtureConfig, sets: BandSets) -> list[range]:
-    """Return the numbers of the networks of every set."""
-    sizes = [config.members, *[config.set_members] * (len(sets.used) - 1)]
-    if sets.rare:
+def _members(config: MixtureConfig, n_sets: int) -> list[range]:
+    """Return the numbers of the networks of every set, and of the shared ones if there are any."""
+    sizes = [config.members, *[config.set_members] * (n_sets - 1)]
+    if config.rare_members:
         sizes.append(config.rare_members)
     return [range(a, b) for a, b in pairwise([0, *accumulate(sizes)])]
 
@@ -341,7 +342,7 @@ def _views(sets: BandSets, inputs: Inputs, *, whiten: bool) -> tuple[View, ...]:
     had_gaps = np.asarray(inputs.missing.any(axis=0))
     views = []
     for number in range(len(sets)):
-        # Networks for rare sets see every gap; the others those that their training stars have.
+        # The shared networks flag every gap; the others only gaps that occur in their training stars.
         flagged = np.ones_like(had_gaps) if number == len(sets.used) else had_gaps
         views.append(View.fit(inputs, sets.inputs_of(number), flagged, whiten=whiten))
     return tuple(views)

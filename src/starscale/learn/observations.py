@@ -92,7 +92,7 @@ class Observations:
         """Whether an error of any input is known."""
         return self.sample.noise is not None and bool(self.sample.noise.any())
 
-    def redrawn(self, seed: tuple[int, ...], *, noise: bool, gaps: bool) -> Inputs:
+    def resampled(self, seed: tuple[int, ...], *, noise: bool, gaps: bool) -> Inputs:
         """Draw one copy of all stars.
 
         Parameters

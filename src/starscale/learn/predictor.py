@@ -9,40 +9,33 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from starscale.learn.arrays import Arrays, entry, prefixed, take, under
+from starscale.learn.arrays import Arrays, arrays_of, entry, expected, filled
 from starscale.learn.checkpoint import Checkpoint
 from starscale.learn.compilation import keep_compiled
 from starscale.learn.learners import learner
 from starscale.learn.observations import Measurements, Observations
 from starscale.learn.preparation import InputPreparation
-from starscale.learn.regressor import (
-    FitContext,
-    LabelTargets,
-    Progress,
-    RawPrediction,
-    Regressor,
-    Threshold,
-    silent,
-)
+from starscale.learn.regressor import FitContext, LabelTargets, RawPrediction, Regressor, Threshold
 from starscale.learn.sample import Sample, check_finite_or_missing, check_samples
 from starscale.learn.uncertainty.calibration import (
     IntervalCalibration,
     Intervals,
     ResidualConformal,
     calibrate,
-    calibration_from_state,
+    calibration_skeleton,
 )
 from starscale.learn.uncertainty.domain import Domain
 from starscale.learn.uncertainty.label_domain import LabelDomain
 from starscale.vocabulary.arrays import FloatArray
 from starscale.vocabulary.errors import InputError, Problem, StarscaleError
+from starscale.vocabulary.progress import SILENT, Progress
 from starscale.vocabulary.settings.models import ModelConfig
 
-#: Least share of the usable features that a star must have to be predicted.
+#: Smallest share of the usable features that a star must have to be predicted.
 MIN_PRESENT = 0.5
-#: Share of the held-out stars whose intervals are called uncertain.
+#: Share of the validation stars whose intervals are flagged as uncertain.
 UNCERTAIN = 0.05
-#: Fewer validation stars than this say little about a 99th percentile.
+#: With fewer validation stars than this, a 99th percentile is poorly determined.
 FEW = 100
 GRAVITY = "logg"
 
@@ -54,34 +47,35 @@ class Prediction:
     Parameters
     ----------
     value : ndarray, shape (n, n_labels)
-        The median where the learner predicts a distribution, so that it always lies inside the intervals
-        (it has the smallest absolute error, but a bias where errors are skewed); the network's output else.
+        The median if the learner predicts a distribution: it always lies inside the intervals and has the smallest
+        absolute error, but is biased where errors are skewed. Otherwise the output of the learner.
     mean : ndarray, shape (n, n_labels)
-        Mean of the distribution (the smallest squared error, no bias on average); equal to `value` for a
-        learner that predicts a point.
+        Mean of the distribution (smallest squared error, unbiased on average); equal to `value` for a learner that
+        predicts a point.
     error : ndarray, shape (n, n_labels)
-        Half of the width of the 68 % interval.
+        Half of the width of the 68.27 % interval.
     lower, upper, lower95, upper95 : ndarray, shape (n, n_labels)
         Ends of the intervals of 68.27 % and 95.45 %.
     p_giant : ndarray, shape (n,)
-        Probability that logg is below the limit of the model (3.5 by default); NaN without logg.
+        Probability that logg is below the limit of the model (3.5 by default); NaN if the model has no logg.
     correlation : ndarray, shape (n, n_labels, n_labels)
         Correlation of the errors of the labels; with `error` it gives their covariance. NaN from a learner that
         predicts a point.
-    below, above : ndarray, shape (n, n_labels)
-        The two solutions: mean labels of the star as a giant and as a dwarf. NaN as above, or without logg.
+    giant_solution, dwarf_solution : ndarray, shape (n, n_labels)
+        Mean labels of the star given that it is a giant, and given that it is a dwarf. NaN from a learner that
+        predicts a point, or if the model has no logg.
     domain_score : ndarray, shape (n,)
-        Distance from the training stars' inputs; above 1: farther than 99 % of held-out ones.
+        Distance from the inputs of the training stars; above 1 it exceeds that of 99 % of the validation stars.
     label_score : ndarray, shape (n,)
-        The same for predicted labels.
-    rare : ndarray of bool, shape (n,)
-        Whether inputs are missing in a way that has no networks of its own, so that gaps were filled.
+        The same for the predicted labels.
+    imputed : ndarray of bool, shape (n,)
+        Whether the star was predicted from filled gaps, because its missing inputs match no group of networks.
     n_missing : ndarray of int, shape (n,)
-        Usable inputs that are missing.
+        Number of usable inputs that are missing.
     predicted : ndarray of bool, shape (n,)
-        False where too few inputs are there; everything else but `n_missing` is NaN then.
+        False if too many inputs are missing; then everything else but `n_missing` is NaN or False.
     uncertain : ndarray of bool, shape (n,)
-        Whether the 95.45 % interval of a label is wider than usual: of held-out stars, 5 % are.
+        Whether the 95.45 % interval of any label is unusually wide: true for 5 % of the validation stars.
     """
 
     value: FloatArray
@@ -93,14 +87,29 @@ class Prediction:
     upper95: FloatArray
     p_giant: FloatArray
     correlation: FloatArray
-    below: FloatArray
-    above: FloatArray
+    giant_solution: FloatArray
+    dwarf_solution: FloatArray
     domain_score: FloatArray
     label_score: FloatArray
-    rare: NDArray[np.bool_]
+    imputed: NDArray[np.bool_]
     n_missing: NDArray[np.int64]
     predicted: NDArray[np.bool_]
     uncertain: NDArray[np.bool_]
+
+    @classmethod
+    def empty(cls, n: int, n_labels: int) -> Prediction:
+        """Return a prediction of n stars in which no star is predicted."""
+
+        def missing(*shape: int) -> FloatArray:
+            return np.full((n, *shape), np.nan)
+
+        per_label = ("value", "mean", "error", "lower", "upper", "lower95", "upper95")
+        arrays: dict[str, Any] = {
+            name: missing(n_labels) for name in (*per_label, "giant_solution", "dwarf_solution")
+        }
+        arrays |= {name: missing() for name in ("p_giant", "domain_score", "label_score")}
+        arrays |= {name: np.zeros(n, dtype=bool) for name in ("imputed", "predicted", "uncertain")}
+        return cls(correlation=missing(n_labels, n_labels), n_missing=np.zeros(n, dtype=np.int64), **arrays)
 
 
 @dataclass(frozen=True)
@@ -110,19 +119,19 @@ class Predictor:
     Parameters
     ----------
     labels, features : tuple of str
-        Names of the columns of the result and of the input.
+        Names of the predicted labels and of the input features.
     preparation, regressor, calibration, domain, label_domain
-        The parts, in the order in which they are used.
+        The fitted parts, in the order in which they are used.
     label_range : ndarray, shape (n_labels, 2)
         Smallest and largest training label.
     wide : ndarray, shape (n_labels,)
-        Widths of the 95.45 % interval above which a star is called uncertain (:func:`_wide`).
+        Widths of the 95.45 % interval above which a star is flagged as uncertain (:func:`_wide`).
     giant_logg : float
         Stars below this surface gravity count as giants.
     min_present : float
-        Least share of the usable features that a star must have to be predicted.
+        Smallest share of the usable features that a star must have to be predicted.
     warnings : tuple of str
-        What a user should know: features that are not used, labels that were not calibrated.
+        Notes for the user: features that are not used, labels that could not be calibrated.
     """
 
     labels: tuple[str, ...]
@@ -146,8 +155,13 @@ class Predictor:
         x : ndarray, shape (n, n_features)
             Inputs; NaN: missing.
         batch : int
-            Stars that are worked on at a time; it bounds the memory and does not change the result
-            (beyond single-precision rounding).
+            Number of stars that are predicted at a time. It limits the memory and changes the result by no more
+            than single-precision rounding.
+
+        Returns
+        -------
+        Prediction
+            Same stars, same order.
 
         Raises
         ------
@@ -163,9 +177,9 @@ class Predictor:
         )
 
     def means(self, x: FloatArray) -> FloatArray:
-        """Mean of every label alone, shape (n, n_labels): what :meth:`predict` gives as `mean`, but cheaper.
+        """Return only the mean of every label, shape (n, n_labels): the `mean` of :meth:`predict`, but cheaper.
 
-        A star with too few inputs has one as well.
+        Stars with too few inputs are predicted as well.
         """
         return self.regressor.means(self.preparation.apply(self._checked(x)))
 
@@ -184,7 +198,7 @@ class Predictor:
         return x
 
     def quantiles(self, x: FloatArray, probabilities: FloatArray) -> FloatArray:
-        """Quantiles of every label as the learner has them, for scores of whole distributions.
+        """Return uncalibrated quantiles of every label, for scores of whole distributions.
 
         Parameters
         ----------
@@ -195,7 +209,8 @@ class Predictor:
         Returns
         -------
         ndarray, shape (n, n_labels, n_probabilities)
-            Of a learner that predicts a point: its value plus the quantiles of the validation stars' residuals.
+            For a learner that predicts a point: its value plus the quantiles of the residuals of the validation
+            stars.
         """
         inputs = self.preparation.apply(np.asarray(x, dtype=np.float64))
         found = self.regressor.quantiles(inputs, probabilities)
@@ -207,80 +222,51 @@ class Predictor:
 
     def _predict_batch(self, x: FloatArray) -> Prediction:
         usable = x[:, self.preparation.usable]
-        n_missing = np.isnan(usable).sum(axis=1)
-        predicted = n_missing <= (1 - self.min_present) * usable.shape[1]
-        n_labels = len(self.labels)
-        value, mean, error, low, high, low95, high95 = np.full((7, len(x), n_labels), np.nan)
-        below, above = np.full((2, len(x), n_labels), np.nan)
-        correlation = np.full((len(x), n_labels, n_labels), np.nan)
-        p_giant, score, label_score = np.full((3, len(x)), np.nan)
-        rare = np.zeros(len(x), dtype=bool)
-        if predicted.any():
-            inputs = self.preparation.apply(x[predicted])
-            raw = self.regressor.predict(inputs, self._threshold())
-            ends = self.calibration.intervals(raw, self._threshold())
-            value[predicted], mean[predicted] = raw.value, raw.mean
-            (low[predicted], low95[predicted]), (high[predicted], high95[predicted]) = (
-                np.moveaxis(end, 2, 0) for end in (ends.lower, ends.upper)
-            )
-            error[predicted] = (high[predicted] - low[predicted]) / 2
-            if ends.below is not None:
-                p_giant[predicted] = ends.below
-            if raw.correlation is not None:
-                correlation[predicted] = raw.correlation
-            if raw.sides is not None:
-                below[predicted], above[predicted] = raw.sides[:, 0], raw.sides[:, 1]
-            score[predicted] = self.domain.score(usable[predicted], inputs)
-            label_score[predicted] = self.label_domain.score(raw.value)
-            rare[predicted] = raw.imputed(inputs)
+        result = Prediction.empty(len(x), len(self.labels))
+        result.n_missing[:] = np.isnan(usable).sum(axis=1)
+        result.predicted[:] = result.n_missing <= (1 - self.min_present) * usable.shape[1]
+        if result.predicted.any():
+            self._fill(result, x, usable)
         with np.errstate(invalid="ignore"):
-            uncertain = (high95 - low95 > self.wide).any(axis=1)
-        return Prediction(
-            value,
-            mean,
-            error,
-            low,
-            high,
-            low95,
-            high95,
-            p_giant,
-            correlation,
-            below,
-            above,
-            score,
-            label_score,
-            rare,
-            n_missing,
-            predicted,
-            uncertain,
-        )
+            result.uncertain[:] = (result.upper95 - result.lower95 > self.wide).any(axis=1)
+        return result
+
+    def _fill(self, result: Prediction, x: FloatArray, usable: FloatArray) -> None:
+        """Write the predictions of the stars that can be predicted into `result`."""
+        rows = result.predicted
+        inputs = self.preparation.apply(x[rows])
+        raw = self.regressor.predict(inputs, self._threshold())
+        ends = self.calibration.intervals(raw, self._threshold())
+        result.value[rows], result.mean[rows] = raw.value, raw.mean
+        result.lower[rows], result.lower95[rows] = np.moveaxis(ends.lower, 2, 0)
+        result.upper[rows], result.upper95[rows] = np.moveaxis(ends.upper, 2, 0)
+        result.error[rows] = (result.upper[rows] - result.lower[rows]) / 2
+        if ends.p_below is not None:
+            result.p_giant[rows] = ends.p_below
+        if raw.correlation is not None:
+            result.correlation[rows] = raw.correlation
+        if raw.solutions is not None:
+            result.giant_solution[rows], result.dwarf_solution[rows] = np.moveaxis(raw.solutions, 1, 0)
+        result.domain_score[rows] = self.domain.score(usable[rows], inputs)
+        result.label_score[rows] = self.label_domain.score(raw.value)
+        result.imputed[rows] = raw.imputed_stars(inputs)
 
     def _threshold(self) -> Threshold | None:
         return Threshold(self.labels.index(GRAVITY), self.giant_logg) if GRAVITY in self.labels else None
 
     def state(self) -> tuple[dict[str, Any], Arrays]:
-        """Return the model as a JSON-able document and named arrays."""
-        preparation, preparation_arrays = self.preparation.state()
-        regressor, regressor_arrays = self.regressor.state()
+        """Return the model as a JSON-able document of settings and named arrays."""
         document = {
             "labels": list(self.labels),
             "features": list(self.features),
             "giant_logg": self.giant_logg,
             "min_present": self.min_present,
             "warnings": list(self.warnings),
-            "preparation": preparation,
-            "regressor": {"kind": self.regressor.kind, **regressor},
+            "preparation": self.preparation.settings(),
+            "regressor": {"kind": self.regressor.kind, **self.regressor.settings()},
             "calibration": {"kind": self.calibration.kind},
         }
-        return document, {
-            "label_range": self.label_range,
-            "wide": self.wide,
-            **prefixed("preparation", preparation_arrays),
-            **prefixed("regressor", regressor_arrays),
-            **prefixed("calibration", self.calibration.state()),
-            **prefixed("domain", self.domain.state()),
-            **prefixed("label_domain", self.label_domain.state()),
-        }
+        return document, arrays_of(self)
 
     @classmethod
     def from_state(cls, document: Mapping[str, Any], arrays: Arrays) -> Predictor:
@@ -289,23 +275,27 @@ class Predictor:
         Raises
         ------
         InputError
-            When a setting or an array is missing, or an array has not the shape or type that the settings ask for.
+            When a setting or an array is missing, or the shape or type of an array differs from the settings.
         """
+        skeleton = cls._skeleton(document)
+        axes = {"labels": len(skeleton.labels), "features": len(skeleton.features)}
+        return filled(skeleton, arrays, "model", axes)
+
+    @classmethod
+    def _skeleton(cls, document: Mapping[str, Any]) -> Predictor:
         keys = ("labels", "features", "giant_logg", "min_present", "warnings", "preparation", "regressor")
         stored = {key: entry(document, key, "model") for key in (*keys, "calibration")}
-        n_labels = len(stored["labels"])
-        preparation = InputPreparation.from_state(stored["preparation"], under("preparation", arrays))
         regressor_class = learner(entry(stored["regressor"], "kind", "regressor"))
         return cls(
             labels=tuple(stored["labels"]),
             features=tuple(stored["features"]),
-            preparation=preparation,
-            regressor=regressor_class.from_state(stored["regressor"], under("regressor", arrays)),
-            calibration=calibration_from_state(stored["calibration"], under("calibration", arrays), n_labels),
-            domain=Domain.from_state(under("domain", arrays), int(preparation.usable.sum())),
-            label_domain=LabelDomain.from_state(under("label_domain", arrays), n_labels),
-            label_range=take(arrays, "model", "label_range", (n_labels, 2)),
-            wide=take(arrays, "model", "wide", (n_labels,)),
+            preparation=InputPreparation.skeleton(stored["preparation"]),
+            regressor=regressor_class.skeleton(stored["regressor"]),
+            calibration=calibration_skeleton(stored["calibration"]),
+            domain=Domain.skeleton(),
+            label_domain=LabelDomain.skeleton(),
+            label_range=expected("labels", 2),
+            wide=expected("labels"),
             giant_logg=float(stored["giant_logg"]),
             min_present=float(stored["min_present"]),
             warnings=tuple(stored["warnings"]),
@@ -319,42 +309,49 @@ def fit_predictor(
     validation: Sample,
     *,
     seed: int,
-    progress: Progress | None = None,
+    progress: Progress = SILENT,
+    title: str = "training",
     giant_logg: float = 3.5,
     features: Sequence[str] | None = None,
     measurements: Measurements | None = None,
     checkpoint: Checkpoint | None = None,
 ) -> Predictor:
-    """Train a model, calibrate its intervals and learn its domain.
+    """Train a model, calibrate its intervals and fit its domain.
 
     Parameters
     ----------
-    config : Turchi2024Config or MixtureConfig
+    config : ModelConfig
         Settings of the learner.
     labels : sequence of str
         Names of the columns of `y`.
     train : Sample
-        Stars to learn from. Scaling, imputation and weights come from these alone.
+        Stars to train on. Scaling, imputation and weights come from these alone.
     validation : Sample
-        Stars kept aside. The mixture uses them for the calibration and the edge of the domain only. The paper's
-        network uses them before that to decide when to stop, so that its intervals come out mildly too narrow.
+        Stars for the calibration and for the edge of the domain. Some learners also use them to choose settings,
+        and the paper's network to decide when to stop; the intervals of these learners are slightly too narrow.
     seed : int
         The same seed gives the same model on the same machine, bit for bit.
-    progress : callable, optional
-        Told about every epoch.
+    progress : Progress
+        Gets one task per phase of the training.
+    title : str
+        Begins the title of every task.
     giant_logg : float
         Stars below this surface gravity count as giants in `p_giant`.
     features : sequence of str, optional
         Names of the columns of `x`, for messages.
     measurements : Measurements, optional
-        What the features are made of; by default each is a measurement of its own.
+        The measurements from which the features are computed; by default each feature is one measurement.
     checkpoint : Checkpoint, optional
-        Where the state of the training is kept, so that one that was killed can go on.
+        Keeps the state of the training, so that an interrupted one can resume.
+
+    Returns
+    -------
+    Predictor
 
     Raises
     ------
     InputError
-        When the samples cannot be learnt from; all problems at once.
+        When the samples are not suitable for a training; all problems at once.
     StarscaleError
         When the training diverges.
     """
@@ -364,17 +361,12 @@ def fit_predictor(
     learner_class = learner(config.kind)
     preparation = InputPreparation.fit(train.x, learner_class.scaling, seed)
     inputs, held_out = preparation.apply(train.x), preparation.apply(validation.x)
-    known = measurements or Measurements.alone(names)
+    measured = (measurements or Measurements.alone(names)).of(preparation.usable)
+    context = FitContext(
+        seed, Observations(train, preparation, measured), progress, title, checkpoint or Checkpoint()
+    )
     regressor = learner_class.fit(
-        config,
-        (inputs, LabelTargets(labels, train.y)),
-        (held_out, LabelTargets(labels, validation.y)),
-        FitContext(
-            seed,
-            Observations(train, preparation, known.of(preparation.usable)),
-            progress or silent,
-            checkpoint or Checkpoint(),
-        ),
+        config, (inputs, LabelTargets(labels, train.y)), (held_out, LabelTargets(labels, validation.y)), context
     )
     raw = regressor.predict(held_out)
     if not np.isfinite(raw.value).all():
@@ -382,12 +374,11 @@ def fit_predictor(
             "the trained model predicts values that are not finite. "
             "Try a smaller learning_rate, and look for wild values in the features."
         )
-    observations = Observations(validation, preparation, known.of(preparation.usable))
-    rehearsed, y, star = _rehearsed(regressor, raw, observations, seed)
-    calibration, notes = calibrate(rehearsed, y, labels, star)
+    every_group, y, star = _with_masked(regressor, raw, Observations(validation, preparation, measured), seed)
+    calibration, notes = calibrate(every_group, y, labels, star)
     if len(validation.x) < FEW:
         notes.append(
-            f"the edge of the domain rests on {len(validation.x)} validation stars ({FEW} or more are meant): "
+            f"the edge of the domain was determined from {len(validation.x)} validation stars, fewer than {FEW}: "
             "domain_score and the flag OUT_OF_DOMAIN are rough",
         )
     usable = preparation.usable
@@ -408,36 +399,37 @@ def fit_predictor(
 
 
 def _wide(ends: Intervals) -> FloatArray:
-    """Widths of the 95.45 % interval above which a star is called uncertain; shape (n_labels,).
+    """Widths of the 95.45 % interval above which a star is flagged as uncertain; shape (n_labels,).
 
-    In units of its median, the limit is the same for every label, and 5 % of the (held-out) stars pass it in one
-    label at least.
+    With w_ij the width of the interval of label j for validation star i and m_j its median over the stars, the
+    limit of label j is ``q m_j``, where q is the 95th percentile over the stars of ``max_j w_ij / m_j``: the same
+    multiple of the median for every label, exceeded in at least one label by 5 % of the stars.
     """
     widths = ends.upper[..., -1] - ends.lower[..., -1]
     usual = np.maximum(np.median(widths, axis=0), np.finfo(np.float64).tiny)
     limit = np.quantile((widths / usual).max(axis=1), 1 - UNCERTAIN)
-    # A learner whose intervals are all equally wide has no uncertain stars: rounding must not choose some.
+    # A learner whose intervals all have the same width flags no star, whatever the rounding.
     return np.asarray(limit * usual * (1 + 1e-9))
 
 
-def _rehearsed(
-    regressor: Regressor, raw: RawPrediction, held_out: Observations, seed: int
+def _with_masked(
+    regressor: Regressor, raw: RawPrediction, validation: Observations, seed: int
 ) -> tuple[RawPrediction, FloatArray, NDArray[np.intp]]:
-    """Predict held-out stars in every way that a star can be predicted; beside it their labels and numbers.
+    """Predict the validation stars with every network group; return predictions, labels and row numbers.
 
-    Stars that lack a band are few among the held-out ones; with the band left out, others stand in for them.
+    Few validation stars lack a band. To calibrate the networks for such stars, the band is masked in the others.
     """
-    x, y = held_out.sample.x, held_out.sample.y
+    x, y = validation.sample.x, validation.sample.y
     every = np.arange(len(y))
     if raw.member is None:
         return raw, y, every
-    usable = np.flatnonzero(held_out.preparation.usable)
-    raws, star = [raw], [every]
-    for rehearsal in regressor.rehearsals(np.isnan(x[:, usable])):
-        stars = x[rehearsal.rows]
-        stars[:, usable] = np.where(rehearsal.missing, np.nan, stars[:, usable])
-        raws.append(regressor.predict(held_out.preparation.apply(stars)))
-        star.append(every[rehearsal.rows])
-    raws.append(regressor.predict(held_out.redrawn((seed,), noise=False, gaps=True)))
+    usable = np.flatnonzero(validation.preparation.usable)
+    predictions, star = [raw], [every]
+    for masked in regressor.masked_validations(np.isnan(x[:, usable])):
+        stars = x[masked.rows]
+        stars[:, usable] = np.where(masked.missing, np.nan, stars[:, usable])
+        predictions.append(regressor.predict(validation.preparation.apply(stars)))
+        star.append(every[masked.rows])
+    predictions.append(regressor.predict(validation.resampled((seed,), noise=False, gaps=True)))
     numbers = np.concatenate([*star, every])
-    return RawPrediction.joined(raws), y[numbers], numbers
+    return RawPrediction.joined(predictions), y[numbers], numbers

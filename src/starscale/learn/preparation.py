@@ -9,11 +9,12 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from starscale.learn.arrays import Arrays, entry, prefixed, take, under
+from starscale.learn.arrays import entry, expected
 from starscale.learn.imputation import GaussianImputer
 from starscale.learn.sample import usable_features
 from starscale.learn.scaling import FeatureScaler
 from starscale.vocabulary.arrays import FloatArray
+from starscale.vocabulary.errors import InputError, Problem
 
 Scaling = Literal["standard", "robust"]
 
@@ -71,23 +72,21 @@ class InputPreparation:
             for i in np.flatnonzero(~self.usable).tolist()
         ]
 
-    def state(self) -> tuple[dict[str, Any], Arrays]:
-        """Return what :meth:`from_state` needs."""
-        scaler, arrays = self.scaler.state()
-        return {"n_features": len(self.usable), "scaler": scaler}, {
-            "usable": self.usable,
-            **prefixed("scaler", arrays),
-            **prefixed("imputer", self.imputer.state()),
-        }
+    def settings(self) -> dict[str, Any]:
+        """Return what :meth:`skeleton` needs, JSON-able."""
+        return {"n_features": len(self.usable), "scaler": {"squash": self.scaler.squash}}
 
     @classmethod
-    def from_state(cls, document: Mapping[str, Any], arrays: Arrays) -> InputPreparation:
-        """Rebuild from :meth:`state`."""
+    def skeleton(cls, document: Mapping[str, Any]) -> InputPreparation:
+        """Return a preparation to be filled with stored arrays."""
         n_features = int(entry(document, "n_features", "preparation"))
-        usable = take(arrays, "preparation", "usable", (n_features,), np.bool_)
-        n_usable = int(usable.sum())
-        return cls(
-            usable,
-            FeatureScaler.from_state(entry(document, "scaler", "preparation"), under("scaler", arrays), n_usable),
-            GaussianImputer.from_state(under("imputer", arrays), n_usable),
-        )
+        scaler = FeatureScaler.skeleton(entry(document, "scaler", "preparation"))
+        return cls(expected(n_features, dtype=np.bool_), scaler, GaussianImputer.skeleton())
+
+    def check(self, where: str) -> None:
+        """Check that there is a scale for every usable feature."""
+        usable, scaled = int(self.usable.sum()), len(self.scaler.center)
+        if usable != scaled:
+            raise InputError(
+                Problem(f"{where}.usable", f"marks {usable} features", f"{scaled}, as the scaler has")
+            )

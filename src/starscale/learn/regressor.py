@@ -1,7 +1,7 @@
-"""The interface between a learner and everything around it.
+"""The interface between a learner and the rest of the package.
 
-A learner turns prepared inputs into an uncalibrated prediction. Preparation, calibration, domain and
-storage are the same for all of them, so a further learner is one more file and one line in `learners.py`.
+A learner turns prepared inputs into an uncalibrated prediction. Preparation, calibration, domain and storage are
+the same for all learners, so a new learner is one more file and one line in `learners.py`.
 """
 
 from __future__ import annotations
@@ -14,32 +14,21 @@ from typing import Any, ClassVar, Protocol, Self, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from starscale.learn.arrays import Arrays
 from starscale.learn.checkpoint import Checkpoint
 from starscale.learn.observations import Observations
 from starscale.learn.preparation import Inputs, Scaling
 from starscale.vocabulary.arrays import FloatArray
+from starscale.vocabulary.progress import SILENT, Progress, Task
 
 T = TypeVar("T")
 
-#: Probabilities inside the intervals that are reported (one and two sigma of a Gaussian).
+#: Probabilities of the reported intervals (one and two sigma of a Gaussian).
 LEVELS = (0.6826894921370859, 0.9544997361036416)
-
-
-class Progress(Protocol):
-    """Told about every epoch of a training."""
-
-    def __call__(self, phase: str, epoch: int, n_epochs: int, figures: Mapping[str, float], /) -> None:
-        """Take note: `epoch` counts from 1; `figures` are losses by name."""
-
-
-def silent(phase: str, epoch: int, n_epochs: int, figures: Mapping[str, float], /) -> None:
-    """Ignore progress."""
 
 
 @dataclass(frozen=True)
 class LabelTargets:
-    """Labels of the stars of a training: names, and values of shape (n, n_labels) with NaN for missing."""
+    """Labels of the stars of a sample: names, and values of shape (n, n_labels) with NaN for missing."""
 
     labels: tuple[str, ...]
     y: FloatArray
@@ -47,7 +36,7 @@ class LabelTargets:
 
 @dataclass(frozen=True)
 class Threshold:
-    """A label (by column number) and a value of it."""
+    """A label, by its column number, and a value that divides its range in two."""
 
     label: int
     value: float
@@ -60,38 +49,40 @@ class RawPrediction:
     Parameters
     ----------
     value, mean : ndarray, shape (n, n_labels)
-        The value to report (the median, where the learner predicts a distribution) and the mean.
+        The value to report (the median if the learner predicts a distribution) and the mean.
     lower, upper : ndarray, shape (n, n_labels, 2), optional
         Ends of the central intervals of `LEVELS`; None from a learner that predicts a point.
-    below : ndarray, shape (n,), optional
-        Probability that the label of the threshold is below its value; None as above or without a threshold.
+    p_below : ndarray, shape (n,), optional
+        Probability that the label of the threshold is below its value; None from a learner that predicts a point,
+        and without a threshold.
     correlation : ndarray, shape (n, n_labels, n_labels), optional
-        Correlation of the labels' errors.
-    sides : ndarray, shape (n, 2, n_labels), optional
-        Means on either side of the threshold, below first.
+        Correlation of the errors of the labels.
+    solutions : ndarray, shape (n, 2, n_labels), optional
+        Mean labels below the threshold (giant solution) and above it (dwarf solution).
     member : ndarray of int, shape (n,), optional
-        Which of several ways to predict served the star; each is calibrated by itself. None: there is one.
-    rare : ndarray of bool, shape (n,), optional
-        Where gaps had to be filled; None: wherever there are any.
+        Index of the network group that predicted the star; each group is calibrated separately. None: there is
+        one.
+    imputed : ndarray of bool, shape (n,), optional
+        Stars that were predicted from filled gaps; None: all stars with any gap.
     """
 
     value: FloatArray
     mean: FloatArray
     lower: FloatArray | None = None
     upper: FloatArray | None = None
-    below: FloatArray | None = None
+    p_below: FloatArray | None = None
     correlation: FloatArray | None = None
-    sides: FloatArray | None = None
+    solutions: FloatArray | None = None
     member: NDArray[np.intp] | None = None
-    rare: NDArray[np.bool_] | None = None
+    imputed: NDArray[np.bool_] | None = None
 
-    def imputed(self, inputs: Inputs) -> NDArray[np.bool_]:
+    def imputed_stars(self, inputs: Inputs) -> NDArray[np.bool_]:
         """Return which stars were predicted from filled gaps, shape (n,)."""
-        return np.asarray(inputs.missing.any(axis=1)) if self.rare is None else self.rare
+        return np.asarray(inputs.missing.any(axis=1)) if self.imputed is None else self.imputed
 
     @classmethod
     def joined(cls, parts: Sequence[RawPrediction]) -> RawPrediction:
-        """Put predictions of several samples one after the other."""
+        """Concatenate the predictions of several samples."""
         arrays: dict[str, Any] = {f.name: [getattr(part, f.name) for part in parts] for f in fields(cls)}
         joined: dict[str, Any] = {n: None if a[0] is None else np.concatenate(a) for n, a in arrays.items()}
         return cls(**joined)
@@ -99,7 +90,15 @@ class RawPrediction:
 
 @dataclass(frozen=True)
 class MaskedValidation:
-    """Held-out stars with inputs left out, on which one way to predict is calibrated."""
+    """Validation stars with some inputs masked, on which one network group is calibrated.
+
+    Parameters
+    ----------
+    rows : ndarray of int, shape (n_rows,)
+        Row numbers of the stars in the validation part.
+    missing : ndarray of bool, shape (n_rows, n_usable)
+        Inputs that are masked.
+    """
 
     rows: NDArray[np.intp]
     missing: NDArray[np.bool_]
@@ -107,26 +106,38 @@ class MaskedValidation:
 
 @dataclass(frozen=True)
 class FitContext:
-    """What comes with a training beside stars and settings; a learner takes of it what it can use.
+    """What a training needs apart from stars and settings; a learner uses what it can of it.
 
     Parameters
     ----------
     seed : int
         The same seed gives the same model.
     observations : Observations
-        Draws other observations of the training stars.
+        Resamples the training stars with more noise or fewer inputs.
     progress : Progress
+    title : str
+        What is trained; it begins the title of every task.
     checkpoint : Checkpoint
     """
 
     seed: int
     observations: Observations
-    progress: Progress = silent
+    progress: Progress = SILENT
+    title: str = "training"
     checkpoint: Checkpoint = field(default_factory=Checkpoint)
+
+    def task(self, phase: str, total: int, unit: str = "epochs") -> Task:
+        """Begin a phase of the training as a task of the progress display."""
+        return self.progress.task(f"{self.title}: {phase}", total, unit)
+
+
+def note_of(figures: Mapping[str, float]) -> str:
+    """Return losses by name as a note for a task."""
+    return "  ".join(f"{name} {value:.4g}" for name, value in figures.items())
 
 
 class Regressor(Protocol):
-    """Something that learnt to predict labels."""
+    """A trained learner: a fitted part (see :mod:`.arrays`) that predicts labels."""
 
     kind: ClassVar[str]
     scaling: ClassVar[Scaling]
@@ -137,12 +148,12 @@ class Regressor(Protocol):
         config: Any,
         train: tuple[Inputs, LabelTargets],
         validation: tuple[Inputs, LabelTargets],
-        fitting: FitContext,
+        context: FitContext,
     ) -> Self:
-        """Learn; what `validation` is used for, if anything, is said by the class."""
+        """Train on `train`; the docstring of the class says how it uses `validation`."""
 
     def predict(self, inputs: Inputs, threshold: Threshold | None = None) -> RawPrediction:
-        """Predict the labels of stars; a row of the result depends on that row of the inputs alone."""
+        """Predict the labels of stars; a row of the result depends only on the same row of the inputs."""
 
     def quantiles(self, inputs: Inputs, probabilities: FloatArray) -> FloatArray | None:
         """Return quantiles of every label, shape (n, n_labels, n_probabilities), in physical units.
@@ -151,55 +162,55 @@ class Regressor(Protocol):
         """
 
     def means(self, inputs: Inputs) -> FloatArray:
-        """Return the mean of every label alone, shape (n, n_labels); cheaper than :meth:`predict`."""
+        """Return only the mean of every label, shape (n, n_labels); cheaper than :meth:`predict`."""
 
-    def rehearsals(self, missing: NDArray[np.bool_]) -> Sequence[MaskedValidation]:
-        """Say on what held-out stars, and without which of their inputs, its ways to predict are calibrated.
+    def masked_validations(self, missing: NDArray[np.bool_]) -> Sequence[MaskedValidation]:
+        """Return the validation stars, and their masked inputs, that calibrate each network group.
 
         Parameters
         ----------
         missing : ndarray of bool, shape (n, n_usable)
-            Inputs that the held-out stars lack. All of them, as they are, are used in any case.
+            Inputs that the validation stars lack. The unmasked validation stars are always used in addition.
         """
 
-    def state(self) -> tuple[dict[str, Any], Arrays]:
-        """Return settings (JSON-able) and arrays, enough for :meth:`from_state`."""
+    def settings(self) -> dict[str, Any]:
+        """Return the settings that :meth:`skeleton` needs, JSON-able."""
 
     @classmethod
-    def from_state(cls, document: Mapping[str, Any], arrays: Arrays) -> Self:
-        """Rebuild; raises InputError when settings and arrays do not fit together."""
+    def skeleton(cls, document: Mapping[str, Any]) -> Self:
+        """Return a learner with these settings, to be filled with stored arrays (:func:`.arrays.filled`)."""
 
 
 class PointRegressor:
-    """What is the same for every learner that predicts a point, in one way for all stars."""
+    """Common parts of the learners that predict a point, the same way for all stars."""
 
     def predict(self, inputs: Inputs, threshold: Threshold | None = None) -> RawPrediction:
         """Predict the labels; value and mean are the same, there are no intervals."""
         raise NotImplementedError
 
     def quantiles(self, inputs: Inputs, probabilities: FloatArray) -> FloatArray | None:  # noqa: ARG002
-        """Return nothing: this predicts a point."""
+        """Return None: this learner predicts a point."""
         return None
 
     def means(self, inputs: Inputs) -> FloatArray:
-        """Return what is predicted as mean: shape (n, n_labels)."""
+        """Return the predicted means: shape (n, n_labels)."""
         return self.predict(inputs).mean
 
-    def rehearsals(self, missing: NDArray[np.bool_]) -> Sequence[MaskedValidation]:  # noqa: ARG002
-        """Return nothing: there is one way to predict."""
+    def masked_validations(self, missing: NDArray[np.bool_]) -> Sequence[MaskedValidation]:  # noqa: ARG002
+        """Return nothing: one model predicts all stars."""
         return ()
 
 
-#: Stars that go through the networks together: what passes between layers fits a processor's caches. Always as
-#: many, so that sums are rounded alike and a prediction does not depend, to the last bit, on the stars around it.
+#: Stars that pass through the networks at a time: what passes between layers then fits a processor's caches. The
+#: number is constant so that sums are rounded alike: a prediction does not depend on the stars around it.
 BLOCK = 1024
 
 
 def in_flight(results: Iterable[T], depth: int = 8) -> Iterator[T]:
-    """Yield `results` in order, some of them later than they were asked for.
+    """Yield `results` in order, each after up to `depth` later ones were requested.
 
-    JAX hands a result over before it is computed, and computes several side by side; who looks at each at once
-    waits for each.
+    JAX returns a result before it is computed and computes several in parallel; reading each result at once would
+    wait for each of them.
     """
     waiting: deque[T] = deque()
     for result in results:
@@ -210,6 +221,6 @@ def in_flight(results: Iterable[T], depth: int = 8) -> Iterator[T]:
 
 
 def padded(array: NDArray[Any]) -> NDArray[Any]:
-    """Repeat the first row up to a length of `BLOCK`: one shape is compiled, and no other."""
+    """Repeat the first row up to a length of `BLOCK`, so that only one shape is compiled."""
     short = BLOCK - len(array)
     return np.concatenate([array, np.repeat(array[:1], short, axis=0)]) if short > 0 else array

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from starscale.learn.arrays import Arrays, entry, take
+from starscale.learn.arrays import entry, expected
 from starscale.vocabulary.arrays import FloatArray
 
 #: Interquartile range of the unit normal distribution.
@@ -49,15 +49,10 @@ class FeatureScaler:
         z = (x - self.center) / self.width
         return z / np.sqrt(1 + (z / self.squash) ** 2) if self.squash else z
 
-    def state(self) -> tuple[dict[str, Any], Arrays]:
-        """Return what :meth:`from_state` needs."""
-        return {"squash": self.squash}, {"center": self.center, "width": self.width}
-
     @classmethod
-    def from_state(cls, document: Mapping[str, Any], arrays: Arrays, n_features: int) -> FeatureScaler:
-        """Rebuild from :meth:`state`."""
-        center, width = (take(arrays, "scaler", name, (n_features,)) for name in ("center", "width"))
-        return cls(center, width, float(entry(document, "squash", "scaler")))
+    def skeleton(cls, document: Mapping[str, Any]) -> FeatureScaler:
+        """Return a scaler to be filled with stored arrays."""
+        return cls(expected("inputs"), expected("inputs"), float(entry(document, "squash", "scaler")))
 
 
 @dataclass(frozen=True)
@@ -80,15 +75,10 @@ class LabelScaler:
         """Standardised to physical; any shape whose last axis is the labels."""
         return np.asarray(self.mean + self.width * np.asarray(t, dtype=np.float64))
 
-    def state(self) -> Arrays:
-        """Return what :meth:`from_state` needs."""
-        return {"mean": self.mean, "width": self.width}
-
     @classmethod
-    def from_state(cls, arrays: Arrays, n_labels: int) -> LabelScaler:
-        """Rebuild from :meth:`state`."""
-        mean, width = (take(arrays, "label scaler", name, (n_labels,)) for name in ("mean", "width"))
-        return cls(mean, width)
+    def skeleton(cls) -> LabelScaler:
+        """Return a scaler to be filled with stored arrays."""
+        return cls(expected("labels"), expected("labels"))
 
 
 def whitening_matrix(z: FloatArray) -> tuple[FloatArray, FloatArray]:

@@ -192,8 +192,17 @@ def stacked(trees: Sequence[Any]) -> Any:
     return jax.tree.map(lambda *leaves: jnp.asarray(np.stack([np.asarray(leaf) for leaf in leaves])), *trees)
 
 
+def stacked_skeleton(tree: Any, n: int) -> Any:
+    """Return the shapes and types of `n` trees stacked along a new first axis."""
+
+    def shape_of(leaf: jax.Array) -> jax.ShapeDtypeStruct:
+        return jax.ShapeDtypeStruct((n, *leaf.shape), leaf.dtype)  # type: ignore[no-untyped-call]
+
+    return jax.tree.map(shape_of, tree)
+
+
 class EarlyStopping:
-    """Keeps the best candidate so far and says when to give up.
+    """Keeps the candidate with the smallest loss and tells when to stop.
 
     Parameters
     ----------

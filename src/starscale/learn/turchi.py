@@ -1,18 +1,20 @@
 """The learner of Turchi et al. 2024: one deep multilayer perceptron for each label.
 
-From the paper: 18 hidden layers of 80 to 160 units "in a diamond", blocks of Dense, LeakyReLU, BatchNorm and
-Dropout, mean absolute error first and SMAPE after it, one network a label. Not stated there, hence ours:
-slope, dropout rate, optimiser, batch, epochs, early stopping, and all scaling. Inputs have mean 0 and variance 1
-in the training part and gaps filled by their conditional mean. The network's output is the standardised label.
-The first phase compares that (the optimiser does not care about the constant factor to physical units); SMAPE is
-taken in physical units.
+From the paper: 18 hidden layers of 80 to 160 units "in a diamond"; blocks of Dense, LeakyReLU, BatchNorm and
+Dropout; first the mean absolute error as loss, then SMAPE; one network per label. Not stated in the paper, and
+chosen here: slope, dropout rate, optimiser, batch, epochs, early stopping, and all scaling. Inputs have mean 0 and
+variance 1 in the training part, and gaps are filled with their conditional mean. The output of a network is the
+standardised label. The first phase compares standardised labels (a constant factor to physical units does not
+change the optimisation); SMAPE is computed in physical units.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import lru_cache, partial
+from types import TracebackType
 from typing import Any, ClassVar, NamedTuple
 
 import jax
@@ -21,7 +23,7 @@ import numpy as np
 import optax
 
 from starscale.io.threads import in_threads
-from starscale.learn.arrays import Arrays, entry, prefixed, tree_from_arrays, tree_to_arrays, under
+from starscale.learn.arrays import arrays_of, entry, filled
 from starscale.learn.checkpoint import Checkpoint
 from starscale.learn.compilation import full_precision, seeded
 from starscale.learn.losses import absolute_error, smape
@@ -32,15 +34,25 @@ from starscale.learn.regressor import (
     FitContext,
     LabelTargets,
     PointRegressor,
-    Progress,
     RawPrediction,
     Threshold,
     in_flight,
+    note_of,
     padded,
 )
 from starscale.learn.scaling import LabelScaler
-from starscale.learn.training import EarlyStopping, Optimiser, TrainState, computed, mean_loss, run_epoch, stacked
+from starscale.learn.training import (
+    EarlyStopping,
+    Optimiser,
+    TrainState,
+    computed,
+    mean_loss,
+    run_epoch,
+    stacked,
+    stacked_skeleton,
+)
 from starscale.vocabulary.arrays import FloatArray
+from starscale.vocabulary.progress import Task
 from starscale.vocabulary.settings.models import Turchi2024Config
 
 #: Inputs (n, n_inputs) and standardised label (n,), on the device.
@@ -48,8 +60,8 @@ Data = tuple[jax.Array, jax.Array]
 
 
 @dataclass(frozen=True)
-class _PaperLoss:
-    """Loss of a batch in one of the two phases; `constants` are mean and width of the label."""
+class _PhaseLoss:
+    """Loss of a batch in one of the two phases; `constants` are mean and standard deviation of the label."""
 
     smape: bool
     slope: float
@@ -76,7 +88,7 @@ class _PaperLoss:
 
 @partial(jax.jit, static_argnames=("loss",))
 def _validation_loss(
-    network: DiamondNetwork, statistics: Statistics, constants: Any, data: Data, *, loss: _PaperLoss
+    network: DiamondNetwork, statistics: Statistics, constants: Any, data: Data, *, loss: _PhaseLoss
 ) -> jax.Array:
     x, t = data
     return loss.value(folded_forward(network.folded(statistics), x, loss.slope), t, constants)
@@ -84,21 +96,24 @@ def _validation_loss(
 
 @lru_cache(maxsize=8)
 def _adam(learning_rate: float) -> Optimiser:
-    # One object for one rate: compiled epochs are found again by the identity of their optimiser. eps as in Keras.
+    # Compiled epochs are looked up by the identity of their optimiser, hence one object per rate. eps as in Keras.
     return optax.adam(learning_rate, eps=1e-7)  # type: ignore[no-any-return]
 
 
 @partial(jax.jit, static_argnames=("slope",))
 @full_precision
 def _predict(layers: tuple[Dense, ...], x: jax.Array, *, slope: float) -> jax.Array:
-    """Run one network for each label (leading axis of `layers`): shape (n, n_labels)."""
+    """Run the network of every label (leading axis of `layers`): shape (n, n_labels)."""
     outputs: jax.Array = jax.lax.map(lambda chain: folded_forward(chain, x, slope), layers)
     return outputs.T
 
 
 @dataclass(frozen=True)
 class Turchi2024(PointRegressor):
-    """Trained networks, batch normalisation worked into the layers."""
+    """Trained networks, with the batch normalisation merged into the layers.
+
+    The validation part decides when each phase stops and which epoch's weights are kept.
+    """
 
     kind: ClassVar[str] = "turchi2024"
     scaling: ClassVar[Scaling] = "standard"
@@ -115,31 +130,24 @@ class Turchi2024(PointRegressor):
         config: Turchi2024Config,
         train: tuple[Inputs, LabelTargets],
         validation: tuple[Inputs, LabelTargets],
-        fitting: FitContext,
+        context: FitContext,
     ) -> Turchi2024:
-        """Train the networks side by side, epoch by epoch.
-
-        The validation part decides when each phase stops and which epoch's weights are kept.
-        """
+        """Train the networks of all labels in parallel, epoch by epoch."""
         names, n_inputs = train[1].labels, train[0].values.shape[1]
         scaler = LabelScaler.fit(train[1].y)
-        rng, trainings = np.random.default_rng(fitting.seed), []
-        keys = jax.random.split(seeded(fitting.seed), len(names))
-        for name, key, mean, width, *t in zip(
-            names,
-            keys,
-            scaler.mean,
-            scaler.width,
-            *(scaler.transform(targets.y).T for _, targets in (train, validation)),
-            strict=True,
-        ):
-            parts = [
-                _of_label(inputs, of_part) for (inputs, _), of_part in zip((train, validation), t, strict=True)
-            ]
-            network = DiamondNetwork(rng, n_inputs, config.widths)
-            constants = (jnp.float32(mean), jnp.float32(width))
-            trainings.append(_Training(config, _Label(name, parts[0], parts[1], constants, key), network))
-        _train(trainings, fitting)
+        t_train, t_validation = (scaler.transform(targets.y) for _, targets in (train, validation))
+        rng, keys = np.random.default_rng(context.seed), jax.random.split(seeded(context.seed), len(names))
+        trainings = []
+        for column, name in enumerate(names):
+            label = _Label(
+                name,
+                _of_label(train[0], t_train[:, column]),
+                _of_label(validation[0], t_validation[:, column]),
+                (jnp.float32(scaler.mean[column]), jnp.float32(scaler.width[column])),
+                keys[column],
+            )
+            trainings.append(_Training(config, label, DiamondNetwork(rng, n_inputs, config.widths)))
+        _train(trainings, context)
         return cls(n_inputs, config.widths, config.slope, scaler, stacked([t.layers() for t in trainings]))
 
     def predict(self, inputs: Inputs, threshold: Threshold | None = None) -> RawPrediction:  # noqa: ARG002
@@ -150,31 +158,24 @@ class Turchi2024(PointRegressor):
         value: FloatArray = self.labels.restore(np.concatenate(parts))
         return RawPrediction(value, value)
 
-    def state(self) -> tuple[dict[str, Any], Arrays]:
-        """Return what :meth:`from_state` needs."""
-        document = {
+    def settings(self) -> dict[str, Any]:
+        """Return what :meth:`skeleton` needs, JSON-able."""
+        return {
             "n_inputs": self.n_inputs,
             "n_labels": len(self.labels.mean),
             "widths": list(self.widths),
             "slope": self.slope,
         }
-        return document, {
-            **prefixed("layers", tree_to_arrays(self.layers)),
-            **prefixed("labels", self.labels.state()),
-        }
 
     @classmethod
-    def from_state(cls, document: Mapping[str, Any], arrays: Arrays) -> Turchi2024:
-        """Rebuild from :meth:`state`."""
+    def skeleton(cls, document: Mapping[str, Any]) -> Turchi2024:
+        """Return networks of the stored shape, to be filled with stored arrays."""
         n_inputs, n_labels, widths, slope = (
             entry(document, key, "regressor") for key in ("n_inputs", "n_labels", "widths", "slope")
         )
         network = DiamondNetwork(np.random.default_rng(), n_inputs, tuple(widths))
         one = _folded(network, network.initial_statistics())
-        skeleton = jax.tree.map(lambda leaf: np.broadcast_to(leaf, (n_labels, *leaf.shape)), one)
-        layers = tree_from_arrays(skeleton, under("layers", arrays), "regressor")
-        labels = LabelScaler.from_state(under("labels", arrays), n_labels)
-        return cls(n_inputs, tuple(widths), float(slope), labels, layers)
+        return cls(n_inputs, tuple(widths), float(slope), LabelScaler.skeleton(), stacked_skeleton(one, n_labels))
 
 
 @jax.jit
@@ -190,14 +191,14 @@ def _of_label(inputs: Inputs, t: FloatArray) -> Data:
 
 
 def batch_size(config: Turchi2024Config, n_stars: int) -> int:
-    """Stars in a batch: as chosen, or enough batches in an epoch for the batch normalisation to follow."""
+    """Return the stars in a batch: as chosen, or a number that gives an epoch some fifty batches."""
     if config.batch is not None:
         return config.batch
     return int(2 ** np.clip(np.floor(np.log2(max(n_stars, 1) / 50)), 5, 8))
 
 
 class _Label(NamedTuple):
-    """What one network learns: the label's name, the two parts, mean and width of the label, a random key."""
+    """Data of the network of one label; `constants` are mean and standard deviation of the label."""
 
     name: str
     train: Data
@@ -206,10 +207,10 @@ class _Label(NamedTuple):
     key: jax.Array
 
 
-class _Progress(NamedTuple):
-    """What a checkpoint holds of a label.
+class _Saved(NamedTuple):
+    """State of the training of one label in a checkpoint.
 
-    `counts` are the number of the phase, the epochs that are done of it, its best loss, and the epochs waited.
+    `counts` are the number of the phase, its finished epochs, its best loss, and the epochs since the best one.
     """
 
     state: TrainState
@@ -224,7 +225,7 @@ class _Training:
         self.label = label
         self._config = config
         self._phases = [
-            (_PaperLoss(smape, config.slope, config.dropout), epochs, key)
+            (_PhaseLoss(smape, config.slope, config.dropout), epochs, key)
             for (smape, epochs), key in zip(
                 ((False, config.epochs_mae), (True, config.epochs_smape)),
                 jax.random.split(label.key),
@@ -234,6 +235,7 @@ class _Training:
         ]
         self._optimiser, self._batch = _adam(config.learning_rate), batch_size(config, len(label.train[1]))
         self._best = network, network.initial_statistics()
+        self._task: Task | None = None
         self._begin(0)
 
     @property
@@ -242,14 +244,14 @@ class _Training:
         return self._phase == len(self._phases)
 
     @property
-    def program(self) -> _PaperLoss:
-        """What is compiled for the epochs of this phase."""
+    def program(self) -> _PhaseLoss:
+        """The loss of this phase: epochs with equal losses share a compiled program."""
         return self._phases[self._phase][0]
 
     def epoch(self) -> tuple[TrainState, jax.Array, jax.Array]:
-        """Run the next epoch: the state after it, the losses of its batches and that of the validation part.
+        """Run the next epoch and return the state after it, the losses of its batches and the validation loss.
 
-        Nothing is changed: epochs of several labels may run in threads.
+        This changes nothing in the object, so epochs of several labels may run in threads.
         """
         loss, _, key = self._phases[self._phase]
         state, losses = run_epoch(
@@ -263,39 +265,60 @@ class _Training:
         )
         return computed((state, losses, self._held_out(state.params, state.statistics)))
 
-    def take(self, result: tuple[TrainState, jax.Array, jax.Array], progress: Progress) -> None:
-        """Take note of an epoch that was run, and go to the next phase where it was the last of this one."""
+    def open_task(self, context: FitContext) -> None:
+        """Show the current phase as a task, unless it is shown already."""
+        if self._task is None:
+            loss, epochs, _ = self._phases[self._phase]
+            self._task = context.task(self._title(loss), epochs).__enter__()
+            if self._done:
+                self._task.resumed(self._done)
+
+    def close_task(
+        self,
+        kind: type[BaseException] | None = None,
+        error: BaseException | None = None,
+        trace: TracebackType | None = None,
+    ) -> None:
+        """End the task of the current phase, if there is one; the arguments are those of ``__exit__``."""
+        if self._task is not None:
+            self._task.__exit__(kind, error, trace)
+            self._task = None
+
+    def record(self, result: tuple[TrainState, jax.Array, jax.Array]) -> None:
+        """Store the result of an epoch, and begin the next phase if it was the last epoch of this one."""
         self._state, losses, held_out = result
         self._done += 1
         loss, epochs, _ = self._phases[self._phase]
-        phase = f"{self.label.name}, {'SMAPE' if loss.smape else 'absolute error'}"
+        phase = self._title(loss)
         figures = {
             "training": mean_loss(losses, phase, self._done),
             "validation": mean_loss(held_out[None], f"{phase}, validation", self._done),
         }
-        progress(phase, self._done, epochs, figures)
+        if self._task is not None:
+            self._task.advance(1, note_of(figures))
         stop = self._stopping.update(figures["validation"], (self._state.params, self._state.statistics))
         if stop or self._done == epochs:
             self._best = self._stopping.best
+            self.close_task()
             self._begin(self._phase + 1)
 
     def save(self, checkpoint: Checkpoint, *, now: bool) -> None:
-        """Keep the state."""
+        """Save the state in the checkpoint."""
         counts = np.array([self._phase, self._done, self._stopping.best_loss, self._stopping.waited])
-        kept = _Progress(self._state, self._stopping.best or self._best, counts)
-        checkpoint.save(self._part, partial(tree_to_arrays, kept), now=now or self.finished)
+        kept = _Saved(self._state, self._stopping.best or self._best, counts)
+        checkpoint.save(self._part, partial(arrays_of, kept), now=now or self.finished)
 
     def resume(self, checkpoint: Checkpoint) -> None:
-        """Go on from where it was left."""
+        """Restore the state from the checkpoint, if it has one."""
         saved = checkpoint.load(self._part)
         if saved is None:
             return
-        left = tree_from_arrays(_Progress(self._state, self._best, np.zeros(4)), saved, "checkpoint")
+        left = filled(_Saved(self._state, self._best, np.zeros(4)), saved, "checkpoint")
         self._best = left.best
         phase, done, best_loss, waited = left.counts.tolist()
         self._begin(int(phase))
         self._state, self._done = left.state, int(done)
-        # Nothing is the best of a phase that has not begun.
+        # A phase without a finished epoch has no best loss.
         if np.isfinite(best_loss):
             self._stopping.best, self._stopping.best_loss, self._stopping.waited = (
                 left.best,
@@ -304,7 +327,7 @@ class _Training:
             )
 
     def layers(self) -> tuple[Dense, ...]:
-        """The trained network, batch normalisation worked into the layers."""
+        """Return the trained network, with the batch normalisation merged into the layers."""
         layers: tuple[Dense, ...] = _folded(*self._best)
         return layers
 
@@ -312,17 +335,20 @@ class _Training:
     def _part(self) -> str:
         return f"{self.label.name}, training"
 
+    def _title(self, loss: _PhaseLoss) -> str:
+        return f"{self.label.name}, {'SMAPE' if loss.smape else 'absolute error'}"
+
     def _begin(self, phase: int) -> None:
-        """Begin a phase with the best weights of the one before."""
+        """Begin a phase with the best weights of the previous one."""
         self._phase, self._done, self._stopping = phase, 0, EarlyStopping(self._config.patience)
         if phase and not self.finished:
-            # The second phase may not end worse, in its own loss, than the first one left off.
+            # So that the second phase does not end with a larger SMAPE than the first one did.
             self._stopping.update(float(self._held_out(*self._best)), self._best)
-        # Each phase starts its optimiser afresh: the gradients of the two losses differ in size.
+        # The optimiser restarts with every phase, because the gradients of the two losses differ in size.
         self._state = TrainState(*self._best, jax.jit(self._optimiser.init)(self._best[0]))
 
     def _held_out(self, network: DiamondNetwork, statistics: Statistics) -> jax.Array:
-        """Loss of the validation part."""
+        """Return the loss of the validation part."""
         label = self.label
         loss: jax.Array = _validation_loss(
             network, statistics, label.constants, label.validation, loss=self.program
@@ -330,21 +356,33 @@ class _Training:
         return loss
 
 
-def _train(trainings: Sequence[_Training], fitting: FitContext) -> None:
-    """Train until all are finished: an epoch of every label at a time, in threads."""
+def _train(trainings: Sequence[_Training], context: FitContext) -> None:
+    """Train all labels, one epoch of each at a time, in threads."""
     for training in trainings:
-        training.resume(fitting.checkpoint)
-    compiled: set[_PaperLoss] = set()
-    while going := [training for training in trainings if not training.finished]:
-        results = {}
-        # The first that needs a program compiles it; the others then find it.
-        for training in going:
-            if training.program not in compiled:
-                compiled.add(training.program)
-                results[training] = training.epoch()
-        rest = [training for training in going if training not in results]
-        results |= zip(rest, in_threads(_Training.epoch, rest), strict=True)
-        due = fitting.checkpoint.due
-        for training in going:
-            training.take(results[training], fitting.progress)
-            training.save(fitting.checkpoint, now=due)
+        training.resume(context.checkpoint)
+    compiled: set[_PhaseLoss] = set()
+    with ExitStack() as open_tasks:
+        for training in trainings:
+            open_tasks.push(training.close_task)
+        while active := [training for training in trainings if not training.finished]:
+            for training in active:
+                training.open_task(context)
+            results = _epochs(active, compiled)
+            due = context.checkpoint.due
+            for training in active:
+                training.record(results[training])
+                training.save(context.checkpoint, now=due)
+
+
+def _epochs(
+    active: Sequence[_Training], compiled: set[_PhaseLoss]
+) -> dict[_Training, tuple[TrainState, jax.Array, jax.Array]]:
+    """Run one epoch of every training; `compiled` are the programs of earlier epochs, and is extended."""
+    results = {}
+    # The first training that needs a program compiles it; the others then reuse it.
+    for training in active:
+        if training.program not in compiled:
+            compiled.add(training.program)
+            results[training] = training.epoch()
+    rest = [training for training in active if training not in results]
+    return results | dict(zip(rest, in_threads(_Training.epoch, rest), strict=True))

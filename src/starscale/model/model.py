@@ -155,8 +155,8 @@ class Model:
         values["p_giant"] = prediction.p_giant
         ambiguous = _ambiguous(prediction)
         for i, label in enumerate(self.labels):
-            values[f"{label}_giant"] = np.where(ambiguous, prediction.below[:, i], np.nan)
-            values[f"{label}_dwarf"] = np.where(ambiguous, prediction.above[:, i], np.nan)
+            values[f"{label}_giant"] = np.where(ambiguous, prediction.giant_solution[:, i], np.nan)
+            values[f"{label}_dwarf"] = np.where(ambiguous, prediction.dwarf_solution[:, i], np.nan)
             values[f"{label}_ebv_slope"] = slopes[:, i]
         values["domain_score"] = prediction.domain_score
         values["label_score"] = prediction.label_score
@@ -185,7 +185,7 @@ class Model:
                 CatalogueFlag.CUT_FAILED: ~self._passes_cuts(clean, where),
                 CatalogueFlag.BAD_POSITION: ~((np.abs(ra - 180) <= 540) & (np.abs(dec) <= 90)),
                 CatalogueFlag.OUTSIDE_MAGNITUDES: self._outside_magnitudes(clean),
-                CatalogueFlag.INPUT_IMPUTED: prediction.rare,
+                CatalogueFlag.INPUT_IMPUTED: prediction.imputed,
                 CatalogueFlag.UNCERTAIN: prediction.uncertain,
             }
         return sum(

@@ -13,7 +13,6 @@ from starscale.features.families import Feature, SurveyColumns
 from starscale.features.features import evaluate_features
 from starscale.features.measurements import Measurement, feature_noise, find_measurements, uses
 from starscale.features.splits import PARTS
-from starscale.io.progress import EpochTasks
 from starscale.learn.checkpoint import Checkpoint
 from starscale.learn.observations import Measurements
 from starscale.learn.predictor import Predictor, fit_predictor
@@ -84,22 +83,22 @@ class TrainingArrays:
         seed = config.seed + repeat
         noise = feature_noise(self.table[stars], self.features, self.measurements, self.x[stars], seed)
         title = f"{title} {repeat + 1} of {config.repeats}" if config.repeats > 1 else title
-        with EpochTasks(progress, title) as tasks:
-            return fit_predictor(
-                config.model,
-                config.target,
-                replace(self.sample(stars), noise=noise),
-                self.sample(rows["validation"]),
-                seed=seed,
-                progress=tasks,
-                features=[feature.name for feature in self.features],
-                measurements=Measurements(
-                    tuple(m.name for m in self.measurements),
-                    uses(self.features, self.measurements),
-                    np.array([feature.log_error for feature in self.features]),
-                ),
-                checkpoint=checkpoint,
-            )
+        return fit_predictor(
+            config.model,
+            config.target,
+            replace(self.sample(stars), noise=noise),
+            self.sample(rows["validation"]),
+            seed=seed,
+            progress=progress,
+            title=title,
+            features=[feature.name for feature in self.features],
+            measurements=Measurements(
+                tuple(m.name for m in self.measurements),
+                uses(self.features, self.measurements),
+                np.array([feature.log_error for feature in self.features]),
+            ),
+            checkpoint=checkpoint,
+        )
 
 
 def _numbers(table: pl.DataFrame, names: Sequence[str]) -> FloatArray:

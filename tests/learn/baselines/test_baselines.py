@@ -15,6 +15,7 @@ from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 from sklearn.svm import SVR
 
 from starscale.learn import Prediction, Sample, fit_predictor
+from starscale.learn.arrays import arrays_of, filled
 from starscale.learn.baselines import common as libraries
 from starscale.learn.baselines.forest import Forest, RandomForest
 from starscale.learn.baselines.knn import Knn
@@ -67,7 +68,7 @@ def prepared(n: int, seed: int) -> tuple[Inputs, LabelTargets]:
 TRAIN, VALIDATION, TEST = prepared(400, 0), prepared(150, 1), prepared(200, 2)
 STARS = sample(400, 0)
 #: A baseline takes the seed of it and tells its progress.
-FITTING = FitContext(
+CONTEXT = FitContext(
     0, Observations(STARS, InputPreparation.fit(STARS.x, "robust", 0), Measurements.alone("abcd"))
 )
 
@@ -91,7 +92,7 @@ def test_ridge_finds_a_quadratic() -> None:
 
     none = np.zeros(z.shape, dtype=bool)
     part = (Inputs(z, none), LabelTargets(("teff",), truth(z.astype(float))))
-    model = Ridge.fit(RidgeConfig(), part, part, FITTING)
+    model = Ridge.fit(RidgeConfig(), part, part, CONTEXT)
     assert model.penalties == (1e-7,)
     new = rng.normal(size=(50, 3)).astype(np.float32)
     found = model.predict(Inputs(new, none[:50])).value
@@ -100,7 +101,7 @@ def test_ridge_finds_a_quadratic() -> None:
 
 def test_ridge_is_scikit_learns_for_the_same_penalty() -> None:
     inputs, targets = TRAIN
-    model = Ridge.fit(RidgeConfig(penalties=(0.03,)), TRAIN, VALIDATION, FITTING)
+    model = Ridge.fit(RidgeConfig(penalties=(0.03,)), TRAIN, VALIDATION, CONTEXT)
     terms = PolynomialFeatures(2, include_bias=False)
     scaler = StandardScaler()
     design = scaler.fit_transform(terms.fit_transform(inputs.values.astype(float)))
@@ -113,7 +114,7 @@ def test_ridge_chooses_a_large_penalty_for_noise() -> None:
     rng = np.random.default_rng(0)
     inputs = Inputs(rng.normal(size=(60, 8)).astype(np.float32), np.zeros((60, 8), dtype=bool))
     noise = (inputs, LabelTargets(("teff",), 5000 + rng.normal(size=(60, 1))))
-    assert Ridge.fit(RidgeConfig(), noise, noise, FITTING).penalties[0] >= 0.1
+    assert Ridge.fit(RidgeConfig(), noise, noise, CONTEXT).penalties[0] >= 0.1
 
 
 def test_ridge_with_a_label_that_only_some_stars_have() -> None:
@@ -122,7 +123,7 @@ def test_ridge_with_a_label_that_only_some_stars_have() -> None:
     # The stars without the label are unlike the others.
     gone = inputs.values[:, 0] > 0.5
     y[gone, 0] = np.nan
-    model = Ridge.fit(RidgeConfig(penalties=(0.1,)), (inputs, LabelTargets(LABELS, y)), VALIDATION, FITTING)
+    model = Ridge.fit(RidgeConfig(penalties=(0.1,)), (inputs, LabelTargets(LABELS, y)), VALIDATION, CONTEXT)
     some = Inputs(inputs.values[~gone], inputs.missing[~gone])
     residual = model.predict(some).value[:, 0] - y[~gone, 0]
     assert abs(residual.mean()) < 1e-6
@@ -130,14 +131,14 @@ def test_ridge_with_a_label_that_only_some_stars_have() -> None:
 
 @pytest.mark.parametrize("k", [1, 7])
 def test_knn_is_scikit_learns(k: int) -> None:
-    model = Knn.fit(KnnConfig(neighbours=(k,)), TRAIN, VALIDATION, FITTING)
+    model = Knn.fit(KnnConfig(neighbours=(k,)), TRAIN, VALIDATION, CONTEXT)
     other = KNeighborsRegressor(k, weights="distance").fit(TRAIN[0].values.astype(float), TRAIN[1].y)
     expected = other.predict(TEST[0].values.astype(float))
     np.testing.assert_allclose(model.predict(TEST[0]).value, expected, rtol=1e-9)
 
 
 def test_knn_gives_a_training_star_its_own_label() -> None:
-    model = Knn.fit(KnnConfig(neighbours=(9,)), TRAIN, VALIDATION, FITTING)
+    model = Knn.fit(KnnConfig(neighbours=(9,)), TRAIN, VALIDATION, CONTEXT)
     np.testing.assert_allclose(model.predict(TRAIN[0]).value, TRAIN[1].y, rtol=1e-12)
 
 
@@ -168,12 +169,12 @@ def test_the_forest_is_chosen_on_the_validation_part() -> None:
         for _ in range(2)
     ]
     config = RandomForestConfig(trees=10, min_leaf=(1, 100))
-    assert RandomForest.fit(config, *parts, FITTING).min_leaf == (100,)
+    assert RandomForest.fit(config, *parts, CONTEXT).min_leaf == (100,)
 
 
 def test_support_vectors_are_scikit_learns() -> None:
     config = SvrConfig(penalties=(2.0,), gammas=(0.6,))
-    model = Svr.fit(config, TRAIN, VALIDATION, FITTING)
+    model = Svr.fit(config, TRAIN, VALIDATION, CONTEXT)
     t = (TRAIN[1].y - TRAIN[1].y.mean(axis=0)) / TRAIN[1].y.std(axis=0)
     for i in range(2):
         other = SVR(C=2.0, gamma=0.6 / 4, epsilon=0.1, tol=1e-6).fit(TRAIN[0].values, t[:, i])
@@ -185,7 +186,7 @@ def test_support_vectors_are_scikit_learns() -> None:
 
 def test_support_vectors_see_so_many_stars_at_most() -> None:
     config = SvrConfig(penalties=(1.0,), gammas=(1.0,), max_stars=50)
-    model = Svr.fit(config, TRAIN, VALIDATION, FITTING)
+    model = Svr.fit(config, TRAIN, VALIDATION, CONTEXT)
     assert all(len(machine.vectors) <= 50 for machine in model.machines)
 
 
@@ -243,7 +244,7 @@ def test_xgboost_sees_that_an_input_is_missing() -> None:
 
 
 def test_xgboost_quantiles_are_in_order_and_hold_the_reported_ones() -> None:
-    model = Xgboost.fit(SMALL["xgboost"], TRAIN, VALIDATION, FITTING)
+    model = Xgboost.fit(SMALL["xgboost"], TRAIN, VALIDATION, CONTEXT)
     raw = model.predict(TEST[0])
     quantiles = model.quantiles(TEST[0], np.concatenate([[0.01], ndtr([-2.0, -1.0, 0.0, 1.0, 2.0]), [0.99]]))
     assert (np.diff(quantiles, axis=2) >= 0).all()
@@ -323,7 +324,7 @@ def test_some_need_no_library(kind: str, monkeypatch: pytest.MonkeyPatch) -> Non
 @pytest.mark.parametrize(
     ("kind", "array", "message"),
     [
-        ("xgboost", "mean0", "is no model that this XGBoost reads"),
+        ("xgboost", "mean0", "is not a model that this version of XGBoost reads"),
         ("random_forest", "forest0.left", "lead nowhere"),
         # Back to the root: the walk would never end.
         ("random_forest", "forest0.right", "lead nowhere"),
@@ -332,11 +333,12 @@ def test_some_need_no_library(kind: str, monkeypatch: pytest.MonkeyPatch) -> Non
 )
 def test_arrays_that_make_no_sense_are_refused(kind: str, array: str, message: str) -> None:
     learner = LEARNERS[kind]
-    document, arrays = learner.fit(SMALL[kind], TRAIN, VALIDATION, FITTING).state()
+    model = learner.fit(SMALL[kind], TRAIN, VALIDATION, CONTEXT)
+    arrays = arrays_of(model)
     number = 99 if kind == "xgboost" else 0 if array.endswith("right") else 10**6
     arrays[array] = np.full_like(arrays[array], number)
     with pytest.raises(InputError, match=message):
-        learner.from_state(document, arrays)
+        filled(learner.skeleton(model.settings()), arrays, "regressor")
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from starscale.learn.arrays import arrays_of, filled
 from starscale.learn.regressor import LEVELS, RawPrediction, Threshold
 from starscale.learn.uncertainty.calibration import MIN_STARS, ResidualConformal, ScaledConformal, calibrate
 from starscale.learn.uncertainty.conformal import EDGES, Stretch
@@ -63,7 +64,9 @@ def test_without_calibration_these_intervals_would_fail() -> None:
 
 
 def unstretched(*factors: float) -> ScaledConformal:
-    return ScaledConformal(((tuple(replace(Stretch.none(1), factor=factor) for factor in factors),),))
+    none = Stretch.none(1)
+    edges, bins = (np.broadcast_to(array, (1, 1, len(LEVELS), *array.shape)) for array in (none.edges, none.bins))
+    return ScaledConformal(np.array([[factors]]), edges, bins)
 
 
 def test_stretch_has_its_hand_value() -> None:
@@ -73,7 +76,7 @@ def test_stretch_has_its_hand_value() -> None:
     raw = RawPrediction(zero, zero, np.full((n, 1, 2), -10.0), np.full((n, 1, 2), 10.0))
     calibration, notes = ScaledConformal.fit(raw, y, LABEL)
     # Scores (y - 10) / 10; the rank is ceil(200 * 0.6827) = 137.
-    assert calibration.stretch[0][0][0].factor == pytest.approx(1 + (137 - 10) / 10)
+    assert calibration.factor[0, 0, 0] == pytest.approx(1 + (137 - 10) / 10)
     assert notes == []
 
 
@@ -97,8 +100,8 @@ def test_stars_without_the_label_do_not_count() -> None:
     longer = raw_gaussian(np.append(center, np.full(50, 1e6)), np.ones(350))
     for method in (ScaledConformal, ResidualConformal):
         first, second = method.fit(raw, y, LABEL)[0], method.fit(longer, with_gaps, LABEL)[0]
-        for name, array in first.state().items():
-            np.testing.assert_array_equal(array, second.state()[name])
+        for name, array in arrays_of(first).items():
+            np.testing.assert_array_equal(array, arrays_of(second)[name])
 
 
 def test_the_outer_interval_contains_the_inner_one() -> None:
@@ -116,9 +119,9 @@ def test_point_predictions_know_the_share_of_giants_from_their_residuals() -> No
         RawPrediction(value, value), value + rng.normal(0, 0.5, size=value.shape), ("logg",)
     )
     star = RawPrediction(np.array([[4.0], [3.5], [0.0]]), np.array([[4.0], [3.5], [0.0]]))
-    below = calibration.intervals(star, Threshold(0, 3.5)).below
+    below = calibration.intervals(star, Threshold(0, 3.5)).p_below
     np.testing.assert_allclose(below, [stats.norm.cdf(-1), 0.5, 1.0], atol=4 * np.sqrt(0.25 / 5000))
-    assert calibration.intervals(star).below is None
+    assert calibration.intervals(star).p_below is None
 
 
 def test_a_biased_point_prediction_stays_inside_its_interval() -> None:
@@ -160,9 +163,8 @@ def test_each_way_to_predict_is_calibrated_by_itself() -> None:
     y = (center + np.where(member == 1, 4.0, 0.5) * rng.normal(size=n))[:, None]
     raw = replace(raw_gaussian(center, np.ones(n)), member=member)
     calibration, _ = ScaledConformal.fit(raw, y, LABEL)
-    factors = [of_member[0][0].factor for of_member in calibration.stretch]
-    np.testing.assert_allclose(factors, [0.5, 4.0], rtol=0.1)
-    again = ScaledConformal.from_state(calibration.state(), 1)
+    np.testing.assert_allclose(calibration.factor[:, 0, 0], [0.5, 4.0], rtol=0.1)
+    again = filled(ScaledConformal.skeleton(), arrays_of(calibration), "calibration", {"labels": 1})
     np.testing.assert_array_equal(again.intervals(raw).upper, calibration.intervals(raw).upper)
 
 

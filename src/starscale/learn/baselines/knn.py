@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from starscale.learn.arrays import Arrays, entry, prefixed, take, under
+from starscale.learn.arrays import entry, expected
 from starscale.learn.baselines.common import label_groups, mean_square
 from starscale.learn.preparation import Inputs, Scaling
 from starscale.learn.regressor import FitContext, LabelTargets, PointRegressor, RawPrediction, Threshold
@@ -20,8 +21,8 @@ from starscale.vocabulary.settings.models import KnnConfig
 
 
 @dataclass(frozen=True)
-class Group:
-    """Labels (column numbers) that are known for the same training stars, and the tree of these stars."""
+class StarGroup:
+    """Labels (column numbers) that are known for the same training stars, and a search tree of these stars."""
 
     columns: list[int]
     rows: NDArray[np.intp]
@@ -30,7 +31,7 @@ class Group:
 
 @dataclass(frozen=True)
 class Knn(PointRegressor):
-    """The training stars themselves.
+    """The training stars; the validation part chooses the number of neighbours of every label.
 
     Parameters
     ----------
@@ -48,14 +49,13 @@ class Knn(PointRegressor):
     t: FloatArray
     labels: LabelScaler
     neighbours: tuple[int, ...]
-    groups: tuple[Group, ...] = field(init=False)
 
-    def __post_init__(self) -> None:
-        groups = (
-            Group(columns, rows, cKDTree(self.points[rows].astype(np.float64)))
+    @cached_property
+    def _groups(self) -> tuple[StarGroup, ...]:
+        return tuple(
+            StarGroup(columns, rows, cKDTree(self.points[rows].astype(np.float64)))
             for rows, columns in label_groups(self.t)
         )
-        object.__setattr__(self, "groups", tuple(groups))
 
     @classmethod
     def fit(
@@ -63,30 +63,29 @@ class Knn(PointRegressor):
         config: KnnConfig,
         train: tuple[Inputs, LabelTargets],
         validation: tuple[Inputs, LabelTargets],
-        fitting: FitContext,
+        context: FitContext,
     ) -> Knn:
-        """Keep the stars; the validation part chooses the number of neighbours of every label."""
+        """Store the stars and choose the number of neighbours with the smallest error, label by label."""
         inputs, targets = train
         scaler = LabelScaler.fit(targets.y)
         t, held_out = scaler.transform(targets.y), scaler.transform(validation[1].y)
-        errors: dict[tuple[int, int], float] = {}
-        for k in config.neighbours:
-            found = cls(inputs.values, t, scaler, (k,) * t.shape[1])._standardised(validation[0])
-            for column in range(t.shape[1]):
-                errors[column, k] = mean_square(held_out[:, column], found[:, column])
-        chosen: list[int] = []
-        for column in range(t.shape[1]):
-            chosen.append(min(config.neighbours, key=lambda k: errors[column, k]))
-            fitting.progress("labels", column + 1, t.shape[1], {"validation": errors[column, chosen[-1]] ** 0.5})
-        return cls(inputs.values, t, scaler, tuple(chosen))
+        n_labels = t.shape[1]
+        errors = np.empty((len(config.neighbours), n_labels))
+        with context.task("neighbours", len(config.neighbours), "choices") as task:
+            for i, k in enumerate(config.neighbours):
+                found = cls(inputs.values, t, scaler, (k,) * n_labels)._standardised(validation[0])
+                errors[i] = [mean_square(a, b) for a, b in zip(held_out.T, found.T, strict=True)]
+                task.advance(1, f"{k} neighbours")
+        chosen = tuple(config.neighbours[i] for i in np.argmin(errors, axis=0))
+        return cls(inputs.values, t, scaler, chosen)
 
     def _standardised(self, inputs: Inputs) -> FloatArray:
         result = np.empty((len(inputs), self.t.shape[1]))
-        for group in self.groups:
+        for group in self._groups:
             most = min(max(self.neighbours[c] for c in group.columns), len(group.rows))
             distance, found = group.tree.query(inputs.values.astype(np.float64), k=range(1, most + 1), workers=-1)
             place = np.asarray(found)
-            # A star at no distance at all outweighs all others.
+            # The least distance is tiny but not 0: a star at distance 0 outweighs all others.
             weight = 1 / np.maximum(distance, np.finfo(np.float32).tiny)
             for column in group.columns:
                 k = self.neighbours[column]
@@ -99,24 +98,23 @@ class Knn(PointRegressor):
         value = self.labels.restore(self._standardised(inputs))
         return RawPrediction(value, value)
 
-    def state(self) -> tuple[dict[str, Any], Arrays]:
-        """Return what :meth:`from_state` needs."""
-        document = {
+    def settings(self) -> dict[str, Any]:
+        """Return what :meth:`skeleton` needs, JSON-able."""
+        return {
             "n_stars": len(self.points),
             "n_inputs": self.points.shape[1],
             "neighbours": list(self.neighbours),
         }
-        return document, {"points": self.points, "t": self.t, **prefixed("labels", self.labels.state())}
 
     @classmethod
-    def from_state(cls, document: Mapping[str, Any], arrays: Arrays) -> Knn:
-        """Rebuild from :meth:`state`; the trees are grown again."""
+    def skeleton(cls, document: Mapping[str, Any]) -> Knn:
+        """Return a model to be filled with stored arrays."""
         n_stars, n_inputs, neighbours = (
             entry(document, key, "regressor") for key in ("n_stars", "n_inputs", "neighbours")
         )
         return cls(
-            take(arrays, "regressor", "points", (n_stars, n_inputs), np.float32),
-            take(arrays, "regressor", "t", (n_stars, len(neighbours))),
-            LabelScaler.from_state(under("labels", arrays), len(neighbours)),
+            expected(n_stars, n_inputs, dtype=np.float32),
+            expected(n_stars, len(neighbours)),
+            LabelScaler.skeleton(),
             tuple(neighbours),
         )

@@ -1,4 +1,4 @@
-"""The floor: every star is the average star."""
+"""The simplest reference: the mean of the training labels for every star."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from starscale.learn.arrays import Arrays, entry, take
+from starscale.learn.arrays import entry, expected
 from starscale.learn.preparation import Inputs, Scaling
 from starscale.learn.regressor import FitContext, LabelTargets, PointRegressor, RawPrediction, Threshold
 from starscale.vocabulary.arrays import FloatArray
@@ -17,7 +17,7 @@ from starscale.vocabulary.settings.models import MeanConfig
 
 @dataclass(frozen=True)
 class Mean(PointRegressor):
-    """Mean of every label, shape (n_labels,)."""
+    """Mean of every label, shape (n_labels,). The validation part is not used."""
 
     kind: ClassVar[str] = "mean"
     scaling: ClassVar[Scaling] = "standard"
@@ -30,10 +30,9 @@ class Mean(PointRegressor):
         config: MeanConfig,  # noqa: ARG003
         train: tuple[Inputs, LabelTargets],
         validation: tuple[Inputs, LabelTargets],  # noqa: ARG003
-        fitting: FitContext,
+        context: FitContext,  # noqa: ARG003
     ) -> Mean:
-        """Take the means of the training part."""
-        fitting.progress("means", 1, 1, {})
+        """Compute the means of the training part."""
         return cls(np.nanmean(train[1].y, axis=0))
 
     def predict(self, inputs: Inputs, threshold: Threshold | None = None) -> RawPrediction:  # noqa: ARG002
@@ -41,11 +40,11 @@ class Mean(PointRegressor):
         value = np.tile(self.mean, (len(inputs), 1))
         return RawPrediction(value, value)
 
-    def state(self) -> tuple[dict[str, Any], Arrays]:
-        """Return what :meth:`from_state` needs."""
-        return {"n_labels": len(self.mean)}, {"mean": self.mean}
+    def settings(self) -> dict[str, Any]:
+        """Return what :meth:`skeleton` needs, JSON-able."""
+        return {"n_labels": len(self.mean)}
 
     @classmethod
-    def from_state(cls, document: Mapping[str, Any], arrays: Arrays) -> Mean:
-        """Rebuild from :meth:`state`."""
-        return cls(take(arrays, "regressor", "mean", (int(entry(document, "n_labels", "regressor")),)))
+    def skeleton(cls, document: Mapping[str, Any]) -> Mean:
+        """Return a model to be filled with stored arrays."""
+        return cls(expected(int(entry(document, "n_labels", "regressor"))))

@@ -1,16 +1,17 @@
 """Gradient-boosted trees (Chen & Guestrin 2016), as SHBoost and Andrae et al. (2023) use them, with intervals.
 
 Two fits for each label: squared error gives the mean; the pinball loss gives seven quantiles at once, of which the
-middle one is the value and the others the intervals, calibrated afterwards as those of every learner are
-(conformalised quantile regression; Romano, Patterson & Candes 2019). The number of rounds is fixed, so the
-validation part stays untouched for that. A missing input stays missing: the trees have a way for it.
+middle one is the value and the others give the intervals, which are calibrated afterwards like those of every
+learner (conformalised quantile regression; Romano, Patterson & Candes 2019). The number of rounds is fixed, so the
+validation part remains unused for the calibration. Missing inputs are not filled: the trees handle them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import chain
 from typing import Any, ClassVar
 
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 
 from starscale.io.threads import cores
-from starscale.learn.arrays import Arrays, entry, prefixed, take, under
+from starscale.learn.arrays import entry, expected, stored_as
 from starscale.learn.baselines.common import library
 from starscale.learn.preparation import Inputs, Scaling
 from starscale.learn.regressor import FitContext, LabelTargets, PointRegressor, RawPrediction, Threshold
@@ -36,15 +37,23 @@ LOWER, UPPER = (1, 0), (5, 6)
 
 @dataclass(frozen=True)
 class Xgboost(PointRegressor):
-    """Two boosters for each label."""
+    """Two boosters for each label, as XGBoost's own UBJSON. The validation part is not used.
+
+    Parameters
+    ----------
+    n_inputs : int
+    labels : LabelScaler
+    mean, quantile : tuple of ndarray of uint8
+        The stored boosters of every label.
+    """
 
     kind: ClassVar[str] = "xgboost"
     scaling: ClassVar[Scaling] = "standard"
 
     n_inputs: int
     labels: LabelScaler
-    mean_trees: tuple[Any, ...]
-    quantile_trees: tuple[Any, ...]
+    mean: tuple[NDArray[np.uint8], ...] = field(metadata=stored_as("mean{}"))
+    quantile: tuple[NDArray[np.uint8], ...] = field(metadata=stored_as("quantiles{}"))
 
     @classmethod
     def fit(
@@ -52,69 +61,59 @@ class Xgboost(PointRegressor):
         config: XgboostConfig,
         train: tuple[Inputs, LabelTargets],
         validation: tuple[Inputs, LabelTargets],  # noqa: ARG003
-        fitting: FitContext,
+        context: FitContext,
     ) -> Xgboost:
-        """Boost a fixed number of rounds; the validation part is not looked at."""
+        """Boost a fixed number of rounds."""
         xgboost = library(cls.kind, "xgboost")
         inputs, targets = train
         scaler = LabelScaler.fit(targets.y)
-        t, seen = scaler.transform(targets.y), with_gaps(inputs)
-        # Whole fits side by side, as many as there are cores: the threads of one fit wait for one another in a
-        # loop, which on a busy machine has cost ten times the work itself.
-        n_fits = 2 * len(targets.labels)
+        t, values, n_labels = scaler.transform(targets.y), with_gaps(inputs), len(targets.labels)
+        # Several fits in parallel, as many as there are cores: the threads of one fit wait for each other in a
+        # busy loop, which took up to ten times as long as the computation on a busy machine.
+        n_fits = 2 * n_labels
         threads = max(cores() // n_fits, 1)
-        shared = {
-            "tree_method": "hist",
-            "nthread": threads,
-            "max_depth": config.max_depth,
-            "min_child_weight": config.min_child_weight,
-            "subsample": config.subsample,
-            "colsample_bytree": config.colsample,
-            "reg_lambda": config.reg_lambda,
-            "seed": fitting.seed,
-        }
-        mean = shared | {"objective": "reg:squarederror", "learning_rate": config.learning_rate}
-        quantile = shared | {
-            "objective": "reg:quantileerror",
-            "quantile_alpha": ndtr(NODES).tolist(),
-            "learning_rate": config.quantile_learning_rate,
-        }
 
-        def boost(settings: dict[str, Any], column: int, rounds: int) -> Any:
+        def boost(settings: dict[str, Any], column: int, rounds: int) -> NDArray[np.uint8]:
             rows = ~np.isnan(t[:, column])
-            data = xgboost.QuantileDMatrix(seen[rows], t[rows, column], nthread=threads)
-            return xgboost.train(settings, data, rounds)
+            data = xgboost.QuantileDMatrix(values[rows], t[rows, column], nthread=threads)
+            booster = xgboost.train(settings, data, rounds)
+            return np.frombuffer(booster.save_raw("ubj"), dtype=np.uint8)
 
-        with ThreadPoolExecutor(cores()) as pool:
-            # The longer ones first.
+        with ThreadPoolExecutor(cores()) as pool, context.task("boosting", n_fits, "fits") as task:
+            # The longer fits first.
             fits = [
-                [pool.submit(boost, settings, column, rounds) for column in range(len(targets.labels))]
-                for settings, rounds in ((quantile, config.quantile_rounds), (mean, config.rounds))
+                [pool.submit(boost, settings, column, rounds) for column in range(n_labels)]
+                for settings, rounds in _settings(config, context.seed, threads)
             ]
-            for number, fit in enumerate(chain(*fits), 1):
+            for fit in chain(*fits):
                 fit.result()
-                fitting.progress("boosting", number, n_fits, {})
-        quantiles, means = (tuple(fit.result() for fit in kind) for kind in fits)
-        return cls(inputs.values.shape[1], scaler, means, quantiles)
+                task.advance(1)
+        quantile, mean = (tuple(fit.result() for fit in of_kind) for of_kind in fits)
+        return cls(inputs.values.shape[1], scaler, mean, quantile)
+
+    @cached_property
+    def _boosters(self) -> tuple[list[Any], list[Any]]:
+        """The boosters of the means and of the quantiles."""
+        return _loaded(self.mean), _loaded(self.quantile)
 
     def predict(self, inputs: Inputs, threshold: Threshold | None = None) -> RawPrediction:
         """Predict median (the value), mean, intervals, and the probability below the threshold."""
-        seen = with_gaps(inputs)
-        mean = np.stack([booster.inplace_predict(seen) for booster in self.mean_trees], axis=1)
-        nodes = self._nodes(seen)
+        values = with_gaps(inputs)
+        mean = np.stack([booster.inplace_predict(values) for booster in self._boosters[0]], axis=1)
+        nodes = self._nodes(values)
         restored = self.labels.restore(np.moveaxis(nodes, 2, 0))
-        below = None
+        p_below = None
         if threshold is not None:
             column = threshold.label
             cut = (threshold.value - self.labels.mean[column]) / self.labels.width[column]
-            below = share_below(nodes[:, column], cut)
+            p_below = share_below(nodes[:, column], cut)
         lower, upper = (np.stack([restored[i] for i in side], axis=-1) for side in (LOWER, UPPER))
-        return RawPrediction(restored[MEDIAN], self.labels.restore(mean), lower, upper, below)
+        return RawPrediction(restored[MEDIAN], self.labels.restore(mean), lower, upper, p_below)
 
-    def _nodes(self, seen: NDArray[np.float32]) -> FloatArray:
+    def _nodes(self, values: NDArray[np.float32]) -> FloatArray:
         """Standardised quantiles at NODES: shape (n, n_labels, n_nodes)."""
-        found = np.stack([booster.inplace_predict(seen) for booster in self.quantile_trees], axis=1)
-        # Fitted one by one they may cross; in order they are never worse (Chernozhukov et al. 2010).
+        found = np.stack([booster.inplace_predict(values) for booster in self._boosters[1]], axis=1)
+        # Separately fitted quantiles may cross; sorting them never makes them worse (Chernozhukov et al. 2010).
         return np.sort(found.astype(np.float64), axis=2)
 
     def quantiles(self, inputs: Inputs, probabilities: FloatArray) -> FloatArray:
@@ -122,58 +121,85 @@ class Xgboost(PointRegressor):
         between = interpolated(self._nodes(with_gaps(inputs)), ndtri(np.asarray(probabilities)))
         return np.moveaxis(self.labels.restore(np.moveaxis(between, 2, 0)), 0, 2)
 
-    def state(self) -> tuple[dict[str, Any], Arrays]:
-        """Return what :meth:`from_state` needs: XGBoost's own UBJSON as bytes."""
-        arrays = prefixed("labels", self.labels.state())
-        sizes = []
-        for i, boosters in enumerate(zip(self.mean_trees, self.quantile_trees, strict=True)):
-            stored = [np.frombuffer(booster.save_raw("ubj"), dtype=np.uint8) for booster in boosters]
-            arrays |= {f"mean{i}": stored[0], f"quantiles{i}": stored[1]}
-            sizes.append([part.size for part in stored])
-        return {"n_inputs": self.n_inputs, "bytes": sizes}, arrays
+    def settings(self) -> dict[str, Any]:
+        """Return what :meth:`skeleton` needs, JSON-able."""
+        sizes = [[mean.size, quantile.size] for mean, quantile in zip(self.mean, self.quantile, strict=True)]
+        return {"n_inputs": self.n_inputs, "bytes": sizes}
 
     @classmethod
-    def from_state(cls, document: Mapping[str, Any], arrays: Arrays) -> Xgboost:
-        """Rebuild from :meth:`state`.
+    def skeleton(cls, document: Mapping[str, Any]) -> Xgboost:
+        """Return a model to be filled with stored arrays.
 
         Raises
         ------
         InputError
-            When XGBoost is not installed, or does not know the bytes for a model.
+            When XGBoost is not installed.
         """
-        xgboost = library(cls.kind, "xgboost")
+        library(cls.kind, "xgboost")
         n_inputs, sizes = (entry(document, key, "regressor") for key in ("n_inputs", "bytes"))
-        boosters: dict[str, list[Any]] = {"mean": [], "quantiles": []}
-        for i, pair in enumerate(sizes):
-            for (name, found), size in zip(boosters.items(), pair, strict=True):
-                stored = take(arrays, "regressor", f"{name}{i}", (size,), np.uint8)
-                booster = xgboost.Booster()
+        mean, quantile = (tuple(expected(pair[i], dtype=np.uint8) for pair in sizes) for i in (0, 1))
+        return cls(n_inputs, LabelScaler.skeleton(), mean, quantile)
+
+    def check(self, where: str) -> None:
+        """Check that XGBoost reads every booster, and that it takes the right number of inputs.
+
+        Raises
+        ------
+        InputError
+            When it does not.
+        """
+        xgboost = library(self.kind, "xgboost")
+        for name, stored in (("mean", self.mean), ("quantiles", self.quantile)):
+            for i, data in enumerate(stored):
                 try:
-                    booster.load_model(bytearray(stored.tobytes()))
+                    (booster,) = _loaded((data,))
                 except xgboost.core.XGBoostError as error:
-                    reason = str(error).splitlines()[0]
-                    raise InputError(
-                        Problem(f"regressor: {name}{i}", f"is no model that this XGBoost reads ({reason})")
-                    ) from None
-                if booster.num_features() != n_inputs:
-                    raise InputError(
-                        Problem(f"regressor: {name}{i}", f"takes {booster.num_features()} inputs", str(n_inputs))
-                    )
-                found.append(booster)
-        labels = LabelScaler.from_state(under("labels", arrays), len(sizes))
-        return cls(n_inputs, labels, tuple(boosters["mean"]), tuple(boosters["quantiles"]))
+                    found = f"is not a model that this version of XGBoost reads ({str(error).splitlines()[0]})"
+                    raise InputError(Problem(f"{where}.{name}{i}", found)) from None
+                if booster.num_features() != self.n_inputs:
+                    found = f"takes {booster.num_features()} inputs"
+                    raise InputError(Problem(f"{where}.{name}{i}", found, str(self.n_inputs)))
+
+
+def _settings(config: XgboostConfig, seed: int, threads: int) -> tuple[tuple[dict[str, Any], int], ...]:
+    """Return settings of XGBoost and number of rounds, of the quantiles and of the means."""
+    shared = {
+        "tree_method": "hist",
+        "nthread": threads,
+        "max_depth": config.max_depth,
+        "min_child_weight": config.min_child_weight,
+        "subsample": config.subsample,
+        "colsample_bytree": config.colsample,
+        "reg_lambda": config.reg_lambda,
+        "seed": seed,
+    }
+    mean = shared | {"objective": "reg:squarederror", "learning_rate": config.learning_rate}
+    quantile = shared | {
+        "objective": "reg:quantileerror",
+        "quantile_alpha": ndtr(NODES).tolist(),
+        "learning_rate": config.quantile_learning_rate,
+    }
+    return (quantile, config.quantile_rounds), (mean, config.rounds)
+
+
+def _loaded(stored: Sequence[NDArray[np.uint8]]) -> list[Any]:
+    """Return the boosters of stored bytes."""
+    boosters = [library(Xgboost.kind, "xgboost").Booster() for _ in stored]
+    for booster, data in zip(boosters, stored, strict=True):
+        booster.load_model(bytearray(data.tobytes()))
+    return boosters
 
 
 def with_gaps(inputs: Inputs) -> NDArray[np.float32]:
-    """Inputs in which what was missing is missing."""
+    """Return the values with NaN where a gap was filled, shape (n, n_inputs)."""
     return np.where(inputs.missing, np.float32(np.nan), inputs.values)
 
 
 def interpolated(nodes: FloatArray, z: FloatArray) -> FloatArray:
-    """Quantiles at `z` (standard deviations of a Gaussian), from those at NODES.
+    """Return quantiles at `z` (standard deviations of a Gaussian), interpolated between those at NODES.
 
-    Straight lines between the nodes, and beyond them on with the slope of the last ones: exact for a Gaussian,
-    whose quantiles are a straight line in `z`.
+    Linear between the nodes, and extrapolated with the slope of the outermost interval: exact for a Gaussian,
+    whose quantiles are linear in `z`.
 
     Parameters
     ----------
@@ -190,7 +216,11 @@ def interpolated(nodes: FloatArray, z: FloatArray) -> FloatArray:
 
 
 def share_below(nodes: FloatArray, cut: float) -> FloatArray:
-    """Probability below `cut` of the distributions with these quantiles, shape (n, n_nodes): shape (n,)."""
+    """Return the probability below `cut` of distributions with quantiles `nodes`, shape (n, n_nodes): shape (n,).
+
+    With q_k < cut <= q_k+1 the quantiles at z_k and z_k+1, it is ``Phi(z_k + (cut - q_k) (z_k+1 - z_k) / (q_k+1 -
+    q_k))``.
+    """
     right = np.clip((nodes < cut).sum(axis=1), 1, len(NODES) - 1)
     low, high = (np.take_along_axis(nodes, (right + side)[:, None], axis=1)[:, 0] for side in (-1, 0))
     width = np.maximum(high - low, np.finfo(np.float64).eps)

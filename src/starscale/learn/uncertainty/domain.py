@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from starscale.learn.arrays import Arrays, take
+from starscale.learn.arrays import expected
 from starscale.learn.preparation import Inputs
 from starscale.learn.scaling import whitening_matrix
 from starscale.vocabulary.arrays import FloatArray
@@ -77,18 +77,8 @@ class Domain:
         single = np.max(np.abs(x - self.median) / self.reach, axis=1, where=~inputs.missing, initial=0.0)
         return np.stack([np.sqrt((white**2).sum(axis=1)), single], axis=1)
 
-    def state(self) -> Arrays:
-        """Return what :meth:`from_state` needs."""
-        return {name: getattr(self, name) for name in ("center", "whitening", "median", "reach", "scale")}
-
     @classmethod
-    def from_state(cls, arrays: Arrays, n_usable: int) -> Domain:
-        """Rebuild from :meth:`state`."""
-        shapes = {
-            "center": (n_usable,),
-            "whitening": (n_usable, n_usable),
-            "median": (n_usable,),
-            "reach": (n_usable,),
-            "scale": (2,),
-        }
-        return cls(**{name: take(arrays, "domain", name, shape) for name, shape in shapes.items()})
+    def skeleton(cls) -> Domain:
+        """Return a domain to be filled with stored arrays."""
+        inputs = expected("inputs")
+        return cls(inputs, expected("inputs", "inputs"), inputs, inputs, expected(2))

@@ -13,7 +13,7 @@ from functools import cached_property
 import numpy as np
 from scipy.spatial import cKDTree
 
-from starscale.learn.arrays import Arrays, take
+from starscale.learn.arrays import expected
 from starscale.learn.uncertainty.domain import INSIDE
 from starscale.vocabulary.arrays import FloatArray
 
@@ -32,13 +32,13 @@ class LabelDomain:
         Labels of training stars, divided by `width`.
     width : ndarray, shape (n_labels,)
         Standard deviations.
-    scale : float
+    scale : ndarray, shape (1,)
         Distance that is called 1.
     """
 
     points: FloatArray
     width: FloatArray
-    scale: float
+    scale: FloatArray
 
     @classmethod
     def fit(cls, y: FloatArray, predicted: FloatArray, seed: int) -> LabelDomain:
@@ -50,9 +50,9 @@ class LabelDomain:
         width = complete.std(axis=0)
         width = np.where(width > 0, width, 1.0)
         chosen = np.random.default_rng(seed).permutation(len(complete))[:MOST]
-        raw = cls(complete[chosen] / width, width, 1.0)
-        scale = float(np.quantile(raw.score(predicted), INSIDE))
-        return cls(raw.points, width, scale if scale > 0 else 1.0)
+        unscaled = cls(complete[chosen] / width, width, np.ones(1))
+        scale = np.quantile(unscaled.score(predicted), INSIDE)
+        return cls(unscaled.points, width, np.array([scale if scale > 0 else 1.0]))
 
     @cached_property
     def _tree(self) -> cKDTree:
@@ -64,16 +64,7 @@ class LabelDomain:
         distance = np.asarray(self._tree.query(predicted / self.width, k=[k])[0])
         return np.asarray(distance[:, 0] / self.scale)
 
-    def state(self) -> Arrays:
-        """Return what :meth:`from_state` needs."""
-        return {"points": self.points, "width": self.width, "scale": np.array([self.scale])}
-
     @classmethod
-    def from_state(cls, arrays: Arrays, n_labels: int) -> LabelDomain:
-        """Rebuild from :meth:`state`."""
-        n_points = len(arrays["points"]) if "points" in arrays and arrays["points"].ndim else 0
-        return cls(
-            take(arrays, "label domain", "points", (n_points, n_labels)),
-            take(arrays, "label domain", "width", (n_labels,)),
-            float(take(arrays, "label domain", "scale", (1,))[0]),
-        )
+    def skeleton(cls) -> LabelDomain:
+        """Return a domain to be filled with stored arrays."""
+        return cls(expected("label domain stars", "labels"), expected("labels"), expected(1))

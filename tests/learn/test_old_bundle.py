@@ -1,0 +1,43 @@
+"""Bundles of earlier builds: the same values as then. Bundles of later versions: refused with advice."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+
+import starscale as ss
+
+OLD = Path(__file__).resolve().parents[1] / "data" / "old_bundle"
+#: Other processors round single precision differently in the last bits.
+TOLERANCE = 1e-4
+
+
+def test_an_old_bundle_gives_the_predictions_of_its_time() -> None:
+    found = ss.load(OLD / "model").predict(ss.read(OLD / "table.parquet"))
+    stored = pl.read_parquet(OLD / "predictions.parquet")
+    assert stored["teff"].is_not_null().sum() > 20
+    assert_frame_equal(found, stored, rel_tol=TOLERANCE, abs_tol=TOLERANCE)
+
+
+def test_an_old_bundle_is_saved_with_the_same_arrays_and_keys(tmp_path: Path) -> None:
+    ss.load(OLD / "model").save(tmp_path / "model", card="")
+    folders = (OLD / "model", tmp_path / "model")
+    before, after = ((folder / "weights.safetensors").read_bytes() for folder in folders)
+    assert after == before
+    before, after = (json.loads((folder / "bundle.json").read_text()) for folder in folders)
+    assert after["model"] == before["model"]
+    assert after["format_version"] == before["format_version"]
+
+
+def test_a_bundle_of_a_newer_version_is_refused_with_advice(tmp_path: Path) -> None:
+    shutil.copytree(OLD / "model", tmp_path / "model")
+    index = json.loads((tmp_path / "model" / "bundle.json").read_text())
+    newer = index | {"format_version": index["format_version"] + 1, "written_by": "starscale 99.0"}
+    (tmp_path / "model" / "bundle.json").write_text(json.dumps(newer))
+    with pytest.raises(ss.InputError, match=r"written by starscale 99\.0; expected 3, .*\. Update starscale\."):
+        ss.load(tmp_path / "model")
