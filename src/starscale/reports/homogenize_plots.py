@@ -47,7 +47,7 @@ def residuals(rows: Sequence[Record], surveys: Sequence[str], label: str) -> Fig
     rows : sequence of mapping
         `residuals` of the diagnostics.
     surveys : sequence of str
-        In the order of their colours.
+        Their order sets the colours.
     label : str
     """
     mine = [row for row in rows if row["label"] == label]

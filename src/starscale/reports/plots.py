@@ -1,7 +1,7 @@
-"""The pictures of the report: arrays and tables in, a matplotlib figure out.
+"""Figures of the report: from arrays and tables to matplotlib figures.
 
 Only matplotlib's object-oriented interface is used, so nothing global changes and no display is
-needed. Missing values are left out; a picture without any value says so.
+needed. Missing values are left out; a figure without values says so.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ Limits = tuple[float, float]
 Sample = tuple[str, FloatArray, str]
 
 DPI = 110
-#: Blue and orange of Okabe and Ito: told apart by all kinds of colour vision.
+#: Blue and orange of Okabe and Ito: distinct for every kind of colour vision.
 BLUE, ORANGE, GREY = "#0072b2", "#d55e00", "#555555"
-#: Stars that a running median needs in a bin.
+#: Fewest stars in a bin of a running median.
 _FEWEST = 20
 #: A sky map of a field smaller than this (deg) shows the field, not the whole sky.
 _FIELD = 60.0
 
 
 def png(figure: Figure, *, mock: bool = False) -> bytes:
-    """Draw a figure as PNG; that of mock data says so itself, since pictures get copied out of pages."""
+    """Draw a figure as PNG; a title marks mock data, because figures are copied out of pages."""
     if mock:
         figure.suptitle("MOCK DATA (simulated stars)", fontsize=9, color="#b00020", fontweight="bold")
     buffer = io.BytesIO()
@@ -53,7 +53,7 @@ def numbers(table: pl.DataFrame, name: str) -> FloatArray:
 
 
 def axis_name(name: str) -> str:
-    """What an axis is called: symbol and unit of a label, else the name of the column."""
+    """Return the title of an axis: symbol and unit of a label, else the name of the column."""
     if name == "magnitude":
         return "magnitude (mag)"
     if name not in LABELS:
@@ -64,7 +64,7 @@ def axis_name(name: str) -> str:
 
 
 def one_to_one(test: pl.DataFrame, labels: Sequence[str]) -> Figure:
-    """Predicted against spectroscopic value, coloured by density (Turchi et al. 2024, Fig. 1).
+    """Draw predicted against spectroscopic value, coloured by density (Turchi et al. 2024, Fig. 1).
 
     Parameters
     ----------
@@ -91,7 +91,7 @@ def one_to_one(test: pl.DataFrame, labels: Sequence[str]) -> Figure:
 
 
 def error_distribution(test: pl.DataFrame, labels: Sequence[str]) -> Figure:
-    """Distribution of ``prediction - label``, log scale, as shares of the sample (Turchi et al. 2024, Fig. 2).
+    """Draw the distribution of ``prediction - label`` as shares of the sample (Turchi et al. 2024, Fig. 2).
 
     The parameters are those of :func:`one_to_one`.
     """
@@ -105,7 +105,7 @@ def error_distribution(test: pl.DataFrame, labels: Sequence[str]) -> Figure:
 
 
 def pulls(test: pl.DataFrame, labels: Sequence[str]) -> Figure:
-    """Distribution of ``(prediction - label) / predicted error`` with a unit Gaussian.
+    """Draw the distribution of ``(prediction - label) / predicted error`` with a unit Gaussian.
 
     The parameters are those of :func:`one_to_one`; `test` needs ``<label>_error`` as well.
     """
@@ -126,7 +126,7 @@ def pulls(test: pl.DataFrame, labels: Sequence[str]) -> Figure:
 
 
 def residual_trends(test: pl.DataFrame, labels: Sequence[str], against: Sequence[str]) -> Figure:
-    """Density of ``prediction - label`` with its running median and central 68 %.
+    """Draw the density of ``prediction - label`` with its running median and central 68 %.
 
     Parameters
     ----------
@@ -162,9 +162,9 @@ def residual_trends(test: pl.DataFrame, labels: Sequence[str], against: Sequence
 
 
 def running_quantiles(x: FloatArray, y: FloatArray, limits: Limits) -> tuple[FloatArray, FloatArray]:
-    """16, 50 and 84 % quantiles of `y` in 20 bins of `x`.
+    """Compute 16, 50 and 84 % quantiles of `y` in 20 bins of `x`.
 
-    The bins are equally wide, not equally full, so that the rare stars at either end are seen.
+    The bins have equal widths, not equal numbers of stars: the rare stars at either end are visible.
 
     Parameters
     ----------
@@ -187,7 +187,7 @@ def running_quantiles(x: FloatArray, y: FloatArray, limits: Limits) -> tuple[Flo
 
 
 def coverage(bins: pl.DataFrame, labels: Sequence[str]) -> Figure:
-    """Share of stars whose label lies in the 68 and 95 % intervals, against the nominal shares.
+    """Draw the share of stars whose label lies in the 68 and 95 % intervals, with the nominal shares.
 
     Parameters
     ----------
@@ -222,9 +222,9 @@ def coverage(bins: pl.DataFrame, labels: Sequence[str]) -> Figure:
 
 
 def binomial_error(share: FloatArray, n: FloatArray) -> FloatArray:
-    """Standard error of a share of `n` stars, from the counts with half a star added to either side.
+    """Compute the standard error of a share of `n` stars, with half a star added to both counts.
 
-    The half keeps the error of a share of 0 or 1 above zero.
+    The added half keeps the error of a share of 0 or 1 above zero.
     """
     smooth = (share * n + 0.5) / (n + 1)
     error: FloatArray = np.sqrt(smooth * (1 - smooth) / (n + 1))
@@ -232,12 +232,12 @@ def binomial_error(share: FloatArray, n: FloatArray) -> FloatArray:
 
 
 def kiel(stars: pl.DataFrame) -> Figure:
-    """Kiel diagram twice: coloured by density, and by the mean [Fe/H] of each cell.
+    """Draw two Kiel diagrams: coloured by density, and by the mean [Fe/H] of each cell.
 
     Parameters
     ----------
     stars : polars.DataFrame, (n, ...)
-        `teff`, `logg`, and perhaps `fe_h`.
+        `teff`, `logg`, and optionally `fe_h`.
     """
     teff, logg, fe_h = (numbers(stars, name) for name in ("teff", "logg", "fe_h"))
     coloured = bool(np.isfinite(fe_h).any())
@@ -267,7 +267,7 @@ def kiel(stars: pl.DataFrame) -> Figure:
 
 
 def label_distributions(stars: pl.DataFrame, test: pl.DataFrame, labels: Sequence[str]) -> Figure:
-    """Distribution of every label of `stars`, and of the spectroscopic labels of `test` (perhaps without rows)."""
+    """Draw the distribution of every label of `stars`, and of the labels of `test`, if it has rows."""
     figure, panels = grid(1, len(labels), (3.75, 3.0))
     for axes, label in zip(panels[0], labels, strict=False):
         predicted, known = numbers(stars, label), numbers(test, f"{label}_label")
@@ -280,15 +280,15 @@ def label_distributions(stars: pl.DataFrame, test: pl.DataFrame, labels: Sequenc
 
 
 def sky(ra: FloatArray, dec: FloatArray, *, weight: float = 1.0) -> Figure:
-    """Stars per square degree: in Aitoff projection, or, for a small field, of the field alone.
+    """Draw the stars per square degree: in Aitoff projection, or a small field alone.
 
-    `ra` and `dec` (ICRS, deg) have shape (n,); each stands for `weight` stars.
+    `ra` and `dec` (ICRS, deg) have shape (n,); each entry represents `weight` stars.
     """
     ra, dec = _finite(ra, dec)
     figure = _figure(8.6, 4.4)
     angle = np.radians(ra)
     middle = float(np.degrees(np.arctan2(np.sin(angle).sum(), np.cos(angle).sum())))
-    # Without the jump at 360, which may cross the field.
+    # Right ascensions near the middle of the field, without the jump at 360 deg.
     near = middle + (ra - middle + 180) % 360 - 180
     field = len(ra) > 0 and np.ptp(near) < _FIELD and np.ptp(dec) < _FIELD
     axes = figure.add_subplot() if field else figure.add_subplot(projection="aitoff")
@@ -302,7 +302,7 @@ def sky(ra: FloatArray, dec: FloatArray, *, weight: float = 1.0) -> Figure:
         axes.set_aspect(1 / max(0.05, np.cos(np.radians(np.mean(ylim)))))
     else:
         ra = (ra + 180) % 360 - 180
-        # Cells of equal area, so that those near the poles are not noisier than the others.
+        # Cells of equal area have equal noise up to the poles.
         edges = np.linspace(-180, 180, 145), np.degrees(np.arcsin(np.linspace(-1, 1, 73)))
         axes.grid(visible=True, linewidth=0.4, color="#999999")
         # East is to the left, as on charts of the sky.
@@ -324,7 +324,7 @@ def sky(ra: FloatArray, dec: FloatArray, *, weight: float = 1.0) -> Figure:
 
 
 def limits_of(*values: FloatArray, percent: float = 99.8, pad: float = 0.04) -> Limits:
-    """Limits of an axis: the central `percent` of the finite values, with a margin; never of zero width."""
+    """Return axis limits: the central `percent` of the finite values, with a margin; never of zero width."""
     joined = np.concatenate([v[np.isfinite(v)] for v in values])
     if not len(joined):
         return 0.0, 1.0
@@ -351,7 +351,7 @@ def _figure(width: float, height: float) -> Figure:
 
 
 def grid(rows: int, columns: int, size: tuple[float, float]) -> tuple[Figure, list[list[Axes]]]:
-    """A figure with a grid of axes, at least one; `size` of one panel in inches."""
+    """Make a figure with a grid of axes, at least one; `size` of one panel in inches."""
     rows, columns = max(rows, 1), max(columns, 1)
     figure = _figure(columns * size[0], rows * size[1])
     panels = figure.subplots(rows, columns, squeeze=False)
@@ -370,7 +370,7 @@ def _density(
     colours: str = "viridis",
     lighter: float = 1,
 ) -> QuadMesh:
-    """Counts in cells on a logarithmic colour scale; empty cells stay white.
+    """Draw counts in cells on a logarithmic colour scale; empty cells stay white.
 
     With `lighter` above 1 the scale ends that many times above the highest count, for a background.
     """
@@ -387,7 +387,7 @@ def _cells(x: FloatArray) -> int:
 
 
 def histogram(axes: Axes, limits: Limits, *samples: Sample, noun: str = "n") -> float:
-    """Shares per bin on a log scale, of all finite values of each sample.
+    """Draw shares per bin on a log scale, of all finite values of each sample.
 
     Returns the width of a bin; 0 when no sample has a value.
     """
@@ -404,7 +404,7 @@ def histogram(axes: Axes, limits: Limits, *samples: Sample, noun: str = "n") -> 
         if len(drawn) == 1:
             axes.stairs(share, edges, color=colour, fill=True, alpha=0.2)
         axes.stairs(share, edges, color=colour, linewidth=1.2, label=title)
-        # Half a star: bins with one star are seen, empty ones are not.
+        # The axis starts at half a star: bins with one star are visible, empty ones are not.
         floor, top = min(floor, 0.5 / len(values)), max(top, share.max(), 1 / len(values))
     axes.set_yscale("log")
     # A quarter of the height is head room for the note or the legend.
@@ -416,7 +416,7 @@ def histogram(axes: Axes, limits: Limits, *samples: Sample, noun: str = "n") -> 
 
 
 def _beyond(*pairs: tuple[FloatArray, Limits]) -> str:
-    """How many stars lie off the axes: no picture hides them unsaid."""
+    """Text with the number of stars outside the axes, so that none is hidden silently."""
     outside = np.logical_or.reduce([(v < low) | (v > high) for v, (low, high) in pairs]).sum()
     return f", {outside:,} off the axes" if outside else ""
 
@@ -426,12 +426,12 @@ def _note(axes: Axes, text: str) -> None:
 
 
 def nothing(axes: Axes, text: str = "no values") -> None:
-    """Say on a panel that there is nothing to draw."""
+    """Write on a panel that there is nothing to draw."""
     axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", color=GREY)
 
 
 def _colourbar(figure: Figure, mesh: QuadMesh, axes: Axes, title: str, *, extend: str = "neither") -> None:
-    # An inset is as high as the panel, whatever the layout makes of it.
+    # An inset has the height of the panel in every layout.
     bar = figure.colorbar(mesh, cax=axes.inset_axes((1.025, 0, 0.03, 1)), extend=extend)
     bar.set_label(title, fontsize=8.5)
     bar.ax.tick_params(which="both", labelsize=8)

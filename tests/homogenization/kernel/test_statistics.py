@@ -142,7 +142,7 @@ def test_two_surveys_alone_do_not_tell_whose_errors_are_wrong() -> None:
     for factor in calibration.factors[0]:
         assert factor.method == "assumed"
         assert factor.k == pytest.approx(2.0, rel=0.1)
-    assert any("one factor for all assumed" in note for note in calibration.notes)
+    assert any("one common factor assumed" in note for note in calibration.notes)
 
 
 def test_the_hat_by_hand() -> None:

@@ -1,7 +1,7 @@
-"""Labels of several spectroscopic surveys on one scale: table -> table.
+"""Labels of several spectroscopic surveys on one scale: kernels from tables to tables.
 
 `rows` gathers measurements, `errors` normalises their errors, `basis` and `solve` describe and find the
-corrections, `calibrate` brings these to agree, `calibration` is the result as a document that can be
-applied to new rows, `merge` makes one value of a star, `diagnostics` judges it. The mathematics stands in
+corrections, `calibrate` iterates these until they agree, `calibration` is the result as a document that can be
+applied to new rows, `merge` computes one value for each star, `diagnostics` tests it. The mathematics is in
 docs/homogenize.md.
 """

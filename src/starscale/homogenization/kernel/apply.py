@@ -1,4 +1,4 @@
-"""Apply a calibration to rows of a survey, without fitting anything."""
+"""Apply a calibration to rows of a survey, without a new fit."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _CHUNK = 50_000
 
 
 def on_scale(calibration: Calibration, table: pl.DataFrame, survey: Survey, where: str = "table") -> pl.DataFrame:
-    """Put a survey's labels on the scale of a calibration.
+    """Put the labels of a survey on the scale of a calibration.
 
     Parameters
     ----------
@@ -27,7 +27,7 @@ def on_scale(calibration: Calibration, table: pl.DataFrame, survey: Survey, wher
     survey : Survey
         Its name must be one of the calibration's.
     where : str
-        What to call the table in an error.
+        Name of the table in error messages.
 
     Returns
     -------
@@ -37,7 +37,7 @@ def on_scale(calibration: Calibration, table: pl.DataFrame, survey: Survey, wher
     Raises
     ------
     InputError
-        The calibration does not know the survey, or the labels cannot be what they should be.
+        The calibration does not contain the survey, or its labels are implausible.
     """
     number, problems = calibration.survey_number(survey.name), Problems()
     found = labels_in(table, survey, where, problems, whole=False)

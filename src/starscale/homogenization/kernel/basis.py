@@ -44,9 +44,9 @@ class Basis:
     centre, scale, low, high : tuple of 3 floats
         Of teff, logg, fe_h: middle and robust spread of the stars of the overlaps, and their range.
     segments : int
-        Of every curve.
+        Segments of every curve.
     join_logg, join_width : float
-        Where dwarfs become giants, dex.
+        Transition between dwarfs and giants, dex.
     """
 
     kind: Literal["smooth", "polynomial"]
@@ -103,10 +103,10 @@ class Basis:
 
     @cached_property
     def groups(self) -> NDArray[np.intp]:
-        """The group of every function, shape (p,).
+        """Group of every function, shape (p,).
 
         0: the constant; 1: linear terms and products; then, for a polynomial, 2: squares and products; else
-        2, 3, 4: curves in teff, logg, fe_h; 5, 6: what those in teff and fe_h differ by from dwarfs to giants.
+        2, 3, 4: curves in teff, logg, fe_h; 5, 6: differences of those in teff and fe_h between dwarfs and giants.
         """
         if self.kind == "polynomial":
             return np.array([0, *([1] * 7), *([2] * 12)])
@@ -115,14 +115,14 @@ class Basis:
 
     @property
     def group_names(self) -> tuple[str, ...]:
-        """Of the groups after the constant."""
+        """Names of the groups after the constant."""
         if self.kind == "polynomial":
             return ("linear", "squares")
         curves = (f"{'dwarf_giant' if reverse else 'curve'}_{AXES[axis]}" for _, axis, reverse in self._curves)
         return ("linear", *curves)
 
     def evaluate(self, labels: FloatArray) -> FloatArray:
-        """Values of the functions.
+        """Evaluate the functions.
 
         Parameters
         ----------
@@ -145,12 +145,12 @@ class Basis:
         return np.concatenate([*linear, *self._curve_values(inside, giant)], axis=1)
 
     def _giant(self, logg: FloatArray) -> FloatArray:
-        """+1 for giants, -1 for dwarfs, and smooth between."""
+        """+1 for giants, -1 for dwarfs, with a smooth transition."""
         return np.tanh((self.join_logg - logg) / (2 * self.join_width))
 
     @cached_property
     def _curves(self) -> list[tuple[FloatArray, int, bool]]:
-        """Table of every set of curves, the axis it runs along, and whether giants have it reversed."""
+        """Table of every set of curves, its axis, and whether its sign changes from dwarfs to giants."""
         few = max(3, self.segments // 2)
         sets = [(axis, False, self.segments) for axis in range(3)]
         sets += [(axis, True, few) for axis in (_TEFF, _FE_H)]

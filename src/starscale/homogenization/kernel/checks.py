@@ -1,4 +1,4 @@
-"""What cannot be several surveys' labels of the same stars: caught before anything is fitted."""
+"""Checks before the fit that the label surveys measure the same quantities independently."""
 
 from __future__ import annotations
 
@@ -11,15 +11,16 @@ from starscale.vocabulary.arrays import FloatArray
 from starscale.vocabulary.errors import Problems
 
 _FEWEST = 30
-#: Share of identical values above which two surveys are one.
+#: Share of identical values above which two surveys count as one.
 _SAME = 0.5
-#: Rank correlation with the other surveys below which a label is another quantity, above which it is that one.
+#: Rank correlations with the labels of other surveys: below the first a label counts as another quantity, above
+#: the second as that label.
 _UNRELATED, _RELATED = 0.3, 0.6
 _SAMPLE = 20_000
 
 
 def check_surveys(measured: Measured) -> None:
-    """Refuse one survey under two names, and labels that have nothing to do with the other surveys' label.
+    """Refuse one survey under two names, and labels that do not correlate with those of the other surveys.
 
     Raises
     ------
@@ -59,14 +60,14 @@ def _unrelated(measured: Measured, label: int, s: int, problems: Problems) -> No
         return
     known = measured.error[label, both]
     spread, error = np.std(others[label, both]), np.nanmedian(known)
-    # Labels that hardly vary have no order that could be recovered.
+    # Labels that vary less than their errors have no rank correlation.
     if not spread > 3 * error or float(spearmanr(own[both], others[label, both])[0]) > _UNRELATED:
         return
     found = (
         f"does not follow the other surveys' {AXES[label]} "
         f"(rank correlation below {_UNRELATED:g}, {both.sum()} stars)"
     )
-    fix = "Are its columns what the survey file says?"
+    fix = "Does the survey file name the right columns?"
     for i, name in enumerate(AXES):
         common = np.isfinite(own) & np.isfinite(others[i])
         if i != label and common.sum() >= _FEWEST and abs(spearmanr(own[common], others[i, common])[0]) > _RELATED:
@@ -75,7 +76,7 @@ def _unrelated(measured: Measured, label: int, s: int, problems: Problems) -> No
 
 
 def _others(measured: Measured, label: int, s: int) -> FloatArray:
-    """Mean over the other surveys, shape (n,)."""
+    """Mean of a label over the other surveys, shape (n,)."""
     rest = measured.without(s).value[label]
     there = np.isfinite(rest)
     count = there.sum(axis=1)

@@ -1,7 +1,7 @@
-"""What all surveys together say about a star, on the scale of the calibration.
+"""Consensus of all surveys about the labels of a star, on the scale of the calibration.
 
-Corrections are functions of the star, not of one survey's noisy value: with the inverse-variance mean of the
-corrected values as their place, the noise of a difference and the noise of the place are uncorrelated, and no
+Corrections are functions of the star, not of one survey's noisy value: evaluated at the inverse-variance
+mean of the corrected values, the noise of a difference and the noise of that mean are uncorrelated, and no
 spurious slope arises (docs/homogenize.md).
 """
 
@@ -28,10 +28,10 @@ class Consensus:
     correction : Correction
         At `stars`.
     calibrated : ndarray, (3, n, S)
-        Every survey's own value on the common scale.
+        Value of every survey on the common scale.
     error : ndarray, (3, n, S)
-        Its normalised error there: the survey's error divided by the slope of its label, and what the errors
-        of the other labels do to the correction.
+        Normalised error of that value: the error of the survey divided by the slope of its label, with the
+        propagated errors of the other labels in the correction.
     """
 
     stars: FloatArray
@@ -48,10 +48,11 @@ def consensus(
     lost: FloatArray | None = None,
     rounds: int = _ROUNDS,
 ) -> Consensus:
-    """Put every survey's value on the common scale.
+    """Put the values of every survey on the common scale.
 
     Solves ``y_s = x + f_s(x)`` for every star over all its surveys with their weights: corrections change slowly
-    with the star, so that some rounds of ``x = mean of y_s - f_s(x)`` do, and a step of Newton for every survey.
+    with the star, so that a few iterations of ``x = mean of y_s - f_s(x)`` suffice, followed by a Newton step for
+    every survey.
 
     Parameters
     ----------
@@ -59,9 +60,9 @@ def consensus(
     value, error : ndarray, (3, n, S)
         Measurements with normalised errors; NaN where there is none.
     lost : ndarray, (3, n, S), optional
-        Factors on the weights (Huber).
+        Robust weight factors.
     rounds : int
-        Of the mean.
+        Iterations of the mean.
     """
     there = np.isfinite(value)
     ideal = np.where(there, 1 / np.where(there, error, 1.0) ** 2, 0.0)
@@ -94,7 +95,7 @@ def consensus(
 
 
 def _mean(y: FloatArray, weight: FloatArray) -> FloatArray:
-    """Weighted mean over surveys, NaN without any. Shapes (3, n, S) -> (3, n)."""
+    """Weighted mean over surveys, NaN without a measurement. Shapes (3, n, S) -> (3, n)."""
     total = weight.sum(axis=2)
     found = np.divide((weight * y).sum(axis=2), total, out=np.full(total.shape, np.nan), where=total > 0)
     return np.asarray(found)

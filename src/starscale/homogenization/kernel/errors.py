@@ -184,7 +184,7 @@ def hat(
     factor, told = _hat_solved(pairs, shares, widths, n_surveys)
     if not bootstrap:
         return factor, unknown, told
-    # Fewer stars than there are (m out of n) tell the spread as well, which falls with the root of their number.
+    # A bootstrap of m out of n stars is faster; the spread scales with 1 / sqrt(m).
     n = len(difference)
     size = min(n, _RESAMPLED)
     draws = []

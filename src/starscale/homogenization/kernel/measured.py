@@ -1,4 +1,4 @@
-"""Measurements as arrays, a row a star and a column a survey."""
+"""Measurements as arrays: one row for each star, one column for each survey."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Measured:
     surveys : tuple of str
         In the order of the columns; S of them.
     value, error : ndarray, (3, n, S)
-        One label after the other (teff, logg, fe_h); repeats merged. NaN where there is no measurement.
+        Axis 0: teff, logg, fe_h. Repeats are merged; NaN where there is no measurement.
     snr : ndarray, (n, S), optional
         Signal-to-noise ratios; NaN where unknown.
     """
@@ -45,18 +45,18 @@ class Measured:
         return np.asarray(self.there.any(axis=0))
 
     def take(self, stars: NDArray[np.intp] | NDArray[np.bool_]) -> Measured:
-        """Some of the stars."""
+        """Select stars."""
         snr = None if self.snr is None else self.snr[stars]
         return replace(self, value=self.value[:, stars], error=self.error[:, stars], snr=snr)
 
     def without(self, survey: int) -> Measured:
-        """Nothing of one survey; stars stay."""
+        """Set the measurements of one survey to NaN."""
         hide = np.arange(len(self.surveys)) == survey
         return replace(self, value=np.where(hide, np.nan, self.value), error=np.where(hide, np.nan, self.error))
 
 
 def measured(per_survey: pl.DataFrame, surveys: tuple[str, ...], max_stars: int, seed: int) -> Measured:
-    """Stars of two or more surveys, as arrays.
+    """Select the stars of two or more surveys, as arrays.
 
     Parameters
     ----------
@@ -85,7 +85,7 @@ def measured(per_survey: pl.DataFrame, surveys: tuple[str, ...], max_stars: int,
 
 
 def _thinned(found: Measured, max_stars: int, seed: int) -> NDArray[np.intp]:
-    """Which stars stay: all, or those with the lowest lot, rare pairs of surveys favoured."""
+    """Stars to keep: all, or a random sample in which rare pairs of surveys are preferred."""
     if len(found) <= max_stars:
         return np.arange(len(found))
     there = found.by_any
@@ -97,6 +97,6 @@ def _thinned(found: Measured, max_stars: int, seed: int) -> NDArray[np.intp]:
 
 
 def pair_counts(there: NDArray[np.bool_]) -> NDArray[np.intp]:
-    """Stars that each two surveys have in common, shape (n, S) -> (S, S)."""
+    """Count the stars that every two surveys have in common, shape (n, S) -> (S, S)."""
     x = there.astype(np.float64)
     return np.rint(x.T @ x).astype(np.intp)

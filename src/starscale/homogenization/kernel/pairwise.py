@@ -1,4 +1,4 @@
-"""Paper mode: each survey against the anchor alone, a polynomial of its own labels."""
+"""Paper mode: each survey is compared with the anchor alone, by a polynomial in its labels."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from starscale.vocabulary.arrays import FloatArray
 from starscale.vocabulary.errors import Problems
 from starscale.vocabulary.settings.homogenize import HomogenizeConfig
 
-#: Differences beyond so many MAD are left out, as is the custom.
+#: Differences beyond so many MAD are clipped, as is customary.
 _CLIP = 3.0
 _WILD = 5.0
 
@@ -85,7 +85,7 @@ def pairwise(
 def _clipped(
     functions: FloatArray, difference: FloatArray, sigma: FloatArray, good: NDArray[np.bool_]
 ) -> tuple[FloatArray, FloatArray, NDArray[np.bool_]]:
-    """Weighted least squares, three rounds of clipping: coefficients, their covariance, what was used."""
+    """Weighted least squares, three rounds of clipping: coefficients, covariance, stars used."""
     start = good
     for _ in range(3):
         design = functions[good] / sigma[good, None]

@@ -1,9 +1,8 @@
-"""Weights of measurements among which some are wild.
+"""Robust weights of measurements with outliers.
 
-Huber's weights need no good start but never forget an outlier: it pulls with a constant force, however far it is.
-Once the corrections are known roughly, errors are taken for what `scale.core_width` takes them for, a narrow
-Gaussian and a broad one, and a measurement counts for as much as its residual leaves it a member of the narrow
-one.
+Huber's weights need no good start, but an outlier keeps a constant influence however far it lies. Once the
+corrections are known roughly, residuals are modelled as in `scale.core_width`, by a narrow and a broad Gaussian,
+and the weight of a measurement follows from its probability of belonging to the narrow one.
 """
 
 from __future__ import annotations
@@ -13,12 +12,12 @@ import numpy as np
 from starscale.homogenization.kernel.scale import wild_probability
 from starscale.vocabulary.arrays import FloatArray
 
-#: Rounds of Huber's weights and, where asked for, of the two Gaussians' after them. From the plain mean of three
-#: measurements of which one is wild it takes five until the other two are no longer taken for wild ones.
+#: Rounds of Huber's weights and, if requested, of the two Gaussians after them. From the plain mean of three
+#: measurements with one outlier it takes five rounds until the other two regain their weight.
 _HUBER, _MIXTURE = 6, 3
 #: Steps of expectation-maximisation in every round.
 _STEPS = 8
-#: Bounds of the share of wild measurements; their least variance, in squared errors.
+#: Bounds of the share of outliers; their smallest variance, in squared errors.
 _SHARES = (1e-4, 1 / 3)
 _BROAD = 9.0
 
@@ -26,9 +25,9 @@ _BROAD = 9.0
 def robust_weights(
     functions: FloatArray, value: FloatArray, ideal: FloatArray, beta: FloatArray, huber: float, *, redescend: bool
 ) -> tuple[FloatArray, float]:
-    """Factors on the weights, from studentised residuals, and the factor on the covariance of the coefficients.
+    """Compute weight factors from studentised residuals, and the factor on the covariance of the coefficients.
 
-    Two measurements of a star share one residual, so both lose weight; from three on the odd one does.
+    Two measurements of a star share one residual, so both lose weight; of three or more, only the outlier does.
 
     Parameters
     ----------
@@ -36,11 +35,11 @@ def robust_weights(
     value, ideal : ndarray, (n, S)
         Measurements, and their weights without outliers (0 where there is none).
     beta : ndarray, (S, p)
-        Coefficients now.
+        Present coefficients.
     huber : float
-        Residual beyond which Huber's weights fall.
+        Residual above which Huber's weights fall.
     redescend : bool
-        Two Gaussians instead of Huber's weights, which they start from.
+        Use two Gaussians after Huber's weights.
 
     Returns
     -------
@@ -79,14 +78,14 @@ def robust_weights(
 
 
 def wild_ones(square: FloatArray, share: float, broad: float) -> tuple[float, float]:
-    """Share and variance of the broad one of two Gaussians about zero, the narrow one of variance 1.
+    """Fit share and variance of the broad one of two Gaussians about zero; the narrow one has variance 1.
 
     Parameters
     ----------
     square : ndarray, (n,)
         Squared studentised residuals.
     share, broad : float
-        To start from.
+        Start values.
     """
     for _ in range(_STEPS):
         p = wild_probability(square, share, broad)

@@ -1,4 +1,4 @@
-"""Robust widths, and which values are wild."""
+"""Robust widths, and the probability that a value is an outlier."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import numpy as np
 
 from starscale.vocabulary.arrays import FloatArray
 
-#: Below so many values two components cannot be told apart; from here on the fit is steadier than the MAD by a
-#: tenth, and by more with more values or where some are wild (a test shows it).
+#: Fewest values for a fit of two components: from here on its scatter is a tenth below that of the MAD, and lower
+#: still for more values or with outliers (a test shows it).
 _FEWEST = 20
 _TO_SIGMA = 1.4826022185056018
 
@@ -21,15 +21,15 @@ def mad(values: FloatArray) -> float:
 def core_width(values: FloatArray, *, centred: bool = False, rounds: int = 25) -> float:
     """Standard deviation of the narrow component of two Gaussians about one centre.
 
-    The MAD counts outliers in: with 10 % of wild differences it is 13 % too large. Here a broad component, at
-    least three times as wide and at most a third of the values, takes them (expectation-maximisation).
+    With 10 % of outliers the MAD is 13 % too large. Here a broad component, at least three times as wide and with
+    at most a third of the values, accounts for them (expectation-maximisation).
 
     Parameters
     ----------
     values : ndarray, (n,)
         NaN are left out.
     centred : bool
-        The centre is 0, else the median.
+        The centre is 0 instead of the median.
     """
     x = values[np.isfinite(values)]
     if not len(x):
@@ -51,7 +51,7 @@ def core_width(values: FloatArray, *, centred: bool = False, rounds: int = 25) -
 
 
 def wild_probability(square: FloatArray, share: float, broad: float) -> FloatArray:
-    """That a value belongs to the broad one of two Gaussians about zero.
+    """Probability that a value belongs to the broad one of two Gaussians about zero.
 
     Parameters
     ----------

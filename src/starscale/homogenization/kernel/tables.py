@@ -1,4 +1,4 @@
-"""From measurements to the table of labels, and the long table of everything behind it."""
+"""The table of labels, and the long table of the measurements behind it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from starscale.vocabulary.arrays import FloatArray
 from starscale.vocabulary.columns import LABEL_TABLE_COLUMNS, MEASUREMENT_COLUMNS
 from starscale.vocabulary.flags import LabelFlag
 
-#: Stars at a time: memory stays flat.
+#: Stars in a chunk, which bounds the memory.
 _CHUNK = 50_000
 #: Repeats whose spread is less likely than this are flagged, and their error inflated.
 _REPEATS_DISAGREE = 1e-3
@@ -28,7 +28,7 @@ _REPEATS_DISAGREE = 1e-3
 def label_tables(
     calibration: Calibration, rows: pl.DataFrame, per_survey: pl.DataFrame
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Merge all stars.
+    """Merge the measurements of all stars.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ def label_tables(
 
 
 def _chunks(per_survey: pl.DataFrame) -> Iterator[pl.DataFrame]:
-    """Whole stars, some at a time."""
+    """Divide the table into chunks of whole stars."""
     star = per_survey["star"].to_numpy()
     bounds = np.searchsorted(star, np.arange(0, int(star[-1]) + _CHUNK + 1, _CHUNK))
     for low, high in pairwise(bounds):
@@ -138,7 +138,7 @@ def _measurements(
     place: NDArray[np.intp],
     column: NDArray[np.intp],
 ) -> pl.DataFrame:
-    """Every row of every survey, with what became of it."""
+    """Return every row of every survey with its correction, weight and flags."""
     repeats = part["rows"].to_numpy()
     first = int(part["first"][0])
     mine = rows[first : first + int(repeats.sum())]
@@ -156,7 +156,7 @@ def _measurements(
     for i, name in enumerate(AXES):
         raw, error = mine[name].to_numpy(), mine[f"{name}_error"].to_numpy()
         there = np.isfinite(raw)
-        # What the survey's value of the star was moved by: the same for all its rows.
+        # The correction is that of the star in this survey: the same for all its repeats.
         correction = np.where(there, (value[i] - merged.consensus.calibrated[i])[at, survey], np.nan)
         share = part[f"{name}_error"].to_numpy()[group] ** 2 / error**2
         normalised = np.full(len(raw), np.nan)

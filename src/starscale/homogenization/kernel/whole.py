@@ -1,4 +1,4 @@
-"""All of it: surveys' tables in; labels on one scale, everything behind them, and the calibration out."""
+"""From the tables of the surveys to labels on one scale, with measurements, calibration and diagnostics."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from starscale.homogenization.kernel.tables import label_tables
 from starscale.vocabulary.errors import InputError, Problem, did_you_mean
 from starscale.vocabulary.settings.homogenize import HomogenizeConfig
 
-#: Stars in common with an external list below which it cannot move the scale.
+#: Fewest stars in common with an external list for it to move the scale.
 _FEWEST_REFERENCE = 5
 
 
@@ -38,7 +38,7 @@ class Homogenized:
     diagnostics : dict
         Plain data: overlaps, residuals, error factors, comparisons.
     counts : dict of str to dict
-        For each survey, what became of its rows.
+        Rows of each survey that were used, merged or left out.
     """
 
     labels: pl.DataFrame
@@ -70,7 +70,7 @@ def homogenize_tables(
     Raises
     ------
     InputError
-        What the surveys' tables, overlaps or labels do not allow; all problems at once.
+        Unusable tables, overlaps or labels; all problems at once.
     """
     rows = gather(parts)
     anchor = anchor_of(rows.surveys, config)
@@ -97,7 +97,7 @@ def homogenize_tables(
 
 
 def anchor_of(surveys: Sequence[str], config: HomogenizeConfig) -> str:
-    """Name of the survey whose scale is kept.
+    """Return the name of the survey whose scale is kept.
 
     Raises
     ------
