@@ -92,7 +92,7 @@ def detect(path: Path) -> Format:
     if content is None:
         raise InputError(_no_table(path, *_foreign(head), expected))
     if expected is None:
-        if content == "csv" and not any(mark in head.splitlines()[0] for mark in (b",", b"\t", b";")):
+        if content == "csv" and not _has_separators(head):
             found = "is text without columns separated by commas or tabs"
             raise InputError(Problem(str(path), found, _any_table()))
     elif content == "csv" and expected.name != "csv":
@@ -103,6 +103,11 @@ def detect(path: Path) -> Format:
         found, wanted = f"is a {actual.title} file inside", f"a {expected.title} file, as its name says"
         raise InputError(Problem(str(path), found, wanted, f"Rename it to end in {actual.suffixes[0]}."))
     return FORMATS[content]
+
+
+def _has_separators(head: bytes) -> bool:
+    first = head.splitlines()[0]
+    return any(mark in first for mark in (b",", b"\t", b";"))
 
 
 def _any_table() -> str:
