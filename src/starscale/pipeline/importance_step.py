@@ -34,7 +34,9 @@ def importance_step(folder: RunFolder, config: RunConfig, model: str, training: 
         bundle = Model.load(folder.file(model))
         test = io.read(folder.file(training)).filter(part="test")
         known = [name for name in bundle.labels if test[name].drop_nulls().len() > 1]
-        table = importance_of(bundle, test, known, settings, where=training) if known else pl.DataFrame()
+        table = pl.DataFrame()
+        if known:
+            table = importance_of(bundle, test, known, settings, where=training, progress=folder.progress)
         document = importance_json(table)
         io.atomic_text(folder.file(IMPORTANCE), document)
         return {**settings.model_dump(), "rows": json.loads(document)}

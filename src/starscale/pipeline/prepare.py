@@ -115,11 +115,10 @@ class TablePreparation:
         )
 
     def _cut(self, source: Path, survey: Survey, joined: list[tuple[Path, Survey]], cuts: Cuts) -> dict[str, Any]:
-        name = _clean_name(survey)
+        name, progress = _clean_name(survey), self.folder.progress
+        provenance = {**self.folder.provenance, "table": name}
         target = self.folder.file(name)
-        attrition = clean_file(
-            source, target, survey, joined, cuts, lambda _: {**self.folder.provenance, "table": name}
-        )
+        attrition = clean_file(source, target, survey, joined, cuts, lambda _: provenance, progress=progress)
         return {"attrition": asdict(attrition)}
 
     def _match(self, number: int, survey: Survey) -> None:
