@@ -48,7 +48,7 @@ class Table:
     def __init__(self, name: str, only: list[str]) -> None:
         self.folder = OUT / name
         run_file = HERE / "runs" / f"learners_{name}.toml"
-        self.comparison = ss.compare_models(run_file, self.folder, only=only, progress=Recorder(print))
+        self.comparison = ss.compare_models(run_file, self.folder, only=only, progress=True)
         self.models = self.comparison.costs["model"].to_list()
         self.labels = self.comparison.labels
 

@@ -52,7 +52,7 @@ def show(title: str, rows: list[dict[str, Any]]) -> pl.DataFrame:
 def part_a() -> None:
     """Train and evaluate on real S-PLUS photometry with SEGUE labels, from run files alone."""
     for name in ("splus_default", "splus_turchi2024"):
-        result = ss.run(HERE / "runs" / f"{name}.toml", OUT / name, progress=Recorder(print))
+        result = ss.run(HERE / "runs" / f"{name}.toml", OUT / name, progress=True)
         table = show(
             f"REAL: {result.metrics['title']} ({result.metrics['repeats']} repeats)", result.metrics["test"]
         )
@@ -118,7 +118,7 @@ def part_d() -> None:
 def part_e() -> None:
     """The whole pipeline on the independent mock sky: the paper's network, and the default."""
     for name in ("mock_turchi2024", "mock_default"):
-        result = ss.run(HERE / "runs" / f"{name}.toml", OUT / name, progress=Recorder(print))
+        result = ss.run(HERE / "runs" / f"{name}.toml", OUT / name, progress=True)
         title = result.metrics["title"]
         show(f"MOCK: {title}: prediction - label, test part", result.metrics["test"])
         for comparison in result.metrics["compare"]:

@@ -25,6 +25,7 @@ import polars as pl
 import starscale as ss
 from starscale import io
 from starscale.surveys import Survey
+from starscale.vocabulary.progress import SilentProgress
 
 HERE = Path(__file__).resolve()
 BUILD = HERE.parents[1] / "build" / "run_large"
@@ -115,7 +116,7 @@ def turned(table: pl.DataFrame, survey: Survey, copy: int) -> pl.DataFrame:
     return table.with_columns((pl.col(ra) + TURN * copy) % 360.0)
 
 
-class Watch:
+class Watch(SilentProgress):
     """Greatest memory of this process in every step of a run, and the seconds that it took."""
 
     def __init__(self) -> None:
@@ -125,8 +126,8 @@ class Watch:
         self._thread = threading.Thread(target=self._look, daemon=True)
         self._thread.start()
 
-    def say(self, text: str) -> None:
-        """Hear of the next step."""
+    def message(self, text: str) -> None:
+        """Begin the next step."""
         if text.endswith(" ..."):
             self.end()
             self._now = {"memory": 0.0, "started": time.perf_counter()}
@@ -149,7 +150,7 @@ class Watch:
 def one_run(folder: Path) -> None:
     """Run, and write down what every step took."""
     watch = Watch()
-    ss.run(folder / "run.toml", folder / "run", progress=Recorder(watch.say))
+    ss.run(folder / "run.toml", folder / "run", progress=watch)
     watch.close()
     disk = sum(path.stat().st_size for path in (folder / "run").rglob("*") if path.is_file()) / 1e6
     (folder / "measured.json").write_text(json.dumps({"steps": watch.steps, "disk": disk}))

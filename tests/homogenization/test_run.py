@@ -8,7 +8,7 @@ import pytest
 
 import starscale as ss
 from starscale.vocabulary.errors import InputError
-from support.recorder import Recorder
+from support.recorded_progress import RecordedProgress
 
 SECOND = (
     '[[labels]]\nsurvey = "apogee_dr17"\npath = "mock/apogee_dr17.parquet"\n\n[homogenize]\nleave_out = false\n\n'
@@ -27,7 +27,7 @@ def several(sky: Path, name: str, change: tuple[str, str] = ("", "")) -> Path:
 def test_labels_of_two_surveys(sky: Path) -> None:
     run_file = several(sky, "several.toml")
     said: list[str] = []
-    result = ss.run(run_file, sky / "several", progress=Recorder(said.append))
+    result = ss.run(run_file, sky / "several", progress=RecordedProgress(said))
     labels = ss.read(result.folder / "labels.parquet")
     assert labels["n_surveys"].max() == 2
     assert set(labels["surveys"].unique()) == {1, 2, 3}
@@ -36,7 +36,7 @@ def test_labels_of_two_surveys(sky: Path) -> None:
     assert "Labels of several surveys are on the scale of <b>galah_dr3</b>" in page
     assert "Cuts of the label survey apogee_dr17" in page
     again: list[str] = []
-    ss.run(run_file, sky / "several", progress=Recorder(again.append))
+    ss.run(run_file, sky / "several", progress=RecordedProgress(again))
     assert "homogenize: unchanged" in again
     assert "homogenize: unchanged" not in said
 

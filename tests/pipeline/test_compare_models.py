@@ -29,7 +29,7 @@ from starscale.vocabulary.comparison_columns import COMPARED, COMPARED_CSV, COMP
 from starscale.vocabulary.errors import InputError
 from starscale.vocabulary.progress import Progress
 from starscale.vocabulary.settings.run import FeaturesConfig
-from support.recorder import Recorder
+from support.recorded_progress import RecordedProgress
 
 MEMBER = SurveyColumns(load_survey("gaia_dr3"), {})
 MODELS = """
@@ -123,21 +123,21 @@ def test_the_table_holds_what_the_tables_of_scored_stars_say(folder: Path) -> No
 
 def test_what_was_trained_is_not_trained_again(run_file: Path, folder: Path, tmp_path: Path) -> None:
     said: list[str] = []
-    again = ss.compare_models(run_file, folder, progress=Recorder(said.append))
+    again = ss.compare_models(run_file, folder, progress=RecordedProgress(said))
     assert all(text.endswith("unchanged") for text in said)
     assert again.reference == "floor"
     assert again.mock
     # Some models only: the others are kept for another time.
-    few = ss.compare_models(run_file, folder, only=("ridge", "model"), progress=Recorder(said.append))
+    few = ss.compare_models(run_file, folder, only=("ridge", "model"), progress=RecordedProgress(said))
     assert few.costs["model"].to_list() == ["model", "ridge"]
     assert few.reference == "model"
     said.clear()
-    ss.compare_models(run_file, folder, progress=Recorder(said.append))
+    ss.compare_models(run_file, folder, progress=RecordedProgress(said))
     assert [text for text in said if not text.endswith("unchanged")] == ["compare models ..."]
     # Another setting of one model: that one alone.
     said.clear()
     ss.compare_models(
-        edited(run_file, "neighbours = [5]", "neighbours = [6]"), folder, progress=Recorder(said.append)
+        edited(run_file, "neighbours = [5]", "neighbours = [6]"), folder, progress=RecordedProgress(said)
     )
     changed = [text for text in said if not text.endswith("unchanged")]
     assert changed == ["model few ...", "compare models ..."]
@@ -150,7 +150,7 @@ def test_the_run_has_the_comparison_in_its_report(
     shutil.copytree(finished, tmp_path / "run")
     (sky / "with_models.toml").write_text((sky / "run.toml").read_text() + MODELS)
     said: list[str] = []
-    result = ss.run(sky / "with_models.toml", tmp_path / "run", progress=Recorder(said.append))
+    result = ss.run(sky / "with_models.toml", tmp_path / "run", progress=RecordedProgress(said))
     assert "train: unchanged" in said
     page = result.report.read_text(encoding="utf-8")
     assert "<h3>Models compared</h3>" in page
@@ -280,7 +280,7 @@ def test_a_run_trains_its_own_model_once(run_file: Path, folder: Path, finished:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(TrainingArrays, "fit", counted)
-        ss.run(run_file, tmp_path / "run", progress=Recorder(said.append))
+        ss.run(run_file, tmp_path / "run", progress=RecordedProgress(said))
     assert fitted == ["", "", "ridge", "ridge", "floor", "floor", "few"]
     order = [text for text in said if text.startswith(("train ", "model model", "predict "))]
     assert order == ["train ...", "model model ...", "predict ..."]
@@ -288,7 +288,7 @@ def test_a_run_trains_its_own_model_once(run_file: Path, folder: Path, finished:
         ours, alone = (io.read(f / scored_file(name)) for f in (tmp_path / "run", folder))
         assert ours.equals(alone)
     said.clear()
-    ss.run(run_file, tmp_path / "run", progress=Recorder(said.append))
+    ss.run(run_file, tmp_path / "run", progress=RecordedProgress(said))
     assert "model model: unchanged" in said
     assert "train: unchanged" in said
 

@@ -26,7 +26,7 @@ from starscale.vocabulary.columns import (
 )
 from starscale.vocabulary.errors import InputError
 from starscale.vocabulary.flags import CatalogueFlag
-from support.recorder import Recorder
+from support.recorded_progress import RecordedProgress
 
 
 def test_run_leaves_the_files_of_the_contract(finished: Path) -> None:
@@ -132,7 +132,7 @@ def test_comparison_leaves_training_stars_out(finished: Path) -> None:
 def test_second_run_does_nothing_again(sky: Path, finished: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in finished.rglob("*.parquet")}
     said: list[str] = []
-    ss.run(sky / "run.toml", finished, progress=Recorder(said.append))
+    ss.run(sky / "run.toml", finished, progress=RecordedProgress(said))
     assert before == {path: path.stat().st_mtime_ns for path in finished.rglob("*.parquet")}
     assert sum(text.endswith("unchanged") for text in said) == len(said) - 1  # the report is always written
 
@@ -146,7 +146,7 @@ def test_a_changed_setting_redoes_what_depends_on_it_and_no_more(
     changed = sky / "changed.toml"
     changed.write_text(text)
     said: list[str] = []
-    ss.run(changed, copy, progress=Recorder(said.append))
+    ss.run(changed, copy, progress=RecordedProgress(said))
     assert "clean gaia_dr3: unchanged" in said
     assert "training set: unchanged" in said
     assert "train ..." in said
@@ -158,7 +158,7 @@ def test_a_damaged_file_of_the_run_is_made_again(sky: Path, finished: Path, tmp_
     shutil.copytree(finished, copy)
     (copy / "labels.parquet").write_bytes(b"damaged")
     said: list[str] = []
-    ss.run(sky / "run.toml", copy, progress=Recorder(said.append))
+    ss.run(sky / "run.toml", copy, progress=RecordedProgress(said))
     assert "labels galah_dr3 ..." in said
     assert "train: unchanged" in said  # the same labels came out
     assert io.read(copy / "labels.parquet").equals(io.read(finished / "labels.parquet"))
@@ -324,7 +324,7 @@ def test_another_program_does_every_step_again(
     shutil.copytree(finished, copy)
     monkeypatch.setattr("starscale.pipeline.folder.program", lambda: "another")
     said: list[str] = []
-    ss.run(sky / "run.toml", copy, progress=Recorder(said.append))
+    ss.run(sky / "run.toml", copy, progress=RecordedProgress(said))
     assert not any(text.endswith("unchanged") for text in said)
 
 
@@ -335,7 +335,7 @@ def test_tables_of_an_earlier_run_are_named(sky: Path, finished: Path, tmp_path:
     without = text[: text.index("[[photometry]]")] + text[text.index("[[labels]]") :]
     (sky / "gaia_only.toml").write_text(without)
     said: list[str] = []
-    ss.run(sky / "gaia_only.toml", copy, progress=Recorder(said.append))
+    ss.run(sky / "gaia_only.toml", copy, progress=RecordedProgress(said))
     assert any(text.startswith("note: clean_skymapper_dr2.parquet is left from an earlier run") for text in said)
     assert any(text.startswith("note: pairs_skymapper_dr2.parquet") for text in said)
 

@@ -26,7 +26,7 @@ from starscale.reports.finished import FinishedRun
 from starscale.reports.importance import importance_bars, importance_section
 from starscale.vocabulary.errors import InputError
 from starscale.vocabulary.settings.run import ImportanceConfig
-from support.recorder import Recorder
+from support.recorded_progress import RecordedProgress
 
 SHARES = "train = 0.6\nvalidation = 0.2\ntest = 0.2"
 FAST = ImportanceConfig(repeats=2, max_stars=50)
@@ -178,7 +178,7 @@ def test_it_can_be_turned_off(sky: Path, finished: Path, tmp_path: Path) -> None
     (sky / "off.toml").write_text(f"{(sky / 'run.toml').read_text()}\n[importance]\napply = false\n")
     shutil.copytree(finished, tmp_path / "run")
     said: list[str] = []
-    result = ss.run(sky / "off.toml", tmp_path / "run", progress=Recorder(said.append))
+    result = ss.run(sky / "off.toml", tmp_path / "run", progress=RecordedProgress(said))
     assert "Inputs that the predictions rely on" not in result.report.read_text()
     assert any(text.startswith("note: importance.json is left from an earlier run") for text in said)
     assert "train: unchanged" in said

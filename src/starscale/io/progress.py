@@ -5,9 +5,8 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Mapping
 from types import TracebackType
-from typing import Self, TextIO
+from typing import TextIO
 
 from rich.console import Console
 from rich.progress import (
@@ -26,7 +25,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from starscale.vocabulary.progress import SILENT, Progress, Task
+from starscale.vocabulary.progress import SILENT, Progress
 
 #: Seconds between two plain lines of the same task.
 _INTERVAL = 5.0
@@ -145,39 +144,6 @@ class DisplayedProgress:
             self._bars -= 1
             if self._bars == 0:
                 self.live.stop()
-
-
-class EpochTasks:
-    """Shows a training: a task for each thing that trains at the same time, with figures of its last epoch.
-
-    The name before a comma in the name of a phase says what trains; its next phase begins a new task. Call it
-    with the phase, the number of the epoch that is done, the number of epochs, and figures by name.
-    """
-
-    def __init__(self, progress: Progress, title: str = "training") -> None:
-        self._progress, self._title = progress, title
-        self._tasks: dict[str, tuple[str, Task]] = {}
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        for _, task in self._tasks.values():
-            task.__exit__(kind, error, trace)
-        self._tasks = {}
-
-    def __call__(self, phase: str, epoch: int, n_epochs: int, figures: Mapping[str, float]) -> None:
-        """Report that `epoch` of `n_epochs` of `phase` is done."""
-        name = phase.partition(",")[0]
-        shown, task = self._tasks.get(name, ("", None))
-        if task is None or phase != shown or epoch <= 1:
-            if task is not None:
-                task.__exit__(None, None, None)
-            task = self._progress.task(f"{self._title}: {phase}", n_epochs, "epochs").__enter__()
-            self._tasks[name] = phase, task
-        task.advance(1, "  ".join(f"{name} {value:.4g}" for name, value in figures.items()))
 
 
 def _console() -> Console:

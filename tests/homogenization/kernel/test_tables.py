@@ -25,7 +25,7 @@ from starscale.vocabulary.errors import InputError, StarscaleError
 from starscale.vocabulary.flags import LabelFlag
 from starscale.vocabulary.settings.homogenize import HomogenizeConfig
 from support.homogenize_skies import observed, rows_of, sky, stars, survey
-from support.recorder import Recorder
+from support.recorded_progress import RecordedProgress
 
 QUICK = HomogenizeConfig(basis="polynomial", degree=1, leave_out=False)
 
@@ -384,7 +384,7 @@ def test_an_output_without_a_place_is_said_before_the_work(folder: Path) -> None
     said: list[str] = []
     for name, words in (("x.cvs", "suffix '.cvs'"), ("labels.toml/x.parquet", "is a file, not a folder")):
         with pytest.raises(StarscaleError, match=words):
-            ss.homogenize(folder / "labels.toml", folder / name, progress=Recorder(said.append))
+            ss.homogenize(folder / "labels.toml", folder / name, progress=RecordedProgress(said))
     assert not said
 
 
