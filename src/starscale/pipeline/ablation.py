@@ -1,4 +1,4 @@
-"""What a model owes to the estimates that a survey offers itself (GSP-Phot): with, without, and these alone."""
+"""Compare a model with and without the surveys' own estimates of labels (GSP-Phot), and with these alone."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from starscale.vocabulary.settings.run import ESTIMATES_ALONE, WITHOUT_ESTIMATES
 
 
 def with_ablation(run: RunPlan) -> RunPlan:
-    """Add the two models of an ablation to those that a run compares, where it asks for them.
+    """Add the two models of an ablation to the compared models, if the run file requests it.
 
-    The run's own model without the estimates says what photometry gives by itself; a quadratic ridge regression
-    on the estimates alone, their recalibration, says what the estimates give by themselves.
+    The model of the run without the estimates measures the information in the photometry alone; a quadratic ridge
+    regression on the estimates alone (their recalibration) measures the information in the estimates.
 
     Raises
     ------
@@ -29,9 +29,9 @@ def with_ablation(run: RunPlan) -> RunPlan:
     features = features_of(run, members)
     estimates = estimate_features(features, members)
     if not 0 < len(estimates) < len(features):
-        found = f"{len(estimates)} of the {len(features)} features are estimates of labels by a survey itself"
-        fix = "Leave ablation out."
-        raise InputError(Problem("ablation", found, "some, and others beside them", fix))
+        found = f"{len(estimates)} of the {len(features)} features are a survey's own estimates of labels"
+        fix = "Remove the key ablation."
+        raise InputError(Problem("ablation", found, "some, but not all", fix))
     own = config.features
     entries = (
         ModelEntry(

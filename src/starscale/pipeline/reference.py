@@ -1,4 +1,4 @@
-"""The catalogue of a run beside an external one."""
+"""Compare the catalogue of a run with an external catalogue."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from starscale.vocabulary.settings.run import Reference
 def compare_with_reference(
     plan: RunPlan, folder: RunFolder, catalogue: str, reference: Reference
 ) -> list[dict[str, Any]]:
-    """Compare stars that took no part in training with a reference: all of them, and those without a flag.
+    """Compare stars that were not used in training with a reference: all of them, and those without a flag.
 
-    What the two catalogues have in common is held in memory, and no more.
+    Only the common stars of the two catalogues are held in memory.
 
     Parameters
     ----------
     plan : RunPlan
     folder : RunFolder
     catalogue : str
-        File of the run.
+        Name of the catalogue in the folder of the run.
     reference : Reference
 
     Returns
@@ -66,7 +66,7 @@ def compare_with_reference(
 
 
 def _brightness(plan: RunPlan, folder: RunFolder, stars: pl.Series) -> pl.Series | None:
-    """Magnitudes of some stars."""
+    """Return the magnitudes of stars, null where unknown; None without a magnitude column."""
     key, matched = plan.lead.id.column, io.open_table(folder.file(MATCHED))
     magnitude = magnitude_column(members_in(plan, list(matched.schema)), list(matched.schema))
     if magnitude is None:
@@ -76,7 +76,7 @@ def _brightness(plan: RunPlan, folder: RunFolder, stars: pl.Series) -> pl.Series
 
 
 def reference_table(path: Path, reference: Reference, id_type: pl.DataType) -> pl.DataFrame:
-    """Read an external catalogue: `source_id` and its labels, null where no star can have the value.
+    """Read `source_id` and the labels of an external catalogue; values outside the physical limits become null.
 
     Raises
     ------

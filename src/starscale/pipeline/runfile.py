@@ -1,4 +1,4 @@
-"""Read a run file: TOML, with what it extends, and paths relative to the file itself."""
+"""Read a run file (TOML) and the files that it extends; paths are relative to the run file."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _FOLDER = resources.files("starscale.pipeline.presets")
 
 
 def preset_names() -> list[str]:
-    """Names of the packaged run files."""
+    """Return the names of the packaged run files."""
     return sorted(item.name.removesuffix(".toml") for item in _FOLDER.iterdir() if item.name.endswith(".toml"))
 
 
@@ -31,14 +31,14 @@ def load_run(path: str | Path) -> tuple[RunConfig, Path]:
     Raises
     ------
     InputError
-        With everything that is wrong in the file.
+        All mistakes of the file.
     """
     path = Path(path)
     return validate(RunConfig, _with_parents(path, ()), str(path)), path.parent
 
 
 def _with_parents(file: Path, chain: tuple[Path, ...]) -> dict[str, Any]:
-    """Parse a run file and merge it over what it extends."""
+    """Parse a run file and merge it with the file that it extends."""
     if file.resolve() in chain:
         raise InputError(Problem(str(chain[0]), f"extends itself: {' -> '.join(p.name for p in (*chain, file))}"))
     chain = (*chain, file.resolve())
@@ -76,16 +76,16 @@ def _rebase(data: Any, folder: Path) -> Any:
 
 
 def _is_path(key: str, value: Any) -> bool:
-    """Whether a value is the path of a file."""
+    """Return whether a value is the path of a file."""
     if not isinstance(value, str):
         return False
     return key in ("path", "ids", "positions") or (key in ("survey", "set") and value.endswith(".toml"))
 
 
 def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """Merge tables key by key; anything else in `above` replaces what is below.
+    """Merge tables key by key; other values of `above` replace those of `below`.
 
-    Another kind of model replaces the whole table: the settings of one mean nothing to the other.
+    Another kind of model replaces the whole table, because settings of one kind do not apply to another.
     """
     result = dict(below)
     for key, value in above.items():

@@ -1,4 +1,4 @@
-"""Labels of the stars of a run, and the table of stars that have some."""
+"""Assign labels to the stars of a run, and make the training table of stars with labels."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class LabelledTable:
 
 
 def label_stars(run: RunPlan, lead: Path) -> LabelledTable:
-    """The table of labels of the run's one label survey, a row a star; `lead` is the clean leading catalogue."""
+    """Return the labels of the only label survey, one row per star; `lead` is the cleaned leading catalogue."""
     entry, survey = run.config.labels[0], run.label_surveys[0]
     if entry.path is None:
         return _labels_of_lead(run, lead)
@@ -45,10 +45,10 @@ def label_stars(run: RunPlan, lead: Path) -> LabelledTable:
 
 
 def _labels_of_lead(run: RunPlan, lead: Path) -> LabelledTable:
-    """Labels that stand in the leading table itself: rows without any are counted and let go."""
+    """Return the labels of the leading table itself; rows without labels are counted and left out."""
     survey, key = run.label_surveys[0], run.lead.id.column
     where = str(run.path(run.config.catalogue.path))
-    # The rows have passed the cuts of the table already, as far as the user wanted them.
+    # The rows have already passed the cuts of the leading table.
     cuts = choose_cuts((), run.config.labels[0].cuts, where)
     labelled, attritions = [], []
     for frame in rows_of(lead):
@@ -63,7 +63,7 @@ def _labels_of_lead(run: RunPlan, lead: Path) -> LabelledTable:
 
 
 def training_table(run: RunPlan, matched: Path, labels: pl.DataFrame) -> pl.DataFrame:
-    """Stars that have a label, with the labels beside the inputs and the part of the first repeat.
+    """Make the table of stars with labels: inputs, labels, and the part in the split of the first repeat.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ def training_table(run: RunPlan, matched: Path, labels: pl.DataFrame) -> pl.Data
     matched : Path
         The joined table; only stars with a label are held in memory.
     labels : polars.DataFrame
-        A row a star.
+        One row per star.
 
     Raises
     ------
@@ -83,7 +83,7 @@ def training_table(run: RunPlan, matched: Path, labels: pl.DataFrame) -> pl.Data
     chosen = labels.select(pl.col("source_id").alias(key), *target, SURVEYS).filter(
         pl.any_horizontal(*(pl.col(name).is_not_null() for name in run.config.target))
     )
-    # A column of the catalogue that is called like a label gives way: it is no input (checked in `inputs`).
+    # A catalogue column with the name of a label is replaced: it is not an input (checked in `features_of`).
     source = io.open_table(matched)
     stars = source.rows_with(key, chosen[key])
     table = stars.drop([name for name in (*target, SURVEYS) if name in stars.columns]).join(
@@ -103,7 +103,7 @@ def training_table(run: RunPlan, matched: Path, labels: pl.DataFrame) -> pl.Data
 
 
 def parts(run: RunPlan, table: pl.DataFrame, seed: int) -> pl.Series:
-    """Training, validation or test, for every row of the training table; a split that leaks is refused."""
+    """Return the part (train, validation, test) of every row of a training table; leaking splits are refused."""
     names = [survey.name for survey in run.label_surveys]
     found = split_table(table, run.lead, run.config.split, seed, label_surveys=names)
     refuse_useless(table, found, run.config.split)
