@@ -30,6 +30,7 @@ from .pipeline.training import Trained, train
 
 # Runs
 from .pipeline.check import check
+from .mock import make_sky
 from .pipeline.demo import demo, make_mock
 from .pipeline.pipeline import RunResult, run
 from .reports.page import report
@@ -38,7 +39,8 @@ from .reports.page import report
 from .surveys import Survey, load_survey, survey_names
 from .vocabulary.columns import Column
 from .vocabulary.settings.fetch import Selection
-from .vocabulary.settings.homogenize import HomogenizeConfig
+from .vocabulary.settings.homogenize import ClusterTable, HomogenizeConfig, ReferenceList
+from .vocabulary.settings.labels import LabelsConfig
 from .vocabulary.settings.models import (
     KnnConfig,
     MeanConfig,
@@ -50,15 +52,19 @@ from .vocabulary.settings.models import (
     XgboostConfig,
 )
 from .vocabulary.settings.run import (
+    CatalogueInput,
     Cuts,
     ExtraCut,
     FeaturesConfig,
     FetchSettings,
     ImportanceConfig,
+    LabelsInput,
     MatchConfig,
+    ModelEntry,
+    PhotometryInput,
     RunConfig,
 )
-from .vocabulary.settings.split import SplitConfig
+from .vocabulary.settings.split import SplitClusters, SplitConfig
 
 # Flags, errors, progress
 from .vocabulary.errors import InputError, Problem, StarscaleError
@@ -71,7 +77,9 @@ __all__ = [
     "Attrition",
     "Calibration",
     "CatalogueFlag",
+    "CatalogueInput",
     "Cleaned",
+    "ClusterTable",
     "Column",
     "Comparison",
     "Cuts",
@@ -88,21 +96,27 @@ __all__ = [
     "InputError",
     "KnnConfig",
     "LabelFlag",
+    "LabelsConfig",
+    "LabelsInput",
     "MatchConfig",
     "Matched",
     "MeanConfig",
     "MixtureConfig",
     "Model",
+    "ModelEntry",
     "PairFlag",
+    "PhotometryInput",
     "Predicted",
     "Problem",
     "Progress",
     "Published",
     "RandomForestConfig",
+    "ReferenceList",
     "RidgeConfig",
     "RunConfig",
     "RunResult",
     "Selection",
+    "SplitClusters",
     "SplitConfig",
     "StarscaleError",
     "Survey",
@@ -127,6 +141,7 @@ __all__ = [
     "load",
     "load_survey",
     "make_mock",
+    "make_sky",
     "match",
     "match_files",
     "plan_fetch",

@@ -74,7 +74,12 @@ def plan_fetch(
 ) -> FetchEstimate:
     """Return the queries that :func:`fetch` would send and the number of rows that it would download.
 
-    The parameters are those of :func:`fetch`.
+    Parameters
+    ----------
+    survey, cone, box, cell, ids, positions, radius, whole, settings, patience, ask
+        As for :func:`fetch`.
+    progress : Progress or bool, optional
+        Receives messages about failed attempts.
 
     Returns
     -------

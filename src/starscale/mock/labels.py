@@ -138,7 +138,7 @@ class SpectroscopicRows:
 
 
 def draw_calibrators(stars: Stars, g: FloatArray, rng: np.random.Generator) -> NDArray[np.bool_]:
-    """Draw bright stars, and most metal-poor ones, that all surveys tend to observe, so that they overlap."""
+    """Draw bright and metal-poor stars that all surveys tend to observe, so that they overlap."""
     return (g < 14.3) & (rng.random(len(stars)) < np.where(stars.fe_h < -0.8, 0.7, 0.25))
 
 

@@ -16,7 +16,12 @@ _FOLDER = resources.files(__package__)
 
 
 def survey_names() -> list[str]:
-    """Return the names of the packaged surveys, sorted."""
+    """Return the names of the packaged surveys, sorted.
+
+    Returns
+    -------
+    list of str
+    """
     return sorted(item.name.removesuffix(".toml") for item in _FOLDER.iterdir() if item.name.endswith(".toml"))
 
 
