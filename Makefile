@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # Workers of the test run; the suite is meant for two cores.
 WORKERS ?= 2
 
-.PHONY: help demo test test-slow service-tests lint types shape docs docs-test real match-quality homogenize learners bench ci clean
+.PHONY: help demo test oldest newest nightly test-slow service-tests lint types shape docs docs-test real match-quality homogenize learners bench ci clean
 
 help:            ## this list
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 18
@@ -35,6 +35,25 @@ test: $(VENV)/.dev        ## the fast tests
 
 test-slow: $(VENV)/.dev   ## the slow tests
 	$(BIN)/python -m pytest -q -n $(WORKERS) -m slow
+
+# The newest Python that is found here.
+NEWEST ?= $(firstword $(foreach v,3.14 3.13 3.12 3.11,$(shell python$(v) -c 'print("python$(v)")' 2>/dev/null)))
+# Old packages use what newer packages below them have deprecated: these warnings are not errors here.
+OLDEST_TESTS ?= -W default::DeprecationWarning
+
+oldest:                   ## the fast tests with the lowest versions of pyproject.toml, on Python 3.11
+	python3.11 -m venv .venv-oldest
+	.venv-oldest/bin/python -m pip install --quiet --disable-pip-version-check uv
+	.venv-oldest/bin/uv pip install --quiet --python .venv-oldest/bin/python --resolution lowest-direct -e '.[baselines]'
+	.venv-oldest/bin/uv pip install --quiet --python .venv-oldest/bin/python 'hypothesis>=6.120' 'pandas==2.2.*' 'pytest>=8.3' 'pytest-xdist>=3.6' 'radon>=6'
+	.venv-oldest/bin/python -m pytest -q -n $(WORKERS) $(OLDEST_TESTS)
+
+newest:                   ## the fast tests with the newest versions, on the newest Python found
+	$(NEWEST) -m venv .venv-newest
+	.venv-newest/bin/python -m pip install --quiet --disable-pip-version-check --upgrade --upgrade-strategy eager -e '.[dev]'
+	.venv-newest/bin/python -m pytest -q -n $(WORKERS)
+
+nightly: oldest newest    ## what is too long for every change: the lowest and the newest versions
 
 service-tests: $(VENV)/.dev  ## tests that need other programs (a browser, a TAP server, LSDB)
 	./.ci/service-tests $(BIN)/python
@@ -80,4 +99,4 @@ ci:                       ## everything that continuous integration does
 	./.ci/run
 
 clean:                    ## remove what was built
-	rm -rf $(VENV) .venv-lsdb build dist demo docs/_build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-lsdb .venv-oldest .venv-newest build dist demo docs/_build .pytest_cache .mypy_cache .ruff_cache .hypothesis
