@@ -28,7 +28,7 @@ $(VENV)/.docs: $(VENV)/.dev pyproject.toml
 	@touch $@
 
 demo: $(VENV)/.core       ## a mock sky, every step on it, a catalogue and a report in demo/
-	$(BIN)/starscale demo --out demo
+	$(BIN)/starscale demo -o demo
 
 test: $(VENV)/.dev        ## the fast tests
 	$(BIN)/python -m pytest -q -n $(WORKERS)

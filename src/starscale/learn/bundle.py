@@ -105,32 +105,22 @@ def load_bundle(path: Path) -> tuple[Predictor, dict[str, Any]]:
 
 
 def _read_index(path: Path) -> dict[str, Any]:
+    """Read the index of a bundle; refuse one that is missing, of another version, or altered."""
     where = path / INDEX
     if not path.is_dir():
         found = "is a file" if path.exists() else "no such directory"
         raise InputError(Problem(str(path), found, "the directory of a model", "Give what starscale train wrote."))
-    try:
-        index = json.loads(where.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(
-            Problem(str(path), f"has no {INDEX}", "a model bundle", "Give the model's own directory.")
-        ) from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise InputError(Problem(str(where), f"is damaged: {error}", "complete JSON", _AGAIN)) from None
-    except OSError as error:
-        raise InputError(Problem(str(where), f"cannot be read ({error})")) from None
+    index = _read_json(where)
     if not isinstance(index, dict) or index.get("format") != FORMAT:
         raise InputError(Problem(str(where), "is not the index of a starscale model", f"format = {FORMAT!r}"))
-    version = index.get("format_version")
-    if version != FORMAT_VERSION:
+    if (version := index.get("format_version")) != FORMAT_VERSION:
+        older = isinstance(version, int) and version < FORMAT_VERSION
         raise InputError(
             Problem(
                 str(where),
                 f"has format version {version!r}, written by {index.get('written_by', 'an unknown program')}",
                 f"{FORMAT_VERSION}, which starscale {__version__} reads",
-                "Train the model again."
-                if isinstance(version, int) and version < FORMAT_VERSION
-                else "Update starscale.",
+                "Train the model again." if older else "Update starscale.",
             )
         )
     stored = index.pop("sha256", None)
@@ -139,6 +129,18 @@ def _read_index(path: Path) -> dict[str, Any]:
             Problem(str(where), "was altered after it was written (its checksum differs)", "", _AGAIN)
         )
     return index
+
+
+def _read_json(where: Path) -> Any:
+    try:
+        return json.loads(where.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        fix = "Give the model's own directory."
+        raise InputError(Problem(str(where.parent), f"has no {INDEX}", "a model bundle", fix)) from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise InputError(Problem(str(where), f"is damaged: {error}", "complete JSON", _AGAIN)) from None
+    except OSError as error:
+        raise InputError(Problem(str(where), f"cannot be read ({error})")) from None
 
 
 def _read_files(path: Path, index: Mapping[str, Any]) -> dict[str, bytes]:

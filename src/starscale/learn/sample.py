@@ -49,18 +49,22 @@ class Sample:
             if (array := getattr(self, name)) is not None:
                 object.__setattr__(self, name, np.asarray(array, dtype=np.float64))
         problems = Problems()
-        for name, array in (("x", self.x), ("y", self.y)):
-            if array.ndim != 2 or array.shape[1] == 0:
-                problems.add(name, f"has shape {array.shape}", "two dimensions: stars, columns")
-        if self.x.shape[:1] != self.y.shape[:1]:
-            problems.add(
-                "x and y", f"have {self.x.shape[:1]} and {self.y.shape[:1]} rows", "the same stars in both"
-            )
-        if self.y_error is not None and self.y_error.shape != self.y.shape:
-            problems.add("y_error", f"has shape {self.y_error.shape}", f"the shape of y, {self.y.shape}")
-        if self.noise is not None and self.noise.shape[1:] != self.x.shape:
-            problems.add("noise", f"has shape {self.noise.shape}", f"draws, and the shape of x, {self.x.shape}")
+        x, y = self.x.shape, self.y.shape
+        for name, shape in (("x", x), ("y", y)):
+            if len(shape) != 2 or shape[1] == 0:
+                problems.add(name, f"has shape {shape}", "two dimensions: stars, columns")
+        if x[:1] != y[:1]:
+            problems.add("x and y", f"have {x[:1]} and {y[:1]} rows", "the same stars in both")
+        self._check_like(problems)
         problems.raise_if_any()
+
+    def _check_like(self, problems: Problems) -> None:
+        """Note errors and noise whose shapes do not go with labels and inputs."""
+        x, y = self.x.shape, self.y.shape
+        if self.y_error is not None and self.y_error.shape != y:
+            problems.add("y_error", f"has shape {self.y_error.shape}", f"the shape of y, {y}")
+        if self.noise is not None and self.noise.shape[1:] != x:
+            problems.add("noise", f"has shape {self.noise.shape}", f"draws, and the shape of x, {x}")
 
     def __len__(self) -> int:
         return int(self.x.shape[0])
@@ -131,24 +135,22 @@ def check_finite_or_missing(x: FloatArray, where: str, names: Sequence[str]) -> 
 def _check_shapes(
     problems: Problems, labels: Sequence[str], train: Sample, validation: Sample, features: Sequence[str] | None
 ) -> tuple[str, ...]:
-    for label in labels:
-        if label not in LABELS:
-            problems.add(
-                "labels", f"{label!r} is unknown", f"one of {', '.join(LABELS)}", did_you_mean(label, LABELS)
-            )
+    """Note shapes that do not fit together; return the names of the features."""
+    for label in (label for label in labels if label not in LABELS):
+        problems.add("labels", f"{label!r} is unknown", f"one of {', '.join(LABELS)}", did_you_mean(label, LABELS))
     if len(set(labels)) != len(labels):
         problems.add("labels", f"{tuple(labels)} names one twice", "each label once")
     for part, sample in (("training", train), ("validation", validation)):
-        if sample.y.shape[1] != len(labels):
-            problems.add(
-                f"{part} part", f"y has {sample.y.shape[1]} columns", f"{len(labels)}, one for each label"
-            )
+        found = sample.y.shape[1]
+        if found != len(labels):
+            problems.add(f"{part} part", f"y has {found} columns", f"{len(labels)}, one for each label")
     n_features = train.x.shape[1]
     if validation.x.shape[1] != n_features:
         problems.add("validation part", f"x has {validation.x.shape[1]} columns", f"{n_features}, as in training")
-    if features is not None and len(features) != n_features:
-        problems.add("features", f"{len(features)} names", f"{n_features}, one for each column of x")
-    return tuple(features) if features is not None else tuple(f"feature {i}" for i in range(n_features))
+    names = tuple(f"feature {i}" for i in range(n_features)) if features is None else tuple(features)
+    if len(names) != n_features:
+        problems.add("features", f"{len(names)} names", f"{n_features}, one for each column of x")
+    return names
 
 
 def _check_inputs(problems: Problems, where: str, x: FloatArray, names: Sequence[str]) -> None:
