@@ -139,14 +139,14 @@ def predictions(model: Path, stars: Path, workers: list[int], folder: Path) -> N
 
 def matches(gaia: Path, smss: Path, workers: list[int], folder: Path) -> None:
     one, spread = folder / "one_pairs.parquet", folder / "pairs.parquet"
-    first, again = (timed(lambda: ss.match_files(gaia, smss, one, order=4, **SURVEYS)) for _ in range(2))
+    first, again = (timed(lambda: ss.match(gaia, smss, output=one, order=4, **SURVEYS)) for _ in range(2))
     pairs = ss.read(one)
     print(f"\nmatch, {pairs.height:,} pairs of MOCK sources, seconds")
     row(*HEADINGS)
     row("tiles", "", "", f"{first:.1f}", f"{again:.1f}")
     for n in workers:
         report(
-            n, again, lambda client: ss.match_files(gaia, smss, spread, engine="lsdb", client=client, **SURVEYS)
+            n, again, lambda client: ss.match(gaia, smss, output=spread, engine="lsdb", client=client, **SURVEYS)
         )
         assert ss.read(spread).equals(pairs)
     print("pairs are the same")

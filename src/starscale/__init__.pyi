@@ -4,7 +4,7 @@
 # Tables
 from .archives.api import Fetched, fetch
 from .archives.estimate import FetchEstimate, plan_fetch
-from .crossmatch.api import Matched, match, match_files
+from .crossmatch.api import Matched, match
 from .publication.api import Published, publish
 from .tables.api import read, write
 from .tables.clean import Cleaned, clean
@@ -143,7 +143,6 @@ __all__ = [
     "make_mock",
     "make_sky",
     "match",
-    "match_files",
     "plan_fetch",
     "predict",
     "publish",

@@ -14,8 +14,7 @@ from polars.testing import assert_frame_equal
 
 import starscale as ss
 from starscale import io
-from starscale.crossmatch import api as match_files
-from starscale.crossmatch import on_disk, sky_table
+from starscale.crossmatch import api, on_disk, tiles
 from starscale.io.scatter import Scatter
 from starscale.vocabulary.errors import InputError, StarscaleError
 from starscale.vocabulary.settings.run import MatchConfig
@@ -47,10 +46,10 @@ def sky(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(sky: Path, out: Path, **more: Any) -> Any:
-    return ss.match_files(
+    return ss.match(
         sky / "gaia_dr3.parquet",
         sky / "skymapper_dr2.parquet",
-        out / "pairs.parquet",
+        output=out / "pairs.parquet",
         left_survey="gaia_dr3",
         right_survey="skymapper_dr2",
         **{**{name: out / f"{name}.parquet" for name in TABLES}, **more},
@@ -72,7 +71,7 @@ def test_tiles_give_the_rows_of_the_match_in_memory(
 ) -> None:
     # Chunks much smaller than the tables, so that every loop goes round.
     monkeypatch.setattr(on_disk, "CHUNK", 700)
-    monkeypatch.setattr(sky_table, "CHUNK", 900)
+    monkeypatch.setattr(tiles, "CHUNK", 900)
     config = MatchConfig.model_validate(settings)
     whole = run(sky, tmp_path / "whole", settings=config)
     tiled = run(sky, tmp_path / "tiled", settings=config, order=order)
@@ -82,7 +81,7 @@ def test_tiles_give_the_rows_of_the_match_in_memory(
         assert one.height > 0 or (name == "duplicates" and not config.curate)
     assert tiled.model == whole.model
     assert tiled.losses == whole.losses
-    assert tiled.pairs == whole.pairs
+    assert tiled.n_pairs == whole.n_pairs
     assert abs(tiled.statistics.median_distance - whole.statistics.median_distance) < 2e-4
     same = ("n_lead", "n_external", "n_imprecise", "n_duplicates", "n_pairs", "n_matched", "n_strict", "n_loose")
     assert [getattr(tiled.statistics, n) for n in same] == [getattr(whole.statistics, n) for n in same]
@@ -109,10 +108,10 @@ def test_large_tables_go_through_tiles_by_themselves(
 
 @given(rows=st.integers(1, 10**10))
 def test_tiles_have_about_as_many_rows_as_they_should(rows: int) -> None:
-    order = match_files.order_for(rows)
+    order = api.order_for(rows)
     assert 0 <= order <= 10
     if order:
-        assert match_files.TILE / 2.1 < rows / (12 * 4**order) < match_files.TILE * 2.1
+        assert api.TILE / 2.1 < rows / (12 * 4**order) < api.TILE * 2.1
 
 
 @pytest.mark.parametrize("order", [None, 3])
@@ -130,10 +129,10 @@ def test_bad_input_writes_nothing(sky: Path, tmp_path: Path, order: int | None) 
         folder.mkdir()
         bad.write_parquet(folder / "bad.parquet")
         with pytest.raises(InputError, match=said) as caught:
-            ss.match_files(
+            ss.match(
                 sky / "gaia_dr3.parquet",
                 folder / "bad.parquet",
-                folder / "pairs.parquet",
+                output=folder / "pairs.parquet",
                 left_survey="gaia_dr3",
                 right_survey="skymapper_dr2",
                 order=order,

@@ -10,8 +10,7 @@ from polars.testing import assert_frame_equal
 
 import starscale as ss
 from starscale import io
-from starscale.crossmatch import api as match_files
-from starscale.crossmatch import linking
+from starscale.crossmatch import api, linking
 from starscale.io import joining
 from starscale.pipeline.pipeline import RunSteps
 from starscale.pipeline.planning import plan
@@ -56,8 +55,8 @@ def test_in_pieces_and_at_once(
     whole = prepared(run_file, tmp_path / "whole")
     monkeypatch.setattr(stream, "CHUNK", 900)
     monkeypatch.setattr(joining, "HELD", 700)
-    monkeypatch.setattr(match_files, "IN_MEMORY", 0)
-    monkeypatch.setattr(match_files, "TILE", 50)
+    monkeypatch.setattr(api, "IN_MEMORY", 0)
+    monkeypatch.setattr(api, "TILE", 50)
     monkeypatch.setattr(linking, "HELD", 0)
     pieces = prepared(run_file, tmp_path / "pieces")
     assert whole["training"].height > 50

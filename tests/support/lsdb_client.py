@@ -82,8 +82,8 @@ def match(left: str, right: str, mode: str, folder: str) -> None:
         beside = {key: target / f"{name}_{key}.parquet" for key in ("neighbours", "unmatched", "duplicates")}
         surveys = {"left_survey": "gaia_dr3", "right_survey": "skymapper_dr2"}
         settings = MatchConfig(mode=mode)
-        done = ss.match_files(
-            left, right, target / f"{name}_pairs.parquet", settings=settings, **surveys, **beside, **where
+        done = ss.match(
+            left, right, output=target / f"{name}_pairs.parquet", settings=settings, **surveys, **beside, **where
         )
         found.append((done.statistics, done.model, done.losses))
     say(same=found[0] == found[1])
@@ -115,7 +115,7 @@ def algorithm(left: str, right: str) -> None:
         target = Path(folder) / "pairs.parquet"
         beside = Path(folder) / "neighbours.parquet"
         surveys = {"left_survey": "gaia_dr3", "right_survey": "skymapper_dr2"}
-        ss.match_files(left, right, target, settings=settings, neighbours=beside, order=5, **surveys)
+        ss.match(left, right, output=target, settings=settings, neighbours=beside, order=5, **surveys)
         local = ss.read(beside).select(
             "source_id", pl.col("original_ext_source_id").alias("object_id"), "angular_distance"
         )

@@ -115,10 +115,10 @@ def match(
     given = {"method": method, "mode": mode, "radius": radius, "errors": errors, "pairs": pairs}
     settings = validate(MatchConfig, {**given, "proper_motion": proper_motion}, "options of match")
     files: dict[str, Any] = {"neighbours": neighbours, "unmatched": unmatched, "duplicates": duplicates}
-    matched = ss.match_files(
+    matched = ss.match(
         left,
         right,
-        output,
+        output=output,
         left_survey=left_survey,
         right_survey=right_survey,
         settings=settings,
@@ -126,12 +126,13 @@ def match(
         engine=engine,
         scheduler=scheduler,
         workers=workers,
+        progress=DisplayedProgress(),
         **files,
     )
     typer.echo(match_table(matched.statistics, matched.model).text())
     if matched.losses:
         typer.echo("\n" + losses_table(matched.losses).text())
-    typer.echo(f"{matched.pairs:,} pairs ({pairs}) written to {output}")
+    typer.echo(f"{matched.n_pairs:,} pairs ({pairs}) written to {output}")
 
 
 def homogenize(

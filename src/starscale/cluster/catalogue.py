@@ -87,7 +87,7 @@ def _check(path: Path) -> None:
         )
 
 
-def open_sky(source: Any) -> HatsCatalogue:
+def open_hats(source: Any) -> HatsCatalogue:
     """Open a HATS catalogue, or take one that LSDB has opened.
 
     Parameters

@@ -32,7 +32,7 @@ def on_cluster(engine: str, **cluster: Any) -> bool:
     return engine == "lsdb"
 
 
-def _about(sky: Any) -> dict[str, Any]:
+def hats_provenance(sky: Any) -> dict[str, Any]:
     """What provenance says of a catalogue; its rows are read by the workers only."""
     about: dict[str, Any] = {"path": sky.name, "rows": sky.rows, "partitions": len(sky.pixels)}
     footers = Path(sky.name) / "dataset" / "_metadata"
@@ -42,7 +42,7 @@ def _about(sky: Any) -> dict[str, Any]:
     return about
 
 
-def _is_mock(source: Any) -> bool:
+def hats_is_mock(source: Any) -> bool:
     """Whether a catalogue says in its provenance that its stars are simulated."""
     if not isinstance(source, str | Path) or not Path(source).exists():
         return False

@@ -1,4 +1,4 @@
-"""The verb `match_files`: a match of catalogues that are larger than memory."""
+"""The verb `match`: a cross-match of two catalogues in memory, on disk, or on a cluster."""
 
 from __future__ import annotations
 
@@ -13,253 +13,71 @@ import numpy as np
 import polars as pl
 
 from starscale import io
-from starscale.cluster.engine import _about, _is_mock, on_cluster
+from starscale.cluster.engine import hats_is_mock, hats_provenance, on_cluster
 from starscale.cluster.extra import engine_module
-from starscale.crossmatch.kernel.engine import Statistics, crossmatch, statistics
-from starscale.crossmatch.kernel.inputs import curated, match_columns, side_of
+from starscale.crossmatch.kernel.driver import MatchJob, Statistics
+from starscale.crossmatch.kernel.engine import CatalogueInMemory, Match, match_in_memory
+from starscale.crossmatch.kernel.inputs import SkyRows, match_columns, side_of
 from starscale.crossmatch.kernel.select import choose_pairs
-from starscale.crossmatch.on_disk import OnDisk, Outputs, match_on_disk
-from starscale.io.bars import Bar
+from starscale.crossmatch.on_disk import Outputs, match_on_disk
+from starscale.io.progress import progress_of
 from starscale.surveys import Survey, load_survey
-from starscale.tables.api import PROVENANCE_KEY, AnyTable, described, is_mock, read, refuse_same, write
-from starscale.vocabulary.columns import DUPLICATE_COLUMNS
+from starscale.tables.api import (
+    PROVENANCE_KEY,
+    AnyTable,
+    described,
+    is_mock,
+    name_of,
+    read,
+    refuse_same,
+    write,
+)
 from starscale.vocabulary.errors import InputError, Problem
+from starscale.vocabulary.progress import SILENT, Progress
 from starscale.vocabulary.provenance import record
 from starscale.vocabulary.settings.run import MatchConfig
 
-#: Rows of both tables in a tile, on average over the whole sky: fewer cost time, more cost memory.
+#: Rows of both tables in a tile, averaged over the whole sky: fewer take more time, more take more memory.
 TILE = 20_000
-
-
-#: Rows of both tables together above which tiles are used without being asked for.
+#: Rows of both tables together above which the match is tiled by default.
 IN_MEMORY = 2_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class FilesMatched:
-    """Result of :func:`match_files`: pairs kept, counts, what was learnt, and losses by reason."""
-
-    pairs: int
-    statistics: Statistics
-    model: Mapping[str, Any]
-    losses: Mapping[str, int]
-
-
-def match_files(
-    left: str | Path,
-    right: str | Path,
-    output: str | Path,
-    *,
-    left_survey: str | Path | Survey,
-    right_survey: str | Path | Survey,
-    settings: MatchConfig = MatchConfig(),  # noqa: B008  frozen
-    neighbours: str | Path | None = None,
-    unmatched: str | Path | None = None,
-    duplicates: str | Path | None = None,
-    order: int | None = None,
-    engine: str = "local",
-    client: Any = None,
-    scheduler: str | None = None,
-    workers: int | None = None,
-) -> FilesMatched:
-    """Match two catalogues on disk, whatever their size: :func:`match`, from files to files.
-
-    Parameters
-    ----------
-    left, right : path
-        Gaia, and the catalogue to match it with.
-    output : path
-        File for the pairs. The tiles are kept beside it while the match runs.
-    left_survey, right_survey : str, Path or Survey
-    settings : MatchConfig
-    neighbours, unmatched, duplicates : path, optional
-        Files for the other tables of :func:`match`.
-    order : int, optional
-        Match tile by tile, and keep no more than a tile with its margin in memory: HEALPix order of
-        the tiles, 0 to 10. By default one that suits the number of rows, for tables of more than two million rows
-        together, and no tiles for smaller ones.
-    engine : {"local", "lsdb"}
-        Where the work is done: in this process, or by LSDB on a Dask cluster (extra ``lsdb``). Both catalogues are
-        then HATS: paths, URLs, or catalogues that LSDB has opened.
-    client : distributed.Client, optional
-        Your own cluster, for the engine ``lsdb``.
-    scheduler : str, optional
-        Address of a running Dask scheduler, in its place.
-    workers : int, optional
-        Worker processes to start on this machine, in its place; default: one a core.
-
-    Returns
-    -------
-    FilesMatched
-        The rows of the files are those of :func:`match`.
-
-    Raises
-    ------
-    StarscaleError
-        Bad input, or an output that cannot be written; no half-written file is left.
-    """
-    if order is not None and not 0 <= order <= 10:
-        raise InputError(Problem("order", f"{order}", "a HEALPix order of tiles, 0 to 10"))
-    outputs = [Path(path) for path in (output, neighbours, unmatched, duplicates) if path is not None]
-    if len({path.resolve() for path in outputs}) < len(outputs):
-        raise InputError(Problem("outputs", "two of them are the same file", "a file for each"))
-    for path in outputs:
-        refuse_same(path, left, right)
-    surveys = [load_survey(left_survey), load_survey(right_survey)]
-    others = [None if path is None else Path(path) for path in (neighbours, unmatched, duplicates)]
-    cluster = {"client": client, "scheduler": scheduler, "workers": workers}
-    if on_cluster(engine, **cluster):
-        spread = match_on_cluster(left, right, Outputs(Path(output), *others), surveys, settings, **cluster)
-        return FilesMatched(spread.pairs, spread.statistics, spread.model.summary(), spread.losses)
-    paths = [Path(left), Path(right)]
-    provenance = record(
-        command="match",
-        mock=is_mock(*paths),
-        settings={"left": surveys[0].name, "right": surveys[1].name, **settings.model_dump(), "tiles": order},
-        inputs={str(path): {"sha256": io.checksum(path)} for path in paths},
-    )
-    return match_with(paths, surveys, settings, Outputs(Path(output), *others), provenance, order)
-
-
-def match_with(
-    paths: Sequence[Path],
-    surveys: Sequence[Survey],
-    settings: MatchConfig,
-    outputs: Outputs,
-    provenance: Mapping[str, Any],
-    order: int | None = None,
-) -> FilesMatched:
-    """Do what :func:`match_files` does on this machine, with a provenance of the caller's."""
-    rows = [io.open_table(path).n_rows for path in paths]
-    if order is None and sum(rows) > IN_MEMORY:
-        order = order_for(sum(rows))
-    if order is None:
-        return _in_memory(paths, surveys, settings, outputs, provenance)
-    dense = (settings.mode or surveys[1].match_mode) == "dense"
-    passes = 2 if settings.method == "figure_of_merit" else 1
-    with Bar("match", sum(rows) + passes * rows[0 if dense else 1]) as bar:
-
-        def tell(doing: str, done: int) -> None:
-            if doing in ("learning", "matching") or doing.startswith("reading"):
-                bar.advance(done, doing)
-
-        found = match_on_disk(
-            paths[0],
-            paths[1],
-            outputs,
-            left_survey=surveys[0],
-            right_survey=surveys[1],
-            config=settings,
-            columns=described(),
-            metadata={PROVENANCE_KEY: json.dumps(provenance, default=str)},
-            order=order,
-            report=tell,
-        )
-    return FilesMatched(found.pairs, found.statistics, found.model.summary(), found.losses)
-
-
-def order_for(rows: int) -> int:
-    """HEALPix order at which a tile of the sky has about :data:`TILE` of so many rows."""
-    return int(np.clip(round(math.log(rows / (12 * TILE), 4)), 0, 10))
-
-
-def _in_memory(
-    paths: Sequence[Path],
-    surveys: Sequence[Survey],
-    settings: MatchConfig,
-    outputs: Outputs,
-    provenance: Mapping[str, Any],
-) -> FilesMatched:
-    """Match with both tables in memory, and write what is wanted."""
-    matched = match(*paths, left_survey=surveys[0], right_survey=surveys[1], settings=settings)
-    for field in fields(outputs):
-        path = getattr(outputs, field.name)
-        if path is not None:
-            write(getattr(matched, field.name), path, provenance=provenance)
-    losses = dict(matched.unmatched["reason"].value_counts(sort=True).iter_rows())
-    return FilesMatched(matched.pairs.height, matched.statistics, matched.model, losses)
-
-
-def match_on_cluster(
-    left: Any, right: Any, outputs: Outputs, surveys: Sequence[Survey], settings: MatchConfig, **cluster: Any
-) -> OnDisk:
-    """Match two HATS catalogues (paths, URLs, or ones that LSDB has opened) as :func:`match_files` does.
-
-    Parameters
-    ----------
-    left, right : path, URL, or lsdb.catalog.Catalog
-    outputs : Outputs
-    surveys : sequence of Survey
-        Of both.
-    settings : MatchConfig
-    **cluster
-        See :class:`starscale.cluster.cluster.Where`.
-
-    Raises
-    ------
-    StarscaleError
-        LSDB is not installed, bad input, a partition that fails; no half-written file is left.
-    """
-    where = engine_module("cluster.cluster").Where(**cluster)
-    catalogue = engine_module("cluster.catalogue")
-    skies = [catalogue.open_sky(source) for source in (left, right)]
-    provenance = record(
-        command="match",
-        mock=any(map(_is_mock, (left, right))),
-        settings={"left": surveys[0].name, "right": surveys[1].name, **settings.model_dump(), "engine": "lsdb"},
-        inputs={sky.name: _about(sky) for sky in skies},
-    )
-    provenance["versions"] |= catalogue.library_versions()
-    rows = [sky.rows for sky in skies]
-    with Bar("match", None if None in rows else sum(rows)) as bar:
-
-        def tell(doing: str, done: int) -> None:
-            if doing.startswith("reading"):
-                bar.advance(done, doing)
-
-        found: OnDisk = engine_module("crossmatch.on_cluster.match").match_skies(
-            *skies,
-            outputs,
-            where,
-            left_survey=surveys[0],
-            right_survey=surveys[1],
-            config=settings,
-            columns=described(),
-            metadata={PROVENANCE_KEY: json.dumps(provenance, default=str)},
-            report=tell,
-        )
-    return found
-
-
-@dataclass(frozen=True, slots=True)
 class Matched:
-    """Result of :func:`match`.
+    """Result of :func:`match`. The tables are None when they were written to files.
 
     Attributes
     ----------
-    pairs : polars.DataFrame
-        The chosen pairs.
-    best : polars.DataFrame
-        The best pair of every leading source that has one, chosen or not.
-    neighbours : polars.DataFrame
-        All good neighbours.
-    unmatched : polars.DataFrame
-        Leading sources without a chosen pair, and what they lost it to.
-    duplicates : polars.DataFrame
-        Entries of the external catalogue that repeat another, and the one that stands for them.
+    n_pairs : int
+        Pairs kept.
     statistics : Statistics
         Counts.
-    model : dict
-        What was learnt of errors, offsets, blends and completeness.
+    model : mapping of str to value
+        What was learnt about errors, offsets, blends and completeness.
+    losses : mapping of str to int
+        Leading sources without a pair, by reason.
+    pairs : polars.DataFrame or None
+        The pairs kept.
+    best : polars.DataFrame or None
+        The best pair of every leading source that has one, kept or not.
+    neighbours : polars.DataFrame or None
+        All good neighbours.
+    unmatched : polars.DataFrame or None
+        Leading sources without a pair, with the reason.
+    duplicates : polars.DataFrame or None
+        Rows of the external catalogue that repeat another row, and the row that represents them.
     """
 
-    pairs: pl.DataFrame
-    best: pl.DataFrame
-    neighbours: pl.DataFrame
-    unmatched: pl.DataFrame
-    duplicates: pl.DataFrame
+    n_pairs: int
     statistics: Statistics
-    model: dict[str, Any]
+    model: Mapping[str, Any]
+    losses: Mapping[str, int]
+    pairs: pl.DataFrame | None = None
+    best: pl.DataFrame | None = None
+    neighbours: pl.DataFrame | None = None
+    unmatched: pl.DataFrame | None = None
+    duplicates: pl.DataFrame | None = None
 
 
 def match(
@@ -269,17 +87,46 @@ def match(
     left_survey: str | Path | Survey,
     right_survey: str | Path | Survey,
     settings: MatchConfig = MatchConfig(),  # noqa: B008  frozen
+    output: str | Path | None = None,
+    neighbours: str | Path | None = None,
+    unmatched: str | Path | None = None,
+    duplicates: str | Path | None = None,
+    order: int | None = None,
+    engine: str = "local",
+    client: Any = None,
+    scheduler: str | None = None,
+    workers: int | None = None,
+    progress: Progress | bool | None = None,
 ) -> Matched:
-    """Match two catalogues by position.
+    """Match two catalogues by position, proper motion, errors and local density.
 
     Parameters
     ----------
     left, right : path or table
-        Gaia, whose stars move to the epoch of each candidate, and the catalogue to match it with.
+        Gaia, whose stars are moved to the epoch of each candidate, and the catalogue to match it with. With the
+        engine ``lsdb``: HATS catalogues, as paths, URLs, or catalogues that LSDB has opened.
     left_survey, right_survey : str, Path or Survey
-        Which columns hold identifiers, positions, errors, epochs and proper motions.
+        Surveys that describe the identifiers, positions, errors, epochs and proper motions.
     settings : MatchConfig
-        Method, radius, choice of pairs, ...
+        Method, radius (arcsec), choice of pairs, ...
+    output : path, optional
+        Write the pairs to this file instead of returning tables. Tables on disk can then be of any size.
+    neighbours, unmatched, duplicates : path, optional
+        Files for the other tables of :class:`Matched`; they need `output`.
+    order : int, optional
+        Match in tiles of this HEALPix order, 0 to 10, with only one tile and its margin in memory; needs tables
+        on disk and `output`. Default: tables of more than two million rows together are tiled, with an order that suits
+        the number of rows; smaller tables are matched in memory. The rows are the same.
+    engine : {"local", "lsdb"}
+        Match in this process, or with LSDB on a Dask cluster (extra ``lsdb``; needs `output`).
+    client : distributed.Client, optional
+        Your own cluster, for the engine ``lsdb``.
+    scheduler : str, optional
+        Address of a running Dask scheduler, instead of `client`.
+    workers : int, optional
+        Worker processes to start on this machine, instead of `client`; default: one per core.
+    progress : Progress or bool, optional
+        Receives the progress; True: show it. Default: silent.
 
     Returns
     -------
@@ -288,33 +135,179 @@ def match(
     Raises
     ------
     InputError
-        Positions missing or off the sphere, identifiers damaged or repeated, no rows.
+        Positions missing or out of range, identifiers damaged or repeated, no rows, contradictory options.
+    StarscaleError
+        An output that cannot be written; no partial file remains.
     """
-    tables, sides = [], []
-    for source, survey in ((left, load_survey(left_survey)), (right, load_survey(right_survey))):
-        where = str(source) if isinstance(source, str | Path) else f"table of {survey.name}"
-        table = read(source, survey=survey, columns=match_columns(survey))
-        if table.height == 0:
-            raise InputError(Problem(where, "has no rows", "one or more"))
-        tables.append(table)
-        sides.append(side_of(table, survey, where))
-    moving, standing = sides
-    survey = load_survey(right_survey)
-    mode = settings.mode or survey.match_mode
-    imprecise = duplicate = None
-    join_table = pl.DataFrame(schema=dict.fromkeys(DUPLICATE_COLUMNS, standing.ids.dtype))
-    if settings.curate:
-        standing, found = curated(standing, tables[1], survey)
-        imprecise, duplicate, join_table = found.imprecise, found.duplicate, found.table(standing.ids)
-    result = crossmatch(moving, standing, settings, mode, duplicate=duplicate)
-    taken_out = (0 if imprecise is None else int(imprecise.sum()), join_table.height)
-    counts = statistics(result, settings, mode, rows=(len(moving), len(standing)), curated=taken_out)
-    return Matched(
-        choose_pairs(result.best, settings.pairs),
-        result.best,
-        result.neighbours,
-        result.unmatched,
-        join_table,
-        counts,
-        result.model.summary(),
+    surveys = [load_survey(left_survey), load_survey(right_survey)]
+    display = progress_of(progress)
+    cluster = {"client": client, "scheduler": scheduler, "workers": workers}
+    distributed = on_cluster(engine, **cluster)
+    others = {"neighbours": neighbours, "unmatched": unmatched, "duplicates": duplicates}
+    if output is None:
+        _require_output({**others, "order": order, "engine": engine if distributed else None})
+        return _as_tables(_match_tables([left, right], surveys, settings, display), settings)
+    outputs = Outputs(
+        Path(output), **{name: None if path is None else Path(path) for name, path in others.items()}
     )
+    _check_outputs(outputs, left, right)
+    if order is not None and not 0 <= order <= 10:
+        raise InputError(Problem("order", f"{order}", "a HEALPix order of tiles, 0 to 10"))
+    if distributed:
+        return _match_on_cluster(left, right, outputs, surveys, settings, display, **cluster)
+    tables = [left, right]
+    paths = [Path(table) for table in tables if isinstance(table, str | Path)]
+    provenance = record(
+        command="match",
+        mock=is_mock(*paths),
+        settings={"left": surveys[0].name, "right": surveys[1].name, **settings.model_dump(), "tiles": order},
+        inputs={str(path): {"sha256": io.checksum(path)} for path in paths},
+    )
+    if len(paths) == len(tables):
+        return match_files(paths, surveys, settings, outputs, provenance, order=order, progress=display)
+    if order is not None:
+        raise InputError(Problem("order", "is given for a table in memory", "tables on disk"))
+    return _write(_match_tables(tables, surveys, settings, display), settings, outputs, provenance)
+
+
+def match_files(
+    paths: Sequence[Path],
+    surveys: Sequence[Survey],
+    settings: MatchConfig,
+    outputs: Outputs,
+    provenance: Mapping[str, Any],
+    *,
+    order: int | None = None,
+    progress: Progress = SILENT,
+) -> Matched:
+    """Match two tables on disk and write the result; in memory where they are small and no `order` is given."""
+    rows = [io.open_table(path).n_rows for path in paths]
+    if order is None and sum(rows) > IN_MEMORY:
+        order = order_for(sum(rows))
+    if order is None:
+        return _write(_match_tables(paths, surveys, settings, progress), settings, outputs, provenance)
+    with progress.task("match", sum(rows) + _counted(rows, surveys[1], settings)) as task:
+        job = match_on_disk(
+            paths[0],
+            paths[1],
+            outputs,
+            left_survey=surveys[0],
+            right_survey=surveys[1],
+            config=settings,
+            columns=described(),
+            metadata={PROVENANCE_KEY: json.dumps(provenance, default=str)},
+            order=order,
+            task=task,
+        )
+    return _without_tables(job)
+
+
+def order_for(rows: int) -> int:
+    """Return the HEALPix order at which a tile of the sky has about :data:`TILE` of so many rows."""
+    return int(np.clip(round(math.log(rows / (12 * TILE), 4)), 0, 10))
+
+
+def _require_output(options: Mapping[str, Any]) -> None:
+    given = [name for name, value in options.items() if value is not None]
+    if given:
+        fix = "Give the file for the pairs."
+        raise InputError(Problem(", ".join(given), "without output", "output as well", fix))
+
+
+def _check_outputs(outputs: Outputs, *tables: AnyTable) -> None:
+    """Refuse outputs that overwrite each other or an input."""
+    paths = [path for field in fields(outputs) if (path := getattr(outputs, field.name)) is not None]
+    if len({path.resolve() for path in paths}) < len(paths):
+        raise InputError(Problem("outputs", "two of them are the same file", "a file for each"))
+    for path in paths:
+        refuse_same(path, *tables)
+
+
+def _counted(rows: Sequence[int], survey: Survey, settings: MatchConfig) -> int:
+    """Return the number of leading rows that the steps of a match count together."""
+    dense = (settings.mode or survey.match_mode) == "dense"
+    return (2 if settings.method == "figure_of_merit" else 1) * rows[0 if dense else 1]
+
+
+def _match_tables(
+    tables: Sequence[AnyTable], surveys: Sequence[Survey], settings: MatchConfig, progress: Progress
+) -> Match:
+    """Match two tables in memory."""
+    moving, standing = (_in_memory(table, survey) for table, survey in zip(tables, surveys, strict=True))
+    with progress.task("match", _counted((moving.rows, standing.rows), surveys[1], settings)) as task:
+        mode = settings.mode or surveys[1].match_mode
+        return match_in_memory(moving, standing, settings, mode, curate=settings.curate, task=task)
+
+
+def _in_memory(table: AnyTable, survey: Survey) -> CatalogueInMemory:
+    where = name_of(table, f"table of {survey.name}")
+    stars = read(table, survey=survey, columns=match_columns(survey))
+    if stars.height == 0:
+        raise InputError(Problem(where, "has no rows", "one or more"))
+    return CatalogueInMemory(SkyRows(side_of(stars, survey, where), table=stars), survey)
+
+
+def _as_tables(found: Match, settings: MatchConfig) -> Matched:
+    pairs = choose_pairs(found.best, settings.pairs)
+    return Matched(
+        pairs.height,
+        found.statistics,
+        found.model.summary(),
+        found.losses,
+        pairs,
+        found.best,
+        found.neighbours,
+        found.unmatched,
+        found.duplicates,
+    )
+
+
+def _write(found: Match, settings: MatchConfig, outputs: Outputs, provenance: Mapping[str, Any]) -> Matched:
+    """Write the tables of a match in memory."""
+    matched = _as_tables(found, settings)
+    for field in fields(outputs):
+        path = getattr(outputs, field.name)
+        if path is not None:
+            write(getattr(matched, field.name), path, provenance=provenance)
+    return Matched(matched.n_pairs, matched.statistics, matched.model, matched.losses)
+
+
+def _without_tables(job: MatchJob) -> Matched:
+    return Matched(job.tally.kept, job.statistics, job.model.summary(), job.tally.losses)
+
+
+def _match_on_cluster(
+    left: Any,
+    right: Any,
+    outputs: Outputs,
+    surveys: Sequence[Survey],
+    settings: MatchConfig,
+    progress: Progress,
+    **cluster: Any,
+) -> Matched:
+    """Match two HATS catalogues on a cluster given by the fields of :class:`starscale.cluster.cluster.Where`."""
+    where = engine_module("cluster.cluster").Where(**cluster)
+    catalogue = engine_module("cluster.catalogue")
+    skies = [catalogue.open_hats(source) for source in (left, right)]
+    provenance = record(
+        command="match",
+        mock=any(map(hats_is_mock, (left, right))),
+        settings={"left": surveys[0].name, "right": surveys[1].name, **settings.model_dump(), "engine": "lsdb"},
+        inputs={sky.name: hats_provenance(sky) for sky in skies},
+    )
+    provenance["versions"] |= catalogue.library_versions()
+    rows = [sky.rows for sky in skies]
+    total = None if None in rows else sum(rows) + _counted(rows, surveys[1], settings)
+    with progress.task("match", total) as task:
+        job: MatchJob = engine_module("crossmatch.on_cluster.match").match_hats(
+            *skies,
+            outputs,
+            where,
+            left_survey=surveys[0],
+            right_survey=surveys[1],
+            config=settings,
+            columns=described(),
+            metadata={PROVENANCE_KEY: json.dumps(provenance, default=str)},
+            task=task,
+        )
+    return _without_tables(job)

@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 
 from starscale import io
-from starscale.cluster.engine import _about, on_cluster
+from starscale.cluster.engine import hats_provenance, on_cluster
 from starscale.cluster.extra import engine_module
 from starscale.io.formats import by_suffix
 from starscale.io.job_folder import Leftover
@@ -178,9 +178,9 @@ def predict_on_cluster(
         raise InputError(Problem(str(output), f"is {known.title}", "HATS, which engine 'lsdb' writes", fix))
     refuse_same(path, table)
     loaded, bundle = opened_model(model)
-    sky = catalogue.open_sky(table)
+    sky = catalogue.open_hats(table)
     settings = {"engine": "lsdb", "chunk": chunk}
-    provenance = record(command="predict", mock=loaded.mock, settings=settings, inputs={"stars": _about(sky)})
+    provenance = record(command="predict", mock=loaded.mock, settings=settings, inputs={"stars": hats_provenance(sky)})
     provenance["versions"] |= catalogue.library_versions()
     provenance["model"] = about_model(loaded, bundle)
     with progress.task("predicting", sky.rows) as task:

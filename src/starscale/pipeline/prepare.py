@@ -15,7 +15,7 @@ from typing import Any
 import polars as pl
 
 from starscale import io
-from starscale.crossmatch.api import FilesMatched, match_with
+from starscale.crossmatch.api import Matched, match_files
 from starscale.crossmatch.join import CleanSides, Counterparts, join_on_disk, keep_clean_pairs
 from starscale.crossmatch.on_disk import Outputs
 from starscale.features.split_rule import cluster_path
@@ -137,7 +137,7 @@ class TablePreparation:
             )
             return {
                 **asdict(found.statistics),
-                "n_kept": found.pairs,
+                "n_kept": found.n_pairs,
                 "order": settings.order,
                 "pairs": settings.pairs,
                 "model": found.model,
@@ -153,13 +153,13 @@ class TablePreparation:
             work=work,
         )
 
-    def _match_clean(self, survey: Survey, outputs: dict[str, Path]) -> FilesMatched:
+    def _match_clean(self, survey: Survey, outputs: dict[str, Path]) -> Matched:
         """Match the rows of both catalogues that passed the cuts."""
         paths = [self.folder.file(name) for name in (self._lead, _clean_name(survey))]
         surveys, settings = [self.plan.lead, survey], self.plan.config.match
-        return match_with(paths, surveys, settings, Outputs(**outputs), self.folder.provenance)
+        return match_files(paths, surveys, settings, Outputs(**outputs), self.folder.provenance)
 
-    def _match_whole(self, number: int, survey: Survey, outputs: dict[str, Path]) -> FilesMatched:
+    def _match_whole(self, number: int, survey: Survey, outputs: dict[str, Path]) -> Matched:
         """Match the whole catalogues, and remove the pairs of rows that did not pass the cuts."""
         plan, config = self.plan, self.plan.config
         paths = [plan.path(config.catalogue.path), plan.path(config.photometry[number].path)]
@@ -167,7 +167,7 @@ class TablePreparation:
         with io.work_folder(outputs["pairs"]) as folder:
             whole = {kind: folder / f"{kind}.parquet" for kind in ("pairs", "unmatched")}
             wanted = Outputs(**{**outputs, **whole})
-            found = match_with(paths, [plan.lead, survey], config.match, wanted, self.folder.provenance)
+            found = match_files(paths, [plan.lead, survey], config.match, wanted, self.folder.provenance)
             kept, losses = keep_clean_pairs(
                 whole,
                 CleanSides(lead, plan.lead.id.column, external, survey.id.column),
@@ -176,7 +176,7 @@ class TablePreparation:
                 columns=described(),
                 metadata=self.folder.metadata(outputs["pairs"].name),
             )
-        return replace(found, pairs=kept, losses=losses)
+        return replace(found, n_pairs=kept, losses=losses)
 
     def _labels(self) -> None:
         if len(self.plan.label_surveys) > 1:

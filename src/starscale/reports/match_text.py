@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from starscale.crossmatch.kernel.engine import Statistics
+from starscale.crossmatch.kernel.driver import Statistics
 from starscale.crossmatch.kernel.losses import REASONS
 from starscale.reports.table import ReportTable
 

@@ -24,6 +24,7 @@ from starscale.tables.positions import Positions
 from starscale.vocabulary.arrays import FloatArray
 from starscale.vocabulary.settings.run import MatchConfig
 from support.skies import field_of
+from support.tiled import tiled_match
 
 CALIBRATED = MatchConfig(pairs="best")
 
@@ -148,7 +149,7 @@ def test_the_learnt_model_does_not_depend_on_the_tiling(order: int) -> None:
     moving, standing = field_of(
         np.random.default_rng(9), 3000, scale=1.4, offset=(60, 10), blended=0.03, unrelated=2000, size=3.0
     )
-    straight, tiled = (crossmatch(moving, standing, CALIBRATED, "dense", order=o) for o in (None, order))
+    straight, tiled = (tiled_match(moving, standing, CALIBRATED, "dense", o) for o in (None, order))
     assert straight.model.summary() == tiled.model.summary()
     assert straight.best.equals(tiled.best)
     assert straight.neighbours.equals(tiled.neighbours)

@@ -17,6 +17,7 @@ from starscale.tables.positions import Positions
 from starscale.vocabulary.arrays import FloatArray
 from starscale.vocabulary.settings.run import MatchConfig
 from support.skies import random_sky, sides
+from support.tiled import tiled_match
 
 L = np.longdouble
 MAS = L(np.pi) / L(648_000_000)
@@ -201,7 +202,7 @@ def test_neither_row_order_nor_tiling_matters(seed: int, mode: Mode) -> None:
     moving, standing = sides(*random_sky(6000 + seed, most=25))
     straight = crossmatch(moving, standing, STATED, mode)
     for order in (0, 3, 9, 12):
-        tiled = crossmatch(moving, standing, STATED, mode, order=order)
+        tiled = tiled_match(moving, standing, STATED, mode, order)
         assert tiled.best.equals(straight.best)
         assert tiled.neighbours.equals(straight.neighbours)
         assert tiled.unmatched.equals(straight.unmatched)

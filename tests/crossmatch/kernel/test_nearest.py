@@ -12,7 +12,8 @@ from astropy.coordinates import SkyCoord
 from astropy.time import Time
 
 from starscale.crossmatch.kernel.candidates import SearchTargets
-from starscale.crossmatch.kernel.engine import Statistics, crossmatch, statistics
+from starscale.crossmatch.kernel.driver import Statistics
+from starscale.crossmatch.kernel.engine import crossmatch
 from starscale.crossmatch.kernel.pieces import Side
 from starscale.crossmatch.kernel.select import choose_pairs
 from starscale.tables.positions import Positions
@@ -56,7 +57,7 @@ def match_catalogues(
 ) -> tuple[pl.DataFrame, Statistics]:
     config = MatchConfig(method="nearest", radius=radius)
     found = crossmatch(Side.of(lead, names[0]), Side.of(external, names[1]), config, "dense")
-    counts = statistics(found, config, "dense", rows=(len(lead), len(external)), curated=(0, 0))
+    counts = found.statistics
     return found.best, counts
 
 

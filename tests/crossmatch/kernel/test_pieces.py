@@ -8,13 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from starscale.crossmatch.kernel.engine import crossmatch
 from starscale.crossmatch.kernel.pieces import (
     SORT_ORDER,
     Epochs,
     Side,
     among,
-    divide,
     in_ranges,
     places,
     ranges_around,
@@ -25,6 +23,7 @@ from starscale.tables.healpix import cells
 from starscale.tables.positions import Positions
 from starscale.vocabulary.settings.run import MatchConfig
 from support.skies import field_of, random_sky, sides
+from support.tiled import pieces_of, tiled_match
 
 
 @pytest.mark.parametrize("order", [0, 2, 5, 9, 11, 12])
@@ -61,18 +60,18 @@ def test_the_margin_is_no_more_than_it_must_be() -> None:
 @pytest.mark.parametrize("mode", ["dense", "sparse"])
 def test_every_leading_source_is_in_one_piece(mode: Mode) -> None:
     moving, standing = field_of(np.random.default_rng(1), 500, unrelated=100, size=5.0)
-    pieces = list(divide(moving, standing, mode, 5.0, 4))
+    pieces = pieces_of(moving, standing, mode, 5.0, 4)
     assert len(pieces) > 3
-    rows = np.concatenate([piece.leading.rows for piece in pieces])
+    rows = np.concatenate([own.side.rows for own, _ in pieces])
     assert sorted(rows) == list(range(len(moving if mode == "dense" else standing)))
 
 
 def test_a_fast_star_widens_its_own_tile_only() -> None:
     moving, standing = field_of(np.random.default_rng(2), 2000, unrelated=2000, size=6.0)
-    slow = {len(p.searched) for p in divide(moving, standing, "dense", 5.0, 6)}
+    slow = {len(near.side) for _, near in pieces_of(moving, standing, "dense", 5.0, 6) if near is not None}
     assert moving.positions.pmra is not None
     moving.positions.pmra[0] = 10_000.0
-    fast = [len(p.searched) for p in divide(moving, standing, "dense", 5.0, 6)]
+    fast = [len(near.side) for _, near in pieces_of(moving, standing, "dense", 5.0, 6) if near is not None]
     assert sum(n not in slow for n in fast) == 1
 
 
@@ -96,7 +95,7 @@ def test_a_star_of_ten_arcseconds_a_year_is_found_over_tiles(mode: Mode, order: 
         np.ones(n, dtype=bool),
     )
     config = MatchConfig(method="nearest", radius=1.0)
-    found = crossmatch(Side.of(fast, ids), Side.of(old, ids), config, mode, order=order)
+    found = tiled_match(Side.of(fast, ids), Side.of(old, ids), config, mode, order)
     assert found.best.select("source_id").to_series().to_list() == list(range(n))
     assert (found.best["source_id"] == found.best["original_ext_source_id"]).all()
 

@@ -8,7 +8,6 @@ import pytest
 
 from starscale.crossmatch.kernel import runs as runs_module
 from starscale.crossmatch.kernel import sample
-from starscale.crossmatch.kernel.engine import crossmatch
 from starscale.crossmatch.kernel.runs import drained, give_back, runs, stacked
 from starscale.crossmatch.kernel.sample import highest_hash, highest_keys
 from starscale.crossmatch.kernel.select import Mode, best_first, nearest_of
@@ -16,6 +15,7 @@ from starscale.crossmatch.kernel.zones import Zones, _window
 from starscale.io.threads import in_threads
 from starscale.vocabulary.settings.run import MatchConfig
 from support.skies import field_of, random_sky, sides
+from support.tiled import tiled_match
 
 
 @pytest.mark.parametrize("n", [0, 1, 9, 10, 11, 95])
@@ -58,11 +58,11 @@ def test_the_length_of_runs_does_not_matter(
     # Samples that leave most of the field out.
     monkeypatch.setattr(sample, "SAMPLE", 700)
     monkeypatch.setattr(sample, "CELL_SAMPLE", 60)
-    whole = [crossmatch(*catalogues, config, mode, order=order) for catalogues, config in settings]
+    whole = [tiled_match(*catalogues, config, mode, order) for catalogues, config in settings]
     assert 300 < whole[0].model.stars <= 700
     monkeypatch.setattr(runs_module, "RUN", 13)
     for (catalogues, config), one in zip(settings, whole, strict=True):
-        other = crossmatch(*catalogues, config, mode, order=order)
+        other = tiled_match(*catalogues, config, mode, order)
         assert one.best.equals(other.best)
         assert one.neighbours.equals(other.neighbours)
         assert one.unmatched.equals(other.unmatched)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
-from starscale.crossmatch.kernel.curate import Curated, Evidence, curate
-from starscale.crossmatch.kernel.pieces import Side
+from starscale.crossmatch.kernel.curate import Evidence, duplicate_pairs, is_imprecise, rank_keys, take_out
+from starscale.crossmatch.kernel.pieces import Side, among
 from starscale.surveys import Survey
 from starscale.tables.identifiers import missing_identifiers
 from starscale.tables.positions import positions
@@ -58,18 +61,6 @@ def side_of(table: pl.DataFrame, survey: Survey, where: str, *, whole: bool = Tr
     )
 
 
-def curated(side: Side, table: pl.DataFrame, survey: Survey) -> tuple[Side, Curated]:
-    """Put an external catalogue in order as its survey file says (:mod:`.curate`)."""
-    found = curate(
-        side.positions,
-        side.ids,
-        ceiling=error_ceiling(survey),
-        duplicates=survey.duplicates,
-        evidence=evidence(table, survey),
-    )
-    return Side(found.positions, side.ids, side.rows, found.stands_for_several, side.brightness), found
-
-
 def error_ceiling(survey: Survey) -> float:
     """Largest believable position error of a survey, mas."""
     return survey.position.error_ceiling if survey.position else np.inf
@@ -92,3 +83,65 @@ def _numbers(table: pl.DataFrame, name: str | None) -> FloatArray | None:
         return None
     values: FloatArray = table[name].cast(pl.Float64).fill_null(np.nan).to_numpy()
     return values
+
+
+@dataclass(frozen=True, slots=True)
+class SkyRows:
+    """Rows of a catalogue as the steps of a match receive them.
+
+    Attributes
+    ----------
+    side : Side
+    repeated : ndarray of bool, (n,), or None
+        Rows that curation replaced by another row; None before curation.
+    table : polars.DataFrame, (n, any), or None
+        The standardised columns of the same rows, where curation needs them.
+    """
+
+    side: Side
+    repeated: NDArray[np.bool_] | None = None
+    table: pl.DataFrame | None = None
+
+
+@dataclass(frozen=True)
+class Curation:
+    """Result of the curation of a whole catalogue.
+
+    Attributes
+    ----------
+    repeats : ndarray of int
+        Row numbers that repeat another row, ascending.
+    representatives : ndarray of int
+        Row numbers that represent such rows, ascending.
+    """
+
+    repeats: NDArray[np.signedinteger]
+    representatives: NDArray[np.signedinteger]
+
+    def applied(self, side: Side, survey: Survey, table: pl.DataFrame | None = None) -> SkyRows:
+        """Remove the positions of imprecise and repeated rows, and mark the representatives."""
+        repeated = among(side.rows, self.repeats)
+        out = is_imprecise(side.positions, error_ceiling(survey)) | repeated
+        several = among(side.rows, self.representatives)
+        return SkyRows(replace(side, positions=take_out(side.positions, out), several=several), repeated, table)
+
+
+@dataclass(frozen=True)
+class RepeatSearch:
+    """Step that searches a piece of an external catalogue for imprecise and repeated rows."""
+
+    survey: Survey
+
+    def __call__(
+        self, own: SkyRows, near: SkyRows | None
+    ) -> tuple[int, NDArray[np.signedinteger] | None, pl.DataFrame | None]:
+        """Return the number of imprecise rows, pairs of row numbers of one source, and the keys that rank them."""
+        ceiling, rule = error_ceiling(self.survey), self.survey.duplicates
+        imprecise = int(is_imprecise(own.side.positions, ceiling).sum())
+        if rule is None or near is None or near.table is None:
+            return imprecise, None, None
+        side, known = near.side, evidence(near.table, self.survey)
+        precise = take_out(side.positions, is_imprecise(side.positions, ceiling))
+        pairs = duplicate_pairs(precise, rule, known)
+        keys = rank_keys(side.positions, side.ids, known, np.unique(pairs))
+        return imprecise, side.rows[pairs], keys.with_columns(pl.Series("row", side.rows[keys["row"].to_numpy()]))

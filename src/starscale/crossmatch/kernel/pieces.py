@@ -8,7 +8,6 @@ result of a match does not depend on how it is divided.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -188,25 +187,3 @@ def among(rows: NDArray[np.signedinteger], ordered: NDArray[np.signedinteger]) -
     found = at < len(ordered)
     found[found] = ordered[at[found]] == rows[found]
     return found
-
-
-def divide(moving: Side, standing: Side, mode: Mode, radius: float, order: int) -> Iterator[SkyPiece]:
-    """Divide two catalogues in memory into pieces, tile by tile.
-
-    Leading sources without a position are in no piece.
-    """
-    whole = SkyPiece(moving, standing, mode)
-    tiles = tiles_of(whole.leading.positions, order)
-    by_cell = np.argsort(whole.searched.pixels, kind="stable")
-    sorted_cells = whole.searched.pixels[by_cell]
-    epochs = Epochs.of(standing.positions)
-    everywhere = epochs.longest_way(moving.positions) if mode == "sparse" else 0.0
-    for tile in np.unique(tiles[tiles >= 0]):
-        leading = whole.leading.take(np.flatnonzero(tiles == tile))
-        way = epochs.longest_way(leading.positions) if mode == "dense" else everywhere
-        found = [
-            by_cell[np.searchsorted(sorted_cells, low) : np.searchsorted(sorted_cells, high)]
-            for low, high in ranges_around(int(tile), order, radius + way)
-        ]
-        near = whole.searched.take(np.sort(np.concatenate(found)))
-        yield SkyPiece(leading, near, mode) if mode == "dense" else SkyPiece(near, leading, mode)

@@ -92,11 +92,12 @@ def best_first(
     return order
 
 
-def sorted_best_first(neighbours: pl.DataFrame) -> pl.DataFrame:
-    """Good pairs of several pieces in the order of :func:`best_first`."""
-    return neighbours[
-        best_first(neighbours["leading"].to_numpy(), neighbours["score"].to_numpy(), neighbours["searched_id"])
-    ]
+def in_leading_order(table: pl.DataFrame) -> pl.DataFrame:
+    """Sort the rows of several pieces by leading source.
+
+    Rows of one leading source come from one piece and keep their order, best first.
+    """
+    return table if table["leading"].is_sorted() else table.sort("leading", maintain_order=True)
 
 
 def nearest_of(candidates: pl.DataFrame) -> pl.DataFrame:
@@ -104,22 +105,6 @@ def nearest_of(candidates: pl.DataFrame) -> pl.DataFrame:
     return candidates.sort("leading", "angular_distance", "searched_id").unique(
         "leading", keep="first", maintain_order=True
     )
-
-
-def with_mates(neighbours: pl.DataFrame) -> pl.DataFrame:
-    """Count, over the whole sky, who else has the same neighbour (dense match).
-
-    Returns
-    -------
-    polars.DataFrame
-        With `number_of_mates`, and `degree`: leading sources that have the searched one as a good neighbour.
-    """
-    searched, best = neighbours["searched"].to_numpy(), neighbours["best"].to_numpy()
-    degree, chosen = (
-        np.bincount(rows, minlength=searched.max(initial=-1) + 1).astype(np.int32)
-        for rows in (searched, searched[best])
-    )
-    return add_mates(neighbours, degree[searched], chosen[searched])
 
 
 def add_mates(neighbours: pl.DataFrame, degree: NDArray[np.number], chosen: NDArray[np.number]) -> pl.DataFrame:
@@ -203,3 +188,8 @@ def is_clean(choice: PairChoice) -> pl.Expr:
 def choose_pairs(best: pl.DataFrame, choice: PairChoice) -> pl.DataFrame:
     """Keep the clean pairs (:func:`is_clean`): the columns of :data:`PAIR_COLUMNS`."""
     return best.filter(is_clean(choice)).select(*PAIR_COLUMNS)
+
+
+def count_clean(best: pl.DataFrame, choice: PairChoice) -> int:
+    """Count the pairs that :func:`choose_pairs` keeps."""
+    return best.height if choice == "best" else int(best.select(is_clean(choice).sum()).item())
