@@ -15,10 +15,11 @@ import polars as pl
 from starscale import io
 from starscale.cluster.engine import hats_is_mock, hats_provenance, on_cluster
 from starscale.cluster.extra import engine_module
-from starscale.crossmatch.kernel.driver import MatchJob, Statistics
+from starscale.crossmatch.kernel.driver import MatchJob
 from starscale.crossmatch.kernel.engine import CatalogueInMemory, Match, match_in_memory
 from starscale.crossmatch.kernel.inputs import SkyRows, match_columns, side_of
 from starscale.crossmatch.kernel.select import choose_pairs
+from starscale.crossmatch.kernel.tally import Statistics
 from starscale.crossmatch.on_disk import Outputs, match_on_disk
 from starscale.io.progress import progress_of
 from starscale.surveys import Survey, load_survey
@@ -115,8 +116,8 @@ def match(
         Files for the other tables of :class:`Matched`; they need `output`.
     order : int, optional
         Match in tiles of this HEALPix order, 0 to 10, with only one tile and its margin in memory; needs tables
-        on disk and `output`. Default: tables of more than two million rows together are tiled, with an order that suits
-        the number of rows; smaller tables are matched in memory. The rows are the same.
+        on disk and `output`. Default: tables of more than two million rows together are tiled, with an order that
+        suits the number of rows; smaller tables are matched in memory. The rows are the same.
     engine : {"local", "lsdb"}
         Match in this process, or with LSDB on a Dask cluster (extra ``lsdb``; needs `output`).
     client : distributed.Client, optional
@@ -147,15 +148,25 @@ def match(
     if output is None:
         _require_output({**others, "order": order, "engine": engine if distributed else None})
         return _as_tables(_match_tables([left, right], surveys, settings, display), settings)
-    outputs = Outputs(
-        Path(output), **{name: None if path is None else Path(path) for name, path in others.items()}
-    )
+    given = {name: Path(path) for name, path in others.items() if path is not None}
+    outputs = Outputs(Path(output), **{name: given.get(name) for name in others})
     _check_outputs(outputs, left, right)
     if order is not None and not 0 <= order <= 10:
         raise InputError(Problem("order", f"{order}", "a HEALPix order of tiles, 0 to 10"))
     if distributed:
         return _match_on_cluster(left, right, outputs, surveys, settings, display, **cluster)
-    tables = [left, right]
+    return _match_to_files([left, right], surveys, settings, outputs, order, display)
+
+
+def _match_to_files(
+    tables: list[AnyTable],
+    surveys: list[Survey],
+    settings: MatchConfig,
+    outputs: Outputs,
+    order: int | None,
+    display: Progress,
+) -> Matched:
+    """Match on this machine, and write what is asked for; tables on disk may be of any size."""
     paths = [Path(table) for table in tables if isinstance(table, str | Path)]
     provenance = record(
         command="match",

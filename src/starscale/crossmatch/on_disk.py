@@ -14,8 +14,9 @@ from pathlib import Path
 
 import polars as pl
 
-from starscale.crossmatch.kernel.driver import MatchJob, Results
+from starscale.crossmatch.kernel.driver import MatchJob
 from starscale.crossmatch.kernel.select import choose_pairs
+from starscale.crossmatch.kernel.stores import Results
 from starscale.crossmatch.tiles import TiledCatalogue
 from starscale.io import Writer, open_writer, work_folder
 from starscale.io.scatter import Scatter

@@ -9,9 +9,9 @@ import numpy as np
 import polars as pl
 
 from starscale.crossmatch.kernel.density import DensityMap
-from starscale.crossmatch.kernel.driver import PieceResult, Step, T
 from starscale.crossmatch.kernel.inputs import Curation, SkyRows, match_columns, side_of
 from starscale.crossmatch.kernel.pieces import SORT_ORDER, Side, in_ranges, ranges_around, tiles_of
+from starscale.crossmatch.kernel.stores import PieceResult, Step, T
 from starscale.io.scatter import Scatter
 from starscale.surveys import Survey
 from starscale.tables.positions import positions

@@ -136,10 +136,7 @@ def _check_shapes(
     problems: Problems, labels: Sequence[str], train: Sample, validation: Sample, features: Sequence[str] | None
 ) -> tuple[str, ...]:
     """Note shapes that do not fit together; return the names of the features."""
-    for label in (label for label in labels if label not in LABELS):
-        problems.add("labels", f"{label!r} is unknown", f"one of {', '.join(LABELS)}", did_you_mean(label, LABELS))
-    if len(set(labels)) != len(labels):
-        problems.add("labels", f"{tuple(labels)} names one twice", "each label once")
+    _check_label_names(problems, labels)
     for part, sample in (("training", train), ("validation", validation)):
         found = sample.y.shape[1]
         if found != len(labels):
@@ -151,6 +148,16 @@ def _check_shapes(
     if len(names) != n_features:
         problems.add("features", f"{len(names)} names", f"{n_features}, one for each column of x")
     return names
+
+
+def _check_label_names(problems: Problems, labels: Sequence[str]) -> None:
+    """Note labels that are unknown or listed twice."""
+    for label in labels:
+        if label not in LABELS:
+            expected = f"one of {', '.join(LABELS)}"
+            problems.add("labels", f"{label!r} is unknown", expected, did_you_mean(label, LABELS))
+    if len(set(labels)) != len(labels):
+        problems.add("labels", f"{tuple(labels)} names one twice", "each label once")
 
 
 def _check_inputs(problems: Problems, where: str, x: FloatArray, names: Sequence[str]) -> None:

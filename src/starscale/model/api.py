@@ -180,7 +180,9 @@ def predict_on_cluster(
     loaded, bundle = opened_model(model)
     sky = catalogue.open_hats(table)
     settings = {"engine": "lsdb", "chunk": chunk}
-    provenance = record(command="predict", mock=loaded.mock, settings=settings, inputs={"stars": hats_provenance(sky)})
+    provenance = record(
+        command="predict", mock=loaded.mock, settings=settings, inputs={"stars": hats_provenance(sky)}
+    )
     provenance["versions"] |= catalogue.library_versions()
     provenance["model"] = about_model(loaded, bundle)
     with progress.task("predicting", sky.rows) as task:
@@ -192,7 +194,7 @@ def predict_on_cluster(
             where,
             metadata={PROVENANCE_KEY: json.dumps(provenance)},
             chunk=chunk,
-            report=task.advance,
+            task=task,
         )
     return found
 

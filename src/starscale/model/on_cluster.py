@@ -7,7 +7,7 @@ machine, so that rows and values are the same.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -28,6 +28,7 @@ from starscale.tables.repeated import RepeatedIds
 from starscale.vocabulary.columns import Column
 from starscale.vocabulary.errors import InputError, Problem
 from starscale.vocabulary.flags import CatalogueFlag
+from starscale.vocabulary.progress import SilentTask, Task
 
 _RESULT = pd.DataFrame({"result": pd.Series(dtype=object)})
 _LOADING = Lock()
@@ -65,7 +66,7 @@ def predict_sky(
     *,
     metadata: Mapping[str, str] | None = None,
     chunk: int = CHUNK,
-    report: Callable[[int], None] | None = None,
+    task: Task | None = None,
 ) -> Predicted:
     """Predict the stars of a HATS catalogue into a HATS catalogue.
 
@@ -82,8 +83,8 @@ def predict_sky(
         Provenance, for the properties and for every data file.
     chunk : int
         Rows that a worker predicts at a time.
-    report : callable, optional
-        Called with the number of rows after every partition.
+    task : Task, optional
+        Counts the rows of every finished partition.
 
     Returns
     -------
@@ -94,8 +95,7 @@ def predict_sky(
     StarscaleError
         Bad input, a partition that fails (it is named), a disk that refuses; no half-written catalogue is left.
     """
-    position = model.inputs.position
-    if position is None:
+    if model.inputs.position is None:
         found = "does not know the position of a star, and HATS is a map of the sky"
         raise InputError(Problem("model", found, "a model whose inputs have a position"))
     columns = model.input_columns(list(sky.schema))
@@ -103,43 +103,50 @@ def predict_sky(
     empty = pl.DataFrame(schema={name: sky.schema[name] for name in columns})
     model.predict(empty, where=sky.name, found_columns=sky.columns)
     chosen = sky.choose(list(dict.fromkeys([*columns, *sky.position])))
+    metadata = dict(metadata or {})
     with (
         work_folder(target) as work,
         atomic_directory(target, marker="hats.properties") as folder,
         connected(where, work / "dask") as client,
     ):
-        # The workers load it from a copy: whatever becomes of the original meanwhile.
+        # The workers load the model from a copy, so that changes of the original have no effect.
         _keep(model, bundle, work / "bundle")
-        task = _Task(
+        piece = _Task(
             bundle=str((work / "bundle").resolve()),
             folder=str(folder.resolve()),
             where=sky.name,
             chunk=chunk,
             columns=tuple(columns),
             found_columns={name: sky.columns[name] for name in columns if name in sky.columns},
-            metadata=dict(metadata or {}),
+            metadata=metadata,
             position=sky.position,
         )
-        mapped = chosen.catalogue.map_partitions(_predict_partition, task, meta=_RESULT, include_pixel=True)
-        names = [sky.partition_name(pixel) for pixel in sky.pixels]
-        done: dict[int, _Done] = {}
-        ids = RepeatedIds(work / "identifiers")
-        try:
-            for i, table in finished(client, mapped.to_delayed(), names):
-                done[i] = table["result"].iloc[0]
-                if done[i].partition.rows:
-                    ids.add(_ids(folder, done[i].partition))
-                if report is not None:
-                    report(done[i].partition.rows)
-            parts = [done[i] for i in sorted(done)]
-            counts = _count(parts, repeated_stars(ids, _id_columns(folder, parts)))
-        finally:
-            ids.close()
+        mapped = chosen.catalogue.map_partitions(_predict_partition, piece, meta=_RESULT, include_pixel=True)
+        parts, counts = _collected(client, mapped.to_delayed(), sky, folder, work, task or SilentTask())
         if not counts.rows:
             raise InputError(Problem(sky.name, "has no rows", "one or more"))
         name = target.name.removesuffix(".hats")
-        finish_catalogue(folder, name, [p.partition for p in parts], HEALPIX, ("ra", "dec"), metadata or {})
+        finish_catalogue(folder, name, [p.partition for p in parts], HEALPIX, ("ra", "dec"), metadata)
     return counts
+
+
+def _collected(
+    client: Any, delayed: Sequence[Any], sky: HatsCatalogue, folder: Path, work: Path, task: Task
+) -> tuple[list[_Done], Predicted]:
+    """Wait for all partitions; return them in the order of the sky, and what they hold together."""
+    names = [sky.partition_name(pixel) for pixel in sky.pixels]
+    done: dict[int, _Done] = {}
+    ids = RepeatedIds(work / "identifiers")
+    try:
+        for i, table in finished(client, delayed, names):
+            done[i] = table["result"].iloc[0]
+            if done[i].partition.rows:
+                ids.add(_ids(folder, done[i].partition))
+            task.advance(done[i].partition.rows)
+        parts = [done[i] for i in sorted(done)]
+        return parts, _count(parts, repeated_stars(ids, _id_columns(folder, parts)))
+    finally:
+        ids.close()
 
 
 def _keep(model: Model, bundle: Path | None, copy: Path) -> None:

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from starscale.crossmatch.kernel.driver import Statistics
 from starscale.crossmatch.kernel.losses import REASONS
+from starscale.crossmatch.kernel.tally import Statistics
 from starscale.reports.table import ReportTable
 
 COUNTS = {

@@ -12,10 +12,10 @@ from astropy.coordinates import SkyCoord
 from astropy.time import Time
 
 from starscale.crossmatch.kernel.candidates import SearchTargets
-from starscale.crossmatch.kernel.driver import Statistics
 from starscale.crossmatch.kernel.engine import crossmatch
 from starscale.crossmatch.kernel.pieces import Side
 from starscale.crossmatch.kernel.select import choose_pairs
+from starscale.crossmatch.kernel.tally import Statistics
 from starscale.tables.positions import Positions
 from starscale.vocabulary.arrays import FloatArray
 from starscale.vocabulary.columns import PAIR_COLUMNS

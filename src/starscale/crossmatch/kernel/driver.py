@@ -13,310 +13,34 @@ tiles on disk, partitions on a cluster) and :class:`Results` keeps what was foun
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from functools import partial
-from typing import Generic, NamedTuple, Protocol, Self, TypeVar
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from starscale.crossmatch.kernel.curate import collapse
 from starscale.crossmatch.kernel.density import DensityMap, DensitySum
-from starscale.crossmatch.kernel.inputs import Curation, RepeatSearch, SkyRows
+from starscale.crossmatch.kernel.inputs import Curation, RepeatSearch
 from starscale.crossmatch.kernel.losses import unmatched
-from starscale.crossmatch.kernel.matcher import Found, Matcher
+from starscale.crossmatch.kernel.matcher import Matcher
 from starscale.crossmatch.kernel.model import PairModel
-from starscale.crossmatch.kernel.pieces import Epochs, Side, SkyPiece
+from starscale.crossmatch.kernel.piece_steps import PieceExtent, PieceSteps
+from starscale.crossmatch.kernel.pieces import Epochs
 from starscale.crossmatch.kernel.runs import give_back
 from starscale.crossmatch.kernel.sample import Sample, gather
 from starscale.crossmatch.kernel.select import (
     Mode,
     add_mates,
     best_pairs,
-    count_clean,
     in_leading_order,
     neighbour_columns,
     one_to_one,
 )
-from starscale.surveys import Survey
+from starscale.crossmatch.kernel.stores import Catalogue, Results
+from starscale.crossmatch.kernel.tally import MatchedRows, Statistics, Tally
 from starscale.vocabulary.columns import DUPLICATE_COLUMNS
 from starscale.vocabulary.progress import SilentTask, Task
 from starscale.vocabulary.settings.run import MatchConfig
-
-T = TypeVar("T")
-T_co = TypeVar("T_co", covariant=True)
-#: Bins per arcsecond of the histogram of separations.
-_BINS = 1e4
-
-
-class PieceResult(NamedTuple, Generic[T]):
-    """Result of a step for one piece of a catalogue: number of the piece, number of its rows, result."""
-
-    piece: int
-    rows: int
-    result: T
-
-
-class Step(Protocol[T_co]):
-    """A function of the rows of a piece and of the rows around it; None where nothing can be around it."""
-
-    def __call__(self, own: SkyRows, near: SkyRows | None) -> T_co:
-        """Apply the step."""
-
-
-class Catalogue(Protocol):
-    """One catalogue of a match, divided into pieces of the sky.
-
-    Attributes
-    ----------
-    survey : Survey or None
-        Describes the columns; needed for curation only.
-    rows : int
-        Number of rows; known after :meth:`read`.
-    undivided : bool
-        All rows are one piece, so no margin is needed.
-    """
-
-    @property
-    def survey(self) -> Survey | None:
-        """Survey of the catalogue."""
-
-    @property
-    def rows(self) -> int:
-        """Number of rows."""
-
-    @property
-    def undivided(self) -> bool:
-        """Whether all rows are one piece."""
-
-    def read(self, task: Task) -> None:
-        """Read the catalogue once: count its rows and divide them into pieces."""
-
-    def each(
-        self, step: Step[T], near: Self | None = None, margin: Callable[[int], float] | None = None
-    ) -> Iterator[PieceResult[T]]:
-        """Apply a step to every piece.
-
-        Parameters
-        ----------
-        step : callable
-            Receives the rows of the piece and, with `near`, those around it. Rows without a position form a piece
-            with a negative number and nothing around it, or belong to the only piece.
-        near : Catalogue, optional
-            Catalogue of which the rows around the piece are passed to the step.
-        margin : callable, optional
-            Width (arcsec) of the margin around a piece, given its number.
-        """
-
-    def curate(self, curation: Curation) -> None:
-        """Apply the result of the curation to all rows passed to later steps."""
-
-    def share(self, density: DensityMap) -> DensityMap:
-        """Return the density map in a form that can be part of a step."""
-
-
-class ResultTable(Protocol):
-    """A table in groups of consecutive leading rows, which is filled piece by piece."""
-
-    @property
-    def groups(self) -> list[int]:
-        """Groups that have rows, in order."""
-
-    def append(self, frame: pl.DataFrame) -> None:
-        """Add rows; their column `leading` determines the group."""
-
-    def read(self, group: int) -> pl.DataFrame:
-        """Return the rows of a group in the order in which they were added."""
-
-    def take(self, group: int) -> pl.DataFrame:
-        """Return the rows of a group and remove them from the table."""
-
-
-@dataclass(frozen=True, slots=True)
-class Results:
-    """Results of all pieces: good neighbours, nearest candidates of sources without any, leading sources."""
-
-    found: ResultTable
-    nearest: ResultTable
-    sources: ResultTable
-
-
-@dataclass(frozen=True, slots=True)
-class Statistics:
-    """Counts of a match, for the report."""
-
-    mode: Mode
-    method: str
-    n_lead: int
-    n_external: int
-    n_imprecise: int
-    n_duplicates: int
-    n_pairs: int
-    n_matched: int
-    n_strict: int
-    n_loose: int
-    radius: float
-    median_distance: float
-
-
-@dataclass(frozen=True, slots=True)
-class MatchedRows:
-    """The finished match of some consecutive leading rows.
-
-    Attributes
-    ----------
-    best : polars.DataFrame
-        Best pair of every leading source: columns of :data:`PAIR_COLUMNS`, and `degree`.
-    neighbours : polars.DataFrame
-        All good pairs.
-    unmatched : polars.DataFrame
-        Leading sources without a kept pair, with the reason.
-    """
-
-    best: pl.DataFrame
-    neighbours: pl.DataFrame
-    unmatched: pl.DataFrame
-
-
-@dataclass(frozen=True)
-class Extent:
-    """Step that finds the density of a piece, its range of epochs, and the largest motion of its stars.
-
-    Parameters
-    ----------
-    count : bool
-        Compute the density.
-    locate : bool
-        Find the epochs, or the largest motion where `between` is given.
-    between : Epochs, optional
-        Epochs between which the stars move.
-    """
-
-    count: bool
-    locate: bool
-    between: Epochs | None
-
-    def __call__(self, own: SkyRows, near: SkyRows | None = None) -> tuple[DensityMap | None, Epochs, float]:  # noqa: ARG002
-        """Return density, epochs, and motion in arcsec."""
-        density = DensityMap.count(own.side.pixels) if self.count else None
-        epochs, motion = Epochs(np.nan, np.nan), 0.0
-        if self.locate and self.between is None:
-            epochs = Epochs.of(own.side.positions)
-        elif self.locate and self.between is not None:
-            motion = self.between.longest_way(own.side.positions)
-        return density, epochs, motion
-
-
-#: Leading sources of a piece, their good neighbours, and the nearest candidates of sources without any.
-PieceMatch = tuple[pl.DataFrame, pl.DataFrame | None, pl.DataFrame | None]
-
-
-@dataclass
-class PieceSteps:
-    """The two steps that search a piece for pairs.
-
-    Parameters
-    ----------
-    matcher : Matcher
-    keep : bool
-        Keep the candidates between the two steps; for a catalogue of one piece.
-    """
-
-    matcher: Matcher
-    keep: bool
-    _kept: list[Found] = field(default_factory=list)
-
-    def sample(self, own: SkyRows, near: SkyRows | None) -> Sample | None:
-        """Select candidates of a piece to which the model can be fitted."""
-        return None if near is None else self.matcher.sample(self._candidates(own, near))
-
-    def match(self, own: SkyRows, near: SkyRows | None, *, model: PairModel) -> PieceMatch:
-        """Find the good neighbours of the leading sources of a piece."""
-        if near is None:
-            return leading_sources(own, np.zeros(len(own.side), dtype=bool)), None, None
-        found = self._candidates(own, near)
-        self._kept = []
-        covered = np.concatenate([run.covered for run in found])
-        if self.keep:
-            give_back()
-        # The candidates are released one run after the other.
-        good, nearest = self.matcher.neighbours(found, model)
-        return leading_sources(own, covered), good, nearest
-
-    def _candidates(self, own: SkyRows, near: SkyRows) -> list[Found]:
-        if self._kept:
-            return self._kept
-        sides = (own.side, near.side) if self.matcher.mode == "dense" else (near.side, own.side)
-        found = self.matcher.candidates(SkyPiece(*sides, self.matcher.mode))
-        if self.keep:
-            self._kept = found
-            give_back()
-        return found
-
-
-def leading_sources(own: SkyRows, covered: NDArray[np.bool_]) -> pl.DataFrame:
-    """Table of leading sources for :func:`losses.unmatched`.
-
-    Parameters
-    ----------
-    own : SkyRows
-    covered : ndarray of bool, (n,)
-        Whether the searched catalogue covers the position of each source.
-    """
-    side: Side = own.side
-    return pl.DataFrame(
-        {
-            "leading": side.rows,
-            "leading_id": side.ids,
-            "repeated": np.zeros(len(side), dtype=bool) if own.repeated is None else own.repeated,
-            "placed": side.positions.valid,
-            "covered": covered,
-        }
-    )
-
-
-class Tally:
-    """Counts of a match, summed over groups of leading rows."""
-
-    def __init__(self, config: MatchConfig, *, several: bool) -> None:
-        self._config = config
-        self.counts = dict.fromkeys(("n_pairs", "n_matched", "n_strict", "n_loose"), 0)
-        self.kept = 0
-        self._losses: dict[str, int] = {}
-        self._median = float("nan")
-        # The exact median needs all separations at once: over several groups it is that of a histogram.
-        bins = int(config.search_radius * _BINS) + 2
-        self._histogram = np.zeros(bins, dtype=np.int64) if several else None
-
-    def add(self, rows: MatchedRows) -> None:
-        """Count one group."""
-        self.counts["n_pairs"] += rows.neighbours.height
-        self.counts["n_matched"] += rows.best.height
-        self.counts["n_strict"] += count_clean(rows.best, "strict")
-        self.counts["n_loose"] += count_clean(rows.best, "loose")
-        self.kept += count_clean(rows.best, self._config.pairs)
-        for reason, n in rows.unmatched["reason"].value_counts().iter_rows():
-            self._losses[reason] = self._losses.get(reason, 0) + n
-        distances = rows.best["angular_distance"]
-        if self._histogram is not None:
-            np.add.at(self._histogram, (distances.to_numpy() * _BINS).astype(np.int64), 1)
-        elif isinstance(median := distances.median(), float):
-            self._median = median
-
-    @property
-    def losses(self) -> dict[str, int]:
-        """Leading sources without a pair, by reason; the most frequent reason first."""
-        return dict(sorted(self._losses.items(), key=lambda loss: -loss[1]))
-
-    @property
-    def median_distance(self) -> float:
-        """Median separation of the best pairs, arcsec; to 1e-4 arcsec where it comes from the histogram."""
-        if self._histogram is None:
-            return self._median
-        if not (matched := self.counts["n_matched"]):
-            return float("nan")
-        return float(np.searchsorted(np.cumsum(self._histogram), matched / 2)) / _BINS
 
 
 class MatchJob:
@@ -424,20 +148,26 @@ class MatchJob:
 
     def _survey(self) -> DensityMap:
         """Find the density of the searched catalogue, and how far the stars of each piece move."""
-        counts, epochs = DensitySum(), Epochs(np.nan, np.nan)
-        for catalogue in (self.standing, self.moving):
-            moves = catalogue is self.moving
-            count = catalogue is self.searched and self._density is None
-            step = Extent(count, not catalogue.undivided, epochs if moves else None)
-            if not (step.count or step.locate):
-                continue
-            for piece, _, (density, here, motion) in catalogue.each(step):
-                if density is not None:
-                    counts.add(density)
-                epochs |= here
-                if moves and piece >= 0:
-                    self._motions[piece] = motion
+        counts = DensitySum()
+        # The epochs of the external catalogue say how far the stars of Gaia move.
+        epochs = self._survey_one(self.standing, counts, None)
+        self._survey_one(self.moving, counts, epochs)
         return counts.total() if self._density is None else self._density
+
+    def _survey_one(self, catalogue: Catalogue, counts: DensitySum, between: Epochs | None) -> Epochs:
+        """Count the density of a catalogue, and find its epochs or (with `between`) the motions of its pieces."""
+        epochs = Epochs(np.nan, np.nan)
+        count = catalogue is self.searched and self._density is None
+        step = PieceExtent(count, not catalogue.undivided, between)
+        if not (step.count or step.locate):
+            return epochs
+        for piece, _, (density, here, motion) in catalogue.each(step):
+            if density is not None:
+                counts.add(density)
+            epochs |= here
+            if between is not None and piece >= 0:
+                self._motions[piece] = motion
+        return epochs
 
     def _margin(self) -> Callable[[int], float]:
         """Distance from a piece within which its leading sources can have counterparts, arcsec."""

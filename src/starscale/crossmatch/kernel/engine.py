@@ -10,11 +10,13 @@ import polars as pl
 from numpy.typing import NDArray
 
 from starscale.crossmatch.kernel.density import DensityMap
-from starscale.crossmatch.kernel.driver import MatchedRows, MatchJob, PieceResult, Results, Statistics, Step, T
+from starscale.crossmatch.kernel.driver import MatchJob
 from starscale.crossmatch.kernel.inputs import Curation, SkyRows
 from starscale.crossmatch.kernel.model import PairModel
 from starscale.crossmatch.kernel.pieces import Side
 from starscale.crossmatch.kernel.select import Mode
+from starscale.crossmatch.kernel.stores import PieceResult, Results, Step, T
+from starscale.crossmatch.kernel.tally import MatchedRows, Statistics
 from starscale.surveys import Survey
 from starscale.vocabulary.progress import Task
 from starscale.vocabulary.settings.run import MatchConfig

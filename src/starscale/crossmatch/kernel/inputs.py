@@ -18,16 +18,15 @@ from starscale.vocabulary.errors import InputError
 
 
 def match_columns(survey: Survey) -> list[str]:
-    """Columns of a survey that a match looks at, those that a table may lack among them."""
-    names: list[str | None] = [survey.id.column, brightness_column(survey)]
-    for role in (survey.position, survey.position and survey.position.ellipse, survey.motion):
-        if role is not None:
-            names += [value for value in role.model_dump().values() if isinstance(value, str)]
-    if survey.position and survey.position.epoch:
-        names.append(survey.position.epoch.column)
+    """Columns of a survey that a match reads, including those that a table may lack."""
+    position = survey.position
+    roles = [position, getattr(position, "ellipse", None), survey.motion]
+    names: list[object] = [survey.id.column, brightness_column(survey)]
+    names += [value for role in roles if role is not None for value in role.model_dump().values()]
+    names.append(getattr(getattr(position, "epoch", None), "column", None))
     if survey.duplicates is not None:
         names += [survey.duplicates.prefer, *(band.magnitude for band in survey.bands.values())]
-    return list(dict.fromkeys(name for name in names if name is not None))
+    return list(dict.fromkeys(name for name in names if isinstance(name, str)))
 
 
 def brightness_column(survey: Survey) -> str | None:

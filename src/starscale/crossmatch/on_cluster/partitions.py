@@ -16,9 +16,9 @@ from starscale.cluster.catalogue import HatsCatalogue, spatial_index
 from starscale.cluster.cluster import finished
 from starscale.cluster.writing import INDEX_ORDER
 from starscale.crossmatch.kernel.density import DensityMap
-from starscale.crossmatch.kernel.driver import PieceResult, Step, T
 from starscale.crossmatch.kernel.inputs import Curation, match_columns
 from starscale.crossmatch.kernel.pieces import SORT_ORDER, in_ranges, ranges_around
+from starscale.crossmatch.kernel.stores import PieceResult, Step, T
 from starscale.crossmatch.on_cluster.algorithm import ROW, Reader, SharedCuration, SharedDensity
 from starscale.surveys import Survey
 from starscale.tables.standardise import spelling
