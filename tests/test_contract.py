@@ -139,7 +139,8 @@ def test_documentation_imports_from_the_root_only() -> None:
         f"{page.name}: {match[0]}"
         for page in pages
         for match in below.finditer(page.read_text(encoding="utf-8"))
-        if not re.search(r"starscale\.(cli|provenance)\b", match[0])
+        # The algorithm of LSDB cannot be a public name: its module imports LSDB, which is optional.
+        if not match[0].startswith(("starscale.provenance", "starscale.crossmatch.on_cluster.algorithm"))
     ]
     assert found == []
 

@@ -5,6 +5,7 @@
 from .archives.api import Fetched, fetch
 from .archives.estimate import FetchEstimate, plan_fetch
 from .crossmatch.api import Matched, match
+from .crossmatch.kernel.tally import MatchStatistics
 from .publication.api import Published, publish
 from .tables.api import read, write
 from .tables.clean import Cleaned, clean
@@ -99,6 +100,7 @@ __all__ = [
     "LabelsConfig",
     "LabelsInput",
     "MatchConfig",
+    "MatchStatistics",
     "Matched",
     "MeanConfig",
     "MixtureConfig",

@@ -8,12 +8,11 @@ from typing import Any
 import numpy as np
 
 from starscale.crossmatch.kernel.driver import MatchJob
-from starscale.crossmatch.kernel.stores import T
 from starscale.crossmatch.kernel.engine import CatalogueInMemory, Match, TableInMemory, crossmatch
 from starscale.crossmatch.kernel.inputs import SkyRows
 from starscale.crossmatch.kernel.pieces import Side, in_ranges, ranges_around, tiles_of
 from starscale.crossmatch.kernel.select import Mode
-from starscale.crossmatch.kernel.stores import PieceResult, Results, Step
+from starscale.crossmatch.kernel.stores import PieceResult, Results, Step, T
 from starscale.vocabulary.settings.run import MatchConfig
 
 

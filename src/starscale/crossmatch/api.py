@@ -19,7 +19,7 @@ from starscale.crossmatch.kernel.driver import MatchJob
 from starscale.crossmatch.kernel.engine import CatalogueInMemory, Match, match_in_memory
 from starscale.crossmatch.kernel.inputs import SkyRows, match_columns, side_of
 from starscale.crossmatch.kernel.select import choose_pairs
-from starscale.crossmatch.kernel.tally import Statistics
+from starscale.crossmatch.kernel.tally import MatchStatistics
 from starscale.crossmatch.on_disk import Outputs, match_on_disk
 from starscale.io.progress import progress_of
 from starscale.surveys import Survey, load_survey
@@ -52,7 +52,7 @@ class Matched:
     ----------
     n_pairs : int
         Pairs kept.
-    statistics : Statistics
+    statistics : MatchStatistics
         Counts.
     model : mapping of str to value
         What was learnt about errors, offsets, blends and completeness.
@@ -71,7 +71,7 @@ class Matched:
     """
 
     n_pairs: int
-    statistics: Statistics
+    statistics: MatchStatistics
     model: Mapping[str, Any]
     losses: Mapping[str, int]
     pairs: pl.DataFrame | None = None

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from starscale.crossmatch.kernel.losses import REASONS
-from starscale.crossmatch.kernel.tally import Statistics
+from starscale.crossmatch.kernel.tally import MatchStatistics
 from starscale.reports.table import ReportTable
 
 COUNTS = {
@@ -42,7 +42,7 @@ def plain(value: Any) -> str:
     return f"{value:,}" if isinstance(value, int) else f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def match_table(statistics: Statistics, model: Mapping[str, Any]) -> ReportTable:
+def match_table(statistics: MatchStatistics, model: Mapping[str, Any]) -> ReportTable:
     """Return the counts and the model of a match, as the command prints them."""
     found = {**asdict(statistics), **model}
     names = {**COUNTS, **(MODEL if statistics.method == "figure_of_merit" else {})}

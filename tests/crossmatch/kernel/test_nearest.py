@@ -15,7 +15,7 @@ from starscale.crossmatch.kernel.candidates import SearchTargets
 from starscale.crossmatch.kernel.engine import crossmatch
 from starscale.crossmatch.kernel.pieces import Side
 from starscale.crossmatch.kernel.select import choose_pairs
-from starscale.crossmatch.kernel.tally import Statistics
+from starscale.crossmatch.kernel.tally import MatchStatistics
 from starscale.tables.positions import Positions
 from starscale.vocabulary.arrays import FloatArray
 from starscale.vocabulary.columns import PAIR_COLUMNS
@@ -54,7 +54,7 @@ def ids(n: int, first: int = 1) -> pl.Series:
 
 def match_catalogues(
     lead: Positions, external: Positions, names: tuple[pl.Series, pl.Series], *, radius: float
-) -> tuple[pl.DataFrame, Statistics]:
+) -> tuple[pl.DataFrame, MatchStatistics]:
     config = MatchConfig(method="nearest", radius=radius)
     found = crossmatch(Side.of(lead, names[0]), Side.of(external, names[1]), config, "dense")
     counts = found.statistics

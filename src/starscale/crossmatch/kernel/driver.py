@@ -37,7 +37,7 @@ from starscale.crossmatch.kernel.select import (
     one_to_one,
 )
 from starscale.crossmatch.kernel.stores import Catalogue, Results
-from starscale.crossmatch.kernel.tally import MatchedRows, Statistics, Tally
+from starscale.crossmatch.kernel.tally import MatchedRows, MatchStatistics, Tally
 from starscale.vocabulary.columns import DUPLICATE_COLUMNS
 from starscale.vocabulary.progress import SilentTask, Task
 from starscale.vocabulary.settings.run import MatchConfig
@@ -101,9 +101,9 @@ class MatchJob:
         yield from self._finished()
 
     @property
-    def statistics(self) -> Statistics:
+    def statistics(self) -> MatchStatistics:
         """The counts, after :meth:`run`."""
-        return Statistics(
+        return MatchStatistics(
             mode=self.mode,
             method=self.config.method,
             n_lead=self.moving.rows,

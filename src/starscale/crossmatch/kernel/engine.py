@@ -16,7 +16,7 @@ from starscale.crossmatch.kernel.model import PairModel
 from starscale.crossmatch.kernel.pieces import Side
 from starscale.crossmatch.kernel.select import Mode
 from starscale.crossmatch.kernel.stores import PieceResult, Results, Step, T
-from starscale.crossmatch.kernel.tally import MatchedRows, Statistics
+from starscale.crossmatch.kernel.tally import MatchedRows, MatchStatistics
 from starscale.surveys import Survey
 from starscale.vocabulary.progress import Task
 from starscale.vocabulary.settings.run import MatchConfig
@@ -106,7 +106,7 @@ class Match:
     duplicates : polars.DataFrame
         Rows of the external catalogue that repeat another, and the row that represents them.
     model : PairModel
-    statistics : Statistics
+    statistics : MatchStatistics
     losses : dict of str to int
         Leading sources without a pair, by reason.
     """
@@ -116,7 +116,7 @@ class Match:
     unmatched: pl.DataFrame
     duplicates: pl.DataFrame
     model: PairModel
-    statistics: Statistics
+    statistics: MatchStatistics
     losses: dict[str, int]
 
 

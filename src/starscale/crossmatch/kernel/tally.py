@@ -18,7 +18,7 @@ _BINS = 1e4
 
 
 @dataclass(frozen=True, slots=True)
-class Statistics:
+class MatchStatistics:
     """Counts of a match, for the report."""
 
     mode: Mode
