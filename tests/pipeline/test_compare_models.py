@@ -27,7 +27,7 @@ from starscale.pipeline.runfile import load_run
 from starscale.surveys import load_survey
 from starscale.vocabulary.comparison_columns import COMPARED, COMPARED_CSV, COMPARISON_COLUMNS, scored_file
 from starscale.vocabulary.errors import InputError
-from starscale.vocabulary.progress import Progress
+from starscale.vocabulary.progress import SILENT, Progress
 from starscale.vocabulary.settings.run import FeaturesConfig
 from support.recorded_progress import RecordedProgress
 
@@ -198,9 +198,9 @@ def test_a_library_that_is_missing_is_said_before_anything_is_done(
     ("old", "new", "message"),
     [
         ('name = "ridge"', 'name = "floor"', "needs a different name"),
-        ('name = "ridge"', 'name = "model"', "'model' is the run's own"),
+        ('name = "ridge"', 'name = "model"', "'model' is the model of the run"),
         ('name = "ridge"', 'name = "Ridge regression"', r"models\.0\.name"),
-        ('name = "ridge"', 'name = "ridge"\nreference = true', "not several"),
+        ('name = "ridge"', 'name = "ridge"\nreference = true', "only one of"),
         ("repeats = 1", "repeats = 3", r"no model can have more repeats than the run \(2\)"),
         ('kind = "mean"', 'kind = "meen"', "Did you mean 'mean'"),
         ('set = "pairwise"', 'set = "pairwse"', r"models 'few'.*Did you mean 'pairwise'"),
@@ -272,11 +272,11 @@ def test_a_run_trains_its_own_model_once(run_file: Path, folder: Path, finished:
         rows: Rows,
         repeat: int,
         title: str,
-        progress: Progress,
         checkpoint: Checkpoint | None = None,
+        progress: Progress = SILENT,
     ) -> Any:
         fitted.append(title.removesuffix("training").rstrip(", "))
-        return fit(self, rows, repeat, title, progress, checkpoint)
+        return fit(self, rows, repeat, title, checkpoint, progress)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(TrainingArrays, "fit", counted)

@@ -107,7 +107,7 @@ LIMITS: dict[Measure, int] = {
     import_cycles: 0,
 }
 
-#: Goals that are not reached yet: the moves were meant to save lines, and fuller docstrings cost more than they saved.
+#: Goals that are not reached yet: the moves should have saved lines, but fuller docstrings cost more than that.
 GOALS: dict[Measure, int] = {lines: LINES_BEFORE - 1200}
 
 

@@ -87,8 +87,8 @@ class DisplayedTask:
         return text + (f", {note}" if note else "")
 
     def _summary(self) -> str:
-        """Return the last line: the work is complete, so what was counted is the total."""
-        total = self._done or self.total or 0
+        """Return the last line: the work is complete, so the total is what was announced, else what was counted."""
+        total = self._done if self.total is None else self.total
         seconds = time.monotonic() - self._started
         return f"{self.title}: {total:,} of {total:,} {self.unit} (100 %), {seconds:.1f} s"
 
