@@ -336,7 +336,7 @@ def test_tables_of_an_earlier_run_are_named(sky: Path, finished: Path, tmp_path:
     (sky / "gaia_only.toml").write_text(without)
     said: list[str] = []
     ss.run(sky / "gaia_only.toml", copy, progress=RecordedProgress(said))
-    assert any(text.startswith("note: clean_skymapper_dr2.parquet is left from an earlier run") for text in said)
+    assert any(text.startswith("note: clean_skymapper_dr2.parquet was written by an earlier run") for text in said)
     assert any(text.startswith("note: pairs_skymapper_dr2.parquet") for text in said)
 
 

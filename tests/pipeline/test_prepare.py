@@ -16,6 +16,7 @@ from starscale.pipeline.pipeline import RunSteps
 from starscale.pipeline.planning import plan
 from starscale.pipeline.runfile import load_run
 from starscale.tables import stream
+from starscale.vocabulary.progress import SILENT
 
 TABLES = (
     "clean_gaia_dr3",
@@ -32,7 +33,7 @@ TABLES = (
 
 def prepared(run_file: Path, output: Path) -> dict[str, pl.DataFrame]:
     config, base = load_run(run_file)
-    steps = RunSteps(plan(config, base), output, "run.toml", lambda _: None)
+    steps = RunSteps(plan(config, base), output, "run.toml", SILENT)
     steps.training_set()
     tables = {name: io.read(output / f"{name}.parquet") for name in TABLES}
     match = steps.folder.record["steps"]["match skymapper_dr2"]["result"]

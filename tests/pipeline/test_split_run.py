@@ -180,7 +180,7 @@ def test_it_can_be_turned_off(sky: Path, finished: Path, tmp_path: Path) -> None
     said: list[str] = []
     result = ss.run(sky / "off.toml", tmp_path / "run", progress=RecordedProgress(said))
     assert "Inputs that the predictions rely on" not in result.report.read_text()
-    assert any(text.startswith("note: importance.json is left from an earlier run") for text in said)
+    assert any(text.startswith("note: importance.json was written by an earlier run") for text in said)
     assert "train: unchanged" in said
 
 
@@ -211,7 +211,7 @@ def test_the_command_explain(finished: Path) -> None:
     for arguments, message in (
         ((), "no table; expected CATALOGUE STAR"),
         ((finished / "catalogue.parquet",), "no star; expected CATALOGUE STAR"),
-        ((finished / "catalogue.parquet", star, "--flags", 4), "stands beside a table"),
+        ((finished / "catalogue.parquet", star, "--flags", 4), "together with a table"),
     ):
         refused = command("explain", *arguments).exception
         assert isinstance(refused, InputError)
