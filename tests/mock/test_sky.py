@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from starscale.mock import Sky, make_sky
+from starscale.mock import MockSky, make_sky
 from starscale.mock.archive import archive_table
 from starscale.mock.fields import CLUSTERS, FIELDS
 from starscale.mock.galaxy import galactic
@@ -39,12 +39,12 @@ DTYPES = {
 
 
 @pytest.fixture(scope="module")
-def sky() -> Sky:
+def sky() -> MockSky:
     return make_sky(N_STARS, seed=7)
 
 
 @pytest.fixture(scope="module")
-def joined(sky: Sky) -> pl.DataFrame:
+def joined(sky: MockSky) -> pl.DataFrame:
     """Gaia rows of the stars with their truth (suffix ``_true``)."""
     return sky.tables["gaia_dr3"].join(sky.tables["truth"], on="source_id", suffix="_true")
 
@@ -56,13 +56,13 @@ def robust_width(values: pl.Series) -> float:
 
 
 @pytest.mark.parametrize("name", SURVEYS)
-def test_columns_and_types_are_those_of_the_survey_file(sky: Sky, name: str) -> None:
+def test_columns_and_types_are_those_of_the_survey_file(sky: MockSky, name: str) -> None:
     wanted = {column: DTYPES[spec.dtype] for column, spec in load_survey(name).columns.items()}
     assert dict(sky.tables[name].schema) == wanted
 
 
 @pytest.mark.parametrize("name", [name for name in SURVEYS if load_survey(name).id.unique])
-def test_identifiers_are_unique_and_possible(sky: Sky, name: str) -> None:
+def test_identifiers_are_unique_and_possible(sky: MockSky, name: str) -> None:
     rule = load_survey(name).id
     identifiers = sky.tables[name][rule.column]
     assert identifiers.null_count() == 0
@@ -74,7 +74,7 @@ def test_identifiers_are_unique_and_possible(sky: Sky, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", SURVEYS[:1] + SURVEYS[2:])
-def test_cuts_of_the_survey_file_remove_some_rows_and_keep_most(sky: Sky, name: str) -> None:
+def test_cuts_of_the_survey_file_remove_some_rows_and_keep_most(sky: MockSky, name: str) -> None:
     table = sky.tables[name]
     if name == "gaia_dr3":
         table = table.join(sky.tables["bailer_jones_edr3"], on="source_id", how="left")
@@ -84,7 +84,7 @@ def test_cuts_of_the_survey_file_remove_some_rows_and_keep_most(sky: Sky, name: 
         assert kept > (0.3 if cut.name in faint else 0.75), cut.name
 
 
-def test_truth_has_one_row_for_each_star_and_joins(sky: Sky, joined: pl.DataFrame) -> None:
+def test_truth_has_one_row_for_each_star_and_joins(sky: MockSky, joined: pl.DataFrame) -> None:
     truth, gaia = sky.tables["truth"], sky.tables["gaia_dr3"]
     assert truth.height == N_STARS == joined.height
     assert truth["source_id"].is_unique().all()
@@ -100,7 +100,7 @@ def test_truth_has_one_row_for_each_star_and_joins(sky: Sky, joined: pl.DataFram
     assert truth["object_id"].drop_nulls().is_in(sky.tables["skymapper_dr2"]["object_id"].implode()).all()
 
 
-def test_source_id_holds_the_healpix_cell(sky: Sky) -> None:
+def test_source_id_holds_the_healpix_cell(sky: MockSky) -> None:
     gaia = sky.tables["gaia_dr3"]
     cells = nested_cell(gaia["ra"].to_numpy(), gaia["dec"].to_numpy(), 12)
     assert (gaia["source_id"].to_numpy() >> 35 == cells).all()
@@ -141,7 +141,7 @@ def test_astrometric_noise_is_correlated_as_stated(joined: pl.DataFrame) -> None
     assert (product * stated).sum() / (stated**2).sum() == pytest.approx(1.0, abs=0.25)
 
 
-def test_astrometric_covariance_is_positive_definite(sky: Sky) -> None:
+def test_astrometric_covariance_is_positive_definite(sky: MockSky) -> None:
     gaia = sky.tables["gaia_dr3"]
     names = ("ra", "dec", "parallax", "pmra", "pmdec")
     matrix = np.ones((gaia.height, 5, 5))
@@ -158,7 +158,7 @@ def test_parallax_errors_grow_as_in_the_archive(joined: pl.DataFrame) -> None:
         assert errors.median() == pytest.approx(wanted, rel=0.2)
 
 
-def test_geometric_distances_cover_the_truth(sky: Sky) -> None:
+def test_geometric_distances_cover_the_truth(sky: MockSky) -> None:
     both = sky.tables["bailer_jones_edr3"].join(sky.tables["truth"], on="source_id")
     inside = both.select(pl.col("distance").is_between("r_lo_geo", "r_hi_geo").mean()).item()
     assert inside == pytest.approx(0.68, abs=0.04)
@@ -176,7 +176,7 @@ def test_gspphot_is_biased_and_overconfident(joined: pl.DataFrame) -> None:
     assert (poor["mh_gspphot"] - poor["fe_h"]).median() > 0.1  # type: ignore[operator]
 
 
-def test_skymapper_noise_is_as_stated(sky: Sky) -> None:
+def test_skymapper_noise_is_as_stated(sky: MockSky) -> None:
     """Duplicate entries of single stars are two measurements of the same magnitudes."""
     kinds, table = sky.tables["truth_skymapper"], sky.tables["skymapper_dr2"]
     twins = kinds.filter(pl.col("kind") == "duplicate", pl.col("companion_source_id").is_null())
@@ -192,7 +192,7 @@ def test_skymapper_noise_is_as_stated(sky: Sky) -> None:
     assert robust_width(pulls) == pytest.approx(1.0, abs=0.2)
 
 
-def test_skymapper_positions_are_those_of_the_moved_star(sky: Sky) -> None:
+def test_skymapper_positions_are_those_of_the_moved_star(sky: MockSky) -> None:
     single = sky.tables["truth_skymapper"].filter(pl.col("kind") == "star")
     both = single.join(sky.tables["skymapper_dr2"], on="object_id").join(sky.tables["truth"], on="source_id")
     years = (both["mean_epoch"] - 57388.5) / 365.25
@@ -204,7 +204,7 @@ def test_skymapper_positions_are_those_of_the_moved_star(sky: Sky) -> None:
     assert slope == pytest.approx(1.0, abs=0.15)
 
 
-def test_skymapper_has_the_blemishes_of_a_survey(sky: Sky) -> None:
+def test_skymapper_has_the_blemishes_of_a_survey(sky: MockSky) -> None:
     table, kinds, truth = (sky.tables[name] for name in ("skymapper_dr2", "truth_skymapper", "truth"))
     share = {kind: n / table.height for kind, n in kinds["kind"].value_counts().iter_rows()}
     assert 0.008 < share["duplicate"] < 0.025
@@ -222,7 +222,7 @@ def test_skymapper_has_the_blemishes_of_a_survey(sky: Sky) -> None:
     assert 0 < faint.height < 0.01 * table.height
 
 
-def test_both_entries_of_a_blend_lead_to_one_object(sky: Sky) -> None:
+def test_both_entries_of_a_blend_lead_to_one_object(sky: MockSky) -> None:
     truth = sky.tables["truth"].select("source_id", "object_id")
     blends = sky.tables["truth_skymapper"].filter(pl.col("kind") == "blend")
     for column in ("source_id", "companion_source_id"):
@@ -231,7 +231,7 @@ def test_both_entries_of_a_blend_lead_to_one_object(sky: Sky) -> None:
         assert (found["object_id"] == found["object_id_truth"]).all()
 
 
-def test_map_reddening_is_the_whole_column_on_its_own_scale(sky: Sky) -> None:
+def test_map_reddening_is_the_whole_column_on_its_own_scale(sky: MockSky) -> None:
     both = sky.tables["skymapper_dr2"].join(sky.tables["truth"], on="object_id")
     assert (both["ebmv_sfd"] / both["ebv_column"]).median() == pytest.approx(1 / 0.86, rel=0.01)
     near = both.filter(pl.col("distance") < 300)
@@ -240,7 +240,7 @@ def test_map_reddening_is_the_whole_column_on_its_own_scale(sky: Sky) -> None:
     assert (far["ebv"] / far["ebv_column"]).median() > 0.9  # type: ignore[operator]
 
 
-def test_populations(sky: Sky) -> None:
+def test_populations(sky: MockSky) -> None:
     truth = sky.tables["truth"].filter(pl.col("cluster").is_null())
     middle = {name: part["fe_h"].median() for (name,), part in truth.group_by("population")}
     assert middle["thin disc"] == pytest.approx(-0.03, abs=0.08)
@@ -254,7 +254,7 @@ def test_populations(sky: Sky) -> None:
 
 
 @pytest.mark.parametrize("cluster", CLUSTERS, ids=lambda cluster: cluster.name)
-def test_members_share_what_a_cluster_shares(sky: Sky, cluster: object) -> None:
+def test_members_share_what_a_cluster_shares(sky: MockSky, cluster: object) -> None:
     spec = next(item for item in CLUSTERS if item is cluster)
     members = sky.tables["truth"].filter(pl.col("cluster") == spec.name)
     assert members.height == round(spec.share * N_STARS)
@@ -264,7 +264,7 @@ def test_members_share_what_a_cluster_shares(sky: Sky, cluster: object) -> None:
     assert members["field"].unique().to_list() == [spec.field]
 
 
-def test_fields_have_the_density_of_the_sky(sky: Sky) -> None:
+def test_fields_have_the_density_of_the_sky(sky: MockSky) -> None:
     truth = sky.tables["truth"].filter(pl.col("cluster").is_null())
     density = {}
     for field in FIELDS:
@@ -279,13 +279,13 @@ def test_fields_have_the_density_of_the_sky(sky: Sky) -> None:
         assert low < density[field.name] < high, field.name
 
 
-def test_some_stars_move_fast(sky: Sky) -> None:
+def test_some_stars_move_fast(sky: MockSky) -> None:
     moves = sky.tables["truth"].select((pl.col("pmra") ** 2 + pl.col("pmdec") ** 2).sqrt().alias("pm"))["pm"]
     assert moves.max() > 150  # type: ignore[operator]
     assert 3 < moves.median() < 15  # type: ignore[operator]
 
 
-def test_violet_bands_carry_the_metallicity(sky: Sky) -> None:
+def test_violet_bands_carry_the_metallicity(sky: MockSky) -> None:
     """A quadratic fit of [Fe/H] must be at least a fifth worse without u and v."""
     both = sky.tables["skymapper_dr2"].join(sky.tables["truth"], on="object_id")
     bright = both.filter(

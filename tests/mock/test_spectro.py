@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from starscale.mock import Sky, make_sky
+from starscale.mock import MockSky, make_sky
 from starscale.mock.labels import LABELS, SPECTROGRAPHS
 from starscale.surveys import load_survey
 
@@ -17,11 +17,11 @@ NAMES = tuple(SPECTROGRAPHS)
 
 
 @pytest.fixture(scope="module")
-def sky() -> Sky:
+def sky() -> MockSky:
     return make_sky(N_STARS, seed=11)
 
 
-def rows_with_truth(sky: Sky, name: str) -> pl.DataFrame:
+def rows_with_truth(sky: MockSky, name: str) -> pl.DataFrame:
     """Rows of one survey with values and errors under common names, and the truth about them."""
     labels = load_survey(name).labels
     values = [pl.col(labels[label].value).cast(pl.Float64).alias(f"{label}_value") for label in LABELS]
@@ -34,13 +34,13 @@ def rows_with_truth(sky: Sky, name: str) -> pl.DataFrame:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_truth_lists_every_row_in_order(sky: Sky, name: str) -> None:
+def test_truth_lists_every_row_in_order(sky: MockSky, name: str) -> None:
     truth = sky.tables["truth_spectro"].filter(pl.col("survey") == name)
     assert truth["row"].to_list() == list(range(sky.tables[name].height))
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_row_is_truth_plus_systematics_plus_noise(sky: Sky, name: str) -> None:
+def test_a_row_is_truth_plus_systematics_plus_noise(sky: MockSky, name: str) -> None:
     rows = rows_with_truth(sky, name).filter(~pl.col("blank"))
     for label, tolerance in zip(LABELS, (1e-3, 1e-6, 1e-6), strict=True):
         rest = rows[f"{label}_value"] - rows[label] - rows[f"{label}_systematic"] - rows[f"{label}_noise"]
@@ -48,7 +48,7 @@ def test_a_row_is_truth_plus_systematics_plus_noise(sky: Sky, name: str) -> None
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_noise_is_wider_than_quoted(sky: Sky, name: str) -> None:
+def test_noise_is_wider_than_quoted(sky: MockSky, name: str) -> None:
     rows = rows_with_truth(sky, name).filter(~pl.col("blank"), ~pl.col("outlier"))
     for label in LABELS:
         assert (rows[f"{label}_noise"] / rows[f"{label}_sigma"]).std() == pytest.approx(1.0, abs=0.12)
@@ -58,7 +58,7 @@ def test_noise_is_wider_than_quoted(sky: Sky, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_scales_differ_by_what_real_scales_do(sky: Sky, name: str) -> None:
+def test_scales_differ_by_what_real_scales_do(sky: MockSky, name: str) -> None:
     rows = rows_with_truth(sky, name)
     spread = {label: np.ptp(np.percentile(rows[f"{label}_systematic"].to_numpy(), [2, 98])) for label in LABELS}
     assert 50 < spread["teff"] < 250
@@ -67,7 +67,7 @@ def test_scales_differ_by_what_real_scales_do(sky: Sky, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_quadratic_does_not_describe_the_scale_exactly(sky: Sky, name: str) -> None:
+def test_a_quadratic_does_not_describe_the_scale_exactly(sky: MockSky, name: str) -> None:
     rows = rows_with_truth(sky, name)
     x = [(rows[label] - rows[label].mean()) / rows[label].std() for label in LABELS]
     parts = [part.to_numpy() for part in x]
@@ -81,7 +81,7 @@ def test_a_quadratic_does_not_describe_the_scale_exactly(sky: Sky, name: str) ->
     assert rest.std() > 3.0
 
 
-def test_outliers_and_the_flags_that_catch_some(sky: Sky) -> None:
+def test_outliers_and_the_flags_that_catch_some(sky: MockSky) -> None:
     truth = sky.tables["truth_spectro"]
     assert truth["outlier"].mean() == pytest.approx(0.05, abs=0.012)
     for name in NAMES:
@@ -100,7 +100,7 @@ def test_outliers_and_the_flags_that_catch_some(sky: Sky) -> None:
         assert caught < 0.95, name
 
 
-def test_every_two_surveys_have_stars_in_common(sky: Sky) -> None:
+def test_every_two_surveys_have_stars_in_common(sky: MockSky) -> None:
     truth = sky.tables["truth_spectro"]
     stars = {name: set(truth.filter(pl.col("survey") == name)["source_id"]) for name in NAMES}
     for first, second in itertools.combinations(NAMES, 2):
@@ -110,13 +110,13 @@ def test_every_two_surveys_have_stars_in_common(sky: Sky) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_some_stars_repeat(sky: Sky, name: str) -> None:
+def test_some_stars_repeat(sky: MockSky, name: str) -> None:
     counts = sky.tables["truth_spectro"].filter(pl.col("survey") == name)["source_id"].value_counts()["count"]
     assert (counts > 1).mean() == pytest.approx(SPECTROGRAPHS[name].repeats, abs=0.05)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_positions_are_those_of_the_epoch(sky: Sky, name: str) -> None:
+def test_positions_are_those_of_the_epoch(sky: MockSky, name: str) -> None:
     survey = load_survey(name)
     assert survey.position is not None
     assert survey.position.epoch is not None
@@ -130,7 +130,7 @@ def test_positions_are_those_of_the_epoch(sky: Sky, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if load_survey(name).gaia])
-def test_own_gaia_identifiers_are_right_or_missing(sky: Sky, name: str) -> None:
+def test_own_gaia_identifiers_are_right_or_missing(sky: MockSky, name: str) -> None:
     survey = load_survey(name)
     assert survey.gaia is not None
     own = sky.tables[name][survey.gaia.column]
@@ -141,7 +141,7 @@ def test_own_gaia_identifiers_are_right_or_missing(sky: Sky, name: str) -> None:
     assert set(own.filter(missing)) <= set(survey.columns[survey.gaia.column].sentinels)
 
 
-def test_missing_labels_look_as_in_the_archives(sky: Sky) -> None:
+def test_missing_labels_look_as_in_the_archives(sky: MockSky) -> None:
     for name in NAMES:
         rows = rows_with_truth(sky, name)
         blank = rows.filter(pl.col("blank"))["teff_value"]
@@ -154,7 +154,7 @@ def test_missing_labels_look_as_in_the_archives(sky: Sky) -> None:
             assert blank.is_nan().all()
 
 
-def test_surveys_choose_different_stars(sky: Sky) -> None:
+def test_surveys_choose_different_stars(sky: MockSky) -> None:
     giants, dec = {}, {}
     for name in NAMES:
         rows = rows_with_truth(sky, name)
@@ -166,7 +166,7 @@ def test_surveys_choose_different_stars(sky: Sky) -> None:
     assert dec["apogee_dr17"][1] > 30  # type: ignore[operator]
 
 
-def test_apogee_names_hold_the_position(sky: Sky) -> None:
+def test_apogee_names_hold_the_position(sky: MockSky) -> None:
     table = sky.tables["apogee_dr17"].head(50)
     for name, ra, dec in table.select("APOGEE_ID", "RA", "DEC").iter_rows():
         assert len(name) == 18
