@@ -87,7 +87,7 @@ class DisplayedTask:
         return text + (f", {note}" if note else "")
 
     def _summary(self) -> str:
-        """Return the last line: the work is complete, so the total is what was announced, else what was counted."""
+        """Return the last line: the work is complete, so the total is the announced one, or else the count."""
         total = self._done if self.total is None else self.total
         seconds = time.monotonic() - self._started
         return f"{self.title}: {total:,} of {total:,} {self.unit} (100 %), {seconds:.1f} s"
