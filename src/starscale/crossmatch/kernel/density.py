@@ -77,6 +77,8 @@ class DensityMap:
         return cls(*_counted(ordered[np.searchsorted(ordered, 0) :]))
 
     def __add__(self, other: DensityMap) -> DensityMap:
+        if not len(self.pixels):
+            return other
         pixels, inverse = np.unique(np.concatenate([self.pixels, other.pixels]), return_inverse=True)
         counts = np.zeros(len(pixels), dtype=_count_type(self.total + other.total))
         np.add.at(counts, inverse, np.concatenate([self.counts, other.counts]))

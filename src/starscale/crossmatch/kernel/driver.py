@@ -86,6 +86,8 @@ class MatchJob:
         self.task = SilentTask() if task is None else task
         self.model, self.tally = PairModel(), Tally(config, several=False)
         self._motions: dict[int, float] = {}
+        # How often each searched source is a good neighbour, and the best one; filled in a dense match.
+        self._degree = self._chosen = np.empty(0, dtype=np.int32)
         self._imprecise = 0
         self._repeats: pl.DataFrame | None = None
         self._id_type: pl.DataType | None = None
@@ -185,8 +187,6 @@ class MatchJob:
         if matcher.by_merit:
             self.model = self._learn(steps, margin)
         step = partial(steps.match, model=self.model)
-        searched = self.searched.rows if self.mode == "dense" else 0
-        self._degree, self._chosen = (np.zeros(searched, dtype=np.int32) for _ in range(2))
         for _, n, (sources, good, nearest) in self.leading.each(step, self.searched, margin):
             self.results.sources.append(sources)
             if good is not None and nearest is not None:
@@ -209,9 +209,13 @@ class MatchJob:
         """Keep the good neighbours of a piece, and count how often each searched source is one of them."""
         self._id_type = good.schema["original_ext_source_id"]
         if self.mode == "dense":
+            if not len(self._degree):
+                # As late as possible: candidates, which take the most memory, are released by now.
+                self._degree, self._chosen = (np.zeros(self.searched.rows, dtype=np.int32) for _ in range(2))
             searched = good["searched"].to_numpy()
-            np.add.at(self._degree, searched, 1)
-            np.add.at(self._chosen, searched[good["best"].to_numpy()], 1)
+            # numpy adds a number of the type of the array twenty times faster than a Python integer.
+            np.add.at(self._degree, searched, np.int32(1))
+            np.add.at(self._chosen, searched[good["best"].to_numpy()], np.int32(1))
         self.results.found.append(good)
         self.results.nearest.append(nearest)
 
@@ -234,6 +238,9 @@ class MatchJob:
             searched = neighbours["searched"].to_numpy()
             neighbours = add_mates(neighbours, self._degree[searched], self._chosen[searched])
             del searched
+            if claims is None:
+                # The only group: the counts are not needed again.
+                self._degree = self._chosen = self._degree[:0].copy()
         leading = in_leading_order(self.results.sources.take(group))
         nearest = self.results.nearest.take(group)
         lost = unmatched(leading, nearest, neighbours, self.config.pairs, claims=claims)
