@@ -302,7 +302,7 @@ def test_a_polite_stop_by_the_system(finished: Path, tmp_path: Path) -> None:
     done = subprocess.run(command(finished, stars, target), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "rows were done before" in done.stderr
-    assert "identifiers stand in" in done.stderr
+    assert "identifiers occur more than once" in done.stderr
     assert io.open_table(target).n_rows == io.open_table(stars).n_rows
 
 
