@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -69,6 +70,29 @@ def test_another_job_begins_without_parts_and_keeps_foreign_files(tmp_path: Path
     assert job.parts == []
     job.clear()
     assert [item.name for item in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+@pytest.mark.parametrize("n_removed", range(5))
+def test_a_kill_while_the_folder_is_cleared_leaves_no_record_of_a_part_that_is_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, n_removed: int
+) -> None:
+    job = begun(tmp_path, 2)
+    left, unlink = [n_removed], Path.unlink
+
+    def killed(path: Path, missing_ok: bool = False) -> None:
+        if not left[0]:
+            raise KeyboardInterrupt
+        left[0] -= 1
+        unlink(path, missing_ok)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", killed)
+        with pytest.raises(KeyboardInterrupt) if n_removed < 4 else nullcontext():
+            job.clear()
+    found = JobFolder(tmp_path, NAMES)
+    assert found.key == (None if n_removed == 4 else KEY)
+    assert all(found.intact(part) for part in found.parts)
+    assert len(found.parts) == (0 if n_removed else 2)
 
 
 def test_a_second_process_is_refused_until_the_first_ends(tmp_path: Path) -> None:

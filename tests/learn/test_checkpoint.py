@@ -19,7 +19,7 @@ from starscale.learn.regressor import FitContext
 from starscale.vocabulary.errors import StarscaleError
 from starscale.vocabulary.progress import SILENT, Progress
 from starscale.vocabulary.settings.models import MixtureConfig, Turchi2024Config
-from support.progress import Killed, RecordedProgress
+from support.recorded_progress import Killed, RecordedProgress
 
 CONFIGS = {
     "mixture": MixtureConfig(width=8, layers=1, components=2, frequencies=2, batch=64, epochs=6, members=2),
@@ -49,7 +49,7 @@ def test_a_killed_training_goes_on_and_ends_with_the_same_model(
                 labels,
                 *parts,
                 seed=2,
-                progress=RecordedProgress(after),
+                progress=RecordedProgress(stop_after=after),
                 checkpoint=Checkpoint(folder, "k"),
             )
         rest = RecordedProgress()
@@ -159,8 +159,8 @@ def test_networks_go_on_from_a_checkpoint_however_they_are_trained(
         )
 
     with pytest.raises(Killed):
-        trained(RecordedProgress(3), Checkpoint(tmp_path / "c", "k"))
+        trained(RecordedProgress(stop_after=3), Checkpoint(tmp_path / "c", "k"))
     rest = RecordedProgress()
     resumed = trained(rest, Checkpoint(tmp_path / "c", "k"))
-    assert rest.n_units == rest.tasks[0].n_resumed == 2
+    assert rest.n_units == rest.tasks[0].before == 2
     np.testing.assert_array_equal(resumed, trained(SILENT, Checkpoint()))

@@ -17,7 +17,7 @@ from starscale.learn.training import EarlyStopping, TrainState, mean_loss, n_ste
 from starscale.learn.turchi import Turchi2024, batch_size
 from starscale.vocabulary.errors import StarscaleError
 from starscale.vocabulary.settings.models import MixtureConfig, Turchi2024Config
-from support.progress import RecordedProgress, exact_notes
+from support.recorded_progress import RecordedProgress, exact_notes
 
 MIXTURE = MixtureConfig(width=16, layers=1, components=2, frequencies=4, batch=32, epochs=8, members=2)
 TURCHI = Turchi2024Config(

@@ -169,9 +169,12 @@ class JobFolder:
 
     def clear(self) -> None:
         """Remove the parts and the records of the job, and nothing else."""
-        self._remove_except(set())
-        for name in (*(name for part in self.parts for name in part["files"]), PARTS, JOB):
+        # The record of the parts first, the key last: after a kill in between, no record names a lost part,
+        # and the folder is still known as that of a job.
+        for name in (PARTS, *(name for part in self.parts for name in part["files"])):
             self.file(name).unlink(missing_ok=True)
+        self._remove_except(set())
+        self.file(JOB).unlink(missing_ok=True)
         self.key, self.parts = None, []
 
     def _remove_except(self, kept: set[str]) -> None:

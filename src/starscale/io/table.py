@@ -45,6 +45,13 @@ class Source(ABC):
         Unit, UCD and description of every column, as far as the file states them.
     metadata : dict of str to str
         Texts about the table as a whole.
+    notes : tuple of str
+        What a user must know about the file, one sentence each: it was cut off by the service, it holds other
+        tables, column names are repeated. ``starscale check`` reports each one.
+    frame : str
+        Reference frame of the positions as the file states it (``ICRS``, ``FK4``); empty: not stated.
+    epoch : float or None
+        Epoch of the positions in Julian years as the file states it; None: not stated.
     """
 
     path: Path
@@ -52,6 +59,9 @@ class Source(ABC):
     schema: pl.Schema
     columns: dict[str, Column]
     metadata: dict[str, str]
+    notes: tuple[str, ...] = ()
+    frame: str = ""
+    epoch: float | None = None
 
     @property
     @abstractmethod
