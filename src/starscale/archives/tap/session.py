@@ -1,7 +1,12 @@
-"""HTTP sessions: a user agent, a time limit on every request, and credentials that are sent to one host only."""
+"""HTTP sessions: a user agent, a time limit on every request, and credentials that are sent to one host only.
+
+Nobody but the caller logs in: ``~/.netrc`` is not read by a session, since requests would send its passwords with
+every request, over http too. Proxies and certificates are those of the environment.
+"""
 
 from __future__ import annotations
 
+import os
 import platform
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,6 +14,7 @@ from urllib.parse import urlparse
 
 import requests
 from requests.auth import AuthBase, HTTPBasicAuth
+from requests.utils import get_environ_proxies
 
 from starscale.surveys.archive import Copy
 from starscale.version import __version__
@@ -16,6 +22,8 @@ from starscale.vocabulary.errors import InputError, Problem
 
 #: Time limits in seconds: to connect, and between two blocks of an answer.
 TIMEOUTS = (30.0, 120.0)
+#: HTTP codes of a redirect that repeats the body of the request.
+_SENT_AGAIN = (307, 308)
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -58,19 +66,23 @@ class PoliteSession(requests.Session):
 
     def __init__(self, timeouts: tuple[float, float] = TIMEOUTS) -> None:
         super().__init__()
+        # Switches off ~/.netrc, and the proxies and certificates that `request` sets.
+        self.trust_env = False
+        self.verify = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
         self._timeouts = timeouts
         self._last: requests.Response | None = None
         self.headers["User-Agent"] = f"starscale/{__version__} Python/{platform.python_version()} (IVOA-science)"
 
-    def request(self, *args: Any, **kwargs: Any) -> requests.Response:
-        """Send a request with the time limits of the session.
+    def request(self, method: str, url: str | bytes, *args: Any, **kwargs: Any) -> requests.Response:
+        """Send a request with the time limits of the session, through the proxy of the environment.
 
         pyvo sets limits for some requests only, and leaves streamed answers open. A session belongs to one
         thread, which has read an answer when it sends the next request, so the previous answer is closed here.
         """
         kwargs["timeout"] = self._timeouts
+        kwargs.setdefault("proxies", get_environ_proxies(_text(url)))
         self._close_last()
-        self._last = super().request(*args, **kwargs)
+        self._last = super().request(method, url, *args, **kwargs)
         return self._last
 
     def close(self) -> None:
@@ -112,6 +124,10 @@ def open_session(place: Copy, login: Login, timeouts: tuple[float, float] = TIME
     return session
 
 
+def _text(url: str | bytes) -> str:
+    return url.decode() if isinstance(url, bytes) else url
+
+
 def _encrypted(address: str) -> bool:
     parts = urlparse(address)
     return parts.scheme == "https" or parts.hostname in _LOOPBACK
@@ -122,7 +138,13 @@ def _form(session: PoliteSession, place: Copy, login: Login) -> None:
     address = place.login_url or f"{place.service.rsplit('/', 1)[0]}/login"
     if not _encrypted(address):
         raise InputError(Problem(address, "would get the password unencrypted", "an https address"))
-    answer = session.post(address, data={"username": login.user, "password": login.password})
+    form = {"username": login.user, "password": login.password}
+    # A redirect may send the form again, to any address; the cookie has come with this answer.
+    answer = session.post(address, data=form, allow_redirects=False)
+    if answer.status_code in _SENT_AGAIN:
+        found = f"sends the password on to {answer.headers.get('Location', 'another address')}"
+        fix = "If you trust that address, set it as `login_url` in a copy of the survey file."
+        raise InputError(Problem(address, found, "an answer of its own", fix))
     if answer.status_code >= 400:
         fix = "Check that name and password are those of this archive."
         raise InputError(Problem(address, f"refused the login (HTTP {answer.status_code})", fix=fix))
