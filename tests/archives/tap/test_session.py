@@ -1,4 +1,4 @@
-"""Sessions with an archive send no credentials that the caller did not give, and use the proxy of the environment."""
+"""Sessions with an archive send no credentials that the caller did not give; proxies of the environment are used."""
 
 from __future__ import annotations
 
