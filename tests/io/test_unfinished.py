@@ -111,12 +111,45 @@ def test_beginning_anew(tmp_path: Path, leftover: str, chunk: int, parts: int) -
         assert kept.n_parts == parts
 
 
-def test_parts_without_a_readable_job_are_not_trusted(tmp_path: Path) -> None:
+def test_a_folder_without_a_readable_record_is_refused_and_kept(tmp_path: Path) -> None:
     target = tmp_path / "out.parquet"
     stopped_after(target, 2)
-    (tmp_path / "out.parquet.unfinished" / "job.json").write_text("{")
-    with Unfinished.open(target, JOB) as kept:
-        assert kept.n_parts == 0
+    folder = tmp_path / "out.parquet.unfinished"
+    (folder / "job.json").write_text("{")
+    before = sorted(folder.iterdir())
+    for leftover in ("refuse", "renew", "restart"):
+        with (
+            pytest.raises(InputError, match=r"holds job.json, part-00000000.arrow.*no readable record.*remove it"),
+            Unfinished.open(target, JOB, leftover),
+        ):
+            pass
+    assert sorted(folder.iterdir()) == before
+
+
+def test_a_folder_of_the_user_is_never_touched(tmp_path: Path) -> None:
+    target, thesis = tmp_path / "out.parquet", tmp_path / "thesis"
+    mine = ("lock", "part-00000000.arrow", "out.parquet", "identifiers", "job.txt")
+    folder = tmp_path / "out.parquet.unfinished"
+    folder.mkdir()
+    for name in mine:
+        (folder / name).write_text("mine")
+    with pytest.raises(InputError, match="no readable record"), Unfinished.open(target, JOB, "restart"):
+        pass
+    folder.rename(thesis)
+    folder.symlink_to(thesis)
+    with pytest.raises(InputError, match=r"is a link.*Remove the link"), Unfinished.open(target, JOB, "restart"):
+        pass
+    assert {item.name: item.read_text() for item in thesis.iterdir()} == dict.fromkeys(mine, "mine")
+
+
+def test_what_a_kill_left_before_the_record_is_taken_over(tmp_path: Path) -> None:
+    folder = tmp_path / "out.parquet.unfinished"
+    folder.mkdir()
+    (folder / "lock").touch()
+    (folder / "job.json.partial-01234567").write_text("{")
+    with Unfinished.open(tmp_path / "out.parquet", JOB) as kept:
+        kept.store(PART)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_damaged_part_is_said(tmp_path: Path) -> None:

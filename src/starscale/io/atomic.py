@@ -1,7 +1,7 @@
 """Files and directories that appear complete or not at all.
 
-They are built in the folder of the output under a name that ends in ``.partial-<random>``, and renamed when they
-are complete and on the disk. An interrupted run leaves an older file unchanged.
+They are built in the folder of the output (:mod:`starscale.io.partial`), and renamed when they are complete and on
+the disk. An interrupted run leaves an older file unchanged.
 """
 
 from __future__ import annotations
@@ -9,13 +9,17 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from polars.exceptions import PolarsError
+
+from starscale.io.partial import remove, under_construction
 from starscale.vocabulary.errors import InputError, Problem, StarscaleError
 
 _FIX = {
@@ -29,6 +33,8 @@ _FIX = {
     errno.EEXIST: "A part of the path is a file, not a folder: choose another name.",
     errno.ENAMETOOLONG: "Choose a shorter name.",
 }
+
+_OF_POLARS = re.compile(r"\(os error (\d+)\)")
 
 #: Errors of a folder that cannot be made.
 _NO_FOLDER = (errno.ENOENT, errno.EPERM, errno.EACCES)
@@ -53,18 +59,12 @@ def atomic(path: str | Path, *, inside: Path | None = None) -> Iterator[Path]:
         The disk is full, the folder cannot be written, ...
     """
     target = Path(path)
-    partial = _partial(target) if inside is None else inside / target.name
-    try:
-        with explained(target, partial):
-            refuse_directory(target)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            yield partial
-            _sync(partial)
-            partial.replace(target)
-            _sync(target.parent)
-    finally:
-        with suppress(OSError):
-            partial.unlink()
+    with explained(target, inside), _building(target, inside) as partial:
+        refuse_directory(target)
+        yield partial
+        _sync(partial)
+        partial.replace(target)
+        _sync(target.parent)
 
 
 @contextmanager
@@ -93,20 +93,15 @@ def atomic_directory(path: str | Path, *, marker: str | None = None, inside: Pat
         The older directory holds other files, or `path` is a file.
     """
     target = Path(path)
-    partial = _partial(target) if inside is None else inside / target.name
-    try:
-        with explained(target, partial):
-            if target.exists() and not target.is_dir():
-                raise InputError(Problem(str(target), "is a file", "the name of a directory to write"))
-            partial.mkdir(parents=True)
-            yield partial
-            for file in partial.rglob("*"):
-                _sync(file)
-            _sync(partial)
-            _swap(target, partial, marker)
-            _sync(target.parent)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+    with explained(target, inside), _building(target, inside, folder=True) as partial:
+        if target.exists() and not target.is_dir():
+            raise InputError(Problem(str(target), "is a file", "the name of a directory to write"))
+        yield partial
+        for file in partial.rglob("*"):
+            _sync(file)
+        _sync(partial)
+        _swap(target, partial, marker)
+        _sync(target.parent)
 
 
 @contextmanager
@@ -119,14 +114,8 @@ def work_folder(output: str | Path) -> Iterator[Path]:
         The disk is full, the folder cannot be written, ...
     """
     target = Path(output)
-    folder = _partial(target)
-    try:
-        with explained(target, folder):
-            target.parent.mkdir(parents=True, exist_ok=True)
-            folder.mkdir()
-            yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    with explained(target), _building(target, None, folder=True) as partial:
+        yield partial
 
 
 def check_place(path: str | Path) -> None:
@@ -161,8 +150,21 @@ def atomic_json(path: str | Path, value: Any) -> None:
     atomic_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
-def _partial(target: Path) -> Path:
-    return target.with_name(f"{target.name}.partial-{secrets.token_hex(4)}")
+@contextmanager
+def _building(target: Path, inside: Path | None, *, folder: bool = False) -> Iterator[Path]:
+    """Yield the partial file, or folder, of an output; what is left of it at the end is removed."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if inside is None:
+        with under_construction(target, folder=folder) as partial:
+            yield partial
+        return
+    partial = inside / target.name
+    try:
+        if folder:
+            partial.mkdir()
+        yield partial
+    finally:
+        remove(partial)
 
 
 def _swap(target: Path, partial: Path, marker: str | None) -> None:
@@ -200,23 +202,41 @@ def _sync(path: Path) -> None:
 
 
 @contextmanager
-def explained(target: Path, partial: Path) -> Iterator[None]:
-    """Turn an error of the disk about `target` into a message with a fix; leave all other errors unchanged."""
+def explained(target: Path, folder: Path | None = None) -> Iterator[None]:
+    """Turn an error of the disk about an output into a message with a fix; leave all other errors unchanged.
+
+    Parameters
+    ----------
+    target : Path
+        The output.
+    folder : Path, optional
+        Where it, or a part of it, is built; default: next to the output.
+    """
     try:
         yield
-    except OSError as error:
-        if error.errno is None or not _concerns(error, target, partial):
+    except (OSError, PolarsError) as error:
+        number = _number(error)
+        if number is None or not _concerns(error, target, folder):
             raise
-        fix = _FIX.get(error.errno, "")
-        if not fix and error.errno in _NO_FOLDER and not target.parent.is_dir():
+        fix = _FIX.get(number, "")
+        if not fix and number in _NO_FOLDER and not target.parent.is_dir():
             fix = "The folder cannot be created: choose another one."
-        reason = error.strerror or str(error)
-        raise StarscaleError(f"{target}: cannot be written: {reason}." + (f" {fix}" if fix else "")) from error
+        message = f"{target}: cannot be written: {os.strerror(number)}." + (f" {fix}" if fix else "")
+        raise StarscaleError(message) from error
 
 
-def _concerns(error: OSError, target: Path, partial: Path) -> bool:
+def _number(error: Exception) -> int | None:
+    """Return the number of an error of the disk; polars states it in the text only."""
+    if isinstance(error, OSError) and error.errno is not None:
+        return error.errno
+    stated = _OF_POLARS.search(str(error))
+    return int(stated[1]) if stated else None
+
+
+def _concerns(error: Exception, target: Path, folder: Path | None) -> bool:
     """Whether an error of the disk is about the output, its unfinished form, or a folder above it."""
-    about = {str(name) for name in (error.filename, error.filename2) if name is not None}
+    about = {str(name) for key in ("filename", "filename2") if (name := getattr(error, key, None)) is not None}
+    beginnings = (f"{target}.partial-", *([str(folder)] if folder else []))
     return not about or any(
-        name.startswith(str(partial)) or name == str(target) or Path(name) in target.parents for name in about
+        name.startswith(beginnings) or name == str(target) or Path(name) in target.parents for name in about
     )

@@ -47,7 +47,7 @@ class EcsvSink(WholeSink):
     def write(self, frame: pl.DataFrame, metadata: Mapping[str, str]) -> None:
         """Write header and rows."""
         table = to_astropy(frame, self.plan.columns, metadata)
-        table.write(self.plan.path, format="ascii.ecsv")
+        table.write(self.plan.path, format="ascii.ecsv", overwrite=True)
 
 
 def open_sink(plan: WritePlan) -> Sink:

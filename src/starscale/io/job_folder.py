@@ -94,6 +94,47 @@ class FolderLock:
         self.release()
 
 
+def refuse_foreign(folder: Path, output: Path, record: str = JOB) -> None:
+    """Refuse to work in a folder that no job of ours made, before anything is written to it or removed from it.
+
+    Parameters
+    ----------
+    folder : Path
+        May not exist, or be empty.
+    output : Path
+        What is to be written.
+    record : str
+        Another file by which the folder of a job is known.
+
+    Raises
+    ------
+    InputError
+        The folder is a link, or holds files without the record of a job.
+    """
+    if folder.is_symlink():
+        fix = f"Remove the link. To keep the parts on another disk, write {output.name} there."
+        raise InputError(Problem(str(folder), "is a link", "a folder that starscale makes itself", fix))
+    if not folder.is_dir():
+        return
+    foreign = sorted(
+        item.name for item in folder.iterdir() if item.name != LOCK and not item.name.startswith(f"{JOB}.partial-")
+    )
+    if foreign and not any(_document(folder / name) for name in (JOB, record)):
+        shown = ", ".join(foreign[:3]) + (", ..." if len(foreign) > 3 else "")
+        found = f"holds {shown}, and no readable record ({JOB}) of an interrupted job"
+        fix = "Move it away, or write to another output. If it is left from an interrupted job, remove it."
+        raise InputError(Problem(str(folder), found, "the folder of an interrupted job, or none", fix))
+
+
+def _document(path: Path) -> dict[str, Any] | None:
+    """Return the object in a JSON file, or None if there is none that can be read."""
+    with suppress(OSError, ValueError):
+        document = json.loads(path.read_text(encoding="utf-8"))
+        if isinstance(document, dict):
+            return document
+    return None
+
+
 def unchanged(folder: Path, files: Mapping[str, str]) -> bool:
     """Return whether all `files` (names with checksums) of a folder are present and unaltered."""
     return all((folder / name).exists() and checksum(folder / name) == digest for name, digest in files.items())
@@ -118,12 +159,8 @@ class JobFolder:
 
     def __init__(self, path: Path, names: Sequence[str]) -> None:
         self.path, self.names = path, names
-        self.key: dict[str, Any] | None = None
-        self.parts: list[dict[str, Any]] = []
-        with suppress(OSError, ValueError):
-            key = json.loads((path / JOB).read_text(encoding="utf-8"))
-            if isinstance(key, dict):
-                self.key, self.parts = key, list(_entries(path / PARTS))
+        self.key = _document(path / JOB)
+        self.parts: list[dict[str, Any]] = [] if self.key is None else list(_entries(path / PARTS))
 
     def file(self, name: str) -> Path:
         """Return the path of a file in the folder."""

@@ -18,11 +18,11 @@ from typing import Any
 import polars as pl
 
 from starscale.io.atomic import atomic, explained
-from starscale.io.job_folder import FolderLock, JobFolder, Leftover
+from starscale.io.job_folder import FolderLock, JobFolder, Leftover, refuse_foreign
 from starscale.vocabulary.errors import InputError, Problem, StarscaleError
 
 SUFFIX = ".unfinished"
-_PARTS = "part-*.arrow"
+_PARTS = f"part-{'[0-9]' * 8}.arrow"
 _RESTART = "start again with --restart (in Python: restart=True)."
 
 
@@ -68,11 +68,12 @@ class Unfinished:
         Raises
         ------
         InputError
-            When another process uses the folder, or it holds parts of another job.
+            When another process uses the folder, it holds parts of another job, or no job of ours made it.
         StarscaleError
             When the folder cannot be written.
         """
         folder = output.with_name(output.name + SUFFIX)
+        refuse_foreign(folder, output)
         with FolderLock(folder, output):
             # The output, and the identifiers of a prediction, are built in this folder.
             names = (_PARTS, f"{_PARTS}.partial-*", glob.escape(output.name), "identifiers", "job.json.partial-*")
@@ -131,7 +132,7 @@ class Unfinished:
             self._job.clear()
 
     def _part(self, number: int) -> Path:
-        return self.path / _PARTS.replace("*", f"{number:08d}")
+        return self.path / f"part-{number:08d}.arrow"
 
 
 def _other_job(folder: Path, before: Mapping[str, Any], now: Mapping[str, Any], n_parts: int) -> Problem:

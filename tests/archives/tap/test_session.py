@@ -1,4 +1,4 @@
-"""Sessions with an archive send no credentials that the caller did not give; proxies of the environment are used."""
+"""Sessions with an archive send no credentials that the caller did not give, and use the proxy of the system."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ import polars as pl
 
 from starscale.archives.tap.plan import DownloadPiece
 from starscale.archives.tap.query import Range
-from starscale.io.job_folder import FolderLock, JobFolder
+from starscale.io.job_folder import FolderLock, JobFolder, refuse_foreign
 from starscale.io.reading import open_table
 from starscale.io.table import Source
 from starscale.io.writing import write
@@ -82,8 +82,9 @@ class Manifest:
         Raises
         ------
         InputError
-            When another process downloads to this folder.
+            When another process downloads to this folder, or no download of ours made it.
         """
+        refuse_foreign(folder, folder.with_suffix(""), _OLD_RECORD)
         lock = FolderLock(folder, folder.with_suffix(""))
         manifest = cls(folder, key, about, _lock=lock)
         try:
