@@ -1,4 +1,4 @@
-"""HATS catalogues as LSDB opens them, examined before anything is computed."""
+"""HATS catalogues as LSDB opens them, checked before anything is computed."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ class HatsCatalogue:
     Attributes
     ----------
     name : str
-        What to call it in an error: its path.
+        Its path, for error messages.
     catalogue : lsdb.catalog.Catalog
     schema : polars.Schema
         Of all its columns.
     columns : dict of str to Column
-        Unit, UCD and description of every column, as far as its files tell.
+        Unit, UCD and description of every column, as far as the files state them.
     """
 
     name: str
@@ -151,5 +151,5 @@ def spatial_index(partition: Any, position: tuple[str, str]) -> np.ndarray[Any, 
 
 
 def library_versions() -> dict[str, str]:
-    """Versions of what this engine stands on, for provenance."""
+    """Return the versions of the libraries of this engine, for provenance."""
     return {name: str(importlib.import_module(name).__version__) for name in ("lsdb", "hats", "dask")}

@@ -1,4 +1,4 @@
-"""A Dask client, and tasks on it of which each has a name that an error can say."""
+"""A Dask client, and tasks on it that are named in error messages."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _PATIENCE = "20s"
 
 @dataclass(frozen=True, slots=True)
 class Where:
-    """On which cluster to work. At most one is given; with none, a worker is started for every core here.
+    """The cluster to use. At most one is given; with none, one worker per core is started on this machine.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ def connected(where: Where, scratch: Path) -> Iterator[Any]:
     ----------
     where : Where
     scratch : Path
-        Folder for what the workers of this machine put aside.
+        Folder for temporary files of the workers of this machine.
 
     Raises
     ------
@@ -83,14 +83,14 @@ def _remote(address: str) -> Any:
 
 @contextmanager
 def _local(workers: int, scratch: Path) -> Iterator[Any]:
-    # Every worker would else use all cores.
+    # By default each worker would use all cores.
     threads = max(1, cores() // workers)
     settings = {"distributed.nanny.pre-spawn-environ.POLARS_MAX_THREADS": threads}
     with (
         dask.config.set(settings),
         warnings.catch_warnings(),
     ):
-        # Another cluster on this machine has the port of the status page, which nobody looks at here.
+        # Another cluster on this machine may use the port of the status page, which is not needed here.
         warnings.filterwarnings("ignore", message="(?s).*already in use", category=UserWarning)
         yield from _workers(workers, scratch)
 
@@ -102,7 +102,7 @@ def _workers(workers: int, scratch: Path) -> Iterator[Any]:
             threads_per_worker=1,
             dashboard_address=None,
             local_directory=str(scratch),
-            # What a worker fails at is raised here, with the name of the partition.
+            # Errors of a worker are raised here, with the name of the partition.
             silence_logs=logging.CRITICAL,
         ) as cluster,
         Client(cluster, set_as_default=False) as client,
@@ -111,7 +111,7 @@ def _workers(workers: int, scratch: Path) -> Iterator[Any]:
 
 
 def _same_program(client: Any) -> None:
-    """Refuse workers with another version of this program: rows must not depend on who computes them."""
+    """Refuse workers with another version of this program, which might compute other values."""
     own = program()
     try:
         found = client.run(program)
@@ -127,21 +127,21 @@ def _same_program(client: Any) -> None:
 
 
 def finished(client: Any, tasks: Sequence[Any], names: Sequence[str]) -> Iterator[tuple[int, Any]]:
-    """Run tasks and yield the number and the result of each as it comes.
+    """Run tasks and yield the number and the result of each as it finishes.
 
-    Where a worker dies its tasks are done again by others.
+    The tasks of a worker that dies are repeated by others.
 
     Parameters
     ----------
     client : distributed.Client
     tasks : sequence of dask.delayed.Delayed
     names : sequence of str
-        What each works on, for errors.
+        What each task works on, for error messages.
 
     Raises
     ------
     StarscaleError
-        Of the first task that fails; its message says which it was. The other tasks are given up.
+        The first task that fails, with its name. The other tasks are cancelled.
     """
     futures = client.compute(list(tasks))
     number = {future.key: i for i, future in enumerate(futures)}
@@ -149,7 +149,7 @@ def finished(client: Any, tasks: Sequence[Any], names: Sequence[str]) -> Iterato
         for future in as_completed(futures, loop=client.loop):
             i = number[future.key]
             yield i, _named(future.result, names[i])
-            # What was fetched need not be kept on the cluster.
+            # A result that was fetched need not be kept on the cluster.
             future.release()
     finally:
         client.cancel(futures)

@@ -9,7 +9,7 @@ from starscale import io
 from starscale.tables.api import says_mock
 from starscale.vocabulary.errors import Problems, did_you_mean
 
-#: Where the rows are worked on: in this process, or by LSDB on the workers of a Dask cluster.
+#: Where rows are processed: in this process, or by LSDB on the workers of a Dask cluster.
 ENGINES = ("local", "lsdb")
 
 
@@ -19,7 +19,7 @@ def on_cluster(engine: str, **cluster: Any) -> bool:
     Raises
     ------
     InputError
-        For an engine that is not there, or a cluster for an engine that needs none.
+        The engine is unknown, or a cluster is given for the engine "local".
     """
     problems = Problems()
     if engine not in ENGINES:
@@ -33,7 +33,7 @@ def on_cluster(engine: str, **cluster: Any) -> bool:
 
 
 def hats_provenance(sky: Any) -> dict[str, Any]:
-    """What provenance says of a catalogue; its rows are read by the workers only."""
+    """Return the provenance of a catalogue whose rows are read by the workers only."""
     about: dict[str, Any] = {"path": sky.name, "rows": sky.rows, "partitions": len(sky.pixels)}
     footers = Path(sky.name) / "dataset" / "_metadata"
     if footers.is_file():

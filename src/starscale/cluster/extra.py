@@ -1,4 +1,4 @@
-"""The door to the distributed engine: its modules import LSDB, so they are loaded when they are used."""
+"""Import of the modules of the distributed engine, which need LSDB, when they are used."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from types import ModuleType
 
 from starscale.vocabulary.errors import InputError, Problem
 
-#: Packages that the engine imports: the extra brings all of them.
+#: Packages that the engine imports; the extra installs all of them.
 NEEDED = ("lsdb", "hats", "dask", "distributed", "nested_pandas")
 
 

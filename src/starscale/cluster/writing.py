@@ -1,7 +1,7 @@
 """HATS catalogues written partition by partition, by many workers at the same time.
 
-Every worker writes the data file of its partition by :mod:`starscale.io`, as the laptop does; what describes
-the catalogue as a whole is written once, when all are there.
+Each worker writes the data file of its partition with :mod:`starscale.io`, as on one machine; the files that
+describe the catalogue as a whole are written once, at the end.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ INDEX_ORDER, MAP_ORDER = 29, 8
 
 @dataclass(frozen=True, slots=True)
 class Partition:
-    """What the catalogue as a whole must know of a partition.
+    """What the files of the whole catalogue need to know of a partition.
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ def write_partition(
     columns: Mapping[str, Column],
     metadata: Mapping[str, str],
 ) -> Partition:
-    """Write the data file of a partition; it appears when it is whole, and may be written again.
+    """Write the data file of a partition atomically; it may be written again.
 
     Parameters
     ----------
@@ -83,9 +83,9 @@ def write_partition(
     spots = frame[index.name].to_numpy() >> (2 * (INDEX_ORDER - MAP_ORDER))
     cells, counts = np.unique(spots, return_counts=True)
     found = Partition(order, pixel, frame.height, cells.astype(np.int64), counts.astype(np.int64))
-    # A worker that is late must not bring back a folder that was given up.
+    # A late worker must not create a folder again that was removed after a failure.
     if not folder.is_dir():
-        raise StarscaleError(f"{folder}: is not there for this worker. Does it share the disk of the output?")
+        raise StarscaleError(f"{folder}: does not exist for this worker. Does it share the disk of the output?")
     if frame.height:
         with open_writer(folder / found.file, frame.schema, columns=columns, metadata=metadata) as writer:
             writer.append(frame)
@@ -100,7 +100,7 @@ def finish_catalogue(
     position: tuple[str, str],
     properties: Mapping[str, str],
 ) -> None:
-    """Write what makes partitions a catalogue: list, footers, map of the sky, properties.
+    """Write the files that make partitions a catalogue: list, footers, map of the sky, properties.
 
     Parameters
     ----------

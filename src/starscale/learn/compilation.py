@@ -1,4 +1,4 @@
-"""How programs are compiled: what is kept of them, and how exactly they multiply."""
+"""Compiled functions: where they are stored, in which precision they multiply, and their random numbers."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ VARIABLE = "STARSCALE_CACHE"
 
 @cache
 def keep_compiled() -> None:
-    """Keep compiled programs in the user's cache folder, unless jax was told where to keep them already.
+    """Store compiled functions in the user's cache folder, unless jax has been given a folder already.
 
-    The next training or prediction starts at once then.
+    The next training or prediction need not compile them again.
     """
     folder = os.environ.get(VARIABLE)
     if folder == "" or getattr(jax.config, "jax_compilation_cache_dir", None) is not None:
@@ -47,10 +47,10 @@ def keep_compiled() -> None:
 
 
 def full_precision(function: Callable[P, T]) -> Callable[P, T]:
-    """Make the matrix products of a function that is to be compiled as exact as single precision is.
+    """Compute the matrix products of a function in full single precision.
 
-    By default an accelerator rounds the factors to ten bits: fast, good enough for a gradient, and seen in a
-    catalogue. A processor is as exact in any case.
+    By default an accelerator rounds the factors to ten bits, which is enough for a gradient but changes the values
+    of a catalogue. On a CPU this makes no difference.
     """
 
     @wraps(function)
@@ -62,17 +62,17 @@ def full_precision(function: Callable[P, T]) -> Callable[P, T]:
 
 
 def seeded(seed: int) -> jax.Array:
-    """Make a key; the generator is named so that a user's global setting cannot change a model."""
+    """Return a random key; the generator is fixed, so that a user's global setting cannot change a model."""
     return jax.random.key(seed, impl="threefry2x32")
 
 
 def hashed_bits(key: jax.Array, shape: tuple[int, int]) -> jax.Array:
-    """Return 32 bits for every position.
+    """Return 32 random bits for each element of an array.
 
     Parameters
     ----------
     key : array of uint32, shape ()
-        A random number of its own for every mask.
+        A random number, another one for each mask.
     shape : tuple
         (n_rows, n_columns).
 
@@ -91,15 +91,15 @@ def hashed_bits(key: jax.Array, shape: tuple[int, int]) -> jax.Array:
 
 
 def materialised(array: jax.Array) -> jax.Array:
-    """Return `array`, computed once: the compiler may not repeat its making in every loop that reads it."""
+    """Return `array`, computed once: the compiler may not compute it again in each loop that reads it."""
     held: jax.Array = jax.lax.optimization_barrier(array)  # type: ignore[no-untyped-call]
     return held
 
 
 def dropout_mask(key: jax.Array, shape: tuple[int, ...], rate: float) -> jax.Array:
-    """Factors that set a share `rate` of an array of shape (n, width) to zero and scale up the rest."""
+    """Return factors, shape (n, width), that set a fraction `rate` of an array to zero and scale up the rest."""
     if rate == 0:
         return jnp.ones((), jnp.float32)
     kept = hashed_bits(key, (shape[0], shape[1])) >= jnp.uint32(round(rate * 2**32))
-    # Behind the barrier the mask is computed once; without, anew in every loop over the layer, forward and back.
+    # Otherwise the compiler computes the mask again in each loop over the layer, forward and backward.
     return materialised(jnp.where(kept, jnp.float32(1 / (1 - rate)), jnp.float32(0)))

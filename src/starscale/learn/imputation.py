@@ -18,12 +18,12 @@ from numpy.typing import NDArray
 from starscale.learn.arrays import expected
 from starscale.vocabulary.arrays import FloatArray
 
-#: Stars, and different patterns of gaps among them, that the fit looks at.
+#: Largest number of stars in the fit, and of different patterns of gaps among them.
 MAX_ROWS = 20_000
 MAX_PATTERNS = 2_000
 ITERATIONS = 30
 TOLERANCE = 1e-4
-#: Share of the covariance that is replaced by its diagonal: it keeps the inverse stable.
+#: Fraction of the covariance that is replaced by its diagonal, which keeps the inverse stable.
 SHRINKAGE = 1e-3
 #: Least variance of a scaled input.
 FLOOR = 1e-6
@@ -45,7 +45,7 @@ class GaussianImputer:
         z : ndarray, shape (n, n_features)
             Scaled inputs; NaN: missing. Every column has values.
         seed : int
-            Which stars are looked at, where there are more than `MAX_ROWS`.
+            Chooses the stars where there are more than `MAX_ROWS`.
         """
         z = _subsample(z, seed)
         missing = np.isnan(z)
@@ -56,7 +56,7 @@ class GaussianImputer:
             return cls(mean, covariance)
         groups = list(_groups(missing))
         for _ in range(ITERATIONS):
-            # What the filling itself does not show: the conditional covariance of the gaps.
+            # The filled values scatter too little: the conditional covariance of the gaps is added.
             unseen = np.zeros_like(covariance)
             filled = z.copy()
             precision = np.linalg.inv(covariance)
@@ -127,5 +127,5 @@ def _subsample(z: FloatArray, seed: int) -> FloatArray:
     first_seen = np.zeros(len(rows), dtype=np.int64)
     first_seen[np.unique(number, return_index=True)[1]] = 1
     kept = rows[np.cumsum(first_seen) <= MAX_PATTERNS]
-    # A column that is filled in very few stars could have lost all of them.
+    # A column with values in very few stars may have none among the chosen ones.
     return z if np.isnan(z[kept]).all(axis=0).any() else z[kept]

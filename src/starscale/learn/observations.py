@@ -1,8 +1,8 @@
-"""Training stars as they might have been observed: noisier, or with bands missing.
+"""Copies of the training stars with added noise, or with missing bands.
 
-A training star is bright, and most of the sky is fainter. Adding noise of a star's own errors teaches what
-the labels of such a star look like through worse measurements (and, where the errors are inputs, how much worse
-they are); leaving bands out teaches how to do without them.
+Most stars of a survey are fainter than the training stars. Copies with noise drawn from a star's own errors show
+the learner what its labels look like in poorer measurements; where errors are inputs, they grow accordingly.
+Copies without some bands show it how to predict without them.
 """
 
 from __future__ import annotations
@@ -17,25 +17,25 @@ from starscale.learn.preparation import InputPreparation, Inputs
 from starscale.learn.sample import Sample
 from starscale.vocabulary.arrays import FloatArray
 
-#: Share of the stars that are changed in every copy; the others teach what they are.
+#: Fraction of the stars that are changed in each copy.
 SHARE = 0.5
-#: Noise is added with a factor between these, even in its logarithm: the errors of the changed star grow by
-#: sqrt(1 + factor^2), to three times at most.
+#: Range of the factor by which the added noise is multiplied, drawn uniformly in its logarithm. The errors of the
+#: changed star grow by sqrt(1 + factor^2).
 FACTORS = (0.3, 3.0)
-#: Measurements of a star that are left out together, at most.
+#: Largest number of measurements that are left out of one star.
 MOST_LEFT_OUT = 4
 
 
 @dataclass(frozen=True)
 class Measurements:
-    """What the inputs are made of: those of one measurement go missing together.
+    """The measurements that the features are computed from; features of one measurement go missing together.
 
     Parameters
     ----------
     names : tuple of str
-        What is measured: a band, the distance, ...
+        Names of the measurements: a band, the distance, ...
     uses : ndarray of bool, shape (n_groups, n_features)
-        The features that need it.
+        The features that need each measurement.
     log_errors : ndarray of bool, shape (n_features,)
         The features that are decimal logarithms of measurement errors.
     """
@@ -51,14 +51,14 @@ class Measurements:
         return cls(tuple(features), np.eye(n, dtype=bool), np.zeros(n, dtype=bool))
 
     def of(self, usable: NDArray[np.bool_]) -> Measurements:
-        """Return those that usable features are made of, and these features alone."""
+        """Return the measurements of the usable features, restricted to these features."""
         uses = self.uses[:, usable]
         kept = np.asarray(uses.any(axis=1))
         names = tuple(name for name, keep in zip(self.names, kept, strict=True) if keep)
         return Measurements(names, uses[kept], self.log_errors[usable])
 
     def left_out(self, n: int, rng: np.random.Generator) -> NDArray[np.bool_]:
-        """Draw the features, shape (n, n_features), that stars miss who lack 1 to `MOST_LEFT_OUT` measurements."""
+        """Draw the features, shape (n, n_features), that stars lose with 1 to `MOST_LEFT_OUT` measurements."""
         n_groups = len(self.names)
         # One is always left.
         count = rng.integers(1, max(min(MOST_LEFT_OUT, n_groups - 1), 1) + 1, size=n)
@@ -68,7 +68,7 @@ class Measurements:
 
 @dataclass(frozen=True)
 class Observations:
-    """Training stars, and how to draw other observations of them.
+    """Training stars, and how copies of them are drawn.
 
     Parameters
     ----------
@@ -100,7 +100,7 @@ class Observations:
         seed : tuple of int
             The same seed gives the same copy.
         noise, gaps : bool
-            What is done to a share of the stars: measurement noise is added; inputs are left out.
+            Whether noise is added to a fraction of the stars, and whether inputs are left out of some.
         """
         rng = np.random.default_rng(seed)
         x, n = self.sample.x, len(self.sample)
@@ -110,7 +110,7 @@ class Observations:
             hidden = np.zeros(x.shape, dtype=bool)
             hidden[:, self.preparation.usable] = self.measurements.left_out(n, rng)
             hidden[rng.random(n) >= SHARE] = False
-            # A star that has less already is not stripped of everything.
+            # A star that would lose all its inputs keeps them.
             bare = (np.isnan(x) | hidden | ~self.preparation.usable).all(axis=1)
             hidden[bare] = False
             x = np.where(hidden, np.nan, x)

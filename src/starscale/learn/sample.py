@@ -1,4 +1,4 @@
-"""Samples of stars, and every check of them that training depends on."""
+"""Samples of stars, and the checks that a training relies on."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from starscale.vocabulary.arrays import FloatArray
 from starscale.vocabulary.columns import LABELS
 from starscale.vocabulary.errors import Problems, did_you_mean
 
-#: Fewer stars than this, with the label, cannot be trained on or calibrated with.
+#: Smallest numbers of stars with a label, for training and for calibration.
 MIN_TRAIN = 20
 MIN_VALIDATION = 10
 
@@ -30,8 +30,7 @@ class Sample:
     y_error : ndarray, shape (n_stars, n_labels), optional
         Errors of the labels, same units.
     noise : ndarray, shape (n_draws, n_stars, n_features), optional
-        By how much the inputs change when every measurement that they are made of is drawn anew within its own
-        error; 0 where no error is known. A learner may train on inputs that are this much worse.
+        Changes of the inputs when each measurement is drawn anew within its error; 0 where no error is known.
 
     Raises
     ------
@@ -73,7 +72,7 @@ class Sample:
 def check_samples(
     labels: Sequence[str], train: Sample, validation: Sample, features: Sequence[str] | None = None
 ) -> tuple[str, ...]:
-    """Check everything that a fit depends on and return the names of the features.
+    """Check the samples of a fit and return the names of the features.
 
     Parameters
     ----------
@@ -113,14 +112,14 @@ def check_samples(
 
 
 def usable_features(x: FloatArray) -> NDArray[np.bool_]:
-    """Tell which features vary: shape (n_features,), False for constant or missing everywhere."""
+    """Return which features vary, shape (n_features,): False if constant, or missing in all stars."""
     low = np.min(x, axis=0, where=np.isfinite(x), initial=np.inf)
     high = np.max(x, axis=0, where=np.isfinite(x), initial=-np.inf)
     return np.asarray(high > low)
 
 
 def check_finite_or_missing(x: FloatArray, where: str, names: Sequence[str]) -> None:
-    """Refuse infinities: a missing input is NaN, an infinity is an error of whoever made it.
+    """Refuse infinite inputs; a missing input is NaN.
 
     Raises
     ------

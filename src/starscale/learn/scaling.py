@@ -14,9 +14,9 @@ from starscale.vocabulary.arrays import FloatArray
 
 #: Interquartile range of the unit normal distribution.
 IQR_NORMAL = 1.3489795003921634
-#: Values beyond this many units of the scale are drawn in (see FeatureScaler.transform).
+#: Bound of a squashed value, in units of the scale (see FeatureScaler.transform).
 SQUASH = 4.0
-#: Added to the eigenvalues before whitening, so that directions of pure noise are not blown up.
+#: Added to the eigenvalues before whitening, so that directions of pure noise are not amplified.
 WHITEN_FLOOR = 1e-4
 
 
@@ -24,7 +24,7 @@ WHITEN_FLOOR = 1e-4
 class FeatureScaler:
     """``z = (x - center) / width``, then ``z / sqrt(1 + (z / squash)^2)`` where `squash` is not 0.
 
-    The second step keeps order and sign, leaves small values alone and bounds wild ones by `squash`.
+    The second step keeps order and sign, hardly changes small values, and bounds outliers by `squash`.
     """
 
     center: FloatArray
@@ -41,7 +41,7 @@ class FeatureScaler:
         """Median and interquartile range of each column, squashed at 4 units."""
         low, center, high = np.nanquantile(x, (0.25, 0.5, 0.75), axis=0)
         width = (high - low) / IQR_NORMAL
-        # Half of the stars share one value (a 0/1 column): its quartiles say nothing, its scatter does.
+        # Where half of the stars share one value (a 0/1 column) the quartiles are equal: use the scatter.
         return cls(center, np.where(width > 0, width, np.nanstd(x, axis=0)), SQUASH)
 
     def transform(self, x: FloatArray) -> FloatArray:
@@ -68,11 +68,11 @@ class LabelScaler:
         return cls(np.nanmean(y, axis=0), np.nanstd(y, axis=0))
 
     def transform(self, y: FloatArray) -> FloatArray:
-        """Physical to standardised, shape (n, n_labels)."""
+        """Convert physical labels to standardised ones, shape (n, n_labels)."""
         return (y - self.mean) / self.width
 
     def restore(self, t: NDArray[Any]) -> FloatArray:
-        """Standardised to physical; any shape whose last axis is the labels."""
+        """Convert standardised labels to physical ones; the last axis is the labels."""
         return np.asarray(self.mean + self.width * np.asarray(t, dtype=np.float64))
 
     @classmethod

@@ -1,14 +1,13 @@
-"""Stretching predicted intervals until they cover, for each way to predict and by what a user sees.
+"""Factors that widen or narrow predicted intervals until they hold the stated fraction of held-out stars.
 
-One factor for all stars makes intervals right on average, and still wrong among giants or metal-poor stars. Here
-the factor is a product: one for all stars, and one for the bin of each predicted label, found by raking (each
-binning in turn is brought to the right coverage, thrice over). A factor of few stars is drawn towards 1, so that
-noise of the held-out stars is not taken for a difference.
+A single factor gives the right coverage on average, but not among giants or metal-poor stars. The factor of a
+star is therefore a product: one factor for all stars, and one for the bin of each predicted label. The factors
+of the bins come from raking: the bins of each label in turn are brought to the right coverage, in three rounds.
+In bins of few stars the factor is drawn towards 1.
 
-Bins fit the stars that they come from a little better than others, and one factor from the same stars would leave
-the intervals of all others too narrow. So the factor for all stars comes from stars that the bins have not seen:
-those of each fold, stretched by what the other folds give (cross-conformal prediction; Vovk 2015, Ann. Math.
-Artif. Intell. 74, 9).
+Factors of bins fit the stars that they come from a little better than other stars, so a common factor from the
+same stars would be too small. It comes from five folds instead: the stars of each fold are stretched by the bins
+of the others (cross-conformal prediction; Vovk 2015, Ann. Math. Artif. Intell. 74, 9).
 """
 
 from __future__ import annotations
@@ -24,13 +23,13 @@ from starscale.vocabulary.arrays import FloatArray
 #: Edges of the bins of a predicted label, as quantiles of the held-out stars' predictions.
 EDGES = (0.05, 0.15, 0.35, 0.65, 0.85, 0.95)
 ROUNDS = 3
-#: Held-out stars outside the interval that count as much as the belief that a bin needs no factor of its own.
+#: Weight of a factor of 1 in each bin, in held-out stars outside the interval.
 PRIOR_OUTSIDE = 30
-#: With fewer predictions of held-out stars there are no bins: their factors would be noise.
+#: Smallest number of predictions of held-out stars for which there are bins.
 MIN_FOR_BINS = 400
-#: Parts of the held-out stars, each of which tells what the bins of the others leave to be stretched.
+#: Number of folds of the held-out stars.
 FOLDS = 5
-#: No interval shrinks below this share of what was predicted.
+#: Smallest factor.
 LEAST = 0.05
 
 
@@ -62,13 +61,13 @@ class Stretch:
         Parameters
         ----------
         needed : ndarray, shape (n,)
-            By how much the half-width of each held-out star must be multiplied to reach its label.
+            Factor by which the half-width of each held-out star must be multiplied to reach its label.
         predicted : ndarray, shape (n, n_labels)
             Predicted labels.
         level : float
-            Share of the stars that the interval shall hold.
+            Fraction of the stars that the interval is to hold.
         star : ndarray, shape (n,)
-            Numbers of the stars: a star that was predicted in several ways is held out in all of them at once.
+            Number of each star; all predictions of one star are in the same fold.
         """
         if len(needed) < MIN_FOR_BINS:
             return cls(max(_quantile(needed, level), LEAST), *_no_bins(predicted.shape[1]))
@@ -83,7 +82,7 @@ class Stretch:
 
     @classmethod
     def _raked(cls, needed: FloatArray, predicted: FloatArray, level: float, copies: float) -> Stretch:
-        """Find the factors, all from the same stars, of which each was predicted in so many ways on average."""
+        """Find the factors, all from the same stars; `copies` is the mean number of predictions of a star."""
         edges = np.quantile(predicted, EDGES, axis=0).T
         bins = np.ones((len(edges), len(EDGES) + 1))
         place = _places(edges, predicted)

@@ -1,8 +1,8 @@
 """How far a star's inputs lie from those of the training stars.
 
-Two distances, each divided by what 99 % of held-out stars stay below: the Mahalanobis distance of the
-scaled, filled inputs, which sees combinations that no training star has; and the largest single deviation,
-which sees one wild value among many good ones (scaling bounds it, so the first may not). The score is the
+Two distances, each divided by the 99th percentile of held-out stars: the Mahalanobis distance of the scaled and
+filled inputs, which detects combinations that no training star has; and the largest deviation of a single input,
+which detects one outlier among many good values (the scaling bounds it, so the first may not). The score is the
 larger one, scaled again so that 1 is the 99th percentile of held-out stars.
 """
 
@@ -17,7 +17,7 @@ from starscale.learn.preparation import Inputs
 from starscale.learn.scaling import whitening_matrix
 from starscale.vocabulary.arrays import FloatArray
 
-#: Share of held-out stars inside the domain.
+#: Fraction of held-out stars inside the domain.
 INSIDE = 0.99
 #: A feature's reach is this quantile of the training stars' deviations from its median.
 REACH = 0.999
@@ -32,7 +32,7 @@ class Domain:
     center, whitening : ndarray, shapes (n_usable,), (n_usable, n_usable)
         For the Mahalanobis distance in scaled inputs.
     median, reach : ndarray, shape (n_usable,)
-        Middle and usual extent of each input, in its own unit.
+        Median and usual extent of each input, in its own unit.
     scale : ndarray, shape (2,)
         Divisors of the two distances.
     """
@@ -58,18 +58,18 @@ class Domain:
         median = np.nanmedian(x, axis=0)
         deviation = np.abs(x - median)
         reach = np.nanquantile(deviation, REACH, axis=0)
-        # A flag that is set in very few stars deviates in fewer than the quantile sees.
+        # A flag that is set in very few stars may not deviate at this quantile.
         reach = np.where(reach > 0, reach, np.nanmax(deviation, axis=0))
         domain = cls(center, whitening, median, reach, np.ones(2))
         distances = domain._distances(held_out, held_out_inputs)
         scale = np.quantile(distances, INSIDE, axis=0)
-        # A sample without any spread (copies of one star) has no edge; then every star is as far as it is.
+        # A sample without any scatter (copies of one star) has no scale.
         scale = np.where(scale > 0, scale, 1.0)
         both = np.quantile((distances / scale).max(axis=1), INSIDE)
         return cls(center, whitening, median, reach, scale * (both if both > 0 else 1.0))
 
     def score(self, x: FloatArray, inputs: Inputs) -> FloatArray:
-        """Return the distance of each star, shape (n,); above 1 lies outside what 99 % of held-out stars reach."""
+        """Return the score of each star, shape (n,); above 1 it is outside the domain."""
         return np.asarray((self._distances(x, inputs) / self.scale).max(axis=1))
 
     def _distances(self, x: FloatArray, inputs: Inputs) -> FloatArray:

@@ -1,8 +1,8 @@
 """How far predicted labels lie from those of the training stars.
 
-A model fed with something strange can answer with labels that no star has, each of them in its usual range. The
-distance is that to the k-th nearest training star in the space of standardised labels, in units of what 99 % of
-held-out stars stay below.
+For unusual inputs a model can predict a combination of labels that no star has, although each label is in its
+usual range. The distance is that to the k-th nearest training star in the space of standardised labels, divided by
+the 99th percentile of held-out stars.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from starscale.learn.uncertainty.domain import INSIDE
 from starscale.vocabulary.arrays import FloatArray
 
 NEIGHBOUR = 5
-#: Training stars that are kept, chosen at random.
+#: Largest number of training stars that are kept, chosen at random.
 MOST = 20_000
 
 
@@ -33,7 +33,7 @@ class LabelDomain:
     width : ndarray, shape (n_labels,)
         Standard deviations.
     scale : ndarray, shape (1,)
-        Distance that is called 1.
+        Distance that corresponds to a score of 1.
     """
 
     points: FloatArray
@@ -45,7 +45,7 @@ class LabelDomain:
         """Learn the region from training labels (NaN: missing) and its edge from predictions of held-out stars."""
         complete = y[~np.isnan(y).any(axis=1)]
         if len(complete) <= NEIGHBOUR:
-            # Labels that never stand together: each by itself, the others at their middle.
+            # Hardly any star has all labels: missing ones are set to their median.
             complete = np.where(np.isnan(y), np.nanmedian(y, axis=0), y)
         width = complete.std(axis=0)
         width = np.where(width > 0, width, 1.0)
