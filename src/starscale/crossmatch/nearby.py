@@ -1,4 +1,4 @@
-"""The stars of a large catalogue that a match with a small one can reach."""
+"""The stars of a large catalogue that can be counterparts of a small one."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from starscale.tables.healpix import cell_area, neighbourhoods, placed_cells
 from starscale.tables.positions import Positions, positions
 from starscale.tables.stream import pieces
 
-#: Finest order of the cells in which stars are looked for.
+#: Finest order of the cells that are searched.
 _FINEST = 18
 
 
@@ -38,7 +38,7 @@ class Nearby:
 
 
 def stars_near(path: Path, survey: Survey, around: Positions, radius: float) -> Nearby:
-    """Read a catalogue of any size and keep what can come near some positions.
+    """Read a catalogue of any size and keep the stars that can come near some positions.
 
     Parameters
     ----------
@@ -68,7 +68,7 @@ def stars_near(path: Path, survey: Survey, around: Positions, radius: float) -> 
     for table in pieces(path, survey, match_columns(survey)):
         where = positions(table, survey, str(path), whole=False)
         counts.add(DensityMap.of(where))
-        # Stars that go farther than the cells around are kept wherever they are: there are few.
+        # The few stars that move farther than the neighbouring cells are kept wherever they are.
         far = 1.001 * radius + 1.1e-3 * epochs.ways(where) > reach
         near = np.isin(placed_cells(where.ra, where.dec, order), occupied)
         kept.append(table.filter(pl.Series(where.valid & (far | near), dtype=pl.Boolean)))
@@ -76,6 +76,6 @@ def stars_near(path: Path, survey: Survey, around: Positions, radius: float) -> 
 
 
 def _with_neighbours(cells: NDArray[np.signedinteger], order: int) -> NDArray[np.signedinteger]:
-    """Cells and those around them, sorted; -1 is none."""
+    """Return cells and their neighbours, sorted; -1 is no cell."""
     found = np.unique(neighbourhoods(np.unique(cells[cells >= 0]), order))
     return found[found >= 0]

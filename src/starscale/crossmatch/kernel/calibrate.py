@@ -1,4 +1,4 @@
-"""Learn the model of true pairs from the catalogues themselves.
+"""Fit the model of true pairs to the catalogues themselves.
 
 Nothing else is needed: among stars with their candidates, true counterparts crowd near zero
 displacement and chance neighbours are spread evenly with the known density of the catalogue. The
@@ -23,18 +23,18 @@ from starscale.crossmatch.kernel.sample import OffsetSample, StarSample
 from starscale.io.threads import in_threads
 from starscale.vocabulary.arrays import FloatArray
 
-#: With fewer stars with a candidate the errors are taken as stated.
+#: Smallest number of stars with a candidate for which errors are fitted; otherwise they are used as stated.
 FEWEST = 100
-#: Offsets are drawn to those of the wider cell as if that held so many stars more.
+#: Weight of the offset of the wider cell, in stars.
 _PULL = 30.0
 #: Orders of the cells of the offsets, the widest first.
 _ORDERS = range(2, OFFSET_ORDER + 1)
-#: Stars of a bin of magnitude in which the completeness is estimated, and bins at most.
+#: Stars in a magnitude bin of the completeness, and largest number of bins.
 _BIN, _BINS = 400, 10
 
 
 def fit_offsets(sample: OffsetSample) -> Offsets:
-    """Median displacement of every cell, drawn to that of the wider cell around it where stars are few."""
+    """Median displacement of each cell, drawn to that of the wider cell around it if there are few stars."""
     if len(sample.hashes) < FEWEST:
         return NO_OFFSETS
     axes = ("x", "y", "z")
@@ -45,7 +45,7 @@ def fit_offsets(sample: OffsetSample) -> Offsets:
     pixels = table["pixel"].set_sorted().unique(maintain_order=True).to_numpy()
 
     def medians(order: int | None) -> pl.DataFrame:
-        """Of the cells of an order, or of all stars."""
+        """Return the medians of the cells of an order, or of all stars."""
         if order is None:
             return table.select(pl.col(axes).median())
         cell = (pl.col("pixel") // 4 ** (OFFSET_ORDER - order)).set_sorted()
@@ -107,7 +107,7 @@ def _with_completeness(model: PairModel, stars: StarSample, east: FloatArray, no
         prior = complete[member]
         has = prior * evidence / (1 - prior + prior * evidence)
         whole = (has.sum() + 0.9) / (n + 1)
-        # A bin with few stars is drawn to the whole sample; no share is ever exactly 0 or 1.
+        # A bin with few stars is drawn to the mean of all; no fraction is exactly 0 or 1.
         complete = (np.bincount(member, has, minlength=bins + 1) + 10 * whole) / (count + 10)
         complete = np.clip(complete, 1e-4, 1 - 1e-4)
     return replace(model, edges=edges, completeness=complete)

@@ -1,4 +1,4 @@
-"""Put the external catalogue in order before the match: imprecise positions and repeated entries.
+"""Curation of the external catalogue before the match: imprecise positions and repeated entries.
 
 After Marrese et al. (2019, A&A 621, A144): sources with absurd position errors take no part, and of
 entries that repeat one another only the one with the best astrometry does; a table remembers which.
@@ -23,7 +23,7 @@ from starscale.vocabulary.arrays import FloatArray
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What tells whether two rows are one source, and which of them to keep. Arrays of shape (n,).
+    """Columns that tell whether two rows are one source, and which one to keep. Arrays of shape (n,).
 
     Parameters
     ----------
@@ -57,12 +57,12 @@ class Curated:
 
     @property
     def duplicate(self) -> NDArray[np.bool_]:
-        """Rows that another one stands for."""
+        """Return the rows that repeat another row."""
         return np.asarray(self.stands_for != np.arange(len(self.stands_for)))
 
     @property
     def stands_for_several(self) -> NDArray[np.bool_]:
-        """Rows that stand for others as well."""
+        """Return the rows that represent repeated rows."""
         several = np.zeros(len(self.stands_for), dtype=bool)
         several[self.stands_for[self.duplicate]] = True
         return several
@@ -86,7 +86,7 @@ def curate(
     duplicates: Duplicates | None = None,
     evidence: Evidence | None = None,
 ) -> Curated:
-    """Take imprecise and repeated rows out of a match.
+    """Exclude imprecise and repeated rows from a match.
 
     Parameters
     ----------
@@ -154,7 +154,7 @@ def rank_keys(
 
 
 def collapse(links: NDArray[np.intp], keys: pl.DataFrame) -> pl.DataFrame:
-    """Choose the row that stands for each group of rows that are chained together.
+    """Choose the row that represents each group of chained rows.
 
     Parameters
     ----------
@@ -185,7 +185,7 @@ def collapse(links: NDArray[np.intp], keys: pl.DataFrame) -> pl.DataFrame:
 
 
 def take_out(positions: Positions, out: NDArray[np.bool_]) -> Positions:
-    """The same positions with NaN where a row is to take no part."""
+    """Return the positions, with NaN for rows that are excluded."""
     if not out.any():
         return positions
     return replace(positions, ra=np.where(out, np.nan, positions.ra), dec=np.where(out, np.nan, positions.dec))

@@ -21,7 +21,7 @@ from starscale.vocabulary.arrays import FloatArray
 #: Sources that a cell must hold for its density: 7 per cent of Poisson noise. A small catalogue takes a
 #: quarter of itself.
 ENOUGH = 200
-#: A cell is divided by this many orders to see which parts of it are covered.
+#: A cell is divided into cells of this many orders above, to find which parts of it are covered.
 _PARTS = 2
 #: Cells of the table that leads to the parts: so many for each part, and at this order at most (13 MB).
 _GUIDE_CELLS, _GUIDE_ORDER = 16, 9
@@ -32,7 +32,7 @@ Level = tuple[NDArray[np.signedinteger], NDArray[np.signedinteger]]
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What a catalogue is like around some positions. Arrays of shape (n,).
+    """Density and coverage of a catalogue at some positions. Arrays of shape (n,).
 
     Parameters
     ----------
@@ -99,12 +99,12 @@ class DensityMap:
         return Surroundings(np.where(placed, self.density_at(pixels), 0.0), *self.coverage_at(pixels))
 
     def density_at(self, pixels: NDArray[np.signedinteger]) -> FloatArray:
-        """Density alone, of :meth:`at`; any where a cell is -1."""
+        """Return the density of :meth:`at` only; undefined where a cell is -1."""
         density: FloatArray = self._parts[1][self._part_of(pixels)]
         return density
 
     def coverage_at(self, pixels: NDArray[np.signedinteger]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-        """Whether cells are covered, and near an edge, alone, of :meth:`at`."""
+        """Return only whether cells are covered, and whether they are near an edge, as :meth:`at` does."""
         placed = pixels >= 0
         _, _, covered, edge = self._parts
         at = self._part_of(pixels)
@@ -123,7 +123,7 @@ class DensityMap:
 
     @cached_property
     def _guide(self) -> tuple[int, NDArray[np.int32]]:
-        """First part of every cell of some order: a look there is many times quicker than a binary search.
+        """First part of each cell of some order: a table that is much faster than a binary search.
 
         Returns
         -------
@@ -159,7 +159,7 @@ class DensityMap:
             levels.append(_coarser(*levels[-1]))
         levels.reverse()
         parts = []
-        # The twelve base cells are described whatever they hold.
+        # The twelve base cells are always described.
         full = np.arange(12)
         for order in range(FINEST + 1):
             density = self._densities(full, order, levels)
@@ -186,7 +186,7 @@ class DensityMap:
         fine = min(order + _PARTS, FINEST)
         share = _count(pixels, *_counted(levels[fine][0] >> (2 * (fine - order)))) / 4 ** (fine - order)
         if self.total < ENOUGH:
-            # So few sources leave parts empty by chance.
+            # With so few sources, parts may be empty by chance.
             share = np.ones(len(pixels))
         area = cell_area(order) * np.maximum(share, 1e-9)
         # In an empty base cell of a catalogue that has sources elsewhere: one source on the whole sphere.
@@ -256,6 +256,6 @@ def _count(
     """Sources in cells, of the sorted occupied cells and their counts."""
     if not len(occupied):
         return np.zeros(len(pixels), dtype=counts.dtype)
-    # Of another type than what they are looked up in, they would have that copied.
+    # The same type as the sorted array, which would otherwise be copied.
     at = np.minimum(np.searchsorted(occupied, pixels.astype(occupied.dtype)), len(occupied) - 1)
     return np.where(occupied[at] == pixels, counts[at], 0)

@@ -1,4 +1,4 @@
-"""The cross-match of two catalogues of any size, wherever their rows are kept.
+"""The cross-match of two catalogues of any size, in memory, on disk or on a cluster.
 
 1. Curation: find imprecise and repeated rows of the external catalogue.
 2. Survey: the density of the searched catalogue, and the margin that the fastest star requires.
@@ -104,7 +104,7 @@ class MatchJob:
 
     @property
     def statistics(self) -> MatchStatistics:
-        """The counts, after :meth:`run`."""
+        """Return the counts, after :meth:`run`."""
         return MatchStatistics(
             mode=self.mode,
             method=self.config.method,
@@ -151,7 +151,7 @@ class MatchJob:
     def _survey(self) -> DensityMap:
         """Find the density of the searched catalogue, and how far the stars of each piece move."""
         counts = DensitySum()
-        # The epochs of the external catalogue say how far the stars of Gaia move.
+        # The stars of Gaia are moved to the epochs of the external catalogue.
         epochs = self._survey_one(self.standing, counts, None)
         self._survey_one(self.moving, counts, epochs)
         return counts.total() if self._density is None else self._density
@@ -210,7 +210,7 @@ class MatchJob:
         self._id_type = good.schema["original_ext_source_id"]
         if self.mode == "dense":
             if not len(self._degree):
-                # As late as possible: candidates, which take the most memory, are released by now.
+                # Allocated late: the candidates, which take most of the memory, have been released.
                 self._degree, self._chosen = (np.zeros(self.searched.rows, dtype=np.int32) for _ in range(2))
             searched = good["searched"].to_numpy()
             # numpy adds a number of the type of the array twenty times faster than a Python integer.
@@ -224,7 +224,7 @@ class MatchJob:
             self._resolve()
         groups = self.results.sources.groups
         self.tally = Tally(self.config, several=len(groups) > 1)
-        # A single group holds all claims itself.
+        # A single group contains all pairs.
         claims = self._claims() if len(groups) > 1 else None
         for group in groups:
             rows = self._finish(group, claims)

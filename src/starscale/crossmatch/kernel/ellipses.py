@@ -35,7 +35,7 @@ class Ellipses:
 
     @classmethod
     def concatenate(cls, parts: Sequence[Ellipses]) -> Ellipses:
-        """One part after the other."""
+        """Concatenate parts."""
         return cls(*(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(cls)))
 
 
@@ -80,7 +80,7 @@ class PairEllipses:
 
     @classmethod
     def concatenate(cls, parts: Sequence[PairEllipses]) -> PairEllipses:
-        """One part after the other."""
+        """Concatenate parts."""
         return cls(*(Ellipses.concatenate([getattr(p, field.name) for p in parts]) for field in fields(cls)))
 
 

@@ -1,4 +1,4 @@
-"""The four numbers of the error model of true pairs, by maximum likelihood.
+"""Maximum-likelihood fit of the four parameters of the error model of true pairs.
 
 Numpy alone is enough for five numbers whose slopes are known for every star; with scipy's optimiser a good part of
 scipy would be in the memory of every match.
@@ -13,9 +13,9 @@ import numpy as np
 from starscale.crossmatch.kernel.sample import StarSample
 from starscale.vocabulary.arrays import FloatArray
 
-#: Steps at most, and how far one goes at most in any of the numbers.
+#: Largest number of steps, and largest step in any parameter.
 _STEPS, _FARTHEST = 200, 2.0
-#: The search ends when no more than this is to be gained in the mean logarithm.
+#: The search ends when the expected gain in the mean log-likelihood is below this.
 _CLOSE = 1e-10
 
 
@@ -82,7 +82,7 @@ class Likelihood:
 def most_likely(
     likelihood: Likelihood, x: FloatArray, low: FloatArray, high: FloatArray, first: int
 ) -> FloatArray:
-    """The numbers of the largest likelihood of the first stars, between limits. Shape (5,).
+    """Return the parameters of largest likelihood for the first stars, within limits. Shape (5,).
 
     Scoring with the products of the stars' slopes as information matrix (Berndt, Hall, Hall & Hausman 1974,
     Annals of Economic and Social Measurement 3, 653), damped until a step makes the likelihood larger (Marquardt
@@ -92,10 +92,10 @@ def most_likely(
     damping = 1e-3
     for _ in range(_STEPS):
         gradient, information = slopes.mean(axis=1), slopes @ slopes.T / first
-        # A number at its limit that would go beyond stays there.
+        # A parameter at its limit stays there if the step leads beyond it.
         free = np.flatnonzero(((x > low) | (gradient > 0)) & ((x < high) | (gradient < 0)))
         matrix = information[np.ix_(free, free)]
-        # What the likelihood does not depend on has no information: it stays where it is.
+        # A parameter on which the likelihood does not depend stays as it is.
         matrix[np.diag_indices_from(matrix)] *= 1 + damping
         matrix[np.diag_indices_from(matrix)] += 1e-6
         step = np.zeros(len(x))
@@ -132,11 +132,11 @@ def fit_errors(
     typical = float(np.median(nearest[np.isfinite(nearest)]))
     widest = np.log(radius * 1000 / 2)
     x = np.array([0.0, np.log(max(typical / 2, 0.1)), -4.0, min(np.log(10 * typical + 100), widest), 3.0])
-    # What is not wider than pairs mostly are is no blend.
+    # The wide component must be wider than most pairs.
     low = np.array([np.log(0.1), np.log(0.01), -12.0, min(np.log(max(typical, 20.0)), widest), -6.0])
     high = np.array([np.log(10.0), widest, 0.0, widest, 9.0])
     likelihood = Likelihood(stars, east, north)
-    # Most of the way on a few stars, where a step costs little.
+    # First on few stars, where a step costs little.
     for first in (max(n // 5, min(n, 1000)), n):
         x = most_likely(likelihood, x, low, high, first)
     scale, floor, wide = np.exp(x[[0, 1, 3]])

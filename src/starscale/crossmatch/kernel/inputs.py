@@ -1,4 +1,4 @@
-"""From a standardised table to a side of a match."""
+"""Conversion of a standardised table to one side of a match."""
 
 from __future__ import annotations
 
@@ -61,12 +61,12 @@ def side_of(table: pl.DataFrame, survey: Survey, where: str, *, whole: bool = Tr
 
 
 def error_ceiling(survey: Survey) -> float:
-    """Largest believable position error of a survey, mas."""
+    """Largest plausible position error of a survey, mas."""
     return survey.position.error_ceiling if survey.position else np.inf
 
 
 def evidence(table: pl.DataFrame, survey: Survey) -> Evidence | None:
-    """What a table says about which of its rows are one source."""
+    """The columns of a table that tell which of its rows are one source."""
     if survey.duplicates is None:
         return None
     found = {name: _numbers(table, band.magnitude) for name, band in survey.bands.items()}

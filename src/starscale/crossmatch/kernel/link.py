@@ -14,7 +14,7 @@ from starscale.surveys import Survey
 from starscale.surveys.schema import Duplicates
 from starscale.vocabulary.settings.run import MatchConfig
 
-#: Rows of a spectroscopic catalogue that are closer (arcsec) were taken through the same fibre or slit position.
+#: Rows of a spectroscopic catalogue closer than this (arcsec) are of the same fibre or slit position.
 SAME_STAR = Duplicates(radius=1.0)
 
 
@@ -52,7 +52,7 @@ def link_by_position(
     match : Match
         Of the objects.
     """
-    # A row number is an identifier that is always there, whatever the survey repeats.
+    # Identifiers of the survey may repeat; row numbers do not.
     rows = pl.Series(np.arange(table.height, dtype=np.uint32))
     side = side_of(table.with_columns(rows.alias(survey.id.column)), survey, where)
     found = curate(

@@ -1,4 +1,4 @@
-"""What each leading source without a pair lost its match to."""
+"""The reasons why leading sources have no pair."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from starscale.crossmatch.kernel.pieces import places
 from starscale.crossmatch.kernel.select import Mode, PairChoice, is_clean
 from starscale.vocabulary.columns import UNMATCHED_COLUMNS
 
-#: Why a leading source has no pair, in the order in which the reasons are looked for.
+#: Why a leading source has no pair, in the order in which the reasons are tested.
 REASONS = {
     "no_position": "it has no position, or none that is precise enough",
     "duplicate": "it repeats another row of its catalogue",
@@ -31,7 +31,7 @@ def unmatched(
     *,
     claims: pl.DataFrame | None = None,
 ) -> pl.DataFrame:
-    """Say of every leading source without a pair why it has none.
+    """Give the reason for each leading source without a pair.
 
     Parameters
     ----------
@@ -92,7 +92,7 @@ def unmatched(
         # Identifiers of the two catalogues are of different types: all are given as text.
         told = told.with_columns(pl.col("searched_id", "second_id", "claimant_id").cast(pl.String))
     told = told.select("leading", "why", "angular_distance", rival.alias("rival_id"))
-    # Few have anything to be told of them: all that is lost gets the little that comes of it.
+    # Few sources have details; the others get nulls.
     lost = lost.join(told, on="leading", how="left", maintain_order="left")
     reason = (
         pl.when("repeated")
@@ -127,8 +127,8 @@ def counterpart_cut(pairs: pl.DataFrame, mode: Mode, schema: pl.Schema) -> pl.Da
 
 
 def _other_claimants(neighbours: pl.DataFrame, wishes: pl.DataFrame) -> pl.DataFrame:
-    """For every source that wishes for a `searched` one, the other one with the best claim on it."""
-    # Few sources are wished for: look at nothing else.
+    """For each source whose candidate is a `searched` one, return the other source with the best pair there."""
+    # Few sources are concerned.
     searched, wished = neighbours["searched"].to_numpy(), wishes["searched"].to_numpy()
     wanted = np.zeros(max(searched.max(initial=-1), wished.max(initial=-1)) + 1, dtype=bool)
     wanted[wished] = True

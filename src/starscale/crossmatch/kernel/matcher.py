@@ -1,4 +1,4 @@
-"""What a match does with one piece of the sky at a time."""
+"""The steps of a match on one piece of the sky."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ from starscale.vocabulary.arrays import FloatArray
 from starscale.vocabulary.flags import PairFlag
 from starscale.vocabulary.settings.run import MatchConfig
 
-#: Seed of the hash that chooses the stars that the model is learnt from.
+#: Seed of the hash that chooses the stars for the fit of the model.
 _SAMPLE_SEED = 20190107
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The candidates of a run of leading sources, and what the searched catalogue is like there.
+    """The candidates of a run of leading sources, with density and coverage of the searched catalogue.
 
     Parameters
     ----------
@@ -92,7 +92,7 @@ class Matcher:
 
     @property
     def by_merit(self) -> bool:
-        """Whether errors and densities count, or the separation alone."""
+        """Whether errors and densities are used, or the separation alone."""
         return self.config.method == "figure_of_merit"
 
     @property
@@ -101,7 +101,7 @@ class Matcher:
 
     def candidates(self, piece: SkyPiece) -> list[Found]:
         """All pairs of a piece within the search radius, run by run."""
-        # All runs share what these find.
+        # Shared by all runs.
         targets, pixels = both(
             lambda: SearchTargets.of(piece.standing.positions, self.config.search_radius),
             lambda: self._prepared(piece),
@@ -125,7 +125,7 @@ class Matcher:
         return self.density.density_at(found.piece.searched.pixels[found.searched[which]])
 
     def sample(self, found: Sequence[Found]) -> Sample:
-        """The stars of a piece that the model may be learnt from."""
+        """Return the stars of a piece to which the model can be fitted."""
         hashes = in_threads(lambda f: stable_hash(f.piece.leading.ids, _SAMPLE_SEED), found)
         numbers = range(len(found))
 
@@ -159,7 +159,7 @@ class Matcher:
         return stars.lowest(), offsets
 
     def learn(self, samples: Sequence[Sample]) -> PairModel:
-        """Learn the model from the samples of all pieces."""
+        """Fit the model to the samples of all pieces."""
         if not samples:
             return PairModel()
         stars, offsets = gather(samples) if len(samples) > 1 else samples[0]
@@ -231,7 +231,7 @@ class Matcher:
         flags = np.zeros(len(good), dtype=np.int32)
 
         def raise_where(which: NDArray[np.bool_], flag: PairFlag) -> None:
-            # Arithmetic on all is several times quicker than a choice of some.
+            # Arithmetic on all rows is several times faster than on a selection.
             np.bitwise_or(flags, which * np.int32(flag), out=flags)
 
         raise_where(~moving.moves(left), PairFlag.NO_PROPER_MOTION)

@@ -1,4 +1,4 @@
-"""What is known of the displacements of true pairs: errors, offsets of the external frame, blends.
+"""Model of the displacements of true pairs: errors, offsets of the external frame, blends.
 
 The stated errors of a catalogue are rarely the whole story. The model of a true pair is
 
@@ -26,7 +26,7 @@ from starscale.vocabulary.arrays import FloatArray
 
 #: Order of the cells in which offsets of the frame are given: 55 arcmin.
 OFFSET_ORDER = 6
-#: Bits that the numbers of the finest cells have more.
+#: Additional bits of the numbers of the finest cells.
 OFFSET_SHIFT = 2 * (FINEST - OFFSET_ORDER)
 
 
@@ -53,7 +53,7 @@ class Offsets:
 
     @cached_property
     def _everywhere(self) -> FloatArray:
-        """Components in all cells of the sphere: small enough a table to need no search. Shape (3, n_cells)."""
+        """Components in all cells of the sphere, a small table. Shape (3, n_cells)."""
         table = np.zeros((3, 12 * 4**OFFSET_ORDER))
         table[:, self.pixels] = self.vectors.T
         return table
@@ -136,7 +136,7 @@ class PairModel:
         return np.asarray(self.completeness[magnitude_bin(brightness[rows], self.edges)])
 
     def summary(self) -> dict[str, Any]:
-        """Plain numbers for a record."""
+        """Return the model as plain numbers."""
         return {
             "learnt_from": self.stars,
             "error_scale": round(self.scale, 4),
@@ -151,7 +151,7 @@ class PairModel:
 
 
 def magnitude_bin(brightness: FloatArray, edges: FloatArray) -> Any:
-    """Number of the bin of every magnitude; the last for a missing one. Shape (n,)."""
+    """Return the bin of each magnitude; the last one if it is missing. Shape (n,)."""
     return np.where(np.isfinite(brightness), np.searchsorted(edges, brightness, side="right"), len(edges) + 1)
 
 

@@ -1,4 +1,4 @@
-"""Steps of a cross-match that see the rows of one piece of the sky and those around it."""
+"""Steps of a cross-match that use the rows of one piece of the sky and those around it."""
 
 from __future__ import annotations
 

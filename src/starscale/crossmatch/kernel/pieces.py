@@ -1,4 +1,4 @@
-"""Divide a match into pieces of the sky that can be done one after the other, in any order.
+"""Division of a match into pieces of the sky that can be processed in any order.
 
 A piece holds the leading sources of one HEALPix cell, the tile, and every source of the searched
 catalogue that one of them can reach: those of the tile and of a margin around it, wide enough for
@@ -24,12 +24,12 @@ from starscale.vocabulary.arrays import FloatArray
 
 #: Order of the cells by which sources are sorted.
 SORT_ORDER = FINEST
-#: No point of a cell is farther from the next cell but one than this share of the square root of its area.
+#: Smallest distance between a point of a cell and cells that are not its neighbours, over the root of its area.
 NARROWEST = 0.25
 
 
 def row_type(n: int) -> type[np.int32] | type[np.int64]:
-    """The shortest type that counts so many rows: their numbers fill the memory of a match."""
+    """Return the shortest integer type for row numbers, which take much of the memory of a match."""
     return np.int32 if n <= np.iinfo(np.int32).max else np.int64
 
 
@@ -72,14 +72,14 @@ class Side:
         return tiles_of(self.positions, SORT_ORDER)
 
     def take(self, rows: NDArray[np.signedinteger] | slice) -> Side:
-        """Some rows, in the order given; those of a slice are not copied."""
+        """Return some rows, in the order given; a slice is not copied."""
         brightness = None if self.brightness is None else self.brightness[rows]
         return Side(self.positions.take(rows), self.ids[rows], self.rows[rows], self.several[rows], brightness)
 
 
 @dataclass(frozen=True, slots=True)
 class SkyPiece:
-    """A part of the sky: Gaia moves, the external catalogue stands, and one of the two leads."""
+    """A piece of the sky: Gaia is the moving side, the external catalogue the standing one; one of them leads."""
 
     moving: Side
     standing: Side
@@ -87,12 +87,12 @@ class SkyPiece:
 
     @property
     def leading(self) -> Side:
-        """The side whose sources look for a counterpart."""
+        """The side for whose sources counterparts are searched."""
         return self.moving if self.mode == "dense" else self.standing
 
     @property
     def searched(self) -> Side:
-        """The side in which counterparts are looked for."""
+        """The side in which counterparts are searched."""
         return self.standing if self.mode == "dense" else self.moving
 
     def runs(self) -> list[SkyPiece]:

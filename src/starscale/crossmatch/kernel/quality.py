@@ -1,4 +1,4 @@
-"""What the probabilities of a match promise: completeness and contamination against a threshold."""
+"""Completeness and contamination that the probabilities of a match imply, against a threshold."""
 
 from __future__ import annotations
 

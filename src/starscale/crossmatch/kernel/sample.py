@@ -1,4 +1,4 @@
-"""The stars of a piece of the sky that the model of true pairs may be learnt from.
+"""The stars of a piece of the sky to which the model of true pairs is fitted.
 
 They are chosen by a hash of the identifiers, so that they do not depend on the order of rows or on how
 the work is divided.
@@ -18,7 +18,7 @@ from starscale.crossmatch.kernel.model import OFFSET_ORDER, OFFSET_SHIFT
 from starscale.tables.positions import Positions
 from starscale.vocabulary.arrays import FloatArray
 
-#: Stars that the errors are learnt from at most, and for each cell of the offsets.
+#: Largest numbers of stars in the fit of the errors, and in each cell of the offsets.
 SAMPLE, CELL_SAMPLE = 10_000, 400
 #: Bits of a key below the number of its cell.
 _KEY_SHIFT = np.uint64(48)
@@ -62,7 +62,7 @@ class StarSample:
         number = np.full(len(self.hashes), -1, dtype=np.intp)
         number[order] = np.arange(len(order))
         mine = number[self.star] >= 0
-        # Pairs in an order that does not depend on the pieces: sums come out the same to the last bit.
+        # The order of the pairs does not depend on the pieces, so that sums are equal to the last bit.
         rows = np.flatnonzero(mine)
         rows = rows[np.lexsort((self.pairs.distance[rows], number[self.star[rows]]))]
         return StarSample(
@@ -85,12 +85,12 @@ class OffsetSample:
     vectors: NDArray[np.float32]
 
     def lowest(self) -> OffsetSample:
-        """Those with the lowest hashes in every cell."""
+        """Return the pairs with the lowest hashes in each cell."""
         chosen = _lowest_in_cells(self.pixels, self.hashes)
         return OffsetSample(self.hashes[chosen], self.pixels[chosen], self.vectors[chosen])
 
 
-#: What one piece of the sky contributes.
+#: Contribution of one piece of the sky.
 Sample = tuple[StarSample, OffsetSample]
 
 
@@ -110,7 +110,7 @@ def sample_stars(
     brightness: FloatArray | None,
     unknown_motion: float,
 ) -> Sample:
-    """Take the samples out of the candidates of a piece of the sky.
+    """Select the samples from the candidates of a piece of the sky.
 
     Parameters
     ----------
@@ -171,7 +171,7 @@ def single_stars(
 
 
 def highest_keys(keys: Sequence[NDArray[np.uint64]]) -> NDArray[np.uint64]:
-    """The highest key wanted of every cell, that of star :data:`CELL_SAMPLE` there; 0 of an empty one.
+    """Return the highest key of the sample in each cell, that of star :data:`CELL_SAMPLE`; 0 for an empty cell.
 
     Returns
     -------
@@ -188,7 +188,7 @@ def highest_keys(keys: Sequence[NDArray[np.uint64]]) -> NDArray[np.uint64]:
 
 
 def highest_hash(hashes: Sequence[NDArray[np.uint64]]) -> np.uint64:
-    """The hash below which, and at which, lie as many as the sample takes; that of all where they are fewer."""
+    """Return the highest hash in the sample; the highest of all if there are fewer stars than the sample takes."""
     together = np.concatenate(hashes)
     if len(together) <= SAMPLE:
         return np.uint64(np.iinfo(np.uint64).max)
@@ -204,7 +204,7 @@ def _lowest_in_cells(pixels: NDArray[np.int64], hashes: NDArray[np.uint64]) -> N
 
 
 def _keys(pixels: NDArray[np.int64], hashes: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """One key for both: cells of this order need 16 bits, and 48 bits of a hash are as good as 64."""
+    """Return one key for cell and hash: cells of this order need 16 bits, which leaves 48 for the hash."""
     return np.asarray((pixels.astype(np.uint64) << _KEY_SHIFT) | (hashes >> np.uint64(16)), dtype=np.uint64)
 
 
@@ -215,7 +215,7 @@ def gather(samples: Sequence[Sample]) -> Sample:
 
 
 def concatenate(samples: Sequence[Sample]) -> Sample:
-    """Put samples together as they are."""
+    """Concatenate samples."""
     shifts = np.cumsum([0, *(len(stars.hashes) for stars, _ in samples[:-1])])
     stars = StarSample(
         **{

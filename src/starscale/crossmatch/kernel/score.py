@@ -16,7 +16,7 @@ from starscale.vocabulary.arrays import FloatArray
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """Candidates with what speaks for them. All arrays have the shape (n_pairs,).
+    """Candidates with their scores. All arrays have the shape (n_pairs,).
 
     Parameters
     ----------
@@ -92,7 +92,7 @@ def score_pairs(
     """
     log_p, chi2 = model.log_likelihood(ellipses, *residuals)
     score = log_p - np.log(density / MAS2)
-    # Relative to the best of each source, so that nothing overflows.
+    # Relative to the best candidate of each source, which avoids overflow.
     best = np.full(leading.max(initial=-1) + 1, -np.inf)
     np.maximum.at(best, leading, score)
     best = best[leading]
@@ -107,7 +107,7 @@ def score_pairs(
 
 
 def score_by_distance(pairs: Candidates) -> Scored:
-    """Score by separation alone, for comparison: the nearest is the best, and all candidates are good."""
+    """Score by separation alone, for comparison: the nearest candidate is the best, and all are good."""
     n = len(pairs)
     nothing = np.full(n, np.nan)
     return Scored(nothing, -pairs.distance, nothing, np.ones(n, dtype=bool), np.zeros(n, dtype=bool))

@@ -1,4 +1,4 @@
-"""From scored candidates to the neighbours of every source, its best one, and the clean pairs."""
+"""Selection from scored candidates: good neighbours of each source, its best one, and the clean pairs."""
 
 from __future__ import annotations
 
@@ -42,11 +42,11 @@ def count_neighbours(neighbours: pl.DataFrame) -> pl.DataFrame:
     flag = neighbours["xm_flag"].to_numpy().copy()
     beside = np.repeat(number, number)
     flag |= (beside > 1) * np.int32(PairFlag.SEVERAL_NEIGHBOURS)
-    # Only the best of several has a next one to be compared with.
+    # Only a source with several neighbours has a second one to compare with.
     contested = first[number > 1]
     gap = score[contested] - score[contested + 1]
     flag[contested[gap == 0]] |= PairFlag.TIE
-    # The nearest of two says nothing about probability.
+    # By separation alone there is no probability.
     known = neighbours["match_probability"][contested].is_not_null().to_numpy()
     flag[contested[(gap < _AMBIGUOUS) & known]] |= PairFlag.AMBIGUOUS
     return neighbours.with_columns(
@@ -78,7 +78,7 @@ def best_first(
     """
     order = np.argsort(leading, kind="stable")
     again = leading[order][1:] == leading[order][:-1]
-    # Most sources have one neighbour and are in their place.
+    # Most sources have one neighbour and need not be sorted.
     several = np.zeros(len(order), dtype=bool)
     several[1:] |= again
     several[:-1] |= again

@@ -1,4 +1,4 @@
-"""What a cross-match needs of a store: a catalogue divided into pieces, and tables of results."""
+"""Interface of a store: a catalogue divided into pieces, and tables of results."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class PieceResult(NamedTuple, Generic[T]):
 
 
 class Step(Protocol[T_co]):
-    """A function of the rows of a piece and of the rows around it; None where nothing can be around it."""
+    """A function of the rows of a piece and of the rows around it; None if no rows can be around it."""
 
     def __call__(self, own: SkyRows, near: SkyRows | None) -> T_co:
         """Apply the step."""

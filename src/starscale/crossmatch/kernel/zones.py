@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 
 from starscale.vocabulary.arrays import FloatArray
 
-#: Degrees that separate two zones in the key by which sources are sorted: more than a circle and its margins.
+#: Separation of two zones in the key by which sources are sorted, degrees: more than 360 and the margins.
 _STRIDE = 1024.0
 #: Degrees that are added to every window, for rounding.
 _SLACK = 1e-7
-#: Zones are as high as so many times the usual radius: few zones a star, and few strangers in them.
+#: Height of a zone in units of the usual radius: a star needs few zones, which hold few other sources.
 _HEIGHT = 8.0
-#: Sources of a window that are looked at one after the other before the end of the window is searched.
+#: Sources of a window that are tested one by one before the end of the window is searched.
 _STEPS = 3
 #: Bits of a number that hold a row, and those that are left for a key.
 ROW_BITS, _KEY_BITS = 32, 31
@@ -95,7 +95,7 @@ class Zones:
         whole = window >= 180
         left, right = np.where(whole, -1.0, middle - window), np.where(whole, 361.0, middle + window)
         star = np.arange(len(ra))
-        # A window that passes 0 or 360 is looked for once more a circle away; a whole circle is not.
+        # A window across 0 or 360 is searched again 360 degrees away; a window of 360 degrees is not.
         again = np.flatnonzero(((left < 0) | (right >= 360)) & ~whole)
         if len(again):
             turn = np.where(left[again] < 0, 360.0, -360.0)
@@ -132,7 +132,7 @@ class Zones:
         """First sorted source beyond each limit, from a first one on. Shape (n,)."""
         end = start + (self.key[start] <= right)
         within = np.flatnonzero(end > start)
-        # Most windows hold none or one: a look at the next is quicker than a search.
+        # Most windows hold at most one source: testing the next one is faster than a search.
         for _ in range(_STEPS - 1):
             within = within[self.key[end[within]] <= right[within]]
             end[within] += 1

@@ -1,4 +1,4 @@
-"""The cross-match as an algorithm of LSDB, and what the workers share."""
+"""The cross-match as an algorithm of LSDB, and the data that the workers share."""
 
 from __future__ import annotations
 

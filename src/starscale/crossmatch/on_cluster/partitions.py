@@ -123,7 +123,7 @@ def _overlap(first: int, end: int, ranges: NDArray[np.int64]) -> bool:
 
 
 def _around(partitions: list[Any], ranges: NDArray[np.int64], position: tuple[str, str]) -> Any:
-    """Rows of some partitions within ranges of cells, in the order of the catalogue; on a worker."""
+    """Return the rows of some partitions within ranges of cells, in the order of the catalogue; on a worker."""
     kept = []
     for partition in partitions:
         cells = spatial_index(partition, position) >> (2 * (INDEX_ORDER - SORT_ORDER))
