@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,10 +9,10 @@ import numpy as np
 import polars as pl
 from astropy.table import Column as AstropyColumn
 from astropy.table import MaskedColumn, Table
-from astropy.utils.exceptions import AstropyWarning
 
 from starscale.io.portable import flat
 from starscale.io.table import describe, unique_names
+from starscale.io.units import as_generic, unit_text
 from starscale.vocabulary.columns import Column
 from starscale.vocabulary.errors import Problems
 
@@ -55,18 +54,6 @@ def from_astropy(table: Table) -> tuple[pl.DataFrame, dict[str, Column], dict[st
     frame = pl.DataFrame(series)
     metadata = {str(key): value for key, value in table.meta.items() if isinstance(value, str)}
     return frame, describe(frame.schema, known), metadata
-
-
-def unit_text(unit: Any) -> str:
-    """Return an astropy unit as VOUnit text where that is possible, else as astropy writes it; empty for none."""
-    if unit is None:
-        return ""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", AstropyWarning)
-            return str(unit.to_string("vounit"))
-    except (ValueError, TypeError, AttributeError, AstropyWarning):
-        return str(unit)
 
 
 def _plain(column: Any) -> tuple[np.ndarray[Any, Any] | None, np.ndarray[Any, Any] | None]:
@@ -146,7 +133,7 @@ def to_astropy(
     """
     table = Table(meta=dict(metadata))
     for series in frame:
-        about = columns.get(series.name, Column(series.name))
+        about = as_generic(columns.get(series.name, Column(series.name)))
         table[series.name] = _astropy_column(series, about, text)
     return table
 

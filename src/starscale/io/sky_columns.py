@@ -6,12 +6,12 @@ from collections.abc import Mapping
 
 import polars as pl
 
+from starscale.io.units import same_unit
 from starscale.vocabulary.columns import DEC, RA, Column
 
 #: UCD1+ word of each coordinate; the main position has ``meta.main`` as well.
 _WORDS = ("pos.eq.ra", "pos.eq.dec")
 _MAIN = "meta.main"
-_DEGREES = ("", "deg")
 
 
 def position_columns(schema: pl.Schema, columns: Mapping[str, Column]) -> tuple[str, str] | None:
@@ -39,4 +39,6 @@ def _ucds_of_degrees(schema: pl.Schema, columns: Mapping[str, Column]) -> dict[s
     """Words of the UCDs of all columns of floats in degrees."""
     floats = [name for name, dtype in schema.items() if dtype in (pl.Float32, pl.Float64)]
     about = {name: columns.get(name, Column(name)) for name in floats}
-    return {name: column.ucd.split(";") for name, column in about.items() if column.unit in _DEGREES}
+    return {
+        name: column.ucd.split(";") for name, column in about.items() if same_unit(column.unit or "deg", "deg")
+    }

@@ -11,6 +11,7 @@ import polars as pl
 
 from starscale.vocabulary.columns import Column, DType
 from starscale.vocabulary.errors import Problems, did_you_mean
+from starscale.vocabulary.unit_notes import restored
 
 #: Rows of a chunk where the caller does not choose it.
 CHUNK_ROWS = 65_536
@@ -236,11 +237,6 @@ def describe(schema: pl.Schema, known: Mapping[str, Mapping[str, str]]) -> dict[
     columns = {}
     for name, dtype in schema.items():
         about = known.get(name, {})
-        columns[name] = Column(
-            name,
-            nearest_dtype(dtype),
-            about.get("unit", "").strip(),
-            about.get("ucd", "").strip(),
-            about.get("description", "").strip(),
-        )
+        unit, description = restored(about.get("unit", "").strip(), about.get("description", "").strip())
+        columns[name] = Column(name, nearest_dtype(dtype), unit, about.get("ucd", "").strip(), description)
     return columns

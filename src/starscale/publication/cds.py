@@ -10,13 +10,13 @@ import math
 import textwrap
 import unicodedata
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import polars as pl
 
 from starscale.io.portable import plain_frame, plain_schema
-from starscale.io.units import cds_unit
+from starscale.io.units import as_cds
 from starscale.vocabulary.columns import Column
 from starscale.vocabulary.errors import Problems
 
@@ -244,9 +244,9 @@ def byte_by_byte(layouts: Sequence[CdsLayout], file: str, notes: Mapping[str, Se
     notes : mapping of str to sequence of str
         Notes on columns; they are numbered and follow the description.
     """
-    units = [cds_unit(item.about.unit) for item in layouts]
+    layouts = [replace(item, about=as_cds(item.about)) for item in layouts]
     numbers = {name: i for i, name in enumerate(notes, 1)}
-    rows = [(item.format, unit, item.about.name) for item, unit in zip(layouts, units, strict=True)]
+    rows = [(item.format, item.about.unit, item.about.name) for item in layouts]
     titles = ("Format", "Units", "Label")
     # A width at least that of the words "Format", "Units" (padded) and "Label".
     widths = [max([least, *(len(row[i]) for row in rows)]) for i, least in enumerate((6, 6, 5))]

@@ -21,6 +21,7 @@ from starscale.io.fits.header import BLOCK, BYTES
 from starscale.io.fits.text import to_card
 from starscale.io.portable import flat, int_range, plain_schema
 from starscale.io.table import Sink, WritePlan
+from starscale.io.units import as_fits
 from starscale.io.waiting import Seen, Waiting
 from starscale.vocabulary.columns import Column
 from starscale.vocabulary.errors import InputError, Problem, Problems
@@ -212,7 +213,7 @@ def _cards(field: _FitsField, columns: Mapping[str, Column]) -> Iterator[tuple[s
         yield "TZERO", field.zero
     if field.null is not None:
         yield "TNULL", field.null - field.zero
-    about = columns.get(field.name, Column(field.name))
+    about = as_fits(columns.get(field.name, Column(field.name)))
     for key, text in (("TUNIT", about.unit), ("TUCD", about.ucd), ("TCOMM", about.description)):
         if text:
             yield key, to_card(text)

@@ -10,6 +10,7 @@ import polars as pl
 
 from starscale.io.fits.text import to_card
 from starscale.io.sky_columns import position_columns
+from starscale.io.units import as_vounit
 from starscale.vocabulary.columns import POSITION_EPOCH, POSITION_SYSTEM, Column
 
 OPENING = (
@@ -48,6 +49,7 @@ def about_table(metadata: Mapping[str, str]) -> list[str]:
 
 def field(about: Column, kind: Mapping[str, str], *, placed: bool = False, null: int | None = None) -> str:
     """Describe a column: `kind` holds datatype and arraysize, `placed` refers to the system of the positions."""
+    about = as_vounit(about)
     content = f"<DESCRIPTION>{escape(about.description)}</DESCRIPTION>" if about.description else ""
     if null is not None:
         content += f'<VALUES null="{null}"/>'

@@ -20,9 +20,10 @@ from astropy.io.votable.exceptions import VOTableSpecError
 from astropy.io.votable.tree import Field, TableElement, VOTableFile
 from astropy.utils.exceptions import AstropyWarning
 
-from starscale.io.astropy_tables import from_astropy, unit_text
+from starscale.io.astropy_tables import from_astropy
 from starscale.io.fits.text import from_card
 from starscale.io.table import CHUNK_ROWS, Source, describe, unique_names
+from starscale.io.units import unit_text
 from starscale.io.votable.layout import DamagedError, VotableLayout, layout_of
 from starscale.io.votable.rows import Cells, Decoder, VotableRows, cells_of
 from starscale.io.whole import WholeSource

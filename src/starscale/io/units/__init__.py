@@ -1,0 +1,16 @@
+"""Units of columns: the spellings of archives, conversion, and the notation of each format."""
+
+from starscale.io.units.conversion import convert, same_unit
+from starscale.io.units.parsing import parse_unit
+from starscale.io.units.printing import as_cds, as_fits, as_generic, as_vounit, unit_text
+
+__all__ = [
+    "as_cds",
+    "as_fits",
+    "as_generic",
+    "as_vounit",
+    "convert",
+    "parse_unit",
+    "same_unit",
+    "unit_text",
+]

@@ -1,0 +1,219 @@
+"""Read the unit of a column as people and archives write it.
+
+Every name in a text is looked up in the list of spellings and in astropy's list of units before astropy sees
+the expression. astropy's own notations would otherwise invent units: ``days`` becomes ten yoctoseconds,
+``dex`` a tenth of an "ex".
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+import warnings
+from functools import lru_cache
+from typing import Any
+
+from astropy import units as u
+
+from starscale.io.units.spellings import (
+    DIMENSIONLESS,
+    EXACT,
+    NO_NAMES,
+    NOT_STATED,
+    PHRASES,
+    SEXAGESIMAL,
+    WHOLE,
+    WORDS,
+)
+
+_SIGNS = str.maketrans(
+    {
+        "\u2212": "-",
+        "\u2013": "-",
+        "\u2014": "-",
+        "\u00b7": ".",
+        "\u22c5": ".",
+        "\u2219": ".",
+        "\u00d7": "*",
+        "\u03bc": "u",
+        "\u00b5": "u",
+        "\u00c5": "Angstrom",
+        "\u00b0": "deg",
+        "\u2032": "'",
+        "\u2033": "''",
+        "\u2299": "sun",
+        "\u2609": "sun",
+        "^": "**",
+        "$": "",
+        "{": "(",
+        "}": ")",
+    }
+)
+#: A function of a unit: ``log(cm.s**-2)``, ``mag(AB)``, ``dex [cm/s2]``.
+_FUNCTION = re.compile(r"(log10|log|lg|dex|mag|mmag|dB)\s*[(\[](.+)[)\]]", re.IGNORECASE)
+_BARE_LOGARITHM = re.compile(r"(?:log10|log|lg)\s+(.+)", re.IGNORECASE)
+#: A kind of quantity and its unit: ``Angular Velocity[mas/year]``.
+_QUANTITY = re.compile(r"([A-Za-z][A-Za-z &_-]*)\[(.*)\]")
+#: A photometric system before or after the word magnitude: ``AB mag``, ``mag AB``.
+_SYSTEM = re.compile(r"(ab|st|vega)[ _-]+mag(?:nitude)?s?|mag(?:nitude)?s?[ _-]+(ab|st|vega)", re.IGNORECASE)
+_TOKEN = re.compile(
+    r"(?P<ten>10(?:\*\*)?\(?[+-]\d+\)?)|(?P<number>\d+(?:\.\d+)?(?:[eE][+-]?\d+)?|\.\d+)"
+    r"|(?P<name>[^\W\d]+|%)|(?P<sign>\*\*|[*/().+-])|(?P<blank>\s+)"
+)
+#: Systems of magnitudes with a flux of their own; Vega's is not one number.
+_ZERO_POINTS = {"ab": u.AB, "st": u.ST, "bol": u.Bol}
+_LONG_PREFIXES = {"nano": "n", "micro": "u", "milli": "m", "centi": "c", "kilo": "k", "mega": "M", "giga": "G"}
+_BRACKETED_IS_PLAIN = ("angle", "angular speed", "solid angle")
+_IN_PARENTHESES = re.compile(r"\([^()]*\)")
+#: Longer texts are no units.
+_LONGEST = 200
+
+
+@lru_cache(maxsize=1024)
+def parse_unit(text: str) -> Any:
+    """Return the astropy unit that a text means, or None where it is not known.
+
+    Parameters
+    ----------
+    text : str
+        In any notation: VOUnit, FITS, CDS, astropy's own, words (``days``, ``degrees``), quantities of the Gaia
+        archive (``Angle[deg]``). Texts that mean "no unit" (``---``, ``none``) give the dimensionless unit.
+
+    Returns
+    -------
+    astropy unit or None
+        None also for marks of sexagesimal texts (``h:m:s``), which are not numbers in a unit.
+    """
+    if len(text) > _LONGEST:
+        return None
+    plain = " ".join(unicodedata.normalize("NFKC", text).translate(_SIGNS).split())
+    if len(plain) > 2 and plain[0] == plain[-1] and plain[0] in "\"'":
+        plain = plain[1:-1].strip()
+    # astropy does not read a quotient in parentheses.
+    while _IN_PARENTHESES.fullmatch(plain):
+        plain = plain[1:-1].strip()
+    if plain.lower() in NOT_STATED or plain.lower() in DIMENSIONLESS:
+        return u.dimensionless_unscaled
+    if plain.lower() in SEXAGESIMAL:
+        return None
+    return _expression(WHOLE.get(plain, plain))
+
+
+def _expression(plain: str) -> Any:
+    """Parse a text whose signs and blanks are plain: a function, a quantity, or a product."""
+    if plain.startswith("[") and plain.endswith("]"):
+        return _bracketed(plain[1:-1])
+    if match := _FUNCTION.fullmatch(plain):
+        return _function(match[1].lower(), match[2].strip())
+    if match := _BARE_LOGARITHM.fullmatch(plain):
+        return _function("log", match[1])
+    if match := _SYSTEM.fullmatch(plain):
+        return _function("mag", match[1] or match[2])
+    if match := _QUANTITY.fullmatch(plain):
+        inner, kind = parse_unit(match[2]), parse_unit(match[1])
+        # "Dimensionless[see description]" states that there is no unit.
+        if kind == u.dimensionless_unscaled:
+            return kind
+        return inner if kind in (None, inner) else None
+    return _product(plain)
+
+
+def _bracketed(inside: str) -> Any:
+    """Parse ``[cm/s2]``, the logarithm in the notation of CDS; ``[deg]`` is only a unit in brackets."""
+    unit = parse_unit(inside)
+    if unit is None or isinstance(unit, u.function.FunctionUnitBase):
+        return unit
+    plain = unit.physical_type in _BRACKETED_IS_PLAIN or unit in (u.mag, u.dex)
+    return unit if plain else _logarithm(unit)
+
+
+def _function(name: str, inside: str) -> Any:
+    """Return the logarithmic unit ``name(inside)``."""
+    if name in ("mag", "mmag", "db"):
+        scale = {"mag": u.mag, "mmag": u.mmag, "db": u.dB}[name]
+        if inside.lower() == "vega":
+            return scale
+        physical = _ZERO_POINTS.get(inside.lower()) or parse_unit(inside)
+        return None if physical is None else _applied(scale, physical)
+    # log(g) is the gravity, not the mass; log(cgs) does not say which quantity.
+    inner = u.dimensionless_unscaled if inside.lower() in ("g", "cgs") else parse_unit(inside)
+    return None if inner is None else _logarithm(inner)
+
+
+def _logarithm(physical: Any) -> Any:
+    if physical == u.dex:
+        return u.dex
+    return u.dex if physical == u.dimensionless_unscaled else _applied(u.dex, physical)
+
+
+def _applied(function: Any, physical: Any) -> Any:
+    """Return a function of a unit; None where that has no meaning, as ``mag(mag)``."""
+    if physical == u.dimensionless_unscaled:
+        return function
+    try:
+        return function(physical)
+    except (TypeError, ValueError, u.UnitsError):
+        return None
+
+
+def _product(plain: str) -> Any:
+    """Parse units with powers, products, quotients and a scale: astropy's grammar, with names looked up here."""
+    for pattern, replacement in PHRASES:
+        plain = re.sub(pattern, replacement, plain, flags=re.IGNORECASE)
+    plain = plain.strip()
+    # Flux densities are per ångström, never per ampere.
+    per_wavelength = re.search(r"\b(erg|ph|photon)s?\b", plain) is not None
+    pieces, place = ["1" if plain.startswith("/") else ""], 0
+    while place < len(plain):
+        match = _TOKEN.match(plain, place)
+        if match is None:
+            return None
+        piece = _piece(match, per_wavelength)
+        if piece is None:
+            return None
+        pieces.append(piece)
+        place = match.end()
+    return _by_astropy("".join(pieces))
+
+
+def _piece(match: re.Match[str], per_wavelength: bool) -> str | None:
+    """Return a token in astropy's notation; None for an unknown name."""
+    if match["ten"]:
+        # A power of ten in any notation: 10-17, 10**-17, 10**(-17).
+        return f"10**({match['ten'][2:].strip('*()')})"
+    if match["name"]:
+        return "Angstrom" if match["name"] == "A" and per_wavelength else _name(match["name"])
+    return "*" if match["sign"] == "." else match[0]
+
+
+def _name(name: str) -> str | None:
+    """Return astropy's name of a unit, or None."""
+    if name in EXACT:
+        return EXACT[name]
+    registry = u.get_current_unit_registry().registry
+    known = name if name in registry and name not in NO_NAMES else None
+    word = WORDS.get(name.lower())
+    # pC is a charge; PC is a parsec of a program that writes capitals.
+    mixed = name[0].islower() and not name.islower()
+    return known if known and (mixed or not word) else word or _long_name(name.lower(), registry)
+
+
+def _long_name(low: str, registry: Any) -> str | None:
+    """Return astropy's name of a plural (``lumens``) or of a word with a prefix (``milliarcseconds``)."""
+    single = low.removesuffix("s")
+    if len(single) > 3 and single in registry:
+        return single
+    for prefix, letter in _LONG_PREFIXES.items():
+        if low.startswith(prefix) and (base := _name(low.removeprefix(prefix))) is not None:
+            return f"{letter}{base}" if f"{letter}{base}" in registry else None
+    return None
+
+
+def _by_astropy(text: str) -> Any:
+    try:
+        with warnings.catch_warnings():
+            # Deprecated spellings are accepted silently.
+            warnings.simplefilter("ignore", u.UnitsWarning)
+            return u.Unit(text, format="generic", parse_strict="raise")
+    except (ValueError, TypeError, ZeroDivisionError, OverflowError, RecursionError):
+        return None
