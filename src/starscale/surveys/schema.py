@@ -6,6 +6,7 @@ appear nowhere else in the program.
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -31,6 +32,11 @@ class ColumnSpec(Frozen):
     aliases: tuple[str, ...] = ()
     #: Values of this column that mean "missing", in addition to those of the whole survey.
     sentinels: tuple[Sentinel, ...] = ()
+    #: Smallest and largest plausible value, in `unit`; values outside become missing, and are counted.
+    lower: float | None = None
+    upper: float | None = None
+    #: Unit of the values in files, whatever the files say; by default that of the file, or else `unit`.
+    file_unit: str = ""
 
     def column(self, name: str) -> Column:
         """Return this description as a :class:`Column` with this name."""
@@ -144,7 +150,19 @@ class Band(Frozen):
     extinction: float | None = None
     #: Effective wavelength, nm, by which bands of different surveys are ordered.
     wavelength: float = Field(gt=0)
+    #: Smallest and largest plausible magnitude; by default those of the kind of survey.
+    lower: float | None = None
+    upper: float | None = None
 
+
+#: Plausible magnitudes by kind of survey. Nothing is brighter than the lower limits in an optical or near-infrared
+#: band; a sentinel that was dereddened (99.269, -9.73) lies outside.
+_MAGNITUDES: dict[str, tuple[float, float]] = {
+    "astrometric": (-3.0, 30.0),
+    "photometric": (-8.0, 40.0),
+    "spectroscopic": (-8.0, 40.0),
+    "distances": (-8.0, 40.0),
+}
 
 #: Ratio of true E(B-V) to that of the SFD map (Schlafly & Finkbeiner 2011, ApJ 737, 103).
 TRUE_OVER_SFD = 0.86
@@ -296,6 +314,25 @@ class Survey(Frozen):
 
     def _columns_of_bands(self) -> list[str | None]:
         return [name for band in self.bands.values() for name in (band.magnitude, band.error)]
+
+    def plausible(self) -> dict[str, tuple[float, float]]:
+        """Return the smallest and largest plausible value, by column; values outside are missing."""
+        low, high = _MAGNITUDES[self.kind]
+        limits = {
+            band.magnitude: (
+                low if band.lower is None else band.lower,
+                high if band.upper is None else band.upper,
+            )
+            for band in self.bands.values()
+        }
+        for name, spec in self.columns.items():
+            if spec.lower is not None or spec.upper is not None:
+                low, high = limits.get(name, (-math.inf, math.inf))
+                limits[name] = (
+                    low if spec.lower is None else spec.lower,
+                    high if spec.upper is None else spec.upper,
+                )
+        return limits
 
     @property
     def position_metadata(self) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -59,13 +60,21 @@ def read(
     """
     if survey is None:
         return io.read(table, columns=columns)
-    description = load_survey(survey)
+    return read_counted(table, load_survey(survey), columns)
+
+
+def read_counted(
+    table: AnyTable, description: Survey, columns: Sequence[str] | None = None, outside: Counter[str] | None = None
+) -> pl.DataFrame:
+    """Do the same with a survey; `outside` receives the number of implausible values by column."""
     if not isinstance(table, str | Path):
         frame = io.read(table)
-        return standardise(frame.select(_wanted(frame.columns, description, columns)), description)
+        return standardise(
+            frame.select(_wanted(frame.columns, description, columns)), description, outside=outside
+        )
     opened = io.open_table(Path(table))
     frame = io.read(table, columns=_wanted(list(opened.schema), description, columns))
-    return standardise(frame, description, where=str(table), found_columns=opened.columns)
+    return standardise(frame, description, where=str(table), found_columns=opened.columns, outside=outside)
 
 
 def name_of(table: AnyTable, otherwise: str = "table") -> str:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import reduce
 from itertools import chain
 from operator import add
@@ -27,7 +28,7 @@ from starscale.tables.api import (
     described,
     is_mock,
     name_of,
-    read,
+    read_counted,
     refuse_same,
     write,
 )
@@ -52,10 +53,13 @@ class Cleaned:
     table : polars.DataFrame or None
         The remaining rows, standardised; None when they were written to `output`.
     attrition : Attrition
+    outside : dict of str to int
+        Numbers of values outside the plausible range of their column, which became missing, by column.
     """
 
     table: pl.DataFrame | None
     attrition: Attrition
+    outside: Mapping[str, int] = field(default_factory=dict)
 
 
 def clean(
@@ -97,8 +101,9 @@ def clean(
         `output` cannot be written; no partial file remains.
     """
     description, joins = load_survey(survey), [(other, load_survey(of)) for other, of in join]
+    display = progress_of(progress)
     if output is None:
-        return _clean_in_memory(table, description, joins, cuts)
+        return _clean_in_memory(table, description, joins, cuts, display)
     tables = [table, *(other for other, _ in joins)]
     refuse_same(output, *tables)
     paths = [Path(other) for other in tables if isinstance(other, str | Path)]
@@ -118,32 +123,41 @@ def clean(
 
     if len(paths) == len(tables):
         on_disk = [(Path(other), of) for other, of in joins]
-        display = progress_of(progress)
-        return Cleaned(
-            None, clean_file(paths[0], Path(output), description, on_disk, cuts, provenance, progress=display)
+        outside: Counter[str] = Counter()
+        attrition = clean_file(
+            paths[0], Path(output), description, on_disk, cuts, provenance, progress=display, outside=outside
         )
-    cleaned = _clean_in_memory(table, description, joins, cuts)
+        return Cleaned(None, attrition, dict(outside))
+    cleaned = _clean_in_memory(table, description, joins, cuts, display)
     surveys = [description, *(of for _, of in joins)]
     write(cleaned.table, output, surveys=surveys, provenance=provenance(cleaned.attrition))
-    return Cleaned(None, cleaned.attrition)
+    return Cleaned(None, cleaned.attrition, cleaned.outside)
 
 
 def _clean_in_memory(
-    table: AnyTable, survey: Survey, join: Sequence[tuple[AnyTable, Survey]], cuts: Cuts
+    table: AnyTable, survey: Survey, join: Sequence[tuple[AnyTable, Survey]], cuts: Cuts, progress: Progress
 ) -> Cleaned:
-    where = name_of(table)
-    stars = read(table, survey=survey)
+    where, outside = name_of(table), Counter[str]()
+    stars = read_counted(table, survey, outside=outside)
     if stars.height == 0:
         raise _no_rows(where)
     for other, of in join:
-        stars = _join_in_memory(stars, other, of, lead=survey)
+        stars = _join_in_memory(stars, other, of, survey, outside)
     mask, attrition = apply_cuts(stars, cuts_of_survey(survey, cuts, where), where=where)
-    return Cleaned(stars.filter(mask), attrition)
+    _say_outside(outside, progress)
+    return Cleaned(stars.filter(mask), attrition, dict(outside))
 
 
-def _join_in_memory(stars: pl.DataFrame, table: AnyTable, survey: Survey, *, lead: Survey) -> pl.DataFrame:
+def _say_outside(outside: Mapping[str, int], progress: Progress) -> None:
+    for column, number in outside.items():
+        progress.message(f"note: {number:,} values of {column} outside its plausible range became missing")
+
+
+def _join_in_memory(
+    stars: pl.DataFrame, table: AnyTable, survey: Survey, lead: Survey, outside: Counter[str]
+) -> pl.DataFrame:
     """Append the columns of a table with the same identifiers; a star that is not in it gets nulls."""
-    extra = read(table, survey=survey, columns=list(survey.columns))
+    extra = read_counted(table, survey, list(survey.columns), outside)
     if repeated := extra.height - extra[survey.id.column].n_unique():
         where = name_of(table, f"table of {survey.name}")
         found = f"{repeated} rows repeat the identifier of another row"
@@ -172,6 +186,7 @@ def clean_file(
     provenance: Provenance,
     *,
     progress: Progress = SILENT,
+    outside: Counter[str] | None = None,
 ) -> Attrition:
     """Clean a table on disk piece by piece; the rows are those that :func:`clean` returns in memory.
 
@@ -187,6 +202,8 @@ def clean_file(
     provenance : callable
         Returns the provenance to store in `output`, given the attrition.
     progress : Progress
+    outside : Counter, optional
+        Receives the number of values outside the plausible range of their column.
 
     Returns
     -------
@@ -204,14 +221,17 @@ def clean_file(
         raise _no_rows(str(table))
     chosen = cuts_of_survey(survey, cuts, str(table))
     columns = described(survey, *(other for _, other in join))
+    counts = Counter[str]() if outside is None else outside
     with (
         progress.task(f"cleaning {survey.name}", source.n_rows) as task,
         work_folder(output) as folder,
         ExitStack() as stack,
     ):
-        frames = checked_ids(pieces(table, survey), table, survey, folder / "ids", unique=survey.id.unique)
+        frames = checked_ids(
+            pieces(table, survey, outside=counts), table, survey, folder / "ids", unique=survey.id.unique
+        )
         for number, (path, other) in enumerate(join):
-            frames = _join_stream(frames, path, other, survey, folder / f"join{number}")
+            frames = _join_stream(frames, path, other, survey, folder / f"join{number}", counts)
         writer: Writer | None = None
         attritions = []
         for frame, found in _cut_frames(frames, chosen, str(table), task):
@@ -224,6 +244,7 @@ def clean_file(
         if writer is not None:
             writer.metadata |= about_positions(columns_of(table, survey), [survey])
             writer.metadata[PROVENANCE_KEY] = json.dumps(provenance(attrition), default=str)
+    _say_outside(counts, progress)
     return attrition
 
 
@@ -238,12 +259,17 @@ def _cut_frames(
 
 
 def _join_stream(
-    frames: Iterator[pl.DataFrame], path: Path, survey: Survey, lead: Survey, folder: Path
+    frames: Iterator[pl.DataFrame],
+    path: Path,
+    survey: Survey,
+    lead: Survey,
+    folder: Path,
+    outside: Counter[str],
 ) -> Iterator[pl.DataFrame]:
     """Append the columns of a table with the same identifiers; a star that is not in it gets nulls."""
     folder.mkdir()
     first = next(frames)
-    others = pieces(path, survey, list(survey.columns))
+    others = pieces(path, survey, list(survey.columns), outside=outside)
     others = checked_ids(others, path, survey, folder / "ids", unique=True)
     yield from join_frames(
         chain([first], frames),

@@ -6,6 +6,7 @@ Columns get the names, types and units of the survey file, and missing values (N
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 
 import numpy as np
@@ -58,6 +59,7 @@ def standardise(
     where: str = "table",
     found_columns: Mapping[str, Column] | None = None,
     whole: bool = True,
+    outside: Counter[str] | None = None,
 ) -> pl.DataFrame:
     """Return `table` with the survey's column names, types, units and nulls.
 
@@ -74,6 +76,8 @@ def standardise(
     whole : bool
         The table is complete, not a piece: check that there are identifiers and, if the survey says so, that
         they are unique.
+    outside : Counter, optional
+        Receives the number of values outside the plausible range of their column, which become null.
 
     Raises
     ------
@@ -96,7 +100,7 @@ def standardise(
         label = f"{where}: column {present[survey.id.column]!r}"
         problems.items.extend(identifier_problems(ids, survey, label, whole=whole))
     taken = {original: column for column, original in present.items()}
-    series = []
+    series, limits = [], survey.plausible()
     for original in table.columns:
         column = taken.get(original)
         if column is None:
@@ -107,6 +111,8 @@ def standardise(
         with noted.collect():
             spec, label = survey.columns[column], f"{where}: column {original!r}"
             cleaned = _clean_column(table[original], spec, survey.sentinels, found_columns, label)
+            if column in limits:
+                cleaned = _plausible(cleaned, *limits[column], column, outside)
             series.append(cleaned.alias(column))
     problems.raise_if_any()
     return pl.DataFrame(series) if series else table
@@ -137,6 +143,23 @@ def _clean_column(
         if found is not None and found.unit and not same_unit(found.unit, spec.unit):
             values = convert(values, found.unit, spec.unit, where)
     return values
+
+
+def _plausible(
+    values: pl.Series, lower: float, upper: float, column: str, outside: Counter[str] | None
+) -> pl.Series:
+    """Null where a number lies outside a range."""
+    low, high = values.min(), values.max()
+    if not values.dtype.is_numeric() or low is None or (lower <= _float(low) and _float(high) <= upper):
+        return values
+    wrong = ((values < lower) | (values > upper)).fill_null(False)
+    if outside is not None:
+        outside[column] += int(wrong.sum())
+    return values.set(wrong, None)
+
+
+def _float(number: object) -> float:
+    return float(str(number))
 
 
 def _without(values: pl.Series, missing: pl.Series) -> pl.Series:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -19,7 +20,12 @@ CHUNK = 250_000
 
 
 def pieces(
-    path: Path, survey: Survey, columns: Sequence[str] | None = None, *, rows: int | None = None
+    path: Path,
+    survey: Survey,
+    columns: Sequence[str] | None = None,
+    *,
+    rows: int | None = None,
+    outside: Counter[str] | None = None,
 ) -> Iterator[pl.DataFrame]:
     """Yield the rows of a table in order, standardised; conditions on the whole table are not checked.
 
@@ -31,6 +37,8 @@ def pieces(
         Columns of the survey, of which those that exist are read; default: all columns of the file.
     rows : int, optional
         Rows per piece; default: :data:`CHUNK`.
+    outside : Counter, optional
+        Receives the number of values outside the plausible range of their column.
 
     Yields
     ------
@@ -48,7 +56,25 @@ def pieces(
     empty = pl.DataFrame(schema={name: source.schema[name] for name in wanted})
     batches = read_ahead(source.batches(rows or CHUNK, wanted)) if source.n_rows else iter([empty])
     for batch in batches:
-        yield standardise(batch, survey, where=str(path), found_columns=source.columns, whole=False)
+        yield standardise(
+            batch, survey, where=str(path), found_columns=source.columns, whole=False, outside=outside
+        )
+
+
+def count_outside(path: Path, survey: Survey) -> dict[str, int]:
+    """Return the number of values outside the plausible range of their column, for columns with any.
+
+    Reading makes these values missing.
+
+    Raises
+    ------
+    InputError
+        See :func:`starscale.tables.standardise.standardise`.
+    """
+    outside: Counter[str] = Counter()
+    for _ in pieces(path, survey, [survey.id.column, *survey.plausible()], outside=outside):
+        pass
+    return dict(outside)
 
 
 def rows_of(path: Path, columns: Sequence[str] | None = None) -> Iterator[pl.DataFrame]:
