@@ -11,7 +11,7 @@ import polars as pl
 from starscale.io.formats import FORMATS
 from starscale.io.objects import from_object
 from starscale.io.sniff import detect
-from starscale.io.table import Source, require_columns
+from starscale.io.table import Source, require_columns, without_nan
 from starscale.vocabulary.errors import InputError, Problem
 from starscale.vocabulary.paths import must_exist
 
@@ -69,7 +69,7 @@ def read(source: Any, *, columns: Sequence[str] | None = None) -> pl.DataFrame:
     """
     if isinstance(source, (str, Path)):
         return open_table(source).read(columns)
-    frame = from_object(source)
+    frame = without_nan(from_object(source))
     if columns is None:
         return frame
     require_columns("the table", columns, frame.columns)

@@ -106,13 +106,13 @@ class Source(ABC):
         """
         if rows < 1:
             raise ValueError(f"a batch has at least 1 row, not {rows}")
-        return rebatch(self.frames_after(skip, rows, self.choose(columns)), rows)
+        return rebatch(map(without_nan, self.frames_after(skip, rows, self.choose(columns))), rows)
 
     def read(self, columns: Sequence[str] | None = None) -> pl.DataFrame:
         """Return the table, or the named columns of it, in memory."""
         chosen = self.choose(columns)
         empty = pl.DataFrame(schema={name: self.schema[name] for name in chosen})
-        return pl.concat([empty, *self.frames(CHUNK_ROWS, chosen)], rechunk=True)
+        return pl.concat([empty, *map(without_nan, self.frames(CHUNK_ROWS, chosen))], rechunk=True)
 
     def rows_with(self, column: str, values: pl.Series, columns: Sequence[str] | None = None) -> pl.DataFrame:
         """Return the rows whose `column` is one of `values`, in order; memory as for :meth:`batches`.
@@ -134,7 +134,8 @@ class Source(ABC):
         read = self.choose([*chosen, *({column} - set(chosen))])
         empty = pl.DataFrame(schema={name: self.schema[name] for name in chosen})
         wanted = pl.col(column).is_in(values.implode())
-        return pl.concat([empty, *(f.filter(wanted).select(chosen) for f in self.frames(CHUNK_ROWS, read))])
+        found = (without_nan(frame).filter(wanted).select(chosen) for frame in self.frames(CHUNK_ROWS, read))
+        return pl.concat([empty, *found])
 
     def choose(self, columns: Sequence[str] | None) -> list[str]:
         """Return `columns`, or all columns when None; one error names every missing column."""
@@ -188,6 +189,12 @@ def require_columns(where: str, wanted: Sequence[str], present: Sequence[str]) -
         elif list(wanted).count(name) > 1:
             problems.add(where, f"column {name!r} is asked for twice", "every column once")
     problems.raise_if_any()
+
+
+def without_nan(frame: pl.DataFrame) -> pl.DataFrame:
+    """Return a frame in which NaN is null: every format, and every table in memory, is read so."""
+    there = [series.name for series in frame if series.dtype.is_float() and series.is_nan().any()]
+    return frame.with_columns(pl.col(there).fill_nan(None)) if there else frame
 
 
 def rebatch(frames: Iterable[pl.DataFrame], rows: int) -> Iterator[pl.DataFrame]:

@@ -33,7 +33,7 @@ class WholeSource(Source):
 
     def lazy(self) -> pl.LazyFrame:
         """Return the table as a lazy frame."""
-        return self._frame.lazy()
+        return self.read().lazy()
 
     def frames(self, rows: int, columns: Sequence[str]) -> Iterator[pl.DataFrame]:
         """Yield slices of the table."""

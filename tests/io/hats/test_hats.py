@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
+import polars.selectors as cs
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import pytest
@@ -69,7 +70,7 @@ def test_every_row_is_there_once_with_its_descriptions(tmp_path: Path) -> None:
     io.write(table, tmp_path / "sky.hats", columns=COLUMNS, metadata=METADATA)
     source = io.open_table(tmp_path / "sky.hats")
     assert source.n_rows == table.height
-    assert_frame_equal(source.read(table.columns).sort("source_id"), table)
+    assert_frame_equal(source.read(table.columns).sort("source_id"), table.with_columns(cs.float().fill_nan(None)))
     assert {name: source.columns[name] for name in COLUMNS} == COLUMNS
     assert {key: source.metadata[key] for key in METADATA} == METADATA
     assert list(tmp_path.iterdir()) == [tmp_path / "sky.hats"]
@@ -241,8 +242,13 @@ def test_a_missing_and_an_extra_partition_are_named(tmp_path: Path) -> None:
     (tmp_path / "sky.hats" / "partition_info.csv").write_text("a,b\n1,2\n")
     with pytest.raises(InputError, match=r"partition_info\.csv: cannot be understood"):
         io.open_table(tmp_path / "sky.hats")
-    # HATS does without that file as well.
+    # HATS does without that file as well; hats_nrows then says that rows are missing.
     (tmp_path / "sky.hats" / "partition_info.csv").unlink()
+    with pytest.raises(InputError, match=r"hats\.properties: holds .* rows; expected 2,996"):
+        io.open_table(tmp_path / "sky.hats")
+    for name in ("hats.properties", "properties"):
+        file = tmp_path / "sky.hats" / name
+        file.write_text(file.read_text().replace("hats_nrows=2996", "hats_nrows="))
     assert io.open_table(tmp_path / "sky.hats").n_rows > 0
 
 

@@ -94,14 +94,12 @@ def test_files_with_other_columns_are_refused_by_name(tmp_path: Path) -> None:
     io.write(part(0), tmp_path / "a.parquet")
     io.write(part(0).with_columns(y=1).drop("x"), tmp_path / "b.parquet")
     io.write(part(0).with_columns(pl.col("id").cast(pl.Float64)), tmp_path / "c.parquet")
-    io.write(part(0).select("x", "id"), tmp_path / "d.parquet")
     with pytest.raises(InputError) as error:
         io.open_table(tmp_path)
     text = str(error.value)
-    assert "3 problems" in text
+    assert "2 problems" in text
     assert "lacks x; adds y" in text
     assert "id is Float64, not Int64" in text
-    assert "another order" in text
 
 
 def test_a_directory_with_a_damaged_file(tmp_path: Path) -> None:
@@ -139,3 +137,67 @@ def test_a_file_with_two_columns_of_one_name(tmp_path: Path) -> None:
     pq.write_table(pa.table([[1], [2]], names=["a", "a"]), tmp_path / "t.parquet")
     with pytest.raises(InputError, match="several columns called a"):
         io.open_table(tmp_path / "t.parquet")
+
+
+def test_a_damaged_page_is_found_by_its_checksum(tmp_path: Path) -> None:
+    file = tmp_path / "t.parquet"
+    io.write(pl.DataFrame({"x": range(10_000)}).sample(fraction=1, shuffle=True, seed=1), file)
+    whole = bytearray(file.read_bytes())
+    # The last bytes of the first page, far from its header: zstd does not notice every change.
+    chunk = pq.read_metadata(file).row_group(0).column(0)
+    place = (chunk.dictionary_page_offset or chunk.data_page_offset) + chunk.total_compressed_size - 5
+    found = 0
+    for bit in range(8):
+        damaged = bytearray(whole)
+        damaged[place] ^= 1 << bit
+        file.write_bytes(damaged)
+        source = io.open_table(file)
+        for read in (source.read, lambda source=source: list(source.batches(100))):
+            with pytest.raises(InputError, match="damaged Parquet file") as error:
+                read()
+            found += "checksum" in str(error.value)
+    assert found == 16
+
+
+def test_nan_is_missing(tmp_path: Path) -> None:
+    table = pl.DataFrame({"x": [1.0, float("nan"), None, float("inf")], "y": [float("nan")] * 4})
+    table.write_parquet(tmp_path / "t.parquet")
+    source = io.open_table(tmp_path / "t.parquet")
+    for found in (source.read(), pl.concat(source.batches(2)), source.lazy().collect(), io.read(table)):
+        assert found.to_dict(as_series=False) == {"x": [1.0, None, None, float("inf")], "y": [None] * 4}
+    assert source.rows_with("x", pl.Series([1.0]))["y"].to_list() == [None]
+
+
+def test_a_footer_with_another_number_of_rows_is_refused(tmp_path: Path) -> None:
+    catalogue = hats(tmp_path / "cat")
+    for name, text in (
+        ("hats.properties", "obs_collection=mock\nhats_nrows = 10\n"),
+        ("partition_info.csv", "Norder,Npix,num_rows\n1,3,3\n0,4,2\n2,7,3\n"),
+    ):
+        (catalogue / name).write_text(text)
+    with pytest.raises(InputError) as error:
+        io.open_table(catalogue)
+    assert "partition_info.csv: holds 3 rows; expected 2" in str(error.value)
+    assert "hats.properties: holds 9 rows; expected 10" in str(error.value)
+
+
+@pytest.mark.parametrize("suffix", [".parq", ".snappy.parquet", "/"])
+@pytest.mark.parametrize(
+    "tree", ["dataset/Norder={}/Dir=0/Npix={}", "dataset/Norder={}/Npix={}", "Norder={}/Npix={}"]
+)
+def test_a_hats_catalogue_with_other_names_of_files(tmp_path: Path, suffix: str, tree: str) -> None:
+    for (order, pixel), start in {(1, 3): 10, (0, 4): 20, (2, 7): 0}.items():
+        folder = tmp_path / tree.format(order, pixel)
+        files = (
+            {folder / "0.parquet": 0, folder / "1.parquet": 3} if suffix == "/" else {Path(f"{folder}{suffix}"): 0}
+        )
+        for file, first in files.items():
+            file.parent.mkdir(parents=True, exist_ok=True)
+            part(start + first).write_parquet(file)
+    rows = 18 if suffix == "/" else 9
+    (tmp_path / "hats.properties").write_text(f"hats_npix_suffix={suffix}\nhats_nrows={rows}\n")
+    (tmp_path / "partition_info.csv").write_text("Norder,Npix\n1,3\n0,4\n2,7\n")
+    found = io.read(tmp_path)["id"]
+    assert found.to_list()[:3] == [0, 1, 2]
+    assert len(found) == rows
+    assert found.is_sorted()

@@ -15,12 +15,15 @@ from pathlib import Path
 
 from starscale.vocabulary.errors import InputError, Problem, Problems
 
-_CELL = re.compile(r"Norder=(\d+)/Dir=\d+/Npix=(\d+)(?:\.parquet$|/)")
+#: Order and number of a cell in the path of its file, or of a file in its folder; some writers leave out Dir.
+_CELL = re.compile(r"Norder=?(\d+)/(?:.*/)?Npix=?(\d+)(?P<rest>[^/\d][^/]*|/.+)?$")
 HIGHEST_ORDER = 29
 #: Column with the cell at this order.
 INDEX = "_healpix_29"
 #: The same text under two names: early readers look for the second one only.
 PROPERTIES = ("hats.properties", "properties")
+#: Suffixes of Parquet files.
+_SUFFIXES = (".parquet", ".parq", ".pq")
 #: File of the rows without a position, in catalogues that starscale writes.
 UNPLACED = "unplaced.parquet"
 
@@ -33,10 +36,14 @@ _CONTROLS = {"n": "\n", "t": "\t", "r": "\r"}
 
 @dataclass(frozen=True, slots=True)
 class Files:
-    """Parquet files in the order of their rows, and the metadata of the directory."""
+    """Parquet files in the order of their rows, and the metadata of the directory.
+
+    `stated` gives numbers of rows that the directory states: who states it, the files that hold them, the number.
+    """
 
     paths: tuple[Path, ...]
     metadata: dict[str, str] = field(default_factory=dict)
+    stated: tuple[tuple[Path, tuple[Path, ...], int], ...] = ()
 
 
 def parquet_files(path: Path) -> Files:
@@ -50,12 +57,13 @@ def parquet_files(path: Path) -> Files:
     if (path / "collection.properties").is_file():
         return _collection(path)
     properties = next((path / name for name in PROPERTIES if (path / name).is_file()), None)
-    if properties is not None and (path / "dataset").is_dir():
-        return _catalogue(path, read_properties(properties))
-    found = sorted(item for item in path.rglob("*.parquet") if item.is_file() and not _hidden(item, path))
-    if not found:
+    if properties is not None and ((path / "dataset").is_dir() or any(path.glob("Norder*"))):
+        return _catalogue(path, properties)
+    found = sorted(item for item in path.rglob("*") if item.suffix in _SUFFIXES and not _hidden(item, path))
+    files = [item for item in found if not item.is_dir()]
+    if not files:
         raise _nothing_there(path)
-    return Files(tuple(found))
+    return Files(tuple(files))
 
 
 def _hidden(item: Path, folder: Path) -> bool:
@@ -83,15 +91,20 @@ def _collection(path: Path) -> Files:
     return parquet_files(primary)
 
 
-def _catalogue(path: Path, metadata: dict[str, str]) -> Files:
-    dataset = path / "dataset"
-    found = _partitions(dataset)
-    listed = _listed(path / "partition_info.csv")
+def _catalogue(path: Path, properties: Path) -> Files:
+    metadata = read_properties(properties)
+    dataset = path / "dataset" if (path / "dataset").is_dir() else path
+    found = _partitions(dataset, metadata.get("hats_npix_suffix", ".parquet"))
+    info = path / "partition_info.csv"
+    listed = _listed(info)
     if listed is not None:
         _compare(path, listed, found)
     # Number of a cell's first pixel at the highest order: the order of _healpix_29.
     order = sorted(found, key=lambda cell: (cell[1] << 2 * (HIGHEST_ORDER - cell[0]), cell[0]))
     files = [file for cell in order for file in found[cell]]
+    stated = [(info, tuple(found[cell]), rows) for cell, rows in (listed or {}).items() if rows is not None]
+    if metadata.get("hats_nrows", "").isdecimal():
+        stated.append((properties, tuple(files), int(metadata["hats_nrows"])))
     if (path / UNPLACED).is_file():
         files.append(path / UNPLACED)
     if not files and listed is not None and (dataset / "_common_metadata").is_file():
@@ -100,26 +113,32 @@ def _catalogue(path: Path, metadata: dict[str, str]) -> Files:
     if not files:
         found_text, fix = "is a HATS catalogue without data files", "The catalogue was not copied whole."
         raise InputError(Problem(str(path), found_text, "dataset/Norder=*/Dir=*/Npix=*.parquet", fix))
-    return Files(tuple(files), metadata)
+    return Files(tuple(files), metadata, tuple(stated))
 
 
-def _partitions(dataset: Path) -> dict[tuple[int, int], list[Path]]:
-    """Data files of every cell, by order and pixel."""
+def _partitions(dataset: Path, suffix: str) -> dict[tuple[int, int], list[Path]]:
+    """Data files of every cell, by order and pixel.
+
+    A cell is a file with the suffix of the catalogue, or a folder of files.
+    """
     found: dict[tuple[int, int], list[Path]] = {}
-    for file in sorted(dataset.rglob("*.parquet")):
-        cell = _CELL.search(file.as_posix())
-        if cell is not None and file.is_file():
+    for file in sorted(dataset.rglob("*")):
+        cell = _CELL.search(file.relative_to(dataset).as_posix())
+        if cell is None or file.is_dir() or _hidden(file, dataset):
+            continue
+        if (cell["rest"] or "").startswith("/") or file.name.endswith(suffix.strip("/")):
             found.setdefault((int(cell[1]), int(cell[2])), []).append(file)
     return found
 
 
-def _listed(path: Path) -> set[tuple[int, int]] | None:
-    """Return order and number of the cells in partition_info.csv; None where there is no such file."""
+def _listed(path: Path) -> dict[tuple[int, int], int | None] | None:
+    """Return the cells in partition_info.csv, with their rows where stated; None where there is no such file."""
     if not path.is_file():
         return None
     try:
         with path.open(encoding="utf-8", newline="") as file:
-            return {(int(row["Norder"]), int(row["Npix"])) for row in csv.DictReader(file)}
+            rows = list(csv.DictReader(file))
+            return {(int(row["Norder"]), int(row["Npix"])): _number(row.get("num_rows")) for row in rows}
     except (KeyError, TypeError, ValueError, csv.Error) as error:
         fix = "The catalogue was not copied whole, or another program changed it."
         raise InputError(
@@ -127,10 +146,17 @@ def _listed(path: Path) -> set[tuple[int, int]] | None:
         ) from None
 
 
-def _compare(path: Path, listed: set[tuple[int, int]], found: Mapping[tuple[int, int], Sequence[Path]]) -> None:
+def _number(text: str | None) -> int | None:
+    """Return a number of rows; None where it is not stated."""
+    return int(text) if text else None
+
+
+def _compare(
+    path: Path, listed: Mapping[tuple[int, int], object], found: Mapping[tuple[int, int], Sequence[Path]]
+) -> None:
     """Refuse a catalogue whose files are not those that it lists: rows would be missing, or repeated."""
     problems = Problems()
-    missing, added = sorted(listed - set(found)), sorted(set(found) - listed)
+    missing, added = sorted(set(listed) - set(found)), sorted(set(found) - set(listed))
     if missing:
         fix = "The catalogue was not copied whole: copy it again."
         problems.add(str(path), f"lacks {_cells(missing)} of partition_info.csv", "a file for every cell", fix)

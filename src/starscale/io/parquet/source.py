@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
@@ -11,37 +13,54 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from starscale.io.hats.catalogue import Files, parquet_files
+from starscale.io.parquet.layout import ASTROPY, PANDAS, Layout, astropy_header, bare, layout_of, texts
 from starscale.io.sniff import detect
-from starscale.io.table import Source, describe
-from starscale.vocabulary.columns import Column
+from starscale.io.table import CHUNK_ROWS, Source, describe, without_nan
+from starscale.io.widening import common_schema, fitted
+from starscale.vocabulary.columns import POSITION_EPOCH, POSITION_SYSTEM, Column
 from starscale.vocabulary.errors import InputError, Problem, Problems
 
 #: File-level keys about the storage, not about the table.
-_INTERNAL = ("ARROW:schema", "pandas")
+_INTERNAL = ("ARROW:schema", PANDAS, ASTROPY)
 #: Key of the data-less VOTable of the VOParquet convention (IVOA note "Parquet in the VO").
 VOPARQUET = "IVOA.VOTable-Parquet"
 
 
+@dataclass(frozen=True, slots=True)
+class _File:
+    """One of the files: where it is, its columns, its rows."""
+
+    path: Path
+    layout: Layout
+    rows: int
+
+
 class ParquetSource(Source):
-    """One or more Parquet files with the same columns, read as one table."""
+    """One or more Parquet files with the same columns, read as one table.
+
+    Checksums of pages are verified where a file has them.
+    """
 
     def __init__(self, path: Path, files: Files) -> None:
         self.path = path
         self.format = "parquet"
-        self._files = files.paths
-        footers = [_footer(file) for file in self._files]
-        self._rows = sum(int(footer.num_rows) for footer in footers)
-        schemas = [_schema(file, footer) for file, footer in zip(self._files, footers, strict=True)]
-        _same_columns(path, self._files, schemas)
-        try:
-            self.schema = self.lazy().collect_schema()
-        except pl.exceptions.PolarsError as error:
-            raise InputError(_damaged(path, error)) from error
-        pairs = _texts(footers[0].metadata)
-        self.columns = described(self.schema, schemas[0].with_metadata(footers[0].metadata))
+        self._files: list[_File] = []
+        stated = _Stated()
+        for file in files.paths:
+            footer = _footer(file)
+            layout = stated.layout(file, _schema(file, footer))
+            self._files.append(_File(file, layout, int(footer.num_rows)))
+        self._rows = sum(file.rows for file in self._files)
+        _compare_rows(files, self._files)
+        self.schema = common_schema(path, files.paths, [file.layout.schema for file in self._files])
+        first = stated.first
+        self.columns = described(self.schema, first, files.paths[0])
+        pairs = texts(first.metadata)
         self.metadata = files.metadata | {
             key: value for key, value in pairs.items() if key not in _INTERNAL and not key.startswith(VOPARQUET)
         }
+        self.frame = self.metadata.get(POSITION_SYSTEM, "")
+        self.epoch = julian_year(self.metadata.get(POSITION_EPOCH, ""))
 
     @property
     def n_rows(self) -> int:
@@ -49,26 +68,31 @@ class ParquetSource(Source):
         return self._rows
 
     def lazy(self) -> pl.LazyFrame:
-        """Scan the files; a query reads only the columns and row groups that it needs."""
-        return pl.scan_parquet(list(self._files), hive_partitioning=False, glob=False)
+        """Return the table as a lazy frame."""
+        return self.read().lazy()
 
     def read(self, columns: Sequence[str] | None = None) -> pl.DataFrame:
-        """Return the table, or the named columns of it, in memory; polars reads it in several threads."""
-        try:
-            return self.lazy().select(self.choose(columns)).collect()
-        except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
-            # polars panics on some damaged pages; PanicException is no subclass of PolarsError.
-            raise InputError(_damaged(self.path, error)) from error
+        """Return the table, or the named columns of it, in memory."""
+        chosen = self.choose(columns)
+        empty = pl.DataFrame(schema={name: self.schema[name] for name in chosen})
+        # Joining the chunks into one would need the memory of the table twice.
+        return pl.concat([empty, *map(without_nan, self.frames(CHUNK_ROWS, chosen))], rechunk=False)
 
     def rows_with(self, column: str, values: pl.Series, columns: Sequence[str] | None = None) -> pl.DataFrame:
         """Return the rows whose `column` is one of `values`; row groups that cannot contain them are not read."""
         chosen = self.choose(columns)
-        self.choose([column])
-        try:
-            found = self.lazy().filter(pl.col(column).is_in(values.implode())).select(chosen)
-            return found.collect(engine="streaming")
-        except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
-            raise InputError(_damaged(self.path, error)) from error
+        read = self.choose([*chosen, *({column} - set(chosen))])
+        wanted = pl.col(column).is_in(values.implode())
+        found = [pl.DataFrame(schema={name: self.schema[name] for name in chosen})]
+        for file in self._files:
+            with _reading(file.path), _opened(file.path) as table:
+                groups = _groups_with(table.metadata, column, values)
+                found += [
+                    without_nan(frame).filter(wanted).select(chosen)
+                    for group in groups
+                    for frame in self._frames(file, table, [group], CHUNK_ROWS, read)
+                ]
+        return pl.concat(found)
 
     def frames(self, rows: int, columns: Sequence[str]) -> Iterator[pl.DataFrame]:
         """Read the files one after the other, by row groups."""
@@ -76,26 +100,35 @@ class ParquetSource(Source):
 
     def frames_after(self, skip: int, rows: int, columns: Sequence[str]) -> Iterator[pl.DataFrame]:
         """Read the rows after the first `skip`; the row groups before them are not read."""
-        schema = pl.Schema({name: self.schema[name] for name in columns})
         for file in self._files:
-            try:
-                # With a buffer, pyarrow streams the pages of a column instead of loading its whole chunk.
-                with pq.ParquetFile(file, buffer_size=1 << 20, pre_buffer=False) as table:
-                    groups, skip = _groups_after(table.metadata, skip)
-                    if not groups:
-                        # pyarrow before 19 refuses an empty list of row groups.
-                        continue
-                    for batch in table.iter_batches(rows, groups, list(columns), use_threads=True):
-                        plain = pa.RecordBatch.from_arrays(batch.columns, schema=_bare(batch.schema))
-                        frame = pl.DataFrame(plain).select(columns)
-                        if skip < frame.height:
-                            yield (frame if frame.schema == schema else frame.cast(schema)).slice(skip)
-                        skip = max(skip - frame.height, 0)
-            except (pa.ArrowException, pl.exceptions.PolarsError, OSError) as error:
-                raise InputError(_damaged(file, error)) from error
+            if skip >= file.rows:
+                skip -= file.rows
+                continue
+            with _reading(file.path), _opened(file.path) as table:
+                groups, skip = _groups_after(table.metadata, skip)
+                for frame in self._frames(file, table, groups, rows, columns):
+                    if skip < frame.height:
+                        yield frame.slice(skip)
+                    skip = max(skip - frame.height, 0)
+
+    def _frames(
+        self, file: _File, table: pq.ParquetFile, groups: list[int], rows: int, columns: Sequence[str]
+    ) -> Iterator[pl.DataFrame]:
+        """Read successive row groups of a file, in the schema of the whole table."""
+        schema = pl.Schema({name: self.schema[name] for name in columns})
+        sizes = [table.metadata.row_group(number).num_rows for number in range(table.metadata.num_row_groups)]
+        # pyarrow before 19 refuses an empty list of row groups.
+        batches = table.iter_batches(rows, groups, file.layout.stored(columns), use_threads=True) if groups else ()
+        row, stop = (sum(sizes[: groups[0]]), sum(sizes[: groups[-1] + 1])) if groups else (0, 0)
+        for batch in batches:
+            stored = pl.DataFrame(pa.RecordBatch.from_arrays(batch.columns, schema=bare(batch.schema)))
+            yield fitted(file.layout.meant(stored, columns, row, batch.num_rows), schema, file.path)
+            row += batch.num_rows
+        if row != stop:
+            raise InputError(_damaged(file.path, f"{stop - row} rows are missing"))
 
 
-def described(schema: pl.Schema, stated: pa.Schema) -> dict[str, Column]:
+def described(schema: pl.Schema, stated: pa.Schema, where: Path | None = None) -> dict[str, Column]:
     """Return unit, UCD and description of every column.
 
     Parameters
@@ -103,29 +136,59 @@ def described(schema: pl.Schema, stated: pa.Schema) -> dict[str, Column]:
     schema : polars.Schema
         The columns.
     stated : pyarrow.Schema
-        Schema of a file, with the metadata of its fields, or with the VOTable of VOParquet in its metadata.
+        Schema of a file, with metadata of its fields, or with the VOTable of VOParquet or the header of astropy.
+    where : Path, optional
+        The file, for an error.
     """
-    known = {
-        item.name: {
-            key.decode("utf-8", "replace"): value.decode("utf-8", "replace")
-            for key, value in item.metadata.items()
-        }
-        for item in stated
-        if item.metadata
-    }
-    votable = (stated.metadata or {}).get(f"{VOPARQUET}.content".encode())
-    if votable and not any({"unit", "ucd", "description"} & set(about) for about in known.values()):
-        # Parsing the XML needs astropy; files of starscale have metadata of their fields instead.
-        known = importlib.import_module("starscale.io.votable.source").described_fields(
-            votable.decode("utf-8", "replace")
-        )
+    known = {item.name: texts(item.metadata) for item in stated if item.metadata}
+    if any({"unit", "ucd", "description"} & set(about) for about in known.values()):
+        return describe(schema, known)
+    # Parsing XML and YAML needs astropy; files of starscale have metadata of their fields instead.
+    metadata = texts(stated.metadata)
+    known = _by_astropy(where or Path("table"), metadata)
+    if votable := metadata.get(f"{VOPARQUET}.content"):
+        known |= importlib.import_module("starscale.io.votable.source").described_fields(votable)
     return describe(schema, known)
 
 
-def _texts(metadata: Mapping[bytes, bytes] | None) -> dict[str, str]:
+def _by_astropy(where: Path, metadata: Mapping[str, str]) -> dict[str, dict[str, str]]:
+    """Return unit, UCD and description of the columns as astropy states them."""
+    stated = astropy_header(where, metadata).get("datatype", ())
+    if not stated:
+        return {}
+    unit = importlib.import_module("astropy.units").Unit
+    unit_text = importlib.import_module("starscale.io.astropy_tables").unit_text
     return {
-        key.decode("utf-8", "replace"): value.decode("utf-8", "replace") for key, value in (metadata or {}).items()
+        str(about["name"]): {
+            "unit": unit_text(unit(str(about.get("unit", "")), parse_strict="silent")),
+            "ucd": str((about.get("meta") or {}).get("ucd", "")),
+            "description": str(about.get("description", "")),
+        }
+        for about in stated
     }
+
+
+class _Stated:
+    """Remembers the layout of the last schema: the files of a table mostly have the same one."""
+
+    first: pa.Schema
+    _last: tuple[pa.Schema, Layout] | None = None
+
+    def layout(self, file: Path, schema: pa.Schema) -> Layout:
+        """Return the columns of a file."""
+        if self._last is None:
+            self.first = schema
+        if self._last is None or not schema.equals(self._last[0], check_metadata=True):
+            self._last = schema, layout_of(file, schema)
+        return self._last[1]
+
+
+def julian_year(text: str) -> float | None:
+    """Return the year of an epoch such as ``J2016.0``; None for any other text."""
+    try:
+        return float(text.strip().removeprefix("J"))
+    except ValueError:
+        return None
 
 
 def open_source(path: Path, part: str | None) -> Source:
@@ -148,13 +211,56 @@ def _groups_after(footer: pq.FileMetaData, skip: int) -> tuple[list[int], int]:
     return groups, skip
 
 
+def _groups_with(footer: pq.FileMetaData, column: str, values: pl.Series) -> list[int]:
+    """Return the row groups whose smallest and largest value of a column leave room for one of `values`."""
+    wanted = values.drop_nulls().unique().sort()
+    numbers = range(footer.num_row_groups)
+    names = [footer.schema.column(i).path for i in range(footer.num_columns)]
+    if column not in names or not wanted.dtype.is_integer():
+        return list(numbers)
+    place = names.index(column)
+    return [number for number in numbers if _may_hold(footer.row_group(number).column(place).statistics, wanted)]
+
+
+def _may_hold(stated: pq.Statistics | None, wanted: pl.Series) -> bool:
+    """Whether one of the sorted values is between the smallest and the largest of a row group."""
+    if stated is None or not stated.has_min_max or not isinstance(stated.min, int):
+        return True
+    return bool(len(wanted)) and wanted.search_sorted(stated.min) < wanted.search_sorted(stated.max, "right")
+
+
+@contextmanager
+def _reading(file: Path) -> Iterator[None]:
+    """Explain errors of a file that is damaged, or that was removed after it was opened."""
+    try:
+        yield
+    except (pa.ArrowException, pl.exceptions.PolarsError, OSError) as error:
+        raise InputError(_damaged(file, error) if file.exists() else _missing(file)) from error
+
+
+def _missing(file: Path) -> Problem:
+    fix = "It is a link to a file that is gone, or the table was not copied whole."
+    return Problem(str(file), "is missing", "a part of the table", fix)
+
+
+def _opened(file: Path) -> pq.ParquetFile:
+    # With a buffer, pyarrow streams the pages of a column instead of loading its whole chunk.
+    return pq.ParquetFile(file, buffer_size=1 << 20, pre_buffer=False, page_checksum_verification=True)
+
+
 def _footer(path: Path) -> pq.FileMetaData:
     try:
-        return pq.read_metadata(path)
+        footer = pq.read_metadata(path)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        if not path.exists():
+            raise InputError(_missing(path)) from None
         # A file of a directory may have another format; detect() then raises a clearer error.
         detect(path)
         raise InputError(_damaged(path, error)) from error
+    rows = sum(footer.row_group(number).num_rows for number in range(footer.num_row_groups))
+    if rows != footer.num_rows:
+        raise InputError(_damaged(path, f"it states {footer.num_rows} rows and holds {rows}"))
+    return footer
 
 
 def _schema(path: Path, footer: pq.FileMetaData) -> pa.Schema:
@@ -170,44 +276,22 @@ def _schema(path: Path, footer: pq.FileMetaData) -> pa.Schema:
         raise InputError(
             Problem(str(path), f"has several columns called {', '.join(twice)}", "names that differ", fix)
         )
-    return schema
+    return schema.with_metadata(footer.metadata)
 
 
-def _damaged(path: Path, error: Exception) -> Problem:
-    reason = str(error).splitlines()[0]
-    fix = "It was probably cut short: make or download it again."
-    return Problem(str(path), f"is a damaged Parquet file ({reason})", fix=fix)
-
-
-def _same_columns(path: Path, files: Sequence[Path], schemas: Sequence[pa.Schema]) -> None:
-    """Refuse a directory whose files have different columns; the error lists the differences."""
+def _compare_rows(files: Files, found: Sequence[_File]) -> None:
+    """Refuse a catalogue with another number of rows than it states, as a whole or in a partition."""
     problems = Problems()
-    first = _types(schemas[0])
-    fix = f"Are several tables in {path}? Name one file, or move the others away."
-    for file, schema in zip(files[1:], schemas[1:], strict=True):
-        if len(problems.items) == 5:
-            break
-        if schema.equals(schemas[0]) or (other := _types(schema)) == first:
-            continue
-        found = f"differs from {files[0].name}: {'; '.join(_differences(first, other))}"
-        problems.add(str(file), found, "the same columns in every file", fix)
+    fix = "It was not copied whole, or another program changed it: copy it again."
+    rows = {file.path: file.rows for file in found}
+    for where, parts, stated in files.stated:
+        counted = sum(rows[part] for part in parts)
+        if counted != stated:
+            problems.add(str(where), f"holds {counted:,} rows", f"{stated:,} as the catalogue states", fix)
     problems.raise_if_any()
 
 
-def _differences(first: pl.Schema, other: pl.Schema) -> list[str]:
-    """Say in what the columns of a file differ from those of the first."""
-    lacking, added = list(first.keys() - other.keys()), list(other.keys() - first.keys())
-    lacking.sort(key=list(first).index)
-    added.sort(key=list(other).index)
-    changed = [f"{n} is {other[n]}, not {kind}" for n, kind in first.items() if other.get(n, kind) != kind]
-    said = [f"{verb} {', '.join(names[:5])}" for verb, names in (("lacks", lacking), ("adds", added)) if names]
-    return said + (changed[:5] or ([] if said else ["has its columns in another order"]))
-
-
-def _types(schema: pa.Schema) -> pl.Schema:
-    return pl.DataFrame(_bare(schema).empty_table()).schema
-
-
-def _bare(schema: pa.Schema) -> pa.Schema:
-    """Remove the metadata of the fields: polars fails on metadata that are not UTF-8."""
-    return pa.schema([pa.field(item.name, item.type) for item in schema])
+def _damaged(path: Path, error: Exception | str) -> Problem:
+    reason = (str(error).splitlines() or [type(error).__name__])[0]
+    fix = "It was probably cut short: make or download it again."
+    return Problem(str(path), f"is a damaged Parquet file ({reason})", fix=fix)

@@ -249,7 +249,7 @@ def described_fields(document: str) -> dict[str, dict[str, str]]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", AstropyWarning)
             return _known(votable.parse(io.BytesIO(document.encode()), verify="ignore").get_first_table())
-    except (VOTableSpecError, ValueError, TypeError, IndexError):
+    except (VOTableSpecError, AstropyWarning, ValueError, TypeError, IndexError):
         return {}
 
 

@@ -1,0 +1,174 @@
+"""The columns that a Parquet file means, which are not always those that it stores.
+
+astropy (``Table.write``) stores units in ``table_meta_yaml``, and a masked column as values next to a column of
+booleans ``NAME.mask``. pandas stores its index as a column, or, where it is a range, in the metadata only.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+
+from starscale.vocabulary.errors import InputError, Problem
+
+ASTROPY = "table_meta_yaml"
+PANDAS = "pandas"
+_DATA, _MASK = ("data", "value", "unmasked"), "mask"
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Columns of one Parquet file.
+
+    Attributes
+    ----------
+    schema : polars.Schema
+        The columns that the file means.
+    masks : dict of str to str
+        Stored column of the mask of a column; true means missing.
+    ranges : dict of str to (int, int)
+        Start and step of an index that is not stored.
+    """
+
+    schema: pl.Schema
+    masks: dict[str, str] = field(default_factory=dict)
+    ranges: dict[str, tuple[int, int]] = field(default_factory=dict)
+
+    def stored(self, columns: Sequence[str]) -> list[str]:
+        """Return the stored columns that `columns` are made of."""
+        kept = [name for name in columns if name not in self.ranges]
+        return [*kept, *(self.masks[name] for name in kept if name in self.masks)]
+
+    def meant(self, stored: pl.DataFrame, columns: Sequence[str], first: int, height: int) -> pl.DataFrame:
+        """Return `columns` of a piece of the file, which begins with row `first` and has `height` rows."""
+        series = []
+        for name in columns:
+            if name in self.ranges:
+                start, step = self.ranges[name]
+                series.append(pl.Series(name, np.arange(first, first + height, dtype=np.int64) * step + start))
+            elif name in self.masks:
+                series.append(_masked(stored[name], stored[self.masks[name]]))
+            else:
+                series.append(stored[name])
+        return pl.DataFrame(series)
+
+
+def layout_of(path: Path, schema: pa.Schema) -> Layout:
+    """Return the columns that a file means.
+
+    Raises
+    ------
+    InputError
+        The metadata of astropy cannot be understood: masked values would be read as values.
+    """
+    stored = pl.DataFrame(bare(schema).empty_table()).schema
+    metadata = texts(schema.metadata)
+    masks = astropy_masks(path, metadata, stored)
+    hidden = {*masks.values(), *_unnamed_index(metadata)}
+    ranges = _ranges(metadata, stored)
+    names = [*ranges, *(name for name in stored if name not in hidden)]
+    return Layout(pl.Schema({name: stored.get(name, pl.Int64()) for name in names}), masks, ranges)
+
+
+def texts(metadata: Mapping[bytes, bytes] | None) -> dict[str, str]:
+    """Return the metadata of a file as texts."""
+    return {
+        key.decode("utf-8", "replace"): value.decode("utf-8", "replace") for key, value in (metadata or {}).items()
+    }
+
+
+def bare(schema: pa.Schema) -> pa.Schema:
+    """Remove the metadata of the fields: polars fails on metadata that are not UTF-8."""
+    return pa.schema([pa.field(item.name, item.type) for item in schema])
+
+
+def astropy_header(path: Path, metadata: Mapping[str, str]) -> dict[str, Any]:
+    """Return the header that astropy stores as YAML; empty without one.
+
+    Raises
+    ------
+    InputError
+        It cannot be understood.
+    """
+    if ASTROPY not in metadata:
+        return {}
+    # Parsing it needs astropy, which most files do not.
+    parse = importlib.import_module("astropy.table.meta").get_header_from_yaml
+    try:
+        return dict(parse(metadata[ASTROPY].split("\n")))
+    except Exception as error:  # the YAML may name any class of astropy, each with errors of its own
+        reason = str(error).strip().splitlines() or [type(error).__name__]
+        fix = "Write the file again with astropy."
+        raise InputError(
+            Problem(str(path), f"has {ASTROPY} that cannot be understood ({reason[0]})", fix=fix)
+        ) from error
+
+
+def astropy_masks(path: Path, metadata: Mapping[str, str], stored: pl.Schema) -> dict[str, str]:
+    """Return the stored column of the mask of every column that astropy wrote with one."""
+    header = astropy_header(path, metadata)
+    masks: dict[str, str] = {}
+    for described in (header.get("meta") or {}).get("__serialized_columns__", {}).values():
+        _find_masks(described, masks)
+    return {name: mask for name, mask in masks.items() if name in stored and mask in stored}
+
+
+def _find_masks(described: Any, masks: dict[str, str]) -> None:
+    """Enter the masks of a column that astropy describes; coordinates and times have several parts."""
+    if not isinstance(described, Mapping):
+        return
+    mask = described.get(_MASK)
+    if isinstance(mask, Mapping) and "name" in mask:
+        masks |= {name: str(mask["name"]) for key in _DATA for name in _leaves(described.get(key))}
+    for part in described.values():
+        _find_masks(part, masks)
+
+
+def _leaves(described: Any) -> list[str]:
+    """Return the stored columns below a description."""
+    if not isinstance(described, Mapping):
+        return []
+    if "__class__" not in described and "name" in described:
+        return [str(described["name"])]
+    return [name for part in described.values() for name in _leaves(part)]
+
+
+def _masked(values: pl.Series, mask: pl.Series) -> pl.Series:
+    """Return null where the mask is true; a vector is masked element by element, or as a whole."""
+    vectors = isinstance(values.dtype, pl.Array) and isinstance(mask.dtype, pl.Array)
+    if not len(values):
+        return values
+    flat, hidden = (item.reshape((-1,)) if vectors else item for item in (values, mask))
+    kept = pl.select(pl.when(~hidden.fill_null(False)).then(flat).alias(values.name)).to_series()
+    return kept.reshape((len(values), *values.dtype.shape)) if vectors else kept  # type: ignore[attr-defined]
+
+
+def _unnamed_index(metadata: Mapping[str, str]) -> list[str]:
+    """Return the stored columns of a pandas index without a name, which is no column there either."""
+    return [name for name in _index(metadata) if isinstance(name, str) and name.startswith("__index_level_")]
+
+
+def _ranges(metadata: Mapping[str, str], stored: pl.Schema) -> dict[str, tuple[int, int]]:
+    """Return start and step of a pandas index that has a name and is a range of numbers."""
+    return {
+        str(item["name"]): (int(item["start"]), int(item["step"]))
+        for item in _index(metadata)
+        if isinstance(item, Mapping) and item.get("kind") == "range" and item.get("name") not in (None, *stored)
+    }
+
+
+def _index(metadata: Mapping[str, str]) -> list[Any]:
+    """Return how pandas says that it stored its index."""
+    try:
+        found = json.loads(metadata.get(PANDAS, "{}")).get("index_columns", [])
+    except (ValueError, AttributeError):
+        return []
+    return found if isinstance(found, list) else []
