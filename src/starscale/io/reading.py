@@ -16,7 +16,7 @@ from starscale.vocabulary.errors import InputError, Problem
 from starscale.vocabulary.paths import must_exist
 
 
-def open_table(path: str | Path) -> Source:
+def open_table(path: str | Path, *, verify: bool = True) -> Source:
     """Open a table; its rows are read later where the format allows it.
 
     Parameters
@@ -24,7 +24,9 @@ def open_table(path: str | Path) -> Source:
     path : str or Path
         A Parquet, FITS, VOTable, ECSV or CSV file; a directory of Parquet files; a HATS catalogue or
         collection. ``stars.fits#2`` and ``stars.fits#NAME`` choose an extension of a FITS file; the
-        default is the first binary table.
+        default is the first table.
+    verify : bool
+        Whether the checksums that a file states are verified when its rows are read.
 
     Returns
     -------
@@ -47,7 +49,9 @@ def open_table(path: str | Path) -> Source:
         return FORMATS["parquet"].reader().open_source(target, part)
     if not target.is_file():
         raise InputError(Problem(str(target), "is neither a file nor a directory", "a table"))
-    return detect(target).reader().open_source(target, part)
+    source = detect(target).reader().open_source(target, part)
+    source.verify = verify
+    return source
 
 
 def read(source: Any, *, columns: Sequence[str] | None = None) -> pl.DataFrame:

@@ -53,6 +53,8 @@ class Source(ABC):
         Reference frame of the positions as the file states it (``ICRS``, ``FK4``); empty: not stated.
     epoch : float or None
         Epoch of the positions in Julian years as the file states it; None: not stated.
+    verify : bool
+        Whether the checksums that the file states are verified when its rows are read.
     """
 
     path: Path
@@ -63,6 +65,7 @@ class Source(ABC):
     notes: tuple[str, ...] = ()
     frame: str = ""
     epoch: float | None = None
+    verify: bool = True
 
     @property
     @abstractmethod

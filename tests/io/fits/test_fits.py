@@ -128,7 +128,7 @@ def test_texts_that_are_not_ascii(tmp_path: Path) -> None:
 
 def test_an_image_is_no_table(tmp_path: Path) -> None:
     fits.PrimaryHDU(np.zeros((5, 5))).writeto(tmp_path / "image.fits")
-    with pytest.raises(InputError, match=r"no binary table \(it holds: 0 PRIMARY\)"):
+    with pytest.raises(InputError, match=r"has no table \(it holds: 0 PRIMARY\)"):
         io.read(tmp_path / "image.fits")
 
 

@@ -1,6 +1,8 @@
-"""Headers of FITS binary tables: the place of the records, and the format of each column.
+"""Tables of FITS files: the place of their records, and the format of each column.
 
-FITS 4.0, section 7.3: a record of NAXIS1 bytes holds the columns one after the other, big-endian.
+FITS 4.0, section 7.3: a record of NAXIS1 bytes holds the columns one after the other, big-endian. Lines of ASCII
+tables (section 7.2) have a place for every column. A column-oriented table of TOPCAT has one record, which holds
+all cells of the first column, then those of the second.
 
 astropy parses the cards; columns and extensions are read from them here. ``BinTableHDU.columns`` gives the same on
 sound files, but it is slower (by an order of magnitude for a packed file); on damaged headers it raises errors of
@@ -9,165 +11,114 @@ many kinds (IndexError, AttributeError, ...) and accepts some files that contrad
 
 from __future__ import annotations
 
-import math
-import re
-import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
-from itertools import count, takewhile
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
 
 import polars as pl
 from astropy.io import fits
-from astropy.utils.exceptions import AstropyWarning
 
+from starscale.io.fits.cards import BLOCK, HeaderUnit, damaged, headers, whole
+from starscale.io.fits.characters import CharacterField, character_field_of
+from starscale.io.fits.field import FitsField, field_of
 from starscale.io.fits.text import from_card
 from starscale.io.packed import DAMAGE, is_packed, open_packed
 from starscale.io.table import unique_names
 from starscale.vocabulary.errors import InputError, Problem, Problems, did_you_mean
 
-BLOCK = 2880
-_MOST_AXES = 999
-_FORM = re.compile(r"\s*(\d*)([LXBIJKAEDCMPQ])([LXBIJKAEDCM]?)")
-#: Bytes of one element; bits (X) are packed, eight in a byte.
-BYTES = {"L": 1, "B": 1, "I": 2, "J": 4, "K": 8, "A": 1, "E": 4, "D": 8, "C": 8, "M": 16, "P": 8, "Q": 16}
-_TYPES: dict[str, pl.DataType] = {
-    "L": pl.Boolean(),
-    "X": pl.Boolean(),
-    "B": pl.UInt8(),
-    "I": pl.Int16(),
-    "J": pl.Int32(),
-    "K": pl.Int64(),
-    "E": pl.Float32(),
-    "D": pl.Float64(),
-    "C": pl.Float32(),
-    "M": pl.Float64(),
-}
-#: Types of integers that FITS stores with an offset (TZERO).
-OFFSETS: dict[tuple[str, int], pl.DataType] = {
-    ("B", -(2**7)): pl.Int8(),
-    ("I", 2**15): pl.UInt16(),
-    ("J", 2**31): pl.UInt32(),
-    ("K", 2**63): pl.UInt64(),
-}
-_STRUCTURE = re.compile(
-    r"SIMPLE|XTENSION|BITPIX|NAXIS\d*|EXTEND|PCOUNT|GCOUNT|TFIELDS|THEAP|CHECKSUM|DATASUM|LONGSTRN|CONTINUE"
-    r"|COMMENT|HISTORY|T(TYPE|FORM|UNIT|NULL|SCAL|ZERO|DISP|DIM|COMM|UCD|UTYP|BCOL)\d+|MKEY\d+|MVAL\d+|"
-)
-
-
-@dataclass(frozen=True, slots=True)
-class FitsField:
-    """Storage of one column: code and repeat count (TFORM), offset and width in the record (bytes), cell shape."""
-
-    name: str
-    code: str
-    repeat: int
-    offset: int
-    width: int
-    shape: tuple[int, ...]
-    null: int | None
-    scale: float
-    zero: float
-    #: Code of the elements of a column of varying length (P, Q), whose cells lie in the heap.
-    element: str = ""
-
-    @property
-    def base(self) -> str:
-        """Code of the elements."""
-        return self.element or self.code
-
-    @property
-    def scaled(self) -> bool:
-        """Whether values are floats: zero + scale * stored number."""
-        return (self.scale, self.zero) != (1.0, 0.0) and self.unsigned is None and self.base not in "LXA"
-
-    @property
-    def unsigned(self) -> pl.DataType | None:
-        """Type of an integer column that is stored with an offset."""
-        if self.scale != 1.0 or self.zero != int(self.zero):
-            return None
-        return OFFSETS.get((self.base, int(self.zero)))
-
-    @property
-    def element_dtype(self) -> pl.DataType:
-        """Type of one element."""
-        if self.base == "A":
-            return pl.String()
-        if self.scaled:
-            return pl.Float64()
-        return self.unsigned or _TYPES[self.base]
-
-    @property
-    def dtype(self) -> pl.DataType:
-        """Type of the column."""
-        if self.code in "PQ":
-            return pl.String() if self.base == "A" else pl.List(self.element_dtype)
-        return pl.Array(self.element_dtype, self.shape) if self.shape else self.element_dtype
+_MOST_FIELDS = 999
+#: Most tables of a file that are listed.
+_MOST_LISTED = 100
 
 
 @dataclass(frozen=True, slots=True)
 class FitsTable:
-    """A binary table extension.
+    """A table extension.
 
-    `data`, `heap` and `end` are byte offsets in the file, or in the unpacked file when it is `packed` with gzip;
-    `record` is the number of bytes of a row.
+    `record` is the number of bytes of a row, `heap` the place of the cells of varying length in the data. `names`
+    are the names of the columns as the header states them. Where the table is `columnar`, the first cell of each
+    column is at the offset of its field, and the others follow it.
     """
 
-    header: fits.Header
-    data: int
+    unit: HeaderUnit
     record: int
     rows: int
     heap: int
     heap_size: int
-    end: int
     packed: bool
-    fields: tuple[FitsField, ...]
+    columnar: bool
+    names: tuple[str, ...]
+    fields: tuple[FitsField, ...] | tuple[CharacterField, ...]
+
+    @property
+    def header(self) -> fits.Header:
+        """The cards."""
+        return self.unit.cards
+
+    @property
+    def data(self) -> int:
+        """Byte offset of the first row."""
+        return self.unit.data
+
+    @property
+    def end(self) -> int:
+        """Byte offset of the first byte after the data."""
+        return self.unit.data + self.unit.size
 
 
-def find_table(path: Path, part: str | None) -> FitsTable:
-    """Find a binary table: the first, or the one with the number or name `part`.
+def find_table(path: Path, part: str | None) -> tuple[FitsTable, HeaderUnit]:
+    """Find a table: the first, or the one with the number or name `part`. Return it with the primary header.
 
     Raises
     ------
     InputError
         There is no such table, or the file ends too early or contradicts itself.
     """
-    names = []
+    seen: list[HeaderUnit] = []
     try:
         with open_packed(path) as file:
-            for number, header in _headers(path, file):
-                name = str(header.get("EXTNAME", "")).strip()
-                kind = str(header.get("XTENSION", "PRIMARY")).strip()
-                names.append(name or kind)
-                is_table = kind in ("BINTABLE", "A3DTABLE") and not header.get("ZIMAGE", False)
-                if not _is_wanted(part, number, name, is_table):
+            for unit in headers(path, file):
+                seen.append(unit)
+                if not _is_wanted(part, unit):
                     continue
-                if is_table:
-                    return _table(path, header, file.tell())
-                found = f"is an extension of kind {kind}"
-                raise InputError(Problem(f"{path}#{part}", found, "a binary table (BINTABLE)"))
+                if unit.is_table:
+                    return _table(path, unit, seen[0].cards), seen[0]
+                found = f"is an extension of kind {unit.kind}"
+                raise InputError(Problem(f"{path}#{part}", found, "a table (BINTABLE or TABLE)"))
     except (OSError, *DAMAGE, ValueError, TypeError, KeyError) as error:
         raise InputError(damaged(path, str(error))) from error
-    shown = "; ".join(f"{number} {name}" for number, name in enumerate(names))
+    shown = "; ".join(f"{unit.number} {unit.name or unit.kind}" for unit in seen)
     if part is not None:
-        fix = did_you_mean(part, names)
+        fix = did_you_mean(part, [unit.name or unit.kind for unit in seen])
         raise InputError(Problem(f"{path}#{part}", "no such extension", f"one of: {shown}", fix))
     raise InputError(
-        Problem(str(path), f"has no binary table (it holds: {shown})", "a BINTABLE extension", "Is it an image?")
+        Problem(str(path), f"has no table (it holds: {shown})", "a BINTABLE or TABLE extension", "Is it an image?")
     )
 
 
-def damaged(
-    path: Path, reason: str, fix: str = "It was probably cut short: make or download it again."
-) -> Problem:
-    """Describe a file that ends too early or contradicts itself."""
-    return Problem(str(path), f"is a damaged FITS file ({reason})", fix=fix)
+def other_tables(path: Path, number: int) -> Iterator[str]:
+    """Yield number, name and rows of every table but the one with `number`, as far as the file is sound."""
+    try:
+        with open_packed(path) as file:
+            for count, unit in enumerate(headers(path, file)):
+                if count == _MOST_LISTED:
+                    yield "..."
+                    return
+                if unit.is_table and unit.number != number:
+                    name = f" {unit.name}" if unit.name else ""
+                    yield f"#{unit.number}{name} ({whole(unit.cards, 'NAXIS2', 0)} rows)"
+    except (InputError, OSError, *DAMAGE, ValueError, TypeError, KeyError):
+        yield "... (what follows is damaged)"
 
 
-def refuse_more(path: Path, file: IO[bytes], table: FitsTable) -> None:
+def refuse_more(path: Path, file: IO[bytes], table: FitsTable) -> bytes:
     """Refuse a file in which a table is followed by anything but padding or the next extension.
+
+    Returns
+    -------
+    bytes
+        The padding.
 
     Raises
     ------
@@ -183,158 +134,108 @@ def refuse_more(path: Path, file: IO[bytes], table: FitsTable) -> None:
         found = f"NAXIS2 says {table.rows} rows, and more data follow them"
         fix = "The program that wrote it was interrupted, or is at fault: make it again."
         raise InputError(damaged(path, found, fix))
+    return rest
 
 
-def _is_wanted(part: str | None, number: int, name: str, is_table: bool) -> bool:
+def _is_wanted(part: str | None, unit: HeaderUnit) -> bool:
     if part is None:
-        return is_table
-    return part == str(number) or (name != "" and part.lower() == name.lower())
+        return unit.is_table
+    return part == str(unit.number) or (unit.name != "" and part.lower() == unit.name.lower())
 
 
-def _headers(path: Path, file: IO[bytes]) -> Iterator[tuple[int, fits.Header]]:
-    """Yield the number and the header of every extension, with the file at the first byte of its data."""
-    for number in count():
-        start = file.tell()
-        first = file.read(BLOCK)
-        # Some archives pad the end of a file with zeros.
-        if number and not first.strip(b"\0 "):
-            return
-        file.seek(start)
-        header = _header(path, file, number)
-        data = file.tell()
-        yield number, header
-        size = _data_size(header)
-        file.seek(data + size + -size % BLOCK)
-
-
-def _header(path: Path, file: IO[bytes], number: int) -> fits.Header:
-    with warnings.catch_warnings():
-        # Cards that break the standard in other ways do not matter here.
-        warnings.simplefilter("ignore", AstropyWarning)
-        try:
-            header = fits.Header.fromfile(file)
-            # Raises an error for cards that cannot be parsed.
-            header.tostring()
-        except (OSError, EOFError, ValueError) as error:
-            raise InputError(damaged(path, f"header {number}: {error}")) from error
-    return header
-
-
-def _data_size(header: fits.Header) -> int:
-    """Return the bytes of data after a header: BITPIX / 8 * GCOUNT * (PCOUNT + NAXIS1 * NAXIS2 * ...)."""
-    axes = [_whole(header, f"NAXIS{i}", 0) for i in range(1, min(_whole(header, "NAXIS", 0), _MOST_AXES) + 1)]
-    pixels = math.prod(axes) if axes else 0
-    bits = abs(int(header.get("BITPIX", 8)))
-    return bits // 8 * _whole(header, "GCOUNT", 1) * (_whole(header, "PCOUNT", 0) + pixels)
-
-
-def _whole(header: fits.Header, key: str, default: int | None = None) -> int:
-    """Return a number of things from a header.
-
-    Raises
-    ------
-    KeyError
-        The keyword is missing and there is no default.
-    ValueError
-        It is no such number.
-    """
-    value = header[key] if default is None else header.get(key, default)
-    try:
-        number = int(value)
-    except (TypeError, ValueError, OverflowError):
-        number = -1
-    if number < 0:
-        raise ValueError(f"{key} = {value!r}, expected a whole number, 0 or larger")
-    return number
-
-
-def _table(path: Path, header: fits.Header, start: int) -> FitsTable:
+def _table(path: Path, unit: HeaderUnit, primary: fits.Header) -> FitsTable:
+    header = unit.cards
     if header.get("ZTABLE", False):
         fix = "Unpack it with funpack first."
         raise InputError(Problem(str(path), "holds a tile-compressed table", "a plain binary table", fix))
-    fields = _fields(path, header)
-    record, rows, size = _whole(header, "NAXIS1"), _whole(header, "NAXIS2"), _data_size(header)
-    used = sum(item.width for item in fields)
-    if used != record:
-        raise InputError(damaged(path, f"its columns take {used} bytes of a row, NAXIS1 says {record}"))
-    heap = _whole(header, "THEAP", record * rows)
-    heap_size = record * rows + _whole(header, "PCOUNT", 0) - heap
+    record, rows = whole(header, "NAXIS1"), whole(header, "NAXIS2")
+    names, fields = _fields(path, header, record)
+    heap = whole(header, "THEAP", record * rows)
+    heap_size = record * rows + whole(header, "PCOUNT", 0) - heap
     packed = is_packed(path)
-    table = FitsTable(header, start, record, rows, start + heap, heap_size, start + size, packed, fields)
+    table = FitsTable(unit, record, rows if fields else 0, heap, heap_size, packed, False, names, fields)
     # The end of a packed file is known only after it has been read.
     if not packed:
         _check_end(path, table)
-    return table
+    return _columnar(table, primary) or table
+
+
+def _columnar(table: FitsTable, primary: fits.Header) -> FitsTable | None:
+    """Return a table of one row as the rows that its columns hold; None if it is not column-oriented.
+
+    TOPCAT marks such tables (``colfits``). Without the mark they are recognised by the dimensions (1,rows) of
+    a column of numbers, and (..., rows) of all: other programs have no reason to state these.
+    """
+    header = table.header
+    shapes = [field.shape for field in table.fields if isinstance(field, FitsField)]
+    if table.rows != 1 or len(shapes) < len(table.fields) or not all(shapes) or header.get("COLFITS") is False:
+        return None
+    rows = shapes[0][0] if shapes else 0
+    marked = primary.get("COLFITS", False) is True or "ColFits" in str(header.get("STILCLAS", ""))
+    alike = rows > 1 and len(shapes) > 1 and all(f"TDIM{i}" in header for i in range(1, len(shapes) + 1))
+    if not rows or not (marked or (alike and (rows, 1) in shapes)):
+        return None
+    fields = [field.divided(rows) for field in table.fields if isinstance(field, FitsField)]
+    found = tuple(field for field in fields if field is not None)
+    return replace(table, rows=rows, fields=found, columnar=True) if len(found) == len(fields) else None
 
 
 def _check_end(path: Path, table: FitsTable) -> None:
     length = path.stat().st_size
     if length < table.end:
-        whole = (length - table.data) // table.record if table.record else 0
-        raise InputError(damaged(path, f"NAXIS2 says {table.rows} rows, the file ends after {whole}"))
+        rows = (length - table.data) // table.record if table.record else 0
+        raise InputError(damaged(path, f"NAXIS2 says {table.rows} rows, the file ends after {rows}"))
     with path.open("rb") as file:
         refuse_more(path, file, table)
 
 
-def _fields(path: Path, header: fits.Header) -> tuple[FitsField, ...]:
-    numbers = range(1, _whole(header, "TFIELDS", 0) + 1)
-    names = unique_names(from_card(str(header.get(f"TTYPE{i}", ""))) for i in numbers)
+def _fields(
+    path: Path, header: fits.Header, record: int
+) -> tuple[tuple[str, ...], tuple[FitsField, ...] | tuple[CharacterField, ...]]:
+    """Return the names that the header states, and the columns."""
+    count = whole(header, "TFIELDS", 0)
+    if count > _MOST_FIELDS:
+        raise ValueError(f"TFIELDS = {count}, expected at most {_MOST_FIELDS}")
+    given = tuple(from_card(str(header.get(f"TTYPE{i}", ""))).strip() for i in range(1, count + 1))
+    names = unique_names(given)
+    if str(header.get("XTENSION")).strip() == "TABLE":
+        return given, _character_fields(path, header, names, record)
     fields: list[FitsField] = []
     problems = Problems()
     offset = 0
-    for i, name in zip(numbers, names, strict=True):
-        form = str(header.get(f"TFORM{i}", ""))
-        match = _FORM.match(form)
-        if match is None:
+    for i, name in enumerate(names, 1):
+        field = field_of(header, i, name, offset)
+        if field is None:
+            form = str(header.get(f"TFORM{i}", ""))
             problems.add(f"{path}, column {name!r}", f"TFORM{i} = {form!r}", "a format of FITS binary tables")
             continue
-        fields.append(_field(header, i, name, match, offset))
-        offset += fields[-1].width
+        fields.append(field)
+        offset += field.width
+    problems.raise_if_any()
+    if offset != record:
+        raise InputError(damaged(path, f"its columns take {offset} bytes of a row, NAXIS1 says {record}"))
+    return given, tuple(fields)
+
+
+def _character_fields(
+    path: Path, header: fits.Header, names: list[str], record: int
+) -> tuple[CharacterField, ...]:
+    fields: list[CharacterField] = []
+    problems = Problems()
+    for i, name in enumerate(names, 1):
+        field = character_field_of(header, i, name)
+        if field is None:
+            found = f"TFORM{i} = {header.get(f'TFORM{i}')!r}, TBCOL{i} = {header.get(f'TBCOL{i}')!r}"
+            problems.add(f"{path}, column {name!r}", found, "a format and a place of FITS ASCII tables")
+        elif field.offset + field.width > record:
+            found = f"ends at character {field.offset + field.width} of a row, NAXIS1 says {record}"
+            problems.add(f"{path}, column {name!r}", found)
+        else:
+            fields.append(field)
     problems.raise_if_any()
     return tuple(fields)
 
 
-def _field(header: fits.Header, i: int, name: str, form: re.Match[str], offset: int) -> FitsField:
-    """Describe column number `i` from its parsed TFORM."""
-    repeat, code = int(form[1] or 1), form[2]
-    null = header.get(f"TNULL{i}")
-    return FitsField(
-        name,
-        code,
-        repeat,
-        offset,
-        width=-(-repeat // 8) if code == "X" else repeat * BYTES[code],
-        shape=_shape(code, repeat, str(header.get(f"TDIM{i}", ""))),
-        null=int(null) if isinstance(null, (int, float)) else None,
-        scale=float(header.get(f"TSCAL{i}", 1.0)),
-        zero=float(header.get(f"TZERO{i}", 0.0)),
-        element=form[3] if code in "PQ" else "",
-    )
-
-
-def _shape(code: str, repeat: int, dim: str) -> tuple[int, ...]:
-    """Shape of a cell, the slowest axis first as in numpy (TDIM has the fastest first); empty for one value."""
-    if code in "PQ":
-        return ()
-    if code in "CM":
-        return (2,) if repeat == 1 else (repeat, 2)
-    axes = tuple(int(n) for n in re.findall(r"\d+", dim))[::-1]
-    if len(axes) > 1 and math.prod(axes) == repeat:
-        # The fastest axis of a text counts its characters.
-        return axes[:-1] if code == "A" else axes
-    return () if code == "A" or repeat == 1 else (repeat,)
-
-
-def metadata_of(header: fits.Header) -> dict[str, str]:
-    """Return the cards of a header that do not describe the layout of the table, as texts."""
-    found = {
-        str(card.keyword): from_card(str(card.value))
-        for card in header.cards
-        if not _STRUCTURE.fullmatch(str(card.keyword)) and not isinstance(card.value, fits.card.Undefined)
-    }
-    for key in ("COMMENT", "HISTORY"):
-        if key in header:
-            found[key] = "\n".join(str(line) for line in header[key])
-    for i in takewhile(lambda i: f"MKEY{i}" in header, count(1)):
-        found[from_card(str(header[f"MKEY{i}"]))] = from_card(str(header.get(f"MVAL{i}", "")))
-    return found
+def schema_of(table: FitsTable) -> pl.Schema:
+    """Return names and types of the columns."""
+    return pl.Schema({field.name: field.dtype for field in table.fields})

@@ -1,23 +1,25 @@
 """Writing FITS binary tables.
 
-The header states the number of rows, the width of text columns and the number that marks a null in an integer
-column (TNULL); all are known only after the last row. Rows are therefore kept in an unnamed temporary file (in
-memory while they are few).
+The header states the number of rows, the width of text columns, the number that marks a null in an integer
+column (TNULL) and the sum of all bytes; all are known only after the last row. Rows are therefore kept in an
+unnamed temporary file (in memory while they are few).
 """
 
 from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import IO, Any, cast
 
 import numpy as np
 import polars as pl
 from astropy.io import fits
 
-from starscale.io.fits.header import BLOCK, BYTES
+from starscale.io.fits.cards import BLOCK
+from starscale.io.fits.field import BYTES
+from starscale.io.fits.sums import ByteSum, encoded
 from starscale.io.fits.text import to_card
 from starscale.io.portable import flat, int_range, plain_schema
 from starscale.io.table import Sink, WritePlan
@@ -57,10 +59,15 @@ _STORED = {"B": "u1", "I": ">i2", "J": ">i4", "K": ">i8", "E": ">f4", "D": ">f8"
 
 @dataclass(frozen=True, slots=True)
 class _FitsField:
-    """Storage of a column; `null` is the number that marks a null, before the offset TZERO is subtracted."""
+    """Storage of a column.
+
+    `dtype` is the type of the stored elements, `meant` that of the table. `null` is the number that marks a null,
+    before the offset TZERO is subtracted.
+    """
 
     name: str
     dtype: pl.DataType
+    meant: pl.DataType
     shape: tuple[int, ...]
     width: int
     null: int | None
@@ -108,9 +115,10 @@ class FitsSink(Sink):
         # again when it is collected after a failed write.
         packer = zlib.compressobj(6, wbits=31) if self._plan.target.name.lower().endswith(".gz") else None
         with self._plan.path.open("wb") as file:
-            for block in self._blocks(fields, metadata):
-                file.write(packer.compress(block) if packer else block)
-            if packer:
+            if packer is None:
+                self._write_plain(file, fields, metadata)
+            else:
+                self._write_packed(file, packer.compress, fields, metadata)
                 file.write(packer.flush())
         self._waiting.close()
 
@@ -118,10 +126,37 @@ class FitsSink(Sink):
         """Delete the temporary file."""
         self._waiting.close()
 
-    def _blocks(self, fields: list[_FitsField], metadata: Mapping[str, str]) -> Iterator[bytes]:
-        """Yield the bytes of the file."""
-        yield _primary()
-        yield _header(fields, self._waiting.rows, self._plan.columns, metadata)
+    def _write_plain(self, file: IO[bytes], fields: list[_FitsField], metadata: Mapping[str, str]) -> None:
+        """Write the file; the header is written again when the sum of the data is known."""
+        primary = _primary()
+        file.write(primary + self._header(fields, metadata, 0))
+        data_sum = ByteSum()
+        for block in self._blocks(fields):
+            data_sum.add(block)
+            file.write(block)
+        file.seek(len(primary))
+        file.write(self._header(fields, metadata, data_sum.value))
+
+    def _write_packed(
+        self,
+        file: IO[bytes],
+        pack: Callable[[bytes], bytes],
+        fields: list[_FitsField],
+        metadata: Mapping[str, str],
+    ) -> None:
+        """Write the file in order; the rows are encoded twice, which takes little of the time of packing."""
+        data_sum = ByteSum()
+        for block in self._blocks(fields):
+            data_sum.add(block)
+        file.write(pack(_primary() + self._header(fields, metadata, data_sum.value)))
+        for block in self._blocks(fields):
+            file.write(pack(block))
+
+    def _header(self, fields: list[_FitsField], metadata: Mapping[str, str], data_sum: int) -> bytes:
+        return _header(fields, self._waiting.rows, self._plan.columns, metadata, data_sum)
+
+    def _blocks(self, fields: list[_FitsField]) -> Iterator[bytes]:
+        """Yield the bytes of the data."""
         size = 0
         for frame in self._waiting.frames():
             block = _records(frame, fields)
@@ -135,14 +170,14 @@ class FitsSink(Sink):
         for name, kind in self._schema.items():
             seen = self._waiting.seen[name]
             shape = kind.shape if isinstance(kind, pl.Array) else ()
-            dtype = _element(kind)
+            dtype = meant = _element(kind)
             null = None
             if seen.nulls and dtype.is_integer():
                 dtype, null = _spare(dtype, seen)
                 if null is None:
                     found = f"no 64-bit number is left to mark nulls in column {name!r}"
                     problems.add(str(self._plan.target), found, fix="Write Parquet, which needs none.")
-            fields.append(_FitsField(name, dtype, shape, seen.width, null))
+            fields.append(_FitsField(name, dtype, meant, shape, seen.width, null))
         problems.raise_if_any()
         return fields
 
@@ -159,25 +194,38 @@ def _element(dtype: pl.DataType) -> pl.DataType:
 
 
 def _spare(dtype: pl.DataType, seen: Seen) -> tuple[pl.DataType, int | None]:
-    """Find an end of the type's range that is no value of the column, in a larger type if necessary."""
-    kind: pl.DataType | None = dtype
+    """Find an end of the type's range that is no value of the column, in a larger type if necessary.
+
+    Integers that FITS stores with an offset take a larger type without one where there is one: astropy (up to 8.0)
+    reads their TNULL wrongly, or fails.
+    """
+    if dtype == pl.UInt64() and (seen.highest or 0) < 2**63:
+        return pl.Int64(), -1
+    kind: pl.DataType | None = _WIDER.get(dtype, dtype) if _CODES[dtype][1] else dtype
     while kind is not None:
         lowest, highest = int_range(kind)
+        free = []
         if seen.lowest is None or seen.lowest > lowest:
-            return kind, lowest
+            free.append(lowest)
         if seen.highest is not None and seen.highest < highest:
-            return kind, highest
+            free.append(highest)
+        if free:
+            # The largest unsigned number is stored as a positive one, which astropy can open.
+            return kind, free[-1] if kind == pl.UInt64() else free[0]
         kind = _WIDER.get(kind)
     return dtype, None
 
 
 def _primary() -> bytes:
-    header = fits.Header([("SIMPLE", True), ("BITPIX", 8), ("NAXIS", 0), ("EXTEND", True)])
-    return str(header.tostring()).encode("ascii")
+    return _with_sums(fits.Header([("SIMPLE", True), ("BITPIX", 8), ("NAXIS", 0), ("EXTEND", True)]), 0)
 
 
 def _header(
-    fields: list[_FitsField], rows: int, columns: Mapping[str, Column], metadata: Mapping[str, str]
+    fields: list[_FitsField],
+    rows: int,
+    columns: Mapping[str, Column],
+    metadata: Mapping[str, str],
+    data_sum: int,
 ) -> bytes:
     header = fits.Header(
         [
@@ -191,13 +239,26 @@ def _header(
             ("TFIELDS", len(fields)),
         ]
     )
+    if rows == 1 and all(field.shape for field in fields):
+        # TOPCAT takes one row of vectors for a column-oriented table.
+        header["COLFITS"] = False
     for i, field in enumerate(fields, 1):
         for key, value in _cards(field, columns):
             header[f"{key}{i}"] = value
     for i, (key, text) in enumerate(metadata.items(), 1):
         header[f"MKEY{i}"] = to_card(key)
         header[f"MVAL{i}"] = to_card(text)
-    return str(header.tostring()).encode("ascii")
+    return _with_sums(header, data_sum)
+
+
+def _with_sums(header: fits.Header, data_sum: int) -> bytes:
+    """Return a header with the sum of its data, and the text that makes the sum of all bytes zero."""
+    header["DATASUM"] = str(data_sum)
+    header["CHECKSUM"] = "0" * 16
+    total = ByteSum()
+    total.add(header.tostring().encode("ascii"))
+    header["CHECKSUM"] = encoded(total.value + data_sum)
+    return bytes(header.tostring().encode("ascii"))
 
 
 def _cards(field: _FitsField, columns: Mapping[str, Column]) -> Iterator[tuple[str, Any]]:
@@ -206,13 +267,15 @@ def _cards(field: _FitsField, columns: Mapping[str, Column]) -> Iterator[tuple[s
     yield "TTYPE", to_card(field.name)
     yield "TFORM", f"{field.count * field.width if is_text else field.count}{field.code}"
     axes = [field.width] * is_text + [*reversed(field.shape)]
-    if field.shape and len(axes) > 1:
+    if field.shape and (len(axes) > 1 or field.count == 1):
         yield "TDIM", f"({','.join(map(str, axes))})"
     if field.zero:
         yield "TSCAL", 1
         yield "TZERO", field.zero
     if field.null is not None:
         yield "TNULL", field.null - field.zero
+    if field.dtype != field.meant:
+        yield "TDTYP", str(field.meant).lower()
     about = as_fits(columns.get(field.name, Column(field.name)))
     for key, text in (("TUNIT", about.unit), ("TUCD", about.ucd), ("TCOMM", about.description)):
         if text:

@@ -1,46 +1,74 @@
-"""Reading FITS binary tables in chunks of rows."""
+"""Reading tables of FITS files in chunks of rows."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
-from typing import IO, Any
 
 import numpy as np
 import polars as pl
-import pyarrow as pa
 
-from starscale.io.fits.header import BYTES, FitsField, damaged, find_table, metadata_of, refuse_more
-from starscale.io.fits.text import from_card
-from starscale.io.packed import DAMAGE, open_packed
+from starscale.io.fits.about import column_keywords, epoch_of, frame_of, merged, metadata_of, repeated_names
+from starscale.io.fits.cards import damaged
+from starscale.io.fits.characters import CharacterField, decode_characters
+from starscale.io.fits.decode import Bytes, decode
+from starscale.io.fits.field import FitsField
+from starscale.io.fits.header import find_table, other_tables, schema_of
+from starscale.io.fits.records import RecordReader
+from starscale.io.fits.serialized import Serialized, serialized
+from starscale.io.fits.verify import Verification
+from starscale.io.packed import DAMAGE
+from starscale.io.portable import flat
 from starscale.io.table import Source, describe
-from starscale.vocabulary.errors import InputError
-
-_NUMPY = {"B": "u1", "I": ">i2", "J": ">i4", "K": ">i8", "E": ">f4", "D": ">f8", "C": ">f4", "M": ">f8"}
-_NATIVE: dict[type[pl.DataType], str] = {pl.Int8: "i1", pl.UInt16: "u2", pl.UInt32: "u4", pl.UInt64: "u8"}
+from starscale.vocabulary.errors import InputError, Problem
 
 
 class FitsSource(Source):
-    """A binary table of a FITS file, plain or packed with gzip.
+    """A table of a FITS file, plain or packed with gzip.
 
-    Null is NaN for floats, TNULL for integers, a zero byte for logicals and a blank text for texts; trailing
-    blanks are removed. A vector column becomes :class:`polars.Array`, one of varying length :class:`polars.List`;
-    complex numbers become pairs. Only the requested rows are read, also from a packed file.
+    Null is NaN for floats, TNULL for integers, a zero byte for logicals and a blank text for texts; in ASCII tables
+    a blank or TNULL. Trailing blanks are removed. A vector column becomes :class:`polars.Array`, one of varying
+    length :class:`polars.List`; complex numbers become pairs. Only the requested rows are read, also from a packed
+    file, but for a file with DATASUM or CHECKSUM: the rows before them are read too, once, to verify the sums.
     """
 
     def __init__(self, path: Path, part: str | None) -> None:
         self.path = path
         self.format = "fits"
-        self._table = find_table(path, part)
-        self._fields = {item.name: item for item in self._table.fields}
-        self.schema = pl.Schema({item.name: item.dtype for item in self._table.fields})
+        self._table, _ = find_table(path, part)
         header = self._table.header
-        known = {}
-        for i, name in enumerate(self._fields, 1):
-            keys = {"unit": f"TUNIT{i}", "ucd": f"TUCD{i}", "description": f"TCOMM{i}"}
-            known[name] = {what: from_card(str(header.get(key) or "")) for what, key in keys.items()}
-        self.columns = describe(self.schema, known)
+        self._fields = {item.name: item for item in self._table.fields}
+        by_astropy = serialized([str(line) for line in header["COMMENT"]] if "COMMENT" in header else [])
+        self._masks = self._checked_masks(by_astropy)
+        stored = schema_of(self._table)
+        hidden = set(self._masks.values())
+        self.schema = pl.Schema({name: kind for name, kind in stored.items() if name not in hidden})
         self.metadata = metadata_of(header)
+        self.columns = describe(self.schema, merged(column_keywords(header, list(self._fields)), by_astropy.known))
+        self.frame = frame_of(header, self.metadata)
+        self.epoch = epoch_of(header, self.metadata)
+        self._verification = Verification(path, self._table.unit)
+
+    def _checked_masks(self, by_astropy: Serialized) -> dict[str, str]:
+        """Return the column with the mask of every column that astropy stored with one."""
+        if by_astropy.error and any(f"{name}.mask" in self._fields for name in self._fields):
+            found = f"the masks of its columns cannot be understood ({by_astropy.error})"
+            fix = "Write the file again with astropy."
+            raise InputError(Problem(str(self.path), found, "the YAML of astropy in its COMMENT cards", fix))
+        known = self._fields
+        return {name: mask for name, mask in by_astropy.masks.items() if name in known and mask in known}
+
+    @cached_property
+    def notes(self) -> tuple[str, ...]:
+        """What a user must know about the file; the other tables are looked for when this is first asked for."""
+        found = repeated_names(self._table.names, list(self._fields))
+        if self._table.columnar:
+            found.append(f"a column-oriented table: its one record is read as {self._table.rows} rows")
+        others = list(other_tables(self.path, self._table.unit.number))
+        if others:
+            found.append(f"other tables in the file: {', '.join(others)}")
+        return tuple(found)
 
     @property
     def n_rows(self) -> int:
@@ -52,41 +80,21 @@ class FitsSource(Source):
         return self.read().lazy()
 
     def frames(self, rows: int, columns: Sequence[str]) -> Iterator[pl.DataFrame]:
-        """Read `rows` records at a time."""
+        """Read about `rows` rows at a time."""
         return self.frames_after(0, rows, columns)
 
     def frames_after(self, skip: int, rows: int, columns: Sequence[str]) -> Iterator[pl.DataFrame]:
-        """Read the records after the first `skip`."""
-        table = self._table
-        heap = self._heap(columns)
+        """Read the rows after the first `skip`."""
+        masks = {name: self._masks[name] for name in columns if name in self._masks}
+        fields = [self._fields[name] for name in [*columns, *dict.fromkeys(masks.values())]]
+        reader = RecordReader(self.path, self._table, self._verification if self.verify else None)
         try:
-            with open_packed(self.path) as file:
-                file.seek(table.data + skip * table.record)
-                for start in range(skip, table.rows, rows):
-                    count = min(rows, table.rows - start)
-                    records = self._records(file, start, count)
-                    yield pl.DataFrame([_series(self._fields[name], records, heap) for name in columns])
-                if table.packed:
-                    refuse_more(self.path, file, table)
-        except (OSError, *DAMAGE, ValueError) as error:
+            heap = reader.heap(fields)
+            for cells in reader.cells(skip, rows, fields):
+                stored = pl.DataFrame([_series(*pair, heap) for pair in zip(fields, cells, strict=True)])
+                yield _masked(stored, masks).select(columns) if masks else stored
+        except (OSError, *DAMAGE, ValueError, pl.exceptions.PolarsError) as error:
             raise InputError(damaged(self.path, str(error))) from error
-
-    def _records(self, file: IO[bytes], start: int, count: int) -> np.ndarray[Any, Any]:
-        size = count * self._table.record
-        block = file.read(size)
-        if len(block) < size:
-            whole = start + len(block) // self._table.record
-            found = f"NAXIS2 says {self._table.rows} rows, the file ends after {whole}"
-            raise InputError(damaged(self.path, found))
-        return np.frombuffer(block, np.uint8).reshape(count, self._table.record)
-
-    def _heap(self, columns: Sequence[str]) -> bytes:
-        """Return the contents of cells of varying length; read whole, since rows point anywhere into it."""
-        if not any(self._fields[name].code in "PQ" for name in columns):
-            return b""
-        with open_packed(self.path) as file:
-            file.seek(self._table.heap)
-            return file.read(self._table.heap_size)
 
 
 def open_source(path: Path, part: str | None) -> Source:
@@ -94,81 +102,19 @@ def open_source(path: Path, part: str | None) -> Source:
     return FitsSource(path, part)
 
 
-def _series(field: FitsField, records: np.ndarray[Any, Any], heap: bytes) -> pl.Series:
-    raw = np.ascontiguousarray(records[:, field.offset : field.offset + field.width])
-    count = len(records)
-    if field.code in "PQ":
-        return _from_heap(field, raw, heap)
-    if field.repeat == 0 or count == 0:
-        # FITS allows columns of width zero.
-        return pl.Series(field.name, [None] * count, dtype=field.dtype)
-    flat = _elements(field, raw)
-    if not field.shape:
-        return flat.alias(field.name)
-    return flat.reshape((count, *field.shape)).alias(field.name)
+def _series(field: FitsField | CharacterField, raw: Bytes, heap: Bytes) -> pl.Series:
+    return decode(field, raw, heap) if isinstance(field, FitsField) else decode_characters(field, raw)
 
 
-def _elements(field: FitsField, raw: np.ndarray[Any, Any]) -> pl.Series:
-    """Decode cells, the rows of `raw` of shape (n, width), into one flat series."""
-    if field.base == "A":
-        width = raw.shape[1] // int(np.prod(field.shape)) if field.shape else raw.shape[1]
-        return texts(raw.reshape(-1, width))
-    if field.base == "L":
-        flat = raw.reshape(-1)
-        known = pl.Series(flat != 0)
-        return pl.select(pl.when(known).then(pl.Series(flat == ord("T")))).to_series()
-    if field.base == "X":
-        return pl.Series(np.unpackbits(raw, axis=1)[:, : field.repeat].reshape(-1).astype(bool))
-    return _numbers(field, raw)
-
-
-def _numbers(field: FitsField, raw: np.ndarray[Any, Any]) -> pl.Series:
-    """Decode the bytes of numbers: scaled, shifted, with nulls."""
-    values = raw.reshape(-1).view(_NUMPY[field.base])
-    values = values.astype(values.dtype.newbyteorder("="))
-    # TNULL is a stored number, before TSCAL and TZERO.
-    null = pl.Series(values == field.null) if field.null is not None and values.dtype.kind in "iu" else None
-    if field.scaled:
-        values = values.astype(np.float64) * field.scale + field.zero
-    elif field.unsigned is not None:
-        unsigned: np.dtype[Any] = np.dtype(_NATIVE[type(field.unsigned)])
-        # Adding half the range flips the highest bit.
-        bits = np.dtype(f"u{unsigned.itemsize}")
-        values = (values.view(bits) ^ bits.type(1 << (8 * bits.itemsize - 1))).view(unsigned)
-    series = pl.Series(values)
-    if values.dtype.kind == "f":
-        series = series.fill_nan(None)
-    if null is not None and null.any():
-        series = pl.select(pl.when(~null).then(series)).to_series()
-    return series
-
-
-def texts(raw: np.ndarray[Any, Any]) -> pl.Series:
-    """Decode texts of fixed width: NUL ends a text, trailing blanks are removed, a blank text is null."""
-    count, width = raw.shape
-    cells = pa.FixedSizeBinaryArray.from_buffers(pa.binary(width), count, [None, pa.py_buffer(raw.tobytes())])
-    binary = pl.Series(cells.cast(pa.large_binary()))
-    try:
-        texts = binary.cast(pl.String)
-    except pl.exceptions.PolarsError:
-        # FITS allows ASCII only; other bytes that are not UTF-8 are most likely Latin-1.
-        texts = pl.Series([cell.decode("latin-1") for cell in binary.to_list()], dtype=pl.String)
-    texts = texts.str.replace(r"(?s)\x00.*$", "").str.strip_chars_end(" ")
-    return pl.select(pl.when(texts != "").then(texts)).to_series()
-
-
-def _from_heap(field: FitsField, raw: np.ndarray[Any, Any], heap: bytes) -> pl.Series:
-    """Decode cells of varying length: each row holds their number of elements and their place in the heap."""
-    pairs = raw.view(">i4" if field.code == "P" else ">i8").reshape(-1, 2)
-    cells: list[Any] = []
-    for count, offset in pairs.tolist():
-        size = -(-count // 8) if field.base == "X" else count * BYTES[field.base]
-        block = np.frombuffer(heap, np.uint8, size, offset).reshape(1, size)
-        if count == 0:
-            cells.append(None if field.base == "A" else [])
-        elif field.base == "A":
-            cells.append(texts(block)[0])
-        else:
-            one = FitsField(field.name, field.base, count, 0, size, (count,), field.null, field.scale, field.zero)
-            cells.append(_elements(one, block).to_list())
-    return pl.Series(field.name, cells, dtype=field.dtype)
+def _masked(stored: pl.DataFrame, masks: Mapping[str, str]) -> pl.DataFrame:
+    """Return null where the mask of a column is true."""
+    changed = []
+    for name, mask in masks.items():
+        values, hidden = flat(stored[name]), flat(stored[mask]).fill_null(False)
+        if len(hidden) != len(values):
+            # One mask for all elements of a vector.
+            hidden = pl.Series(np.repeat(hidden.to_numpy(), len(values) // len(hidden)))
+        kept = pl.select(pl.when(~hidden).then(values)).to_series()
+        kind = stored.schema[name]
+        changed.append((kept.reshape((-1, *kind.shape)) if isinstance(kind, pl.Array) else kept).alias(name))
+    return stored.with_columns(changed)

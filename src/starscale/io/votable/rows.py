@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from starscale.io.fits.source import texts
+from starscale.io.fits.decode import texts
 
 _NUMBERS = {
     "unsignedByte": (pl.UInt8(), "u1"),

@@ -1,0 +1,110 @@
+"""What a FITS file says about a table and its columns, beside their layout."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from itertools import count, takewhile
+
+from astropy.io import fits
+
+from starscale.io.fits.serialized import without_yaml
+from starscale.io.fits.text import from_card
+from starscale.vocabulary.columns import POSITION_EPOCH, POSITION_SYSTEM
+
+_STRUCTURE = re.compile(
+    r"SIMPLE|XTENSION|BITPIX|NAXIS\d*|EXTEND|PCOUNT|GCOUNT|TFIELDS|THEAP|CHECKSUM|DATASUM|LONGSTRN|CONTINUE"
+    r"|COMMENT|HISTORY|COLFITS|T(TYPE|FORM|UNIT|NULL|SCAL|ZERO|DISP|DIM|COMM|DESC|UCD|UTYP|BCOL|DTYP)\d+"
+    r"|MKEY\d+|MVAL\d+|"
+)
+#: Keywords of a column: the standard's, and those of TOPCAT and of other programs.
+_KEYS = {"unit": ("TUNIT",), "ucd": ("TUCD",), "description": ("TCOMM", "TDESC")}
+_YEAR = re.compile(r"\s*([JB]?)\s*(\d{4}(?:\.\d*)?)\s*", re.IGNORECASE)
+#: Frames with an equinox that needs no mention.
+_USUAL = {"FK4": 1950.0, "FK5": 2000.0}
+
+
+def column_keywords(header: fits.Header, names: Sequence[str]) -> dict[str, dict[str, str]]:
+    """Return unit, UCD and description of the columns `names`, which are all columns in order."""
+    return {
+        name: {
+            what: next((text for key in keys if (text := from_card(str(header.get(f"{key}{i}") or "")))), "")
+            for what, keys in _KEYS.items()
+        }
+        for i, name in enumerate(names, 1)
+    }
+
+
+def merged(
+    first: Mapping[str, Mapping[str, str]], *others: Mapping[str, Mapping[str, str]]
+) -> dict[str, dict[str, str]]:
+    """Return what the first of several sources says about each column and property."""
+    found = {name: dict(about) for name, about in first.items()}
+    for other in others:
+        for name, about in other.items():
+            mine = found.setdefault(name, {})
+            mine |= {what: text for what, text in about.items() if text and not mine.get(what)}
+    return found
+
+
+def metadata_of(header: fits.Header) -> dict[str, str]:
+    """Return the cards of a header that do not describe the layout of the table, as texts."""
+    found = {
+        str(card.keyword): from_card(str(card.value))
+        for card in header.cards
+        if not _STRUCTURE.fullmatch(str(card.keyword)) and not isinstance(card.value, fits.card.Undefined)
+    }
+    for key in ("COMMENT", "HISTORY"):
+        lines = without_yaml([str(line) for line in header[key]]) if key in header else []
+        if lines:
+            found[key] = "\n".join(lines)
+    for i in takewhile(lambda i: f"MKEY{i}" in header, count(1)):
+        found[from_card(str(header[f"MKEY{i}"]))] = from_card(str(header.get(f"MVAL{i}", "")))
+    return found
+
+
+def frame_of(header: fits.Header, metadata: Mapping[str, str]) -> str:
+    """Return the frame of the positions as the header states it, with an equinox that is not the usual one."""
+    stated = metadata.get(POSITION_SYSTEM) or header.get("RADESYS") or header.get("RADECSYS") or ""
+    frame = str(stated).strip().upper()
+    equinox = _year(header.get("EQUINOX", _old_equinox(header)))
+    if not frame and equinox is not None:
+        # FITS 4.0, section 8.3.
+        frame = "FK4" if equinox < 1984 else "FK5"
+    if equinox is None or frame not in _USUAL or equinox == _USUAL[frame]:
+        return frame
+    return f"{frame} {'B' if frame == 'FK4' else 'J'}{equinox:g}"
+
+
+def epoch_of(header: fits.Header, metadata: Mapping[str, str]) -> float | None:
+    """Return the epoch of the positions in Julian years as the header states it."""
+    stated = metadata.get(POSITION_EPOCH) or ("" if _old_equinox(header) else header.get("EPOCH", ""))
+    return _year(stated)
+
+
+def _old_equinox(header: fits.Header) -> object:
+    """Return EPOCH where it is an equinox, as it was before EQUINOX took its place; else an empty text.
+
+    It is an epoch next to a frame or an equinox, and where it is the year of no equinox in use.
+    """
+    year = _year(header.get("EPOCH", ""))
+    if year is None or any(key in header for key in ("EQUINOX", "RADESYS", "RADECSYS")):
+        return ""
+    return header["EPOCH"] if year < 1984 or year == 2000 else ""
+
+
+def _year(value: object) -> float | None:
+    found = _YEAR.fullmatch(str(value))
+    return float(found[2]) if found else None
+
+
+def repeated_names(given: Sequence[str], names: Sequence[str]) -> list[str]:
+    """Say which column names a header repeats, and what the columns are called here."""
+    counts = Counter(given)
+    return [
+        f"the column name {name!r} is repeated: its columns are called "
+        + ", ".join(here for here, there in zip(names, given, strict=True) if there == name)
+        for name, times in counts.items()
+        if times > 1 and name
+    ]

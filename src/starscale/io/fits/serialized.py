@@ -1,0 +1,83 @@
+"""What astropy writes into COMMENT cards of a FITS table: descriptions of its columns, and how they are stored.
+
+``Table.write`` puts a YAML document there as soon as a column has a description, or is stored as several (a masked
+column as values and ``NAME.mask``).
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+_BEGIN, _END = "--BEGIN-ASTROPY-SERIALIZED-COLUMNS--", "--END-ASTROPY-SERIALIZED-COLUMNS--"
+_DATA = ("data", "value", "unmasked")
+
+
+@dataclass(frozen=True, slots=True)
+class Serialized:
+    """Properties of columns by name, the stored mask of each column with one, and why the text is not understood."""
+
+    known: dict[str, dict[str, str]] = field(default_factory=dict)
+    masks: dict[str, str] = field(default_factory=dict)
+    error: str = ""
+
+
+def without_yaml(comments: Sequence[str]) -> list[str]:
+    """Return the comments without the document of astropy."""
+    if _BEGIN not in comments:
+        return list(comments)
+    begin = comments.index(_BEGIN)
+    end = comments.index(_END) if _END in comments else len(comments)
+    return [*comments[:begin], *comments[end + 1 :]]
+
+
+def serialized(comments: Sequence[str]) -> Serialized:
+    """Read the document of astropy among the comments of a header, if there is one."""
+    if _BEGIN not in comments:
+        return Serialized()
+    begin = comments.index(_BEGIN) + 1
+    end = comments.index(_END) if _END in comments else len(comments)
+    lines: list[str] = []
+    go_on = False
+    for line in comments[begin:end]:
+        # A line that is too long for a card ends in a backslash.
+        text = line.removesuffix("\\")
+        lines[-1:] = [lines[-1] + text] if go_on else [*lines[-1:], text]
+        go_on = line.endswith("\\")
+    try:
+        header = importlib.import_module("astropy.table.meta").get_header_from_yaml(lines)
+        masks: dict[str, str] = {}
+        for described in (header.get("meta") or {}).get("__serialized_columns__", {}).values():
+            _find_masks(described, masks)
+        known = {str(item["name"]): _about(item) for item in header["datatype"]}
+    except Exception as error:  # the YAML may name any class of astropy, each with errors of its own
+        return Serialized(error=(str(error).strip().splitlines() or [type(error).__name__])[0])
+    return Serialized(known, masks)
+
+
+def _about(item: Mapping[str, Any]) -> dict[str, str]:
+    meta = dict(item.get("meta") or {})
+    texts = {"unit": item.get("unit"), "ucd": meta.get("ucd"), "description": item.get("description")}
+    return {what: str(text or "") for what, text in texts.items()}
+
+
+def _find_masks(described: Any, masks: dict[str, str]) -> None:
+    """Enter the masks of a column that astropy describes; coordinates and times have several parts."""
+    if not isinstance(described, Mapping):
+        return
+    mask = described.get("mask")
+    if isinstance(mask, Mapping) and "name" in mask:
+        masks |= {name: str(mask["name"]) for key in _DATA for name in _leaves(described.get(key))}
+    for part in described.values():
+        _find_masks(part, masks)
+
+
+def _leaves(described: Any) -> list[str]:
+    """Return the stored columns below a description."""
+    if not isinstance(described, Mapping):
+        return []
+    if "__class__" not in described and "name" in described:
+        return [str(described["name"])]
+    return [name for part in described.values() for name in _leaves(part)]
