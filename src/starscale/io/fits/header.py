@@ -49,7 +49,7 @@ class FitsTable:
     packed: bool
     columnar: bool
     names: tuple[str, ...]
-    fields: tuple[FitsField, ...] | tuple[CharacterField, ...]
+    fields: tuple[FitsField | CharacterField, ...]
 
     @property
     def header(self) -> fits.Header:
@@ -191,7 +191,7 @@ def _check_end(path: Path, table: FitsTable) -> None:
 
 def _fields(
     path: Path, header: fits.Header, record: int
-) -> tuple[tuple[str, ...], tuple[FitsField, ...] | tuple[CharacterField, ...]]:
+) -> tuple[tuple[str, ...], tuple[FitsField | CharacterField, ...]]:
     """Return the names that the header states, and the columns."""
     count = whole(header, "TFIELDS", 0)
     if count > _MOST_FIELDS:

@@ -20,7 +20,7 @@ from starscale.io.fits.verify import Verification
 from starscale.io.packed import open_packed
 from starscale.vocabulary.errors import InputError
 
-Fields = Sequence[FitsField] | Sequence[CharacterField]
+Fields = Sequence[FitsField | CharacterField]
 #: Most bytes that are read at a time.
 _MOST_BYTES = 64 << 20
 

@@ -17,11 +17,10 @@ _DATA = ("data", "value", "unmasked")
 
 @dataclass(frozen=True, slots=True)
 class Serialized:
-    """Properties of columns by name, the stored mask of each column with one, and why the text is not understood."""
+    """Properties of columns by name, and the stored mask of each column that has one."""
 
     known: dict[str, dict[str, str]] = field(default_factory=dict)
     masks: dict[str, str] = field(default_factory=dict)
-    error: str = ""
 
 
 def without_yaml(comments: Sequence[str]) -> list[str]:
@@ -34,7 +33,13 @@ def without_yaml(comments: Sequence[str]) -> list[str]:
 
 
 def serialized(comments: Sequence[str]) -> Serialized:
-    """Read the document of astropy among the comments of a header, if there is one."""
+    """Read the document of astropy among the comments of a header, if there is one.
+
+    Raises
+    ------
+    ValueError
+        It cannot be understood.
+    """
     if _BEGIN not in comments:
         return Serialized()
     begin = comments.index(_BEGIN) + 1
@@ -53,7 +58,7 @@ def serialized(comments: Sequence[str]) -> Serialized:
             _find_masks(described, masks)
         known = {str(item["name"]): _about(item) for item in header["datatype"]}
     except Exception as error:  # the YAML may name any class of astropy, each with errors of its own
-        return Serialized(error=(str(error).strip().splitlines() or [type(error).__name__])[0])
+        raise ValueError((str(error).strip().splitlines() or [type(error).__name__])[0]) from error
     return Serialized(known, masks)
 
 

@@ -27,10 +27,10 @@ from starscale.vocabulary.errors import InputError, Problem
 class FitsSource(Source):
     """A table of a FITS file, plain or packed with gzip.
 
-    Null is NaN for floats, TNULL for integers, a zero byte for logicals and a blank text for texts; in ASCII tables
-    a blank or TNULL. Trailing blanks are removed. A vector column becomes :class:`polars.Array`, one of varying
-    length :class:`polars.List`; complex numbers become pairs. Only the requested rows are read, also from a packed
-    file, but for a file with DATASUM or CHECKSUM: the rows before them are read too, once, to verify the sums.
+    Null is NaN for floats, TNULL for integers, a zero byte for logicals and a blank text for texts; in ASCII
+    tables a blank or TNULL. Trailing blanks are removed. A vector column becomes :class:`polars.Array`, one of
+    varying length :class:`polars.List`; complex numbers become pairs. Only the requested rows are read, but for a
+    file with DATASUM or CHECKSUM: the rows before them are read too, once, to verify the sums.
     """
 
     def __init__(self, path: Path, part: str | None) -> None:
@@ -39,8 +39,10 @@ class FitsSource(Source):
         self._table, _ = find_table(path, part)
         header = self._table.header
         self._fields = {item.name: item for item in self._table.fields}
-        by_astropy = serialized([str(line) for line in header["COMMENT"]] if "COMMENT" in header else [])
-        self._masks = self._checked_masks(by_astropy)
+        by_astropy = self._by_astropy()
+        self._masks = {
+            name: mask for name, mask in by_astropy.masks.items() if name in self._fields and mask in self._fields
+        }
         stored = schema_of(self._table)
         hidden = set(self._masks.values())
         self.schema = pl.Schema({name: kind for name, kind in stored.items() if name not in hidden})
@@ -50,17 +52,21 @@ class FitsSource(Source):
         self.epoch = epoch_of(header, self.metadata)
         self._verification = Verification(path, self._table.unit)
 
-    def _checked_masks(self, by_astropy: Serialized) -> dict[str, str]:
-        """Return the column with the mask of every column that astropy stored with one."""
-        if by_astropy.error and any(f"{name}.mask" in self._fields for name in self._fields):
-            found = f"the masks of its columns cannot be understood ({by_astropy.error})"
+    def _by_astropy(self) -> Serialized:
+        """Return what astropy wrote about the columns; it matters most where masks are columns of their own."""
+        header = self._table.header
+        try:
+            return serialized([str(line) for line in header["COMMENT"]] if "COMMENT" in header else [])
+        except ValueError as error:
+            if not any(f"{name}.mask" in self._fields for name in self._fields):
+                return Serialized()
+            found = f"the masks of its columns cannot be understood ({error})"
             fix = "Write the file again with astropy."
-            raise InputError(Problem(str(self.path), found, "the YAML of astropy in its COMMENT cards", fix))
-        known = self._fields
-        return {name: mask for name, mask in by_astropy.masks.items() if name in known and mask in known}
+            expected = "the YAML of astropy in its COMMENT cards"
+            raise InputError(Problem(str(self.path), found, expected, fix)) from error
 
     @cached_property
-    def notes(self) -> tuple[str, ...]:
+    def notes(self) -> tuple[str, ...]:  # type: ignore[override]
         """What a user must know about the file; the other tables are looked for when this is first asked for."""
         found = repeated_names(self._table.names, list(self._fields))
         if self._table.columnar:
