@@ -23,6 +23,7 @@ import numpy as np
 import polars as pl
 
 import starscale as ss
+from starscale.io.progress import DisplayedProgress
 from starscale.model.evaluate import BINS, mad
 from starscale.model.model import Model
 from starscale.pipeline.comparing import entries_of
@@ -109,7 +110,7 @@ class Trainings:
     def __init__(self, run: RunPlan, table: pl.DataFrame, checksum: str) -> None:
         self.run, self.table, self.checksum = run, table, checksum
         self.variants = variants(run)
-        self.folder = RunFolder.open(OUT / "models", {}, print)
+        self.folder = RunFolder.open(OUT / "models", {}, DisplayedProgress())
         self.truth = truth()
         self._loaded: dict[tuple[str, int], Model] = {}
 
@@ -303,7 +304,7 @@ def training_table() -> tuple[RunPlan, pl.DataFrame, str]:
     run_file = HERE / "runs" / "learners_shared.toml"
     config, base = load_run(run_file)
     the_plan = plan(config, base)
-    steps = RunSteps(the_plan, OUT / "tables", str(run_file), print)
+    steps = RunSteps(the_plan, OUT / "tables", str(run_file), DisplayedProgress())
     steps.training_set()
     steps.folder.save()
     return the_plan, ss.read(steps.folder.file(TRAINING)), steps.folder.checksum(TRAINING)
