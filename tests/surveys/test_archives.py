@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 import warnings
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from astropy.io import fits
 
 from starscale.surveys import Survey, load_survey
 from starscale.tables.cuts import apply_cuts
-from support.places import EXAMPLES
+from support.places import EXAMPLES, ROOT
 
 #: Packaged survey, a table of the archive, columns that we describe and that table does not have.
 ARCHIVE_TABLES = [
@@ -38,6 +39,16 @@ EXAMPLE_TABLES = [
         for name in ("apogee", "galah", "gaia_eso", "lamost", "rave")
     ),
 ]
+
+
+#: Lists of columns that archives publish, with their sources.
+PUBLISHED = tomllib.loads((ROOT / "tests" / "data" / "archive_columns.toml").read_text())
+
+
+@pytest.mark.parametrize("name", sorted(PUBLISHED))
+def test_columns_are_in_the_published_list(name: str) -> None:
+    assert PUBLISHED[name]["source"]
+    assert missing_columns(load_survey(name), PUBLISHED[name]["columns"].split()) == set()
 
 
 def column_names(path: Path) -> list[str]:

@@ -33,16 +33,19 @@ def survey(request: pytest.FixtureRequest) -> Survey:
 
 def test_the_promised_surveys_are_packaged() -> None:
     assert set(PACKAGED) == {
-        *("gaia_dr2", "gaia_dr3", "bailer_jones_edr3"),
-        *("panstarrs1", "sdss_dr13", "skymapper_dr2", "tmass"),
+        *("gaia_dr2", "gaia_dr3", "gaia_dr4", "bailer_jones_edr3"),
+        *("catwise2020", "panstarrs1", "sdss_dr13", "skymapper_dr2", "skymapper_dr4", "tmass"),
         *(
             "apogee_dr16",
             "apogee_dr17",
             "gaia_eso_dr3",
+            "gaia_eso_dr5",
             "galah_dr2",
             "galah_dr3",
+            "galah_dr4",
             "lamost_dr5",
             "rave_dr6",
+            "rave_dr6_summary",
             "segue",
         ),
     }
@@ -187,7 +190,7 @@ def test_extinction_falls_with_wavelength(survey: Survey) -> None:
 
 
 def test_an_unknown_name_lists_the_known_ones() -> None:
-    with pytest.raises(InputError, match=r"skymapper.*Did you mean 'skymapper_dr2'"):
+    with pytest.raises(InputError, match=r"skymapper.*Did you mean 'skymapper_dr4' or 'skymapper_dr2'"):
         load_survey("skymapper_dr")
 
 

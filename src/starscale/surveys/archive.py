@@ -21,6 +21,10 @@ ColumnName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 ServiceUrl = Annotated[str, Field(pattern=r"^https?://[^\s'\"<>]+$")]
 
 
+#: Releases of Gaia with identifiers of their own: those of EDR3 are the same as those of DR3.
+GaiaRelease = Literal["dr1", "dr2", "dr3", "dr4"]
+
+
 class HealpixBits(Frozen):
     """Position of the nested HEALPix cell (ICRS) of a source in the bits of its integer identifier.
 
@@ -47,7 +51,7 @@ class Neighbours(Frozen):
     Its columns `angular_distance`, `number_of_neighbours`, `number_of_mates` and `xm_flag` are downloaded too.
     """
 
-    release: Literal["dr2", "dr3"]
+    release: GaiaRelease
     table: TableName
     lead_id: ColumnName = "source_id"
     external_id: ColumnName = "original_ext_source_id"

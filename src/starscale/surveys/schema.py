@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from starscale.surveys.archive import Access, Copy, HealpixBits
+from starscale.surveys.archive import Access, Copy, GaiaRelease, HealpixBits
 from starscale.vocabulary.columns import POSITION_EPOCH, POSITION_SYSTEM, Column, DType, LabelName
 from starscale.vocabulary.strict import Frozen
 
@@ -204,12 +204,12 @@ class GaiaIdentifier(Frozen):
     """Column of the survey with Gaia identifiers."""
 
     column: str
-    release: Literal["dr2", "edr3", "dr3"]
+    release: GaiaRelease | Literal["edr3"]
 
     @property
-    def identifiers(self) -> Literal["dr2", "dr3"]:
+    def identifiers(self) -> GaiaRelease:
         """Release of the identifiers: those of EDR3 and DR3 are the same."""
-        return "dr2" if self.release == "dr2" else "dr3"
+        return "dr3" if self.release == "edr3" else self.release
 
 
 class Cut(Frozen):
@@ -262,7 +262,7 @@ class Survey(Frozen):
     snr: str | None = None
     gaia: GaiaIdentifier | None = None
     #: Set if the identifier of the survey is a Gaia identifier; those of EDR3 and DR3 are the same.
-    gaia_release: Literal["dr2", "dr3"] | None = None
+    gaia_release: GaiaRelease | None = None
     cuts: tuple[Cut, ...] = ()
     #: Surveys with further columns for the rows of this one, joined on the identifier.
     joins: tuple[Annotated[str, Field(min_length=1)], ...] = ()
