@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from starscale.io.formats import FORMATS, Format, by_suffix
@@ -22,6 +23,7 @@ _FOREIGN = (
     (b"%PDF", "a PDF document", ""),
     (b"ARROW1", "an Arrow IPC (Feather) file", "Convert it to Parquet first."),
 )
+_VOTABLE = re.compile(rb"<([\w.-]+:)?votable[\s>/]", re.IGNORECASE)
 _PAGE = (
     "Probably an error or login page that was saved in place of the table: open it in a browser, download again."
 )
@@ -51,13 +53,21 @@ def content_of(head: bytes) -> str | None:
         return "parquet"
     if head.startswith(b"SIMPLE  ="):
         return "fits"
-    if text.startswith(b"<") and b"<votable" in text.lower():
+    if is_votable(head):
         return "votable"
     if text.startswith(b"# %ECSV"):
         return "ecsv"
     if b"\0" in head or any(head.startswith(magic) for magic, *_ in _FOREIGN) or text.startswith((b"<", b"{")):
         return None
     return "csv"
+
+
+def is_votable(head: bytes) -> bool:
+    """Whether the first bytes are those of a VOTable, with any namespace prefix, in UTF-8 or UTF-16."""
+    # Without its zero bytes and its mark, the beginning of a document in UTF-16 is ASCII.
+    text = head.removeprefix(b"\xff\xfe").removeprefix(b"\xfe\xff").replace(b"\0", b"")
+    text = text.removeprefix(b"\xef\xbb\xbf").lstrip()
+    return text.startswith(b"<") and _VOTABLE.search(text) is not None
 
 
 def _foreign(head: bytes) -> tuple[str, str]:

@@ -1,64 +1,57 @@
-"""Reading VOTable files of every serialisation.
+"""Reading VOTable files of every version and serialisation.
 
-TABLEDATA, and BINARY and BINARY2 in base64, are read in chunks: astropy parses the document with some rows at a
-time, or the rows are decoded here. A table with vectors of varying length, or with its data in FITS, is read whole
-by astropy.
+One pass over the document finds damage and counts rows (`document`); the rows of one table are then decoded in
+chunks (`tabledata`, `binary`). A FITS file within a document is read whole by the reader of FITS.
 """
 
 from __future__ import annotations
 
 import binascii
-import io
-import warnings
-from collections.abc import Iterator, Sequence
-from itertools import chain
+import tempfile
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from xml.parsers import expat
 
 import polars as pl
-from astropy.io import votable
-from astropy.io.votable.exceptions import VOTableSpecError
-from astropy.io.votable.tree import Field, TableElement, VOTableFile
-from astropy.utils.exceptions import AstropyWarning
 
-from starscale.io.astropy_tables import from_astropy
+from starscale.io.fits.source import open_source as open_fits
 from starscale.io.fits.text import from_card
 from starscale.io.table import CHUNK_ROWS, Source, describe, unique_names
-from starscale.io.units import unit_text
-from starscale.io.votable.layout import DamagedError, VotableLayout, layout_of
-from starscale.io.votable.rows import Cells, Decoder, VotableRows, cells_of
+from starscale.io.votable.binary import Decoder
+from starscale.io.votable.cells import cells_of
+from starscale.io.votable.choice import chosen_table, cut_off, listed
+from starscale.io.votable.document import DamagedError, TableElement, VotableDocument, scan, scan_text
+from starscale.io.votable.position import epoch_of, frame_of, notes_on_times, position_system
+from starscale.io.votable.stream import encodings, stream_bytes
+from starscale.io.votable.tabledata import CellError, RowReader
 from starscale.io.whole import WholeSource
-from starscale.vocabulary.columns import POSITION_EPOCH, POSITION_SYSTEM, Column
+from starscale.vocabulary.columns import POSITION_EPOCH, POSITION_SYSTEM
 from starscale.vocabulary.errors import InputError, Problem
 
-_REFUSED = (VOTableSpecError, OSError, EOFError, ValueError, TypeError, IndexError)
-_TEXTS = ("char", "unicodeChar")
-#: Most bytes that are decoded at a time.
-_MOST_BYTES = 64 << 20
+_REFUSED = (OSError, EOFError, ValueError, binascii.Error, zlib.error, expat.ExpatError, pl.exceptions.PolarsError)
+#: Rows of TABLEDATA are not cut in smaller pieces.
+_LEAST_ROWS = 1024
 
 
 class VotableSource(Source):
     """A table whose rows are read on demand."""
 
-    def __init__(
-        self, path: Path, layout: VotableLayout, document: VOTableFile, fields: Sequence[Cells] | None
-    ) -> None:
-        self.path = path
+    def __init__(self, document: VotableDocument, table: TableElement) -> None:
+        self.path = document.path
         self.format = "votable"
-        self._layout = layout
-        self._decoder = None if fields is None else Decoder(fields, bits=layout.kind == "BINARY2")
-        table = document.get_first_table()
-        if fields is None:
-            self.schema = _frame(table).schema
-        else:
-            self.schema = pl.Schema({item.name: item.dtype for item in fields})
-        self.columns, self.metadata = _described(document, table, self.schema)
-        self._rows = layout.rows
-        if self._decoder is not None and (record := self._decoder.record):
-            self._rows = layout.size // record
-            if layout.size % record:
-                raise DamagedError(f"its rows take {record} bytes each, and there are {layout.size}")
-        elif self._decoder is not None:
-            self._rows = sum(rows.number for _, rows in _found(self._decoder, layout.blocks(path), CHUNK_ROWS))
+        self._document = document
+        self._table = table
+        self._cells = cells_of(self.path, table)
+        if not self._cells:
+            raise InputError(Problem(str(self.path), "has a table without columns", "a TABLE with FIELD elements"))
+        self.schema = pl.Schema({item.name: item.dtype for item in self._cells})
+        self._decoder: Decoder | None = None
+        self._rows = table.rows
+        if table.kind.startswith("BINARY"):
+            self._decoder, self._rows = _binary(document, table)
+        _check_rows(table, self._rows)
+        _describe(self, document, table)
 
     @property
     def n_rows(self) -> int:
@@ -72,204 +65,202 @@ class VotableSource(Source):
     def frames(self, rows: int, columns: Sequence[str]) -> Iterator[pl.DataFrame]:
         """Read about `rows` rows at a time."""
         try:
-            if self._decoder is None:
-                yield from self._parsed(rows, columns)
-                return
-            for block, found in _found(self._decoder, self._layout.blocks(self.path), rows):
-                yield self._decoder.decode(block, found, columns)
-        except (*_REFUSED, pl.exceptions.PolarsError) as error:
+            if self._decoder is not None:
+                for block, found in self._decoder.split(stream_bytes(self._document, self._table), rows):
+                    yield self._decoder.decode(block, found, columns)
+            elif self._table.kind:
+                reader = RowReader(self._cells, self._document.encoding)
+                yield from reader.frames(self._document.blocks(self._table), max(rows, _LEAST_ROWS), columns)
+        except _REFUSED as error:
             raise _damaged(self.path, error) from error
-
-    def _parsed(self, rows: int, columns: Sequence[str]) -> Iterator[pl.DataFrame]:
-        """Parse rows of TABLEDATA in small documents, each with the head and the tail of the whole document."""
-        layout = self._layout
-        held: list[bytes] = []
-        count = 0
-        rest = b""
-        for block in layout.blocks(self.path):
-            rest += block
-            start = 0
-            for end in layout.close_row.finditer(rest):
-                held.append(rest[start : end.end()])
-                start, count = end.end(), count + 1
-                if count == rows:
-                    yield self._piece(b"".join(held), columns)
-                    held, count = [], 0
-            rest = rest[start:]
-        if rest.strip() or count:
-            yield self._piece(b"".join([*held, rest]), columns)
-
-    def _piece(self, rows: bytes, columns: Sequence[str]) -> pl.DataFrame:
-        document = _parse(self._layout.head + rows + self._layout.tail)
-        frame = _frame(document.get_first_table()).select(columns)
-        return frame.cast({name: self.schema[name] for name in columns})
 
 
 def open_source(path: Path, part: str | None) -> Source:
-    """Read the first table of a VOTable file.
+    """Open a table of a VOTable: `part` is its name, ID or number; default: the first of the results with data.
 
     Raises
     ------
     InputError
-        The XML is damaged, the document is an error message of a service, or it has no table.
+        The document is damaged, is an error message of a service, has no such table, or keeps its rows elsewhere.
     """
-    if part is not None:
-        raise InputError(
-            Problem(f"{path}#{part}", "only the first table of a VOTable is read", fix=f"Leave out '#{part}'.")
-        )
     try:
-        layout = layout_of(path)
-        # Without its rows if they can be read in chunks, else whole.
-        document = _parse(path if layout is None else layout.head + layout.tail)
-        _refuse_error(path, document)
-        table = _first_table(path, document)
-        if layout is not None:
-            in_pieces, fields = _in_pieces(layout, table)
-            if in_pieces:
-                return VotableSource(path, layout, document, fields)
-            document = _parse(path)
-            table = _first_table(path, document)
-        frame = _frame(table)
+        document = scan(path)
+        table = chosen_table(document, part)
+        _refuse_elsewhere(path, table)
+        return _fits_inside(document, table) if table.kind == "FITS" else VotableSource(document, table)
     except _REFUSED as error:
         raise _damaged(path, error) from error
-    return WholeSource(path, "votable", frame, *_described(document, table, frame.schema))
 
 
-def _first_table(path: Path, document: VOTableFile) -> TableElement:
-    tables = (table for table in document.iter_tables() if not table.is_empty() or table.fields)
-    first = next(tables, None)
-    if first is None:
-        raise InputError(Problem(str(path), "is a VOTable document without a table", "a TABLE element"))
-    return first
-
-
-def _in_pieces(layout: VotableLayout, table: TableElement) -> tuple[bool, list[Cells] | None]:
-    """Whether rows can be decoded in pieces, and the decoders of the columns of binary rows."""
-    if layout.kind == "TABLEDATA":
-        return _even(table.fields), None
-    fields = _decodable(table.fields)
-    return fields is not None, fields
-
-
-def _parse(source: Path | bytes) -> VOTableFile:
-    with warnings.catch_warnings():
-        # Most archives deviate from the standard in small ways.
-        warnings.simplefilter("ignore", AstropyWarning)
-        return votable.parse(io.BytesIO(source) if isinstance(source, bytes) else str(source), verify="ignore")
-
-
-def _frame(table: TableElement) -> pl.DataFrame:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", AstropyWarning)
-        frame, _, _ = from_astropy(table.to_table(use_names_over_ids=True))
-    return frame.with_columns(pl.when(pl.col(pl.String) != "").then(pl.col(pl.String)).name.keep())
-
-
-def _described(
-    document: VOTableFile, table: TableElement, schema: pl.Schema
-) -> tuple[dict[str, Column], dict[str, str]]:
-    metadata = {
-        str(info.name): from_card(str(info.value))
-        for home in (document, *document.resources, table)
-        for info in home.infos
-        if info.name
-    }
-    return describe(schema, _known(table)), metadata | _position_system(document, table)
-
-
-def _position_system(document: VOTableFile, table: TableElement) -> dict[str, str]:
-    """System and epoch of the positions, from the COOSYS that a column refers to."""
-    wanted = {str(item.ref) for item in table.fields if item.ref}
-    systems = (system for home in (document, *document.resources) for system in home.coordinate_systems)
-    chosen = next((system for system in systems if system.ID in wanted), None)
-    if chosen is None or not chosen.system:
-        return {}
-    about = {POSITION_SYSTEM: str(chosen.system)}
-    if chosen.epoch:
-        about[POSITION_EPOCH] = str(chosen.epoch)
-    return about
-
-
-def _decodable(fields: Sequence[Field]) -> list[Cells] | None:
-    """Describe columns that can be decoded here; None if there are others."""
-    names = unique_names(str(field.name or field.ID or "") for field in fields)
-    found = [
-        cells_of(name, str(field.datatype), field.arraysize, field.values.null)
-        for name, field in zip(names, fields, strict=True)
-    ]
-    return None if None in found else [item for item in found if item is not None]
-
-
-def _even(fields: Sequence[Field]) -> bool:
-    """Return whether the type of every column is known without reading the rows."""
-    return all(
-        "*" not in str(field.arraysize or "") or (field.datatype in _TEXTS and "x" not in str(field.arraysize))
-        for field in fields
-    )
-
-
-def _found(decoder: Decoder, blocks: Iterator[bytes], most: int) -> Iterator[tuple[bytes, VotableRows]]:
-    """Find rows in a base64 text, about `most` at a time; yield them with the bytes that begin with them."""
-    held = b""
-    for block in chain(_bytes(blocks), [b""]):
-        held += block
-        # Wait until there are enough bytes for a chunk, or the text ends.
-        if block and len(held) < min(most * decoder.record, _MOST_BYTES):
-            continue
-        while (rows := decoder.find(held, most)).number:
-            yield held, rows
-            held = held[rows.end :]
-    if held:
-        raise DamagedError("its last row is incomplete")
-
-
-def _bytes(blocks: Iterator[bytes]) -> Iterator[bytes]:
-    """Decode base64 in chunks."""
-    held = b""
-    for block in blocks:
-        held += block.translate(None, b" \t\r\n")
-        whole = len(held) - len(held) % 4
-        if whole:
-            yield binascii.a2b_base64(held[:whole], strict_mode=True)
-        held = held[whole:]
-    if held:
-        raise DamagedError("its base64 text is cut short")
-
-
-def _damaged(path: Path, error: Exception) -> InputError:
-    reason = str(error).strip().splitlines()
-    fix = "It was probably cut short: download it again."
-    found = f"is a damaged VOTable ({reason[0] if reason else type(error).__name__})"
-    return InputError(Problem(str(path), found, fix=fix))
-
-
-def described_fields(document: str) -> dict[str, dict[str, str]]:
-    """Return unit, UCD and description by column from a VOTable without data; an empty dict if it is damaged."""
+def described_fields(text: str) -> dict[str, dict[str, str]]:
+    """Return unit, UCD and description by column from a VOTable without rows; an empty dict if it is damaged."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", AstropyWarning)
-            return _known(votable.parse(io.BytesIO(document.encode()), verify="ignore").get_first_table())
-    except (VOTableSpecError, AstropyWarning, ValueError, TypeError, IndexError):
+        tables = scan_text(text).tables
+    except (DamagedError, InputError):
         return {}
+    return _known(tables[0]) if tables else {}
+
+
+def _refuse_elsewhere(path: Path, table: TableElement) -> None:
+    """Rows in another file are never fetched: a document could name any file of this machine, or any address."""
+    where = table.stream.get("href")
+    if table.kind == "PARQUET":
+        fix = "Read the Parquet file itself."
+        found = f"has its rows in a Parquet file{f', {where}' if where else ''}"
+        raise InputError(Problem(str(path), found, "a VOTable that holds its rows", fix))
+    if where is not None:
+        fix = "Files and addresses that a document names are never opened: ask for the rows within the document."
+        raise InputError(
+            Problem(str(path), f"has its rows elsewhere ({where})", "a VOTable that holds its rows", fix)
+        )
+    unknown = set(encodings(table)) - {"base64", "gzip", "none"}
+    if table.stream and unknown:
+        found = f"has its rows in the encoding {table.stream['encoding']!r}"
+        raise InputError(Problem(str(path), found, "base64 or gzip", "Ask the archive for another serialisation."))
+
+
+def _binary(document: VotableDocument, table: TableElement) -> tuple[Decoder, int]:
+    """Return the decoder of binary rows, and their number."""
+    cells = cells_of(document.path, table)
+    bits = table.kind == "BINARY2"
+    decoder = Decoder(cells, bits=bits)
+    try:
+        rows = _count(decoder, document, table)
+        if not decoder.ambiguous or table.stated_rows in (None, rows):
+            return decoder, rows
+    except DamagedError:
+        if not decoder.ambiguous:
+            raise
+    decoder = Decoder(cells, bits=bits, by_item=True)
+    return decoder, _count(decoder, document, table)
+
+
+def _count(decoder: Decoder, document: VotableDocument, table: TableElement) -> int:
+    blocks = stream_bytes(document, table)
+    if record := decoder.record:
+        size = sum(len(block) for block in blocks)
+        if size % record:
+            raise DamagedError(f"its rows take {record} bytes each, and there are {size}")
+        return size // record
+    return sum(rows.number for _, rows in decoder.split(blocks, CHUNK_ROWS))
+
+
+def _check_rows(table: TableElement, rows: int) -> None:
+    if table.stated_rows not in (None, rows):
+        raise DamagedError(f"nrows says {table.stated_rows:,} rows, and there are {rows:,}")
+
+
+def _counted(rows: int) -> str:
+    """Return a number of rows in words."""
+    return f"{rows:,} row{'s' * (rows != 1)}"
+
+
+def _describe(source: Source, document: VotableDocument, table: TableElement) -> None:
+    """Set descriptions, metadata, notes, frame and epoch of a source whose schema and rows are known."""
+    if table.fields:
+        source.columns = describe(source.schema, _known(table))
+    system = position_system(document, table, list(source.schema), source.columns, source.schema)
+    source.frame, source.epoch = frame_of(system), epoch_of(system)
+    source.metadata = _metadata(document, table) | _stated(system)
+    source.notes = tuple(_notes(source, document, table))
+
+
+def _metadata(document: VotableDocument, table: TableElement) -> dict[str, str]:
+    outside = (info for scope in document.scopes if scope.kind != "TABLE" for info in scope.infos)
+    infos = (*outside, *table.scopes[-1].infos)
+    found = {info.name: from_card(info.value) for info in infos if info.name}
+    if cut_off(table):
+        found["QUERY_STATUS"] = "OVERFLOW"
+    return found
+
+
+def _stated(system: Mapping[str, str]) -> dict[str, str]:
+    pairs = {POSITION_SYSTEM: system.get("system", ""), POSITION_EPOCH: system.get("epoch", "")}
+    return {key: text for key, text in pairs.items() if text} if pairs[POSITION_SYSTEM] else {}
 
 
 def _known(table: TableElement) -> dict[str, dict[str, str]]:
-    names = unique_names(str(field.name or field.ID or "") for field in table.fields)
+    names = unique_names(item.name for item in table.fields)
     return {
         name: {
-            "unit": unit_text(field.unit),
-            "ucd": str(field.ucd or ""),
-            "description": " ".join(str(field.description or "").split()),
+            "unit": item.attributes.get("unit", ""),
+            "ucd": item.attributes.get("ucd", ""),
+            "description": item.description,
         }
-        for name, field in zip(names, table.fields, strict=True)
+        for name, item in zip(names, table.fields, strict=True)
     }
 
 
-def _refuse_error(path: Path, document: votable.tree.VOTableFile) -> None:
-    """Services report failures as a VOTable with QUERY_STATUS = ERROR (DALI 1.1, section 4.4)."""
-    for resource in document.resources:
-        for info in resource.infos:
-            if info.name == "QUERY_STATUS" and str(info.value).upper() == "ERROR":
-                said = " ".join(str(info.content or "no reason given").split())
-                fix = "Correct the query and send it again."
-                raise InputError(Problem(str(path), f"is an error message of the archive: {said}", "a table", fix))
+def _notes(source: Source, document: VotableDocument, table: TableElement) -> list[str]:
+    names = list(source.schema)
+    notes = [
+        _note_on_names(table, names),
+        *notes_on_times(document, table, names),
+        _note_on_others(document, table),
+    ]
+    if said := cut_off(table):
+        notes.insert(0, f"the service cut the table off after {_counted(source.n_rows)} ({said}): it is not whole")
+    return [note for note in notes if note]
+
+
+def _note_on_names(table: TableElement, names: Sequence[str]) -> str:
+    pairs = zip(table.fields, names, strict=False)
+    renamed = [repr(name) for item, name in pairs if item.name not in ("", name)]
+    return f"column names are repeated: the later columns are called {', '.join(renamed)}" if renamed else ""
+
+
+def _note_on_others(document: VotableDocument, table: TableElement) -> str:
+    others = [
+        f"{f'#{number} {name}'.strip()} ({_rows_in(document, other)})"
+        for number, name, other in listed(document)
+        if other is not table and other.kind
+    ]
+    how = "choose one with FILE#NAME or FILE#NUMBER"
+    return f"the file has other tables, which are not read: {', '.join(others)}; {how}" if others else ""
+
+
+def _rows_in(document: VotableDocument, table: TableElement) -> str:
+    if "href" in table.stream:
+        return "rows in another file"
+    rows = table.stated_rows
+    if table.kind == "TABLEDATA":
+        rows = table.rows
+    elif rows is None and table.kind.startswith("BINARY"):
+        try:
+            rows = _binary(document, table)[1]
+        except _REFUSED:
+            rows = None
+    return "rows not counted" if rows is None else _counted(rows)
+
+
+def _fits_inside(document: VotableDocument, table: TableElement) -> Source:
+    """Read a FITS file within the document; columns are named and described by the FIELDs."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "inside.fits"
+        with path.open("wb") as file:
+            for block in stream_bytes(document, table):
+                file.write(block)
+        try:
+            inside = open_fits(path, table.data.get("extnum"))
+            frame, about = inside.read(), inside.columns
+        except InputError as error:
+            reasons = "; ".join(problem.found for problem in error.problems)
+            raise InputError(Problem(str(document.path), f"holds a FITS file that {reasons}")) from None
+    fields = [item.name for item in cells_of(document.path, table)]
+    if fields and len(fields) != frame.width:
+        raise DamagedError(f"it describes {len(fields)} columns, and the FITS file in it has {frame.width}")
+    if fields:
+        frame.columns = fields
+    _check_rows(table, frame.height)
+    source = WholeSource(document.path, "votable", frame, about, {})
+    _describe(source, document, table)
+    return source
+
+
+def _damaged(path: Path, error: Exception) -> InputError:
+    if isinstance(error, CellError):
+        fix = "The file contradicts itself: correct it, or ask the archive for it again."
+        return InputError(Problem(str(path), f"has {error.text!r} in {error.where}", error.expected, fix))
+    reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
+    fix = "It was probably cut short, or the program that wrote it is at fault: make or download it again."
+    return InputError(Problem(str(path), f"is a damaged VOTable ({reason})", fix=fix))
