@@ -16,9 +16,7 @@ from starscale import io
 from starscale.vocabulary.errors import InputError
 
 
-def ascii_table(
-    path: Path, lines: list[str], columns: list[tuple[str, str, int]], **keywords: object
-) -> Path:
+def ascii_table(path: Path, lines: list[str], columns: list[tuple[str, str, int]], **keywords: object) -> Path:
     """Write lines as an ASCII table; columns are name, TFORM and TBCOL."""
     header = fits.Header(
         [

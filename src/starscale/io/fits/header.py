@@ -62,6 +62,12 @@ class FitsTable:
         return self.unit.data
 
     @property
+    def alike(self) -> int:
+        """Length of the columns where all are vectors of one length in one row; else 0."""
+        shapes = {field.shape[:1] for field in self.fields if isinstance(field, FitsField)}
+        return shapes.pop()[0] if self.rows == 1 and len(shapes) == 1 and () not in shapes else 0
+
+    @property
     def end(self) -> int:
         """Byte offset of the first byte after the data."""
         return self.unit.data + self.unit.size
@@ -148,6 +154,8 @@ def _table(path: Path, unit: HeaderUnit, primary: fits.Header) -> FitsTable:
     if header.get("ZTABLE", False):
         fix = "Unpack it with funpack first."
         raise InputError(Problem(str(path), "holds a tile-compressed table", "a plain binary table", fix))
+    if (axes := whole(header, "NAXIS")) != 2:
+        raise ValueError(f"NAXIS = {axes}, expected 2 for a table")
     record, rows = whole(header, "NAXIS1"), whole(header, "NAXIS2")
     names, fields = _fields(path, header, record)
     heap = whole(header, "THEAP", record * rows)
@@ -166,14 +174,13 @@ def _columnar(table: FitsTable, primary: fits.Header) -> FitsTable | None:
     TOPCAT marks such tables (``colfits``). Without the mark they are recognised by the dimensions (1,rows) of
     a column of numbers, and (..., rows) of all: other programs have no reason to state these.
     """
-    header = table.header
-    shapes = [field.shape for field in table.fields if isinstance(field, FitsField)]
-    if table.rows != 1 or len(shapes) < len(table.fields) or not all(shapes) or header.get("COLFITS") is False:
+    header, rows = table.header, table.alike
+    if not rows or header.get("COLFITS") is False:
         return None
-    rows = shapes[0][0] if shapes else 0
+    shapes = [field.shape for field in table.fields if isinstance(field, FitsField)]
     marked = primary.get("COLFITS", False) is True or "ColFits" in str(header.get("STILCLAS", ""))
-    alike = rows > 1 and len(shapes) > 1 and all(f"TDIM{i}" in header for i in range(1, len(shapes) + 1))
-    if not rows or not (marked or (alike and (rows, 1) in shapes)):
+    by_dimensions = len(shapes) > 1 and all(f"TDIM{i}" in header for i in range(1, len(shapes) + 1))
+    if not marked and not (rows > 1 and by_dimensions and (rows, 1) in shapes):
         return None
     fields = [field.divided(rows) for field in table.fields if isinstance(field, FitsField)]
     found = tuple(field for field in fields if field is not None)

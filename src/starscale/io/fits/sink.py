@@ -210,7 +210,7 @@ def _spare(dtype: pl.DataType, seen: Seen) -> tuple[pl.DataType, int | None]:
         if seen.highest is not None and seen.highest < highest:
             free.append(highest)
         if free:
-            # The largest unsigned number is stored as a positive one, which astropy can open.
+            # The largest unsigned number is stored as a positive one: astropy fails on others.
             return kind, free[-1] if kind == pl.UInt64() else free[0]
         kind = _WIDER.get(kind)
     return dtype, None

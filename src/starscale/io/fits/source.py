@@ -71,6 +71,8 @@ class FitsSource(Source):
         found = repeated_names(self._table.names, list(self._fields))
         if self._table.columnar:
             found.append(f"a column-oriented table: its one record is read as {self._table.rows} rows")
+        elif vectors := self._table.alike:
+            found.append(f"one row of vectors of {vectors} elements: TOPCAT would read {vectors} rows")
         others = list(other_tables(self.path, self._table.unit.number))
         if others:
             found.append(f"other tables in the file: {', '.join(others)}")
