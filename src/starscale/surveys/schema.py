@@ -264,6 +264,8 @@ class Survey(Frozen):
     #: Set if the identifier of the survey is a Gaia identifier; those of EDR3 and DR3 are the same.
     gaia_release: GaiaRelease | None = None
     cuts: tuple[Cut, ...] = ()
+    #: Columns that only another release has, by the name of its survey: a table with one of them is refused.
+    other_releases: dict[str, tuple[Annotated[str, Field(min_length=1)], ...]] = Field(default_factory=dict)
     #: Surveys with further columns for the rows of this one, joined on the identifier.
     joins: tuple[Annotated[str, Field(min_length=1)], ...] = ()
 
@@ -273,6 +275,9 @@ class Survey(Frozen):
         unknown = sorted(set(used) - set(self.columns))
         if unknown:
             raise ValueError(f"columns that are used but not described under [columns]: {', '.join(unknown)}")
+        both = sorted({name for names in self.other_releases.values() for name in names} & set(self.columns))
+        if both:
+            raise ValueError(f"columns of other releases that are described under [columns]: {', '.join(both)}")
         for key in (self.wide_colour or ()) + ((self.reference_band,) if self.reference_band else ()):
             if key not in self.bands:
                 raise ValueError(f"band {key!r} is not described under [bands]")

@@ -16,6 +16,7 @@ from starscale.io.units import convert, same_unit
 from starscale.surveys import Survey
 from starscale.surveys.schema import ColumnSpec
 from starscale.tables.identifiers import identifier_problems
+from starscale.tables.releases import release_problems
 from starscale.vocabulary.columns import Column, DType
 from starscale.vocabulary.errors import Problems, did_you_mean
 
@@ -83,9 +84,10 @@ def standardise(
     ------
     InputError
         No identifier column, damaged or repeated identifiers, a value that is not of the column's type, a unit
-        that cannot be converted; all problems in one error.
+        that cannot be converted, a table of another release; all problems in one error.
     """
     problems = Problems()
+    problems.items.extend(release_problems([*table.columns, *(found_columns or {})], survey, where))
     present = spelling(table.columns, survey)
     if survey.id.column not in present:
         problems.add(
