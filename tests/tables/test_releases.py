@@ -20,9 +20,7 @@ def test_a_table_of_another_release_is_refused(tmp_path: Path) -> None:
     table = STARS.with_columns(pl.lit(3.5).alias("SELF_DIST1"), pl.lit(7).alias("gaia_dr3_id1"))
     path = tmp_path / "stars.parquet"
     ss.write(table, path)
-    said = (
-        r"has columns of skymapper_dr4 \(SELF_DIST1, gaia_dr3_id1\).*skymapper_dr2.*Use the survey"
-    )
+    said = r"has columns of skymapper_dr4 \(SELF_DIST1, gaia_dr3_id1\).*skymapper_dr2.*Use the survey"
     for given in (path, table):
         with pytest.raises(InputError, match=said):
             ss.read(given, survey="skymapper_dr2")

@@ -270,7 +270,7 @@ class Survey(Frozen):
     joins: tuple[Annotated[str, Field(min_length=1)], ...] = ()
 
     @model_validator(mode="after")
-    def _consistent(self) -> Survey:
+    def _described_columns(self) -> Survey:
         used = self.used_columns()
         unknown = sorted(set(used) - set(self.columns))
         if unknown:
@@ -278,6 +278,10 @@ class Survey(Frozen):
         both = sorted({name for names in self.other_releases.values() for name in names} & set(self.columns))
         if both:
             raise ValueError(f"columns of other releases that are described under [columns]: {', '.join(both)}")
+        return self
+
+    @model_validator(mode="after")
+    def _named_bands_and_cuts(self) -> Survey:
         for key in (self.wide_colour or ()) + ((self.reference_band,) if self.reference_band else ()):
             if key not in self.bands:
                 raise ValueError(f"band {key!r} is not described under [bands]")

@@ -18,7 +18,7 @@ from starscale.surveys.schema import ColumnSpec
 from starscale.tables.identifiers import identifier_problems
 from starscale.tables.releases import release_problems
 from starscale.vocabulary.columns import Column, DType
-from starscale.vocabulary.errors import Problems, did_you_mean
+from starscale.vocabulary.errors import Problem, Problems, did_you_mean
 
 #: Type of a column by its name in survey files.
 POLARS_TYPE: dict[DType, type[pl.DataType]] = {
@@ -87,20 +87,13 @@ def standardise(
         that cannot be converted, a table of another release; all problems in one error.
     """
     problems = Problems()
-    problems.items.extend(release_problems([*table.columns, *(found_columns or {})], survey, where))
     present = spelling(table.columns, survey)
-    if survey.id.column not in present:
-        problems.add(
-            f"{where}: column {survey.id.column!r}",
-            "is missing",
-            f"the identifier of {survey.title}",
-            # Only the columns that the survey describes have been read from a file.
-            did_you_mean(survey.id.column, [*table.columns, *(found_columns or {})]),
-        )
-    else:
-        ids = table[present[survey.id.column]]
-        label = f"{where}: column {present[survey.id.column]!r}"
-        problems.items.extend(identifier_problems(ids, survey, label, whole=whole))
+    # Only the columns that the survey describes have been read from a file.
+    names = [*table.columns, *(found_columns or {})]
+    problems.items.extend(release_problems(names, survey, where))
+    problems.items.extend(
+        _problems_of_identifiers(table, survey, present.get(survey.id.column), names, where, whole)
+    )
     taken = {original: column for column, original in present.items()}
     series, limits = [], survey.plausible()
     for original in table.columns:
@@ -118,6 +111,18 @@ def standardise(
             series.append(cleaned.alias(column))
     problems.raise_if_any()
     return pl.DataFrame(series) if series else table
+
+
+def _problems_of_identifiers(
+    table: pl.DataFrame, survey: Survey, present: str | None, names: list[str], where: str, whole: bool
+) -> list[Problem]:
+    """Check the identifiers; `present` is the spelling of their column, `names` are those of all columns."""
+    if present is not None:
+        return identifier_problems(table[present], survey, f"{where}: column {present!r}", whole=whole)
+    fix = did_you_mean(survey.id.column, names)
+    return [
+        Problem(f"{where}: column {survey.id.column!r}", "is missing", f"the identifier of {survey.title}", fix)
+    ]
 
 
 def _clean_column(
