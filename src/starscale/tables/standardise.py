@@ -91,9 +91,7 @@ def standardise(
     # Only the columns that the survey describes have been read from a file.
     names = [*table.columns, *(found_columns or {})]
     problems.items.extend(release_problems(names, survey, where))
-    problems.items.extend(
-        _problems_of_identifiers(table, survey, present.get(survey.id.column), names, where, whole)
-    )
+    problems.items.extend(_id_problems(table, survey, present.get(survey.id.column), names, where, whole))
     taken = {original: column for column, original in present.items()}
     series, limits = [], survey.plausible()
     for original in table.columns:
@@ -113,7 +111,7 @@ def standardise(
     return pl.DataFrame(series) if series else table
 
 
-def _problems_of_identifiers(
+def _id_problems(
     table: pl.DataFrame, survey: Survey, present: str | None, names: list[str], where: str, whole: bool
 ) -> list[Problem]:
     """Check the identifiers; `present` is the spelling of their column, `names` are those of all columns."""
