@@ -10,6 +10,8 @@ import polars as pl
 import pytest
 from astropy.io import fits
 from astropy.table import MaskedColumn, Table
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from starscale import io
@@ -94,7 +96,7 @@ def test_masked_numbers_of_astropy(tmp_path: Path) -> None:
     table["s"] = MaskedColumn(["a", "b", "c"], mask=mask)
     table.write(tmp_path / "t.fits")
     back = io.read(tmp_path / "t.fits").to_dict(as_series=False)
-    assert {kind: back[kind] for kind in KINDS} == dict.fromkeys(KINDS, [1, None, 3])
+    assert {kind: back[kind] for kind in KINDS} == {kind: [1, None, 3] for kind in KINDS}
     assert (back["f"], back["v"], back["s"]) == (
         [1.5, None, 3.5],
         [[0, None], [2, 3], [None, None]],
@@ -126,3 +128,50 @@ def test_a_logical_that_is_none(tmp_path: Path) -> None:
     path.write_bytes(bytes(raw))
     with pytest.raises(InputError, match="column 'a' of logical values holds the byte 1, expected T, F or 0"):
         io.read(path)
+
+
+LIMITS = {"B": (0, 2**8 - 1), "I": (-(2**15), 2**15 - 1), "J": (-(2**31), 2**31 - 1), "K": (-(2**63), 2**63 - 1)}
+offsets = st.sampled_from(sorted(LIMITS)).flatmap(
+    lambda code: st.tuples(
+        st.just(code),
+        st.lists(st.integers(*LIMITS[code]), min_size=1, max_size=6),
+        st.sampled_from([1, 1, 1, 2, -3, 1000]),
+        st.integers(-(2**63), 2**64 - 1) | st.integers(-99, 99) | st.sampled_from([-128, 2**15, 2**31, 2**63]),
+        st.none() | st.integers(0, 5),
+    )
+)
+
+
+def in_exact_numbers(folder: Path, drawn: tuple[str, list[int], int, int, int | None]) -> None:
+    """Compare with Python's integers, which have no limit."""
+    code, values, scale, zero, place = drawn
+    null = None if place is None else values[place % len(values)]
+    raw = np.array(values, {"B": "u1", "I": "i2", "J": "i4", "K": "i8"}[code])
+    (folder / "t.fits").unlink(missing_ok=True)
+    keywords = {"TSCAL": scale, "TZERO": zero} | ({} if null is None else {"TNULL": null})
+    path = stored(folder / "t.fits", code, raw, **keywords)
+    right = [None if value == null else zero + scale * value for value in values]
+    known = [value for value in right if value is not None]
+    ends = (0, 2**64 - 1) if io.open_table(path).schema["n"] in (pl.UInt64, pl.UInt16, pl.UInt32) else None
+    low, high = ends or (-(2**63), 2**63 - 1)
+    if io.open_table(path).schema["n"] == pl.Float64:
+        # No integer type holds all that could be stored.
+        assert io.read(path)["n"].to_list() == pytest.approx(right)
+    elif known and (min(known) < low or max(known) > high):
+        with pytest.raises(InputError, match="beyond 64 bits"):
+            io.read(path)
+    else:
+        assert io.read(path)["n"].to_list() == right
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(drawn=offsets)
+def test_any_offset_is_exact(tmp_path: Path, drawn: tuple[str, list[int], int, int, int | None]) -> None:
+    in_exact_numbers(tmp_path, drawn)
+
+
+@pytest.mark.slow
+@settings(max_examples=3000, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(drawn=offsets)
+def test_many_offsets_are_exact(tmp_path: Path, drawn: tuple[str, list[int], int, int, int | None]) -> None:
+    in_exact_numbers(tmp_path, drawn)
