@@ -18,6 +18,8 @@ OPENING = (
 )
 CLOSING = "</VOTABLE>"
 _SYSTEM_ID = "position_system"
+#: Names of frames in COOSYS, with the usual equinox.
+_FRAMES = {"FK4": ("eq_FK4", "B1950"), "FK5": ("eq_FK5", "J2000"), "GALACTIC": ("galactic", "")}
 #: Characters that XML 1.0 cannot hold, and line breaks, which become blanks in attributes.
 _NOT_IN_XML = re.compile("[^ -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
@@ -42,8 +44,10 @@ def about_table(metadata: Mapping[str, str]) -> list[str]:
             lines.append(f'<INFO name="{attribute(key)}" value="{attribute(value)}"/>')
     if POSITION_SYSTEM in metadata:
         # The XML schema requires COOSYS after INFO.
-        system = {"ID": _SYSTEM_ID, "system": metadata[POSITION_SYSTEM], "epoch": metadata.get(POSITION_EPOCH, "")}
-        lines.append(element("COOSYS", system))
+        frame, _, equinox = metadata[POSITION_SYSTEM].partition(" ")
+        name, usual = _FRAMES.get(frame, (frame, ""))
+        about = {"system": name, "equinox": equinox or usual, "epoch": metadata.get(POSITION_EPOCH, "")}
+        lines.append(element("COOSYS", {"ID": _SYSTEM_ID, **about}))
     return lines
 
 

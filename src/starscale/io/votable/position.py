@@ -42,7 +42,7 @@ def position_system(
     the only one of the document.
     """
     main = position_columns(schema, columns) or ()
-    found: list[tuple[bool, bool, int, Attributes]] = []
+    found: list[tuple[tuple[int, ...], Attributes]] = []
     for name, item in zip(names, table.fields, strict=True):
         reference = item.attributes.get("ref", "")
         if reference not in document.positions:
@@ -50,9 +50,10 @@ def position_system(
         if reference in document.positions:
             ucd = item.attributes.get("ucd", "").lower()
             equatorial = ucd.startswith(("pos.eq", "pos_eq"))
-            found.append((name not in main, not equatorial, len(found), document.positions[reference]))
+            rank = (name not in main, not equatorial, "meta.main" not in ucd, len(found))
+            found.append((rank, document.positions[reference]))
     if found:
-        return min(found, key=lambda item: item[:3])[3]
+        return min(found, key=lambda item: item[0])[1]
     return next(iter(document.positions.values())) if len(document.positions) == 1 else {}
 
 

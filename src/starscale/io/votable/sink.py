@@ -140,8 +140,8 @@ class VotableSink(Sink):
         if count is not None and stored.is_integer() and seen.nulls:
             # BINARY2 has one null bit for each cell; inside a vector a number marks a null.
             null = self._free(name, stored, seen)
-        # Arrays of one element are deprecated: texts are at least two characters wide.
-        width = max(2, seen.width if seen.ascii else seen.units)
+        # One more than the longest: a NUL after a text keeps its last blanks from being taken for padding.
+        width = 1 + (seen.width if seen.ascii else seen.units)
         return _VotableField(name, stored, count, width, seen.ascii, null)
 
     def _free(self, name: str, dtype: pl.DataType, seen: Seen) -> int:

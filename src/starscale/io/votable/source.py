@@ -15,6 +15,7 @@ from xml.parsers import expat
 
 import polars as pl
 
+from starscale.io.fits.about import repeated_names
 from starscale.io.fits.source import open_source as open_fits
 from starscale.io.fits.text import from_card
 from starscale.io.table import CHUNK_ROWS, Source, describe, unique_names
@@ -175,7 +176,7 @@ def _metadata(document: VotableDocument, table: TableElement) -> dict[str, str]:
 
 
 def _stated(system: Mapping[str, str]) -> dict[str, str]:
-    pairs = {POSITION_SYSTEM: system.get("system", ""), POSITION_EPOCH: system.get("epoch", "")}
+    pairs = {POSITION_SYSTEM: frame_of(system), POSITION_EPOCH: system.get("epoch", "")}
     return {key: text for key, text in pairs.items() if text} if pairs[POSITION_SYSTEM] else {}
 
 
@@ -193,20 +194,11 @@ def _known(table: TableElement) -> dict[str, dict[str, str]]:
 
 def _notes(source: Source, document: VotableDocument, table: TableElement) -> list[str]:
     names = list(source.schema)
-    notes = [
-        _note_on_names(table, names),
-        *notes_on_times(document, table, names),
-        _note_on_others(document, table),
-    ]
+    notes = [*repeated_names([item.name for item in table.fields], names), *notes_on_times(document, table, names)]
+    notes.append(_note_on_others(document, table))
     if said := cut_off(table):
         notes.insert(0, f"the service cut the table off after {_counted(source.n_rows)} ({said}): it is not whole")
     return [note for note in notes if note]
-
-
-def _note_on_names(table: TableElement, names: Sequence[str]) -> str:
-    pairs = zip(table.fields, names, strict=False)
-    renamed = [repr(name) for item, name in pairs if item.name not in ("", name)]
-    return f"column names are repeated: the later columns are called {', '.join(renamed)}" if renamed else ""
 
 
 def _note_on_others(document: VotableDocument, table: TableElement) -> str:
@@ -254,6 +246,8 @@ def _fits_inside(document: VotableDocument, table: TableElement) -> Source:
     _check_rows(table, frame.height)
     source = WholeSource(document.path, "votable", frame, about, {})
     _describe(source, document, table)
+    if not source.frame:
+        source.frame, source.epoch = inside.frame, inside.epoch
     return source
 
 

@@ -53,7 +53,8 @@ class RowReader:
         self._columns = tuple(columns)
         self._cells: list[str] = []
         self._said: list[str] = []
-        self._done = 0
+        #: Rows that were seen, and those that became frames.
+        self._seen = self._done = 0
         self._parser = expat.ParserCreate(encoding)
         self._parser.buffer_text = True
         self._parser.buffer_size = _BUFFER
@@ -94,9 +95,9 @@ class RowReader:
             return
         self._refuse_stray()
         width = len(self._columns)
-        if width and len(self._cells) % width and tag.endswith("TR"):
-            row = self._done + len(self._cells) // width + 1
-            raise DamagedError(f"row {row:,} has not the {width} cells of the {width} columns")
+        self._seen += tag.endswith("TR")
+        if len(self._cells) != (self._seen - self._done) * width:
+            raise DamagedError(f"row {self._seen:,} has not the {width} cells of the {width} columns")
 
     def _refuse_stray(self) -> None:
         said = self._said
