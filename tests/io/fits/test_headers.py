@@ -74,8 +74,10 @@ def test_repeated_names_are_stated(tmp_path: Path) -> None:
 )
 def test_frame_and_epoch(tmp_path: Path, keywords: dict[str, object], frame: str, epoch: float | None) -> None:
     fits.HDUList([fits.PrimaryHDU(), table("a", **keywords)]).writeto(tmp_path / "t.fits")
-    source = io.open_table(tmp_path / "t.fits")
-    assert (source.frame, source.epoch) == (frame, epoch)
+    fits.HDUList([fits.PrimaryHDU(header=fits.Header(keywords)), table("a")]).writeto(tmp_path / "primary.fits")
+    for name in ("t.fits", "primary.fits"):
+        source = io.open_table(tmp_path / name)
+        assert (source.frame, source.epoch) == (frame, epoch)
 
 
 def test_our_own_frame_and_epoch(tmp_path: Path) -> None:

@@ -20,9 +20,7 @@ _STRUCTURE = re.compile(
 )
 #: Keywords of a column: the standard's, and those of TOPCAT and of other programs.
 _KEYS = {"unit": ("TUNIT",), "ucd": ("TUCD",), "description": ("TCOMM", "TDESC")}
-_YEAR = re.compile(r"\s*([JB]?)\s*(\d{4}(?:\.\d*)?)\s*", re.IGNORECASE)
-#: Frames with an equinox that needs no mention.
-_USUAL = {"FK4": 1950.0, "FK5": 2000.0}
+_YEAR = re.compile(r"\s*[JB]?\s*(\d{4}(?:\.\d*)?)\s*", re.IGNORECASE)
 
 
 def column_keywords(header: fits.Header, names: Sequence[str]) -> dict[str, dict[str, str]]:
@@ -64,39 +62,18 @@ def metadata_of(header: fits.Header) -> dict[str, str]:
     return found
 
 
-def frame_of(header: fits.Header, metadata: Mapping[str, str]) -> str:
-    """Return the frame of the positions as the header states it, with an equinox that is not the usual one."""
-    stated = metadata.get(POSITION_SYSTEM) or header.get("RADESYS") or header.get("RADECSYS") or ""
-    frame = str(stated).strip().upper()
-    equinox = _year(header.get("EQUINOX", _old_equinox(header)))
-    if not frame and equinox is not None:
-        # FITS 4.0, section 8.3.
-        frame = "FK4" if equinox < 1984 else "FK5"
-    if equinox is None or frame not in _USUAL or equinox == _USUAL[frame]:
-        return frame
-    return f"{frame} {'B' if frame == 'FK4' else 'J'}{equinox:g}"
-
-
-def epoch_of(header: fits.Header, metadata: Mapping[str, str]) -> float | None:
-    """Return the epoch of the positions in Julian years as the header states it."""
-    stated = metadata.get(POSITION_EPOCH) or ("" if _old_equinox(header) else header.get("EPOCH", ""))
-    return _year(stated)
-
-
-def _old_equinox(header: fits.Header) -> object:
-    """Return EPOCH where it is an equinox, as it was before EQUINOX took its place; else an empty text.
-
-    It is an epoch next to a frame or an equinox, and where it is the year of no equinox in use.
-    """
-    year = _year(header.get("EPOCH", ""))
-    if year is None or any(key in header for key in ("EQUINOX", "RADESYS", "RADECSYS")):
-        return ""
-    return header["EPOCH"] if year < 1984 or year == 2000 else ""
-
-
-def _year(value: object) -> float | None:
-    found = _YEAR.fullmatch(str(value))
-    return float(found[2]) if found else None
+def system_of(header: fits.Header, metadata: Mapping[str, str]) -> dict[str, str]:
+    """Return frame, equinox and epoch of the positions as the header states them, as attributes of a COOSYS."""
+    epoch = str(header.get("EPOCH", ""))
+    equinox = str(header.get("EQUINOX", ""))
+    frame = metadata.get(POSITION_SYSTEM) or header.get("RADESYS") or header.get("RADECSYS") or ""
+    year = _YEAR.fullmatch(epoch)
+    if year and not (frame or equinox) and (float(year[1]) < 1984 or float(year[1]) == 2000):
+        # EPOCH was the equinox before the keyword EQUINOX took its place.
+        equinox, epoch = epoch, ""
+    found = {"equinox": equinox, "epoch": metadata.get(POSITION_EPOCH) or epoch}
+    stated = {key: text for key, text in found.items() if _YEAR.fullmatch(text)}
+    return {"system": str(frame), **stated} if frame else stated
 
 
 def repeated_names(given: Sequence[str], names: Sequence[str]) -> list[str]:

@@ -9,18 +9,20 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from starscale.io.fits.about import column_keywords, epoch_of, frame_of, merged, metadata_of, repeated_names
+from starscale.io.fits.about import column_keywords, merged, metadata_of, repeated_names, system_of
 from starscale.io.fits.cards import damaged
 from starscale.io.fits.characters import CharacterField, decode_characters
 from starscale.io.fits.decode import Bytes, decode
 from starscale.io.fits.field import FitsField
 from starscale.io.fits.header import find_table, other_tables, schema_of
+from starscale.io.fits.plus import described
 from starscale.io.fits.records import RecordReader
 from starscale.io.fits.serialized import Serialized, serialized
 from starscale.io.fits.verify import Verification
 from starscale.io.packed import DAMAGE
 from starscale.io.portable import flat
 from starscale.io.table import Source, describe
+from starscale.io.votable.position import epoch_of, frame_of
 from starscale.vocabulary.errors import InputError, Problem
 
 
@@ -36,8 +38,7 @@ class FitsSource(Source):
     def __init__(self, path: Path, part: str | None) -> None:
         self.path = path
         self.format = "fits"
-        self._table, _ = find_table(path, part)
-        header = self._table.header
+        self._table, primary = find_table(path, part)
         self._fields = {item.name: item for item in self._table.fields}
         by_astropy = self._by_astropy()
         self._masks = {
@@ -46,10 +47,14 @@ class FitsSource(Source):
         stored = schema_of(self._table)
         hidden = set(self._masks.values())
         self.schema = pl.Schema({name: kind for name, kind in stored.items() if name not in hidden})
-        self.metadata = metadata_of(header)
-        self.columns = describe(self.schema, merged(column_keywords(header, list(self._fields)), by_astropy.known))
-        self.frame = frame_of(header, self.metadata)
-        self.epoch = epoch_of(header, self.metadata)
+        self.metadata = metadata_of(self._table.header)
+        by_topcat = described(path, primary, self._table.unit.number, stored)
+        keywords = column_keywords(self._table.header, list(self._fields))
+        self.columns = describe(self.schema, merged(by_topcat.known, keywords, by_astropy.known))
+        # An empty primary header often speaks for the file.
+        general = system_of(primary.cards, {}) if primary.size == 0 else {}
+        system = {**by_topcat.system, **general, **system_of(self._table.header, self.metadata)}
+        self.frame, self.epoch = frame_of(system), epoch_of(system)
         self._verification = Verification(path, self._table.unit)
 
     def _by_astropy(self) -> Serialized:
