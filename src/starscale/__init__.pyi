@@ -9,6 +9,7 @@ from .crossmatch.kernel.tally import MatchStatistics
 from .publication.api import Published, publish
 from .tables.api import read, write
 from .tables.clean import Cleaned, clean
+from .tables.convert import Converted, convert
 from .tables.cuts import Attrition
 
 # Labels
@@ -83,6 +84,7 @@ __all__ = [
     "ClusterTable",
     "Column",
     "Comparison",
+    "Converted",
     "Cuts",
     "Explanation",
     "ExtraCut",
@@ -131,6 +133,7 @@ __all__ = [
     "check",
     "clean",
     "compare_models",
+    "convert",
     "demo",
     "evaluate",
     "explain",

@@ -20,7 +20,7 @@ from starscale.cli.model import evaluate, predict, train
 from starscale.cli.options import say
 from starscale.cli.publish import publish
 from starscale.cli.run import check, demo, mock, report, run
-from starscale.cli.tables import clean, homogenize, match, recalibrate
+from starscale.cli.tables import clean, convert, homogenize, match, recalibrate
 from starscale.vocabulary.errors import StarscaleError
 
 app = typer.Typer(
@@ -55,6 +55,7 @@ for _verb in (
     demo,
     mock,
     fetch,
+    convert,
     clean,
     match,
     homogenize,

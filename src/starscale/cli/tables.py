@@ -1,4 +1,4 @@
-"""Commands on tables: clean, match, homogenize, recalibrate."""
+"""Commands on tables: convert, clean, match, homogenize, recalibrate."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import typer
 
 import starscale as ss
 from starscale import io
-from starscale.cli.options import Engine, Output, Scheduler, Workers, named_values
+from starscale.cli.options import Engine, Output, Scheduler, Workers, named_values, names
 from starscale.homogenization.api import companion_paths
 from starscale.io.progress import DisplayedProgress
 from starscale.reports.homogenize_text import homogenize_tables
@@ -22,6 +22,28 @@ from starscale.vocabulary.errors import InputError, Problem
 from starscale.vocabulary.flags import LabelFlag
 from starscale.vocabulary.settings.run import Cuts, ExtraCut, MatchConfig
 from starscale.vocabulary.strict import validate
+
+
+def convert(
+    table: Annotated[
+        str,
+        typer.Argument(help="Table, folder of files of one table, or a quoted pattern of them.", metavar="TABLE"),
+    ],
+    output: Output,
+    columns: Annotated[
+        str | None, typer.Option(help="Names with commas between; default: all columns of the table.")
+    ] = None,
+) -> None:
+    """Write a table in another format, with units, UCDs, descriptions and missing values.
+
+    Example: `starscale convert "gaia/GaiaSource_*.csv.gz" -o gaia.parquet --columns source_id,ra,dec`
+    """
+    chosen = None if columns is None else names(columns)
+    done = ss.convert(table, output, columns=chosen, progress=DisplayedProgress())
+    typer.echo(f"{done.n_rows:,} rows written to {output}")
+    typer.echo("not kept by this format:" if done.lost else "everything is kept")
+    for loss in done.lost:
+        typer.echo(f"  {loss}")
 
 
 def clean(

@@ -52,11 +52,10 @@ def common_schema(path: Path, files: Sequence[Path], schemas: Sequence[pl.Schema
     common = dict(schemas[0])
     problems, others = Problems(), []
     for file, schema in zip(files[1:], schemas[1:], strict=True):
-        if schema == schemas[0]:
-            continue
         kinds = {name: widened(name, kind, schema[name]) for name, kind in common.items() if name in schema}
-        if schema.keys() == common.keys() and None not in kinds.values():
-            common = {name: kind for name, kind in kinds.items() if kind is not None}
+        known = {name: kind for name, kind in kinds.items() if kind is not None}
+        if schema.keys() == common.keys() == known.keys():
+            common = known
         elif len(problems.items) < _DETAILED:
             found = f"differs from {files[0].name}: {'; '.join(_differences(common, schema, kinds))}"
             fix = f"Are several tables in {path}? Name one file, or move the others away."
@@ -88,15 +87,17 @@ def widened(name: str, one: pl.DataType, two: pl.DataType) -> pl.DataType | None
         return two if one == pl.Null else one
     if isinstance(one, _TEXTS) and isinstance(two, _TEXTS):
         return pl.String()
-    if one in _BITS and two in _BITS:
-        return _integer(_BITS[one], _BITS[two])
-    if one.is_numeric() and two.is_numeric() and pl.Decimal not in (one, two):
+    if one.is_integer() and two.is_integer():
+        return _integer(_BITS.get(one), _BITS.get(two))
+    if one.is_numeric() and two.is_numeric():
         return _floating(name, one, two)
     return _nested(name, one, two)
 
 
-def _integer(one: tuple[bool, int], two: tuple[bool, int]) -> pl.DataType | None:
+def _integer(one: tuple[bool, int] | None, two: tuple[bool, int] | None) -> pl.DataType | None:
     """Return the narrowest integer type that holds two others, each as (signed, bits)."""
+    if one is None or two is None:
+        return None
     if one[0] == two[0]:
         wider = max(one, two)
         return next(kind for kind, bits in _BITS.items() if bits == wider)
@@ -108,7 +109,7 @@ def _floating(name: str, one: pl.DataType, two: pl.DataType) -> pl.DataType | No
     if one.is_float() and two.is_float():
         return pl.Float64()
     whole, floating = (one, two) if two.is_float() else (two, one)
-    if whole not in _BITS or _IDENTIFIER.search(name):
+    if not floating.is_float() or whole not in _BITS or _IDENTIFIER.search(name):
         return None
     return floating if _BITS[whole][1] <= 16 else pl.Float64()
 

@@ -57,13 +57,17 @@ def parquet_files(path: Path) -> Files:
     if (path / "collection.properties").is_file():
         return _collection(path)
     properties = next((path / name for name in PROPERTIES if (path / name).is_file()), None)
-    if properties is not None and ((path / "dataset").is_dir() or any(path.glob("Norder*"))):
+    if properties is not None and any((*path.glob("dataset"), *path.glob("Norder*"))):
         return _catalogue(path, properties)
-    found = sorted(item for item in path.rglob("*") if item.suffix in _SUFFIXES and not _hidden(item, path))
-    files = [item for item in found if not item.is_dir()]
-    if not files:
+    found = sorted(item for suffix in _SUFFIXES for item in path.rglob(f"*{suffix}") if _is_data(item, path))
+    if not found:
         raise _nothing_there(path)
-    return Files(tuple(files))
+    return Files(tuple(found))
+
+
+def _is_data(item: Path, folder: Path) -> bool:
+    """Whether a path is a file, or a link to a file that is gone, and not hidden."""
+    return not item.is_dir() and not _hidden(item, folder)
 
 
 def _hidden(item: Path, folder: Path) -> bool:
@@ -97,23 +101,28 @@ def _catalogue(path: Path, properties: Path) -> Files:
     found = _partitions(dataset, metadata.get("hats_npix_suffix", ".parquet"))
     info = path / "partition_info.csv"
     listed = _listed(info)
-    if listed is not None:
-        _compare(path, listed, found)
-    # Number of a cell's first pixel at the highest order: the order of _healpix_29.
-    order = sorted(found, key=lambda cell: (cell[1] << 2 * (HIGHEST_ORDER - cell[0]), cell[0]))
-    files = [file for cell in order for file in found[cell]]
+    _compare(path, found if listed is None else listed, found)
+    files = [file for cell in sorted(found, key=_first_pixel) for file in found[cell]]
     stated = [(info, tuple(found[cell]), rows) for cell, rows in (listed or {}).items() if rows is not None]
     if metadata.get("hats_nrows", "").isdecimal():
         stated.append((properties, tuple(files), int(metadata["hats_nrows"])))
     if (path / UNPLACED).is_file():
         files.append(path / UNPLACED)
-    if not files and listed is not None and (dataset / "_common_metadata").is_file():
-        # The columns of a catalogue without rows.
-        files.append(dataset / "_common_metadata")
-    if not files:
-        found_text, fix = "is a HATS catalogue without data files", "The catalogue was not copied whole."
-        raise InputError(Problem(str(path), found_text, "dataset/Norder=*/Dir=*/Npix=*.parquet", fix))
-    return Files(tuple(files), metadata, tuple(stated))
+    return Files(tuple(files or _empty(path, dataset, listed)), metadata, tuple(stated))
+
+
+def _first_pixel(cell: tuple[int, int]) -> tuple[int, int]:
+    """Number of a cell's first pixel at the highest order, and its order: cells in the order of _healpix_29."""
+    return cell[1] << 2 * (HIGHEST_ORDER - cell[0]), cell[0]
+
+
+def _empty(path: Path, dataset: Path, listed: Mapping[tuple[int, int], object] | None) -> list[Path]:
+    """Return the file with the columns of a catalogue without rows."""
+    columns = dataset / "_common_metadata"
+    if listed is None or not columns.is_file():
+        found, fix = "is a HATS catalogue without data files", "The catalogue was not copied whole."
+        raise InputError(Problem(str(path), found, "dataset/Norder=*/Dir=*/Npix=*.parquet", fix))
+    return [columns]
 
 
 def _partitions(dataset: Path, suffix: str) -> dict[tuple[int, int], list[Path]]:
@@ -124,7 +133,7 @@ def _partitions(dataset: Path, suffix: str) -> dict[tuple[int, int], list[Path]]
     found: dict[tuple[int, int], list[Path]] = {}
     for file in sorted(dataset.rglob("*")):
         cell = _CELL.search(file.relative_to(dataset).as_posix())
-        if cell is None or file.is_dir() or _hidden(file, dataset):
+        if cell is None or not _is_data(file, dataset):
             continue
         if (cell["rest"] or "").startswith("/") or file.name.endswith(suffix.strip("/")):
             found.setdefault((int(cell[1]), int(cell[2])), []).append(file)

@@ -1,0 +1,111 @@
+"""The verb `convert`: a table in another format."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from starscale import io
+from starscale.io.progress import progress_of
+from starscale.tables.api import AnyTable, refuse_same
+from starscale.tables.losses import SAMPLE, losses
+from starscale.vocabulary.columns import POSITION_EPOCH, POSITION_SYSTEM, Column
+from starscale.vocabulary.progress import Progress, Task
+
+#: Rows in memory.
+CHUNK = 250_000
+#: Metadata about the storage in HATS, which are no longer true in another file.
+_STORAGE = ("hats_", "moc_sky_fraction", "starscale.unplaced_rows", "dataproduct_type")
+
+
+@dataclass(frozen=True, slots=True)
+class Converted:
+    """A table that was converted.
+
+    Attributes
+    ----------
+    output : Path
+        The file that was written.
+    n_rows : int
+    lost : tuple of str
+        What its format does not keep, judged on the first 1,000 rows; empty: everything is kept.
+    """
+
+    output: Path
+    n_rows: int
+    lost: tuple[str, ...]
+
+
+def convert(
+    table: AnyTable,
+    output: str | Path,
+    *,
+    columns: Sequence[str] | None = None,
+    progress: Progress | bool | None = None,
+) -> Converted:
+    """Write a table in another format, with units, UCDs, descriptions, missing values and metadata.
+
+    Parameters
+    ----------
+    table : path or table
+        Anything that :func:`starscale.read` takes. A file is read in chunks, whatever its size.
+    output : str or Path
+        The suffix selects the format.
+    columns : sequence of str, optional
+        Columns to write, in this order; default: all.
+    progress : Progress or bool, optional
+        Receives the progress; True: show it. Default: silent.
+
+    Returns
+    -------
+    Converted
+
+    Raises
+    ------
+    InputError
+        The table cannot be read, a column is missing, or the format cannot hold a column.
+    StarscaleError
+        `output` cannot be written; an older file is unchanged.
+    """
+    refuse_same(output, table)
+    target, shown = Path(output).expanduser(), progress_of(progress)
+    schema, about, metadata, frames, rows = _opened(table, columns)
+    sample: list[pl.DataFrame] = []
+    with (
+        shown.task(f"converting to {target.name}", rows) as task,
+        io.open_writer(target, schema, columns=about, metadata=metadata, n_rows=rows) as writer,
+    ):
+        for frame in _counted(frames, task):
+            if not sample:
+                sample.append(frame.head(SAMPLE))
+            writer.append(frame)
+    first = sample[0] if sample else pl.DataFrame(schema=schema)
+    return Converted(target, rows, losses(first, about, metadata, target.name))
+
+
+def _opened(
+    table: AnyTable, columns: Sequence[str] | None
+) -> tuple[pl.Schema, Mapping[str, Column], dict[str, str], Iterator[pl.DataFrame], int]:
+    """Return schema, descriptions, metadata, rows and number of rows of a table."""
+    if not isinstance(table, str | Path):
+        frame = io.read(table, columns=columns)
+        return frame.schema, {}, {}, frame.iter_slices(CHUNK), frame.height
+    source = io.open_table(table)
+    chosen = source.choose(columns)
+    schema = pl.Schema({name: source.schema[name] for name in chosen})
+    metadata = {key: text for key, text in source.metadata.items() if not key.startswith(_STORAGE)}
+    if source.frame:
+        metadata.setdefault(POSITION_SYSTEM, source.frame)
+    if source.epoch is not None:
+        metadata.setdefault(POSITION_EPOCH, f"J{source.epoch}")
+    about = {name: source.columns[name] for name in chosen}
+    return schema, about, metadata, source.batches(CHUNK, chosen), source.n_rows
+
+
+def _counted(frames: Iterator[pl.DataFrame], task: Task) -> Iterator[pl.DataFrame]:
+    for frame in frames:
+        yield frame
+        task.advance(frame.height)
