@@ -10,11 +10,18 @@ import polars as pl
 from astropy.table import Column as AstropyColumn
 from astropy.table import MaskedColumn, Table
 
+from starscale.io.memory.values import from_numpy
 from starscale.io.portable import flat
 from starscale.io.table import describe, unique_names
 from starscale.io.units import as_generic, unit_text
 from starscale.vocabulary.columns import Column
-from starscale.vocabulary.errors import Problems
+from starscale.vocabulary.errors import InputError, Problem, Problems
+
+#: How a column of objects becomes columns of numbers.
+_FIXES = {
+    "SkyCoord": "Write its parts as columns: table['ra'] = table[{column!r}].icrs.ra, and so on.",
+    "Time": "Write it as numbers: table[{column!r}] = table[{column!r}].mjd.",
+}
 
 
 def from_astropy(table: Table) -> tuple[pl.DataFrame, dict[str, Column], dict[str, str]]:
@@ -30,93 +37,56 @@ def from_astropy(table: Table) -> tuple[pl.DataFrame, dict[str, Column], dict[st
     """
     problems = Problems()
     series = []
-    known: dict[str, dict[str, str]] = {}
-    for name, alias in zip(table.colnames, unique_names(table.colnames), strict=True):
-        column = table[name]
-        values, mask = _plain(column)
-        if values is None:
-            problems.add(
-                f"column {name!r}",
-                f"holds {type(column).__name__} objects",
-                "numbers, booleans or text",
-                "Write its parts as separate columns (ra, dec, ...).",
-            )
-            continue
-        series.append(series_of(alias, values, mask))
-        about = getattr(column, "info", column)
+    names = dict(zip(table.colnames, unique_names(table.colnames), strict=True))
+    for name, alias in names.items():
+        with problems.collect():
+            series.append(series_of_column(alias, table[name]))
+    problems.raise_if_any()
+    frame = pl.DataFrame(series)
+    return frame, described(table, frame.schema, names), metadata_of(table)
+
+
+def described(table: Table, schema: pl.Schema, names: Mapping[str, str] | None = None) -> dict[str, Column]:
+    """Return unit, UCD and description of the columns of `schema`; `names` maps the table's names to those."""
+    known = {}
+    for name in table.colnames:
+        about = getattr(table[name], "info", table[name])
         meta = getattr(about, "meta", None) or {}
-        known[alias] = {
+        known[(names or {}).get(name, name)] = {
             "unit": unit_text(about.unit),
             "ucd": str(meta.get("ucd", "")),
             "description": str(about.description or ""),
         }
-    problems.raise_if_any()
-    frame = pl.DataFrame(series)
-    metadata = {str(key): value for key, value in table.meta.items() if isinstance(value, str)}
-    return frame, describe(frame.schema, known), metadata
+    return describe(schema, known)
 
 
-def _plain(column: Any) -> tuple[np.ndarray[Any, Any] | None, np.ndarray[Any, Any] | None]:
-    """Return values and mask of a column or quantity; None, None for any other object."""
-    if not hasattr(column, "dtype") or not hasattr(column, "shape"):
-        return None, None
+def metadata_of(table: Table) -> dict[str, str]:
+    """Return the texts among the metadata of a table."""
+    return {str(key): value for key, value in table.meta.items() if isinstance(value, str)}
+
+
+def series_of_column(name: str, column: Any, where: str = "") -> pl.Series:
+    """Return a column or quantity as a series.
+
+    Raises
+    ------
+    InputError
+        An object of several numbers a row, such as coordinates and times.
+    TypeError, ValueError
+        Values that no column can hold.
+    """
+    if not hasattr(column, "dtype") or not hasattr(column, "shape") or column.dtype is None:
+        kind = type(column).__name__
+        fix = _FIXES.get(kind, "Write its parts as separate columns.").format(column=name)
+        raise InputError(
+            Problem(f"{where}column {name!r}", f"holds {kind} objects", "numbers, booleans or text", fix)
+        )
     if hasattr(column, "to_value"):
         column = column.value
     mask = getattr(column, "mask", None)
     bare = getattr(column, "unmasked", column)
     values = np.asarray(getattr(bare, "data", bare) if mask is None else np.ma.getdata(bare))
-    return values, None if mask is None else np.asarray(mask)
-
-
-def series_of(name: str, values: np.ndarray[Any, Any], mask: np.ndarray[Any, Any] | None) -> pl.Series:
-    """Build a series from values of any shape, byte order and kind; true in `mask` means null."""
-    shape = values.shape[1:]
-    if values.dtype.kind == "O":
-        return _objects(name, values, mask)
-    cells = values.reshape(-1)
-    if cells.dtype.kind == "c":
-        # A complex number becomes a vector of its real and imaginary parts.
-        shape = (*shape, 2)
-        cells = np.ascontiguousarray(cells).view(cells.real.dtype)
-        mask = None if mask is None else np.repeat(mask.reshape(-1), 2)
-    one = _flat_series(name, cells)
-    if mask is not None and mask.any():
-        one = pl.select(pl.when(~pl.Series(mask.reshape(-1))).then(one)).to_series().alias(name)
-    if not shape:
-        return one
-    if 0 in (len(values), *shape):
-        return pl.Series(name, [], dtype=pl.Array(one.dtype, shape))
-    return one.reshape((len(values), *shape)).alias(name)
-
-
-def _flat_series(name: str, cells: np.ndarray[Any, Any]) -> pl.Series:
-    """Build a series from a flat array of texts or real numbers."""
-    if cells.dtype.kind == "S":
-        cells = np.char.decode(cells, "utf-8", "replace")
-    if cells.dtype.kind == "U":
-        return pl.Series(name, cells.tolist(), dtype=pl.String)
-    if cells.dtype == np.float16:
-        cells = cells.astype(np.float32)
-    return pl.Series(name, np.ascontiguousarray(cells.astype(cells.dtype.newbyteorder("="))))
-
-
-def _objects(name: str, values: np.ndarray[Any, Any], mask: np.ndarray[Any, Any] | None) -> pl.Series:
-    """Build a series from Python objects: texts, or arrays of differing length."""
-    hidden: np.ndarray[Any, Any] = np.zeros(len(values), bool)
-    if mask is not None and len(values):
-        hidden = np.asarray(mask.reshape(len(values), -1).all(axis=1))
-    cells = [None if skip else _cell(value) for value, skip in zip(values, hidden, strict=True)]
-    if all(cell is None for cell in cells):
-        return pl.Series(name, cells, dtype=pl.String)
-    return pl.Series(name, cells, strict=True)
-
-
-def _cell(value: Any) -> Any:
-    if isinstance(value, bytes):
-        return value.decode("utf-8", "replace")
-    if isinstance(value, np.ma.MaskedArray):
-        return value.tolist()
-    return value.tolist() if isinstance(value, (np.ndarray, np.generic)) else value
+    return from_numpy(name, values, None if mask is None else np.asarray(mask))
 
 
 def to_astropy(

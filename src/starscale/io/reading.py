@@ -9,24 +9,31 @@ from typing import Any
 import polars as pl
 
 from starscale.io.formats import FORMATS
-from starscale.io.objects import from_object
+from starscale.io.memory.source import Choose, open_object
 from starscale.io.sniff import detect
-from starscale.io.table import Source, require_columns, without_nan
+from starscale.io.table import Source, require_columns
 from starscale.vocabulary.errors import InputError, Problem
 from starscale.vocabulary.paths import must_exist
 
 
-def open_table(path: str | Path, *, verify: bool = True) -> Source:
+def open_table(
+    table: Any, *, verify: bool = True, choose: Choose | None = None, name: str = "table"
+) -> Source:
     """Open a table; its rows are read later where the format allows it.
 
     Parameters
     ----------
-    path : str or Path
-        A Parquet, FITS, VOTable, ECSV or CSV file; a directory of Parquet files; a HATS catalogue or
+    table : path or table
+        The path of a Parquet, FITS, VOTable, ECSV or CSV file; a directory of Parquet files; a HATS catalogue or
         collection. ``stars.fits#2`` and ``stars.fits#NAME`` choose an extension of a FITS file; the
-        default is the first table.
+        default is the first table. Or a table in memory of any library
+        (:func:`~starscale.io.memory.source.open_object`).
     verify : bool
         Whether the checksums that a file states are verified when its rows are read.
+    choose : callable, optional
+        Chooses the columns of a table in memory that are converted, given all names; default: all.
+    name : str
+        Name of a table in memory in error messages.
 
     Returns
     -------
@@ -40,11 +47,14 @@ def open_table(path: str | Path, *, verify: bool = True) -> Source:
     InputError
         There is no such file, or it is not the table that its name promises.
     """
-    target, part = Path(path).expanduser(), None
+    if not isinstance(table, str | Path):
+        return open_object(table, choose=choose, name=name)
+    path = Path(table).expanduser()
+    target, part = path, None
     if not target.exists() and "#" in target.name:
         name, _, part = target.name.rpartition("#")
         target = target.with_name(name)
-    must_exist(Path(path).expanduser() if part is None else target)
+    must_exist(path if part is None else target)
     if target.is_dir():
         return FORMATS["parquet"].reader().open_source(target, part)
     if not target.is_file():
@@ -54,15 +64,13 @@ def open_table(path: str | Path, *, verify: bool = True) -> Source:
     return source
 
 
-def read(source: Any, *, columns: Sequence[str] | None = None) -> pl.DataFrame:
+def read(table: Any, *, columns: Sequence[str] | None = None) -> pl.DataFrame:
     """Read a table into memory.
 
     Parameters
     ----------
-    source : path or table
-        Any path that :func:`open_table` takes, or a table in memory: polars DataFrame or LazyFrame,
-        pyarrow Table, pandas DataFrame, astropy Table or QTable (masked values become null, byte
-        strings text, quantities bare numbers in their own unit).
+    table : path or table
+        Anything that :func:`open_table` takes.
     columns : sequence of str, optional
         Columns to read, in this order; default: all.
 
@@ -71,10 +79,11 @@ def read(source: Any, *, columns: Sequence[str] | None = None) -> pl.DataFrame:
     InputError
         It cannot be read, or columns are missing; one error names them all.
     """
-    if isinstance(source, (str, Path)):
-        return open_table(source).read(columns)
-    frame = without_nan(from_object(source))
-    if columns is None:
-        return frame
-    require_columns("the table", columns, frame.columns)
-    return frame.select(columns)
+
+    def choose(names: Sequence[str]) -> Sequence[str]:
+        if columns is None:
+            return names
+        require_columns("the table", columns, names)
+        return columns
+
+    return open_table(table, choose=choose).read(columns)

@@ -31,6 +31,10 @@ class WholeSource(Source):
         """Number of rows."""
         return self._frame.height
 
+    def read(self, columns: Sequence[str] | None = None) -> pl.DataFrame:
+        """Return the table, or the named columns of it."""
+        return self._frame if columns is None else self._frame.select(self.choose(columns))
+
     def lazy(self) -> pl.LazyFrame:
         """Return the table as a lazy frame."""
         return self.read().lazy()

@@ -12,7 +12,7 @@ import polars as pl
 
 from starscale.io.atomic import atomic, atomic_directory, check_place, work_folder
 from starscale.io.formats import to_write
-from starscale.io.objects import from_object
+from starscale.io.reading import open_table
 from starscale.io.table import Sink, WritePlan
 from starscale.vocabulary.columns import Column
 
@@ -183,13 +183,13 @@ def write(
 
     Parameters
     ----------
-    table : polars.DataFrame or table
-        Any table object that :func:`starscale.io.read` takes.
+    table : path or table
+        Anything that :func:`starscale.io.read` takes.
     path : str or Path
         Ends in ``.parquet``, ``.hats`` (a directory), ``.fits``, ``.fits.gz``, ``.vot`` or ``.xml`` (VOTable,
         BINARY2), ``.ecsv``, ``.csv`` or ``.tsv``.
     columns : mapping of str to Column, optional
-        Units, UCDs and descriptions. A CSV file cannot hold them.
+        Units, UCDs and descriptions; other columns keep those that `table` states. A CSV file cannot hold them.
     metadata : mapping of str to str, optional
         Texts about the whole table (provenance as JSON, ...). A CSV file cannot hold them.
 
@@ -206,6 +206,7 @@ def write(
     that the column does not contain (TNULL), as the undefined logical value, or as a blank text. CSV stores an
     empty field.
     """
-    frame = from_object(table)
-    with open_writer(path, frame.schema, columns=columns, metadata=metadata, n_rows=frame.height) as writer:
+    source = open_table(table)
+    frame, known = source.read(), {**source.columns, **(columns or {})}
+    with open_writer(path, frame.schema, columns=known, metadata=metadata, n_rows=frame.height) as writer:
         writer.append(frame)

@@ -1,0 +1,50 @@
+"""Tables of astropy, tables of an open FITS file, and structured arrays of numpy."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+from astropy.io import fits
+from astropy.table import Table
+from astropy.utils.exceptions import AstropyWarning
+
+from starscale.io.astropy_tables import described, metadata_of, series_of_column
+from starscale.io.memory.contents import Contents, names_of
+
+
+def contents(table: Any, where: str) -> Contents | None:
+    """Return the columns of a table, with units and masks; None for an array without named columns, or a row.
+
+    Raises
+    ------
+    InputError
+        Names that are repeated.
+    """
+    found = _table(table)
+    if found is None:
+        return None
+    names = names_of(found.colnames, where)
+    return Contents(
+        names,
+        lambda name: series_of_column(name, found[name], f"{where}: "),
+        lambda schema: described(found, schema),
+        metadata_of(found),
+    )
+
+
+def _table(table: Any) -> Table | None:
+    if isinstance(table, Table):
+        return table
+    if isinstance(table, fits.FITS_rec):
+        # A table extension knows the units, scales and missing values of its records.
+        table = fits.BinTableHDU(table)
+    if isinstance(table, fits.BinTableHDU | fits.TableHDU):
+        with warnings.catch_warnings():
+            # Units that astropy does not know are kept as text.
+            warnings.simplefilter("ignore", AstropyWarning)
+            return Table.read(table)
+    if isinstance(table, np.ndarray) and table.dtype.names and table.ndim == 1:
+        return Table(table, copy=False)
+    return None

@@ -1,0 +1,98 @@
+"""A table in memory, of any library, as a :class:`~starscale.io.table.Source`."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from starscale.io.memory.contents import REFUSED, Contents, without_nan
+from starscale.io.table import describe
+from starscale.io.whole import WholeSource
+from starscale.vocabulary.columns import Column
+from starscale.vocabulary.errors import InputError, Problem
+
+#: Chooses columns of a table, given all their names.
+Choose = Callable[[Sequence[str]], Iterable[str]]
+
+_EXPECTED = "a path, or a table of polars, pandas, astropy, Arrow or numpy"
+#: Libraries whose tables are computed later, or that hold one column, with the method that gives a table.
+_CALL = {"dask": "compute()", "lsdb": "compute()", "Series": "to_frame()"}
+
+
+def open_object(table: Any, *, choose: Choose | None = None, name: str = "table") -> WholeSource:
+    """Return a table object of any library as a table in memory, with the units that the object states.
+
+    The library is recognised by the module of the object's class, so that pandas and astropy are imported only
+    where they are used. Masked values and NaN become null, byte strings text, quantities numbers in their unit.
+
+    Parameters
+    ----------
+    table : table
+        Of polars (DataFrame, LazyFrame), pandas, astropy (Table, QTable, FITS records or a table of an open FITS
+        file), pyarrow (Table, RecordBatch, Dataset), a structured array of numpy, or any object with the method
+        ``__arrow_c_stream__`` or ``__dataframe__``.
+    choose : callable, optional
+        Chooses the columns to convert, given all names; default: all.
+    name : str
+        Name of the table in error messages.
+
+    Raises
+    ------
+    InputError
+        The object is no table, names are repeated, or a chosen column holds what no column can hold; all problems
+        in one error.
+    """
+    if isinstance(table, pl.DataFrame | pl.LazyFrame):
+        return _of_polars(table, choose, name)
+    where = f"{name} ({type(table).__module__.partition('.')[0]} {type(table).__name__})"
+    try:
+        found = _contents(table, where)
+    except REFUSED as error:
+        raise InputError(Problem(where, f"is not a table ({error})", _EXPECTED, _advice(table))) from error
+    if found is None:
+        raise InputError(Problem(where, "is not a table", _EXPECTED, _advice(table)))
+    frame = found.frame(found.names if choose is None else choose(found.names), where)
+    columns = {column: Column(column) for column in found.names} | found.described(frame.schema)
+    return WholeSource(Path(name), "memory", frame, columns, dict(found.metadata))
+
+
+def _of_polars(table: pl.DataFrame | pl.LazyFrame, choose: Choose | None, where: str) -> WholeSource:
+    names = table.collect_schema().names()
+    columns = names if choose is None else list(choose(names))
+    try:
+        frame = table if columns == names else table.select(columns)
+        frame = frame.collect() if isinstance(frame, pl.LazyFrame) else frame
+    except pl.exceptions.PolarsError as error:
+        raise InputError(Problem(where, f"cannot be computed: {error}")) from error
+    objects = [name for name, dtype in frame.schema.items() if dtype == pl.Object]
+    if objects:
+        from_objects = importlib.import_module("starscale.io.memory.values").from_objects
+        contents = Contents(frame.columns, lambda name: from_objects(name, frame[name].to_list()))
+        frame = frame.with_columns(contents.frame(objects, where))
+    frame = without_nan(frame)
+    described = {name: Column(name) for name in names} | describe(frame.schema, {})
+    return WholeSource(Path(where), "memory", frame, described, {})
+
+
+def _contents(table: Any, where: str) -> Contents | None:
+    """Find the reader of an object; None if it is no table."""
+    homes = {cls.__module__ for cls in type(table).__mro__}
+    roots = {home.partition(".")[0] for home in homes}
+    if "pandas" in roots and hasattr(table, "columns"):
+        module = "pandas_tables"
+    elif "numpy" in roots or any(home.startswith(("astropy.table", "astropy.io.fits")) for home in homes):
+        module = "astropy_objects"
+    else:
+        module = "arrow"
+    found: Contents | None = importlib.import_module(f"starscale.io.memory.{module}").contents(table, where)
+    return found
+
+
+def _advice(table: Any) -> str:
+    roots = {cls.__module__.partition(".")[0] for cls in type(table).__mro__} | {type(table).__name__}
+    method = next((call for key, call in _CALL.items() if key in roots), None)
+    return f"Call its method {method} first." if method else ""
