@@ -19,10 +19,11 @@ from starscale.archives.tap.retry import Retry
 from starscale.surveys import Survey, load_survey
 from starscale.surveys.archive import Copy
 from starscale.surveys.schema import Cut
-from starscale.tables.api import AnyTable
+from starscale.tables.api import AnyTable, read_in_units
 from starscale.tables.cuts import choose_cuts, cut_columns
 from starscale.tables.identifiers import identifier_problems
 from starscale.tables.standardise import spelling
+from starscale.vocabulary.columns import Column
 from starscale.vocabulary.errors import InputError, Problem, Problems, did_you_mean
 from starscale.vocabulary.settings.fetch import Selection
 from starscale.vocabulary.settings.run import Cuts, FetchSettings
@@ -293,7 +294,8 @@ def listed_positions(positions: AnyTable) -> pl.DataFrame:
     InputError
         If the columns `ra` and `dec` are missing, or a row has no valid position.
     """
-    table = io.read(positions)
+    degrees = {name: Column(name, unit="deg") for n in ("ra", "dec") for name in (n, n.upper(), n.capitalize())}
+    table = read_in_units(positions, degrees)
     where = str(positions) if isinstance(positions, str | Path) else "positions"
     by_lower = {name.lower(): name for name in table.columns}
     problems = Problems()

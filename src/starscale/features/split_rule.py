@@ -13,6 +13,7 @@ from starscale.features.cluster_names import name_clusters
 from starscale.features.split_table import CLUSTER, split_table
 from starscale.surveys import Survey
 from starscale.tables.standardise import standardise
+from starscale.vocabulary.columns import Column
 from starscale.vocabulary.errors import Problems, did_you_mean
 from starscale.vocabulary.paths import must_exist
 from starscale.vocabulary.settings.split import SplitConfig
@@ -87,7 +88,14 @@ def split_rule(split: SplitConfig, seed: int, label_surveys: Sequence[str]) -> d
     return {"seed": seed, _SURVEYS: list(label_surveys), **split.model_dump(mode="json")}
 
 
-def parts_by_rule(rule: Mapping[str, Any], table: pl.DataFrame, inputs: Survey, where: str) -> pl.Series:
+def parts_by_rule(
+    rule: Mapping[str, Any],
+    table: pl.DataFrame,
+    inputs: Survey,
+    where: str,
+    *,
+    found_columns: Mapping[str, Column] | None = None,
+) -> pl.Series:
     """Return the parts that the stars of a training table had when the model with this rule was trained.
 
     Parameters
@@ -99,6 +107,8 @@ def parts_by_rule(rule: Mapping[str, Any], table: pl.DataFrame, inputs: Survey, 
         The columns that the model expects.
     where : str
         Name of the table in error messages.
+    found_columns : mapping of str to Column, optional
+        Units of the columns as the table states them.
 
     Raises
     ------
@@ -107,6 +117,6 @@ def parts_by_rule(rule: Mapping[str, Any], table: pl.DataFrame, inputs: Survey, 
     """
     settings = {key: value for key, value in rule.items() if key not in ("seed", _SURVEYS)}
     split = validate(SplitConfig, settings, "split of the model")
-    stars = standardise(table, inputs, where=where)
+    stars = standardise(table, inputs, where=where, found_columns=found_columns)
     seed, surveys = int(rule["seed"]), rule.get(_SURVEYS, ())
     return split_table(stars, inputs, split, seed, label_surveys=surveys, where=where)

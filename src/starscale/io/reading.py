@@ -16,9 +16,7 @@ from starscale.vocabulary.errors import InputError, Problem
 from starscale.vocabulary.paths import must_exist
 
 
-def open_table(
-    table: Any, *, verify: bool = True, choose: Choose | None = None, name: str = "table"
-) -> Source:
+def open_table(table: Any, *, verify: bool = True, choose: Choose | None = None, name: str = "table") -> Source:
     """Open a table; its rows are read later where the format allows it.
 
     Parameters
@@ -52,8 +50,8 @@ def open_table(
     path = Path(table).expanduser()
     target, part = path, None
     if not target.exists() and "#" in target.name:
-        name, _, part = target.name.rpartition("#")
-        target = target.with_name(name)
+        file, _, part = target.name.rpartition("#")
+        target = target.with_name(file)
     must_exist(path if part is None else target)
     if target.is_dir():
         return FORMATS["parquet"].reader().open_source(target, part)

@@ -9,7 +9,7 @@ from pathlib import Path
 import polars as pl
 
 from starscale.io.portable import plain_frame, plain_schema
-from starscale.io.table import Sink, Source, WritePlan
+from starscale.io.table import Sink, Source, WritePlan, without_nan
 from starscale.vocabulary.columns import Column
 
 
@@ -33,7 +33,7 @@ class WholeSource(Source):
 
     def read(self, columns: Sequence[str] | None = None) -> pl.DataFrame:
         """Return the table, or the named columns of it."""
-        return self._frame if columns is None else self._frame.select(self.choose(columns))
+        return without_nan(self._frame if columns is None else self._frame.select(self.choose(columns)))
 
     def lazy(self) -> pl.LazyFrame:
         """Return the table as a lazy frame."""

@@ -207,6 +207,7 @@ def write(
     empty field.
     """
     source = open_table(table)
-    frame, known = source.read(), {**source.columns, **(columns or {})}
+    # Written as it is: what a format does with NaN is its own matter.
+    frame, known = source.lazy().collect(), {**source.columns, **(columns or {})}
     with open_writer(path, frame.schema, columns=known, metadata=metadata, n_rows=frame.height) as writer:
         writer.append(frame)

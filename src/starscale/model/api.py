@@ -19,7 +19,7 @@ from starscale.model.evaluate import evaluate as compare
 from starscale.model.labelled import labelled_stars
 from starscale.model.model import Model
 from starscale.model.predict import CHUNK, Predicted, about_model, predict_file, predict_in_memory
-from starscale.tables.api import PROVENANCE_KEY, AnyTable, refuse_same
+from starscale.tables.api import PROVENANCE_KEY, AnyTable, name_of, refuse_same
 from starscale.vocabulary.errors import InputError, Problem
 from starscale.vocabulary.progress import Progress
 from starscale.vocabulary.provenance import record
@@ -131,12 +131,10 @@ def opened_model(model: Model | str | Path) -> tuple[Model, Path | None]:
 
 
 def _predict_table(model: Model, table: AnyTable, chunk: int, progress: Progress) -> Predicted:
-    if not isinstance(table, str | Path):
-        return predict_in_memory(model, io.read(table), chunk=chunk, progress=progress)
-    source = io.open_table(Path(table))
+    source = io.open_table(table, choose=model.input_columns)
     stars = source.read(model.input_columns(list(source.schema)))
     return predict_in_memory(
-        model, stars, where=str(table), found_columns=source.columns, chunk=chunk, progress=progress
+        model, stars, where=name_of(table), found_columns=source.columns, chunk=chunk, progress=progress
     )
 
 
@@ -227,4 +225,5 @@ def evaluate(model: Model | str | Path, table: AnyTable) -> pl.DataFrame:
     """
     loaded, _ = opened_model(model)
     stars = labelled_stars(loaded, table)
-    return compare(loaded.predict(stars.table, where=stars.where), stars.table, stars.labels)
+    catalogue = loaded.predict(stars.table, where=stars.where, found_columns=stars.columns)
+    return compare(catalogue, stars.table, stars.labels)

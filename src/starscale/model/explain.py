@@ -22,7 +22,7 @@ from starscale.model.explain_text import (
 from starscale.model.inspect import inspect_stars
 from starscale.model.lookup import find_stars, identifiers
 from starscale.model.model import Model
-from starscale.tables.api import is_mock
+from starscale.tables.api import AnyTable, name_of, says_mock
 from starscale.tables.standardise import spelling
 from starscale.vocabulary.columns import SOURCE_ID, Column
 from starscale.vocabulary.errors import InputError, Problem
@@ -80,25 +80,25 @@ class Explanation:
 
 
 def explain(
-    table: str | Path,
+    table: AnyTable,
     stars: int | str | Sequence[int | str],
     *,
     model: Model | str | Path | None = None,
-    inputs: str | Path | None = None,
+    inputs: AnyTable | None = None,
 ) -> list[Explanation]:
     """Explain, in sentences, what a table that starscale wrote contains about some stars.
 
     Parameters
     ----------
-    table : path
+    table : path or table
         A catalogue, or a table of pairs, neighbours, labels or measurements, in any format. Its kind is recognised
-        by its columns; it is not read into memory.
+        by its columns; a file is not read into memory.
     stars : int, str, or a sequence of them
         Identifiers (`source_id`).
     model : Model or path, optional
         The model that predicted the catalogue. The explanation then also names inputs that are missing or
         far from those of the training stars, and cuts that the star fails.
-    inputs : path, optional
+    inputs : path or table, optional
         The table that was predicted; needed with `model`.
 
     Returns
@@ -117,13 +117,13 @@ def explain(
         raise InputError(
             Problem("explain", found, expected, "Give --model and --table (in Python: model, inputs).")
         )
-    source = io.open_table(Path(table))
+    source = io.open_table(table)
     kind = _recognise(source)
     ids = [stars] if isinstance(stars, int | str) else stars
-    wanted = identifiers(ids, source.schema[SOURCE_ID.name], str(table))
+    wanted = identifiers(ids, source.schema[SOURCE_ID.name], name_of(table))
     rows = find_stars(source, SOURCE_ID.name, wanted)
     inspected = _inspected(model, inputs, wanted) if model is not None and inputs is not None else {}
-    origin = f"{table}{' (MOCK: simulated)' if is_mock(table) else ''}"
+    origin = f"{name_of(table, 'in memory')}{' (MOCK: simulated)' if says_mock(source.metadata) else ''}"
     return [
         _explanation(row, kind, origin, source.columns, inspected.get(row[SOURCE_ID.name], ()))
         for row in rows.iter_rows(named=True)
@@ -155,17 +155,17 @@ def _recognise(source: Source) -> _Kind:
     )
 
 
-def _inspected(model: Model | str | Path, inputs: str | Path, stars: pl.Series) -> dict[int | str, list[str]]:
+def _inspected(model: Model | str | Path, inputs: AnyTable, stars: pl.Series) -> dict[int | str, list[str]]:
     """Return the sentences about the inputs of every star, by identifier."""
     loaded = model if isinstance(model, Model) else Model.load(model)
-    source = io.open_table(Path(inputs))
+    source, where = io.open_table(inputs, choose=loaded.input_columns), name_of(inputs)
     names = spelling(source.schema, loaded.inputs)
     key = names.get(loaded.inputs.id.column)
     if key is None:
         found = f"has no column {loaded.inputs.id.column!r}"
-        raise InputError(Problem(str(inputs), found, "the table that the model predicted"))
+        raise InputError(Problem(where, found, "the table that the model predicted"))
     rows = find_stars(source, key, stars.cast(source.schema[key]), list(names.values()))
-    inspections = inspect_stars(loaded, rows, where=str(inputs), found_columns=source.columns)
+    inspections = inspect_stars(loaded, rows, where=where, found_columns=source.columns)
     title = str(loaded.information.get("title") or "model")
     return {
         star: inspection_sentences(inspection, title)

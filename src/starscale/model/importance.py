@@ -28,6 +28,7 @@ from starscale.tables.api import AnyTable
 from starscale.tables.arrays import as_floats
 from starscale.tables.standardise import spelling
 from starscale.vocabulary.arrays import FloatArray
+from starscale.vocabulary.columns import Column
 from starscale.vocabulary.errors import InputError, Problem
 from starscale.vocabulary.progress import SILENT, Progress
 from starscale.vocabulary.settings.run import ImportanceConfig
@@ -263,6 +264,7 @@ def importance(
         settings,
         groups=groups,
         where=stars.where,
+        found_columns=stars.columns,
         progress=progress_of(progress),
     )
 
@@ -275,6 +277,7 @@ def importance_of(
     *,
     groups: Mapping[str, Sequence[str]] | None = None,
     where: str = "table",
+    found_columns: Mapping[str, Column] | None = None,
     progress: Progress = SILENT,
 ) -> pl.DataFrame:
     """Measure the importance of columns on stars that are already selected; see :func:`importance`.
@@ -289,6 +292,8 @@ def importance_of(
     groups : mapping of str to sequence of str, optional
     where : str
         Name of the table in error messages.
+    found_columns : mapping of str to Column, optional
+        Units of the columns as the table states them.
     progress : Progress
 
     Raises
@@ -297,14 +302,14 @@ def importance_of(
         See :func:`importance`.
     """
     # One prediction refuses an unsuitable table before anything is shuffled, with the message of the model.
-    model.predict(table.head(1), where=where)
+    model.predict(table.head(1), where=where, found_columns=found_columns)
     names = spelling(table.columns, model.inputs)
     columns = [names[name] for name in feature_columns(model.features)]
     chosen = groups if groups is not None else importance_groups(table, columns, settings.correlation)
     needed = dict.fromkeys([*names.values(), *labels, *(c for group in chosen.values() for c in group)])
 
     def predict(stars: pl.DataFrame) -> pl.DataFrame:
-        return model.predict(stars, where=where)
+        return model.predict(stars, where=where, found_columns=found_columns)
 
     table = table.select(name for name in needed if name in table.columns)
     return permutation_importance(predict, table, labels, chosen, settings, progress=progress)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import polars as pl
 
 from starscale import io
 from starscale.features.split_rule import parts_by_rule
+from starscale.io.units import convert
 from starscale.model.model import Model
 from starscale.tables.api import AnyTable, name_of
 from starscale.tables.labels import within_limits
+from starscale.vocabulary.columns import LABELS, Column
 from starscale.vocabulary.errors import InputError, Problem
 
 
@@ -21,15 +24,19 @@ class LabelledStars:
     Attributes
     ----------
     table : polars.DataFrame
+        Labels in the units of the vocabulary; other columns as they were read.
     labels : tuple of str
         Labels of the model that the table has.
     where : str
         Name of the table in error messages.
+    columns : mapping of str to Column
+        Units of the columns as the table states them.
     """
 
     table: pl.DataFrame
     labels: tuple[str, ...]
     where: str
+    columns: Mapping[str, Column]
 
 
 def labelled_stars(model: Model, table: AnyTable) -> LabelledStars:
@@ -38,21 +45,26 @@ def labelled_stars(model: Model, table: AnyTable) -> LabelledStars:
     Raises
     ------
     InputError
-        No label column, or one that does not hold numbers; no row to compare.
+        No label column, or one that does not hold numbers or has the unit of another quantity; no row to compare.
     """
     where = name_of(table)
-    stars = io.read(table)
+    source = io.open_table(table)
+    stars = source.read()
     known = tuple(name for name in model.labels if name in stars.columns)
     if not known:
         expected = f"one or more of the columns {', '.join(model.labels)}"
         raise InputError(Problem(where, "has no label to compare with", expected))
     for name in known:
+        label = f"{where}: column {name!r}"
         if not (stars[name].dtype.is_numeric() or stars[name].dtype == pl.Null):
-            raise InputError(Problem(f"{where}: column {name!r}", f"is of type {stars[name].dtype}", "numbers"))
+            raise InputError(Problem(label, f"is of type {stars[name].dtype}", "numbers"))
+        stars = stars.with_columns(convert(stars[name], source.columns[name].unit, LABELS[name].unit, label))
     stars = stars.with_columns(within_limits(known))
     if "part" in stars.columns:
-        stars = stars.filter(parts_by_rule(model.information["split_rule"], stars, model.inputs, where) == "test")
+        rule = model.information["split_rule"]
+        part = parts_by_rule(rule, stars, model.inputs, where, found_columns=source.columns)
+        stars = stars.filter(part == "test")
     if stars.height == 0:
         expected = "one or more (of the test part, if there is one)"
         raise InputError(Problem(where, "has no rows to compare", expected))
-    return LabelledStars(stars, known, where)
+    return LabelledStars(stars, known, where, source.columns)

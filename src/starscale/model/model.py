@@ -15,6 +15,7 @@ import polars as pl
 from starscale.features.families import Feature
 from starscale.features.features import evaluate_features
 from starscale.features.measurements import Measurement
+from starscale.io import open_table
 from starscale.learn.bundle import digest, load_bundle, save_bundle
 from starscale.learn.predictor import Prediction, Predictor
 from starscale.surveys.schema import Cut, Survey
@@ -93,29 +94,35 @@ class Model:
         return list(spelling(available, self.inputs).values())
 
     def predict(
-        self, table: pl.DataFrame, *, where: str = "table", found_columns: Mapping[str, Column] | None = None
+        self, table: Any, *, where: str = "table", found_columns: Mapping[str, Column] | None = None
     ) -> pl.DataFrame:
         """Predict the labels of every row.
 
         Parameters
         ----------
-        table : polars.DataFrame, (n_stars, any)
-            Columns with their names in the archives; :attr:`inputs` lists them.
+        table : path or table, (n_stars, any)
+            Anything that :func:`starscale.read` takes, with columns named as in the archives; :attr:`inputs` lists
+            them. Other columns are not looked at.
         where : str
-            Name of the table in error messages.
+            Name of a table in memory in error messages.
         found_columns : mapping of str to Column, optional
-            Units as the file states them.
+            Units of the columns, where `table` does not state them itself.
 
         Returns
         -------
         polars.DataFrame, (n_stars, n_columns)
-            Same rows and order. Where nothing can be predicted, labels are null and `flags` gives the reason.
+            Same rows and order, for a table of every library (``.to_pandas()`` turns it into a pandas DataFrame).
+            Where nothing can be predicted, labels are null and `flags` gives the reason.
 
         Raises
         ------
         InputError
             Missing columns, damaged identifiers; all problems in one error.
         """
+        if not isinstance(table, pl.DataFrame):
+            source = open_table(table, choose=self.input_columns, name=where)
+            where, found_columns = str(source.path), {**(found_columns or {}), **_with_unit(source.columns)}
+            table = source.read(self.input_columns(list(source.schema)))
         clean = standardise(table, self.inputs, where=where, found_columns=found_columns, whole=False)
         x = evaluate_features(clean, self.features, where=where)
         prediction = self.predictor.predict(x)
@@ -267,6 +274,10 @@ class Model:
             raise InputError(
                 Problem(f"{path}/bundle.json", f"is incomplete ({error})", "a bundle written by 'starscale train'")
             ) from None
+
+
+def _with_unit(columns: Mapping[str, Column]) -> dict[str, Column]:
+    return {name: column for name, column in columns.items() if column.unit}
 
 
 def _ambiguous(prediction: Prediction) -> Any:

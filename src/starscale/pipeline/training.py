@@ -14,7 +14,6 @@ import numpy as np
 import polars as pl
 import polars.selectors as cs
 
-from starscale import io
 from starscale.features.measurements import reddening_column
 from starscale.features.split_rule import split_rule, with_clusters
 from starscale.io.job_folder import FolderLock
@@ -31,7 +30,7 @@ from starscale.pipeline.planning import plan
 from starscale.pipeline.prepare import prepare
 from starscale.pipeline.runfile import load_run
 from starscale.reports.model_card import model_card
-from starscale.tables.api import AnyTable
+from starscale.tables.api import AnyTable, described, name_of, read_in_units
 from starscale.tables.standardise import require
 from starscale.vocabulary.arrays import FloatArray
 from starscale.vocabulary.progress import SILENT, Progress
@@ -265,7 +264,7 @@ def train(
 
 def _training_table(run: RunPlan, table: AnyTable) -> pl.DataFrame:
     """Read a training table that the user gives."""
-    training, config = io.read(table), run.config
+    training, config = read_in_units(table, described(*run.surveys)), run.config
     target = (c for name in config.target for c in (name, f"{name}_error"))
-    require(training.columns, target, str(table) if isinstance(table, str | Path) else "table", "training")
+    require(training.columns, target, name_of(table), "training")
     return with_clusters(training, run.lead, config.split, run.base)

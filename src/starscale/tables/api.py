@@ -5,31 +5,26 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
 from starscale import io
+from starscale.io.units import convert
 from starscale.surveys import Survey, load_survey
+from starscale.tables.own import own_columns, own_columns_of
 from starscale.tables.standardise import spelling, standardise
-from starscale.vocabulary.columns import (
-    DUPLICATE_COLUMNS,
-    LABEL_TABLE_COLUMNS,
-    NEIGHBOUR_COLUMNS,
-    PAIR_COLUMNS,
-    UNMATCHED_COLUMNS,
-    Column,
-    catalogue_columns,
-)
-from starscale.vocabulary.errors import InputError, Problem
+from starscale.vocabulary.columns import Column
+from starscale.vocabulary.errors import InputError, Problem, Problems
 
 #: Key of the provenance in the metadata of a file.
 PROVENANCE_KEY = "starscale.provenance"
 #: Formats whose metadata can be read without reading the rows.
 _CARRY_PROVENANCE = (".parquet", ".fits", ".hats")
 
-AnyTable = Any  #: a path, or a polars, Arrow, pandas or astropy table
+AnyTable = Any  #: a path, or a polars, pandas, astropy, numpy or Arrow table (docs: formats, "Tables in memory")
 
 
 def read(
@@ -40,11 +35,12 @@ def read(
     Parameters
     ----------
     table : path or table
-        Parquet (file, directory, HATS), FITS, VOTable, ECSV or CSV; or a polars, Arrow, pandas or
-        astropy table.
+        Parquet (file, directory, HATS), FITS, VOTable, ECSV or CSV. Or a table in memory: of polars, pandas,
+        astropy (Table, QTable, FITS records), Arrow, a structured array of numpy, or any object with
+        ``__arrow_c_stream__`` or ``__dataframe__``. Masked values and NaN are missing values.
     survey : str, Path or Survey, optional
-        Survey that describes the columns. They are converted to its names, types and units, missing
-        values become null, and identifiers are checked.
+        Survey that describes the columns. They are converted to its names, types and units (from the units that
+        the table states), missing values become null, and identifiers are checked.
     columns : sequence of str, optional
         Columns to read. With `survey`: names of the survey, of which those that exist are read. Without:
         names of the table, all of which must exist.
@@ -67,14 +63,33 @@ def read_counted(
     table: AnyTable, description: Survey, columns: Sequence[str] | None = None, outside: Counter[str] | None = None
 ) -> pl.DataFrame:
     """Do the same with a survey; `outside` receives the number of implausible values by column."""
-    if not isinstance(table, str | Path):
-        frame = io.read(table)
-        return standardise(
-            frame.select(_wanted(frame.columns, description, columns)), description, outside=outside
-        )
-    opened = io.open_table(Path(table))
-    frame = io.read(table, columns=_wanted(list(opened.schema), description, columns))
-    return standardise(frame, description, where=str(table), found_columns=opened.columns, outside=outside)
+
+    def wanted(names: Sequence[str]) -> list[str]:
+        return _wanted(names, description, columns)
+
+    source = io.open_table(table, choose=wanted)
+    frame = source.read(wanted(list(source.schema)))
+    return standardise(frame, description, where=name_of(table), found_columns=source.columns, outside=outside)
+
+
+def read_in_units(table: AnyTable, wanted: Mapping[str, Column]) -> pl.DataFrame:
+    """Read a table whose columns have the names of `wanted`, and convert the units that it states to those.
+
+    Raises
+    ------
+    InputError
+        It cannot be read, or a column has the unit of another quantity.
+    """
+    source, problems = io.open_table(table), Problems()
+    frame = source.read()
+    changed = []
+    for name, about in source.columns.items():
+        if about.unit and name in wanted and frame[name].dtype.is_numeric():
+            with problems.collect():
+                label = f"{name_of(table)}: column {name!r}"
+                changed.append(convert(frame[name], about.unit, wanted[name].unit, label))
+    problems.raise_if_any()
+    return frame.with_columns(changed)
 
 
 def name_of(table: AnyTable, otherwise: str = "table") -> str:
@@ -109,23 +124,16 @@ def says_mock(metadata: Mapping[str, str]) -> bool:
         return False
 
 
-def _wanted(available: list[str], survey: Survey, columns: Sequence[str] | None) -> list[str]:
+def _wanted(available: Sequence[str], survey: Survey, columns: Sequence[str] | None) -> list[str]:
     if columns is None:
-        return available
+        return list(available)
     found = spelling(available, survey)
     return [found[name] for name in columns if name in found]
 
 
 def described(*surveys: Survey) -> dict[str, Column]:
     """Descriptions of the columns of the given surveys and of starscale's own tables, by name."""
-    known: dict[str, Column] = {
-        **catalogue_columns(),
-        **DUPLICATE_COLUMNS,
-        **UNMATCHED_COLUMNS,
-        **NEIGHBOUR_COLUMNS,
-        **PAIR_COLUMNS,
-        **LABEL_TABLE_COLUMNS,
-    }
+    known = own_columns()
     for survey in surveys:
         known |= survey.described()
     return known
@@ -137,9 +145,14 @@ def write(
     *,
     surveys: Sequence[str | Path | Survey] = (),
     columns: Mapping[str, Column] | None = None,
+    like: AnyTable | None = None,
     provenance: Mapping[str, Any] | None = None,
 ) -> None:
     """Write a table with units, UCDs, descriptions and provenance; the file appears only when it is complete.
+
+    A column is described by the first of these that describes it: `columns`, the table itself (a file, or a table
+    of astropy or Arrow), `like`, `surveys`, starscale's own tables. Values are written unchanged, so the unit that
+    the table itself states is kept.
 
     Parameters
     ----------
@@ -150,23 +163,46 @@ def write(
     surveys : sequence of str, Path or Survey
         Surveys that describe the columns.
     columns : mapping of str to Column, optional
-        Further descriptions; they take precedence over those of `surveys`.
+        Descriptions that take precedence over all others.
+    like : path or table, optional
+        The table that `table` was made from, such as the catalogue that was filtered: units, descriptions and
+        provenance are taken from it.
     provenance : mapping, optional
-        Plain data, stored as JSON.
+        Plain data, stored as JSON; default: that of `like`, or of `table` if it is a file.
 
     Raises
     ------
     StarscaleError
         Unknown suffix, or a file that cannot be written.
     """
-    frame = io.read(table)
+    source = io.open_table(table)
+    origin = source if like is None else io.open_table(like, name="like")
     loaded = [load_survey(survey) for survey in surveys]
-    known = {**described(*loaded), **(columns or {})}
-    chosen = {name: known[name] for name in frame.columns if name in known}
-    metadata = about_positions(frame.columns, loaded)
+    known = own_columns_of(list(source.schema))
+    for survey in loaded:
+        known |= survey.described()
+    chosen = {
+        name: _filled(about, origin.columns.get(name), known.get(name)) for name, about in source.columns.items()
+    }
+    metadata = {**origin.metadata, **source.metadata, **about_positions(list(source.schema), loaded)}
     if provenance:
         metadata[PROVENANCE_KEY] = json.dumps(provenance, default=str)
-    io.write(frame, output, columns=chosen, metadata=metadata)
+    io.write(source.read(), output, columns={**chosen, **(columns or {})}, metadata=metadata)
+
+
+def _filled(about: Column, *others: Column | None) -> Column:
+    """Return a column whose unit, UCD and description, where it has none, are those of the first that has them."""
+    for other in others:
+        if other is not None:
+            # The UCD of another quantity would be wrong, so it is not taken on its own.
+            bare = not (about.ucd or about.description)
+            about = replace(
+                about,
+                unit=about.unit or other.unit,
+                ucd=other.ucd if bare else about.ucd,
+                description=other.description if bare else about.description,
+            )
+    return about
 
 
 def about_positions(columns: Sequence[str], surveys: Sequence[Survey]) -> dict[str, str]:

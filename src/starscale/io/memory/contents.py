@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
-from starscale.io.table import describe
+from starscale.io.table import describe, without_nan
 from starscale.vocabulary.columns import Column
 from starscale.vocabulary.errors import InputError, Problem, Problems
 
@@ -83,25 +83,3 @@ def names_of(given: Sequence[object], where: str) -> list[str]:
         problems.add(where, found, "names that differ", "Rename or drop one.")
     problems.raise_if_any()
     return names
-
-
-def without_nan(frame: pl.DataFrame) -> pl.DataFrame:
-    """Return a table in which NaN is null, in vectors too; the table itself where it has no NaN."""
-    changed = [plain for series in frame if (plain := _without_nan(series)) is not series]
-    return frame.with_columns(changed) if changed else frame
-
-
-def _without_nan(values: pl.Series) -> pl.Series:
-    dtype = values.dtype
-    if dtype.is_float():
-        return values.fill_nan(None) if values.is_nan().any() else values
-    if isinstance(dtype, pl.Array) and len(values) and 0 not in dtype.shape:
-        flat = values.reshape((-1,))
-        plain = _without_nan(flat)
-        if plain is flat:
-            return values
-        vectors = plain.reshape((len(values), *dtype.shape))
-        return pl.select(pl.when(values.is_not_null()).then(vectors)).to_series().alias(values.name)
-    if isinstance(dtype, pl.List) and dtype.inner in (pl.Float32, pl.Float64):
-        return values.list.eval(pl.element().fill_nan(None))
-    return values

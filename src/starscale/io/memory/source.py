@@ -9,10 +9,9 @@ from typing import Any
 
 import polars as pl
 
-from starscale.io.memory.contents import REFUSED, Contents, without_nan
+from starscale.io.memory.contents import REFUSED, Contents
 from starscale.io.table import describe
 from starscale.io.whole import WholeSource
-from starscale.vocabulary.columns import Column
 from starscale.vocabulary.errors import InputError, Problem
 
 #: Chooses columns of a table, given all their names.
@@ -27,7 +26,8 @@ def open_object(table: Any, *, choose: Choose | None = None, name: str = "table"
     """Return a table object of any library as a table in memory, with the units that the object states.
 
     The library is recognised by the module of the object's class, so that pandas and astropy are imported only
-    where they are used. Masked values and NaN become null, byte strings text, quantities numbers in their unit.
+    where they are used. Masked values become null, byte strings text, quantities numbers in their unit. NaN is the
+    missing value of these libraries and becomes null, except in polars, which has null.
 
     Parameters
     ----------
@@ -56,7 +56,8 @@ def open_object(table: Any, *, choose: Choose | None = None, name: str = "table"
     if found is None:
         raise InputError(Problem(where, "is not a table", _EXPECTED, _advice(table)))
     frame = found.frame(found.names if choose is None else choose(found.names), where)
-    columns = {column: Column(column) for column in found.names} | found.described(frame.schema)
+    # Units are known for columns that are not converted, too.
+    columns = found.described(pl.Schema({column: frame.schema.get(column, pl.Null()) for column in found.names}))
     return WholeSource(Path(name), "memory", frame, columns, dict(found.metadata))
 
 
@@ -64,17 +65,15 @@ def _of_polars(table: pl.DataFrame | pl.LazyFrame, choose: Choose | None, where:
     names = table.collect_schema().names()
     columns = names if choose is None else list(choose(names))
     try:
-        frame = table if columns == names else table.select(columns)
-        frame = frame.collect() if isinstance(frame, pl.LazyFrame) else frame
+        chosen = table if columns == names else table.select(columns)
+        frame = chosen.collect() if isinstance(chosen, pl.LazyFrame) else chosen
     except pl.exceptions.PolarsError as error:
         raise InputError(Problem(where, f"cannot be computed: {error}")) from error
-    objects = [name for name, dtype in frame.schema.items() if dtype == pl.Object]
-    if objects:
+    if objects := {series.name: series.to_list() for series in frame if series.dtype == pl.Object}:
         from_objects = importlib.import_module("starscale.io.memory.values").from_objects
-        contents = Contents(frame.columns, lambda name: from_objects(name, frame[name].to_list()))
+        contents = Contents(list(objects), lambda name: from_objects(name, objects[name]))
         frame = frame.with_columns(contents.frame(objects, where))
-    frame = without_nan(frame)
-    described = {name: Column(name) for name in names} | describe(frame.schema, {})
+    described = describe(pl.Schema({name: frame.schema.get(name, pl.Null()) for name in names}), {})
     return WholeSource(Path(where), "memory", frame, described, {})
 
 
