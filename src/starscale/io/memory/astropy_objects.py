@@ -6,12 +6,15 @@ import warnings
 from typing import Any
 
 import numpy as np
+import polars as pl
 from astropy.io import fits
 from astropy.table import Table
 from astropy.utils.exceptions import AstropyWarning
 
 from starscale.io.astropy_tables import described, metadata_of, series_of_column
 from starscale.io.memory.contents import Contents, names_of
+
+_FITS = (fits.FITS_rec, fits.BinTableHDU, fits.TableHDU)
 
 
 def contents(table: Any, where: str) -> Contents | None:
@@ -25,13 +28,15 @@ def contents(table: Any, where: str) -> Contents | None:
     found = _table(table)
     if found is None:
         return None
+
+    def series(name: str) -> pl.Series:
+        values = series_of_column(name, found[name], f"{where}: ")
+        # A blank text in FITS is a missing one; astropy masks only missing numbers.
+        blank = values.dtype == pl.String and isinstance(table, _FITS)
+        return values.replace("", None) if blank else values
+
     names = names_of(found.colnames, where)
-    return Contents(
-        names,
-        lambda name: series_of_column(name, found[name], f"{where}: "),
-        lambda schema: described(found, schema),
-        metadata_of(found),
-    )
+    return Contents(names, series, lambda schema: described(found, schema), metadata_of(found))
 
 
 def _table(table: Any) -> Table | None:
