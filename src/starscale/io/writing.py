@@ -207,7 +207,8 @@ def write(
     empty field.
     """
     source = open_table(table)
-    # Written as it is: what a format does with NaN is its own matter.
-    frame, known = source.lazy().collect(), {**source.columns, **(columns or {})}
-    with open_writer(path, frame.schema, columns=known, metadata=metadata, n_rows=frame.height) as writer:
-        writer.append(frame)
+    known = {**source.columns, **(columns or {})}
+    with open_writer(path, source.schema, columns=known, metadata=metadata, n_rows=source.n_rows) as writer:
+        # Not read(): NaN is written as it is.
+        for frame in source.frames(max(source.n_rows, 1), list(source.schema)):
+            writer.append(frame)
