@@ -20,6 +20,7 @@ from polars.testing import assert_frame_equal
 import starscale as ss
 from starscale import io
 from starscale.archives.build import listed_positions
+from starscale.io.units import same_unit
 from starscale.tables.api import read_in_units
 from support.kinds_of_tables import KINDS, Stated, astropy_table, quantities
 from support.small_model import SURVEY, small_model, small_stars
@@ -140,6 +141,30 @@ def test_write_keeps_units_masks_and_descriptions(suffix: str, tmp_path: Path) -
     assert columns["parallax"].description == "about the parallax"
 
 
+@pytest.mark.parametrize("in_memory", [True, False])
+def test_clean_keeps_what_is_stated_of_columns_that_the_survey_does_not_describe(
+    in_memory: bool, tmp_path: Path
+) -> None:
+    table = quantities(stated(small_stars(9), {"ra": "rad"}))
+    table["extra"] = np.arange(9.0) * u.km / u.s
+    table["extra"].info.description = "another quantity"
+    table.write(tmp_path / "t.ecsv")
+    ss.clean(table if in_memory else tmp_path / "t.ecsv", survey=SURVEY, output=tmp_path / "clean.parquet")
+    columns = io.open_table(tmp_path / "clean.parquet").columns
+    assert same_unit(columns["extra"].unit, "km/s")
+    assert columns["extra"].description == "another quantity"
+    assert columns["ra"].unit == "deg"
+
+
+def test_convert_and_publish_tables_in_memory(tmp_path: Path) -> None:
+    table = quantities(stated(small_stars(3), {"ra": "rad"}))
+    ss.convert(table, tmp_path / "t.fits")
+    assert io.open_table(tmp_path / "t.fits").columns["ra"].unit == "rad"
+    ss.publish(table, tmp_path / "published")
+    assert " rad " in (tmp_path / "published" / "ReadMe").read_text()
+    assert (tmp_path / "published" / "table.dat").exists()
+
+
 def test_parts_of_a_pandas_table_in_map_partitions() -> None:
     """LSDB calls a function with pandas partitions of Arrow types, first with one that has no rows."""
     stars = small_stars(4)
@@ -180,6 +205,7 @@ def test_what_is_no_table_is_refused_by_every_verb(thing: Any, tmp_path: Path) -
         lambda: ss.importance(small_model(), thing),
         lambda: ss.explain(thing, 1),
         lambda: ss.publish(thing, tmp_path / "t.mrt"),
+        lambda: ss.convert(thing, tmp_path / "t.fits"),
     ):
         with pytest.raises(ss.InputError, match="is not a table"):
             verb()

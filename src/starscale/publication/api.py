@@ -17,7 +17,8 @@ from starscale.io.sky_columns import position_columns
 from starscale.io.table import CHUNK_ROWS, Source, require_columns
 from starscale.publication.cds import CdsLayout, Extent, checked, data_lines, layout, readable, widest
 from starscale.publication.cds_readme import DataFile, Publication, mrt_head, readme
-from starscale.tables.api import PROVENANCE_KEY, described, refuse_same, says_mock
+from starscale.tables.api import PROVENANCE_KEY, AnyTable, name_of, refuse_same, says_mock
+from starscale.tables.own import own_columns_of
 from starscale.vocabulary.columns import LABELS, POSITION_EPOCH, POSITION_SYSTEM, Column
 from starscale.vocabulary.errors import InputError, Problem
 from starscale.vocabulary.flags import CatalogueFlag, LabelFlag, PairFlag, describe
@@ -59,7 +60,7 @@ class Published:
 
 
 def publish(
-    table: str | Path,
+    table: AnyTable,
     output: str | Path,
     *,
     title: str = "",
@@ -77,8 +78,8 @@ def publish(
 
     Parameters
     ----------
-    table : path
-        Any file that :func:`read` reads. Units and descriptions are those of the file; columns without any get
+    table : path or table
+        Anything that :func:`read` takes. Units and descriptions are those of the table; columns without any get
         those of starscale's own tables.
     output : path
         A folder, for CDS: it receives `ReadMe` and the table, named as the catalogue with the suffix ``.dat``.
@@ -111,10 +112,10 @@ def publish(
     chosen = source.choose(_publishable(source) if columns is None else columns)
     about = Publication(title, tuple(authors), bibcode, tuple(keywords), abstract)
     single = target.suffix.lower() in MRT_SUFFIXES
-    name = target.name if single else f"{Path(table).name.split('.')[0]}.dat"
+    name = target.name if single else f"{Path(name_of(table)).name.split('.')[0]}.dat"
     mock = says_mock(source.metadata)
     with progress_of(progress).task("publishing", 2 * source.n_rows) as task:
-        layouts = _layouts(source, chosen, decimals or {}, str(table), task)
+        layouts = _layouts(source, chosen, decimals or {}, name_of(table), task)
         data = DataFile(name, source.n_rows, layouts, _notes(chosen))
         description = _description(source, mock)
         rows = (data_lines(frame, layouts) for frame in _pieces(source, chosen, task))
@@ -164,7 +165,7 @@ def _write_folder(target: Path, head: str, name: str, rows: Iterable[bytes]) -> 
 
 def _known(source: Source, columns: Sequence[str]) -> dict[str, Column]:
     """Return the descriptions of the columns: those of the file, else those of starscale's tables."""
-    ours = described()
+    ours = own_columns_of(list(source.schema))
     found = {}
     for name in columns:
         theirs = source.columns[name]

@@ -16,11 +16,13 @@ from starscale.io.units import convert
 from starscale.surveys import Survey, load_survey
 from starscale.tables.own import own_columns, own_columns_of
 from starscale.tables.standardise import spelling, standardise
-from starscale.vocabulary.columns import Column
+from starscale.vocabulary.columns import POSITION_EPOCH, POSITION_SYSTEM, Column
 from starscale.vocabulary.errors import InputError, Problem, Problems
 
 #: Key of the provenance in the metadata of a file.
 PROVENANCE_KEY = "starscale.provenance"
+#: Metadata about the storage in HATS, which are no longer true in another file.
+_STORAGE = ("hats_", "moc_sky_fraction", "starscale.unplaced_rows", "dataproduct_type")
 #: Formats whose metadata can be read without reading the rows.
 _CARRY_PROVENANCE = (".parquet", ".fits", ".hats")
 
@@ -131,6 +133,26 @@ def _wanted(available: Sequence[str], survey: Survey, columns: Sequence[str] | N
     return [found[name] for name in columns if name in found]
 
 
+def carried(stated: Mapping[str, Column], survey: Survey) -> dict[str, Column]:
+    """Return what a table states about those of its columns that a survey does not describe."""
+    known = set(spelling(stated, survey).values())
+    return {
+        name: about
+        for name, about in stated.items()
+        if name not in known and (about.unit or about.ucd or about.description)
+    }
+
+
+def stated_metadata(source: io.Source) -> dict[str, str]:
+    """Return the texts about a table that stay true in another file: no facts about the storage in HATS."""
+    metadata = {key: text for key, text in source.metadata.items() if not key.startswith(_STORAGE)}
+    if source.frame:
+        metadata.setdefault(POSITION_SYSTEM, source.frame)
+    if source.epoch is not None:
+        metadata.setdefault(POSITION_EPOCH, f"J{source.epoch}")
+    return metadata
+
+
 def described(*surveys: Survey) -> dict[str, Column]:
     """Descriptions of the columns of the given surveys and of starscale's own tables, by name."""
     known = own_columns()
@@ -184,7 +206,7 @@ def write(
     chosen = {
         name: _filled(about, origin.columns.get(name), known.get(name)) for name, about in source.columns.items()
     }
-    metadata = {**origin.metadata, **source.metadata, **about_positions(list(source.schema), loaded)}
+    metadata = stated_metadata(origin) | stated_metadata(source) | about_positions(list(source.schema), loaded)
     if provenance:
         metadata[PROVENANCE_KEY] = json.dumps(provenance, default=str)
     io.write(source.read(), output, columns={**chosen, **(columns or {})}, metadata=metadata)

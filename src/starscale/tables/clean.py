@@ -25,6 +25,7 @@ from starscale.tables.api import (
     PROVENANCE_KEY,
     AnyTable,
     about_positions,
+    carried,
     described,
     is_mock,
     name_of,
@@ -130,7 +131,8 @@ def clean(
         return Cleaned(None, attrition, dict(outside))
     cleaned = _clean_in_memory(table, description, joins, cuts, display)
     surveys = [description, *(of for _, of in joins)]
-    write(cleaned.table, output, surveys=surveys, provenance=provenance(cleaned.attrition))
+    stated = carried(open_table(table, choose=lambda _: ()).columns, description)
+    write(cleaned.table, output, surveys=surveys, columns=stated, provenance=provenance(cleaned.attrition))
     return Cleaned(None, cleaned.attrition, cleaned.outside)
 
 
@@ -220,7 +222,7 @@ def clean_file(
     if source.n_rows == 0:
         raise _no_rows(str(table))
     chosen = cuts_of_survey(survey, cuts, str(table))
-    columns = described(survey, *(other for _, other in join))
+    columns = described(survey, *(other for _, other in join)) | carried(source.columns, survey)
     counts = Counter[str]() if outside is None else outside
     with (
         progress.task(f"cleaning {survey.name}", source.n_rows) as task,

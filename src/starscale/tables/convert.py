@@ -10,15 +10,13 @@ import polars as pl
 
 from starscale import io
 from starscale.io.progress import progress_of
-from starscale.tables.api import AnyTable, refuse_same
+from starscale.tables.api import AnyTable, refuse_same, stated_metadata
 from starscale.tables.losses import SAMPLE, losses
-from starscale.vocabulary.columns import POSITION_EPOCH, POSITION_SYSTEM, Column
+from starscale.vocabulary.columns import Column
 from starscale.vocabulary.progress import Progress, Task
 
 #: Rows in memory.
 CHUNK = 250_000
-#: Metadata about the storage in HATS, which are no longer true in another file.
-_STORAGE = ("hats_", "moc_sky_fraction", "starscale.unplaced_rows", "dataproduct_type")
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,17 +88,10 @@ def _opened(
     table: AnyTable, columns: Sequence[str] | None
 ) -> tuple[pl.Schema, Mapping[str, Column], dict[str, str], Iterator[pl.DataFrame], int]:
     """Return schema, descriptions, metadata, rows and number of rows of a table."""
-    if not isinstance(table, str | Path):
-        frame = io.read(table, columns=columns)
-        return frame.schema, {}, {}, frame.iter_slices(CHUNK), frame.height
     source = io.open_table(table)
     chosen = source.choose(columns)
     schema = pl.Schema({name: source.schema[name] for name in chosen})
-    metadata = {key: text for key, text in source.metadata.items() if not key.startswith(_STORAGE)}
-    if source.frame:
-        metadata.setdefault(POSITION_SYSTEM, source.frame)
-    if source.epoch is not None:
-        metadata.setdefault(POSITION_EPOCH, f"J{source.epoch}")
+    metadata = stated_metadata(source)
     about = {name: source.columns[name] for name in chosen}
     return schema, about, metadata, source.batches(CHUNK, chosen), source.n_rows
 
