@@ -152,7 +152,7 @@ def _described(run: RunPlan, members: Sequence[SurveyColumns], needed: Sequence[
     """Return the needed columns that the surveys describe, and all columns of the leading survey."""
     columns: dict[str, ColumnSpec] = {}
     for member in members:
-        for column, spec in member.survey.columns.items():
+        for column, spec in member.survey.limited().items():
             name = member.names.get(column, column)
             if name in needed or member.survey is run.lead:
                 sentinels = (*member.survey.sentinels, *spec.sentinels)

@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from starscale.surveys.archive import Access, Copy, GaiaRelease, HealpixBits
-from starscale.vocabulary.columns import POSITION_EPOCH, POSITION_SYSTEM, Column, DType, LabelName
+from starscale.vocabulary.columns import LABELS, POSITION_EPOCH, POSITION_SYSTEM, Column, DType, LabelName
 from starscale.vocabulary.strict import Frozen
 
 #: A value that means "missing": a number, or a string such as "null".
@@ -154,6 +154,9 @@ class Band(Frozen):
     lower: float | None = None
     upper: float | None = None
 
+
+#: UCD words of errors and differences.
+_ERROR = {"stat.error", "stat.stdev", "arith.diff"}
 
 #: Plausible magnitudes by kind of survey. Nothing is brighter than the lower limits in an optical or near-infrared
 #: band; a sentinel that was dereddened (99.269, -9.73) lies outside.
@@ -324,24 +327,47 @@ class Survey(Frozen):
     def _columns_of_bands(self) -> list[str | None]:
         return [name for band in self.bands.values() for name in (band.magnitude, band.error)]
 
+    def limited(self) -> dict[str, ColumnSpec]:
+        """Return the columns, those of magnitudes with the plausible range of their band."""
+        columns, (low, high) = dict(self.columns), _MAGNITUDES[self.kind]
+        for band in self.bands.values():
+            spec = columns[band.magnitude]
+            lower, upper = (
+                next(limit for limit in limits if limit is not None)
+                for limits in ((spec.lower, band.lower, low), (spec.upper, band.upper, high))
+            )
+            columns[band.magnitude] = spec.model_copy(update={"lower": lower, "upper": upper})
+        return columns
+
     def plausible(self) -> dict[str, tuple[float, float]]:
         """Return the smallest and largest plausible value, by column; values outside are missing."""
-        low, high = _MAGNITUDES[self.kind]
-        limits = {
-            band.magnitude: (
-                low if band.lower is None else band.lower,
-                high if band.upper is None else band.upper,
-            )
-            for band in self.bands.values()
+        return {
+            name: (-math.inf if spec.lower is None else spec.lower, math.inf if spec.upper is None else spec.upper)
+            for name, spec in self.limited().items()
+            if spec.lower is not None or spec.upper is not None
         }
-        for name, spec in self.columns.items():
-            if spec.lower is not None or spec.upper is not None:
-                low, high = limits.get(name, (-math.inf, math.inf))
-                limits[name] = (
-                    low if spec.lower is None else spec.lower,
-                    high if spec.upper is None else spec.upper,
-                )
-        return limits
+
+    def physical(self) -> dict[str, tuple[float, float]]:
+        """Return the limits of the columns with a label or with a plausible range on both sides."""
+        named = [(label, spec.value) for label, spec in self.labels.items()]
+        named += [
+            (label, column)
+            for label, spec in self.estimates.items()
+            for column in (spec.value, spec.lower, spec.upper)
+            if column is not None
+        ]
+        given = {
+            name: (spec.lower, spec.upper)
+            for name, spec in self.columns.items()
+            if spec.lower is not None and spec.upper is not None
+        }
+        return {column: (LABELS[label].lower, LABELS[label].upper) for label, column in named} | given
+
+    def errors(self) -> set[str]:
+        """Return the columns with errors or differences, which scale with the unit but have no zero point."""
+        roles = [label.error for label in self.labels.values()] + [band.error for band in self.bands.values()]
+        said = [name for name, spec in self.columns.items() if _ERROR & set(spec.ucd.split(";"))]
+        return {name for name in (*roles, *said) if name is not None}
 
     @property
     def position_metadata(self) -> dict[str, str]:

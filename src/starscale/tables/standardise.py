@@ -8,17 +8,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
 
-from starscale.io.units import convert, same_unit
+from starscale.io.units import convert, is_logarithm_of, same_unit
 from starscale.surveys import Survey
 from starscale.surveys.schema import ColumnSpec
 from starscale.tables.identifiers import identifier_problems
 from starscale.tables.releases import release_problems
 from starscale.vocabulary.columns import Column, DType
-from starscale.vocabulary.errors import Problem, Problems, did_you_mean
+from starscale.vocabulary.errors import InputError, Problem, Problems, did_you_mean
 
 #: Type of a column by its name in survey files.
 POLARS_TYPE: dict[DType, type[pl.DataType]] = {
@@ -30,6 +31,8 @@ POLARS_TYPE: dict[DType, type[pl.DataType]] = {
     "bool": pl.Boolean,
     "string": pl.String,
 }
+#: Quantiles of a column by which logarithms are recognised.
+_SHARES = (0.05, 0.5, 0.95)
 _TRUE = ("true", "t", "1", "yes")
 _FALSE = ("false", "f", "0", "no")
 
@@ -93,7 +96,8 @@ def standardise(
     problems.items.extend(release_problems(names, survey, where))
     problems.items.extend(_id_problems(table, survey, present.get(survey.id.column), names, where, whole))
     taken = {original: column for column, original in present.items()}
-    series, limits = [], survey.plausible()
+    rules = _rules(survey, present, found_columns)
+    series = []
     for original in table.columns:
         column = taken.get(original)
         if column is None:
@@ -102,11 +106,8 @@ def standardise(
         # The identifier was examined above, in more detail.
         noted = problems if column != survey.id.column or not problems.items else Problems()
         with noted.collect():
-            spec, label = survey.columns[column], f"{where}: column {original!r}"
-            cleaned = _clean_column(table[original], spec, survey.sentinels, found_columns, label)
-            if column in limits:
-                cleaned = _plausible(cleaned, *limits[column], column, outside)
-            series.append(cleaned.alias(column))
+            cleaned = _clean_column(table[original], rules[column], f"{where}: column {original!r}")
+            series.append(_plausible(cleaned.alias(column), rules[column].spec, outside))
     problems.raise_if_any()
     return pl.DataFrame(series) if series else table
 
@@ -123,48 +124,97 @@ def _id_problems(
     ]
 
 
-def _clean_column(
-    values: pl.Series,
-    spec: ColumnSpec,
-    survey_sentinels: tuple[float | str, ...],
-    found_columns: Mapping[str, Column] | None,
-    where: str,
-) -> pl.Series:
+@dataclass(frozen=True, slots=True)
+class _Rules:
+    """How a column is standardised.
+
+    `sentinels` are those of the survey and of the column, `unit` is that of the values in the table, `physical`
+    are the limits of its values (None: unknown), and `difference` says that they are errors or differences.
+    """
+
+    spec: ColumnSpec
+    sentinels: tuple[float | str, ...]
+    unit: str
+    physical: tuple[float, float] | None
+    difference: bool
+
+
+def _rules(
+    survey: Survey, present: Mapping[str, str], found_columns: Mapping[str, Column] | None
+) -> dict[str, _Rules]:
+    """Return the rules for the columns of a survey that are present under the given names."""
+    found = found_columns or {}
+    specs, physical, errors = survey.limited(), survey.physical(), survey.errors()
+    return {
+        column: _Rules(
+            specs[column],
+            (*survey.sentinels, *specs[column].sentinels),
+            specs[column].file_unit or (found[original].unit if original in found else ""),
+            physical.get(column),
+            column in errors,
+        )
+        for column, original in present.items()
+    }
+
+
+def _clean_column(values: pl.Series, rules: _Rules, where: str) -> pl.Series:
     """Convert a column: missing values to null, then type, then unit."""
-    target = POLARS_TYPE[spec.dtype]()
-    sentinels = (*survey_sentinels, *spec.sentinels)
+    target = POLARS_TYPE[rules.spec.dtype]()
     if isinstance(values.dtype, pl.Categorical | pl.Enum):
         values = values.cast(pl.String)
     # Before the type is changed: as Booleans, -9999 and NaN would be true.
     if values.dtype == pl.String:
         values = values.str.strip_chars()
-        values = _without(values, _is_missing_text(values, target, sentinels))
+        values = _without(values, _is_missing_text(values, target, rules.sentinels))
     elif values.dtype.is_numeric():
-        values = _without(values, _is_missing(values, sentinels))
+        values = _without(values, _is_missing(values, rules.sentinels))
     if values.dtype != target:
         values = _cast(values, target, where)
-    if target.is_float():
-        found = found_columns.get(values.name) if found_columns else None
-        if found is not None and found.unit and not same_unit(found.unit, spec.unit):
-            values = convert(values, found.unit, spec.unit, where)
-    return values
+    return _in_unit(values, rules, where) if target.is_float() else values
 
 
-def _plausible(
-    values: pl.Series, lower: float, upper: float, column: str, outside: Counter[str] | None
-) -> pl.Series:
-    """Null where a number lies outside a range."""
-    low, high = values.min(), values.max()
-    if not values.dtype.is_numeric() or low is None or (lower <= _float(low) and _float(high) <= upper):
+def _in_unit(values: pl.Series, rules: _Rules, where: str) -> pl.Series:
+    """Convert a column to the unit of the survey."""
+    unit, wanted = rules.unit, rules.spec.unit
+    if not unit or same_unit(unit, wanted):
         return values
-    wrong = ((values < lower) | (values > upper)).fill_null(False)
-    if outside is not None:
-        outside[column] += int(wrong.sum())
-    return values.set(wrong, None)
+    # The survey file has the last word.
+    if rules.physical is not None and not rules.spec.file_unit and is_logarithm_of(wanted, unit):
+        _refuse_logarithms(values, unit, wanted, rules.physical, where)
+    return convert(values, unit, wanted, where, difference=rules.difference)
 
 
-def _float(number: object) -> float:
-    return float(str(number))
+def _refuse_logarithms(
+    values: pl.Series, unit: str, expected: str, limits: tuple[float, float], where: str
+) -> None:
+    """Refuse values whose unit is linear, but which look like the logarithms that they are to become.
+
+    Many catalogues give logarithms of gravity the unit cm/s**2. A few outliers (sentinels) decide nothing.
+    """
+    low, middle, high = (values.quantile(share, "nearest") for share in _SHARES)
+    if low is None or middle is None or high is None or low < limits[0] or high > limits[1]:
+        return
+    raise InputError(
+        Problem(
+            where,
+            f"is in {unit!r} according to the file, but its values (median {middle:g}) look like logarithms",
+            f"values in {expected!r}",
+            f"Correct the unit in the file, or say in the survey file what the column holds: file_unit = "
+            f'"{expected}" if the values are logarithms, file_unit = "{unit}" if they are not.',
+        )
+    )
+
+
+def _plausible(values: pl.Series, spec: ColumnSpec, outside: Counter[str] | None) -> pl.Series:
+    """Null, and count, the numbers outside the plausible range of a column."""
+    if (spec.lower is None and spec.upper is None) or not values.dtype.is_numeric():
+        return values
+    lower = -np.inf if spec.lower is None else spec.lower
+    upper = np.inf if spec.upper is None else spec.upper
+    wrong = ~values.is_between(lower, upper).fill_null(True)
+    if outside is not None and wrong.any():
+        outside[values.name] += int(wrong.sum())
+    return _without(values, wrong)
 
 
 def _without(values: pl.Series, missing: pl.Series) -> pl.Series:

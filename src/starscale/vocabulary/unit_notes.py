@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 _NOTE = "(unit: "
+#: Units of a ReadMe that say nothing about a unit, or only that it is a logarithm.
+_NO_WORD = ("---", "[-]")
 
 
 def with_note(description: str, unit: str) -> str:
@@ -16,6 +18,6 @@ def restored(unit: str, description: str) -> tuple[str, str]:
     A unit that is part of the noted one (mag of mag(AB)) gives way; any other stays, with the description.
     """
     text, note, noted = description.rpartition(_NOTE)
-    if note and noted.endswith(")") and (unit == "---" or unit.lower() in noted.lower()):
+    if note and noted.endswith(")") and (unit in _NO_WORD or unit.lower() in noted.lower()):
         return noted[:-1], text.rstrip()
     return unit, description

@@ -135,8 +135,9 @@ def _function(name: str, inside: str) -> Any:
             return scale
         physical = _ZERO_POINTS.get(inside.lower()) or parse_unit(inside)
         return None if physical is None else _applied(scale, physical)
-    # log(g) is the gravity, not the mass; log(cgs) does not say which quantity.
-    inner = u.dimensionless_unscaled if inside.lower() in ("g", "cgs") else parse_unit(inside)
+    # log(g) is the gravity, not the mass (which astropy writes dex(g)); log(cgs) does not say which quantity.
+    vague = inside.lower() == "cgs" or (inside == "g" and name != "dex")
+    inner = u.dimensionless_unscaled if vague else parse_unit(inside)
     return None if inner is None else _logarithm(inner)
 
 
@@ -160,7 +161,7 @@ def _product(plain: str) -> Any:
     """Parse units with powers, products, quotients and a scale: astropy's grammar, with names looked up here."""
     for pattern, replacement in PHRASES:
         plain = re.sub(pattern, replacement, plain, flags=re.IGNORECASE)
-    plain = plain.strip()
+    plain = _from_capitals(plain.strip())
     # Flux densities are per ångström, never per ampere.
     per_wavelength = re.search(r"\b(erg|ph|photon)s?\b", plain) is not None
     pieces, place = ["1" if plain.startswith("/") else ""], 0
@@ -174,6 +175,15 @@ def _product(plain: str) -> Any:
         pieces.append(piece)
         place = match.end()
     return _by_astropy("".join(pieces))
+
+
+def _from_capitals(plain: str) -> str:
+    """Return ``electrons/s`` for ``ELECTRONS/S`` of a program that writes capitals."""
+    names = re.findall(r"[^\W\d]+", plain)
+    if not plain.isupper() or all(name in u.get_current_unit_registry().registry for name in names):
+        return plain
+    # The kelvin, and the angstrom of flux densities.
+    return re.sub(r"[^\W\d]+", lambda name: name[0] if name[0] in "KA" else name[0].lower(), plain)
 
 
 def _piece(match: re.Match[str], per_wavelength: bool) -> str | None:
@@ -204,7 +214,8 @@ def _long_name(low: str, registry: Any) -> str | None:
     if len(single) > 3 and single in registry:
         return single
     for prefix, letter in _LONG_PREFIXES.items():
-        if low.startswith(prefix) and (base := _name(low.removeprefix(prefix))) is not None:
+        rest = low.removeprefix(prefix)
+        if rest not in ("", low) and (base := _name(rest)) is not None:
             return f"{letter}{base}" if f"{letter}{base}" in registry else None
     return None
 
@@ -214,6 +225,8 @@ def _by_astropy(text: str) -> Any:
         with warnings.catch_warnings():
             # Deprecated spellings are accepted silently.
             warnings.simplefilter("ignore", u.UnitsWarning)
-            return u.Unit(text, format="generic", parse_strict="raise")
+            unit = u.Unit(text, format="generic", parse_strict="raise")
+            # A unit without a scale in floating point cannot be converted.
+            return unit if isinstance(unit, u.function.FunctionUnitBase) or unit.decompose().scale else None
     except (ValueError, TypeError, ZeroDivisionError, OverflowError, RecursionError):
         return None

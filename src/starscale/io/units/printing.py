@@ -6,6 +6,7 @@ import re
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 from astropy import units as u
@@ -61,16 +62,27 @@ def unit_text(unit: Any) -> str:
 def _printed(about: Column, notation: _Notation) -> Column:
     """Print the unit, or as much of it as the format has a word for, and note the rest in the description."""
     text = about.unit.strip()
-    unit, there = parse_unit(text), _read(text, notation.name)
-    if not text or (there is not None and there == unit and notation.legal.fullmatch(text)):
-        return about
-    whole = notation.printer(unit) if unit is not None else None
-    if whole is None and there is None and notation.keeps_unknown and text.isascii():
-        whole = text
+    unit = parse_unit(text)
+    whole = text if _kept(text, unit, notation) else _whole(unit, notation)
     if whole is not None:
         return replace(about, unit=whole)
-    part = notation.printer(_bare(unit)) if unit is not None else None
-    return replace(about, unit=part or "", description=with_note(about.description, text))
+    part = _whole(_bare(unit), notation)
+    if part is None and notation.keeps_unknown and text.isascii() and _read(text, notation.name) is None:
+        return about
+    # The note names the part: "AB mag" and "mag(AB)" do, "AB" does not.
+    note = text if part is None or part.lower() in text.lower() else str(unit)
+    return replace(about, unit=part or "", description=with_note(about.description, note))
+
+
+def _kept(text: str, unit: Any, notation: _Notation) -> bool:
+    """Return whether a text is written as it is, since it conforms to the standard."""
+    return not text or (
+        notation.legal.fullmatch(text) is not None and unit == _read(text, notation.name) is not None
+    )
+
+
+def _whole(unit: Any, notation: _Notation) -> str | None:
+    return None if unit is None else notation.printer(unit)
 
 
 def _bare(unit: Any) -> Any:
@@ -85,7 +97,7 @@ def _vounit(unit: Any) -> str | None:
         return "%"
     if isinstance(unit, u.DexUnit):
         inner = _vounit(unit.physical_unit)
-        return f"log({inner})" if inner else None
+        return text if inner and _close(unit, parse_unit(text := f"log({inner})")) else None
     return _checked(unit, "vounit")
 
 
@@ -138,6 +150,7 @@ def _close(a: Any, b: Any) -> bool:
         return False
 
 
+@lru_cache(maxsize=4096)
 def _read(text: str, notation: str) -> Any:
     """Return the unit that astropy reads from a text, None where it refuses."""
     try:

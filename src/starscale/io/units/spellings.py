@@ -38,9 +38,6 @@ WHOLE = {
     "'": "arcmin",
     "AB": "mag(AB)",
     "ST": "mag(ST)",
-    "KM/S": "km/s",
-    "M/S": "m/s",
-    "CM/S": "cm/s",
     "sun": "",
     "Sun": "",
 }
