@@ -42,7 +42,7 @@ KINDS: dict[str, tuple[str, pl.Series]] = {
     "float32": ("single precision", pl.Series([0.1, None, float("inf")], dtype=pl.Float32)),
     "bool": ("booleans", pl.Series([True, None, False])),
     "text": ("texts", pl.Series(["ω Cen", None, 'with "quotes", commas'])),
-    "digits": ("texts of digits", pl.Series(["000", "010", None])),
+    "digits": ("texts of digits without a leading zero", pl.Series(["12", "10", None])),
     "blank": ("empty texts", pl.Series(["", None, "a"])),
     "category": ("categories", pl.Series(["a", None, "b"], dtype=pl.Categorical)),
     "date": ("dates", pl.Series([dt.date(2020, 1, 2), None, dt.date(2021, 1, 1)])),

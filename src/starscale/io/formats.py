@@ -97,8 +97,16 @@ FORMATS: dict[str, Format] = {
             "starscale.io.csv.sink",
             (".csv", ".tsv"),
         ),
+        # Read only. Names such as table.txt and table.dat promise no format.
+        Format("ascii", "text with columns divided by blanks", (), "starscale.io.csv.source", "", ()),
+        Format("mrt", "MRT or CDS", (".mrt", ".mrt.gz"), "starscale.io.ascii.source", "", ()),
+        Format("ipac", "IPAC", (".tbl", ".tbl.gz"), "starscale.io.ascii.source", "", ()),
     )
 }
+
+
+#: Formats of text tables: the first lines decide which of them a file is, whatever its name says.
+TEXTS = frozenset({"csv", "ascii", "mrt", "ipac"})
 
 
 def by_suffix(name: str) -> Format | None:

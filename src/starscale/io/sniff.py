@@ -5,7 +5,10 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from starscale.io.formats import FORMATS, Format, by_suffix
+from starscale.io.ascii.recognise import HEAD, byte_by_byte, is_ipac, readme_beside
+from starscale.io.csv.beginning import beginning_of
+from starscale.io.csv.lines import is_wide
+from starscale.io.formats import FORMATS, TEXTS, Format, by_suffix
 from starscale.io.packed import DAMAGE, damaged_packing, open_packed
 from starscale.vocabulary.errors import InputError, Problem
 
@@ -48,6 +51,7 @@ def read_head(path: Path, size: int = _HEAD) -> bytes:
 
 def content_of(head: bytes) -> str | None:
     """Return the format that the first bytes belong to; ``csv`` for any other text, None for other bytes."""
+    head = _narrowed(head)
     text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
     if head.startswith(b"PAR1"):
         return "parquet"
@@ -68,6 +72,27 @@ def is_votable(head: bytes) -> bool:
     text = head.removeprefix(b"\xff\xfe").removeprefix(b"\xfe\xff").replace(b"\0", b"")
     text = text.removeprefix(b"\xef\xbb\xbf").lstrip()
     return text.startswith(b"<") and _VOTABLE.search(text) is not None
+
+
+def _narrowed(head: bytes) -> bytes:
+    """Return UTF-16 as UTF-8, other bytes as they are."""
+    return head[: len(head) // 2 * 2].decode("utf-16", "ignore").encode() if is_wide(head) else head
+
+
+def _text_table(path: Path, expected: Format | None) -> Format:
+    """Return which text table a file is; its lines say so, whatever its name is."""
+    head = _narrowed(read_head(path, HEAD))
+    if byte_by_byte(head) or readme_beside(path):
+        return FORMATS["mrt"]
+    content = "ipac" if is_ipac(head) else beginning_of(path).format
+    if content is None and expected is FORMATS["csv"]:
+        content = "csv"
+    if content is None:
+        found = "is text without columns separated by commas, tabs or blanks"
+        raise InputError(
+            Problem(str(path), found, _any_table() if expected is None else f"a {expected.title} table")
+        )
+    return FORMATS[content]
 
 
 def _foreign(head: bytes) -> tuple[str, str]:
@@ -101,23 +126,18 @@ def detect(path: Path) -> Format:
     content = content_of(head)
     if content is None:
         raise InputError(_no_table(path, *_foreign(head), expected))
+    if content == "csv" and (expected is None or expected.name in TEXTS):
+        return _text_table(path, expected)
     if expected is None:
-        if content == "csv" and not _has_separators(head):
-            found = "is text without columns separated by commas or tabs"
-            raise InputError(Problem(str(path), found, _any_table()))
-    elif content == "csv" and expected.name != "csv":
+        return FORMATS[content]
+    if content == "csv":
         raise InputError(_no_table(path, "is plain text", _text_fix(head), expected))
     # Archives name ECSV files .csv.
-    elif content != expected.name and (content, expected.name) != ("ecsv", "csv"):
+    if content != expected.name and (content, expected.name) != ("ecsv", "csv"):
         actual = FORMATS[content]
         found, wanted = f"is a {actual.title} file inside", f"a {expected.title} file, as its name says"
         raise InputError(Problem(str(path), found, wanted, f"Rename it to end in {actual.suffixes[0]}."))
     return FORMATS[content]
-
-
-def _has_separators(head: bytes) -> bool:
-    first = head.splitlines()[0]
-    return any(mark in first for mark in (b",", b"\t", b";"))
 
 
 def _any_table() -> str:

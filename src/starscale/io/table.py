@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,6 +71,10 @@ class Source(ABC):
     @abstractmethod
     def n_rows(self) -> int:
         """Number of rows."""
+
+    def with_texts(self, names: Collection[str]) -> Source:  # noqa: ARG002
+        """Return the table with these columns as texts, as they are written; itself where files have types."""
+        return self
 
     @abstractmethod
     def lazy(self) -> pl.LazyFrame:

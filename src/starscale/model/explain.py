@@ -24,6 +24,7 @@ from starscale.model.lookup import find_stars, identifiers
 from starscale.model.model import Model
 from starscale.tables.api import AnyTable, name_of, says_mock
 from starscale.tables.standardise import spelling
+from starscale.tables.texts import as_written
 from starscale.vocabulary.columns import SOURCE_ID, Column
 from starscale.vocabulary.errors import InputError, Problem
 from starscale.vocabulary.flag_advice import Reason, flag_sentences, reasons
@@ -158,7 +159,8 @@ def _recognise(source: Source) -> _Kind:
 def _inspected(model: Model | str | Path, inputs: AnyTable, stars: pl.Series) -> dict[int | str, list[str]]:
     """Return the sentences about the inputs of every star, by identifier."""
     loaded = model if isinstance(model, Model) else Model.load(model)
-    source, where = io.open_table(inputs, choose=loaded.input_columns), name_of(inputs)
+    source = as_written(io.open_table(inputs, choose=loaded.input_columns), loaded.inputs)
+    where = name_of(inputs)
     names = spelling(source.schema, loaded.inputs)
     key = names.get(loaded.inputs.id.column)
     if key is None:

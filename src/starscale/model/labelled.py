@@ -13,6 +13,7 @@ from starscale.io.units import convert
 from starscale.model.model import Model
 from starscale.tables.api import AnyTable, name_of
 from starscale.tables.labels import within_limits
+from starscale.tables.texts import as_written
 from starscale.vocabulary.columns import LABELS, Column
 from starscale.vocabulary.errors import InputError, Problem
 
@@ -48,7 +49,7 @@ def labelled_stars(model: Model, table: AnyTable) -> LabelledStars:
         No label column, or one that does not hold numbers or has the unit of another quantity; no row to compare.
     """
     where = name_of(table)
-    source = io.open_table(table)
+    source = as_written(io.open_table(table), model.inputs)
     stars = source.read()
     known = tuple(name for name in model.labels if name in stars.columns)
     if not known:

@@ -21,6 +21,7 @@ from starscale.learn.predictor import Prediction, Predictor
 from starscale.surveys.schema import Cut, Survey
 from starscale.tables.cuts import apply_cuts, cut_columns
 from starscale.tables.standardise import spelling, standardise
+from starscale.tables.texts import as_written
 from starscale.vocabulary.arrays import FloatArray
 from starscale.vocabulary.columns import Column, catalogue_columns
 from starscale.vocabulary.errors import InputError, Problem
@@ -120,7 +121,7 @@ class Model:
             Missing columns, damaged identifiers; all problems in one error.
         """
         if not isinstance(table, pl.DataFrame):
-            source = open_table(table, choose=self.input_columns, name=where)
+            source = as_written(open_table(table, choose=self.input_columns, name=where), self.inputs)
             where, found_columns = str(source.path), {**(found_columns or {}), **_with_unit(source.columns)}
             table = source.read(self.input_columns(list(source.schema)))
         clean = standardise(table, self.inputs, where=where, found_columns=found_columns, whole=False)

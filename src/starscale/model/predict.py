@@ -19,6 +19,7 @@ from starscale.learn.regressor import BLOCK
 from starscale.model.model import Model
 from starscale.tables.api import PROVENANCE_KEY
 from starscale.tables.repeated import RepeatedIds, hashed
+from starscale.tables.texts import as_written
 from starscale.vocabulary.columns import Column
 from starscale.vocabulary.errors import InputError, Problem
 from starscale.vocabulary.flags import CatalogueFlag
@@ -179,7 +180,7 @@ def predict_file(
     StarscaleError
         An output that cannot be written. No partial catalogue remains.
     """
-    source = open_table(table)
+    source = as_written(open_table(table), model.inputs)
     before, checksum = state_of(source.path), io.Hashing(source.path)
     provenance_of_model = about_model(model, bundle)
     columns = model.input_columns(list(source.schema))

@@ -16,6 +16,7 @@ from starscale.io.units import convert
 from starscale.surveys import Survey, load_survey
 from starscale.tables.own import own_columns, own_columns_of
 from starscale.tables.standardise import spelling, standardise
+from starscale.tables.texts import as_written
 from starscale.vocabulary.columns import POSITION_EPOCH, POSITION_SYSTEM, Column
 from starscale.vocabulary.errors import InputError, Problem, Problems
 
@@ -69,7 +70,7 @@ def read_counted(
     def wanted(names: Sequence[str]) -> list[str]:
         return _wanted(names, description, columns)
 
-    source = io.open_table(table, choose=wanted)
+    source = as_written(io.open_table(table, choose=wanted), description)
     frame = source.read(wanted(list(source.schema)))
     return standardise(frame, description, where=name_of(table), found_columns=source.columns, outside=outside)
 

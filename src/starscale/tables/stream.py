@@ -13,6 +13,7 @@ from starscale.surveys import Survey
 from starscale.tables.identifiers import all_missing, repeated_identifiers
 from starscale.tables.repeated import RepeatedIds, hashed
 from starscale.tables.standardise import spelling, standardise
+from starscale.tables.texts import as_written
 from starscale.vocabulary.errors import InputError
 
 #: Rows per piece.
@@ -50,7 +51,7 @@ def pieces(
     InputError
         See :func:`starscale.tables.standardise.standardise`.
     """
-    source = open_table(path)
+    source = as_written(open_table(path), survey)
     found = spelling(list(source.schema), survey)
     wanted = list(source.schema) if columns is None else [found[name] for name in columns if name in found]
     empty = pl.DataFrame(schema={name: source.schema[name] for name in wanted})

@@ -1,51 +1,94 @@
-"""Layout of a CSV file: header line, separator and names of the columns."""
+"""Layout of a text table: names and units of the columns, the line of the first row, and what divides fields."""
 
 from __future__ import annotations
 
-import csv
-import itertools
-from collections.abc import Iterator
-from dataclasses import dataclass
+import re
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from starscale.io.packed import DAMAGE, damaged_packing, open_packed
-from starscale.io.table import CHUNK_ROWS
+from starscale.io.csv.beginning import Beginning, Record, beginning_of
+from starscale.io.csv.fields import FIELD_END, as_fields, at_places, is_missing, is_value, split_fields
+from starscale.io.units import parse_unit
 from starscale.vocabulary.errors import InputError, Problem
 
-_BOM = b"\xef\xbb\xbf"
-#: Lines that are searched for the header and the first row.
-_LOOK = 200
-NOT_UTF8 = "Convert it: iconv -f latin1 -t utf-8 OLD > NEW."
+_UCD = re.compile(r"\[ucd=([^\]]*)\]")
 
 
 @dataclass(frozen=True, slots=True)
 class CsvLayout:
-    """Names of the columns, lines to skip, separator; `trailing`: whether rows end with an extra separator."""
+    """How to read the lines of a text table.
+
+    Attributes
+    ----------
+    names, units : tuple of str
+        Of the columns; `units` is empty where the file has no line of units.
+    skip : int
+        Lines before the first row.
+    separator : str
+        Between fields; a blank stands for any number of blanks.
+    known : dict
+        Further information on columns, by name: `description`, `ucd`; ``text`` for a column of texts.
+    header : frozenset of bytes
+        Lines of the header, without line ends: files that were concatenated repeat them among the rows.
+    comments : bool
+        Whether lines that begin with ``#`` are comments, also among the rows.
+    bars : bool
+        Whether a bar is also before the first and after the last field.
+    places : tuple of (int, int)
+        First and last byte of every field, where a line of dashes shows them.
+    ruled : bool
+        Whether there is a line of dashes; texts are then padded with blanks, and quotation marks are ordinary.
+    extra : bool
+        Rows have one field more than the header has names.
+    trailing : bool
+        That field is empty: every row ends with a separator.
+    """
 
     names: tuple[str, ...]
     skip: int
     separator: str
+    units: tuple[str, ...] = ()
+    known: dict[str, dict[str, str]] = field(default_factory=dict)
+    header: frozenset[bytes] = frozenset()
+    comments: bool = False
+    bars: bool = False
+    places: tuple[tuple[int, int], ...] = ()
+    ruled: bool = False
+    extra: bool = False
     trailing: bool = False
 
+    @property
+    def mark(self) -> str:
+        """What divides fields after :meth:`divided`."""
+        return FIELD_END if self.separator == " " or self.bars else self.separator
 
-def pieces(path: Path, skip: int, rows: int) -> Iterator[tuple[int, list[bytes]]]:
-    """Yield ``(number of the first line, lines)`` in chunks of about `rows` lines; quoted texts are kept whole.
+    @property
+    def quoting(self) -> str | None:
+        """The separator, if a quotation mark after it begins a quoted text."""
+        return None if self.ruled else self.separator
 
-    Raises
-    ------
-    InputError
-        The gzip data are damaged.
-    """
-    try:
-        with open_packed(path) as file:
-            number = 1 + sum(1 for _ in itertools.islice(file, skip))
-            while lines := list(itertools.islice(file, rows)):
-                while sum(line.count(b'"') for line in lines) % 2 and (more := file.readline()):
-                    lines.append(more)
-                yield number, lines
-                number += len(lines)
-    except DAMAGE as error:
-        raise damaged_packing(path, error) from None
+    @property
+    def drawn(self) -> bool:
+        """Whether dashes or bars surround the fields, which are padded with blanks."""
+        return self.ruled or self.bars
+
+    def divided(self, lines: Sequence[bytes]) -> bytes:
+        """Return lines with their fields divided by one character, :attr:`mark`."""
+        if self.places:
+            return at_places(lines, self.places)
+        content = b"".join(lines)
+        if self.bars:
+            return as_fields(content).replace(b"|", FIELD_END.encode())
+        return as_fields(content, blanks=True) if self.separator == " " else content
+
+    def split(self, record: str) -> list[str]:
+        """Return the fields of a record."""
+        if self.places or self.bars:
+            fields = self.divided([record.encode()]).decode().rstrip("\n").split(FIELD_END)
+            return [text.strip() for text in fields]
+        return split_fields(record, self.separator)
 
 
 def find_layout(path: Path) -> CsvLayout:
@@ -54,87 +97,142 @@ def find_layout(path: Path) -> CsvLayout:
     Raises
     ------
     InputError
-        There is no header, or the rows have more fields than the header without a row counter that explains it.
+        There is no header, or the header and the rows cannot be those of one table.
     """
-    low = path.name.lower().removesuffix(".gz")
-    lines = _first_lines(path)
-    header = _header_line(lines, low)
-    if header is None:
-        raise InputError(Problem(str(path), "has no header line", "names of columns in the first line"))
-    separator = "\t" if low.endswith(".tsv") else _separator(lines[header])
-    names = next(csv.reader([lines[header].removeprefix("#").lstrip()], delimiter=separator))
-    if names and not names[0].strip():
-        names[0] = "index"
-    layout = CsvLayout(tuple(names), header + 1, separator)
-    fields = next((len(row) for row in csv.reader(lines[header + 1 :], delimiter=separator) if row), len(names))
-    if fields == len(names) + 1:
-        return _one_more(path, layout)
-    return layout
-
-
-def _first_lines(path: Path) -> list[str]:
-    """Return the first lines as texts, without the byte order mark."""
-    lines: list[str] = []
-    for first, chunk in itertools.islice(pieces(path, 0, _LOOK), 1):
-        for number, line in enumerate(chunk, first):
-            try:
-                lines.append(line.decode("utf-8").rstrip("\r\n"))
-            except UnicodeDecodeError:
-                where = f"{path}, line {number}"
-                raise InputError(Problem(where, "is not UTF-8 text", fix=NOT_UTF8)) from None
-    if lines:
-        lines[0] = lines[0].removeprefix(_BOM.decode())
-    return lines
-
-
-def _header_line(lines: list[str], name: str) -> int | None:
-    """Return the index of the header: the last leading ``#`` line if its fields match the rows, else the next."""
-    plain = next((i for i, line in enumerate(lines) if line.strip() and not line.startswith("#")), None)
-    marked = [i for i, line in enumerate(lines[:plain]) if line.strip()]
-    if not marked:
-        return plain
-    last = lines[marked[-1]]
-    separator = "\t" if name.endswith((".tsv", ".tsv.gz")) else _separator(last)
-    if plain is None or last.count(separator) == lines[plain].count(separator) > 0:
-        return marked[-1]
-    return plain
-
-
-def _separator(header: str) -> str:
-    return next((mark for mark in (",", "\t", ";", "|") if mark in header), ",")
-
-
-def _one_more(path: Path, layout: CsvLayout) -> CsvLayout:
-    """Explain rows with one field more than the header.
-
-    pandas and R write a row counter without a name before the first column; other programs end every row with a
-    separator. In any other case it is unknown which name belongs to which value, and the file is refused.
-    """
-    counter, trailing = True, True
-    before = -1
-    for row in _rows(path, layout):
-        trailing = trailing and not row[-1].strip()
-        value = int(row[0]) if row[0].strip().isdecimal() else -1
-        counter = counter and value > before
-        before = value
-        if not (counter or trailing):
-            break
-    if counter != trailing:
-        names = layout.names if trailing else ("index", *layout.names)
-        return CsvLayout(names, layout.skip, layout.separator, trailing=trailing)
-    n = len(layout.names)
-    raise InputError(
-        Problem(
-            f"{path}, line {layout.skip + 1}",
-            f"has {n + 1} fields where the header has {n} names",
-            "as many fields as names (or a leading row counter as pandas writes it)",
-            "Write a name for every column into the header.",
-        )
+    begin = beginning_of(path)
+    plain = CsvLayout((), 0, begin.separator, comments=bool(begin.leading), bars=begin.bars)
+    header, rows = _header(path, plain, begin)
+    layout = _with_rule(plain, header, rows) or _with_units(plain, header, rows)
+    rows = [row for row in rows if row.end > layout.skip]
+    shown = {header.text, *(record.text for record in begin.rest if record.end <= layout.skip)}
+    layout = replace(
+        layout,
+        names=tuple(layout.split(header.names)),
+        known=_vizier_columns(begin.leading),
+        # A line without a letter or dash may also be a row without values.
+        header=frozenset(text.encode() for text in shown if re.search(r"[\w-]", text)),
     )
+    return _compared(layout, rows)
 
 
-def _rows(path: Path, layout: CsvLayout) -> Iterator[list[str]]:
-    """Yield the fields of every row that is not empty."""
-    for _, chunk in pieces(path, layout.skip, CHUNK_ROWS):
-        texts = (line.decode("utf-8", "replace") for line in chunk)
-        yield from filter(None, csv.reader(texts, delimiter=layout.separator))
+def _header(path: Path, layout: CsvLayout, begin: Beginning) -> tuple[Record, list[Record]]:
+    """Return the header and the records after it: the first line without ``#``, or the comment before the rows."""
+    leading, rest = begin.leading, begin.rest
+    if not rest:
+        return _last(path, leading), []
+    numbers = [text.strip() for text in layout.split(rest[0].text) if is_value(text)]
+    fits = bool(leading) and _may_be_header(layout, leading[-1], rest[0], numbers=bool(numbers))
+    if fits and (numbers or _is_row(layout, leading[-1], rest)):
+        return leading[-1], rest
+    if numbers:
+        raise InputError(
+            Problem(
+                f"{path}, line {rest[0].end}",
+                f"has no header line: its first line contains the number {numbers[0]!r}",
+                "names of columns in the first line",
+                "Write the names into a first line; a name that is a number needs a letter (2016 -> y2016).",
+            )
+        )
+    return rest[0], rest[1:]
+
+
+def _last(path: Path, leading: list[Record]) -> Record:
+    if not leading:
+        raise InputError(Problem(str(path), "has no header line", "names of columns in the first line"))
+    return leading[-1]
+
+
+def _may_be_header(layout: CsvLayout, comment: Record, first: Record, *, numbers: bool) -> bool:
+    """Whether a comment can name the columns of the line after it, which may begin with a row counter."""
+    names, width = layout.split(comment.names), len(layout.split(first.text))
+    if len(names) not in ({width, width - 1} if numbers else {width}):
+        return False
+    return (len(names) > 1 or _are_words(names)) and not any(map(is_value, names))
+
+
+def _is_row(layout: CsvLayout, comment: Record, rest: list[Record]) -> bool:
+    """Whether the first line without ``#`` is a row, though it has no numbers, and the comment the header.
+
+    It is none if numbers, or a line of dashes, are below it, or if a field of the comment has several words.
+    """
+    if any(row.is_rule for row in rest[1:3]) or not _are_words(layout.split(comment.names)):
+        return False
+    texts = layout.split(rest[0].text)
+    numbers = _numbers(layout, rest[1:], len(texts))
+    return not any(number and not is_missing(text) for text, number in zip(texts, numbers, strict=True))
+
+
+def _numbers(layout: CsvLayout, rows: list[Record], width: int) -> list[bool]:
+    """Return for every column whether it has numbers and nothing else."""
+    fields = [row for row in (layout.split(row.text) for row in rows) if len(row) == width]
+    columns = [[text for text in column if not is_missing(text)] for column in zip(*fields, strict=True)]
+    return [bool(column) and all(map(is_value, column)) for column in columns] or [False] * width
+
+
+def _are_words(names: list[str]) -> bool:
+    return bool(names) and all(re.fullmatch(r"\s*\S+\s*", name) for name in names)
+
+
+def _with_rule(layout: CsvLayout, header: Record, rows: list[Record]) -> CsvLayout | None:
+    """Take account of a line of dashes below the names, or below the line of units that follows them."""
+    rule = next((row for row in rows[:2] if row.is_rule), Record("", 0))
+    spans = [match.span() for match in re.finditer("-+", rule.text)]
+    if len(spans) != len(layout.split(header.names)):
+        return None
+    if layout.separator == " ":
+        layout = replace(layout, places=(*spans[:-1], (spans[-1][0], sys.maxsize)))
+    units = _stripped(layout, rows[0]) if rule is not rows[0] else ()
+    # A row of numbers before a row of dashes: these mean "missing".
+    return None if any(map(is_value, units)) else replace(layout, units=units, ruled=True, skip=rule.end)
+
+
+def _stripped(layout: CsvLayout, record: Record) -> tuple[str, ...]:
+    return tuple(text.strip() for text in layout.split(record.text))
+
+
+def _with_units(layout: CsvLayout, header: Record, rows: list[Record]) -> CsvLayout:
+    """Take account of a line of units below the names: each is above numbers, and a unit that is known."""
+    layout = replace(layout, skip=header.end)
+    if len(rows) < 2 or any(map(is_value, texts := _stripped(layout, rows[0]))):
+        return layout
+    numbers = _numbers(layout, rows[1:], len(texts))
+    return replace(layout, units=texts, skip=rows[0].end) if _are_units(texts, numbers) else layout
+
+
+def _are_units(texts: Sequence[str], numbers: Sequence[bool]) -> bool:
+    """Whether there are units above numbers, and nothing above texts."""
+    units = {text for text, number in zip(texts, numbers, strict=True) if number and text}
+    others = {text.strip("-") for text, number in zip(texts, numbers, strict=True) if not number}
+    return bool(units) and all(map(_is_unit, units)) and others <= {""}
+
+
+def _is_unit(text: str) -> bool:
+    return not is_missing(text) and parse_unit(text) is not None
+
+
+def _vizier_columns(leading: list[Record]) -> dict[str, dict[str, str]]:
+    """Return what the comments of VizieR say: ``#Column NAME (FORMAT) DESCRIPTION [ucd=...]``, divided by tabs."""
+    known = {}
+    for record in leading:
+        word, *about = record.text.split("\t")
+        if word == "#Column" and len(about) > 2:
+            ucd = _UCD.search(record.text)
+            known[about[0].strip()] = {
+                "description": about[2].strip(),
+                "ucd": ucd[1] if ucd else "",
+                "text": "text" if about[1].strip().lower().startswith("(a") else "",
+            }
+    return known
+
+
+def _compared(layout: CsvLayout, rows: list[Record]) -> CsvLayout:
+    """Compare the number of names with that of the fields of the first row."""
+    names = layout.names
+    fields = len(layout.split(rows[0].text)) if rows else len(names)
+    if len(names) == fields + 1 > 1 and not names[-1].strip():
+        return replace(layout, names=names[:-1])
+    if fields == len(names) + 1:
+        return replace(layout, extra=True)
+    if names and not names[0].strip():
+        return replace(layout, names=("index", *names[1:]))
+    return layout

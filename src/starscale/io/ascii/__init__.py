@@ -1,0 +1,1 @@
+"""Text tables that describe their columns: MRT, CDS and IPAC."""

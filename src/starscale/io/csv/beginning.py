@@ -1,0 +1,143 @@
+"""The first lines of a text table: comments, records, and what divides the fields."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from starscale.io.csv.fields import is_value, split_fields
+from starscale.io.csv.lines import NOT_UTF8, text_lines
+from starscale.vocabulary.errors import InputError, Problem
+
+_BOM = "\ufeff"
+#: Records after the leading comments that are compared with the header; most lines that are looked at.
+_LOOK, _LINES = 200, 100_000
+_OPENED = re.compile(r'(?:^|[,;|\t ]) *"')
+_RULE = re.compile(r"[\s|+,;]*-+(?:[\s|+,;]+-+)*[\s|+,;]*")
+#: The line by which spreadsheets state the separator.
+_TOLD = re.compile(r'"?sep=(.)"?')
+_FOUND_BY_BLANKS = re.compile(r" *-+( +-+)+ *")
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A record of the beginning of a file: its text, and the number of lines up to its end."""
+
+    text: str
+    end: int
+
+    @property
+    def is_comment(self) -> bool:
+        """Whether the line begins with ``#``."""
+        return self.text.startswith("#")
+
+    @property
+    def is_rule(self) -> bool:
+        """Whether the line consists of dashes, as VizieR, psql and astropy draw it below the names."""
+        return _RULE.fullmatch(self.text) is not None
+
+    @property
+    def names(self) -> str:
+        """The text without a leading ``#``; a tab before the first name stands for a name left out, and stays."""
+        return self.text.removeprefix("#").strip(" ") if self.is_comment else self.text
+
+
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """The leading comments, the other first records, and the separator."""
+
+    leading: list[Record]
+    rest: list[Record]
+    separator: str
+
+    @property
+    def bars(self) -> bool:
+        """Whether the records have a bar before the first and after the last field."""
+        texts = [record.text.strip() for record in self.rest if not record.is_rule][:3]
+        bars = (text.startswith("|") and text.endswith("|") and text.count("|") > 1 for text in texts)
+        return self.separator == "|" and bool(texts) and all(bars)
+
+    @property
+    def format(self) -> str | None:
+        """Return ``csv``, or ``ascii`` where blanks or bars divide the fields; None without columns."""
+        if self.separator == " " or self.bars:
+            return "ascii"
+        shown = (*self.rest[:1], *self.leading[-1:])
+        return "csv" if any(self.separator in record.text for record in shown) else None
+
+
+def beginning_of(path: Path) -> Beginning:
+    """Read the first lines.
+
+    Raises
+    ------
+    InputError
+        They are not UTF-8.
+    """
+    records = [record for record in _records(path) if record.text.strip()]
+    leading = list(itertools.takewhile(lambda record: record.is_comment, records))
+    rest = [record for record in records[len(leading) :] if not record.is_comment]
+    told = _TOLD.fullmatch(rest[0].text.strip()) if rest else None
+    rest = list(itertools.dropwhile(lambda record: record.is_rule, rest[1:] if told else rest))
+    return Beginning(leading, rest, told[1] if told else _separator(path.name, leading, rest))
+
+
+def _records(path: Path) -> list[Record]:
+    """Return the first records, without the byte order mark; a quoted text may have several lines."""
+    found: list[Record] = []
+    held, left = "", _LOOK
+    with text_lines(path) as lines:
+        for number, line in enumerate(itertools.islice(lines, _LINES), 1):
+            held += _decoded(path, number, line)
+            held = held.removeprefix(_BOM) if number == 1 else held
+            left -= not held.startswith("#")
+            if left <= 0 or not _is_open(held):
+                found.append(Record(held.rstrip("\r\n"), number))
+                held = ""
+            if left <= 0:
+                break
+    return found
+
+
+def _is_open(text: str) -> bool:
+    """Whether a text ends within quotation marks."""
+    return not text.startswith("#") and text.count('"') % 2 == 1 and _OPENED.search(text) is not None
+
+
+def _decoded(path: Path, number: int, line: bytes) -> str:
+    try:
+        return line.decode("utf-8")
+    except UnicodeDecodeError:
+        raise InputError(Problem(f"{path}, line {number}", "is not UTF-8 text", fix=NOT_UTF8)) from None
+
+
+def _separator(name: str, leading: list[Record], rest: list[Record]) -> str:
+    """Return what divides the fields: the first mark that gives the header and the rows as many fields."""
+    name = name.lower().removesuffix(".gz")
+    marks = "\t,;|" if name.endswith(".tsv") else ",\t;|"
+    shown = (*rest[:1], *leading[-1:], Record("", 0))[0].text
+    there = [mark for mark in marks if mark in shown]
+    if there:
+        return next((mark for mark in there if _fits(mark, shown, rest[1:20])), there[0])
+    # A file called .csv may have one column, of texts with blanks.
+    return " " if rest and _divided_by_blanks(leading, rest, strict=name.endswith((".csv", ".tsv"))) else ","
+
+
+def _fits(mark: str, header: str, rows: list[Record]) -> bool:
+    """Whether a separator gives the rows as many fields as the header, up to a row counter or an empty field."""
+    n = len(split_fields(header, mark))
+    return all(abs(len(split_fields(row.text, mark)) - n) <= 1 for row in rows)
+
+
+def _divided_by_blanks(leading: list[Record], rest: list[Record], *, strict: bool) -> bool:
+    """Whether blanks divide the first lines into as many fields each, with numbers among them (strict: only)."""
+    if any(_FOUND_BY_BLANKS.fullmatch(row.text) for row in rest[1:3]):
+        return True
+    lines = [*leading[-1:], *rest] if len(rest) == 1 else rest[:20]
+    widths = {len(split_fields(record.names, " ")) for record in lines}
+    if len(lines) < 2 or len(widths) > 1 or widths == {1}:
+        return False
+    values = [is_value(text) for text in split_fields(rest[-1].text, " ")]
+    return all(values) if strict else any(values)
