@@ -5,7 +5,7 @@ from __future__ import annotations
 import polars as pl
 import pytest
 
-from starscale.tables.sql import columns_of, rename_columns, row_expression
+from starscale.tables.sql import rename_columns, row_expression
 from starscale.vocabulary.errors import InputError
 
 
@@ -35,10 +35,10 @@ def test_what_is_not_an_expression_of_one_row_is_refused(text: str) -> None:
 )
 def test_expressions_of_one_row_pass(text: str) -> None:
     table = pl.DataFrame({"a": [1.0, 3.0], "b": ["MAX(x", "y"], "c": [0.0, 1.0], "max": [2, 0], "maximum": [3, 1]})
-    whole = table.select(row_expression(text, "here")).to_series()
-    rows = [table[i : i + 1].select(row_expression(text, "here")).to_series()[0] for i in range(2)]
-    assert whole.to_list() == rows
-    assert set(columns_of(row_expression(text, "here"))) <= set(table.columns)
+    expression = row_expression(text, "here")
+    rows = [expression.on(table[i : i + 1])[0] for i in range(2)]
+    assert expression.on(table).to_list() == rows
+    assert set(expression.columns) <= set(table.columns)
 
 
 def test_renaming_columns_leaves_texts_and_other_words_alone() -> None:

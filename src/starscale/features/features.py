@@ -16,12 +16,11 @@ from typing import Annotated, Literal
 
 import numpy as np
 import polars as pl
-from polars.exceptions import PolarsError
 from pydantic import Field
 
 from starscale.features.families import FAMILIES, Feature, SurveyColumns, absolute_magnitude, quote
 from starscale.surveys import Survey, load_survey
-from starscale.tables.sql import columns_of, row_expression
+from starscale.tables.sql import RowExpression, row_expression, unclean_columns
 from starscale.vocabulary.arrays import FloatArray
 from starscale.vocabulary.errors import InputError, Problem, Problems, did_you_mean
 from starscale.vocabulary.settings.run import FeaturesConfig
@@ -254,7 +253,7 @@ def feature_columns(features: Sequence[Feature]) -> list[str]:
 
 def columns_in(feature: Feature) -> list[str]:
     """Return the columns that the expression of one feature uses."""
-    return columns_of(_parse(feature))
+    return list(_parse(feature).columns)
 
 
 def evaluate_features(table: pl.DataFrame, features: Sequence[Feature], *, where: str = "table") -> FloatArray:
@@ -282,17 +281,19 @@ def evaluate_features(table: pl.DataFrame, features: Sequence[Feature], *, where
     columns = feature_columns(features)
     _check_columns(table, columns, features, where)
     # One type for all: a float32 column in FITS and a float64 one in CSV must give the same features.
-    numbers = table.select(pl.col(columns).cast(pl.Float64))
-    expressions = [_parse(feature).cast(pl.Float64).alias(str(i)) for i, feature in enumerate(features)]
-    try:
-        values = numbers.select(expressions)
-    except PolarsError:
-        _name_failed(numbers, features, expressions)
-        raise
+    used = table.select(columns).with_columns(pl.col(pl.Float32).cast(pl.Float64))
+    unclean, problems, expressions = unclean_columns(used, columns), Problems(), []
+    for i, feature in enumerate(features):
+        with problems.collect():
+            value = _parse(feature).value(used.schema, unclean)
+            if value.kind in ("text", "other"):
+                problems.add(f"feature {feature.name!r}", f"{feature.expression} is {value.word}", "a number")
+            expressions.append(value.expr.cast(pl.Float64).alias(str(i)))
+    problems.raise_if_any()
+    values = used.select(expressions)
     result = np.empty((table.height, len(features)), order="C")
     for i, column in enumerate(values):
         result[:, i] = column.fill_null(np.nan).to_numpy()
-    result[~np.isfinite(result)] = np.nan
     return result
 
 
@@ -313,18 +314,7 @@ def _check_columns(table: pl.DataFrame, columns: Sequence[str], features: Sequen
     problems.raise_if_any()
 
 
-def _name_failed(numbers: pl.DataFrame, features: Sequence[Feature], expressions: Sequence[pl.Expr]) -> None:
-    """Evaluate the expressions one by one, and raise an error that names those that fail."""
-    problems = Problems()
-    for feature, expression in zip(features, expressions, strict=True):
-        try:
-            numbers.select(expression)
-        except PolarsError as error:
-            problems.add(f"feature {feature.name!r}", f"{feature.expression} cannot be evaluated ({error})")
-    problems.raise_if_any()
-
-
-def _parse(feature: Feature) -> pl.Expr:
+def _parse(feature: Feature) -> RowExpression:
     return row_expression(feature.expression, f"feature {feature.name!r}")
 
 

@@ -178,6 +178,6 @@ def all_cuts(run: RunPlan, members: Sequence[SurveyColumns]) -> tuple[Cut, ...]:
     for table, survey in zip(config.photometry, run.photometry, strict=True):
         for cut in choose_cuts(survey.cuts, table.cuts, survey.name):
             # Two surveys may use the same name for a cut or a column.
-            keep = rename_columns(cut.keep, names[survey.name])
+            keep = rename_columns(cut.keep, names[survey.name], f"survey {survey.name}: cut {cut.name!r}")
             chosen.append(cut.model_copy(update={"name": f"{survey.name}_{cut.name}", "keep": keep}))
     return tuple(chosen)

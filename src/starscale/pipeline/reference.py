@@ -14,7 +14,7 @@ from starscale.pipeline.folder import RunFolder
 from starscale.pipeline.plan import RunPlan, magnitude_column, members_in
 from starscale.pipeline.prepare import MATCHED, TRAINING
 from starscale.tables.labels import within_limits
-from starscale.tables.sql import columns_of, row_expression
+from starscale.tables.sql import row_expression
 from starscale.vocabulary.errors import Problems, did_you_mean
 from starscale.vocabulary.settings.run import Reference
 
@@ -88,7 +88,7 @@ def reference_table(path: Path, reference: Reference, id_type: pl.DataType) -> p
     chosen = None
     if reference.where is not None:
         chosen = row_expression(reference.where, f"compare {reference.name!r}: where", "an SQL predicate")
-        needed += columns_of(chosen)
+        needed += chosen.columns
     needed, problems = list(dict.fromkeys(needed)), Problems()
     for name in needed:
         if name not in schema:
@@ -105,7 +105,7 @@ def reference_table(path: Path, reference: Reference, id_type: pl.DataType) -> p
     problems.raise_if_any()
     table = io.read(path, columns=needed)
     if chosen is not None:
-        table = table.filter(chosen)
+        table = table.filter(chosen.on(table))
     return (
         table.select(
             pl.col(reference.source_id).alias("source_id"),

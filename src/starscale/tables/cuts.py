@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import polars as pl
-from polars.exceptions import PolarsError
 
 from starscale.surveys.schema import Cut
-from starscale.tables.sql import columns_of, row_expression
+from starscale.tables.sql import RowExpression, row_expression, shortened, unclean_columns
+from starscale.tables.sql.values import condition
 from starscale.vocabulary.errors import Problems, did_you_mean
 from starscale.vocabulary.settings.run import Cuts
 
@@ -135,20 +135,25 @@ def cut_columns(cut: Cut, where: str) -> list[str]:
     InputError
         The predicate is not SQL.
     """
-    return columns_of(_parse(cut, where))
+    return list(_parse(cut, where).columns)
 
 
-def apply_cuts(table: pl.DataFrame, cuts: Sequence[Cut], *, where: str = "table") -> tuple[pl.Series, Attrition]:
+def apply_cuts(
+    table: pl.DataFrame, cuts: Sequence[Cut], *, where: str = "table", finite: Collection[str] = ()
+) -> tuple[pl.Series, Attrition]:
     """Evaluate cuts on a table.
 
     Parameters
     ----------
     table : polars.DataFrame, (n_rows, any)
-        Standardised: missing values are null.
+        Missing values are null, or NaN or infinity.
     cuts : sequence of Cut
         In the order of the attrition table.
     where : str
         Name of the table in error messages.
+    finite : collection of str
+        Columns that are known to hold no NaN and no infinity, as those that a survey describes after reading; they
+        need not be examined.
 
     Returns
     -------
@@ -166,19 +171,19 @@ def apply_cuts(table: pl.DataFrame, cuts: Sequence[Cut], *, where: str = "table"
     for cut in cuts:
         with problems.collect():
             expression = _parse(cut, where)
-            _check_columns(cut, columns_of(expression), table.columns, where, problems)
-            expressions.append(expression.fill_null(False).alias(cut.name))
+            _check_columns(cut, expression.columns, table.columns, where, problems)
+            expressions.append(expression)
     problems.raise_if_any()
-    masks = _evaluate(table, cuts, expressions, where)
-    mask = pl.repeat(True, table.height, eager=True)
-    rows = []
+    masks = _evaluate(table, cuts, expressions, where, finite)
+    mask: pl.Series | None = None
+    after, rows = table.height, []
     for cut, own in zip(cuts, masks, strict=True):
-        before = int(mask.sum())
-        mask = mask & own
+        mask, before = own if mask is None else mask & own, after
         after = int(mask.sum())
         alone = table.height - int(own.sum())
         rows.append(AttritionRow(cut.name, cut.keep, cut.description, cut.source, alone, before - after, after))
-    return mask.alias("keep"), Attrition(table.height, tuple(rows))
+    passed = pl.repeat(True, table.height, eager=True) if mask is None else mask
+    return passed.alias("keep"), Attrition(table.height, tuple(rows))
 
 
 def _check_columns(
@@ -194,26 +199,31 @@ def _check_columns(
             )
 
 
-def _parse(cut: Cut, where: str) -> pl.Expr:
+def _parse(cut: Cut, where: str) -> RowExpression:
     return row_expression(cut.keep, f"{where}: cut {cut.name!r}", "an SQL predicate")
 
 
-def _evaluate(table: pl.DataFrame, cuts: Sequence[Cut], expressions: list[pl.Expr], where: str) -> list[pl.Series]:
+def _evaluate(
+    table: pl.DataFrame,
+    cuts: Sequence[Cut],
+    expressions: Sequence[RowExpression],
+    where: str,
+    finite: Collection[str],
+) -> list[pl.Series]:
+    """Return for each cut whether a row passes it."""
+    used = {name for expression in expressions for name in expression.columns}
+    unclean, schema = unclean_columns(table, used - set(finite)), table.schema
     problems = Problems()
     masks = []
     for cut, expression in zip(cuts, expressions, strict=True):
-        try:
-            mask = table.select(expression).to_series()
-        except PolarsError as error:
-            first_line = str(error).splitlines()[0]
-            problems.add(f"{where}: cut {cut.name!r}", f"{cut.keep!r} cannot be evaluated ({first_line})")
-            continue
-        if mask.dtype != pl.Boolean:
-            problems.add(
-                f"{where}: cut {cut.name!r}", f"{cut.keep!r} is of type {mask.dtype}", "a predicate, true or false"
-            )
-            continue
-        # The result of a predicate without columns (TRUE) has one row.
-        masks.append(mask if len(mask) == table.height else pl.repeat(bool(mask[0]), table.height, eager=True))
+        with problems.collect():
+            value = expression.value(schema, unclean)
+            if value.kind not in ("truth", "null"):
+                found = f"{shortened(cut.keep)!r} is {value.word}"
+                problems.add(f"{where}: cut {cut.name!r}", found, "a predicate, true or false")
+                continue
+            mask = table.select(condition(value).fill_null(value=False)).to_series()
+            # The result of a predicate without columns (TRUE) has one row.
+            masks.append(mask if len(mask) == table.height else mask.new_from_index(0, table.height))
     problems.raise_if_any()
     return masks

@@ -115,9 +115,7 @@ def cut_conditions(
         columns |= relation.members[number].references
         try:
             with problems.collect():
-                text = translate(
-                    " ".join(cut.keep.split()), columns, relation.access, f"{where}: cut {cut.name!r}"
-                )
+                text = translate(cut.keep, columns, relation.access, f"{where}: cut {cut.name!r}")
                 conditions.append(f"({text})")
         except NotInAdqlError:
             left.append((number, cut))
