@@ -20,7 +20,7 @@ from pydantic import Field
 
 from starscale.features.families import FAMILIES, Feature, SurveyColumns, absolute_magnitude, quote
 from starscale.surveys import Survey, load_survey
-from starscale.tables.sql import RowExpression, row_expression, unclean_columns
+from starscale.tables.sql import RowExpression, row_expression
 from starscale.vocabulary.arrays import FloatArray
 from starscale.vocabulary.errors import InputError, Problem, Problems, did_you_mean
 from starscale.vocabulary.settings.run import FeaturesConfig
@@ -282,10 +282,10 @@ def evaluate_features(table: pl.DataFrame, features: Sequence[Feature], *, where
     _check_columns(table, columns, features, where)
     # One type for all: a float32 column in FITS and a float64 one in CSV must give the same features.
     used = table.select(columns).with_columns(pl.col(pl.Float32).cast(pl.Float64))
-    unclean, problems, expressions = unclean_columns(used, columns), Problems(), []
+    schema, problems, expressions = used.schema, Problems(), []
     for i, feature in enumerate(features):
         with problems.collect():
-            value = _parse(feature).value(used.schema, unclean)
+            value = _parse(feature).value(schema, columns)
             if value.kind in ("text", "other"):
                 problems.add(f"feature {feature.name!r}", f"{feature.expression} is {value.word}", "a number")
             expressions.append(value.expr.cast(pl.Float64).alias(str(i)))
@@ -294,6 +294,7 @@ def evaluate_features(table: pl.DataFrame, features: Sequence[Feature], *, where
     result = np.empty((table.height, len(features)), order="C")
     for i, column in enumerate(values):
         result[:, i] = column.fill_null(np.nan).to_numpy()
+    result[~np.isfinite(result)] = np.nan
     return result
 
 

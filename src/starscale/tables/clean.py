@@ -145,7 +145,8 @@ def _clean_in_memory(
         raise _no_rows(where)
     for other, of in join:
         stars = _join_in_memory(stars, other, of, survey, outside)
-    mask, attrition = apply_cuts(stars, cuts_of_survey(survey, cuts, where), where=where)
+    chosen = cuts_of_survey(survey, cuts, where)
+    mask, attrition = apply_cuts(stars, chosen, where=where, finite=survey.columns)
     _say_outside(outside, progress)
     return Cleaned(stars.filter(mask), attrition, dict(outside))
 
@@ -236,7 +237,7 @@ def clean_file(
             frames = _join_stream(frames, path, other, survey, folder / f"join{number}", counts)
         writer: Writer | None = None
         attritions = []
-        for frame, found in _cut_frames(frames, chosen, str(table), task):
+        for frame, found in _cut_frames(frames, chosen, str(table), survey, task):
             # The columns are known only now that the joined tables have been opened.
             if writer is None:
                 writer = stack.enter_context(open_writer(output, frame.schema, columns=columns))
@@ -251,11 +252,11 @@ def clean_file(
 
 
 def _cut_frames(
-    frames: Iterator[pl.DataFrame], cuts: Sequence[Cut], where: str, task: Task
+    frames: Iterator[pl.DataFrame], cuts: Sequence[Cut], where: str, survey: Survey, task: Task
 ) -> Iterator[tuple[pl.DataFrame, Attrition]]:
     """Yield the rows of each frame that pass the cuts, with the attrition of the frame."""
     for frame in frames:
-        mask, attrition = apply_cuts(frame, cuts, where=where)
+        mask, attrition = apply_cuts(frame, cuts, where=where, finite=survey.columns)
         yield frame.filter(mask), attrition
         task.advance(frame.height)
 

@@ -32,7 +32,7 @@ from starscale.tables.sql.values import Value, cleaned, condition, truth
 
 
 def compiled(tree: Node, schema: Mapping[str, pl.DataType], unclean: Collection[str]) -> Value:
-    """Return an expression as a value without NaN and infinity.
+    """Return an expression as a value, which may be NaN or infinity if it says so.
 
     Parameters
     ----------
@@ -40,14 +40,14 @@ def compiled(tree: Node, schema: Mapping[str, pl.DataType], unclean: Collection[
     schema : mapping of str to polars.DataType
         Types of the columns.
     unclean : collection of str
-        Columns that hold NaN or infinity.
+        Columns that may hold NaN or infinity.
 
     Raises
     ------
     NotSQLError
         The expression makes no sense for columns of these types.
     """
-    return cleaned(_Compiler(schema, unclean).value(tree))
+    return _Compiler(schema, unclean).value(tree)
 
 
 class _Compiler:

@@ -13,7 +13,7 @@ from starscale.tables.sql.compile import compiled
 from starscale.tables.sql.grammar import parse
 from starscale.tables.sql.tokens import NotSQLError
 from starscale.tables.sql.tree import Node, columns_in
-from starscale.tables.sql.values import Value
+from starscale.tables.sql.values import Value, cleaned
 from starscale.vocabulary.errors import InputError, Problem
 
 _NUMPY: dict[pl.DataType, type] = {pl.Float32(): np.float32, pl.Float64(): np.float64}
@@ -47,12 +47,13 @@ class RowExpression:
         schema : mapping of str to polars.DataType
             Types of all columns that it uses.
         unclean : collection of str
-            Columns that hold NaN or infinity, which are missing values; see :func:`unclean_columns`.
+            Columns that may hold NaN or infinity, which are missing values; see :func:`unclean_columns`.
 
         Returns
         -------
         Value
-            Its polars expression has one value for each row, or one value for all.
+            Its polars expression has one value for each row, or one value for all. A real number may still be
+            NaN or infinity, which :func:`starscale.tables.sql.values.cleaned` turns into null.
 
         Raises
         ------
@@ -68,8 +69,8 @@ class RowExpression:
 
     def on(self, table: pl.DataFrame) -> pl.Series:
         """Evaluate the expression on a table that has all its columns."""
-        expr = self.value(table.schema, unclean_columns(table, self.columns)).expr
-        found = table.select(expr.alias("value")).to_series()
+        value = cleaned(self.value(table.schema, unclean_columns(table, self.columns)))
+        found = table.select(value.expr.alias("value")).to_series()
         return found if len(found) == table.height else found.new_from_index(0, table.height)
 
 
@@ -98,10 +99,14 @@ def row_expression(text: str, where: str, what: str = "an SQL expression") -> Ro
         Not SQL, or too long, or a function that is not allowed; names the place in the text.
     """
     try:
-        tree = parse(text)
+        return RowExpression(text, where, parse(text), _columns(text))
     except NotSQLError as error:
         raise InputError(Problem(where, f"{shortened(text)!r} is not {what} ({error})")) from None
-    return RowExpression(text, where, tree, tuple(dict.fromkeys(column.name for column in columns_in(tree))))
+
+
+@lru_cache(maxsize=1024)
+def _columns(text: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(column.name for column in columns_in(parse(text))))
 
 
 def unclean_columns(table: pl.DataFrame, names: Iterable[str]) -> frozenset[str]:

@@ -41,7 +41,20 @@ _SPECIAL = frozenset("\\.+*?()|[]{}^$#&~-")
 
 
 def _of_real(function: Callable[[pl.Expr], pl.Expr], *, finite: bool = False) -> Function:
-    """Return a function of one double; `finite` says that the result is finite where the argument is."""
+    """Return a function of one double that is not finite where its argument is not.
+
+    `finite` says that it is finite wherever its argument is.
+    """
+
+    def applied(values: Sequence[Value]) -> Value:
+        value = as_float(values[0])
+        return real(function(value.expr), finite=finite and value.finite)
+
+    return applied
+
+
+def _of_finite(function: Callable[[pl.Expr], pl.Expr], *, finite: bool = True) -> Function:
+    """Return a function of one double that would be finite for an argument that is not."""
     return lambda values: real(function(cleaned(as_float(values[0])).expr), finite=finite)
 
 
@@ -311,7 +324,7 @@ BUILD: dict[str, Function] = {
     "ACOSH": _of_real(lambda x: x.arccosh()),
     "ASIN": _of_real(lambda x: x.arcsin()),
     "ASINH": _of_real(lambda x: x.arcsinh()),
-    "ATAN": _of_real(lambda x: x.arctan(), finite=True),
+    "ATAN": _of_finite(lambda x: x.arctan()),
     "ATAN2": _of_numpy(np.arctan2),
     "ATANH": _of_real(lambda x: x.arctanh()),
     "BITWISE_AND": _bits("&"),
@@ -327,7 +340,7 @@ BUILD: dict[str, Function] = {
     "DEGREES": _of_real(lambda x: x.degrees()),
     "DIV": lambda values: quotient(values[0], values[1]),
     "ENDS_WITH": lambda values: truth(a_text(values[0]).str.ends_with(a_text(values[1]))),
-    "EXP": _of_real(lambda x: x.exp()),
+    "EXP": _of_finite(lambda x: x.exp(), finite=False),
     "FLOOR": _rounding(lambda x: x.floor(), lambda x, _: x),
     "GREATEST": _extreme(pl.max_horizontal, "GREATEST"),
     "LEAST": _extreme(pl.min_horizontal, "LEAST"),
@@ -355,7 +368,7 @@ BUILD: dict[str, Function] = {
     "STARTS_WITH": lambda values: truth(a_text(values[0]).str.starts_with(a_text(values[1]))),
     "SUBSTRING": _substring,
     "TAN": _of_real(lambda x: x.tan(), finite=True),
-    "TANH": _of_real(lambda x: x.tanh(), finite=True),
+    "TANH": _of_finite(lambda x: x.tanh()),
     "TRIM": _of_text(lambda t: t.str.strip_chars(" ")),
     "TRUNCATE": _rounding(None, _truncate_digits),
     "UPPER": _of_text(lambda t: t.str.to_uppercase()),
