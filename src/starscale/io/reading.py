@@ -23,8 +23,9 @@ def open_table(table: Any, *, verify: bool = True, choose: Choose | None = None,
     ----------
     table : path or table
         The path of a Parquet, FITS, VOTable, ECSV or CSV file; a directory of Parquet files; a HATS catalogue or
-        collection. ``stars.fits#2`` and ``stars.fits#NAME`` choose an extension of a FITS file; the
-        default is the first table. Or a table in memory of any library
+        collection. ``stars.fits#2`` and ``stars.fits#NAME`` choose an extension of a FITS file
+        (default: the first table), ``stars.vot#2`` and ``stars.vot#NAME`` a table of a VOTable (default: the first
+        of the results that has data). Or a table in memory of any library
         (:func:`~starscale.io.memory.source.open_object`).
     verify : bool
         Whether the checksums that a file states are verified when its rows are read.
@@ -38,7 +39,7 @@ def open_table(table: Any, *, verify: bool = True, choose: Choose | None = None,
     Source
         Parquet and FITS state their schema and number of rows in the header. A CSV file is read once, in
         chunks, to find types that hold for every row, a VOTable file to count its rows. ECSV files, and
-        VOTables with vectors of varying length, are read whole.
+        FITS files inside a VOTable, are read whole.
 
     Raises
     ------

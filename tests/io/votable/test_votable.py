@@ -96,7 +96,7 @@ def test_texts_of_varying_length(tmp_path: Path, kind: str, rows: int) -> None:
     same(source.read(["w", "text", "id"]), whole(path).select("w", "text", "id"))
 
 
-def test_vectors_of_varying_length_are_read_whole(tmp_path: Path) -> None:
+def test_vectors_of_varying_length(tmp_path: Path) -> None:
     table = Table({"v": np.array([np.arange(i % 4, dtype=float) for i in range(8)], dtype=object)})
     source = io.open_table(written(table, "tabledata", tmp_path / "t.vot"))
     assert source.read()["v"].to_list()[3] == [0.0, 1.0, 2.0]

@@ -24,7 +24,7 @@ from starscale.io.votable.cells import cells_of
 from starscale.io.votable.choice import chosen_table, cut_off, listed
 from starscale.io.votable.document import DamagedError, TableElement, VotableDocument, scan, scan_text
 from starscale.io.votable.position import epoch_of, frame_of, notes_on_times, position_system
-from starscale.io.votable.stream import encodings, stream_bytes
+from starscale.io.votable.stream import encodings, stream_bytes, stream_size
 from starscale.io.votable.tabledata import CellError, RowReader
 from starscale.io.whole import WholeSource
 from starscale.vocabulary.columns import POSITION_EPOCH, POSITION_SYSTEM
@@ -137,13 +137,12 @@ def _binary(document: VotableDocument, table: TableElement) -> tuple[Decoder, in
 
 
 def _count(decoder: Decoder, document: VotableDocument, table: TableElement) -> int:
-    blocks = stream_bytes(document, table)
     if record := decoder.record:
-        size = sum(len(block) for block in blocks)
+        size = stream_size(document, table)
         if size % record:
             raise DamagedError(f"its rows take {record} bytes each, and there are {size}")
         return size // record
-    return sum(rows.number for _, rows in decoder.split(blocks, CHUNK_ROWS))
+    return sum(rows.number for _, rows in decoder.split(stream_bytes(document, table), CHUNK_ROWS))
 
 
 def _check_rows(table: TableElement, rows: int) -> None:

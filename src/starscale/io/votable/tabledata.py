@@ -222,19 +222,20 @@ def _integers(item: Cells, texts: pl.Series) -> pl.Series:
 
 def _floats(item: Cells, texts: pl.Series) -> pl.Series:
     expected = f"a number ({item.datatype})"
-    largest = float(np.finfo(NUMBERS[item.datatype][1]).max)
 
     def meaning(text: str) -> float | None:
         if text.lower() in _NOTHING:
             return None
         number = number_of(text, item.datatype)
-        infinite = "inf" in text.lower()
-        if number is None or (not infinite and abs(number) > largest):
+        if number is None or (too_large(number) and "inf" not in text.lower()):
             raise ValueError
         return float(number)
 
+    def too_large(number: float) -> bool:
+        return bool(pl.Series([number], dtype=pl.Float64).cast(item.inner).is_infinite()[0])
+
     wide = texts.cast(pl.Float64, strict=False)
-    odd = wide.is_null() | wide.is_infinite() | (wide.abs() > largest)
+    odd = wide.is_null() | wide.cast(item.inner).is_infinite()
     found = _completed(texts, wide, odd, meaning, expected).cast(item.inner)
     stored = found.fill_null(float("nan")).to_numpy()
     return masked(found, nulls_of(item, stored))
