@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import warnings
 from pathlib import Path
 
@@ -19,8 +20,10 @@ from typer.testing import CliRunner
 import starscale as ss
 from starscale import io
 from starscale.cli.main import app
+from starscale.learn.learners import LEARNERS
 from starscale.vocabulary.columns import Column, catalogue_columns
 from starscale.vocabulary.errors import InputError
+from starscale.vocabulary.provenance import METHODS
 
 N = 500
 COLUMNS = {**catalogue_columns(), "name": Column("name", "string", "", "meta.id", "name; null: has none")}
@@ -56,7 +59,7 @@ def catalogue(n: int = N) -> pl.DataFrame:
 @pytest.fixture(scope="module")
 def stored(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("stored") / "stars.parquet"
-    provenance = {"mock": True, "versions": {"starscale": "1"}, "citation": "Doe 2026"}
+    provenance = {"mock": True, "versions": {"starscale": "1"}, "citation": "x", "model": {"method": "Doe 2026"}}
     metadata = {
         "starscale.provenance": json.dumps(provenance),
         "position_system": "ICRS",
@@ -111,7 +114,14 @@ def test_cds_reads_back(stored: Path, tmp_path: Path) -> None:
     assert table["teff"].description.startswith("predicted effective temperature")
     text = (tmp_path / "cds" / "ReadMe").read_text("ascii")
     assert max(map(len, text.splitlines())) <= 80
-    for said in ("MOCK DATA", "Muller A.", "=2026A&A...700A...1D", "ICRS at epoch J2016.0", "(Doe+, 2026)"):
+    for said in (
+        "MOCK DATA",
+        "Muller A.",
+        "=2026A&A...700A...1D",
+        "ICRS at epoch J2016.0",
+        "(Doe+, 2026)",
+        "Method: Doe 2026.",
+    ):
         assert said in text
     assert "32 = the star fails a quality cut" in text
     assert "TO BE FILLED IN" not in text
@@ -233,3 +243,44 @@ def test_other_files_in_the_folder_are_safe_and_the_index_of_hats_stays_out(stor
     with pytest.raises(InputError, match=r"holds other things \(other\.dat\)"):
         ss.publish(tmp_path / "sky.hats", tmp_path / "cds")
     assert (tmp_path / "cds" / "other.dat").read_text() == "1\n"
+
+
+UNITS = {
+    "dex": "[-]",
+    "mag(AB)": "mag",
+    "adu": "---",
+    "DN": "---",
+    "electron/s": "---",
+    "nmgy": "---",
+    "dB": "---",
+    "dex(cm/s2)": "[cm.s-2]",
+    "days": "d",
+    "furlongs": "---",
+    "%": "%",
+    "": "---",
+}
+
+
+@pytest.mark.parametrize(("unit", "printed"), UNITS.items())
+def test_every_unit_is_printed_or_said(tmp_path: Path, unit: str, printed: str) -> None:
+    io.write(pl.DataFrame({"x": [1.5]}), tmp_path / "t.parquet", columns={"x": Column("x", unit=unit)})
+    ss.publish(tmp_path / "t.parquet", tmp_path / "cds")
+    text = (tmp_path / "cds" / "ReadMe").read_text("ascii")
+    (found,) = re.findall(r"^ *1-\s*\d+ F\S+ +(\S+)", text, re.MULTILINE)
+    assert found == printed
+    lost = unit and printed in ("---", "mag")
+    assert (f"(unit: {unit})" in text) == bool(lost)
+    assert np.asarray(by_astropy(tmp_path / "cds" / "t.dat", tmp_path / "cds" / "ReadMe")["x"]).tolist() == [1.5]
+
+
+def test_a_selection_of_columns_keeps_the_meaning_of_the_bits(tmp_path: Path) -> None:
+    stars = catalogue(5).select("source_id", "teff", "teff_lower", "flags")
+    ss.write(stars, tmp_path / "stars.vot")
+    ss.publish(tmp_path / "stars.vot", tmp_path / "cds", columns=["source_id", "teff", "flags"])
+    text = (tmp_path / "cds" / "ReadMe").read_text("ascii")
+    assert "32 = the star fails a quality cut" in text
+    assert "predicted effective temperature" in text
+
+
+def test_every_learner_has_a_method() -> None:
+    assert set(METHODS) == set(LEARNERS)

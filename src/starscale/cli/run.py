@@ -12,6 +12,7 @@ from starscale.cli.options import frame, print_figures, sample_name
 from starscale.io.progress import DisplayedProgress
 from starscale.reports.table import ReportTable
 from starscale.reports.text import figures_table
+from starscale.vocabulary.settings.seed import LARGEST_SEED
 
 
 def demo(
@@ -19,7 +20,7 @@ def demo(
         Path, typer.Option("--output", "-o", "--out", help="Folder for the mock sky and the run.")
     ] = Path("demo"),
     stars: Annotated[int, typer.Option(min=2000, help="Number of stars of the mock sky.")] = 100_000,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the mock sky and of the training.")] = 1,
+    seed: Annotated[int, typer.Option(min=0, max=LARGEST_SEED, help="Seed of the mock sky and the training.")] = 1,
 ) -> None:
     """Make a mock sky and run every step on it, up to a catalogue and a report.
 

@@ -86,7 +86,11 @@ class Model:
         columns = catalogue_columns(self.labels)
         id_type = self.inputs.columns[self.inputs.id.column].dtype
         columns["source_id"] = Column(
-            "source_id", id_type, "", "meta.id;meta.main", self.inputs.title + " identifier"
+            "source_id",
+            id_type,
+            "",
+            "meta.id;meta.main",
+            f"identifier ({self.inputs.id.column}) in {self.inputs.title}",
         )
         return columns
 

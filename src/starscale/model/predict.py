@@ -24,7 +24,7 @@ from starscale.vocabulary.columns import Column
 from starscale.vocabulary.errors import InputError, Problem
 from starscale.vocabulary.flags import CatalogueFlag
 from starscale.vocabulary.progress import SILENT, Progress, Task
-from starscale.vocabulary.provenance import program, record, versions
+from starscale.vocabulary.provenance import METHODS, program, record, versions
 
 #: Rows of a chunk: enough that fixed costs are negligible, few enough for the memory of any laptop, and so few
 #: that reading, computing and writing overlap for small tables too.
@@ -228,8 +228,9 @@ def predict_file(
 
 def about_model(model: Model, bundle: Path | None) -> dict[str, Any]:
     """Return the entry of a model in the provenance of a catalogue."""
-    title = {"title": model.information.get("title")}
-    return title if bundle is None else {**title, "path": str(bundle), "sha256": io.checksum(bundle)}
+    kind = model.predictor.regressor.kind
+    about = {"title": model.information.get("title"), "kind": kind, "method": METHODS.get(kind, kind)}
+    return about if bundle is None else {**about, "path": str(bundle), "sha256": io.checksum(bundle)}
 
 
 def _written(

@@ -15,11 +15,21 @@ from starscale.io.hats.catalogue import INDEX
 from starscale.io.progress import progress_of
 from starscale.io.sky_columns import position_columns
 from starscale.io.table import CHUNK_ROWS, Source, require_columns
+from starscale.io.units import same_unit
 from starscale.publication.cds import CdsLayout, Extent, checked, data_lines, layout, readable, widest
 from starscale.publication.cds_readme import DataFile, Publication, mrt_head, readme
 from starscale.tables.api import PROVENANCE_KEY, AnyTable, name_of, refuse_same, says_mock
 from starscale.tables.own import own_columns_of
-from starscale.vocabulary.columns import LABELS, POSITION_EPOCH, POSITION_SYSTEM, Column
+from starscale.vocabulary.columns import (
+    LABEL_TABLE_COLUMNS,
+    LABELS,
+    MEASUREMENT_COLUMNS,
+    PAIR_COLUMNS,
+    POSITION_EPOCH,
+    POSITION_SYSTEM,
+    Column,
+    catalogue_columns,
+)
 from starscale.vocabulary.errors import InputError, Problem
 from starscale.vocabulary.flags import CatalogueFlag, LabelFlag, PairFlag, describe
 from starscale.vocabulary.progress import Progress, Task
@@ -29,11 +39,12 @@ MRT_SUFFIXES = (".mrt", ".txt")
 README = "ReadMe"
 #: Decimals of positions in degrees: 4 microarcseconds.
 _POSITION_DECIMALS = 9
-#: Columns that are bit masks: the column, another column that identifies starscale's table, the bits.
-_MASKS: tuple[tuple[str, str, type[IntFlag]], ...] = (
-    ("flags", "domain_score", CatalogueFlag),
-    ("flags", "n_surveys", LabelFlag),
-    ("xm_flag", "angular_distance", PairFlag),
+#: Columns of starscale's tables that are bit masks, and the bits.
+_MASKS: tuple[tuple[Column, type[IntFlag]], ...] = (
+    (catalogue_columns()["flags"], CatalogueFlag),
+    (LABEL_TABLE_COLUMNS["flags"], LabelFlag),
+    (MEASUREMENT_COLUMNS["flags"], LabelFlag),
+    (PAIR_COLUMNS["xm_flag"], PairFlag),
 )
 
 
@@ -116,7 +127,7 @@ def publish(
     mock = says_mock(source.metadata)
     with progress_of(progress).task("publishing", 2 * source.n_rows) as task:
         layouts = _layouts(source, chosen, decimals or {}, name_of(table), task)
-        data = DataFile(name, source.n_rows, layouts, _notes(chosen))
+        data = DataFile(name, source.n_rows, layouts, _notes(source, chosen))
         description = _description(source, mock)
         rows = (data_lines(frame, layouts) for frame in _pieces(source, chosen, task))
         if single:
@@ -200,18 +211,24 @@ def _label_decimals(about: Column) -> int | None:
     """Return the significant decimals of a label (by UCD and unit); None for other columns and for differences."""
     words = about.ucd.split(";")
     label = next((item for item in LABELS.values() if item.ucd in words), None)
-    if label is None or about.unit != label.unit or "arith" in about.ucd:
+    if label is None or not same_unit(about.unit, label.unit) or "arith" in about.ucd:
         return None
     return label.decimals
 
 
-def _notes(columns: Sequence[str]) -> dict[str, list[str]]:
-    """Return the meanings of the bits of every bit mask, by column."""
-    return {
-        name: [f"{bit} = {meaning}" for bit, _, meaning in describe(kind)]
-        for name, companion, kind in _MASKS
-        if name in columns and companion in columns
-    }
+def _notes(source: Source, columns: Sequence[str]) -> dict[str, list[str]]:
+    """Return the meanings of the bits of every bit mask, by column.
+
+    The description of a column says which mask it is; where a file has none, the columns of the whole table do.
+    """
+    ours = own_columns_of(list(source.schema))
+    notes: dict[str, list[str]] = {}
+    for name in columns:
+        said = {source.columns[name].description, ours[name].description if name in ours else ""}
+        for mask, kind in _MASKS:
+            if mask.name == name and mask.description in said:
+                notes[name] = [f"{bit} = {meaning}" for bit, _, meaning in describe(kind)]
+    return notes
 
 
 def _description(source: Source, mock: bool) -> list[str]:
@@ -222,12 +239,13 @@ def _description(source: Source, mock: bool) -> list[str]:
         said.append(f"Positions are in the system {system}" + (f" at epoch {epoch}." if epoch else "."))
     try:
         record = json.loads(source.metadata[PROVENANCE_KEY])
-        versions = record["versions"]
-        said.append(f"Made with starscale {versions['starscale']}. Method: {record['citation']}.")
+        said.append(f"Made with starscale {record['versions']['starscale']}.")
+        # Only a prediction has a method.
+        said[-1] += f" Method: {record['model']['method']}."
     except (KeyError, TypeError, ValueError):
         # A table of another program has no provenance.
         pass
-    if set(LABELS) & set(source.schema):
+    if {f"{name}_lower95" for name in LABELS} & set(source.schema):
         said.append(
             "Intervals of 68 and 95 per cent are calibrated on held-out stars; the error is half of the former. "
             "A blank means that nothing could be predicted, and the flags say why."

@@ -26,6 +26,19 @@ CITATION = (
 )
 
 
+#: Methods by the kind of a model, as a publication names them.
+METHODS = {
+    "mixture": "mixture density network (Bishop 1994), the default model of starscale",
+    "turchi2024": CITATION,
+    "mean": "mean of the training labels, a reference that uses no input",
+    "ridge": "ridge regression (Hoerl & Kennard 1970)",
+    "knn": "weighted mean of the nearest neighbours (Fix & Hodges 1951)",
+    "random_forest": "random forest (Breiman 2001)",
+    "svr": "support vector regression (Drucker et al. 1997)",
+    "xgboost": "gradient-boosted trees (XGBoost; Chen & Guestrin 2016)",
+}
+
+
 def versions() -> dict[str, str]:
     """Return the versions of starscale, Python and the packages that can affect a result."""
     return {"starscale": __version__, "python": platform.python_version(), **dict(_installed())}

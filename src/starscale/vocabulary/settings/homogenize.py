@@ -7,6 +7,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from starscale.vocabulary.settings.seed import Seed
 from starscale.vocabulary.strict import Frozen
 
 
@@ -66,7 +67,7 @@ class HomogenizeConfig(Frozen):
     max_stars: int = Field(default=30_000, ge=1000)
     #: Whether every survey is left out once and predicted from the others.
     leave_out: bool = True
-    seed: int = Field(default=0, ge=0)
+    seed: Seed = 0
     reference: ReferenceList | None = None
     clusters: ClusterTable | None = None
 

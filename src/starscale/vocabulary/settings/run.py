@@ -15,6 +15,7 @@ from starscale.vocabulary.columns import LabelName
 from starscale.vocabulary.settings.fetch import Selection
 from starscale.vocabulary.settings.homogenize import HomogenizeConfig
 from starscale.vocabulary.settings.models import MixtureConfig, ModelConfig
+from starscale.vocabulary.settings.seed import Seed, within_bits
 from starscale.vocabulary.settings.split import SplitConfig
 from starscale.vocabulary.strict import Frozen
 
@@ -30,7 +31,7 @@ class ImportanceConfig(Frozen):
     correlation: float = Field(default=0.9, gt=0, lt=1)
     #: Largest number of stars used, chosen at random.
     max_stars: int = Field(default=2000, ge=20)
-    seed: int = Field(default=0, ge=0)
+    seed: Seed = 0
 
 
 class ExtraCut(Frozen):
@@ -204,7 +205,7 @@ class RunConfig(Frozen):
     extends: str | None = None
     #: The data are simulated; stated wherever a result is shown.
     mock: bool = False
-    seed: int = Field(default=0, ge=0)
+    seed: Seed = 0
     #: Number of trainings with different splits and initial weights; results are their mean and standard
     #: deviation.
     repeats: int = Field(default=1, ge=1, le=100)
@@ -231,6 +232,8 @@ class RunConfig(Frozen):
             raise ValueError("target must name one or more labels, each once")
         if len(self.labels) > 1 and any(entry.path is None for entry in self.labels):
             raise ValueError("if there are several [[labels]], each needs a path")
+        # Every repeat has a seed of its own.
+        within_bits(self.seed + self.repeats - 1)
         return self
 
     @model_validator(mode="after")
