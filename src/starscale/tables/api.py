@@ -27,7 +27,7 @@ _STORAGE = ("hats_", "moc_sky_fraction", "starscale.unplaced_rows", "dataproduct
 #: Formats whose metadata can be read without reading the rows.
 _CARRY_PROVENANCE = (".parquet", ".fits", ".hats")
 
-AnyTable = Any  #: a path, or a polars, pandas, astropy, numpy or Arrow table (docs: formats, "Tables in memory")
+AnyTable = Any  #: a path, or a polars, pandas, astropy, numpy or Arrow table (docs: tables in memory)
 
 
 def read(

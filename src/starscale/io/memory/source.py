@@ -18,8 +18,8 @@ from starscale.vocabulary.errors import InputError, Problem
 Choose = Callable[[Sequence[str]], Iterable[str]]
 
 _EXPECTED = "a path, or a table of polars, pandas, astropy, Arrow or numpy"
-#: Libraries whose tables are computed later, or that hold one column, with the method that gives a table.
-_CALL = {"dask": "compute()", "lsdb": "compute()", "Series": "to_frame()"}
+#: Libraries whose tables are computed later.
+_LAZY = {"dask", "lsdb"}
 
 
 def open_object(table: Any, *, choose: Choose | None = None, name: str = "table") -> WholeSource:
@@ -81,6 +81,8 @@ def _contents(table: Any, where: str) -> Contents | None:
     """Find the reader of an object; None if it is no table."""
     homes = {cls.__module__ for cls in type(table).__mro__}
     roots = {home.partition(".")[0] for home in homes}
+    if roots & _LAZY:
+        return None
     if "pandas" in roots and hasattr(table, "columns"):
         module = "pandas_tables"
     elif "numpy" in roots or any(home.startswith(("astropy.table", "astropy.io.fits")) for home in homes):
@@ -92,6 +94,7 @@ def _contents(table: Any, where: str) -> Contents | None:
 
 
 def _advice(table: Any) -> str:
-    roots = {cls.__module__.partition(".")[0] for cls in type(table).__mro__} | {type(table).__name__}
-    method = next((call for key, call in _CALL.items() if key in roots), None)
-    return f"Call its method {method} first." if method else ""
+    """Say how an object becomes a table: one of a library that computes later, or a single column."""
+    if {cls.__module__.partition(".")[0] for cls in type(table).__mro__} & _LAZY:
+        return "Call its method compute() first."
+    return "Call its method to_frame() first." if type(table).__name__ == "Series" else ""
