@@ -108,3 +108,42 @@ def test_every_unit_of_the_vocabulary_is_known() -> None:
             assert same_unit(column.unit, f" {column.unit} ")
             with pytest.raises(InputError, match="becomes"):
                 convert(pl.Series([1.0]), column.unit, "Jy", "x")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "values", "right"),
+    [
+        ("nJy", "mag(AB)", [3631e9, 0.0, -5.0, None], [0.0, None, None, None]),
+        ("nmgy", "mag(AB)", [1.0, -1.0], [22.5, None]),
+        ("cm/s**2", "log(cm.s**-2)", [100.0, 0.0, -1.0], [2.0, None, None]),
+        ("log(cm.s**-2)", "cm/s**2", [2.0, 400.0], [100.0, None]),
+        ("deg_C", "K", [0.0], [273.15]),
+        ("h", "deg", [6.5], [97.5]),
+        ("mmag", "mag", [1500.0], [1.5]),
+        ("mag(AB)", "nJy", [31.4, None], [1.0, None]),
+        ("kpc", "pc", [1e307], [None]),
+    ],
+)
+def test_a_value_without_an_image_is_missing(
+    old: str, new: str, values: list[float | None], right: list[float | None]
+) -> None:
+    found = convert(pl.Series("x", values, dtype=pl.Float64), old, new, "x")
+    assert found.is_null().to_list() == [value is None for value in right]
+    assert found.drop_nulls().to_list() == pytest.approx([v for v in right if v is not None], abs=1e-3)
+
+
+def test_a_number_too_large_for_its_column_is_missing() -> None:
+    assert convert(pl.Series([3e38], dtype=pl.Float32), "km", "m", "x").to_list() == [None]
+
+
+@pytest.mark.parametrize("unit", ["", "-", "---", "none", "unknown"])
+def test_a_unit_that_is_not_stated_changes_nothing(unit: str) -> None:
+    values = pl.Series([1.5])
+    assert convert(values, unit, "deg", "x") is values
+
+
+def test_a_difference_keeps_its_logarithm() -> None:
+    values = pl.Series([0.1])
+    assert convert(values, "log(m.s**-2)", "log(cm.s**-2)", "x", difference=True)[0] == pytest.approx(0.1)
+    assert convert(values, "mmag", "mag(AB)", "x", difference=True)[0] == pytest.approx(1e-4)
+    assert convert(values, "deg", "mas", "x", difference=True)[0] == pytest.approx(3.6e5)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 
-import numpy as np
 import pytest
 from astropy import units as u
 from hypothesis import example, given, settings
@@ -13,6 +12,7 @@ from hypothesis import strategies as st
 from starscale.io.units import as_cds, as_fits, as_generic, as_vounit, parse_unit, unit_text
 from starscale.vocabulary.columns import Column
 from starscale.vocabulary.unit_notes import restored
+from support.units import UNITS, same
 
 DEX_G = u.dex(u.cm / u.s**2)
 SPELLINGS = {
@@ -94,75 +94,6 @@ def test_other_texts_are_no_units(text: str) -> None:
 
 # ---- printing ----------------------------------------------------------------------------------------
 
-NAMES = (
-    *("deg", "rad", "arcmin", "arcsec", "mas", "uas", "hourangle", "h", "min", "s", "d", "yr", "a", "Myr", "Gyr"),
-    *(
-        "mag",
-        "mmag",
-        "dex",
-        "dB",
-        "adu",
-        "DN",
-        "electron",
-        "ct",
-        "ph",
-        "pix",
-        "pc",
-        "kpc",
-        "Mpc",
-        "AU",
-        "lyr",
-        "m",
-    ),
-    *("cm", "km", "um", "nm", "Angstrom", "solMass", "solRad", "solLum", "earthMass", "jupiterMass", "K", "deg_C"),
-    *(
-        "eV",
-        "keV",
-        "erg",
-        "J",
-        "W",
-        "Hz",
-        "GHz",
-        "Jy",
-        "mJy",
-        "uJy",
-        "nJy",
-        "nmgy",
-        "mgy",
-        "sr",
-        "beam",
-        "percent",
-    ),
-    *("g", "kg", "Pa", "hPa", "T", "G", "bit", "byte", "barn", "V", "A", "mol", "cd"),
-)
-SIMPLE = [*map(u.Unit, NAMES), u.ABmag, u.STmag]
-#: Not the ampere: with photons and ergs, A is read as the angstrom.
-LINEAR = [unit for unit in map(u.Unit, NAMES) if unit not in (u.dex, u.mag, u.mmag, u.dB, u.deg_C, u.A)]
-
-
-def _composite(parts: list[tuple[u.UnitBase, int]], scale: int) -> u.UnitBase:
-    product = u.Unit(10.0**scale)
-    for unit, power in parts:
-        product = product * unit**power
-    return product
-
-
-COMPOSITE = st.builds(
-    _composite,
-    st.lists(
-        st.tuples(st.sampled_from(LINEAR), st.sampled_from([-3, -2, -1, 1, 2])),
-        min_size=1,
-        max_size=3,
-        unique_by=lambda part: part[0],
-    ),
-    st.sampled_from([0, 0, 0, -17, 3]),
-)
-UNITS = st.one_of(
-    st.sampled_from(SIMPLE),
-    COMPOSITE,
-    COMPOSITE.filter(lambda unit: unit.physical_type != "dimensionless").map(u.dex),
-    st.just(u.mag(u.ct / u.s)),
-)
 #: A spelling of the list, an astropy unit as astropy prints it, or something else.
 TEXTS = st.one_of(
     UNITS.map(str),
@@ -170,15 +101,6 @@ TEXTS = st.one_of(
     st.sampled_from(UNKNOWN),
     st.text(st.characters(codec="ascii", exclude_categories=["Cc"]), max_size=12).map(str.strip),
 )
-
-
-def same(a: u.UnitBase | None, b: u.UnitBase | None) -> bool:
-    if a is None or b is None or a == b:
-        return a == b
-    try:
-        return bool(np.isclose(float(a.to(b)), 1.0, rtol=1e-9))
-    except (u.UnitsError, TypeError):
-        return False
 
 
 def check_printed(text: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -226,6 +227,94 @@ def test_a_unit_of_another_kind_is_refused(unit: str) -> None:
     (text,) = refused(pl.DataFrame({"id": [1], "mag": [5.0]}), found_columns={"mag": Column("mag", unit=unit)})
     assert f"'{unit}'" in text
     assert "column 'mag'" in text
+
+
+def gravity(values: list[float | None], unit: str, column: str = "logg", **changes: Any) -> pl.Series:
+    """A column of the GALAH survey file, from a table whose file states a unit."""
+    survey = ss.load_survey("galah_dr3")
+    spec = survey.columns[column].model_copy(update=changes)
+    survey = survey.model_copy(update={"columns": {**survey.columns, column: spec}})
+    table = pl.DataFrame(
+        {"sobject_id": np.arange(1, len(values) + 1), column: pl.Series(values, dtype=pl.Float64)}
+    )
+    return standardise(table, survey, found_columns={column: Column(column, unit=unit)})[column]
+
+
+@pytest.mark.parametrize("unit", ["cm/s**2", "cm s-2", "m/s2", "cm.s**-2"])
+@pytest.mark.parametrize("values", [[4.5, 2.25], [4.4] * 30 + [99.0], [-0.5, 3.0, None], [4.0]])
+def test_logarithms_in_a_linear_unit_are_asked_about(values: list[float | None], unit: str) -> None:
+    with pytest.raises(InputError, match="look like logarithms") as caught:
+        gravity(values, unit)
+    (problem,) = (str(problem) for problem in caught.value.problems)
+    assert 'file_unit = "log(cm.s**-2)" if the values are logarithms' in problem
+    assert f'file_unit = "{unit}" if they are not' in problem
+    assert gravity(values, unit, file_unit="log(cm.s**-2)").drop_nulls().to_list() == pytest.approx(
+        [value for value in values if value is not None]
+    )
+
+
+def test_gravities_become_logarithms() -> None:
+    found = gravity([27400.0, 1000.0, None, -1.0, 0.0], "cm/s**2")
+    assert found.to_list()[:2] == pytest.approx([4.4378, 3.0], abs=1e-4)
+    assert found.to_list()[2:] == [None, None, None]
+    assert gravity([4.5], "cm/s**2", file_unit="cm/s**2")[0] == pytest.approx(0.6532, abs=1e-4)
+
+
+def test_errors_of_logarithms_have_no_zero_point() -> None:
+    assert gravity([0.1], "log(m.s**-2)", "e_logg")[0] == pytest.approx(0.1)
+    assert gravity([2.4], "log(m.s**-2)", "logg")[0] == pytest.approx(4.4)
+    with pytest.raises(InputError, match="a unit that becomes"):
+        gravity([0.1], "cm/s**2", "e_logg")
+
+
+def band(values: list[float | None], **limits: float) -> tuple[list[float | None], dict[str, int]]:
+    """Magnitudes after standardising, and the numbers of those outside the plausible range."""
+    document = {**SURVEY.model_dump(), "bands": {"b": {"magnitude": "mag", "wavelength": 500, **limits}}}
+    table = pl.DataFrame({"id": np.arange(1, len(values) + 1), "mag": pl.Series(values, dtype=pl.Float64)})
+    outside: Counter[str] = Counter()
+    found = standardise(table, validate(Survey, document, "test"), outside=outside)["mag"]
+    return found.to_list(), dict(outside)
+
+
+@pytest.mark.parametrize(
+    ("limits", "kept", "wrong"),
+    [
+        ({}, [14.5, -1.5, 25.0], 3),
+        ({"lower": 0.0}, [14.5, 25.0], 4),
+        ({"upper": 20.0}, [14.5, -1.5], 4),
+        ({"lower": -20.0, "upper": 150.0}, [14.5, 99.269, -9.73, -1.5, 25.0], 1),
+    ],
+)
+def test_a_dereddened_sentinel_is_missing_and_counted(
+    limits: dict[str, float], kept: list[float], wrong: int
+) -> None:
+    # 99 is a sentinel of the column, and a sentinel is not counted.
+    found, outside = band([14.5, 99.0, 99.269, -9.73, None, -1.5, 25.0, 1e30], **limits)
+    assert [value for value in found if value is not None] == pytest.approx(kept)
+    assert outside == {"mag": wrong}
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.none() | st.floats(-200, 200, width=32), max_size=20), st.floats(-50, 50), st.floats(0, 50))
+def test_values_outside_are_missing_for_any_range(values: list[float | None], lower: float, size: float) -> None:
+    upper = lower + size
+    given_values = [value for value in values if value != 99.0]
+    found, outside = band(given_values, lower=lower, upper=upper)
+    expected = [v if v is not None and lower <= np.float32(v) <= upper else None for v in given_values]
+    assert found == expected
+    assert sum(outside.values()) == sum(
+        v is not None and e is None for v, e in zip(given_values, expected, strict=True)
+    )
+
+
+def test_the_unit_of_the_survey_file_has_the_last_word(tmp_path: Path) -> None:
+    document = SURVEY.model_dump()
+    document["columns"]["ra"]["file_unit"] = "rad"
+    survey = validate(Survey, document, "test")
+    table = pl.DataFrame({"id": [1], "ra": [0.5]})
+    assert standardise(table, survey)["ra"][0] == pytest.approx(28.64788976)
+    stated = {"ra": Column("ra", unit="deg")}
+    assert standardise(table, survey, found_columns=stated)["ra"][0] == pytest.approx(28.64788976)
 
 
 # ---- the whole table ---------------------------------------------------------------------------------

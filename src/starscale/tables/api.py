@@ -90,7 +90,8 @@ def read_in_units(table: AnyTable, wanted: Mapping[str, Column]) -> pl.DataFrame
         if about.unit and name in wanted and frame[name].dtype.is_numeric():
             with problems.collect():
                 label = f"{name_of(table)}: column {name!r}"
-                changed.append(convert(frame[name], about.unit, wanted[name].unit, label))
+                difference = "stat.error" in wanted[name].ucd
+                changed.append(convert(frame[name], about.unit, wanted[name].unit, label, difference=difference))
     problems.raise_if_any()
     return frame.with_columns(changed)
 
@@ -135,12 +136,16 @@ def _wanted(available: Sequence[str], survey: Survey, columns: Sequence[str] | N
 
 
 def carried(stated: Mapping[str, Column], survey: Survey) -> dict[str, Column]:
-    """Return what a table states about those of its columns that a survey does not describe."""
-    known = set(spelling(stated, survey).values())
-    return {
+    """Return what a table states about those of its columns that a survey does not describe, or not fully."""
+    known = spelling(stated, survey)
+    others = {
         name: about
         for name, about in stated.items()
-        if name not in known and (about.unit or about.ucd or about.description)
+        if name not in known.values() and (about.unit or about.ucd or about.description)
+    }
+    # Where the survey states no unit, values are not converted.
+    return others | {
+        column: _filled(survey.columns[column].column(column), stated[name]) for column, name in known.items()
     }
 
 
