@@ -149,7 +149,7 @@ def test_any_ascii_table(tmp_path: Path, rows: list[tuple[int, float, str, bool]
 
 
 @pytest.mark.slow
-@settings(max_examples=2000, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=1000, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=numbers)
 def test_many_ascii_tables(tmp_path: Path, rows: list[tuple[int, float, str, bool]]) -> None:
     _as_astropy_reads_it(tmp_path, rows)

@@ -39,7 +39,7 @@ POLARS: dict[str, Any] = {
     "str": pl.String,
 }
 ANY = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-MANY = settings(ANY, max_examples=2000)
+MANY = settings(ANY, max_examples=400)
 
 
 @dataclass(frozen=True)
