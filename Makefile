@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # Workers of the test run; the suite is meant for two cores.
 WORKERS ?= 2
 
-.PHONY: help demo test oldest newest nightly test-slow service-tests lint types shape docs docs-test real match-quality homogenize learners bench ci clean
+.PHONY: help demo test oldest newest oldest-lsdb nightly test-slow service-tests lint types shape docs docs-test real match-quality homogenize learners bench ci clean
 
 help:            ## this list
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 18
@@ -53,7 +53,10 @@ newest:                   ## the fast tests with the newest versions, on the new
 	.venv-newest/bin/python -m pip install --quiet --disable-pip-version-check --upgrade --upgrade-strategy eager -e '.[dev]'
 	.venv-newest/bin/python -m pytest -q -n $(WORKERS)
 
-nightly: oldest newest    ## what is too long for every change: the lowest and the newest versions
+oldest-lsdb: $(VENV)/.dev ## the service tests with the lowest version of LSDB
+	STARSCALE_LSDB_VENV=$(CURDIR)/.venv-lsdb-oldest STARSCALE_LSDB_VERSION=0.10.0 ./.ci/service-tests $(BIN)/python
+
+nightly: oldest newest oldest-lsdb  ## what is too long for every change: the lowest and the newest versions
 
 service-tests: $(VENV)/.dev  ## tests that need other programs (a browser, a TAP server, LSDB)
 	./.ci/service-tests $(BIN)/python
@@ -99,4 +102,4 @@ ci:                       ## everything that continuous integration does
 	./.ci/run
 
 clean:                    ## remove what was built
-	rm -rf $(VENV) .venv-lsdb .venv-oldest .venv-newest build dist demo docs/_build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-lsdb .venv-lsdb-oldest .venv-oldest .venv-newest build dist demo docs/_build .pytest_cache .mypy_cache .ruff_cache .hypothesis
