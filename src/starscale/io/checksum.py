@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from starscale.vocabulary.paths import must_exist
+from starscale.vocabulary.paths import matching, must_exist
 
 
 def checksum(path: str | Path) -> str:
-    """Return the SHA-256 of a file, or of a directory, in hexadecimal.
+    """Return the SHA-256 of a file, a directory, or the files of a pattern, in hexadecimal.
 
     That of a directory is the SHA-256 of the lines ``<sum>  <relative name>`` of all its files, sorted by name:
     the output of ``sha256sum``, hashed again.
@@ -25,8 +25,8 @@ def checksum(path: str | Path) -> str:
         with target.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     total = hashlib.sha256()
-    for name in _names(target):
-        total.update(f"{checksum(target / name)}  {name}\n".encode())
+    for name, file in _files(target).items():
+        total.update(f"{checksum(file)}  {name}\n".encode())
     return total.hexdigest()
 
 
@@ -44,12 +44,15 @@ def state_of(path: str | Path) -> dict[str, list[int]]:
     must_exist(target)
     if target.is_file():
         return {target.name: _size_and_time(target)}
-    return {name: _size_and_time(target / name) for name in _names(target)}
+    return {name: _size_and_time(file) for name, file in _files(target).items()}
 
 
-def _names(folder: Path) -> list[str]:
-    """Return the relative names of all files of a directory, sorted."""
-    return sorted(item.relative_to(folder).as_posix() for item in folder.rglob("*") if item.is_file())
+def _files(target: Path) -> dict[str, Path]:
+    """Return all files of a directory or of a pattern, by their sorted relative names."""
+    if not target.is_dir():
+        return {file.as_posix(): file for file in matching(target)}
+    files = {item.relative_to(target).as_posix(): item for item in target.rglob("*") if item.is_file()}
+    return dict(sorted(files.items()))
 
 
 def _size_and_time(file: Path) -> list[int]:

@@ -8,12 +8,14 @@ from typing import Any
 
 import polars as pl
 
+from starscale.io.folder import FolderSource, files_of_folder
 from starscale.io.formats import FORMATS
+from starscale.io.hats.catalogue import holds_parquet
 from starscale.io.memory.source import Choose, open_object
 from starscale.io.sniff import detect
 from starscale.io.table import Source, require_columns
 from starscale.vocabulary.errors import InputError, Problem
-from starscale.vocabulary.paths import must_exist
+from starscale.vocabulary.paths import matching, must_exist
 
 
 def open_table(table: Any, *, verify: bool = True, choose: Choose | None = None, name: str = "table") -> Source:
@@ -22,11 +24,11 @@ def open_table(table: Any, *, verify: bool = True, choose: Choose | None = None,
     Parameters
     ----------
     table : path or table
-        The path of a Parquet, FITS, VOTable, ECSV or CSV file; a directory of Parquet files; a HATS catalogue or
-        collection. ``stars.fits#2`` and ``stars.fits#NAME`` choose an extension of a FITS file
-        (default: the first table), ``stars.vot#2`` and ``stars.vot#NAME`` a table of a VOTable (default: the first
-        of the results that has data). Or a table in memory of any library
-        (:func:`~starscale.io.memory.source.open_object`).
+        The path of a Parquet, FITS, VOTable, ECSV or CSV file; a HATS catalogue or collection; a directory of
+        files of one format, or a pattern (``gaia/GaiaSource_*.csv.gz``): one table in the order of the file names.
+        ``stars.fits#2`` and ``stars.fits#NAME`` choose an extension of a FITS file (default: the first table),
+        ``stars.vot#2`` and ``stars.vot#NAME`` a table of a VOTable (default: the first of the results that has
+        data). Or a table in memory of any library (:func:`~starscale.io.memory.source.open_object`).
     verify : bool
         Whether the checksums that a file states are verified when its rows are read.
     choose : callable, optional
@@ -54,13 +56,26 @@ def open_table(table: Any, *, verify: bool = True, choose: Choose | None = None,
         file, _, part = target.name.rpartition("#")
         target = target.with_name(file)
     must_exist(path if part is None else target)
-    if target.is_dir():
-        return FORMATS["parquet"].reader().open_source(target, part)
-    if not target.is_file():
-        raise InputError(Problem(str(target), "is neither a file nor a directory", "a table"))
-    source = detect(target).reader().open_source(target, part)
+    source = _opened(target, part)
     source.verify = verify
     return source
+
+
+def _opened(target: Path, part: str | None) -> Source:
+    """Open one file, a directory, or the files of a pattern."""
+    if target.is_file():
+        return detect(target).reader().open_source(target, part)
+    if target.is_dir() and holds_parquet(target):
+        return FORMATS["parquet"].reader().open_source(target, part)
+    files = files_of_folder(target) if target.is_dir() else matching(target)
+    if len(files) == 1:
+        return _opened(files[0], part)
+    if not files:
+        raise InputError(Problem(str(target), "is neither a file nor a directory", "a table"))
+    if files[0].is_file() and detect(files[0]).name == "parquet":
+        # Parquet states its columns in a footer, so that files need not be opened one by one.
+        return FORMATS["parquet"].reader().open_source(target, part)
+    return FolderSource(target, files, lambda file: _opened(file, part))
 
 
 def read(table: Any, *, columns: Sequence[str] | None = None) -> pl.DataFrame:

@@ -76,9 +76,9 @@ class Source(ABC):
         """Return the table with these columns as texts, as they are written; itself where files have types."""
         return self
 
-    @abstractmethod
     def lazy(self) -> pl.LazyFrame:
         """Return the whole table as a lazy frame."""
+        return self.read().lazy()
 
     @abstractmethod
     def frames(self, rows: int, columns: Sequence[str]) -> Iterator[pl.DataFrame]:

@@ -35,10 +35,6 @@ class WholeSource(Source):
         """Return the table, or the named columns of it."""
         return without_nan(self._frame if columns is None else self._frame.select(self.choose(columns)))
 
-    def lazy(self) -> pl.LazyFrame:
-        """Return the table as a lazy frame."""
-        return self.read().lazy()
-
     def frames(self, rows: int, columns: Sequence[str]) -> Iterator[pl.DataFrame]:
         """Yield slices of the table."""
         yield from self._frame.select(columns).iter_slices(rows)

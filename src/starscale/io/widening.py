@@ -7,11 +7,12 @@ null there), integers of another width, whole numbers in a file in which no valu
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import polars as pl
 
+from starscale.io.units import same_unit
 from starscale.vocabulary.errors import InputError, Problem, Problems
 
 #: Most files whose differences are listed column by column.
@@ -28,7 +29,9 @@ _SIGNED: dict[int, pl.DataType] = {bits: kind for kind, (signed, bits) in _BITS.
 _TEXTS = (pl.String, pl.Categorical, pl.Enum)
 
 
-def common_schema(path: Path, files: Sequence[Path], schemas: Sequence[pl.Schema]) -> pl.Schema:
+def common_schema(
+    path: Path, files: Sequence[Path], schemas: Sequence[pl.Schema], *, texts: bool = False
+) -> pl.Schema:
     """Return the columns of a table that consists of several files, in the order of the first file.
 
     A whole number and a floating-point number become floating point, except in an identifier: its floating-point
@@ -42,6 +45,9 @@ def common_schema(path: Path, files: Sequence[Path], schemas: Sequence[pl.Schema
         At least one.
     schemas : sequence of polars.Schema
         Columns of each file.
+    texts : bool
+        The files are texts, whose types follow from their values: whole numbers in one file and texts in another
+        are texts.
 
     Raises
     ------
@@ -52,7 +58,7 @@ def common_schema(path: Path, files: Sequence[Path], schemas: Sequence[pl.Schema
     common = dict(schemas[0])
     problems, others = Problems(), []
     for file, schema in zip(files[1:], schemas[1:], strict=True):
-        kinds = {name: widened(name, kind, schema[name]) for name, kind in common.items() if name in schema}
+        kinds = {n: widened(n, kind, schema[n], texts=texts) for n, kind in common.items() if n in schema}
         known = {name: kind for name, kind in kinds.items() if kind is not None}
         if schema.keys() == common.keys() == known.keys():
             common = known
@@ -79,7 +85,7 @@ def _differences(
     return said + changed[:5]
 
 
-def widened(name: str, one: pl.DataType, two: pl.DataType) -> pl.DataType | None:
+def widened(name: str, one: pl.DataType, two: pl.DataType, *, texts: bool = False) -> pl.DataType | None:
     """Return a type that holds every value of both types; None if there is none."""
     if one == two:
         return one
@@ -91,7 +97,42 @@ def widened(name: str, one: pl.DataType, two: pl.DataType) -> pl.DataType | None
         return _integer(_BITS.get(one), _BITS.get(two))
     if one.is_numeric() and two.is_numeric():
         return _floating(name, one, two)
+    if texts and one in (pl.String, pl.Int64) and two in (pl.String, pl.Int64):
+        return pl.String()
     return _nested(name, one, two)
+
+
+def same_units(path: Path, files: Sequence[Path], units: Sequence[Mapping[str, str]]) -> None:
+    """Refuse files in which a column has another unit than in the first file.
+
+    Parameters
+    ----------
+    path : Path
+        Folder or pattern, for the error.
+    files : sequence of Path
+    units : sequence of mapping of str to str
+        Units by column, of each file.
+
+    Raises
+    ------
+    InputError
+        Names every such file.
+    """
+    problems, first = Problems(), units[0]
+    for file, other in zip(files[1:], units[1:], strict=True):
+        if other == first:
+            continue
+        changed = [
+            f"{name} is in {other[name] or 'no unit'}, not {unit or 'no unit'}"
+            for name, unit in first.items()
+            if name in other
+            and other[name] != unit
+            and not (unit and other[name] and same_unit(other[name], unit))
+        ]
+        if changed:
+            fix = f"Are several tables in {path}? Convert the values, or read the files one by one."
+            problems.add(str(file), f"differs from {files[0].name}: {'; '.join(changed[:5])}", "one unit", fix)
+    problems.raise_if_any()
 
 
 def _integer(one: tuple[bool, int] | None, two: tuple[bool, int] | None) -> pl.DataType | None:

@@ -14,7 +14,7 @@ from starscale.pipeline.plan import RunPlan, features_of, members_in, tables_of
 from starscale.surveys import Survey, load_survey
 from starscale.tables.api import is_mock
 from starscale.vocabulary.errors import InputError, Problems
-from starscale.vocabulary.paths import missing_path
+from starscale.vocabulary.paths import missing_path, present
 from starscale.vocabulary.settings.run import RunConfig
 
 
@@ -75,21 +75,21 @@ def _load_surveys(
         if table.fetch is not None:
             fix = "'starscale run' fetches it; other commands need a `path`."
             problems.add(f"survey {table.survey}", "is still to be fetched", "a table", fix)
-        if table.path is not None and table.path not in coming and not (base / table.path).exists():
+        if table.path is not None and table.path not in coming and not present(base / table.path):
             problems.items.append(missing_path(base / table.path))
     return loaded
 
 
 def _check_references(config: RunConfig, base: Path, problems: Problems) -> None:
     for reference in config.compare:
-        if not (base / reference.path).exists():
+        if not present(base / reference.path):
             problems.items.append(missing_path(base / reference.path, role=f"compare {reference.name!r}"))
 
 
 def _any_mock(config: RunConfig, base: Path) -> bool:
     """Return whether a table of the run is simulated."""
     paths = [base / table.path for table in tables_of(config) if table.path is not None]
-    return is_mock(*(path for path in paths if path.exists()))
+    return is_mock(*(path for path in paths if present(path)))
 
 
 def _repeated(surveys: Sequence[Survey]) -> list[str]:

@@ -9,6 +9,25 @@ from starscale.vocabulary.errors import InputError, Problem, did_you_mean
 _ADDRESSES = ("http:/", "https:/", "s3:/", "ftp:/")
 
 
+def matching(path: Path) -> list[Path]:
+    """Return the files that a pattern such as ``gaia/GaiaSource_*.csv.gz`` names, in the order of their names.
+
+    The list is empty if `path` exists, is no pattern, or matches nothing.
+    """
+    if not _is_pattern(path) or path.exists():
+        return []
+    return sorted(Path(path.anchor).glob(str(path.relative_to(path.anchor))))
+
+
+def _is_pattern(path: Path) -> bool:
+    return any(mark in str(path) for mark in "*?[")
+
+
+def present(path: Path) -> bool:
+    """Whether there is a file or folder, or, for a pattern, one or more files."""
+    return path.exists() or bool(matching(path))
+
+
 def missing_path(path: Path, expected: str = "a table", *, role: str = "") -> Problem:
     """Return the problem of a path that does not exist, with the most similar names in its folder.
 
@@ -22,6 +41,10 @@ def missing_path(path: Path, expected: str = "a table", *, role: str = "") -> Pr
     """
     if "://" in str(path) or str(path).startswith(_ADDRESSES):
         return Problem(str(path), "is an address, not a file", fix="Download the table first.")
+    if _is_pattern(path):
+        return Problem(
+            str(path), "matches no file", expected, "The pattern needs quotation marks on a command line."
+        )
     found = f"no such file or folder{f' ({role})' if role else ''}"
     parent = path.parent
     if not parent.is_dir():
@@ -38,5 +61,5 @@ def must_exist(path: Path, expected: str = "a table", *, role: str = "") -> None
     InputError
         If there is no file or folder at `path`.
     """
-    if not path.exists():
+    if not present(path):
         raise InputError(missing_path(path, expected, role=role))

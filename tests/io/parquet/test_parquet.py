@@ -85,8 +85,8 @@ def test_a_hats_catalogue_without_data(tmp_path: Path) -> None:
 def test_directories_without_tables(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="is an empty directory"):
         io.read(tmp_path)
-    (tmp_path / "stars.fits").write_bytes(b"")
-    with pytest.raises(InputError, match=r"without Parquet files.*It holds stars\.fits"):
+    (tmp_path / "stars.dvi").write_bytes(b"")
+    with pytest.raises(InputError, match=r"without tables.*It holds stars\.dvi"):
         io.read(tmp_path)
 
 

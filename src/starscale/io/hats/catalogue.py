@@ -22,6 +22,7 @@ HIGHEST_ORDER = 29
 INDEX = "_healpix_29"
 #: The same text under two names: early readers look for the second one only.
 PROPERTIES = ("hats.properties", "properties")
+COLLECTION = "collection.properties"
 #: Suffixes of Parquet files.
 _SUFFIXES = (".parquet", ".parq", ".pq")
 #: File of the rows without a position, in catalogues that starscale writes.
@@ -46,6 +47,13 @@ class Files:
     stated: tuple[tuple[Path, tuple[Path, ...], int], ...] = ()
 
 
+def holds_parquet(path: Path) -> bool:
+    """Whether a directory is a HATS catalogue or collection, or holds Parquet files."""
+    if any((path / name).is_file() for name in (COLLECTION, *PROPERTIES)):
+        return True
+    return any(_is_data(item, path) for suffix in _SUFFIXES for item in path.rglob(f"*{suffix}"))
+
+
 def parquet_files(path: Path) -> Files:
     """Find the Parquet files of a directory.
 
@@ -54,7 +62,7 @@ def parquet_files(path: Path) -> Files:
     InputError
         There are none, or the main table of a HATS collection is missing.
     """
-    if (path / "collection.properties").is_file():
+    if (path / COLLECTION).is_file():
         return _collection(path)
     properties = next((path / name for name in PROPERTIES if (path / name).is_file()), None)
     if properties is not None and any((*path.glob("dataset"), *path.glob("Norder*"))):
@@ -84,7 +92,7 @@ def _nothing_there(path: Path) -> InputError:
 
 
 def _collection(path: Path) -> Files:
-    file = path / "collection.properties"
+    file = path / COLLECTION
     name = read_properties(file).get("hats_primary_table_url", "")
     if not name:
         raise InputError(Problem(str(file), "has no hats_primary_table_url", "the folder of the main table"))
@@ -102,7 +110,7 @@ def _catalogue(path: Path, properties: Path) -> Files:
     info = path / "partition_info.csv"
     listed = _listed(info)
     _compare(path, found if listed is None else listed, found)
-    files = [file for cell in sorted(found, key=_first_pixel) for file in found[cell]]
+    files = _in_order(found)
     stated = [(info, tuple(found[cell]), rows) for cell, rows in (listed or {}).items() if rows is not None]
     if metadata.get("hats_nrows", "").isdecimal():
         stated.append((properties, tuple(files), int(metadata["hats_nrows"])))
@@ -111,9 +119,10 @@ def _catalogue(path: Path, properties: Path) -> Files:
     return Files(tuple(files or _empty(path, dataset, listed)), metadata, tuple(stated))
 
 
-def _first_pixel(cell: tuple[int, int]) -> tuple[int, int]:
-    """Number of a cell's first pixel at the highest order, and its order: cells in the order of _healpix_29."""
-    return cell[1] << 2 * (HIGHEST_ORDER - cell[0]), cell[0]
+def _in_order(found: Mapping[tuple[int, int], Sequence[Path]]) -> list[Path]:
+    """Return the files in the order of _healpix_29: by the first pixel of their cells at the highest order."""
+    order = sorted(found, key=lambda cell: (cell[1] << 2 * (HIGHEST_ORDER - cell[0]), cell[0]))
+    return [file for cell in order for file in found[cell]]
 
 
 def _empty(path: Path, dataset: Path, listed: Mapping[tuple[int, int], object] | None) -> list[Path]:

@@ -16,9 +16,10 @@ from starscale.io.hats.catalogue import Files, parquet_files
 from starscale.io.parquet.layout import ASTROPY, PANDAS, Layout, astropy_header, bare, layout_of, texts
 from starscale.io.sniff import detect
 from starscale.io.table import CHUNK_ROWS, Source, describe, without_nan
-from starscale.io.widening import common_schema, fitted
+from starscale.io.widening import common_schema, fitted, same_units
 from starscale.vocabulary.columns import POSITION_EPOCH, POSITION_SYSTEM, Column
 from starscale.vocabulary.errors import InputError, Problem, Problems
+from starscale.vocabulary.paths import matching
 
 #: File-level keys about the storage, not about the table.
 _INTERNAL = ("ARROW:schema", PANDAS, ASTROPY)
@@ -48,14 +49,13 @@ class ParquetSource(Source):
         stated = _Stated()
         for file in files.paths:
             footer = _footer(file)
-            layout = stated.layout(file, _schema(file, footer))
-            self._files.append(_File(file, layout, int(footer.num_rows)))
+            self._files.append(_File(file, stated.layout(file, _schema(file, footer)), int(footer.num_rows)))
         self._rows = sum(file.rows for file in self._files)
         _compare_rows(files, self._files)
         self.schema = common_schema(path, files.paths, [file.layout.schema for file in self._files])
-        first = stated.first
-        self.columns = described(self.schema, first, files.paths[0])
-        pairs = texts(first.metadata)
+        same_units(path, files.paths, stated.units)
+        self.columns = described(self.schema, stated.first, files.paths[0])
+        pairs = texts(stated.first.metadata)
         self.metadata = files.metadata | {
             key: value for key, value in pairs.items() if key not in _INTERNAL and not key.startswith(VOPARQUET)
         }
@@ -66,10 +66,6 @@ class ParquetSource(Source):
     def n_rows(self) -> int:
         """Number of rows, from the footers."""
         return self._rows
-
-    def lazy(self) -> pl.LazyFrame:
-        """Return the table as a lazy frame."""
-        return self.read().lazy()
 
     def read(self, columns: Sequence[str] | None = None) -> pl.DataFrame:
         """Return the table, or the named columns of it, in memory."""
@@ -85,7 +81,7 @@ class ParquetSource(Source):
         wanted = pl.col(column).is_in(values.implode())
         found = [pl.DataFrame(schema={name: self.schema[name] for name in chosen})]
         for file in self._files:
-            with _reading(file.path), _opened(file.path) as table:
+            with _reading(file.path), _opened(file.path, self.verify) as table:
                 groups = _groups_with(table.metadata, column, values)
                 found += [
                     without_nan(frame).filter(wanted).select(chosen)
@@ -104,7 +100,7 @@ class ParquetSource(Source):
             if skip >= file.rows:
                 skip -= file.rows
                 continue
-            with _reading(file.path), _opened(file.path) as table:
+            with _reading(file.path), _opened(file.path, self.verify) as table:
                 groups, skip = _groups_after(table.metadata, skip)
                 for frame in self._frames(file, table, groups, rows, columns):
                     if skip < frame.height:
@@ -169,18 +165,24 @@ def _by_astropy(where: Path, metadata: Mapping[str, str]) -> dict[str, dict[str,
 
 
 class _Stated:
-    """Remembers the layout of the last schema: the files of a table mostly have the same one."""
+    """What the schemas of the files state; most of them state the same, which is then examined once."""
 
-    first: pa.Schema
-    _last: tuple[pa.Schema, Layout] | None = None
+    def __init__(self) -> None:
+        self.first: pa.Schema = pa.schema([])
+        #: Units by column, of each file.
+        self.units: list[dict[str, str]] = []
+        self._last: tuple[pa.Schema, Layout] | None = None
 
     def layout(self, file: Path, schema: pa.Schema) -> Layout:
-        """Return the columns of a file."""
-        if self._last is None:
-            self.first = schema
-        if self._last is None or not schema.equals(self._last[0], check_metadata=True):
-            self._last = schema, layout_of(file, schema)
-        return self._last[1]
+        """Return the columns of the next file."""
+        if self._last is not None and schema.equals(self._last[0], check_metadata=True):
+            self.units.append(self.units[-1])
+            return self._last[1]
+        layout = layout_of(file, schema)
+        self.first = schema if self._last is None else self.first
+        self._last = schema, layout
+        self.units.append({n: column.unit for n, column in described(layout.schema, schema, file).items()})
+        return layout
 
 
 def julian_year(text: str) -> float | None:
@@ -192,12 +194,14 @@ def julian_year(text: str) -> float | None:
 
 
 def open_source(path: Path, part: str | None) -> Source:
-    """Open a Parquet file or a directory of them."""
+    """Open a Parquet file, a directory of them, or the files of a pattern."""
     if part is not None:
         raise InputError(
             Problem(f"{path}#{part}", "a Parquet file holds one table only", fix=f"Leave out '#{part}'.")
         )
-    return ParquetSource(path, parquet_files(path) if path.is_dir() else Files((path,)))
+    if path.is_dir():
+        return ParquetSource(path, parquet_files(path))
+    return ParquetSource(path, Files(tuple(matching(path)) or (path,)))
 
 
 def _groups_after(footer: pq.FileMetaData, skip: int) -> tuple[list[int], int]:
@@ -243,9 +247,9 @@ def _missing(file: Path) -> Problem:
     return Problem(str(file), "is missing", "a part of the table", fix)
 
 
-def _opened(file: Path) -> pq.ParquetFile:
+def _opened(file: Path, verify: bool) -> pq.ParquetFile:
     # With a buffer, pyarrow streams the pages of a column instead of loading its whole chunk.
-    return pq.ParquetFile(file, buffer_size=1 << 20, pre_buffer=False, page_checksum_verification=True)
+    return pq.ParquetFile(file, buffer_size=1 << 20, pre_buffer=False, page_checksum_verification=verify)
 
 
 def _footer(path: Path) -> pq.FileMetaData:

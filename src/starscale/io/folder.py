@@ -1,0 +1,145 @@
+"""A table that consists of many files of a format other than Parquet: a folder of them, or a pattern of names."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import polars as pl
+
+from starscale.io.formats import by_suffix
+from starscale.io.table import CHUNK_ROWS, Source
+from starscale.io.whole import WholeSource
+from starscale.io.widening import common_schema, fitted, same_units
+from starscale.vocabulary.errors import InputError, Problem, Problems
+
+#: Problems of files that are listed one by one.
+_LISTED = 10
+
+
+class FolderSource(Source):
+    """Files with the same columns, read one after the other in the order of their names.
+
+    One file at a time is open. A file that can only be read as a whole is read when it is opened, to learn its
+    columns, and again when its rows are read.
+
+    Parameters
+    ----------
+    path : Path
+        The folder or the pattern.
+    files : sequence of Path
+        At least one, in order.
+    opener : callable
+        Opens one file.
+
+    Raises
+    ------
+    InputError
+        Files that cannot be read, or have other columns; one error names all of them.
+    """
+
+    def __init__(self, path: Path, files: Sequence[Path], opener: Callable[[Path], Source]) -> None:
+        self.path = path
+        self._files, self._open = list(files), opener
+        self._sources: list[Source | None] = []
+        self._heights: list[int] = []
+        schemas, units, notes = [], [], []
+        problems = Problems()
+        for file in self._files:
+            with problems.collect():
+                source = opener(file)
+                if not self._heights:
+                    self.format, self.columns, self.metadata = source.format, source.columns, source.metadata
+                    self.frame, self.epoch = source.frame, source.epoch
+                _same_frame(file, self, source, problems)
+                schemas.append(_without_empty_texts(source))
+                units.append({name: column.unit for name, column in source.columns.items()})
+                notes += [f"{file.name}: {note}" for note in source.notes]
+                self._heights.append(source.n_rows)
+                self._sources.append(None if isinstance(source, WholeSource) else source)
+        _raise(problems, path)
+        self.schema = common_schema(path, self._files, schemas, texts=self.format == "csv")
+        same_units(path, self._files, units)
+        self.schema = pl.Schema(
+            {name: pl.String() if kind == pl.Null else kind for name, kind in self.schema.items()}
+        )
+        self.notes = tuple(notes)
+
+    @property
+    def n_rows(self) -> int:
+        """Number of rows of all files."""
+        return sum(self._heights)
+
+    def frames(self, rows: int, columns: Sequence[str]) -> Iterator[pl.DataFrame]:
+        """Read the files one after the other."""
+        return self.frames_after(0, rows, columns)
+
+    def frames_after(self, skip: int, rows: int, columns: Sequence[str]) -> Iterator[pl.DataFrame]:
+        """Read the rows after the first `skip`; files before them are not opened."""
+        schema = pl.Schema({name: self.schema[name] for name in columns})
+        for file, source, height in zip(self._files, self._sources, self._heights, strict=True):
+            if skip >= height:
+                skip -= height
+                continue
+            opened = source or self._open(file)
+            opened.verify = self.verify
+            for frame in opened.frames_after(skip, rows, columns):
+                yield fitted(frame, schema, file)
+            skip = 0
+
+
+def files_of_folder(path: Path) -> list[Path]:
+    """Return the tables of a folder without Parquet files, in the order of their names.
+
+    Raises
+    ------
+    InputError
+        There are none, or they are of several formats.
+    """
+    hidden = ("_", ".")
+    found = sorted(
+        item
+        for item in path.rglob("*")
+        if not item.is_dir() and not any(part.startswith(hidden) for part in item.relative_to(path).parts)
+    )
+    formats = {item: form.title for item in found if (form := by_suffix(item.name)) is not None}
+    if len(set(formats.values())) == 1:
+        return list(formats)
+    counts = ", ".join(f"{n} {name}" for name, n in sorted(Counter(formats.values()).items()))
+    expected = "Parquet files, a HATS catalogue, or files of one format"
+    if counts:
+        fix = f"Name those of one table by a pattern in quotation marks: '{path}/*.csv'."
+        raise InputError(Problem(str(path), f"holds files of several formats ({counts})", expected, fix))
+    what = "is a directory without tables" if any(path.iterdir()) else "is an empty directory"
+    shown = ", ".join(item.name for item in found[:5]) + (", ..." if len(found) > 5 else "")
+    fix = f"It holds {shown}: name one file of it." if found else ""
+    raise InputError(Problem(str(path), what, expected, fix))
+
+
+def _without_empty_texts(source: Source) -> pl.Schema:
+    """Return the schema of a text file, in which a column without any value has the type null."""
+    texts = [name for name, kind in source.schema.items() if kind == pl.String] if source.format == "csv" else []
+    for frame in source.frames(CHUNK_ROWS, texts) if texts else ():
+        texts = [name for name in texts if frame[name].null_count() == frame.height]
+        if not texts:
+            break
+    return pl.Schema({name: pl.Null() if name in texts else kind for name, kind in source.schema.items()})
+
+
+def _same_frame(file: Path, first: Source, other: Source, problems: Problems) -> None:
+    """Note a file whose positions have another reference frame or epoch than those of the first."""
+    if (other.frame, other.epoch) != (first.frame, first.epoch):
+        found = f"states the frame {other.frame or 'nothing'} and the epoch {other.epoch or 'nothing'}"
+        problems.add(
+            str(file), found, f"{first.frame or 'nothing'} and {first.epoch or 'nothing'} as the first file"
+        )
+
+
+def _raise(problems: Problems, path: Path) -> None:
+    """Raise the problems of files; beyond the first ones, only the files are named."""
+    more = problems.items[_LISTED:]
+    if more:
+        names = ", ".join(sorted({Path(problem.where).name for problem in more}))
+        problems.items[_LISTED:] = [Problem(str(path), f"{len(more)} more problems, of {names}")]
+    problems.raise_if_any()
