@@ -25,8 +25,8 @@ def checksum(path: str | Path) -> str:
         with target.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     total = hashlib.sha256()
-    for name, file in _files(target).items():
-        total.update(f"{checksum(file)}  {name}\n".encode())
+    for name, part in _files(target).items():
+        total.update(f"{checksum(part)}  {name}\n".encode())
     return total.hexdigest()
 
 
