@@ -114,9 +114,19 @@ def test_a_column_that_is_empty_or_whole_in_one_csv_file(tmp_path: Path) -> None
 
 
 def test_whole_numbers_in_one_csv_file_and_texts_in_another(tmp_path: Path) -> None:
-    (tmp_path / "a.csv").write_text("id,name\n1,12\n")
-    (tmp_path / "b.csv").write_text("id,name\n2,12A\n")
-    assert io.read(tmp_path)["name"].to_list() == ["12", "12A"]
+    (tmp_path / "a.csv").write_text("id,name,version\n1,12,1.10\n")
+    (tmp_path / "b.csv").write_text("id,name,version\n2,12A,1.b\n")
+    assert io.read(tmp_path).to_dict(as_series=False) == {
+        "id": [1, 2],
+        "name": ["12", "12A"],
+        "version": ["1.10", "1.b"],
+    }
+
+
+def test_a_survey_reads_its_texts_as_they_are_written(tmp_path: Path) -> None:
+    source = io.open_table(folder(tmp_path, ".csv", [TABLE[:3], TABLE[3:]])).with_texts({"g"})
+    assert source.read()["g"].to_list()[:2] == ["0.0", "1.0"]
+    assert source.columns["g"].dtype == "string"
 
 
 @pytest.mark.parametrize("suffix", [".fits", ".parquet", ".vot"])

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from copy import copy
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
 
 from starscale.io.formats import by_suffix
-from starscale.io.table import CHUNK_ROWS, Source
+from starscale.io.table import CHUNK_ROWS, Source, nearest_dtype
 from starscale.io.whole import WholeSource
 from starscale.io.widening import common_schema, fitted, same_units
 from starscale.vocabulary.errors import InputError, Problem, Problems
@@ -71,6 +73,16 @@ class FolderSource(Source):
         """Number of rows of all files."""
         return sum(self._heights)
 
+    def with_texts(self, names: Collection[str]) -> Source:
+        """Return the table with these columns as texts, as they are written; itself where files have types."""
+        if self.format != "csv":
+            return self
+        other = copy(self)
+        other._texts = self._texts | set(names)
+        other.schema = pl.Schema({n: pl.String() if n in names else kind for n, kind in self.schema.items()})
+        other.columns = {n: replace(c, dtype=nearest_dtype(other.schema[n])) for n, c in self.columns.items()}
+        return other
+
     def frames(self, rows: int, columns: Sequence[str]) -> Iterator[pl.DataFrame]:
         """Read the files one after the other."""
         return self.frames_after(0, rows, columns)
@@ -82,7 +94,7 @@ class FolderSource(Source):
             if skip >= height:
                 skip -= height
                 continue
-            opened = source or self._open(file)
+            opened = (source or self._open(file)).with_texts(self._texts)
             opened.verify = self.verify
             for frame in opened.frames_after(skip, rows, columns):
                 yield fitted(frame, schema, file)

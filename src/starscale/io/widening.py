@@ -46,8 +46,8 @@ def common_schema(
     schemas : sequence of polars.Schema
         Columns of each file.
     texts : bool
-        The files are texts, whose types follow from their values: whole numbers in one file and texts in another
-        are texts.
+        The files are texts, whose types follow from their values: numbers in one file and texts in another are
+        texts.
 
     Raises
     ------
@@ -97,7 +97,7 @@ def widened(name: str, one: pl.DataType, two: pl.DataType, *, texts: bool = Fals
         return _integer(_BITS.get(one), _BITS.get(two))
     if one.is_numeric() and two.is_numeric():
         return _floating(name, one, two)
-    if texts and one in (pl.String, pl.Int64) and two in (pl.String, pl.Int64):
+    if texts and pl.String in (one, two):
         return pl.String()
     return _nested(name, one, two)
 
