@@ -61,11 +61,13 @@ class FolderSource(Source):
                 self._heights.append(source.n_rows)
                 self._sources.append(None if isinstance(source, WholeSource) else source)
         _raise(problems, path)
-        self.schema = common_schema(path, self._files, schemas, texts=self.format == "csv")
+        common = common_schema(path, self._files, schemas, texts=self.format == "csv")
         same_units(path, self._files, units)
-        self.schema = pl.Schema(
-            {name: pl.String() if kind == pl.Null else kind for name, kind in self.schema.items()}
-        )
+        self.schema = pl.Schema({name: pl.String() if kind == pl.Null else kind for name, kind in common.items()})
+        self.columns = {
+            name: replace(self.columns[name], dtype=nearest_dtype(self.schema[name])) for name in common
+        }
+        self._texts = {name for name, kind in self.schema.items() if kind == pl.String}
         self.notes = tuple(notes)
 
     @property
