@@ -18,6 +18,7 @@ _OPENED = re.compile(r'(?:^|[,;|\t ]) *"')
 _RULE = re.compile(r"[\s|+,;]*-+(?:[\s|+,;]+-+)*[\s|+,;]*")
 #: The line by which spreadsheets state the separator.
 _TOLD = re.compile(r'"?sep=(.)"?')
+_NAMED = re.compile(r"\.[ct]sv(\.gz)?$", re.IGNORECASE)
 _FOUND_BY_BLANKS = re.compile(r" *-+( +-+)+ *")
 
 
@@ -115,20 +116,19 @@ def _decoded(path: Path, number: int, line: bytes) -> str:
 
 def _separator(name: str, leading: list[Record], rest: list[Record]) -> str:
     """Return what divides the fields: the first mark that gives the header and the rows as many fields."""
-    name = name.lower().removesuffix(".gz")
-    marks = "\t,;|" if name.endswith(".tsv") else ",\t;|"
     shown = (*rest[:1], *leading[-1:], Record("", 0))[0].text
-    there = [mark for mark in marks if mark in shown]
+    there = [mark for mark in "\t,;|" if mark in shown]
     if there:
-        return next((mark for mark in there if _fits(mark, shown, rest[1:20])), there[0])
+        fitting = ((mark, most) for most in (0, 1) for mark in there)
+        return next((mark for mark, most in fitting if _fits(mark, shown, rest[1:20], most)), there[0])
     # A file called .csv may have one column, of texts with blanks.
-    return " " if rest and _divided_by_blanks(leading, rest, strict=name.endswith((".csv", ".tsv"))) else ","
+    return " " if rest and _divided_by_blanks(leading, rest, strict=_NAMED.search(name) is not None) else ","
 
 
-def _fits(mark: str, header: str, rows: list[Record]) -> bool:
-    """Whether a separator gives the rows as many fields as the header, up to a row counter or an empty field."""
+def _fits(mark: str, header: str, rows: list[Record], most: int) -> bool:
+    """Whether the numbers of fields of header and rows differ by `most`: a row counter, or an empty field."""
     n = len(split_fields(header, mark))
-    return all(abs(len(split_fields(row.text, mark)) - n) <= 1 for row in rows)
+    return all(abs(len(split_fields(row.text, mark)) - n) <= most for row in rows)
 
 
 def _divided_by_blanks(leading: list[Record], rest: list[Record], *, strict: bool) -> bool:

@@ -30,8 +30,10 @@ class CsvLayout:
         Between fields; a blank stands for any number of blanks.
     known : dict
         Further information on columns, by name: `description`, `ucd`; ``text`` for a column of texts.
+    title : bytes
+        The line of the names, without its line end: files that were concatenated repeat it among the rows.
     header : frozenset of bytes
-        Lines of the header, without line ends: files that were concatenated repeat them among the rows.
+        Other lines of the header, such as the units.
     comments : bool
         Whether lines that begin with ``#`` are comments, also among the rows.
     bars : bool
@@ -51,6 +53,7 @@ class CsvLayout:
     separator: str
     units: tuple[str, ...] = ()
     known: dict[str, dict[str, str]] = field(default_factory=dict)
+    title: bytes = b""
     header: frozenset[bytes] = frozenset()
     comments: bool = False
     bars: bool = False
@@ -104,13 +107,14 @@ def find_layout(path: Path) -> CsvLayout:
     header, rows = _header(path, plain, begin)
     layout = _with_rule(plain, header, rows) or _with_units(plain, header, rows)
     rows = [row for row in rows if row.end > layout.skip]
-    shown = {header.text, *(record.text for record in begin.rest if record.end <= layout.skip)}
+    shown = {row.text for row in begin.rest if row.end <= layout.skip and not row.is_rule} - {header.text}
     layout = replace(
         layout,
         names=tuple(layout.split(header.names)),
         known=_vizier_columns(begin.leading),
-        # A line without a letter or dash may also be a row without values.
-        header=frozenset(text.encode() for text in shown if re.search(r"[\w-]", text)),
+        title=header.text.encode(),
+        # A line without a letter may also be a row without values.
+        header=frozenset(text.encode() for text in shown if re.search(r"\w", text)),
     )
     return _compared(layout, rows)
 

@@ -8,7 +8,7 @@ import itertools
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Final, cast
+from typing import Final, cast
 
 from starscale.io.csv.fields import has_quotes
 from starscale.io.packed import DAMAGE, damaged_packing, open_packed
@@ -53,22 +53,21 @@ def text_lines(path: Path) -> Iterator[Iterator[bytes]]:
         with open_packed(path) as file:
             head = file.read(_HEAD)
             file.seek(0)
-            yield _lines(file, head)
+            wide = is_wide(head)
+            if not (wide or only_carriage_returns(head)):
+                yield iter(file)
+                return
+            # Latin-1 keeps every byte, so that UTF-8 comes through unchanged.
+            coding = ("utf-16", "utf-8") if wide else ("latin-1", "latin-1")
+            text = io.TextIOWrapper(cast("io.BufferedReader", file), encoding=coding[0], newline=None)
+            try:
+                yield (line.encode(coding[1]) for line in text)
+            finally:
+                text.detach()
     except DAMAGE as error:
         raise damaged_packing(path, error) from None
     except UnicodeDecodeError as error:
         raise InputError(Problem(str(path), f"is damaged UTF-16 text ({error.reason})")) from None
-
-
-def _lines(file: IO[bytes], head: bytes) -> Iterator[bytes]:
-    if is_wide(head):
-        wide = io.TextIOWrapper(cast("io.BufferedReader", file), encoding="utf-16", newline=None)
-        return (line.encode() for line in wide)
-    if only_carriage_returns(head):
-        # Latin-1 keeps every byte, so that UTF-8 comes through unchanged.
-        kept = io.TextIOWrapper(cast("io.BufferedReader", file), encoding="latin-1", newline=None)
-        return (line.encode("latin-1") for line in kept)
-    return iter(file)
 
 
 def pieces(path: Path, skip: int, rows: int, separator: str | None) -> Iterator[tuple[int, list[bytes]]]:

@@ -122,7 +122,7 @@ class TextRows:
     def _has_others(self, lines: list[bytes]) -> bool:
         """Whether some lines may be no rows; quick, since it is asked of every chunk."""
         content = b"\n" + b"".join(lines)
-        others = [_BOM, *(b"\n" + line for line in self.layout.header)]
+        others = [_BOM, *(b"\n" + line for line in (self.layout.title, *self.layout.header))]
         if self.layout.comments:
             others.append(b"\n#")
         if len(self.names) > 1:
@@ -152,15 +152,17 @@ class TextRows:
         """Return what a line is that is no row, with an empty name for what needs no mention; None for a row."""
         if not line or (self.layout.separator == " " and line.isspace()):
             return "" if len(self.names) > 1 else None
-        if line in self.layout.header:
+        if line == self.layout.title:
             return _HEADER
+        if line in self.layout.header:
+            return ""
         if self.layout.comments and line.startswith(b"#"):
             return _COMMENT
         return self._ornament(line, left_out, number) if self.layout.drawn else None
 
     def _ornament(self, line: bytes, left_out: LeftOut | None, number: int) -> str | None:
         """Return an empty name for a line of dashes, and for psql's number of rows; None for a row."""
-        if not line.strip(b"-+| "):
+        if b"-" in line and not line.strip(b"-+|;,\t "):
             if left_out is not None and not self.layout.bars and _HEADER not in left_out.counts:
                 found = "has a line of dashes among the rows: another table begins"
                 fix = "Divide the file, so that each table has its own."
