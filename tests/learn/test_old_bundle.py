@@ -21,7 +21,10 @@ def test_an_old_bundle_gives_the_predictions_of_its_time() -> None:
     found = ss.load(OLD / "model").predict(ss.read(OLD / "table.parquet"))
     stored = pl.read_parquet(OLD / "predictions.parquet")
     assert stored["teff"].is_not_null().sum() > 20
-    assert_frame_equal(found, stored, rel_tol=TOLERANCE, abs_tol=TOLERANCE)
+    # Slopes are differences of nearby predictions, in K or dex per magnitude: their rounding errors are larger.
+    slopes = pl.selectors.ends_with("_slope")
+    assert_frame_equal(found.drop(slopes), stored.drop(slopes), rel_tol=TOLERANCE, abs_tol=TOLERANCE)
+    assert_frame_equal(found.select(slopes), stored.select(slopes), rel_tol=TOLERANCE, abs_tol=0.02)
 
 
 def test_an_old_bundle_is_saved_with_the_same_arrays_and_keys(tmp_path: Path) -> None:
