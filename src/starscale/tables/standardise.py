@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
@@ -18,6 +18,7 @@ from starscale.surveys import Survey
 from starscale.surveys.schema import ColumnSpec
 from starscale.tables.identifiers import identifier_problems
 from starscale.tables.releases import release_problems
+from starscale.tables.sexagesimal import in_degrees
 from starscale.vocabulary.columns import Column, DType
 from starscale.vocabulary.errors import InputError, Problem, Problems, did_you_mean
 
@@ -106,7 +107,8 @@ def standardise(
         # The identifier was examined above, in more detail.
         noted = problems if column != survey.id.column or not problems.items else Problems()
         with noted.collect():
-            cleaned = _clean_column(table[original], rules[column], f"{where}: column {original!r}")
+            label = f"{where}: column {original!r}"
+            cleaned = _clean_column(*_in_degrees(table[original], rules[column], survey, column, label), label)
             series.append(_plausible(cleaned.alias(column), rules[column].spec, outside))
     problems.raise_if_any()
     return pl.DataFrame(series) if series else table
@@ -155,6 +157,16 @@ def _rules(
         )
         for column, original in present.items()
     }
+
+
+def _in_degrees(
+    values: pl.Series, rules: _Rules, survey: Survey, column: str, where: str
+) -> tuple[pl.Series, _Rules]:
+    """Return a position that is given as texts of three numbers in degrees; other values as they are."""
+    if survey.position is None or column not in (survey.position.ra, survey.position.dec):
+        return values, rules
+    found = in_degrees(values, rules.unit, where, right_ascension=column == survey.position.ra)
+    return (values, rules) if found is None else (found, replace(rules, unit="deg"))
 
 
 def _clean_column(values: pl.Series, rules: _Rules, where: str) -> pl.Series:
