@@ -21,6 +21,7 @@ from polars.testing import assert_frame_equal
 
 from starscale import io
 from starscale.io.astropy_tables import from_astropy
+from starscale.vocabulary.errors import InputError
 
 NUMBERS: dict[str, tuple[str, pl.DataType]] = {
     "unsignedByte": ("u1", pl.UInt8()),
@@ -230,3 +231,33 @@ def test_what_is_written_is_read_by_both(frame: pl.DataFrame) -> None:
 @settings(max_examples=1500, deadline=None, suppress_health_check=NO_CHECKS)
 def test_what_is_written_is_read_by_both_often(frame: pl.DataFrame) -> None:
     read_by_both(frame)
+
+
+def never_shorter(columns: list[Made], serialisation: str, place: float, length: int) -> None:
+    """A document that lost a piece is refused, or has all the rows that it states."""
+    rows = len(columns[0].expected)
+    text = by_astropy(columns, serialisation).replace(b"<TABLE>", b'<TABLE nrows="%d">' % rows)
+    start = text.index(b"<FIELD") + int(place * (len(text) - text.index(b"<FIELD")))
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "t.vot"
+        path.write_bytes(text[:start] + text[start + length :])
+        try:
+            assert io.read(path).height == rows
+        except InputError as error:
+            assert "t.vot" in str(error)  # noqa: PT017
+
+
+PLACES, LENGTHS = st.floats(0, 1), st.integers(1, 9) | st.integers(1, 400)
+
+
+@given(made_tables(), SERIALISATIONS, PLACES, LENGTHS)
+@settings(max_examples=30, deadline=None, suppress_health_check=NO_CHECKS)
+def test_no_row_is_lost_silently(columns: list[Made], serialisation: str, place: float, length: int) -> None:
+    never_shorter(columns, serialisation, place, length)
+
+
+@pytest.mark.slow
+@given(made_tables(), SERIALISATIONS, PLACES, LENGTHS)
+@settings(max_examples=1500, deadline=None, suppress_health_check=NO_CHECKS)
+def test_no_row_is_lost_silently_often(columns: list[Made], serialisation: str, place: float, length: int) -> None:
+    never_shorter(columns, serialisation, place, length)

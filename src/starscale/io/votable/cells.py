@@ -190,10 +190,26 @@ def tidy_texts(texts: pl.Series, *, padded: bool) -> pl.Series:
 def nulls_of(item: Cells, value: Any) -> NDArray[np.bool_]:
     """Return which of an array of stored numbers mark a missing value."""
     hidden = np.isnan(value) if value.dtype.kind == "f" else np.zeros(len(value), bool)
-    mark = number_of(item.null, item.datatype)
-    if mark is not None:
-        hidden |= value == (value.dtype.type(mark) if value.dtype.kind == "f" else mark)
-    return hidden
+    mark = null_number(item)
+    if mark is None:
+        return hidden
+    if value.dtype.kind == "f":
+        with np.errstate(over="ignore"):
+            stored = value.dtype.type(mark)
+        if np.isinf(stored) and not np.isinf(mark):
+            return hidden
+        mark = stored
+    marked: NDArray[np.bool_] = value == mark
+    return hidden | marked
+
+
+def null_number(item: Cells) -> int | float | None:
+    """Return the number that marks a missing value; some services write that of integers with a point."""
+    number = number_of(item.null, item.datatype)
+    if number is None:
+        number = number_of(item.null, "double")
+        return int(number) if isinstance(number, float) and number.is_integer() else None
+    return number
 
 
 def number_of(text: str | None, datatype: str) -> int | float | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import binascii
 import tempfile
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from xml.parsers import expat
 
@@ -22,7 +22,7 @@ from starscale.io.table import CHUNK_ROWS, Source, describe, unique_names
 from starscale.io.votable.binary import Decoder
 from starscale.io.votable.cells import cells_of
 from starscale.io.votable.choice import chosen_table, cut_off, listed
-from starscale.io.votable.document import DamagedError, TableElement, VotableDocument, scan, scan_text
+from starscale.io.votable.document import Attributes, DamagedError, TableElement, VotableDocument, scan, scan_text
 from starscale.io.votable.position import epoch_of, frame_of, notes_on_times, position_system
 from starscale.io.votable.stream import encodings, stream_bytes, stream_size
 from starscale.io.votable.tabledata import CellError, RowReader
@@ -174,7 +174,7 @@ def _metadata(document: VotableDocument, table: TableElement) -> dict[str, str]:
     return found
 
 
-def _stated(system: Mapping[str, str]) -> dict[str, str]:
+def _stated(system: Attributes) -> dict[str, str]:
     pairs = {POSITION_SYSTEM: frame_of(system), POSITION_EPOCH: system.get("epoch", "")}
     return {key: text for key, text in pairs.items() if text} if pairs[POSITION_SYSTEM] else {}
 

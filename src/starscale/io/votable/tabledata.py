@@ -10,7 +10,7 @@ from xml.parsers import expat
 import numpy as np
 import polars as pl
 
-from starscale.io.votable.cells import NUMBERS, Cells, masked, nulls_of, number_of, tidy_texts
+from starscale.io.votable.cells import NUMBERS, Cells, masked, null_number, nulls_of, number_of, tidy_texts
 from starscale.io.votable.document import Attributes, DamagedError, local
 
 #: Texts of cells without a value, in lower case; NaN of integers is one that archives write.
@@ -190,32 +190,33 @@ def _judged(item: Cells, texts: Sequence[str], padded: Sequence[bool]) -> pl.Ser
 def _values(item: Cells, texts: Sequence[str]) -> pl.Series:
     """Turn texts of single values to numbers, truths or bits."""
     plain = pl.Series([text.strip() for text in texts], dtype=pl.String)
-    if item.datatype == "boolean":
-        return _looked_up(plain, pl.Boolean(), _truth, "a truth value (T, F, 1, 0, true, false)")
-    if item.datatype == "bit":
-        return _looked_up(plain, pl.Boolean(), _bit, "a bit (0, 1)")
+    if item.datatype in ("boolean", "bit"):
+        meaning = _truth if item.datatype == "boolean" else _bit
+        expected = "a truth value (T, F, 1, 0, true, false)" if item.datatype == "boolean" else "a bit (0, 1)"
+        none = pl.Series([None] * len(plain), dtype=pl.Boolean)
+        return _completed(item, plain, none, none, meaning, expected)
     return _floats(item, plain) if item.inner.is_float() else _integers(item, plain)
 
 
 def _integers(item: Cells, texts: pl.Series) -> pl.Series:
     info = np.iinfo(NUMBERS[item.datatype][1])
     expected = f"a whole number from {info.min} to {info.max} ({item.datatype})"
-    null = number_of(item.null, item.datatype)
+    null = null_number(item)
 
     def meaning(text: str) -> int | None:
         number = number_of(text, item.datatype)
+        if number is None and text.lower() not in _NOTHING:
+            raise ValueError
         if number is None or number == null:
-            if number is None and text.lower() not in _NOTHING:
-                raise ValueError
             return None
         if not info.min <= number <= info.max:
             raise ValueError
         return int(number)
 
     wide = texts.cast(pl.Int64, strict=False)
-    outside = ~wide.is_between(int(info.min), int(info.max)) & (wide != null if null is not None else True)
-    found = _completed(texts, wide, wide.is_null() | outside, meaning, expected)
-    if null is not None:
+    odd = wide.is_null() | ~wide.is_between(int(info.min), int(info.max))
+    found = _completed(item, texts, wide, odd, meaning, expected)
+    if null is not None and info.min <= null <= info.max:
         found = pl.select(pl.when(found != null).then(found)).to_series()
     return found.cast(item.inner)
 
@@ -236,7 +237,7 @@ def _floats(item: Cells, texts: pl.Series) -> pl.Series:
 
     wide = texts.cast(pl.Float64, strict=False)
     odd = wide.is_null() | wide.cast(item.inner).is_infinite()
-    found = _completed(texts, wide, odd, meaning, expected).cast(item.inner)
+    found = _completed(item, texts, wide, odd, meaning, expected).cast(item.inner)
     stored = found.fill_null(float("nan")).to_numpy()
     return masked(found, nulls_of(item, stored))
 
@@ -256,12 +257,9 @@ def _bit(text: str) -> bool | None:
     return text == "1" if text else None
 
 
-def _looked_up(texts: pl.Series, dtype: pl.DataType, meaning: Meaning, expected: str) -> pl.Series:
-    every = pl.Series([True] * len(texts), dtype=pl.Boolean)
-    return _completed(texts, pl.Series([None] * len(texts), dtype=dtype), every, meaning, expected)
-
-
-def _completed(texts: pl.Series, values: pl.Series, odd: pl.Series, meaning: Meaning, expected: str) -> pl.Series:
+def _completed(
+    item: Cells, texts: pl.Series, values: pl.Series, odd: pl.Series, meaning: Meaning, expected: str
+) -> pl.Series:
     """Set the values of texts that are `odd`: each different text is judged once."""
     odd = odd.fill_null(True)
     if not odd.any():
@@ -269,7 +267,7 @@ def _completed(texts: pl.Series, values: pl.Series, odd: pl.Series, meaning: Mea
     known: dict[str, float | int | bool | None] = {}
     for text in texts.filter(odd).unique(maintain_order=True).to_list():
         try:
-            known[text] = meaning(text)
+            known[text] = None if text == item.null else meaning(text)
         except ValueError:
             place = int((texts == text).arg_max() or 0)
             raise CellError(place, text, expected) from None
