@@ -31,7 +31,7 @@ scroll second section select session session_user set sin size smallint some spa
 sqrt square substring sum system_user table tan tap_upload temporary then time timestamp timezone_hour
 timezone_minute to top trailing transaction translate translation trim true trunc truncate union unique unknown
 update upload upper usage user using value values varchar varying view when whenever where with work write year
-zone
+zone bitwise_and bitwise_not bitwise_or bitwise_xor boolean limit moc stddev tablesample
 """
 _RESERVED = frozenset(_WORDS.split())
 
