@@ -6,6 +6,7 @@ signs.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
@@ -34,7 +35,7 @@ from starscale.tables.sql.tree import (
 #: Levels of an expression within another: far from the recursion limits of Python and polars.
 DEEPEST = 100
 #: Operators, functions and columns of an expression; constants are not counted, lists may be long.
-MOST_OPERATIONS = 10_000
+MOST_OPERATIONS = 30_000
 #: Branches of one CASE.
 MOST_BRANCHES = 200
 
@@ -317,7 +318,8 @@ class _Parser:
 def _constant(token: Token) -> Constant:
     if token.kind == "text":
         return Constant(token.text[1:-1].replace("''", "'"), token.text, token.at)
-    value = int(token.text) if token.text.isdigit() and len(token.text) < 50 else float(token.text)
-    if abs(value) > (_LARGEST if isinstance(value, int) else 1.797e308):
+    whole = int(token.text) if token.text.isdigit() and len(token.text) < 40 else _LARGEST + 1
+    value = whole if whole <= _LARGEST else float(token.text)
+    if value == math.inf:
         raise NotSQLError(f"the number {token.shown} is too large", token.at)
     return Constant(value, token.text, token.at)
