@@ -64,16 +64,20 @@ def metadata_of(header: fits.Header) -> dict[str, str]:
 
 def system_of(header: fits.Header, metadata: Mapping[str, str]) -> dict[str, str]:
     """Return frame, equinox and epoch of the positions as the header states them, as attributes of a COOSYS."""
-    epoch = str(header.get("EPOCH", ""))
-    equinox = str(header.get("EQUINOX", ""))
-    frame = metadata.get(POSITION_SYSTEM) or header.get("RADESYS") or header.get("RADECSYS") or ""
-    year = _YEAR.fullmatch(epoch)
-    if year and not (frame or equinox) and (float(year[1]) < 1984 or float(year[1]) == 2000):
-        # EPOCH was the equinox before the keyword EQUINOX took its place.
+    frames = (metadata.get(POSITION_SYSTEM), header.get("RADESYS"), header.get("RADECSYS"))
+    frame = str(next(filter(None, frames), ""))
+    equinox, epoch = str(header.get("EQUINOX", "")), str(header.get("EPOCH", ""))
+    if not (frame or equinox) and _is_equinox(epoch):
         equinox, epoch = epoch, ""
-    found = {"equinox": equinox, "epoch": metadata.get(POSITION_EPOCH) or epoch}
-    stated = {key: text for key, text in found.items() if _YEAR.fullmatch(text)}
-    return {"system": str(frame), **stated} if frame else stated
+    years = {"equinox": equinox, "epoch": metadata.get(POSITION_EPOCH) or epoch}
+    stated = {key: text for key, text in years.items() if _YEAR.fullmatch(text)}
+    return {"system": frame, **stated} if frame else stated
+
+
+def _is_equinox(epoch: str) -> bool:
+    """Whether EPOCH is an equinox, as it was before the keyword EQUINOX took its place."""
+    year = _YEAR.fullmatch(epoch)
+    return year is not None and (float(year[1]) < 1984 or float(year[1]) == 2000)
 
 
 def repeated_names(given: Sequence[str], names: Sequence[str]) -> list[str]:

@@ -68,29 +68,37 @@ def _numbers(field: FitsField, raw: Bytes) -> pl.Series:
     """Decode the bytes of numbers: scaled, shifted, with nulls."""
     stored = raw.view(_NUMPY[field.base])
     stored = stored.astype(stored.dtype.newbyteorder("="))
-    values = stored
     # TNULL is a stored number, before TSCAL and TZERO.
-    null = _equal(stored, field.null) if not field.null_is_value else None
-    if field.scaled:
-        values = stored.astype(np.float64) * field.scale
-        # The offset of a complex number is real.
-        values[:: 2 if field.base in "CM" else 1] += field.zero
-    elif (unsigned := field.unsigned) is not None:
-        kind: np.dtype[Any] = np.dtype(_NATIVE[type(unsigned)])
-        # Adding half the range flips the highest bit.
-        bits = np.dtype(f"u{kind.itemsize}")
-        values = (stored.view(bits) ^ bits.type(1 << (8 * bits.itemsize - 1))).view(kind)
-        if field.null_is_value:
-            null = _equal(values, field.null)
-    elif (shifted := field.shifted) is not None:
-        known = stored if null is None else np.where(null, stored.dtype.type(0), stored)
-        values = shift(field.name, known, int(field.scale), int(field.zero), type(shifted))
+    null = None if field.null_is_value else _equal(stored, field.null)
+    values = _values(field, stored, null)
+    if field.null_is_value:
+        null = _equal(values, field.null)
     series = pl.Series(values)
     if values.dtype.kind == "f":
         series = series.fill_nan(None)
     if null is not None and null.any():
         series = pl.select(pl.when(pl.Series(~null)).then(series)).to_series()
     return series if field.meant is None else series.cast(field.meant)
+
+
+def _values(
+    field: FitsField, stored: np.ndarray[Any, Any], null: np.ndarray[Any, Any] | None
+) -> np.ndarray[Any, Any]:
+    """Apply TSCAL and TZERO."""
+    if field.scaled:
+        values: np.ndarray[Any, Any] = stored.astype(np.float64) * field.scale
+        # The offset of a complex number is real.
+        values[:: 2 if field.base in "CM" else 1] += field.zero
+        return values
+    if (unsigned := field.unsigned) is not None:
+        kind: np.dtype[Any] = np.dtype(_NATIVE[type(unsigned)])
+        # Adding half the range flips the highest bit.
+        bits = np.dtype(f"u{kind.itemsize}")
+        return np.asarray((stored.view(bits) ^ bits.type(1 << (8 * bits.itemsize - 1))).view(kind))
+    if (shifted := field.shifted) is not None:
+        known = stored if null is None else np.where(null, stored.dtype.type(0), stored)
+        return shift(field.name, known, int(field.scale), int(field.zero), type(shifted))
+    return stored
 
 
 def _equal(values: np.ndarray[Any, Any], null: float | None) -> np.ndarray[Any, Any] | None:

@@ -218,17 +218,21 @@ def _cell(code: str, repeat: int, letters: int, dim: str) -> tuple[tuple[int, ..
 
     The shape is empty for one value.
     """
-    axes = tuple(int(n) for n in re.findall(r"\d+", dim))[::-1]
     if code in "PQ":
         return (), 0
+    axes = tuple(int(n) for n in re.findall(r"\d+", dim))[::-1]
     # TDIM may name fewer elements than there are: the others are undefined.
-    if not axes or math.prod(axes) > repeat:
+    if math.prod(axes) > repeat:
         axes = ()
     if code == "A":
-        if axes:
-            return axes[:-1], axes[-1]
-        # The older way to store several texts: 60A12.
-        return ((repeat // letters,), letters) if 0 < letters < repeat else ((), repeat)
-    if code in "CM":
-        return (*(axes or () if repeat == 1 else axes or (repeat,)), 2), 0
-    return axes or (() if repeat == 1 else (repeat,)), 0
+        return _text_cell(repeat, letters, axes)
+    shape = axes or (() if repeat == 1 else (repeat,))
+    return ((*shape, 2) if code in "CM" else shape), 0
+
+
+def _text_cell(repeat: int, letters: int, axes: tuple[int, ...]) -> tuple[tuple[int, ...], int]:
+    """Return the shape of a cell of `repeat` characters, and the letters of each text."""
+    if axes:
+        return axes[:-1], axes[-1]
+    # The older way to store several texts: 60A12.
+    return ((repeat // letters,), letters) if 0 < letters < repeat else ((), repeat)

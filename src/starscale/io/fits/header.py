@@ -169,22 +169,29 @@ def _table(path: Path, unit: HeaderUnit, primary: fits.Header) -> FitsTable:
 
 
 def _columnar(table: FitsTable, primary: fits.Header) -> FitsTable | None:
-    """Return a table of one row as the rows that its columns hold; None if it is not column-oriented.
-
-    TOPCAT marks such tables (``colfits``). Without the mark they are recognised by the dimensions (1,rows) of
-    a column of numbers, and (..., rows) of all: other programs have no reason to state these.
-    """
-    header, rows = table.header, table.alike
-    if not rows or header.get("COLFITS") is False:
-        return None
-    shapes = [field.shape for field in table.fields if isinstance(field, FitsField)]
-    marked = primary.get("COLFITS", False) is True or "ColFits" in str(header.get("STILCLAS", ""))
-    by_dimensions = len(shapes) > 1 and all(f"TDIM{i}" in header for i in range(1, len(shapes) + 1))
-    if not marked and not (rows > 1 and by_dimensions and (rows, 1) in shapes):
+    """Return a table of one row as the rows that its columns hold; None if it is not column-oriented."""
+    rows = table.alike
+    if not rows or not _is_columnar(table, primary):
         return None
     fields = [field.divided(rows) for field in table.fields if isinstance(field, FitsField)]
     found = tuple(field for field in fields if field is not None)
     return replace(table, rows=rows, fields=found, columnar=True) if len(found) == len(fields) else None
+
+
+def _is_columnar(table: FitsTable, primary: fits.Header) -> bool:
+    """Whether a table of one row of vectors of one length is column-oriented.
+
+    TOPCAT marks such tables (``colfits``). Without the mark they are recognised by the dimensions (1,rows) of
+    a column of numbers, and (..., rows) of all: other programs have no reason to state these.
+    """
+    header = table.header
+    if header.get("COLFITS") is False:
+        return False
+    if primary.get("COLFITS") is True or "ColFits" in str(header.get("STILCLAS", "")):
+        return True
+    one_number = any(field.shape == (table.alike, 1) for field in table.fields if isinstance(field, FitsField))
+    every_tdim = all(f"TDIM{i}" in header for i in range(1, len(table.fields) + 1))
+    return one_number and every_tdim and len(table.fields) > 1 and table.alike > 1
 
 
 def _check_end(path: Path, table: FitsTable) -> None:

@@ -203,17 +203,19 @@ def _spare(dtype: pl.DataType, seen: Seen) -> tuple[pl.DataType, int | None]:
         return pl.Int64(), -1
     kind: pl.DataType | None = _WIDER.get(dtype, dtype) if _CODES[dtype][1] else dtype
     while kind is not None:
-        lowest, highest = int_range(kind)
-        free = []
-        if seen.lowest is None or seen.lowest > lowest:
-            free.append(lowest)
-        if seen.highest is not None and seen.highest < highest:
-            free.append(highest)
-        if free:
+        if free := _free_ends(kind, seen):
             # The largest unsigned number is stored as a positive one: astropy fails on others.
             return kind, free[-1] if kind == pl.UInt64() else free[0]
         kind = _WIDER.get(kind)
     return dtype, None
+
+
+def _free_ends(kind: pl.DataType, seen: Seen) -> list[int]:
+    """Return the ends of a type's range that are no value of the column."""
+    lowest, highest = int_range(kind)
+    low = [lowest] if seen.lowest is None or seen.lowest > lowest else []
+    high = [highest] if seen.highest is None or seen.highest < highest else []
+    return low + high
 
 
 def _primary() -> bytes:
