@@ -194,3 +194,15 @@ def test_memory_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     ss.convert(tmp_path / "t.parquet", tmp_path / "t.csv")
     # The last one is the sample on which losses are judged.
     assert heights == [1000] * 10 + [500, 1000]
+
+
+def test_a_file_with_wrong_checksums_can_be_copied(tmp_path: Path) -> None:
+    data = bytearray(first(tmp_path, ".fits").read_bytes())
+    place = data.index("ω".encode())
+    data[place - 1 : place] = b"x"
+    (tmp_path / "bad.fits").write_bytes(data)
+    with pytest.raises(ss.InputError, match="ignore-checksum"):
+        ss.convert(tmp_path / "bad.fits", tmp_path / "t.csv")
+    arguments = ["convert", str(tmp_path / "bad.fits"), "-o", str(tmp_path / "t.csv"), "--ignore-checksum"]
+    assert CliRunner().invoke(app, arguments).exit_code == 0
+    assert io.read(tmp_path / "t.csv").height == 3

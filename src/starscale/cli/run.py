@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
+import textwrap
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,6 +13,7 @@ import typer
 import starscale as ss
 from starscale.cli.options import frame, print_figures, sample_name
 from starscale.io.progress import DisplayedProgress
+from starscale.pipeline.check import examine
 from starscale.reports.table import ReportTable
 from starscale.reports.text import figures_table
 from starscale.vocabulary.settings.seed import LARGEST_SEED
@@ -66,16 +70,41 @@ def run(
 
 
 def check(
-    path: Annotated[Path, typer.Argument(help="A table, a model bundle, a survey file or a run file.")],
+    path: Annotated[
+        str,
+        typer.Argument(
+            help="A table, a folder or quoted pattern of files, a model bundle, a run folder, or a survey, run or "
+            "labels file.",
+            metavar="PATH",
+        ),
+    ],
     survey: Annotated[str | None, typer.Option(help="For a table: the survey that it should belong to.")] = None,
 ) -> None:
     """Tell what a file is and list everything that is wrong with it.
 
+    The exit code is 0 if nothing is wrong, and 2 if there are warnings or errors.
+
     Example: `starscale check gaia.csv --survey gaia_dr3`
     """
-    for sentence in ss.check(path, survey=survey):
-        typer.echo(sentence)
-    typer.echo("nothing wrong found")
+    found = examine(path, survey=survey)
+    _print_group(*found.lines)
+    for title, texts in (("\nnotes", found.notes), ("\nwarnings", found.warnings)):
+        if texts:
+            _print_group(title, *texts)
+    found.problems.raise_if_any()
+    if found.warnings:
+        n = len(found.warnings)
+        typer.echo(f"\n{n} warning{'s' * (n > 1)}: results may be wrong")
+        raise typer.Exit(2)
+    typer.echo("\nnothing wrong found")
+
+
+def _print_group(title: str, *texts: str) -> None:
+    """Print a title and indented sentences below it, in lines as long as the terminal where there is one."""
+    width = min(shutil.get_terminal_size().columns, 120) if sys.stdout.isatty() else 10**6
+    typer.echo(title)
+    for text in texts:
+        typer.echo(textwrap.fill(text, width, initial_indent="  ", subsequent_indent="    "))
 
 
 def _print_run(result: Any) -> None:

@@ -33,13 +33,16 @@ def convert(
     columns: Annotated[
         str | None, typer.Option(help="Names with commas between; default: all columns of the table.")
     ] = None,
+    ignore_checksum: Annotated[
+        bool, typer.Option("--ignore-checksum", help="Copy a file whose checksums are wrong.")
+    ] = False,
 ) -> None:
     """Write a table in another format, with units, UCDs, descriptions and missing values.
 
     Example: `starscale convert "gaia/GaiaSource_*.csv.gz" -o gaia.parquet --columns source_id,ra,dec`
     """
     chosen = None if columns is None else names(columns)
-    done = ss.convert(table, output, columns=chosen, progress=DisplayedProgress())
+    done = ss.convert(table, output, columns=chosen, verify=not ignore_checksum, progress=DisplayedProgress())
     typer.echo(f"{done.n_rows:,} rows written to {output}")
     typer.echo("not kept by this format:" if done.lost else "everything is kept")
     for loss in done.lost:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import polars as pl
 
@@ -17,7 +17,8 @@ _MAIN = "meta.main"
 def position_columns(schema: pl.Schema, columns: Mapping[str, Column]) -> tuple[str, str] | None:
     """Return the columns of right ascension and declination (deg), or None where there are none.
 
-    In this order: the main position by UCD, columns called ``ra`` and ``dec``, any position by UCD. Columns in
+    In this order: the main position by UCD, columns called ``ra`` and ``dec`` in any case of letters (exact names
+    first), any position by UCD. Columns in
     units other than degrees, and columns that are not floating point, are ignored.
     """
     ucds = _ucds_of_degrees(schema, columns)
@@ -27,12 +28,18 @@ def position_columns(schema: pl.Schema, columns: Mapping[str, Column]) -> tuple[
         return next((name for name, ucd in ucds.items() if ucd[0] == word and {*others} <= {*ucd}), None)
 
     main = [find(word, _MAIN) for word in _WORDS]
-    named = [name if name in ucds else None for name in (RA.name, DEC.name)]
+    named = [_spelled(name, ucds) for name in (RA.name, DEC.name)]
     first = [find(word) for word in _WORDS]
     for ra, dec in (main, named, first):
         if ra is not None and dec is not None:
             return ra, dec
     return None
+
+
+def _spelled(name: str, names: Iterable[str]) -> str | None:
+    """Return a name as it is spelled among others, in the same case of letters or in another."""
+    same = [other for other in names if other.lower() == name]
+    return next((other for other in same if other == name), same[0] if same else None)
 
 
 def _ucds_of_degrees(schema: pl.Schema, columns: Mapping[str, Column]) -> dict[str, list[str]]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+from collections import Counter
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,19 +14,48 @@ import polars as pl
 from starscale import io
 from starscale.features.features import feature_columns
 from starscale.homogenization.api import is_labels_file, labels_plan
+from starscale.io.formats import FORMATS
 from starscale.model.api import load
 from starscale.pipeline.comparing import entries_of
 from starscale.pipeline.fetch_step import resolve
 from starscale.pipeline.planning import plan
 from starscale.pipeline.runfile import load_run
 from starscale.surveys import Survey, load_survey
-from starscale.tables.api import read
+from starscale.tables.api import PROVENANCE_KEY, read_counted, says_mock
 from starscale.tables.cuts import cut_columns
+from starscale.tables.inspect import Remarks, about_file, about_values
+from starscale.tables.own import own_kind
 from starscale.tables.positions import positions
 from starscale.tables.standardise import spelling
-from starscale.vocabulary.errors import InputError, Problem
+from starscale.vocabulary.errors import InputError, Problem, Problems
+from starscale.vocabulary.provenance import PROVENANCE_FILE
 from starscale.vocabulary.settings.labels import LabelsConfig
 from starscale.vocabulary.strict import load_toml, validate
+
+
+@dataclass
+class Findings:
+    """What `check` finds: what a file is, what is good to know, and what is wrong or doubtful.
+
+    Attributes
+    ----------
+    lines : list of str
+        What the file is, and what it contains.
+    notes, warnings : list of str
+        What is good to know; reasons to doubt results.
+    problems : Problems
+        Errors: other commands refuse the file.
+    """
+
+    lines: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    problems: Problems = field(default_factory=Problems)
+
+    def add(self, remarks: Remarks) -> None:
+        """Add what was found in a table."""
+        self.notes += remarks.notes
+        self.warnings += remarks.warnings
 
 
 def check(path: str | Path, *, survey: str | Path | Survey | None = None) -> list[str]:
@@ -32,25 +64,35 @@ def check(path: str | Path, *, survey: str | Path | Survey | None = None) -> lis
     Parameters
     ----------
     path : path
-        A table, a model bundle, a survey file, a run file or a labels file.
+        A table, a folder or pattern of files of one table, a model bundle, a run folder, a survey file, a run file
+        or a labels file.
     survey : str, Path or Survey, optional
         For a table: the survey that it should belong to.
 
     Returns
     -------
     list of str
-        Sentences that describe the file; none of them is an error.
+        Sentences that describe the file. A sentence that begins with ``warning:`` is a reason to doubt results.
 
     Raises
     ------
     InputError
         Everything that is wrong, at once.
     """
+    found = examine(path, survey=survey)
+    found.problems.raise_if_any()
+    return [*found.lines, *(f"note: {text}" for text in found.notes), *(f"warning: {t}" for t in found.warnings)]
+
+
+def examine(path: str | Path, *, survey: str | Path | Survey | None = None) -> Findings:
+    """Do the work of :func:`check`; a file that cannot be read at all is an error."""
     path = Path(path)
     if (path / "bundle.json").exists():
-        return _bundle(path)
+        return Findings(_bundle(path))
+    if (path / PROVENANCE_FILE).exists():
+        return _run_folder(path)
     if path.suffix == ".toml":
-        return _settings(path)
+        return Findings(_settings(path))
     return _table(path, load_survey(survey) if survey is not None else None)
 
 
@@ -103,24 +145,86 @@ def _run_file(path: Path) -> list[str]:
     ]
 
 
-def _table(path: Path, survey: Survey | None) -> list[str]:
+def _table(path: Path, survey: Survey | None) -> Findings:
     opened = io.open_table(path)
-    summary = f"{path}: a {opened.format} table of {opened.n_rows:,} rows and {len(opened.schema)} columns"
+    found = Findings([f"{path}: {_kind(opened)} of {opened.n_rows:,} rows and {len(opened.schema)} columns"])
+    found.lines += _written_by(opened.metadata)
+    if opened.frame or opened.epoch is not None:
+        epoch = f", epoch J{opened.epoch:g}" if opened.epoch is not None else ""
+        found.lines.append(f"positions: {opened.frame or 'frame not stated'}{epoch}")
     if survey is None:
         # Only reading all rows shows that a file is truncated.
         for _ in opened.batches(100_000):
             pass
-        return [summary, "every row can be read; give --survey to check the values of the columns"]
-    table = read(path, survey=survey)
+        found.add(about_file(opened))
+        found.lines.append("every row can be read")
+        if not own_kind(opened.schema):
+            found.lines.append("give --survey to check the values of the columns")
+        return found
+    with found.problems.collect():
+        _against_survey(path, opened, survey, found)
+    return found
+
+
+def _against_survey(path: Path, opened: io.Source, survey: Survey, found: Findings) -> None:
+    """Read a table as one of a survey, and enter what is found."""
+    outside: Counter[str] = Counter()
+    table = read_counted(path, survey, outside=outside)
     if table.height == 0:
         raise InputError(Problem(str(path), "has no rows", "one or more"))
+    found.lines += _columns_found(table, spelling(opened.schema, survey), survey)
+    found.notes += _unusable_cuts(table, survey)
+    found.add(about_values(opened, table, survey, outside))
     if survey.position is not None:
         positions(table, survey, str(path))
-    return [
-        summary,
-        *_columns_found(table, spelling(opened.schema, survey), survey),
-        *_unusable_cuts(table, survey),
-    ]
+
+
+def _kind(opened: io.Source) -> str:
+    """Return what a table is: one of starscale's own, or a table of its format."""
+    title = next((item.title for item in FORMATS.values() if item.name == opened.format), opened.format)
+    own = own_kind(opened.schema)
+    return f"a {own} ({title})" if own else f"a {title} table"
+
+
+def _written_by(metadata: Mapping[str, str]) -> list[str]:
+    """Return which program wrote a table, and whether its stars are simulated."""
+    if PROVENANCE_KEY not in metadata:
+        return []
+    return ["written by starscale" + (" from MOCK (simulated) data" if says_mock(metadata) else "")]
+
+
+def _run_folder(path: Path) -> Findings:
+    """Check the files of a run against its record: present, unchanged, every row readable."""
+    try:
+        record = json.loads((path / PROVENANCE_FILE).read_text(encoding="utf-8"))
+        steps = {name: step["files"] for name, step in record["steps"].items()}
+        mock = bool(record.get("mock"))
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        fix = "Run it again; steps that are done are recognised by their files."
+        raise InputError(
+            Problem(str(path / PROVENANCE_FILE), f"cannot be understood ({error})", fix=fix)
+        ) from None
+    found = Findings(
+        [f"{path}: the folder of a run, {len(steps)} steps" + (", MOCK (simulated) data" if mock else "")]
+    )
+    for name, files in steps.items():
+        for file, recorded in files.items():
+            with found.problems.collect():
+                _unchanged(path / file, recorded)
+        found.lines.append(f"{name}: {', '.join(files) or 'no files'}")
+    return found
+
+
+def _unchanged(path: Path, recorded: str) -> None:
+    """Refuse a file of a run that is missing or was changed, and one that cannot be read."""
+    if io.checksum(path) != recorded:
+        fix = "`starscale run` makes it again."
+        raise InputError(Problem(str(path), "was changed after the run", "the file that the run wrote", fix))
+    if (path / "bundle.json").exists():
+        load(path)
+    elif path.suffix in (".parquet", ".fits"):
+        for _ in io.open_table(path).batches(100_000):
+            pass
 
 
 def _columns_found(table: pl.DataFrame, present: Collection[str], survey: Survey) -> list[str]:
@@ -140,8 +244,5 @@ def _unusable_cuts(table: pl.DataFrame, survey: Survey) -> list[str]:
     needed = {
         cut.name: [c for c in cut_columns(cut, survey.name) if c not in table.columns] for cut in survey.cuts
     }
-    return [
-        f"cut {name!r} cannot be applied without {', '.join(columns)}"
-        for name, columns in needed.items()
-        if columns
-    ]
+    lacking = [f"{name} (without {', '.join(columns)})" for name, columns in needed.items() if columns]
+    return [f"cuts that cannot be applied: {', '.join(lacking)}"] if lacking else []

@@ -14,6 +14,7 @@ import polars as pl
 from starscale import io
 from starscale.io.units import convert
 from starscale.surveys import Survey, load_survey
+from starscale.tables.frames import refuse_frame
 from starscale.tables.own import own_columns, own_columns_of
 from starscale.tables.standardise import spelling, standardise
 from starscale.tables.texts import as_written
@@ -71,6 +72,7 @@ def read_counted(
         return _wanted(names, description, columns)
 
     source = as_written(io.open_table(table, choose=wanted), description)
+    refuse_frame(source, description, name_of(table))
     frame = source.read(wanted(list(source.schema)))
     return standardise(frame, description, where=name_of(table), found_columns=source.columns, outside=outside)
 

@@ -42,6 +42,7 @@ def convert(
     output: str | Path,
     *,
     columns: Sequence[str] | None = None,
+    verify: bool = True,
     progress: Progress | bool | None = None,
 ) -> Converted:
     """Write a table in another format, with units, UCDs, descriptions, missing values and metadata.
@@ -54,6 +55,8 @@ def convert(
         The suffix selects the format.
     columns : sequence of str, optional
         Columns to write, in this order; default: all.
+    verify : bool
+        Verify the checksums that a file states; False copies a file whose checksums are wrong.
     progress : Progress or bool, optional
         Receives the progress; True: show it. Default: silent.
 
@@ -70,7 +73,7 @@ def convert(
     """
     refuse_same(output, table)
     target, shown = Path(output).expanduser(), progress_of(progress)
-    schema, about, metadata, frames, rows = _opened(table, columns)
+    schema, about, metadata, frames, rows = _opened(table, columns, verify)
     sample: list[pl.DataFrame] = []
     with (
         shown.task(f"converting to {target.name}", rows) as task,
@@ -85,10 +88,10 @@ def convert(
 
 
 def _opened(
-    table: AnyTable, columns: Sequence[str] | None
+    table: AnyTable, columns: Sequence[str] | None, verify: bool
 ) -> tuple[pl.Schema, Mapping[str, Column], dict[str, str], Iterator[pl.DataFrame], int]:
     """Return schema, descriptions, metadata, rows and number of rows of a table."""
-    source = io.open_table(table)
+    source = io.open_table(table, verify=verify)
     chosen = source.choose(columns)
     schema = pl.Schema({name: source.schema[name] for name in chosen})
     metadata = stated_metadata(source)

@@ -17,6 +17,17 @@ from starscale.vocabulary.columns import (
     catalogue_columns,
 )
 
+#: Columns that only one kind of table has.
+_SIGNS = {
+    "catalogue of predictions": {"domain_score", "label_score", "flags"},
+    "table of pairs": {"original_ext_source_id", "number_of_neighbours", "number_of_mates"},
+    "table of neighbours": {"original_ext_source_id", "normalised_distance", "best"},
+    "table of sources without a pair": {"leading_id", "reason", "rival_id"},
+    "table of duplicated entries": {"original_ext_source_id", "clean_ext_source_id"},
+    "table of measurements": {"survey", "row", "teff_raw", "teff_correction"},
+    "table of labels": {"source_id", "n_surveys", "surveys", "chi2"},
+}
+
 
 def own_columns() -> dict[str, Column]:
     """Return the columns of catalogues, of matches and of label tables; labels are those of a label table."""
@@ -55,3 +66,9 @@ def _neutral() -> dict[str, Column]:
         found[name] = replace(value, description=label.description)
         found[error.name] = replace(error, description=f"error of the {label.description}")
     return found
+
+
+def own_kind(names: Collection[str]) -> str:
+    """Return which of starscale's own tables has these columns; empty for any other table."""
+    there = set(names)
+    return next((kind for kind, signs in _SIGNS.items() if signs <= there), "")

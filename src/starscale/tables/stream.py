@@ -10,6 +10,7 @@ import polars as pl
 
 from starscale.io import open_table, read_ahead
 from starscale.surveys import Survey
+from starscale.tables.frames import refuse_frame
 from starscale.tables.identifiers import all_missing, repeated_identifiers
 from starscale.tables.repeated import RepeatedIds, hashed
 from starscale.tables.standardise import spelling, standardise
@@ -52,6 +53,7 @@ def pieces(
         See :func:`starscale.tables.standardise.standardise`.
     """
     source = as_written(open_table(path), survey)
+    refuse_frame(source, survey, str(path))
     found = spelling(list(source.schema), survey)
     wanted = list(source.schema) if columns is None else [found[name] for name in columns if name in found]
     empty = pl.DataFrame(schema={name: source.schema[name] for name in wanted})

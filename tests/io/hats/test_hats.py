@@ -264,3 +264,17 @@ def test_any_text_survives_properties(tmp_path: Path, pairs: dict[str, str]) -> 
     file = tmp_path / "properties"
     file.write_text(properties_text(pairs), encoding="ascii")
     assert read_properties(file) == pairs
+
+
+@pytest.mark.parametrize("names", [("RA", "DEC"), ("Ra", "Dec"), ("ra", "DEC")])
+def test_the_case_of_letters_does_not_matter(tmp_path: Path, names: tuple[str, str]) -> None:
+    table = pl.DataFrame({names[0]: [10.5, 11.5], names[1]: [20.5, 21.5], "source_id": [1, 2]})
+    io.write(table, tmp_path / "o.hats")
+    source = io.open_table(tmp_path / "o.hats")
+    assert source.read(table.columns).sort("source_id").equals(table)
+    assert (source.metadata["hats_col_ra"], source.metadata["hats_col_dec"]) == names
+
+
+def test_an_exact_name_comes_first(tmp_path: Path) -> None:
+    io.write(pl.DataFrame({"RA": [1.0], "ra": [2.0], "dec": [3.0]}), tmp_path / "o.hats")
+    assert io.open_table(tmp_path / "o.hats").metadata["hats_col_ra"] == "ra"

@@ -1,0 +1,116 @@
+"""What to know about the values of a table before it is used: epochs, single precision, infinite values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import polars as pl
+
+from starscale.io import Source
+from starscale.surveys import Survey
+from starscale.tables.frames import notes_on_frame, other_epoch
+from starscale.tables.standardise import spelling
+
+#: Plausible times of observations, from 1850 to 2100, in the formats of epochs.
+_RANGES = {"jyear": (1850.0, 2100.0), "jd": (2396758.5, 2488069.5), "mjd": (-3242.0, 88069.0)}
+_NAMES = {"jyear": "a Julian year", "jd": "a Julian date (JD)", "mjd": "a modified Julian date (MJD)"}
+#: Words of notes that are no reason for doubt.
+_HARMLESS = ("other table", "not read", "read as units")
+CHUNK = 250_000
+
+
+@dataclass
+class Remarks:
+    """What was found: `warnings` are reasons to doubt results, `notes` are good to know."""
+
+    warnings: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def about_file(source: Source) -> Remarks:
+    """Return what the reader of a file noted: it is cut off, it holds other tables, names are repeated."""
+    found = Remarks()
+    for note in source.notes:
+        (found.notes if any(word in note for word in _HARMLESS) else found.warnings).append(note)
+    return found
+
+
+def about_values(source: Source, table: pl.DataFrame, survey: Survey, outside: Mapping[str, int]) -> Remarks:
+    """Return what is remarkable about a table of a survey.
+
+    Parameters
+    ----------
+    source : Source
+        The table, whose rows are read once more, as the file has them.
+    table : polars.DataFrame
+        The same, standardised.
+    survey : Survey
+    outside : mapping of str to int
+        Number of values outside the plausible range of their column.
+    """
+    found = about_file(source)
+    found.notes += notes_on_frame(source, survey)
+    if said := other_epoch(source, survey):
+        found.warnings.append(said)
+    present = spelling(source.schema, survey)
+    found.warnings += _single_precision(source, survey, present)
+    found.warnings += _epochs(table, survey)
+    found.notes += [
+        f"{n:,} values of {name} are infinite; they are read as missing"
+        for name, n in _infinite(source, present).items()
+        if n
+    ]
+    found.notes += [
+        f"{n:,} values of {name} are outside its plausible range; they are read as missing"
+        for name, n in outside.items()
+    ]
+    return found
+
+
+def _single_precision(source: Source, survey: Survey, present: Mapping[str, str]) -> Iterator[str]:
+    if survey.position is None:
+        return
+    wanted = [survey.position.ra, survey.position.dec]
+    names = [present[name] for name in wanted if name in present and source.schema[present[name]] == pl.Float32]
+    if names:
+        step = float(np.spacing(np.float32(300.0))) * 3600
+        yield f"{', '.join(names)}: single precision, steps of {step:.1f} arcsec at right ascension 300 degrees"
+
+
+def _infinite(source: Source, present: Mapping[str, str]) -> dict[str, int]:
+    """Return the number of infinite values of every column of the survey."""
+    floats = {name: there for name, there in present.items() if source.schema[there].is_float()}
+    found = dict.fromkeys(floats, 0)
+    for frame in source.batches(CHUNK, list(floats.values())) if floats else ():
+        for name, there in floats.items():
+            found[name] += int(frame[there].is_infinite().sum())
+    return found
+
+
+def _epochs(table: pl.DataFrame, survey: Survey) -> Iterator[str]:
+    """Say which times are in another format than the survey says, or at no plausible time."""
+    epoch = survey.position.epoch if survey.position is not None else None
+    formats = {name: "mjd" for name in table.columns if "mjd" in name.lower() and name in survey.columns}
+    if epoch is not None and epoch.column in table.columns:
+        formats[str(epoch.column)] = epoch.format
+    for name, kind in formats.items():
+        values = table[name].drop_nulls() if table[name].dtype.is_numeric() else table[name].clear()
+        if not len(values):
+            continue
+        low, high = float(values.min()), float(values.max())  # type: ignore[arg-type]
+        start, end = _RANGES[kind]
+        if said := _misplaced(kind, high):
+            yield f"{name}: largest value {high:.10g}, {said}"
+        elif low < start or high > end:
+            wanted = f"{_NAMES[kind]} between {_RANGES['jyear'][0]:g} and {_RANGES['jyear'][1]:g}"
+            yield f"{name}: times from {low:.10g} to {high:.10g}, expected {wanted}"
+
+
+def _misplaced(kind: str, value: float) -> str:
+    """Say that a time is in another format than the column should have."""
+    for other, low in (("jd", _RANGES["jd"][0]), ("mjd", 15_000.0), ("jyear", _RANGES["jyear"][0])):
+        if other != kind and low <= value <= _RANGES[other][1]:
+            return f"which is {_NAMES[other]}, not {_NAMES[kind]}"
+    return ""

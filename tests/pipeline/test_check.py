@@ -1,0 +1,171 @@
+"""`check`: what is wrong, doubtful or good to know about a file, and what starscale's own files are."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from typer.testing import CliRunner
+
+import starscale as ss
+from starscale import io
+from starscale.cli.main import app
+from starscale.vocabulary.columns import (
+    DUPLICATE_COLUMNS,
+    MEASUREMENT_COLUMNS,
+    NEIGHBOUR_COLUMNS,
+    UNMATCHED_COLUMNS,
+)
+
+IDS = [4295806720, 34361129088, 38655544960]
+STARS = pl.DataFrame({"source_id": IDS, "ra": [10.0, 20.0, 300.0], "dec": [1.0, 2.0, 3.0]})
+SKYMAPPER = pl.DataFrame(
+    {"object_id": [1, 2], "raj2000": [10.0, 20.0], "dej2000": [-1.0, -2.0], "mean_epoch": [56700.5, 57000.5]}
+)
+
+
+def command(*arguments: object) -> tuple[int, str]:
+    done = CliRunner().invoke(app, ["check", *map(str, arguments)])
+    # main() prints the errors of the user.
+    return (
+        (2, done.output + str(done.exception))
+        if isinstance(done.exception, ss.InputError)
+        else (
+            done.exit_code,
+            done.output,
+        )
+    )
+
+
+def stated(tmp_path: Path, suffix: str, **metadata: str) -> Path:
+    io.write(STARS, path := tmp_path / f"t{suffix}", metadata=metadata)
+    return path
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".vot", ".fits"])
+@pytest.mark.parametrize("frame", ["FK4", "GALACTIC", "ECLIPTIC"])
+def test_positions_in_another_frame_are_refused(tmp_path: Path, suffix: str, frame: str) -> None:
+    path = stated(tmp_path, suffix, position_system=frame)
+    with pytest.raises(ss.InputError, match=f"has positions in the frame {frame}.*transform_to"):
+        ss.read(path, survey="gaia_dr3")
+    with pytest.raises(ss.InputError, match="in the frame"):
+        ss.clean(path, survey="gaia_dr3", output=tmp_path / "o.parquet")
+    with pytest.raises(ss.InputError, match="in the frame"):
+        ss.match(path, path, left_survey="gaia_dr3", right_survey="gaia_dr3")
+    code, text = command(path, "--survey", "gaia_dr3")
+    assert code == 2
+    assert frame in text
+    # Without a survey nothing is known about what the positions should be.
+    assert ss.read(path).height == 3
+
+
+@pytest.mark.parametrize("frame", ["ICRS", "FK5", "FK5 J2000", "FK5 J2000.0"])
+def test_frames_that_agree_with_icrs(tmp_path: Path, frame: str) -> None:
+    path = stated(tmp_path, ".parquet", position_system=frame)
+    assert ss.read(path, survey="gaia_dr3").height == 3
+    noted = [line for line in ss.check(path, survey="gaia_dr3") if line.startswith("note: positions in the frame")]
+    assert bool(noted) == (frame != "ICRS")
+
+
+def test_fk5_of_another_equinox_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ss.InputError, match="FK5 J1975"):
+        ss.read(stated(tmp_path, ".parquet", position_system="FK5 J1975"), survey="gaia_dr3")
+
+
+def test_another_epoch_is_a_warning(tmp_path: Path) -> None:
+    path = stated(tmp_path, ".vot", position_system="ICRS", position_epoch="J1991.25")
+    found = ss.check(path, survey="gaia_dr3")
+    assert any(line.startswith("warning: the file states the epoch J1991.25") for line in found)
+    code, text = command(path, "--survey", "gaia_dr3")
+    assert code == 2
+    assert "1991.25" in text
+    assert "nothing wrong" not in text
+    assert text.rstrip().endswith("1 warning: results may be wrong")
+    same = stated(tmp_path, ".fits", position_system="ICRS", position_epoch="J2016.0")
+    assert command(same, "--survey", "gaia_dr3")[0] == 0
+
+
+def test_positions_in_single_precision(tmp_path: Path) -> None:
+    io.write(STARS.cast({"ra": pl.Float32}), tmp_path / "t.parquet")
+    (warning,) = [line for line in ss.check(tmp_path / "t.parquet", survey="gaia_dr3") if "warning" in line]
+    assert warning == "warning: ra: single precision, steps of 0.1 arcsec at right ascension 300 degrees"
+
+
+@pytest.mark.parametrize(
+    ("times", "said"),
+    [
+        ([2457001.0, 2457002.0], "mean_epoch: largest value 2457002, which is a Julian date (JD), not a modified"),
+        ([2014.5, 2015.5], "mean_epoch: largest value 2015.5, which is a Julian year, not a modified"),
+        ([5.7e8, 5.7e8], "mean_epoch: times from 570000000 to 570000000, expected a modified Julian date"),
+    ],
+)
+def test_times_in_another_format(tmp_path: Path, times: list[float], said: str) -> None:
+    io.write(SKYMAPPER.with_columns(pl.Series("mean_epoch", times)), tmp_path / "t.parquet")
+    assert any(f"warning: {said}" in line for line in ss.check(tmp_path / "t.parquet", survey="skymapper_dr2"))
+    io.write(SKYMAPPER, tmp_path / "right.parquet")
+    assert not any("warning" in line for line in ss.check(tmp_path / "right.parquet", survey="skymapper_dr2"))
+
+
+def test_infinite_and_implausible_values_are_noted(tmp_path: Path) -> None:
+    table = STARS.with_columns(
+        parallax=pl.Series([np.inf, 1.0, np.nan]), phot_g_mean_mag=pl.Series([99.0, 15.0, 16.0], dtype=pl.Float32)
+    )
+    io.write(table, tmp_path / "t.csv")
+    found = ss.check(tmp_path / "t.csv", survey="gaia_dr3")
+    assert "note: 1 values of parallax are infinite; they are read as missing" in found
+    assert any("values of phot_g_mean_mag are outside its plausible range" in line for line in found)
+    assert command(tmp_path / "t.csv", "--survey", "gaia_dr3")[0] == 0
+
+
+def test_repeated_names_and_other_tables(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("source_id,ra,ra\n1,2.5,3.5\n")
+    assert any("warning" in line and "ra" in line for line in ss.check(tmp_path / "t.csv"))
+    one = "<RESOURCE type='results'><TABLE name='{}'><FIELD name='x' datatype='int'/><DATA><TABLEDATA>"
+    one += "<TR><TD>1</TD></TR></TABLEDATA></DATA></TABLE></RESOURCE>"
+    document = "<VOTABLE version='1.4' xmlns='http://www.ivoa.net/xml/VOTable/v1.3'>"
+    (tmp_path / "t.vot").write_text(document + one.format("a") + one.format("b") + "</VOTABLE>")
+    found = ss.check(tmp_path / "t.vot")
+    assert any(line.startswith("note: ") and "b" in line for line in found)
+    assert not any("warning" in line for line in found)
+
+
+@pytest.mark.parametrize(
+    ("columns", "kind"),
+    [
+        (NEIGHBOUR_COLUMNS, "table of neighbours"),
+        (UNMATCHED_COLUMNS, "table of sources without a pair"),
+        (DUPLICATE_COLUMNS, "table of duplicated entries"),
+        (MEASUREMENT_COLUMNS, "table of measurements"),
+    ],
+)
+def test_own_tables_are_known_by_their_columns(tmp_path: Path, columns: dict[str, object], kind: str) -> None:
+    ss.write(pl.DataFrame({name: [1] for name in columns}), tmp_path / "t.parquet", provenance={"mock": True})
+    code, text = command(tmp_path / "t.parquet")
+    assert code == 0
+    assert kind in text
+    assert "MOCK" in text
+    assert text.rstrip().endswith("nothing wrong found")
+
+
+def test_every_output_of_a_run_is_known_and_right(finished: Path, tmp_path: Path) -> None:
+    for name, kind in {
+        "": "the folder of a run",
+        "model": "a model bundle",
+        "catalogue.parquet": "a catalogue of predictions",
+        "pairs_skymapper_dr2.parquet": "a table of pairs",
+    }.items():
+        code, text = command(finished / name)
+        assert code == 0, text
+        assert kind in text
+        assert "MOCK" in text
+        assert text.rstrip().endswith("nothing wrong found")
+    copy = shutil.copytree(finished, tmp_path / "run")
+    io.write(STARS, copy / "catalogue.parquet")
+    (copy / "matched.parquet").unlink()
+    code, text = command(copy)
+    assert code == 2
+    assert "catalogue.parquet: was changed after the run" in text
+    assert "matched.parquet" in text
