@@ -125,3 +125,13 @@ def test_descriptions_under_other_keywords(tmp_path: Path) -> None:
     fits.HDUList([fits.PrimaryHDU(), table("a", TDESC1="described", TUCD1="meta.id")]).writeto(tmp_path / "t.fits")
     column = io.open_table(tmp_path / "t.fits").columns["a"]
     assert (column.description, column.ucd) == ("described", "meta.id")
+
+
+def test_frame_and_epoch_survive_a_copy(tmp_path: Path) -> None:
+    fits.HDUList([fits.PrimaryHDU(), table("a", RADESYS="FK4", EQUINOX=1975.0, EPOCH=1991.25)]).writeto(
+        tmp_path / "t.fits"
+    )
+    source = io.open_table(tmp_path / "t.fits")
+    io.write(source.read(), tmp_path / "u.fits", metadata=source.metadata)
+    copy = io.open_table(tmp_path / "u.fits")
+    assert (copy.frame, copy.epoch) == (source.frame, source.epoch) == ("FK4 B1975", 1991.25)

@@ -62,11 +62,11 @@ def metadata_of(header: fits.Header) -> dict[str, str]:
     return found
 
 
-def system_of(header: fits.Header, metadata: Mapping[str, str]) -> dict[str, str]:
-    """Return frame, equinox and epoch of the positions as the header states them, as attributes of a COOSYS."""
-    frames = (metadata.get(POSITION_SYSTEM), header.get("RADESYS"), header.get("RADECSYS"))
-    frame = str(next(filter(None, frames), ""))
-    equinox, epoch = str(header.get("EQUINOX", "")), str(header.get("EPOCH", ""))
+def system_of(metadata: Mapping[str, str]) -> dict[str, str]:
+    """Return frame, equinox and epoch of the positions as a header states them, as attributes of a COOSYS."""
+    frames = (metadata.get(key, "") for key in (POSITION_SYSTEM, "RADESYS", "RADECSYS"))
+    frame = next(filter(None, frames), "")
+    equinox, epoch = metadata.get("EQUINOX", ""), metadata.get("EPOCH", "")
     if not (frame or equinox) and _is_equinox(epoch):
         equinox, epoch = epoch, ""
     years = {"equinox": equinox, "epoch": metadata.get(POSITION_EPOCH) or epoch}

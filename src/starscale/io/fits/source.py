@@ -52,8 +52,8 @@ class FitsSource(Source):
         keywords = column_keywords(self._table.header, list(self._fields))
         self.columns = describe(self.schema, merged(by_topcat.known, keywords, by_astropy.known))
         # An empty primary header often speaks for the file.
-        general = system_of(primary.cards, {}) if primary.size == 0 else {}
-        system = {**by_topcat.system, **general, **system_of(self._table.header, self.metadata)}
+        general = system_of(metadata_of(primary.cards)) if primary.size == 0 else {}
+        system = {**by_topcat.system, **general, **system_of(self.metadata)}
         self.frame, self.epoch = frame_of(system), epoch_of(system)
         self._verification = Verification(path, self._table.unit)
 
