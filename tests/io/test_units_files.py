@@ -82,10 +82,10 @@ def test_units_through_every_format(tmp_path: Path, units: list[str]) -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.one_of(UNITS.map(unit_text), st.sampled_from(TEXTS)), min_size=20, max_size=25))
 def test_units_through_every_format_many(tmp_path: Path, units: list[str]) -> None:
-    """10,000 units; each file holds about 25, since files take longer than units."""
+    """About 500 units: astropy takes 50 ms to refuse a unit."""
     check_files(units, tmp_path)
 
 
