@@ -115,29 +115,33 @@ def _decoded(path: Path, number: int, line: bytes) -> str:
 
 
 def _separator(name: str, leading: list[Record], rest: list[Record]) -> str:
-    """Return what divides the fields: the first mark that gives the header and the rows as many fields."""
+    """Return what divides the fields: it gives the first records, and the comment before them, as many fields."""
     shown = (*rest[:1], *leading[-1:], Record("", 0))[0].text
     there = [mark for mark in "\t,;|" if mark in shown]
-    if there:
-        fitting = ((mark, most) for most in (0, 1) for mark in there)
-        return next((mark for mark, most in fitting if _fits(mark, shown, rest[1:20], most)), there[0])
     # A file called .csv may have one column, of texts with blanks.
-    return " " if rest and _divided_by_blanks(leading, rest, strict=_NAMED.search(name) is not None) else ","
+    strict = _NAMED.search(name) is not None
+    for lines in ([*leading[-1:], *rest[:20]], rest[:20]):
+        found = [mark for mark in there if len(lines) > 1 and _fits(mark, lines, 0)]
+        if found or _divided_by_blanks(lines, strict=strict):
+            return (*found, " ")[0]
+    # Rows may have one field more than the header: a row counter, or an empty field.
+    return next((mark for mark in there if _fits(mark, rest[:20], 1)), (*there, ",")[0])
 
 
-def _fits(mark: str, header: str, rows: list[Record], most: int) -> bool:
-    """Whether the numbers of fields of header and rows differ by `most`: a row counter, or an empty field."""
-    n = len(split_fields(header, mark))
-    return all(abs(len(split_fields(row.text, mark)) - n) <= most for row in rows)
+def _fits(mark: str, lines: list[Record], most: int) -> bool:
+    """Whether the numbers of fields of the lines differ by `most`."""
+    widths = [len(split_fields(line.names, mark)) for line in lines]
+    return not widths or max(widths) - min(widths) <= most
 
 
-def _divided_by_blanks(leading: list[Record], rest: list[Record], *, strict: bool) -> bool:
-    """Whether blanks divide the first lines into as many fields each, with numbers among them (strict: only)."""
-    if any(_FOUND_BY_BLANKS.fullmatch(row.text) for row in rest[1:3]):
+def _divided_by_blanks(lines: list[Record], *, strict: bool) -> bool:
+    """Whether blanks divide lines into as many fields each, with numbers among them (strict: only numbers)."""
+    if any(_FOUND_BY_BLANKS.fullmatch(line.text) for line in lines[1:3]):
         return True
-    lines = [*leading[-1:], *rest] if len(rest) == 1 else rest[:20]
-    widths = {len(split_fields(record.names, " ")) for record in lines}
+    widths = {len(split_fields(line.names, " ")) for line in lines}
     if len(lines) < 2 or len(widths) > 1 or widths == {1}:
         return False
-    values = [is_value(text) for text in split_fields(rest[-1].text, " ")]
-    return all(values) if strict else any(values)
+    # A comment is the header of what has numbers.
+    checked = (lines[-1], lines[1]) if lines[0].is_comment else lines[-1:]
+    enough = all if strict else any
+    return all(enough(map(is_value, split_fields(line.text, " "))) for line in checked)
