@@ -1,23 +1,119 @@
-"""ECSV files (text with a header of names, units and descriptions), read and written whole by astropy."""
+"""ECSV files: text with a header of names, types, units and descriptions.
+
+Tables of plain columns are read in chunks, with the types that the header states. Tables with vectors, complex
+numbers or objects are read whole by astropy, which also writes all.
+"""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any, Final
 
 import polars as pl
 from astropy.table import Table
+from astropy.table.meta import YamlParseError, get_header_from_yaml
+from astropy.units import Unit
 from astropy.utils.exceptions import AstropyWarning
 
 from starscale.io.astropy_tables import from_astropy, to_astropy
-from starscale.io.table import Sink, Source, WritePlan
+from starscale.io.csv.fields import split_fields
+from starscale.io.csv.kinds import Kind, plain_text
+from starscale.io.csv.layout import CsvLayout
+from starscale.io.csv.lines import text_lines
+from starscale.io.csv.source import CsvSource
+from starscale.io.table import Sink, Source, WritePlan, describe, unique_names
+from starscale.io.units import unit_text
 from starscale.io.whole import WholeSink, WholeSource
 from starscale.vocabulary.errors import InputError, Problem
 
+_TYPES: Final[dict[str, pl.DataType]] = {
+    "bool": pl.Boolean(),
+    "int8": pl.Int8(),
+    "int16": pl.Int16(),
+    "int32": pl.Int32(),
+    "int64": pl.Int64(),
+    "uint8": pl.UInt8(),
+    "uint16": pl.UInt16(),
+    "uint32": pl.UInt32(),
+    "uint64": pl.UInt64(),
+    "float32": pl.Float32(),
+    "float64": pl.Float64(),
+    "string": pl.String(),
+}
+_TEXT = Kind((), filled=True)
+
+
+class EcsvSource(CsvSource):
+    """An ECSV table of plain columns."""
+
+    def __init__(self, path: Path, layout: CsvLayout, header: Mapping[str, Any]) -> None:
+        super().__init__(path, layout)
+        self.format = "ecsv"
+        about = header["datatype"]
+        names = unique_names(column["name"] for column in about)
+        self.schema = pl.Schema(
+            {name: _TYPES[column["datatype"]] for name, column in zip(names, about, strict=True)}
+        )
+        self.columns = describe(self.schema, {n: _known(column) for n, column in zip(names, about, strict=True)})
+        meta = header.get("meta")
+        pairs = meta.items() if isinstance(meta, Mapping) else ()
+        self.metadata = {str(key): value for key, value in pairs if isinstance(value, str)}
+        numbers = [self._kinds[name] for name, dtype in self.schema.items() if dtype != pl.String]
+        # The bulk files of the Gaia archive have "null" for missing values, in texts too.
+        self._missing = set().union(*(kind.missing for kind in numbers))
+        for name, dtype in self.schema.items():
+            if dtype != pl.String and not _holds(self._kinds[name], dtype):
+                found = f"has values that are not of type {dtype}"
+                raise InputError(Problem(f"{path}, column {name!r}", found))
+
+    def with_texts(self, names: Collection[str]) -> Source:  # noqa: ARG002
+        """Return the table: its columns have the types that the file states."""
+        return self
+
+    def lazy(self) -> pl.LazyFrame:
+        """Return the whole table as a lazy frame."""
+        return self.read().lazy()
+
+    def frames(self, rows: int, columns: Sequence[str]) -> Iterator[pl.DataFrame]:
+        """Parse the file in chunks."""
+        try:
+            yield from super().frames(rows, columns)
+        except pl.exceptions.PolarsError as error:
+            raise _damaged(self.path, str(error).splitlines()[0]) from None
+
+    def _cast(self, name: str) -> pl.Expr:
+        dtype = self.schema[name]
+        if dtype == pl.String:
+            text = plain_text(pl.col(name), _TEXT, self._missing, marked=self._reader.marked)
+            return text.replace("", None).alias(name)
+        wide: pl.DataType = pl.UInt64() if dtype == pl.UInt64 else pl.Int64() if dtype.is_integer() else dtype
+        # A number beyond a narrow type is an error, not a missing value.
+        return self._number(name, wide).cast(dtype, strict=True).alias(name)
+
+
+def _holds(kind: Kind, dtype: pl.DataType) -> bool:
+    """Whether the values of a column are of the type that the header states."""
+    if not kind.filled:
+        return True
+    if dtype.is_float():
+        return pl.Float64() in kind.kinds
+    wide = pl.Boolean() if dtype == pl.Boolean else pl.UInt64() if dtype == pl.UInt64 else pl.Int64()
+    return wide in kind.kinds
+
+
+def _known(column: Mapping[str, Any]) -> dict[str, str]:
+    meta = column.get("meta") or {}
+    return {
+        "unit": unit_text(Unit(str(column.get("unit") or ""), parse_strict="silent")),
+        "description": str(column.get("description") or ""),
+        "ucd": str(meta.get("ucd", "")) if isinstance(meta, Mapping) else "",
+    }
+
 
 def open_source(path: Path, part: str | None) -> Source:
-    """Read an ECSV file.
+    """Open an ECSV file.
 
     Raises
     ------
@@ -28,17 +124,60 @@ def open_source(path: Path, part: str | None) -> Source:
         raise InputError(
             Problem(f"{path}#{part}", "an ECSV file holds one table only", fix=f"Leave out '#{part}'.")
         )
+    found = _plain_header(path)
+    if found is None:
+        return _whole(path)
+    try:
+        return EcsvSource(path, *found)
+    except InputError as error:
+        problem = error.problems[0]
+        raise _damaged(path, f"{problem.where.removeprefix(f'{path}, ')} {problem.found}") from None
+
+
+def _plain_header(path: Path) -> tuple[CsvLayout, dict[str, Any]] | None:
+    """Return layout and header of a table of plain columns; None for any other, and where it is not understood."""
+    with text_lines(path) as lines:
+        marked: list[bytes] = []
+        names = b""
+        for line in lines:
+            if not line.startswith(b"#"):
+                names = line
+                break
+            marked.append(line)
+    try:
+        header = get_header_from_yaml([line.decode()[2:].rstrip("\r\n") for line in marked[1:]])
+        separator = str(header.get("delimiter", " "))
+        columns = [str(column["name"]) for column in header["datatype"] if _is_plain(column)]
+        plain = len(columns) == len(header["datatype"]) and "__serialized_columns__" not in (
+            header.get("meta") or {}
+        )
+        agrees = split_fields(names.decode(), separator) == columns
+    except (YamlParseError, UnicodeDecodeError, KeyError, TypeError, AttributeError):
+        return None
+    layout = CsvLayout(tuple(columns), len(marked) + 1, separator, comments=True)
+    return (layout, header) if plain and agrees else None
+
+
+def _is_plain(column: Mapping[str, Any]) -> bool:
+    return column["datatype"] in _TYPES and "subtype" not in column
+
+
+def _whole(path: Path) -> Source:
+    """Read a file of any columns into memory."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", AstropyWarning)
-            # The bulk files of the Gaia archive are ECSV with "null" for missing values.
-            table = Table.read(path, format="ascii.ecsv", fill_values=[("", "0"), ("null", "0")])
+            table = Table.read(path, format="ascii.ecsv")
     except (ValueError, TypeError, OSError, EOFError, IndexError, KeyError) as error:
         reason = str(error).strip().splitlines()
-        found = f"is a damaged ECSV file ({reason[0] if reason else type(error).__name__})"
-        raise InputError(Problem(str(path), found, fix="It was probably cut short: make it again.")) from error
+        raise _damaged(path, reason[0] if reason else type(error).__name__) from error
     frame, columns, metadata = from_astropy(table)
     return WholeSource(path, "ecsv", frame, columns, metadata)
+
+
+def _damaged(path: Path, reason: str) -> InputError:
+    fix = "It was probably cut short: make it again."
+    return InputError(Problem(str(path), f"is a damaged ECSV file ({reason})", fix=fix))
 
 
 class EcsvSink(WholeSink):

@@ -122,7 +122,7 @@ def check_astropy(table: pl.DataFrame, kind: str) -> None:
 SEPARATED = ("csv", "tab", "basic", "commented_header", "ecsv")
 DRAWN = ("fixed_width", "fixed_width_two_line", "mrt", "ipac")
 FEW = settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
-MANY = settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+MANY = settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
 ENDS = st.tuples(
     st.sampled_from([",", "\t", ";", "|"]),
     st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL, csv.QUOTE_NONNUMERIC]),

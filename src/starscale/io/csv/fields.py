@@ -134,18 +134,18 @@ def tidy_quotes(content: bytes, separator: str) -> tuple[bytes, bool]:
     return quoted_fields(separator).sub(tidied, content), marked
 
 
-_BLANK_FIELD = re.compile(rb'"(?:[^"\n]|"")*"|[ \t]+')
+_EDGE = rb"(?:(?<=\n)|\A)[ \t]+|[ \t]+(?=\r?\n|\Z)"
+_TOKEN = re.compile(b"(?P<edge>" + _EDGE + rb')|(?P<field>"(?:[^"]|"")*"(?=[ \t\r\n]|\Z)|[^ \t\n]+)|[ \t]+')
 
 
 def as_fields(content: bytes, *, blanks: bool = False) -> bytes:
     """Return lines of fields that blanks divide (else bars around every field), divided by :data:`FIELD_END`."""
     if not blanks:
         return re.sub(rb"(?m)[ \t]*\|[ \t]*(\r?)$", rb"\1", re.sub(rb"(?m)^[ \t]*\|", b"", content))
-    content = re.sub(rb"(?m)^[ \t]+|[ \t]+(?=\r?$)", b"", content)
     end = FIELD_END.encode()
     if b'"' not in content:
-        return re.sub(rb"[ \t]+", end, content)
-    return _BLANK_FIELD.sub(lambda match: match[0] if match[0][:1] == b'"' else end, content)
+        return re.sub(rb"[ \t]+", end, re.sub(_EDGE, b"", content))
+    return _TOKEN.sub(lambda token: token["field"] or (b"" if token["edge"] else end), content)
 
 
 def at_places(lines: Sequence[bytes], places: tuple[tuple[int, int], ...]) -> bytes:

@@ -35,10 +35,10 @@ class CsvSource(Source):
     scientific notation has lost digits; it is read as a float, which the caller refuses.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, layout: CsvLayout | None = None) -> None:
         self.path = path
         self.metadata = {}
-        layout = find_layout(path)
+        layout = layout or find_layout(path)
         self._layout = _one_more(path, layout) if layout.extra else layout
         self.format = "ascii" if self._layout.mark == FIELD_END else "csv"
         names = unique_names(self._layout.names)
@@ -103,9 +103,12 @@ class CsvSource(Source):
         dtype, kind = self.schema[name], self._kinds[name]
         if dtype == pl.String:
             return plain_text(pl.col(name), kind, self._missing, marked=self._reader.marked).alias(name)
+        return self._number(name, dtype).alias(name)
+
+    def _number(self, name: str, dtype: pl.DataType) -> pl.Expr:
+        """Return a column as numbers or truth values; what is none is missing."""
         text = pl.col(name).str.strip_chars() if self._reader.padded else pl.col(name)
-        text = text.str.strip_prefix(QUOTED_MARK) if self._reader.marked else text
-        return cast_text(text, dtype).alias(name)
+        return cast_text(text.str.strip_prefix(QUOTED_MARK) if self._reader.marked else text, dtype)
 
     def _inspect(self) -> list[str]:
         """Read the file once: check every line, count the rows, find the types; return what a user must know."""
