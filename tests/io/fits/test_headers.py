@@ -135,3 +135,25 @@ def test_frame_and_epoch_survive_a_copy(tmp_path: Path) -> None:
     io.write(source.read(), tmp_path / "u.fits", metadata=source.metadata)
     copy = io.open_table(tmp_path / "u.fits")
     assert (copy.frame, copy.epoch) == (source.frame, source.epoch) == ("FK4 B1975", 1991.25)
+
+
+def test_columns_beyond_999_of_topcat(tmp_path: Path) -> None:
+    """The last column holds the others, which are described by longer keywords (STIL 4.1.3)."""
+    more = np.frombuffer(b"\0\1\3\4a" + b"\0\2\5\6b", np.uint8).reshape(2, 5)
+    columns = [fits.Column(f"c{i}", "B", array=np.array([i % 256, 1], np.uint8)) for i in range(1, 999)]
+    columns.append(fits.Column("XT_MORECOLS", "5B", array=more))
+    hdu = fits.BinTableHDU.from_columns(columns)
+    hdu.header["XT_ICOL"], hdu.header["XT_NCOL"] = 999, 1001
+    hdu.header["TCOMM999"] = "Extension buffer for columns beyond 999"
+    for i, (name, form) in enumerate((("c999", "I"), ("v", "2B"), ("s", "1A")), 999):
+        hdu.header[f"HIERARCH XT TTYPE{i}"], hdu.header[f"HIERARCH XT TFORM{i}"] = name, form
+    hdu.header["HIERARCH XT TUNIT999"] = "mag"
+    hdu.header["HIERARCH XT TNULL999"] = 2
+    hdu.writeto(tmp_path / "t.fits")
+    source = io.open_table(tmp_path / "t.fits")
+    assert source.read(["c1", "c998", "c999", "v", "s"]).rows() == [
+        (1, 230, 1, [3, 4], "a"),
+        (1, 1, None, [5, 6], "b"),
+    ]
+    assert (source.columns["c999"].unit, source.columns["c999"].description) == ("mag", "")
+    assert not any("XT" in key for key in source.metadata)

@@ -11,6 +11,8 @@ many kinds (IndexError, AttributeError, ...) and accepts some files that contrad
 
 from __future__ import annotations
 
+import re
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,6 +20,7 @@ from typing import IO
 
 import polars as pl
 from astropy.io import fits
+from astropy.utils.exceptions import AstropyWarning
 
 from starscale.io.fits.cards import BLOCK, HeaderUnit, damaged, headers, whole
 from starscale.io.fits.characters import CharacterField, character_field_of
@@ -28,6 +31,9 @@ from starscale.io.table import unique_names
 from starscale.vocabulary.errors import InputError, Problem, Problems, did_you_mean
 
 _MOST_FIELDS = 999
+#: Number of columns where there are more.
+_EXTENDED = "XT_NCOL"
+_MOST_EXTENDED = 32_767
 #: Most tables of a file that are listed.
 _MOST_LISTED = 100
 
@@ -150,6 +156,7 @@ def _is_wanted(part: str | None, unit: HeaderUnit) -> bool:
 
 
 def _table(path: Path, unit: HeaderUnit, primary: fits.Header) -> FitsTable:
+    unit = replace(unit, cards=_extended(unit.cards))
     header = unit.cards
     if header.get("ZTABLE", False):
         fix = "Unpack it with funpack first."
@@ -194,6 +201,29 @@ def _is_columnar(table: FitsTable, primary: fits.Header) -> bool:
     return one_number and every_tdim and len(table.fields) > 1 and table.alike > 1
 
 
+def _extended(header: fits.Header) -> fits.Header:
+    """Return a header with the columns beyond 999, which TOPCAT keeps in the last one.
+
+    It describes them with keywords ``XT TTYPE1000`` and the like, from the number of the last column on (XT_ICOL).
+    """
+    if _EXTENDED not in header:
+        return header
+    extended = header.copy()
+    for card in header.cards:
+        if re.fullmatch(rf"T[A-Z]+{whole(header, 'XT_ICOL')}", str(card.keyword)):
+            del extended[card.keyword]
+    with warnings.catch_warnings():
+        # These keywords are longer than the standard allows.
+        warnings.simplefilter("ignore", AstropyWarning)
+        for card in header.cards:
+            keyword = str(card.keyword)
+            if keyword.startswith("XT T"):
+                extended[keyword.removeprefix("XT ")] = card.value
+                del extended[keyword]
+    extended["TFIELDS"] = header[_EXTENDED]
+    return extended
+
+
 def _check_end(path: Path, table: FitsTable) -> None:
     length = path.stat().st_size
     if length < table.end:
@@ -208,8 +238,9 @@ def _fields(
 ) -> tuple[tuple[str, ...], tuple[FitsField | CharacterField, ...]]:
     """Return the names that the header states, and the columns."""
     count = whole(header, "TFIELDS", 0)
-    if count > _MOST_FIELDS:
-        raise ValueError(f"TFIELDS = {count}, expected at most {_MOST_FIELDS}")
+    most = _MOST_EXTENDED if _EXTENDED in header else _MOST_FIELDS
+    if count > most:
+        raise ValueError(f"TFIELDS = {count}, expected at most {most}")
     given = tuple(from_card(str(header.get(f"TTYPE{i}", ""))).strip() for i in range(1, count + 1))
     names = unique_names(given)
     if str(header.get("XTENSION")).strip() == "TABLE":
