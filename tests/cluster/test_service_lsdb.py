@@ -80,6 +80,11 @@ def test_two_workers_give_the_rows_of_one_machine(
     assert found["position"] == ["ra", "dec"]
 
 
+def test_a_model_is_a_function_of_partitions(python: Path, finished: Path, stars: Path) -> None:
+    found = work(python, "partitions", finished / "model", stars)
+    assert found == {"rows": ss.read(stars).height, "same": True, "indices": ["_healpix_29", "_healpix_29"]}
+
+
 def test_a_worker_that_is_killed_loses_no_rows(python: Path, finished: Path, stars: Path, tmp_path: Path) -> None:
     target = tmp_path / "catalogue.hats"
     done = work(python, "kill", finished / "model", stars, target)

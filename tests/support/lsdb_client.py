@@ -4,6 +4,7 @@ lsdb_client.py make TABLE RA DEC ROWS FOLDER       write a HATS catalogue of man
 lsdb_client.py kill BUNDLE HATS FOLDER             predict it, and kill one of two workers in the middle
 lsdb_client.py match LEFT RIGHT MODE FOLDER        match two of them, here and with two workers
 lsdb_client.py algorithm LEFT RIGHT                match two tables by the crossmatch of LSDB with our algorithm
+lsdb_client.py partitions BUNDLE HATS              predict it with map_partitions of LSDB
 lsdb_client.py opened HATS                         print what lsdb.open_catalog finds
 """
 
@@ -123,6 +124,22 @@ def algorithm(left: str, right: str) -> None:
     say(pairs=local.height, same=found.sort(key).equals(local.sort(key)))
 
 
+def partitions(bundle: str, hats: str) -> None:
+    """The model as a function of partitions, which LSDB calls without rows first."""
+    model, indices = ss.load(bundle), set()
+
+    def predict(partition: pd.DataFrame) -> pd.DataFrame:
+        indices.add(partition.index.name)
+        catalogue = model.predict(partition).to_pandas()
+        catalogue.index = partition.index
+        return catalogue
+
+    mapped = lsdb.open_catalog(hats).map_partitions(predict)
+    found, local = mapped.compute(progress_bar=False), model.predict(hats)
+    same = ss.read(found, columns=local.columns).sort("source_id").equals(local.sort("source_id"))
+    say(rows=len(found), same=same, indices=[*indices, found.index.name])
+
+
 def opened(folder: str) -> None:
     """What LSDB itself finds."""
     catalogue = lsdb.open_catalog(folder)
@@ -144,6 +161,5 @@ def say(**found: Any) -> None:
 
 
 if __name__ == "__main__":
-    {"make": make, "kill": kill, "match": match, "algorithm": algorithm, "opened": opened}[sys.argv[1]](
-        *sys.argv[2:]
-    )
+    verbs = (make, kill, match, algorithm, partitions, opened)
+    {verb.__name__: verb for verb in verbs}[sys.argv[1]](*sys.argv[2:])
