@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from starscale import io
@@ -21,14 +22,14 @@ def agrees(table: Stated, kind: str) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 @given(table=tables())
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_every_kind_gives_the_table_it_was_made_from(kind: str, table: Stated) -> None:
     agrees(table, kind)
 
 
 @pytest.mark.slow
-@given(table=tables())
-@settings(max_examples=10_000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-def test_ten_thousand_tables_of_a_kind_each(table: Stated) -> None:
-    kinds = list(KINDS)
-    agrees(table, kinds[(table.frame.height + table.frame.width * 7 + hash(table.order)) % len(kinds)])
+@given(kind=st.sampled_from(list(KINDS)), table=tables(rows=20))
+@settings(max_examples=3_000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_thousands_of_tables_of_a_kind_each(kind: str, table: Stated) -> None:
+    """3,000, since pandas and astropy take some 15 ms to make one."""
+    agrees(table, kind)
