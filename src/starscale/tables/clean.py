@@ -153,7 +153,8 @@ def _clean_in_memory(
 
 def _say_outside(outside: Mapping[str, int], progress: Progress) -> None:
     for column, number in outside.items():
-        progress.message(f"note: {number:,} values of {column} outside its plausible range became missing")
+        values = "value" if number == 1 else "values"
+        progress.message(f"note: {number:,} {values} of {column} outside the plausible range became missing")
 
 
 def _join_in_memory(
