@@ -142,6 +142,8 @@ def test_a_fits_file_inside(tmp_path: Path, *, packed: bool) -> None:
     assert (source.columns["id"].ucd, source.columns["n"].unit) == ("meta.id;meta.main", "d")
     assert source.format == "votable"
     refused(tmp_path / "t.vot", document(fields, data, table='nrows="3"'), "nrows says 3 rows, and there are 2")
+    without = io.read(save(tmp_path / "u.vot", document("", data)))
+    assert without.to_dict(as_series=False) == {"source_id": STARS, "n": [None, 5]}
     refused(tmp_path / "t.vot", document(ID, data), "describes 1 columns, and the FITS file in it has 2")
     refused(tmp_path / "t.vot", document(fields, stream("FITS", fits_file()[:5770])), r"t\.vot: .*FITS file")
 
@@ -177,6 +179,11 @@ def test_a_stream_packed_with_gzip(tmp_path: Path) -> None:
         assert io.read(path)["source_id"].to_list() == STARS
     refused(tmp_path / "t.vot", document(ID, stream("BINARY", raw[:-9], "gzip")), "damaged VOTable .*cut short")
     refused(tmp_path / "t.vot", document(ID, stream("BINARY", raw, "dynamic")), "encoding 'dynamic'")
+
+
+@pytest.mark.parametrize("data", ["BINARY", "BINARY2", "FITS"])
+def test_binary_rows_without_a_stream(tmp_path: Path, data: str) -> None:
+    refused(tmp_path / "t.vot", document(ID, f"<DATA><{data}/></DATA>"), f"its {data} has no STREAM")
 
 
 def test_markup_among_the_rows(tmp_path: Path) -> None:

@@ -190,14 +190,21 @@ class Decoder:
             The stream ends within a row.
         """
         held = b""
+        parts: list[bytes] = []
+        size = wanted = 0
         for block in chain(blocks, [b""]):
-            held += block
+            parts.append(block)
+            size += len(block)
             # Wait until there are enough bytes for a chunk, or the stream ends.
-            if block and len(held) < min(most * self.record, _MOST_BYTES):
+            if block and size < max(wanted, min(most * self.record, _MOST_BYTES)):
                 continue
+            held = b"".join(parts)
             while (rows := self._find(held, most)).number:
                 yield held, rows
                 held = held[rows.end :]
+            parts, size = [held], len(held)
+            # A row that is longer is not looked for again with every block.
+            wanted = 2 * size
         if held:
             raise DamagedError("its last row is incomplete")
 

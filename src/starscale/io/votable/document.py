@@ -136,6 +136,8 @@ class VotableDocument:
 
     def blocks(self, table: TableElement) -> Iterator[bytes]:
         """Yield the text between the tags around the rows of a table."""
+        if not table.start:
+            raise DamagedError(f"its {table.kind} has no STREAM")
         if table.start == table.end:
             return
         with _opened(self.path)[0] as file:
@@ -232,7 +234,6 @@ class _Walk:
         self._table: TableElement | None = None
         self._field: FieldElement | None = None
         self._group = ""
-        self._row = ""
         self._starts: dict[str, Callable[[Attributes], None]] = {
             "VOTABLE": self._votable,
             "RESOURCE": self._resource,
@@ -267,7 +268,7 @@ class _Walk:
         if name in self._starts:
             self._starts[name](attributes)
         elif name in _DATA and self._table is not None:
-            self._data(tag, name, attributes)
+            self._data(name, attributes)
         self._stack.append(name)
 
     def _end(self, _tag: str) -> None:
@@ -337,22 +338,21 @@ class _Walk:
     def _system(self, systems: dict[str, Attributes], attributes: Attributes) -> None:
         systems.setdefault(attributes.get("ID", ""), attributes)
 
-    def _data(self, tag: str, name: str, attributes: Attributes) -> None:
+    def _data(self, name: str, attributes: Attributes) -> None:
         table = self._table
         assert table is not None  # noqa: S101
         table.kind, table.data = name, attributes
         if name == "TABLEDATA":
             table.start = self.parser.CurrentByteIndex
-            self._row = f"{tag.removesuffix(name)}TR"
             self.parser.StartElementHandler = self.parser.CharacterDataHandler = None
             self.parser.EndElementHandler = self._end_in_rows
 
     def _end_in_rows(self, tag: str) -> None:
         table = self._table
         assert table is not None  # noqa: S101
-        if tag == self._row:
+        if tag.endswith("TR"):
             table.rows += 1
-        elif local(tag) == "TABLEDATA":
+        elif tag.endswith("TABLEDATA"):
             table.end = self.parser.CurrentByteIndex
             self._elements()
             self._end(tag)

@@ -43,7 +43,7 @@ def position_system(
     """
     main = position_columns(schema, columns) or ()
     found: list[tuple[tuple[int, ...], Attributes]] = []
-    for name, item in zip(names, table.fields, strict=True):
+    for name, item in zip(names, table.fields, strict=False):
         reference = item.attributes.get("ref", "")
         if reference not in document.positions:
             reference = table.systems.get(item.attributes.get("ID", ""), "")
@@ -85,7 +85,7 @@ def epoch_of(system: Attributes) -> float | None:
 def notes_on_times(document: VotableDocument, table: TableElement, names: Sequence[str]) -> list[str]:
     """Say which columns count their times from an origin other than that of JD or MJD (TIMESYS)."""
     found = []
-    for name, item in zip(names, table.fields, strict=True):
+    for name, item in zip(names, table.fields, strict=False):
         origin = document.times.get(item.attributes.get("ref", ""), {}).get("timeorigin", "").strip()
         if re.fullmatch(r"\d+(\.\d*)?", origin) and float(origin) not in (0.0, _MJD_ORIGIN):
             found.append(f"the times of column {name!r} count from JD {origin} (TIMESYS)")

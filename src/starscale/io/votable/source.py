@@ -31,7 +31,7 @@ from starscale.vocabulary.columns import POSITION_EPOCH, POSITION_SYSTEM
 from starscale.vocabulary.errors import InputError, Problem
 
 _REFUSED = (OSError, EOFError, ValueError, binascii.Error, zlib.error, expat.ExpatError, pl.exceptions.PolarsError)
-#: Rows of TABLEDATA are not cut in smaller pieces.
+#: Rows are not decoded in smaller pieces.
 _LEAST_ROWS = 1024
 
 
@@ -65,13 +65,14 @@ class VotableSource(Source):
 
     def frames(self, rows: int, columns: Sequence[str]) -> Iterator[pl.DataFrame]:
         """Read about `rows` rows at a time."""
+        rows = max(rows, _LEAST_ROWS)
         try:
             if self._decoder is not None:
                 for block, found in self._decoder.split(stream_bytes(self._document, self._table), rows):
                     yield self._decoder.decode(block, found, columns)
             elif self._table.kind:
                 reader = RowReader(self._cells, self._document.encoding)
-                yield from reader.frames(self._document.blocks(self._table), max(rows, _LEAST_ROWS), columns)
+                yield from reader.frames(self._document.blocks(self._table), rows, columns)
         except _REFUSED as error:
             raise _damaged(self.path, error) from error
 
@@ -169,7 +170,8 @@ def _metadata(document: VotableDocument, table: TableElement) -> dict[str, str]:
     outside = (info for scope in document.scopes if scope.kind != "TABLE" for info in scope.infos)
     infos = (*outside, *table.scopes[-1].infos)
     found = {info.name: from_card(info.value) for info in infos if info.name}
-    if cut_off(table):
+    if cut_off(table).startswith("QUERY_STATUS"):
+        # The same element before the table says OK.
         found["QUERY_STATUS"] = "OVERFLOW"
     return found
 
