@@ -10,6 +10,8 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pyarrow as pa
+import pyarrow.dataset
+import pyarrow.parquet as pq
 import pytest
 from astropy import units as u
 from astropy.coordinates import SkyCoord
@@ -300,3 +302,18 @@ def test_importing_the_layer_loads_no_heavy_library() -> None:
     )
     done = subprocess.run([sys.executable, "-B", "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_arrow_tables_that_astropy_or_pandas_wrote(tmp_path: Path) -> None:
+    """Masks of astropy and the index of pandas stand in the metadata, which a table read from the file keeps."""
+    table = QTable({"id": MaskedColumn([BIG, 5], mask=[False, True]), "angle": [0.5, 0.7] * u.rad})
+    table.write(tmp_path / "t.parquet")
+    for arrow in (pq.read_table(tmp_path / "t.parquet"), pyarrow.dataset.dataset(tmp_path / "t.parquet")):
+        source = io.open_table(arrow)
+        assert source.read().to_dict(as_series=False) == {"id": [BIG, None], "angle": [0.5, 0.7]}
+        assert source.columns["angle"].unit == "rad"
+        assert source.metadata == {}
+    frame = pd.DataFrame({"x": [1.5, 2.5]}, index=[7, 8])
+    assert io.read(pa.Table.from_pandas(frame)).columns == ["x"]
+    frame.index = pd.RangeIndex(5, 7, name="source_id")
+    assert io.read(pa.Table.from_pandas(frame)).to_dict(as_series=False) == {"source_id": [5, 6], "x": [1.5, 2.5]}

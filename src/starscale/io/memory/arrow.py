@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import importlib
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pyarrow as pa
 
-from starscale.io.memory.contents import Contents, names_of
+from starscale.io.memory.contents import REFUSED, Contents, names_of
 from starscale.io.memory.values import from_arrow
+from starscale.io.parquet.layout import ASTROPY, PANDAS, layout_of, texts
 from starscale.io.parquet.source import VOPARQUET, described
 
 
 def contents(table: Any, where: str) -> Contents | None:
-    """Return the columns of an Arrow table, with the units in the metadata of its fields; None for anything else.
+    """Return the columns of an Arrow table, with units as a Parquet file states them; None for anything else.
 
     Raises
     ------
@@ -27,17 +29,31 @@ def contents(table: Any, where: str) -> Contents | None:
     found = _table(table)
     if found is None:
         return None
-    names = names_of(found.column_names, where)
-    texts = {
-        key.decode("utf-8", "replace"): value.decode("utf-8", "replace")
-        for key, value in (found.schema.metadata or {}).items()
+    names_of(found.column_names, where)
+    plain = pa.schema([field for field in found.schema if _is_plain(field)], metadata=found.schema.metadata)
+    # What astropy and pandas note in files stays with the tables that are read from them.
+    layout = layout_of(Path(where), plain)
+    hidden = {*plain.names} - {*layout.schema}
+    names = [*layout.ranges, *(name for name in found.column_names if name not in hidden)]
+    metadata = {
+        key: text
+        for key, text in texts(found.schema.metadata).items()
+        if not key.startswith((VOPARQUET, ASTROPY, PANDAS, "ARROW:"))
     }
-    metadata = {key: text for key, text in texts.items() if not key.startswith((VOPARQUET, "pandas", "ARROW:"))}
 
     def series(name: str) -> pl.Series:
-        return from_arrow(name, found.column(names.index(name)))
+        parts = [from_arrow(part, found.column(part)) for part in layout.stored([name])]
+        return layout.meant(pl.DataFrame(parts), [name], 0, found.num_rows)[name]
 
-    return Contents(names, series, partial(described, stated=found.schema), metadata)
+    return Contents(names, series, partial(described, stated=plain), metadata)
+
+
+def _is_plain(field: pa.Field) -> bool:
+    try:
+        from_arrow(field.name, pa.array([], field.type))
+    except REFUSED:
+        return False
+    return True
 
 
 def _table(table: Any) -> Any:

@@ -62,7 +62,10 @@ def open_object(table: Any, *, choose: Choose | None = None, name: str = "table"
 
 
 def _of_polars(table: pl.DataFrame | pl.LazyFrame, choose: Choose | None, where: str) -> WholeSource:
-    names = table.collect_schema().names()
+    try:
+        names = table.collect_schema().names()
+    except pl.exceptions.PolarsError as error:
+        raise InputError(Problem(where, f"cannot be computed: {error}")) from error
     columns = names if choose is None else list(choose(names))
     try:
         chosen = table if columns == names else table.select(columns)
