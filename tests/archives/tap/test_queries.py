@@ -186,6 +186,9 @@ def test_what_a_survey_cannot_be_asked() -> None:
         ("a / 2 > 1", "t.a / 2 > 1"),
         ("- -a < 0", "-(-t.a) < 0"),
         ("ln(a) + log10(abs(a)) > 0", "LOG(t.a) + LOG10(ABS(t.a)) > 0"),
+        ("ok IS NOT TRUE", "(t.ok IS NULL OR t.ok = 'false')"),
+        ("NOT ok IS FALSE", "NOT (t.ok IS NOT NULL AND t.ok = 'false')"),
+        ("a <\n 1\n\tAND n = 2", "t.a < 1 AND t.n = 2"),
         ('"a" < 1', "t.a < 1"),
     ],
 )
@@ -232,6 +235,14 @@ def test_predicates_in_other_dialects() -> None:
         'a < 1 AND "x; DROP" = 2',
         "CASE WHEN a < 1 THEN 1 END = 1",
         "a < 1\x00",
+        "5 < a < 9",
+        "GREATEST(a, n) > 1",
+        "a IS NOT DISTINCT FROM 1",
+        "kind ILIKE 'a%'",
+        "n % 2 = 1",
+        "kind || 'x' = 'ax'",
+        "a = NULL",
+        '"max"(a) > 1',
     ],
 )
 def test_anything_else_is_refused(text: str) -> None:
