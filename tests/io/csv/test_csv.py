@@ -103,6 +103,14 @@ def test_packed_and_tab_separated_files(tmp_path: Path) -> None:
     assert columns(tmp_path, packed, "t.csv") == expected
 
 
+def test_texts_that_could_mean_missing_are_kept(tmp_path: Path) -> None:
+    table = pl.DataFrame({"s": ["null", None, "x", "NA"], "t": ["NaN"] * 4, "x": [1.5, 2.5, None, 3.5]})
+    for name in ("t.csv", "t.tsv"):
+        io.write(table, tmp_path / name)
+        assert io.read(tmp_path / name).equals(table)
+    assert (tmp_path / "t.csv").read_text().splitlines()[1:3] == ['"null","NaN",1.5', ',"NaN",2.5']
+
+
 def test_null_and_empty_text_stay_apart(tmp_path: Path) -> None:
     table = pl.DataFrame({"s": ["", None, "x"], "n": [1, 2, 3]})
     io.write(table, tmp_path / "t.csv")

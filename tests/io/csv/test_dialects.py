@@ -231,3 +231,13 @@ def test_numbers_of_a_survey_may_have_leading_zeros(tmp_path: Path) -> None:
     table = ss.read(path, survey="tmass")
     assert table["tmass_oid"].to_list() == [12, 13]
     assert table["j_m"].to_list() == [9.0, 9.0]
+
+
+def test_null_in_the_texts_of_the_bulk_files_of_gaia(tmp_path: Path) -> None:
+    rows = "4295806720,1.5,2.5,null,NOT_AVAILABLE\n34361129088,1.5,2.5,MARCS,null\n"
+    path = made(tmp_path, f"source_id,ra,dec,libname_gspphot,phot_variable_flag\n{rows}")
+    # No number is missing, so that only the survey says what the word means.
+    assert ss.read(path)["libname_gspphot"].to_list() == ["null", "MARCS"]
+    table = ss.read(path, survey="gaia_dr3")
+    assert table["libname_gspphot"].to_list() == [None, "MARCS"]
+    assert table["phot_variable_flag"].to_list() == ["NOT_AVAILABLE", None]

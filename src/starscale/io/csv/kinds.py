@@ -43,7 +43,8 @@ class Kind:
     @property
     def is_number(self) -> bool:
         """Whether there are values, all of them numbers or truth values; as texts they may have more digits."""
-        return bool(self.kinds) and self.filled
+        quoted = any(word.startswith(QUOTED_MARK) for word in self.words)
+        return bool(self.kinds) and self.filled and (self.counted or not quoted)
 
     @property
     def dtype(self) -> pl.DataType:

@@ -1,7 +1,7 @@
 """Writing CSV and TSV files.
 
 A CSV file cannot hold units, descriptions or metadata; ECSV can. Null is an empty field, an empty text is ``""``,
-NaN is ``NaN``.
+NaN is ``NaN``; texts such as ``null`` have quotation marks.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 import polars as pl
 
+from starscale.io.csv.fields import MISSING, NAN, QUOTED_MARK
 from starscale.io.portable import plain_frame, plain_schema
 from starscale.io.table import CHUNK_ROWS, Sink, WritePlan
 from starscale.vocabulary.errors import InputError, Problem, Problems
@@ -34,7 +35,7 @@ class CsvSink(Sink):
         """Write rows."""
         # polars can write to the file itself, but then reports a full disk without an error number.
         for piece in plain_frame(frame).iter_slices(CHUNK_ROWS):
-            self._file.write(piece.write_csv(include_header=False, separator=self._separator).encode())
+            self._file.write(_written(piece, self._separator))
 
     def close(self, metadata: Mapping[str, str]) -> None:  # noqa: ARG002
         """Finish the file; `metadata` cannot be stored."""
@@ -43,6 +44,27 @@ class CsvSink(Sink):
     def abort(self) -> None:
         """Close the file."""
         self._file.close()
+
+
+def _written(frame: pl.DataFrame, separator: str) -> bytes:
+    """Return rows; a text that without quotation marks could mean "missing" gets them."""
+    words = [*MISSING[1:], *NAN]
+    texts = frame.select(pl.col(pl.String).is_in(words).any())
+    doubtful = (
+        [name for name, there in zip(texts.columns, texts.row(0), strict=True) if there] if texts.width else []
+    )
+    # A line feed in a text makes polars put quotation marks around it; it is removed again.
+    frame = frame.with_columns(
+        pl.when(pl.col(name).is_in(words))
+        .then(QUOTED_MARK + pl.col(name) + "\n")
+        .otherwise(pl.col(name))
+        .alias(name)
+        for name in doubtful
+    )
+    content = frame.write_csv(include_header=False, separator=separator).encode()
+    for word in words if doubtful else ():
+        content = content.replace(f'"{QUOTED_MARK}{word}\n"'.encode(), f'"{word}"'.encode())
+    return content
 
 
 def open_sink(plan: WritePlan) -> Sink:

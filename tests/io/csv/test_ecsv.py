@@ -1,0 +1,75 @@
+"""ECSV tables: the types of the header hold for every row; what does not fit is an error."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+from astropy.table import Table
+
+from starscale import io
+from starscale.io.ecsv import EcsvSource
+from starscale.vocabulary.errors import InputError
+
+HEADER = """# %ECSV 1.0
+# ---
+# delimiter: ','
+# datatype:
+# - {name: source_id, datatype: int64, description: 'key, unique'}
+# - {name: t, datatype: string}
+# - {name: x, datatype: float32, unit: mas}
+# - {name: n, datatype: int16}
+# meta: {release: 'DR3', number: 3}
+"""
+
+
+def opened(tmp_path: Path, rows: str) -> tuple[io.Source, dict[str, list[Any]]]:
+    # The archive of Gaia calls such files .csv.
+    path = tmp_path / "t.csv"
+    path.write_text(f"{HEADER}source_id,t,x,n\n{rows}")
+    source = io.open_table(path)
+    table = source.read()
+    assert isinstance(source, EcsvSource)
+    assert table.schema == source.schema
+    assert source.lazy().collect().equals(table)
+    assert pl.concat([table.clear(), *source.batches(1)]).equals(table)
+    return source, table.to_dict(as_series=False)
+
+
+def test_types_units_and_metadata(tmp_path: Path) -> None:
+    source, table = opened(tmp_path, f'{2**62},"a, b",1.5,3\n7,,,\n')
+    assert table == {"source_id": [2**62, 7], "t": ["a, b", None], "x": [1.5, None], "n": [3, None]}
+    assert source.schema["n"] == pl.Int16
+    assert (source.columns["x"].unit, source.columns["source_id"].description) == ("mas", "key, unique")
+    assert (source.format, source.metadata) == ("ecsv", {"release": "DR3"})
+    assert source.with_texts(["n"]).schema == source.schema
+
+
+def test_null_in_texts_is_missing_where_it_is_in_numbers(tmp_path: Path) -> None:
+    assert opened(tmp_path, "1,null,null,3\n2,MARCS,1.5,null\n")[1]["t"] == [None, "MARCS"]
+    assert opened(tmp_path, "1,null,1.5,3\n2,MARCS,1.5,3\n")[1]["t"] == ["null", "MARCS"]
+    assert opened(tmp_path, "1,007,null,3\n2,NA,1.5,3\n")[1]["t"] == ["007", "NA"]
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        ("1,a,north,3\n", "column 'x' has values that are not of type Float32"),
+        ("1,a,1.5,300000\n", "300000"),
+        ("1,a,1.5,2.5\n", "column 'n' has values"),
+        ("1,a,1.5\n", "line 11 has 3 fields"),
+    ],
+)
+def test_what_does_not_fit_its_type(tmp_path: Path, rows: str, said: str) -> None:
+    with pytest.raises(InputError, match=f"damaged ECSV file .*{said}"):
+        opened(tmp_path, rows)
+
+
+def test_tables_of_other_columns_are_read_whole(tmp_path: Path) -> None:
+    Table({"id": [1, 2], "v": np.ones((2, 3))}).write(tmp_path / "t.ecsv")
+    source = io.open_table(tmp_path / "t.ecsv")
+    assert not isinstance(source, EcsvSource)
+    assert source.read()["v"].to_list() == [[1.0] * 3] * 2
