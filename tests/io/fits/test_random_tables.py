@@ -81,8 +81,11 @@ def numbers_of(kind: str, shape: tuple[int, ...], random: np.random.Generator) -
 def right_of(values: np.ndarray[Any, Any], hidden: np.ndarray[Any, Any]) -> Any:
     """Return the values as lists, with None for what is missing and pairs for complex numbers."""
     if values.dtype.kind == "c":
-        parts = np.stack([values.real, values.imag], -1)
-        return right_of(parts, np.repeat(hidden[..., None], 2, -1))
+        parts = right_of(np.stack([values.real, values.imag], -1), np.repeat(hidden[..., None], 2, -1))
+        # One number is missing as a whole.
+        return (
+            parts if values.ndim > 1 else [None if gone else two for two, gone in zip(parts, hidden, strict=True)]
+        )
     flat = [
         None if gone or value != value else value
         for value, gone in zip(values.reshape(-1).tolist(), hidden.reshape(-1).tolist(), strict=True)

@@ -11,8 +11,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from starscale.io.masks import masks_of
+
 _BEGIN, _END = "--BEGIN-ASTROPY-SERIALIZED-COLUMNS--", "--END-ASTROPY-SERIALIZED-COLUMNS--"
-_DATA = ("data", "value", "unmasked")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +54,7 @@ def serialized(comments: Sequence[str]) -> Serialized:
         go_on = line.endswith("\\")
     try:
         header = importlib.import_module("astropy.table.meta").get_header_from_yaml(lines)
-        masks: dict[str, str] = {}
-        for described in (header.get("meta") or {}).get("__serialized_columns__", {}).values():
-            _find_masks(described, masks)
+        masks = masks_of(header)
         known = {str(item["name"]): _about(item) for item in header["datatype"]}
     except Exception as error:  # the YAML may name any class of astropy, each with errors of its own
         raise ValueError((str(error).strip().splitlines() or [type(error).__name__])[0]) from error
@@ -66,23 +65,3 @@ def _about(item: Mapping[str, Any]) -> dict[str, str]:
     meta = dict(item.get("meta") or {})
     texts = {"unit": item.get("unit"), "ucd": meta.get("ucd"), "description": item.get("description")}
     return {what: str(text or "") for what, text in texts.items()}
-
-
-def _find_masks(described: Any, masks: dict[str, str]) -> None:
-    """Enter the masks of a column that astropy describes; coordinates and times have several parts."""
-    if not isinstance(described, Mapping):
-        return
-    mask = described.get("mask")
-    if isinstance(mask, Mapping) and "name" in mask:
-        masks |= {name: str(mask["name"]) for key in _DATA for name in _leaves(described.get(key))}
-    for part in described.values():
-        _find_masks(part, masks)
-
-
-def _leaves(described: Any) -> list[str]:
-    """Return the stored columns below a description."""
-    if not isinstance(described, Mapping):
-        return []
-    if "__class__" not in described and "name" in described:
-        return [str(described["name"])]
-    return [name for part in described.values() for name in _leaves(part)]

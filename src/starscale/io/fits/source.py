@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 
-import numpy as np
 import polars as pl
 
 from starscale.io.fits.about import column_keywords, merged, metadata_of, repeated_names, system_of
@@ -19,8 +18,8 @@ from starscale.io.fits.plus import described
 from starscale.io.fits.records import RecordReader
 from starscale.io.fits.serialized import Serialized, serialized
 from starscale.io.fits.verify import Verification
+from starscale.io.masks import masked
 from starscale.io.packed import DAMAGE
-from starscale.io.portable import flat
 from starscale.io.table import Source, describe
 from starscale.io.votable.position import epoch_of, frame_of
 from starscale.vocabulary.errors import InputError, Problem
@@ -105,7 +104,8 @@ class FitsSource(Source):
             heap = reader.heap(fields)
             for cells in reader.cells(skip, rows, fields):
                 stored = pl.DataFrame([_series(*pair, heap) for pair in zip(fields, cells, strict=True)])
-                yield _masked(stored, masks).select(columns) if masks else stored
+                hidden = [masked(stored[name], stored[mask]) for name, mask in masks.items()]
+                yield stored.with_columns(hidden).select(columns)
         except (OSError, *DAMAGE, ValueError, pl.exceptions.PolarsError) as error:
             raise InputError(damaged(self.path, str(error))) from error
 
@@ -117,17 +117,3 @@ def open_source(path: Path, part: str | None) -> Source:
 
 def _series(field: FitsField | CharacterField, raw: Bytes, heap: Bytes) -> pl.Series:
     return decode(field, raw, heap) if isinstance(field, FitsField) else decode_characters(field, raw)
-
-
-def _masked(stored: pl.DataFrame, masks: Mapping[str, str]) -> pl.DataFrame:
-    """Return null where the mask of a column is true."""
-    changed = []
-    for name, mask in masks.items():
-        values, hidden = flat(stored[name]), flat(stored[mask]).fill_null(False)
-        if len(hidden) != len(values):
-            # One mask for all elements of a vector.
-            hidden = pl.Series(np.repeat(hidden.to_numpy(), len(values) // len(hidden)))
-        kept = pl.select(pl.when(~hidden).then(values)).to_series()
-        kind = stored.schema[name]
-        changed.append((kept.reshape((-1, *kind.shape)) if isinstance(kind, pl.Array) else kept).alias(name))
-    return stored.with_columns(changed)

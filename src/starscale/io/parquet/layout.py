@@ -17,11 +17,11 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
+from starscale.io.masks import masked, masks_of
 from starscale.vocabulary.errors import InputError, Problem
 
 ASTROPY = "table_meta_yaml"
 PANDAS = "pandas"
-_DATA, _MASK = ("data", "value", "unmasked"), "mask"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class Layout:
                 start, step = self.ranges[name]
                 series.append(pl.Series(name, np.arange(first, first + height, dtype=np.int64) * step + start))
             elif name in self.masks:
-                series.append(_masked(stored[name], stored[self.masks[name]]))
+                series.append(masked(stored[name], stored[self.masks[name]]))
             else:
                 series.append(stored[name])
         return pl.DataFrame(series)
@@ -114,41 +114,8 @@ def astropy_header(path: Path, metadata: Mapping[str, str]) -> dict[str, Any]:
 
 def astropy_masks(path: Path, metadata: Mapping[str, str], stored: pl.Schema) -> dict[str, str]:
     """Return the stored column of the mask of every column that astropy wrote with one."""
-    header = astropy_header(path, metadata)
-    masks: dict[str, str] = {}
-    for described in (header.get("meta") or {}).get("__serialized_columns__", {}).values():
-        _find_masks(described, masks)
+    masks = masks_of(astropy_header(path, metadata))
     return {name: mask for name, mask in masks.items() if name in stored and mask in stored}
-
-
-def _find_masks(described: Any, masks: dict[str, str]) -> None:
-    """Enter the masks of a column that astropy describes; coordinates and times have several parts."""
-    if not isinstance(described, Mapping):
-        return
-    mask = described.get(_MASK)
-    if isinstance(mask, Mapping) and "name" in mask:
-        masks |= {name: str(mask["name"]) for key in _DATA for name in _leaves(described.get(key))}
-    for part in described.values():
-        _find_masks(part, masks)
-
-
-def _leaves(described: Any) -> list[str]:
-    """Return the stored columns below a description."""
-    if not isinstance(described, Mapping):
-        return []
-    if "__class__" not in described and "name" in described:
-        return [str(described["name"])]
-    return [name for part in described.values() for name in _leaves(part)]
-
-
-def _masked(values: pl.Series, mask: pl.Series) -> pl.Series:
-    """Return null where the mask is true; a vector is masked element by element, or as a whole."""
-    vectors = isinstance(values.dtype, pl.Array) and isinstance(mask.dtype, pl.Array)
-    if not len(values):
-        return values
-    flat, hidden = (item.reshape((-1,)) if vectors else item for item in (values, mask))
-    kept = pl.select(pl.when(~hidden.fill_null(False)).then(flat).alias(values.name)).to_series()
-    return kept.reshape((len(values), *values.dtype.shape)) if vectors else kept  # type: ignore[attr-defined]
 
 
 def _unnamed_index(metadata: Mapping[str, str]) -> list[str]:
