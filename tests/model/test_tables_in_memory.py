@@ -218,7 +218,7 @@ def test_lists_of_positions_and_training_tables_are_converted() -> None:
     with pytest.raises(ss.InputError, match="is in 'km'"):
         listed_positions(QTable({"RA": [5.0] * u.km, "Dec": [1.0] * u.deg}))
     wanted = {"teff": ss.Column("teff", unit="K")}
-    assert read_in_units(QTable({"teff": [5.0] * u.kK}), wanted)["teff"].to_list() == [5000.0]
+    assert read_in_units(QTable({"teff": [5.0] * u.kK}), lambda names: wanted)["teff"].to_list() == [5000.0]
 
 
 def test_nan_is_missing_without_a_survey() -> None:

@@ -286,6 +286,10 @@ def listed_ids(ids: AnyTable, survey: Survey) -> pl.DataFrame:
     return pl.DataFrame({UPLOAD_ID: values})
 
 
+def _in_degrees(columns: Sequence[str]) -> dict[str, Column]:
+    return {name: Column(name, unit="deg") for name in columns if name.lower() in ("ra", "dec")}
+
+
 def listed_positions(positions: AnyTable) -> pl.DataFrame:
     """Return the table of positions to upload.
 
@@ -294,8 +298,7 @@ def listed_positions(positions: AnyTable) -> pl.DataFrame:
     InputError
         If the columns `ra` and `dec` are missing, or a row has no valid position.
     """
-    degrees = {name: Column(name, unit="deg") for n in ("ra", "dec") for name in (n, n.upper(), n.capitalize())}
-    table = read_in_units(positions, degrees)
+    table = read_in_units(positions, _in_degrees)
     where = str(positions) if isinstance(positions, str | Path) else "positions"
     by_lower = {name.lower(): name for name in table.columns}
     problems = Problems()

@@ -25,14 +25,16 @@ from starscale.model.missing import cost_of_missing
 from starscale.model.model import Model
 from starscale.pipeline.comparing import Trials, trial
 from starscale.pipeline.learnable import TrainingArrays
-from starscale.pipeline.plan import RunPlan, all_cuts, inputs_survey, magnitude_column
+from starscale.pipeline.plan import RunPlan, all_cuts, inputs_survey, magnitude_column, members_in
 from starscale.pipeline.planning import plan
 from starscale.pipeline.prepare import prepare
 from starscale.pipeline.runfile import load_run
 from starscale.reports.model_card import model_card
-from starscale.tables.api import AnyTable, described, name_of, read_in_units
+from starscale.tables.api import AnyTable, name_of, read_in_units
+from starscale.tables.own import own_columns
 from starscale.tables.standardise import require
 from starscale.vocabulary.arrays import FloatArray
+from starscale.vocabulary.columns import Column
 from starscale.vocabulary.progress import SILENT, Progress
 from starscale.vocabulary.provenance import fingerprint, program, record
 
@@ -264,7 +266,15 @@ def train(
 
 def _training_table(run: RunPlan, table: AnyTable) -> pl.DataFrame:
     """Read a training table that the user gives."""
-    training, config = read_in_units(table, described(*run.surveys)), run.config
+
+    def described(columns: Sequence[str]) -> dict[str, Column]:
+        known = own_columns()
+        for member in reversed(members_in(run, columns)):
+            specs = member.survey.columns.items()
+            known |= {member.names.get(name, name): spec.column(name) for name, spec in specs}
+        return known
+
+    training, config = read_in_units(table, described), run.config
     target = (c for name in config.target for c in (name, f"{name}_error"))
     require(training.columns, target, name_of(table), "training")
     return with_clusters(training, run.lead, config.split, run.base)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -77,8 +77,8 @@ def read_counted(
     return standardise(frame, description, where=name_of(table), found_columns=source.columns, outside=outside)
 
 
-def read_in_units(table: AnyTable, wanted: Mapping[str, Column]) -> pl.DataFrame:
-    """Read a table whose columns have the names of `wanted`, and convert the units that it states to those.
+def read_in_units(table: AnyTable, wanted: Callable[[Sequence[str]], Mapping[str, Column]]) -> pl.DataFrame:
+    """Read a table and convert the units that it states to those that `wanted` returns for its column names.
 
     Raises
     ------
@@ -86,14 +86,14 @@ def read_in_units(table: AnyTable, wanted: Mapping[str, Column]) -> pl.DataFrame
         It cannot be read, or a column has the unit of another quantity.
     """
     source, problems = io.open_table(table), Problems()
-    frame = source.read()
+    frame, known = source.read(), wanted(list(source.schema))
     changed = []
     for name, about in source.columns.items():
-        if about.unit and name in wanted and frame[name].dtype.is_numeric():
+        if about.unit and name in known and frame[name].dtype.is_numeric():
             with problems.collect():
                 label = f"{name_of(table)}: column {name!r}"
-                difference = "stat.error" in wanted[name].ucd
-                changed.append(convert(frame[name], about.unit, wanted[name].unit, label, difference=difference))
+                difference = "stat.error" in known[name].ucd
+                changed.append(convert(frame[name], about.unit, known[name].unit, label, difference=difference))
     problems.raise_if_any()
     return frame.with_columns(changed)
 
