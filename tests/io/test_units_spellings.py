@@ -54,6 +54,7 @@ SPELLINGS = {
     u.AA: "Angstrom angstrom Angstroms AA Å",
     u.um: "um µm micron microns",
     u.nm: "nm nanometer nanometers",
+    u.dex(1 / u.Hz / u.arcsec): "dex(1|/|(Hz|arcsec)) log(Hz-1.arcsec-1)",
     u.kpc: "kpc kiloparsec kiloparsecs KPC",
     u.Mpc: "Mpc megaparsec",
     u.pc: "pc parsec parsecs PC",
@@ -87,7 +88,9 @@ def test_a_spelling_means_its_unit(text: str, unit: u.UnitBase) -> None:
     assert parse_unit(f"  {text} ") == unit
 
 
-@pytest.mark.parametrize("text", [*UNKNOWN, "x" * 10_000, "(" * 300])
+@pytest.mark.parametrize(
+    "text", [*UNKNOWN, "x" * 10_000, "(" * 300, "[" * 150, "10**400", "m**2**3", "1e400"]
+)
 def test_other_texts_are_no_units(text: str) -> None:
     assert parse_unit(text) is None
 

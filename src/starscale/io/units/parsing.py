@@ -7,6 +7,7 @@ the expression. astropy's own notations would otherwise invent units: ``days`` b
 
 from __future__ import annotations
 
+import math
 import re
 import unicodedata
 import warnings
@@ -65,8 +66,11 @@ _ZERO_POINTS = {"ab": u.AB, "st": u.ST, "bol": u.Bol}
 _LONG_PREFIXES = {"nano": "n", "micro": "u", "milli": "m", "centi": "c", "kilo": "k", "mega": "M", "giga": "G"}
 _BRACKETED_IS_PLAIN = ("angle", "angular speed", "solid angle")
 _IN_PARENTHESES = re.compile(r"\([^()]*\)")
-#: Longer texts are no units.
+#: Longer texts are no units, and neither are powers of numbers beyond floating point, which are slow to compute.
 _LONGEST = 200
+_HUGE = re.compile(
+    r"\d\s*(\*\*|\^)\s*\(?\s*[+-]?\s*\d{3}|10\s*[+-]\s*\d{3}|(\*\*|\^)\s*\(?\s*[+-]?\s*\d+\s*\)?\s*(\*\*|\^)"
+)
 
 
 @lru_cache(maxsize=1024)
@@ -84,7 +88,7 @@ def parse_unit(text: str) -> Any:
     astropy unit or None
         None also for marks of sexagesimal texts (``h:m:s``), which are not numbers in a unit.
     """
-    if len(text) > _LONGEST:
+    if not may_be_unit(text):
         return None
     plain = " ".join(unicodedata.normalize("NFKC", text).translate(_SIGNS).split())
     if len(plain) > 2 and plain[0] == plain[-1] and plain[0] in "\"'":
@@ -97,6 +101,11 @@ def parse_unit(text: str) -> Any:
     if plain.lower() in SEXAGESIMAL:
         return None
     return _expression(WHOLE.get(plain, plain))
+
+
+def may_be_unit(text: str) -> bool:
+    """Return whether a text is short enough, and its powers small enough, to be given to a parser of units."""
+    return len(text) <= _LONGEST and _HUGE.search(unicodedata.normalize("NFKC", text)) is None
 
 
 def _expression(plain: str) -> Any:
@@ -227,6 +236,7 @@ def _by_astropy(text: str) -> Any:
             warnings.simplefilter("ignore", u.UnitsWarning)
             unit = u.Unit(text, format="generic", parse_strict="raise")
             # A unit without a scale in floating point cannot be converted.
-            return unit if isinstance(unit, u.function.FunctionUnitBase) or unit.decompose().scale else None
+            scale = 1.0 if isinstance(unit, u.function.FunctionUnitBase) else unit.decompose().scale
+            return unit if 0 < abs(scale) < math.inf else None
     except (ValueError, TypeError, ZeroDivisionError, OverflowError, RecursionError):
         return None

@@ -11,7 +11,7 @@ from typing import Any
 
 from astropy import units as u
 
-from starscale.io.units.parsing import parse_unit
+from starscale.io.units.parsing import may_be_unit, parse_unit
 from starscale.vocabulary.columns import Column
 from starscale.vocabulary.unit_notes import with_note
 
@@ -146,13 +146,15 @@ def _close(a: Any, b: Any) -> bool:
         return b is not None
     try:
         return abs(float(a.to(b)) - 1.0) < _ROUNDING
-    except (u.UnitsError, TypeError, ValueError, AttributeError):
+    except (u.UnitsError, TypeError, ValueError, AttributeError, OverflowError):
         return False
 
 
 @lru_cache(maxsize=4096)
 def _read(text: str, notation: str) -> Any:
     """Return the unit that astropy reads from a text, None where it refuses."""
+    if not may_be_unit(text):
+        return None
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", u.UnitsWarning)

@@ -51,7 +51,7 @@ PHRASES = (
     (r"\bjulian[ _]?(days?|dates?)\b", "d"),
     (r"\blight[ -]?years?\b", "lyr"),
     (r"\bhour[ _-]?angles?\b", "hourangle"),
-    (r"\b(milli|micro)?[ -]?arc[ -]?(seconds?|secs?)\b", r"\1arcsec"),
+    (r"\b(?:(milli|micro)[ -]?)?arc[ -]?(seconds?|secs?)\b", r"\1arcsec"),
     (r"\barc[ -]?(minutes?|mins?)\b", "arcmin"),
     (r"\bsq(uare|\.)?[ _]?(deg|arcmin|arcsec)(rees?)?\b", r"\2**2"),
     (r"\bdeg(rees?)?[ _]?(c\b|celsius\b)", "deg_C"),
