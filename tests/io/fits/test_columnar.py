@@ -63,6 +63,14 @@ def test_its_rows(tmp_path: Path, mark: str, packed: bool) -> None:
     assert pl.concat(source.batches(2, skip=1)).equals(source.read().slice(1))
 
 
+def test_pieces_follow_the_width_of_a_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # The record holds the whole table: its size says nothing about a row, of 32 bytes here.
+    monkeypatch.setattr("starscale.io.fits.records._MOST_BYTES", 64)
+    source = io.open_table(colfits(tmp_path / "t.fits"))
+    assert [frame.height for frame in source.frames(1000, list(source.schema))] == [2, 1]
+    assert source.read().to_dict(as_series=False) == RIGHT
+
+
 def test_a_file_cut_short(tmp_path: Path) -> None:
     path = colfits(tmp_path / "t.fits")
     path.write_bytes(path.read_bytes()[:-2840])

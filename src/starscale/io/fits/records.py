@@ -44,8 +44,10 @@ class RecordReader:
         check = self._verification.begin() if self._verification else None
         if self._verification and check and not self._table.packed:
             self._verification.refuse_header()
-        step = max(1, min(rows, _MOST_BYTES // max(self._table.record, 1)))
-        read = self._from_columns if self._table.columnar else self._from_records
+        columnar = self._table.columnar
+        width = sum(field.width for field in fields) if columnar else self._table.record
+        step = max(1, min(rows, _MOST_BYTES // max(width, 1)))
+        read = self._from_columns if columnar else self._from_records
         with open_packed(self._path) as file:
             yield from read(file, skip, step, fields, check)
 

@@ -16,8 +16,9 @@ class Verification:
         self._path = path
         self._unit = unit
         self._data_sum = _text(unit, "DATASUM")
+        checksum = _text(unit, "CHECKSUM")
         # A text of zeros stands there until the sum is known.
-        self._checksum = _text(unit, "CHECKSUM").strip("0")
+        self._checksum = checksum if checksum.strip("0") else ""
         self._passed = False
 
     def begin(self) -> ByteSum | None:
