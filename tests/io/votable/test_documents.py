@@ -307,10 +307,10 @@ def test_the_system_is_that_of_the_main_position(tmp_path: Path) -> None:
     assert io.open_table(save(tmp_path / "t.vot", text)).frame == "ICRS"
 
 
-def test_the_only_system_of_a_document_needs_no_reference(tmp_path: Path) -> None:
-    text = document(field("RA", "double"), column("1")).replace(
-        "<RESOURCE", '<DEFINITIONS><COOSYS ID="C" system="eq_FK5" epoch="2000."/></DEFINITIONS><RESOURCE', 1
-    )
+@pytest.mark.parametrize("reference", ['ID="C"', ""])
+def test_the_only_system_of_a_document_needs_no_reference(tmp_path: Path, reference: str) -> None:
+    system = f'<DEFINITIONS><COOSYS {reference} system="eq_FK5" epoch="2000."/></DEFINITIONS>'
+    text = document(field("RA", "double"), column("1")).replace("<RESOURCE", f"{system}<RESOURCE", 1)
     source = io.open_table(save(tmp_path / "t.vot", text))
     assert (source.frame, source.epoch) == ("FK5", 2000.0)
 

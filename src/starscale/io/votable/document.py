@@ -268,7 +268,7 @@ class _Walk:
         if name in self._starts:
             self._starts[name](attributes)
         elif name in _DATA and self._table is not None:
-            self._data(name, attributes)
+            self._data(self._table, name, attributes)
         self._stack.append(name)
 
     def _end(self, _tag: str) -> None:
@@ -336,11 +336,10 @@ class _Walk:
             self._table.systems[attributes.get("ref", "")] = self._group
 
     def _system(self, systems: dict[str, Attributes], attributes: Attributes) -> None:
-        systems.setdefault(attributes.get("ID", ""), attributes)
+        # One without an ID is kept, under a key that no column refers to.
+        systems.setdefault(attributes.get("ID") or f" {len(systems)}", attributes)
 
-    def _data(self, name: str, attributes: Attributes) -> None:
-        table = self._table
-        assert table is not None  # noqa: S101
+    def _data(self, table: TableElement, name: str, attributes: Attributes) -> None:
         table.kind, table.data = name, attributes
         if name == "TABLEDATA":
             table.start = self.parser.CurrentByteIndex
@@ -348,8 +347,10 @@ class _Walk:
             self.parser.EndElementHandler = self._end_in_rows
 
     def _end_in_rows(self, tag: str) -> None:
+        # Most tags end a cell: they come first.
         table = self._table
-        assert table is not None  # noqa: S101
+        if tag.endswith("TD") or table is None:
+            return
         if tag.endswith("TR"):
             table.rows += 1
         elif tag.endswith("TABLEDATA"):
