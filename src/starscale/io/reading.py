@@ -40,8 +40,8 @@ def open_table(table: Any, *, verify: bool = True, choose: Choose | None = None,
     -------
     Source
         Parquet and FITS state their schema and number of rows in the header. A CSV file is read once, in
-        chunks, to find types that hold for every row, a VOTable file to count its rows. ECSV files, and
-        FITS files inside a VOTable, are read whole.
+        chunks, to find types that hold for every row, a VOTable file to count its rows. MRT, CDS and
+        IPAC tables, and FITS files inside a VOTable, are read whole.
 
     Raises
     ------

@@ -94,8 +94,8 @@ class Source(ABC):
     def batches(self, rows: int, columns: Sequence[str] | None = None, *, skip: int = 0) -> Iterator[pl.DataFrame]:
         """Yield the rows in order, in frames of exactly `rows`; the last one may be shorter.
 
-        One chunk is in memory at a time, whatever the size of the file. ECSV files, and FITS files inside a
-        VOTable, are read whole first.
+        One chunk is in memory at a time, whatever the size of the file. MRT, CDS and IPAC tables, and FITS
+        files inside a VOTable, are read whole first.
 
         Parameters
         ----------
