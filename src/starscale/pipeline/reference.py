@@ -105,7 +105,7 @@ def reference_table(path: Path, reference: Reference, id_type: pl.DataType) -> p
     problems.raise_if_any()
     table = io.read(path, columns=needed)
     if chosen is not None:
-        table = table.filter(chosen.on(table))
+        table = table.filter(chosen.mask(table))
     return (
         table.select(
             pl.col(reference.source_id).alias("source_id"),

@@ -9,8 +9,7 @@ from typing import Any
 import polars as pl
 
 from starscale.surveys.schema import Cut
-from starscale.tables.sql import RowExpression, row_expression, shortened, unclean_columns
-from starscale.tables.sql.values import condition
+from starscale.tables.sql import RowExpression, row_expression, unclean_columns
 from starscale.vocabulary.errors import Problems, did_you_mean
 from starscale.vocabulary.settings.run import Cuts
 
@@ -174,7 +173,12 @@ def apply_cuts(
             _check_columns(cut, expression.columns, table.columns, where, problems)
             expressions.append(expression)
     problems.raise_if_any()
-    masks = _evaluate(table, cuts, expressions, where, finite)
+    used = {name for expression in expressions for name in expression.columns}
+    unclean, masks = unclean_columns(table, used - set(finite)), []
+    for expression in expressions:
+        with problems.collect():
+            masks.append(expression.mask(table, unclean))
+    problems.raise_if_any()
     mask: pl.Series | None = None
     after, rows = table.height, []
     for cut, own in zip(cuts, masks, strict=True):
@@ -201,29 +205,3 @@ def _check_columns(
 
 def _parse(cut: Cut, where: str) -> RowExpression:
     return row_expression(cut.keep, f"{where}: cut {cut.name!r}", "an SQL predicate")
-
-
-def _evaluate(
-    table: pl.DataFrame,
-    cuts: Sequence[Cut],
-    expressions: Sequence[RowExpression],
-    where: str,
-    finite: Collection[str],
-) -> list[pl.Series]:
-    """Return for each cut whether a row passes it."""
-    used = {name for expression in expressions for name in expression.columns}
-    unclean, schema = unclean_columns(table, used - set(finite)), table.schema
-    problems = Problems()
-    masks = []
-    for cut, expression in zip(cuts, expressions, strict=True):
-        with problems.collect():
-            value = expression.value(schema, unclean)
-            if value.kind not in ("truth", "null"):
-                found = f"{shortened(cut.keep)!r} is {value.word}"
-                problems.add(f"{where}: cut {cut.name!r}", found, "a predicate, true or false")
-                continue
-            mask = table.select(condition(value).fill_null(value=False)).to_series()
-            # The result of a predicate without columns (TRUE) has one row.
-            masks.append(mask if len(mask) == table.height else mask.new_from_index(0, table.height))
-    problems.raise_if_any()
-    return masks

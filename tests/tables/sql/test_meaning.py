@@ -42,6 +42,13 @@ def kept(text: str) -> list[int]:
     return apply_cuts(TABLE, [Cut(name="cut", keep=text)])[0].arg_true().to_list()
 
 
+def test_a_mask_is_made_of_conditions_alone() -> None:
+    assert row_expression("d > 0", "here").mask(TABLE).to_list() == [True, False, False, False]
+    assert row_expression("NULL", "here").mask(TABLE).to_list() == [False] * 4
+    with pytest.raises(InputError, match="compare 'x': where: 'g \\+ 1' is a number; expected a predicate"):
+        row_expression("g + 1", "compare 'x': where").mask(TABLE)
+
+
 # ---- the cases of the report ---------------------------------------------------------------------------
 
 

@@ -13,7 +13,7 @@ from starscale.tables.sql.compile import compiled
 from starscale.tables.sql.grammar import parse
 from starscale.tables.sql.tokens import NotSQLError
 from starscale.tables.sql.tree import Node, columns_in
-from starscale.tables.sql.values import Value, cleaned
+from starscale.tables.sql.values import Value, cleaned, condition
 from starscale.vocabulary.errors import InputError, Problem
 
 _NUMPY: dict[pl.DataType, type] = {pl.Float32(): np.float32, pl.Float64(): np.float64}
@@ -70,8 +70,34 @@ class RowExpression:
     def on(self, table: pl.DataFrame) -> pl.Series:
         """Evaluate the expression on a table that has all its columns."""
         value = cleaned(self.value(table.schema, unclean_columns(table, self.columns)))
-        found = table.select(value.expr.alias("value")).to_series()
-        return found if len(found) == table.height else found.new_from_index(0, table.height)
+        return _evaluated(table, value.expr)
+
+    def mask(self, table: pl.DataFrame, unclean: Collection[str] | None = None) -> pl.Series:
+        """Return the rows for which the expression is true.
+
+        Parameters
+        ----------
+        table : polars.DataFrame
+        unclean : collection of str, optional
+            Columns that hold NaN or infinity, if they are known.
+
+        Raises
+        ------
+        InputError
+            The expression is no condition, or the types do not fit.
+        """
+        unclean = unclean_columns(table, self.columns) if unclean is None else unclean
+        value = self.value(table.schema, unclean)
+        if value.kind not in ("truth", "null"):
+            found = f"{shortened(self.text)!r} is {value.word}"
+            raise InputError(Problem(self.where, found, "a predicate, true or false"))
+        return _evaluated(table, condition(value).fill_null(value=False))
+
+
+def _evaluated(table: pl.DataFrame, expr: pl.Expr) -> pl.Series:
+    found = table.select(expr.alias("value")).to_series()
+    # The result of an expression without columns (TRUE) has one row.
+    return found if len(found) == table.height else found.new_from_index(0, table.height)
 
 
 @lru_cache(maxsize=1024)
