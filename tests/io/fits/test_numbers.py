@@ -68,6 +68,15 @@ def test_a_number_beyond_64_bits_is_an_error(tmp_path: Path) -> None:
         io.read(path)
 
 
+def test_an_infinite_offset_is_an_error(tmp_path: Path) -> None:
+    path = stored(tmp_path / "t.fits", "K", [1], TZERO=1e100, TNULL=1)
+    raw = path.read_bytes()
+    assert raw.count(b"1E+100") == 1
+    path.write_bytes(raw.replace(b"1E+100", b"1E+999"))
+    with pytest.raises(InputError, match="TZERO is inf, expected a finite number"):
+        io.open_table(path)
+
+
 @pytest.mark.parametrize(
     ("null", "comment", "right"),
     [

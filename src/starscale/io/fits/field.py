@@ -185,6 +185,8 @@ def number_of(value: Any) -> float:
     if isinstance(value, int):
         return value
     number = float(value)
+    if not math.isfinite(number):
+        raise ValueError(f"TSCAL or TZERO is {value!r}, expected a finite number")
     return int(number) if number.is_integer() else number
 
 
