@@ -6,13 +6,13 @@ null there), integers of another width, whole numbers in a file in which no valu
 
 from __future__ import annotations
 
+import importlib
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import polars as pl
 
-from starscale.io.units import same_unit
 from starscale.vocabulary.errors import InputError, Problem, Problems
 
 #: Most files whose differences are listed column by column.
@@ -122,6 +122,8 @@ def same_units(path: Path, files: Sequence[Path], units: Sequence[Mapping[str, s
     for file, other in zip(files[1:], units[1:], strict=True):
         if other == first:
             continue
+        # Units need astropy, which takes half a second to import.
+        same_unit = importlib.import_module("starscale.io.units").same_unit
         changed = [
             f"{name} is in {other[name] or 'no unit'}, not {unit or 'no unit'}"
             for name, unit in first.items()

@@ -71,10 +71,11 @@ def read_counted(
     def wanted(names: Sequence[str]) -> list[str]:
         return _wanted(names, description, columns)
 
-    source = as_written(io.open_table(table, choose=wanted), description)
-    refuse_frame(source, description, name_of(table))
+    where = name_of(table, f"table of {description.name}")
+    source = as_written(io.open_table(table, choose=wanted, name=where), description)
+    refuse_frame(source, description, where)
     frame = source.read(wanted(list(source.schema)))
-    return standardise(frame, description, where=name_of(table), found_columns=source.columns, outside=outside)
+    return standardise(frame, description, where=where, found_columns=source.columns, outside=outside)
 
 
 def read_in_units(table: AnyTable, wanted: Callable[[Sequence[str]], Mapping[str, Column]]) -> pl.DataFrame:
