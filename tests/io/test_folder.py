@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
-from astropy.table import Table
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 import starscale as ss
 from starscale import io
 from starscale.cli.main import app
+from starscale.io.csv.source import CsvSource
 from starscale.vocabulary.columns import Column
 from starscale.vocabulary.errors import InputError
 
@@ -138,16 +139,17 @@ def test_files_in_different_units_are_refused(tmp_path: Path, suffix: str) -> No
 
 
 def test_one_file_is_open_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    source = io.open_table(folder(tmp_path, ".ecsv"))
+    source = io.open_table(folder(tmp_path, ".csv"))
     read: list[str] = []
-    original = Table.read.__func__ if hasattr(Table.read, "__func__") else Table.read
-    monkeypatch.setattr(
-        Table, "read", lambda path, **more: (read.append(Path(path).name), original(path, **more))[1]
-    )
-    for _ in source.batches(1):
-        if len(read) == 1:
-            break
-    assert read == ["part_00.ecsv"]
+    frames = CsvSource.frames
+
+    def recorded(self: CsvSource, rows: int, columns: Sequence[str]) -> Iterator[pl.DataFrame]:
+        read.append(self.path.name)
+        yield from frames(self, rows, columns)
+
+    monkeypatch.setattr(CsvSource, "frames", recorded)
+    next(source.batches(1))
+    assert read == ["part_00.csv"]
 
 
 def test_the_bulk_files_of_gaia(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +11,7 @@ from pathlib import Path
 import polars as pl
 
 from starscale.io.formats import by_suffix
+from starscale.io.hats.catalogue import is_data
 from starscale.io.table import CHUNK_ROWS, Source, nearest_dtype
 from starscale.io.whole import WholeSource
 from starscale.io.widening import common_schema, fitted, same_units
@@ -18,6 +19,7 @@ from starscale.vocabulary.errors import InputError, Problem, Problems
 
 #: Problems of files that are listed one by one.
 _LISTED = 10
+_EXPECTED = "Parquet files, a HATS catalogue, or files of one format"
 
 
 class FolderSource(Source):
@@ -52,8 +54,7 @@ class FolderSource(Source):
             with problems.collect():
                 source = opener(file)
                 if not self._heights:
-                    self.format, self.columns, self.metadata = source.format, source.columns, source.metadata
-                    self.frame, self.epoch = source.frame, source.epoch
+                    self._begin(source)
                 _same_frame(file, self, source, problems)
                 schemas.append(_without_empty_texts(source))
                 units.append({name: column.unit for name, column in source.columns.items()})
@@ -61,14 +62,23 @@ class FolderSource(Source):
                 self._heights.append(source.n_rows)
                 self._sources.append(None if isinstance(source, WholeSource) else source)
         _raise(problems, path)
-        common = common_schema(path, self._files, schemas, texts=self.format == "csv")
         same_units(path, self._files, units)
-        self.schema = pl.Schema({name: pl.String() if kind == pl.Null else kind for name, kind in common.items()})
+        self._texts: set[str] = set()
+        self._set_schema(common_schema(path, self._files, schemas, texts=self.format == "csv"))
+        self.notes = tuple(notes)
+
+    def _begin(self, first: Source) -> None:
+        """Take over what the first file states about the table."""
+        self.format, self.columns, self.metadata = first.format, first.columns, first.metadata
+        self.frame, self.epoch = first.frame, first.epoch
+
+    def _set_schema(self, schema: Mapping[str, pl.DataType]) -> None:
+        """Set the types of the columns; one without any value in any file is text."""
+        self.schema = pl.Schema({name: pl.String() if kind == pl.Null else kind for name, kind in schema.items()})
         self.columns = {
-            name: replace(self.columns[name], dtype=nearest_dtype(self.schema[name])) for name in common
+            name: replace(self.columns[name], dtype=nearest_dtype(kind)) for name, kind in self.schema.items()
         }
         self._texts = {name for name, kind in self.schema.items() if kind == pl.String}
-        self.notes = tuple(notes)
 
     @property
     def n_rows(self) -> int:
@@ -80,9 +90,7 @@ class FolderSource(Source):
         if self.format != "csv":
             return self
         other = copy(self)
-        other._texts = self._texts | set(names)
-        other.schema = pl.Schema({n: pl.String() if n in names else kind for n, kind in self.schema.items()})
-        other.columns = {n: replace(c, dtype=nearest_dtype(other.schema[n])) for n, c in self.columns.items()}
+        other._set_schema({name: pl.String() if name in names else kind for name, kind in self.schema.items()})
         return other
 
     def frames(self, rows: int, columns: Sequence[str]) -> Iterator[pl.DataFrame]:
@@ -111,34 +119,35 @@ def files_of_folder(path: Path) -> list[Path]:
     InputError
         There are none, or they are of several formats.
     """
-    hidden = ("_", ".")
-    found = sorted(
-        item
-        for item in path.rglob("*")
-        if not item.is_dir() and not any(part.startswith(hidden) for part in item.relative_to(path).parts)
-    )
+    found = sorted(item for item in path.rglob("*") if is_data(item, path))
     formats = {item: form.title for item in found if (form := by_suffix(item.name)) is not None}
     if len(set(formats.values())) == 1:
         return list(formats)
-    counts = ", ".join(f"{n} {name}" for name, n in sorted(Counter(formats.values()).items()))
-    expected = "Parquet files, a HATS catalogue, or files of one format"
-    if counts:
-        fix = f"Name those of one table by a pattern in quotation marks: '{path}/*.csv'."
-        raise InputError(Problem(str(path), f"holds files of several formats ({counts})", expected, fix))
+    raise InputError(_several(path, Counter(formats.values())) if formats else _no_tables(path, found))
+
+
+def _several(path: Path, titles: Counter[str]) -> Problem:
+    counts = ", ".join(f"{n} {title}" for title, n in sorted(titles.items()))
+    fix = f"Name those of one table by a pattern in quotation marks: '{path}/*.csv'."
+    return Problem(str(path), f"holds files of several formats ({counts})", _EXPECTED, fix)
+
+
+def _no_tables(path: Path, found: Sequence[Path]) -> Problem:
     what = "is a directory without tables" if any(path.iterdir()) else "is an empty directory"
     shown = ", ".join(item.name for item in found[:5]) + (", ..." if len(found) > 5 else "")
-    fix = f"It holds {shown}: name one file of it." if found else ""
-    raise InputError(Problem(str(path), what, expected, fix))
+    return Problem(str(path), what, _EXPECTED, f"It holds {shown}: name one file of it." if found else "")
 
 
 def _without_empty_texts(source: Source) -> pl.Schema:
     """Return the schema of a text file, in which a column without any value has the type null."""
-    texts = [name for name, kind in source.schema.items() if kind == pl.String] if source.format == "csv" else []
+    if source.format != "csv":
+        return source.schema
+    texts = [name for name, kind in source.schema.items() if kind == pl.String]
     for frame in source.frames(CHUNK_ROWS, texts) if texts else ():
         texts = [name for name in texts if frame[name].null_count() == frame.height]
         if not texts:
             break
-    return pl.Schema({name: pl.Null() if name in texts else kind for name, kind in source.schema.items()})
+    return pl.Schema({**source.schema, **dict.fromkeys(texts, pl.Null())})
 
 
 def _same_frame(file: Path, first: Source, other: Source, problems: Problems) -> None:

@@ -87,19 +87,15 @@ def _differences(
 
 def widened(name: str, one: pl.DataType, two: pl.DataType, *, texts: bool = False) -> pl.DataType | None:
     """Return a type that holds every value of both types; None if there is none."""
-    if one == two:
+    if one == two or two == pl.Null:
         return one
-    if pl.Null in (one, two):
-        return two if one == pl.Null else one
+    if one == pl.Null:
+        return two
     if isinstance(one, _TEXTS) and isinstance(two, _TEXTS):
         return pl.String()
-    if one.is_integer() and two.is_integer():
-        return _integer(_BITS.get(one), _BITS.get(two))
     if one.is_numeric() and two.is_numeric():
-        return _floating(name, one, two)
-    if texts and pl.String in (one, two):
-        return pl.String()
-    return _nested(name, one, two)
+        return _number(name, one, two)
+    return pl.String() if texts and pl.String in (one, two) else _nested(name, one, two)
 
 
 def same_units(path: Path, files: Sequence[Path], units: Sequence[Mapping[str, str]]) -> None:
@@ -127,14 +123,17 @@ def same_units(path: Path, files: Sequence[Path], units: Sequence[Mapping[str, s
         changed = [
             f"{name} is in {other[name] or 'no unit'}, not {unit or 'no unit'}"
             for name, unit in first.items()
-            if name in other
-            and other[name] != unit
-            and not (unit and other[name] and same_unit(other[name], unit))
+            if not _same(unit, other.get(name, unit))
         ]
         if changed:
             fix = f"Are several tables in {path}? Convert the values, or read the files one by one."
             problems.add(str(file), f"differs from {files[0].name}: {'; '.join(changed[:5])}", "one unit", fix)
     problems.raise_if_any()
+
+
+def _same(one: str, two: str) -> bool:
+    """Whether two units are the same; a unit and none are not."""
+    return one == two or (bool(one and two) and same_unit(one, two))
 
 
 def _integer(one: tuple[bool, int] | None, two: tuple[bool, int] | None) -> pl.DataType | None:
@@ -148,7 +147,10 @@ def _integer(one: tuple[bool, int] | None, two: tuple[bool, int] | None) -> pl.D
     return _SIGNED.get(max(2 * unsigned[1], signed[1]))
 
 
-def _floating(name: str, one: pl.DataType, two: pl.DataType) -> pl.DataType | None:
+def _number(name: str, one: pl.DataType, two: pl.DataType) -> pl.DataType | None:
+    """Return the narrowest type of numbers that holds two others."""
+    if one.is_integer() and two.is_integer():
+        return _integer(_BITS.get(one), _BITS.get(two))
     if one.is_float() and two.is_float():
         return pl.Float64()
     whole, floating = (one, two) if two.is_float() else (two, one)

@@ -96,16 +96,18 @@ def _epochs(table: pl.DataFrame, survey: Survey) -> Iterator[str]:
     if epoch is not None and epoch.column in table.columns:
         formats[str(epoch.column)] = epoch.format
     for name, kind in formats.items():
-        values = table[name].drop_nulls() if table[name].dtype.is_numeric() else table[name].clear()
-        if not len(values):
-            continue
-        low, high = float(values.min()), float(values.max())  # type: ignore[arg-type]
-        start, end = _RANGES[kind]
-        if said := _misplaced(kind, high):
-            yield f"{name}: largest value {high:.10g}, {said}"
-        elif low < start or high > end:
-            wanted = f"{_NAMES[kind]} between {_RANGES['jyear'][0]:g} and {_RANGES['jyear'][1]:g}"
-            yield f"{name}: times from {low:.10g} to {high:.10g}, expected {wanted}"
+        values = table[name].drop_nulls()
+        if len(values) and values.dtype.is_numeric():
+            yield from _times(name, kind, float(values.min()), float(values.max()))  # type: ignore[arg-type]
+
+
+def _times(name: str, kind: str, low: float, high: float) -> Iterator[str]:
+    start, end = _RANGES[kind]
+    if said := _misplaced(kind, high):
+        yield f"{name}: largest value {high:.10g}, {said}"
+    elif low < start or high > end:
+        wanted = f"{_NAMES[kind]} between {_RANGES['jyear'][0]:g} and {_RANGES['jyear'][1]:g}"
+        yield f"{name}: times from {low:.10g} to {high:.10g}, expected {wanted}"
 
 
 def _misplaced(kind: str, value: float) -> str:

@@ -51,7 +51,7 @@ def holds_parquet(path: Path) -> bool:
     """Whether a directory is a HATS catalogue or collection, or holds Parquet files."""
     if any((path / name).is_file() for name in (COLLECTION, *PROPERTIES)):
         return True
-    return any(_is_data(item, path) for suffix in _SUFFIXES for item in path.rglob(f"*{suffix}"))
+    return any(is_data(item, path) for suffix in _SUFFIXES for item in path.rglob(f"*{suffix}"))
 
 
 def parquet_files(path: Path) -> Files:
@@ -67,13 +67,13 @@ def parquet_files(path: Path) -> Files:
     properties = next((path / name for name in PROPERTIES if (path / name).is_file()), None)
     if properties is not None and any((*path.glob("dataset"), *path.glob("Norder*"))):
         return _catalogue(path, properties)
-    found = sorted(item for suffix in _SUFFIXES for item in path.rglob(f"*{suffix}") if _is_data(item, path))
+    found = sorted(item for suffix in _SUFFIXES for item in path.rglob(f"*{suffix}") if is_data(item, path))
     if not found:
         raise _nothing_there(path)
     return Files(tuple(found))
 
 
-def _is_data(item: Path, folder: Path) -> bool:
+def is_data(item: Path, folder: Path) -> bool:
     """Whether a path is a file, or a link to a file that is gone, and not hidden."""
     return not item.is_dir() and not _hidden(item, folder)
 
@@ -142,7 +142,7 @@ def _partitions(dataset: Path, suffix: str) -> dict[tuple[int, int], list[Path]]
     found: dict[tuple[int, int], list[Path]] = {}
     for file in sorted(dataset.rglob("*")):
         cell = _CELL.search(file.relative_to(dataset).as_posix())
-        if cell is None or not _is_data(file, dataset):
+        if cell is None or not is_data(file, dataset):
             continue
         if (cell["rest"] or "").startswith("/") or file.name.endswith(suffix.strip("/")):
             found.setdefault((int(cell[1]), int(cell[2])), []).append(file)
