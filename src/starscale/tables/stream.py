@@ -64,22 +64,6 @@ def pieces(
         )
 
 
-def count_outside(path: Path, survey: Survey) -> dict[str, int]:
-    """Return the number of values outside the plausible range of their column, for columns with any.
-
-    Reading makes these values missing.
-
-    Raises
-    ------
-    InputError
-        See :func:`starscale.tables.standardise.standardise`.
-    """
-    outside: Counter[str] = Counter()
-    for _ in pieces(path, survey, [survey.id.column, *survey.plausible()], outside=outside):
-        pass
-    return dict(outside)
-
-
 def rows_of(path: Path, columns: Sequence[str] | None = None) -> Iterator[pl.DataFrame]:
     """Yield the rows of a table that starscale wrote, in order; at least one frame, which has the columns."""
     source = open_table(path)

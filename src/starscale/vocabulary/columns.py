@@ -27,7 +27,8 @@ class Column:
     dtype : str
         Storage type.
     unit : str
-        VOUnit string; empty for a dimensionless or textual column.
+        Unit as a file writes it, in any notation (:func:`starscale.io.units.parse_unit`); VOUnit in the tables of
+        starscale; empty for a dimensionless or textual column.
     ucd : str
         UCD1+ word(s); empty if none fits.
     description : str

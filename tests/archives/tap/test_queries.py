@@ -311,6 +311,8 @@ def test_names() -> None:
     assert identifier("parallax", "x") == "parallax"
     assert identifier("dec", "x") == "dec"
     assert identifier("year", "x") == '"year"'
+    for word in ("catalog", "offset", "latitude", "external", "Timezone_Hour"):
+        assert identifier(word, "x") == f'"{word}"'
     assert identifier("[Fe/H]", "x") == '"[Fe/H]"'
     for name in ('a"b', "a;b", "a'b", "", "a\nb"):
         with pytest.raises(InputError, match="no name that can be sent"):
