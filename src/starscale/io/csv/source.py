@@ -118,7 +118,8 @@ class CsvSource(Source):
             self._refuse_other_header(frame)
             self._rows += frame.height
             narrow(self._kinds, frame, padded=self._reader.padded)
-            angles |= {name for name in self._kinds if is_sexagesimal(_first_text(frame[name]))}
+            texts = [name for name, kind in self._kinds.items() if not kind.kinds]
+            angles |= {name for name in texts if is_sexagesimal(_first_text(frame[name]))}
         about = "has angles such as 12:30:45, which are texts unless a survey describes the positions"
         return [*left_out.sentences(), *(f"column {name!r} {about}" for name in sorted(angles))]
 
@@ -143,8 +144,8 @@ def open_source(path: Path, part: str | None) -> Source:
 
 
 def _first_text(values: pl.Series) -> str:
-    found = values.drop_nulls().head(1)
-    return str(found[0]) if len(found) else ""
+    there = values.is_not_null().arg_max() if len(values) else None
+    return "" if there is None else str(values[there] or "")
 
 
 def _about_header(layout: CsvLayout) -> list[str]:
