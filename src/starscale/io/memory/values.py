@@ -22,19 +22,16 @@ def from_numpy(name: str, values: np.ndarray[Any, Any], mask: np.ndarray[Any, An
     TypeError, ValueError
         Values that no column can hold (records, objects of different types).
     """
-    shape = values.shape[1:]
     if values.dtype.kind not in _KINDS:
         raise TypeError(f"it holds values of type {values.dtype}")
+    if values.dtype.kind == "c":
+        # A complex number becomes a vector of its real and imaginary parts.
+        values = np.stack([values.real, values.imag], axis=-1)
+        mask = None if mask is None else np.stack([mask, mask], axis=-1)
+    shape = values.shape[1:]
     if values.dtype.kind == "O" and not shape:
         return from_objects(name, values, mask)
-    cells = values.reshape(-1)
-    if cells.dtype.kind == "c":
-        # A complex number becomes a vector of its real and imaginary parts.
-        shape = (*shape, 2)
-        cells = cells.astype(np.complex64 if cells.dtype.itemsize == 8 else np.complex128)
-        cells = np.ascontiguousarray(cells).view(cells.real.dtype)
-        mask = None if mask is None else np.repeat(mask.reshape(-1), 2)
-    one = _flat(name, cells)
+    one = _flat(name, values.reshape(-1))
     if mask is not None and mask.any():
         one = pl.select(pl.when(~pl.Series(mask.reshape(-1))).then(one)).to_series().alias(name)
     if not shape:
