@@ -137,6 +137,13 @@ def test_slash_divides_real_numbers_and_div_whole_ones() -> None:
     assert value("MOD(g - 15, 2)") == [-1.0, 0.0, -1.0, 0.0]
 
 
+def test_a_quotient_is_the_same_in_a_table_of_one_row() -> None:
+    table = pl.DataFrame({"n": [1, 2, 3], "x": [3.0, None, 0.7]})
+    assert value("n / 2.5", table) == [0.4, 0.8, 1.2]
+    assert value("x / 1000", table) == [3 / 1000, None, 0.7 / 1000]
+    assert value("n / 2.5", table[2:]) == value("n / 2.5", table)[2:]
+
+
 def test_three_valued_logic() -> None:
     assert kept("flag IS NOT TRUE") == [1, 2, 3]
     assert kept("flag IS TRUE") == [0]
@@ -210,6 +217,7 @@ def test_decimals_are_rounded_to_the_precision_of_a_column() -> None:
         ("LENGTH('Ä')", 1),
         ("STARTS_WITH('abc', 'ab')", True),
         ("NULLIF(1, 1)", None),
+        ("SIGN(NULL)", None),
         ("LEAST(3, NULL, 2)", 2),
         ("BITWISE_OR(4, 1)", 5),
         ("BITWISE_XOR(6, 3)", 5),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 import polars as pl
 
 from starscale.tables.sql.tokens import NotSQLError
+from starscale.tables.sql.tree import Plain
 from starscale.tables.sql.values import (
     INT128,
     Value,
@@ -53,13 +55,25 @@ def arithmetic(sign: str, a: Value, b: Value) -> Value:
     if sign == "%":
         return remainder(a, b)
     if sign == "/":
-        return real(as_float(a).expr / cleaned(as_float(b)).expr)
+        return _ratio(as_float(a), cleaned(as_float(b)), b.constant)
     if a.kind == b.kind == "whole":
         bounds = _BOUNDS[sign](a.bounds, b.bounds)
         if INT128[0] <= bounds[0] and bounds[1] <= INT128[1]:
             dtype = integer_type(bounds, a.bounds, b.bounds)
             return Value(_ARITHMETIC[sign](cast_to(a, dtype), cast_to(b, dtype)), "whole", dtype, bounds)
     return real(_ARITHMETIC[sign](as_float(a).expr, as_float(b).expr))
+
+
+def _ratio(a: Value, b: Value, divisor: Plain) -> Value:
+    if not isinstance(divisor, int | float) or divisor == 0 or abs(math.frexp(divisor)[0]) == 0.5:
+        return real(a.expr / b.expr)
+
+    def divided(column: pl.Series) -> pl.Series:
+        # polars multiplies by 1 / divisor if there are two rows or more: 3 / 2.5 would be 1.2000000000000002.
+        with np.errstate(all="ignore"):
+            return pl.Series(column.name, column.to_numpy() / float(divisor))
+
+    return real(a.expr.map_batches(divided, return_dtype=pl.Float64))
 
 
 _ARITHMETIC: dict[str, Callable[[Any, Any], Any]] = {

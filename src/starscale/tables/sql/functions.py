@@ -88,7 +88,9 @@ def _absolute(values: Sequence[Value]) -> Value:
 
 
 def _sign(values: Sequence[Value]) -> Value:
-    return whole(cleaned(number(values[0])).expr.sign().cast(pl.Int64), (-1, 1))
+    value = number(values[0])
+    value = value if value.kind == "whole" else cleaned(as_float(value))
+    return whole(value.expr.sign().cast(pl.Int64), (-1, 1))
 
 
 def _rounding(function: Callable[[pl.Expr], pl.Expr] | None, by_digits: Callable[..., FloatArray]) -> Function:
