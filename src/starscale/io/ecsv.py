@@ -57,14 +57,12 @@ class EcsvSource(CsvSource):
             {name: _TYPES[column["datatype"]] for name, column in zip(names, about, strict=True)}
         )
         self.columns = describe(self.schema, {n: _known(column) for n, column in zip(names, about, strict=True)})
-        meta = header.get("meta")
-        pairs = meta.items() if isinstance(meta, Mapping) else ()
-        self.metadata = {str(key): value for key, value in pairs if isinstance(value, str)}
-        numbers = [self._kinds[name] for name, dtype in self.schema.items() if dtype != pl.String]
+        self.metadata = _texts_of(header.get("meta"))
+        numbers = {name: dtype for name, dtype in self.schema.items() if dtype != pl.String}
         # The bulk files of the Gaia archive have "null" for missing values, in texts too.
-        self._missing = set().union(*(kind.missing for kind in numbers))
-        for name, dtype in self.schema.items():
-            if dtype != pl.String and not _holds(self._kinds[name], dtype):
+        self._missing = set().union(*(self._kinds[name].missing for name in numbers))
+        for name, dtype in numbers.items():
+            if not _holds(self._kinds[name], dtype):
                 found = f"has values that are not of type {dtype}"
                 raise InputError(Problem(f"{path}, column {name!r}", found))
 
@@ -136,14 +134,7 @@ def open_source(path: Path, part: str | None) -> Source:
 
 def _plain_header(path: Path) -> tuple[CsvLayout, dict[str, Any]] | None:
     """Return layout and header of a table of plain columns; None for any other, and where it is not understood."""
-    with text_lines(path) as lines:
-        marked: list[bytes] = []
-        names = b""
-        for line in lines:
-            if not line.startswith(b"#"):
-                names = line
-                break
-            marked.append(line)
+    marked, names = _first_lines(path)
     try:
         header = get_header_from_yaml([line.decode()[2:].rstrip("\r\n") for line in marked[1:]])
         separator = str(header.get("delimiter", " "))
@@ -156,6 +147,23 @@ def _plain_header(path: Path) -> tuple[CsvLayout, dict[str, Any]] | None:
         return None
     layout = CsvLayout(tuple(columns), len(marked) + 1, separator, comments=True)
     return (layout, header) if plain and agrees else None
+
+
+def _first_lines(path: Path) -> tuple[list[bytes], bytes]:
+    """Return the lines of the header, and the line of the names."""
+    marked: list[bytes] = []
+    with text_lines(path) as lines:
+        for line in lines:
+            if not line.startswith(b"#"):
+                return marked, line
+            marked.append(line)
+    return marked, b""
+
+
+def _texts_of(meta: object) -> dict[str, str]:
+    """Return the metadata of a table, as far as they are texts."""
+    pairs = meta.items() if isinstance(meta, Mapping) else ()
+    return {str(key): value for key, value in pairs if isinstance(value, str)}
 
 
 def _is_plain(column: Mapping[str, Any]) -> bool:

@@ -121,11 +121,16 @@ def _separator(name: str, leading: list[Record], rest: list[Record]) -> str:
     # A file called .csv may have one column, of texts with blanks.
     strict = _NAMED.search(name) is not None
     for lines in ([*leading[-1:], *rest[:20]], rest[:20]):
-        found = [mark for mark in there if len(lines) > 1 and _fits(mark, lines, 0)]
+        found = _exact(there, lines)
         if found or _divided_by_blanks(lines, strict=strict):
-            return (*found, " ")[0]
+            return found or " "
     # Rows may have one field more than the header: a row counter, or an empty field.
     return next((mark for mark in there if _fits(mark, rest[:20], 1)), (*there, ",")[0])
+
+
+def _exact(marks: list[str], lines: list[Record]) -> str:
+    """Return the first mark that gives all lines as many fields; empty if there is none."""
+    return next((mark for mark in marks if len(lines) > 1 and _fits(mark, lines, 0)), "")
 
 
 def _fits(mark: str, lines: list[Record], most: int) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 import sys
 from collections.abc import Sequence
@@ -10,7 +11,6 @@ from pathlib import Path
 
 from starscale.io.csv.beginning import Beginning, Record, beginning_of
 from starscale.io.csv.fields import FIELD_END, as_fields, at_places, is_missing, is_value, split_fields
-from starscale.io.units import parse_unit
 from starscale.vocabulary.errors import InputError, Problem
 
 _UCD = re.compile(r"\[ucd=([^\]]*)\]")
@@ -211,7 +211,9 @@ def _are_units(texts: Sequence[str], numbers: Sequence[bool]) -> bool:
 
 
 def _is_unit(text: str) -> bool:
-    return not is_missing(text) and parse_unit(text) is not None
+    # Units need astropy, which takes half a second to import.
+    parse = importlib.import_module("starscale.io.units").parse_unit
+    return not is_missing(text) and parse(text) is not None
 
 
 def _vizier_columns(leading: list[Record]) -> dict[str, dict[str, str]]:
