@@ -66,12 +66,15 @@ def check_files(units: list[str], folder: Path) -> None:
             meant, found = parse_unit(columns[name].unit), source.columns[name]
             assert same(parse_unit(found.unit), meant), (suffix, columns[name], found)
             assert found.description == "a column"
-        theirs = read_by_astropy(path, BY_ASTROPY[suffix]) if suffix in BY_ASTROPY else None
-        for name in names if theirs is not None else []:
-            column, meant = theirs[name], parse_unit(columns[name].unit)
-            # The comment of a FITS column is no description for astropy.
-            described = str(column.description or theirs.meta.get(f"TCOMM{names.index(name) + 1}", ""))
-            assert agrees(column.unit, meant, described), (suffix, columns[name], column.unit)
+        if suffix in BY_ASTROPY:
+            check_astropy(read_by_astropy(path, BY_ASTROPY[suffix]), columns)
+
+
+def check_astropy(table: Any, columns: dict[str, Column]) -> None:
+    for number, (name, about) in enumerate(columns.items(), 1):
+        # The comment of a FITS column is no description for astropy.
+        described = str(table[name].description or table.meta.get(f"TCOMM{number}", ""))
+        assert agrees(table[name].unit, parse_unit(about.unit), described), (about, table[name].unit)
 
 
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
