@@ -118,8 +118,6 @@ def same_units(path: Path, files: Sequence[Path], units: Sequence[Mapping[str, s
     for file, other in zip(files[1:], units[1:], strict=True):
         if other == first:
             continue
-        # Units need astropy, which takes half a second to import.
-        same_unit = importlib.import_module("starscale.io.units").same_unit
         changed = [
             f"{name} is in {other[name] or 'no unit'}, not {unit or 'no unit'}"
             for name, unit in first.items()
@@ -133,7 +131,10 @@ def same_units(path: Path, files: Sequence[Path], units: Sequence[Mapping[str, s
 
 def _same(one: str, two: str) -> bool:
     """Whether two units are the same; a unit and none are not."""
-    return one == two or (bool(one and two) and same_unit(one, two))
+    if one == two or not (one and two):
+        return one == two
+    # Units need astropy, which takes half a second to import.
+    return bool(importlib.import_module("starscale.io.units").same_unit(one, two))
 
 
 def _integer(one: tuple[bool, int] | None, two: tuple[bool, int] | None) -> pl.DataType | None:
