@@ -238,7 +238,8 @@ PIECES = [*"xn1.9'\"()+-*/%&|<>=, \n", "AND ", "OR ", " IS ", "NOT ", "CASE ", "
 @given(st.lists(st.sampled_from(PIECES), max_size=30).map("".join))
 def test_any_text_is_an_expression_or_refused(text: str) -> None:
     try:
-        found = row_expression(text, "here").on(TABLE)
+        expression = row_expression(text, "here")
+        if set(expression.columns) <= set(TABLE.columns):
+            assert len(expression.on(TABLE)) == TABLE.height
     except InputError:
         return
-    assert len(found) == TABLE.height
