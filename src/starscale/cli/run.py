@@ -13,7 +13,6 @@ import typer
 import starscale as ss
 from starscale.cli.options import frame, print_figures, sample_name
 from starscale.io.progress import DisplayedProgress
-from starscale.pipeline.check import examine
 from starscale.reports.table import ReportTable
 from starscale.reports.text import figures_table
 from starscale.vocabulary.settings.seed import LARGEST_SEED
@@ -86,6 +85,9 @@ def check(
 
     Example: `starscale check gaia.csv --survey gaia_dr3`
     """
+    # Imported here: it loads the learning libraries, which the other commands may not need.
+    from starscale.pipeline.check import examine
+
     found = examine(path, survey=survey)
     _print_group(*found.lines)
     for title, texts in (("\nnotes", found.notes), ("\nwarnings", found.warnings)):
