@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -36,15 +36,26 @@ class Layout:
         Stored column of the mask of a column; true means missing.
     ranges : dict of str to (int, int)
         Start and step of an index that is not stored.
+    folders : dict of str to polars.Series
+        Columns with one value, which the names of the folders hold.
     """
 
     schema: pl.Schema
     masks: dict[str, str] = field(default_factory=dict)
     ranges: dict[str, tuple[int, int]] = field(default_factory=dict)
+    folders: dict[str, pl.Series] = field(default_factory=dict)
+
+    def within(self, folders: Mapping[str, pl.Series]) -> Layout:
+        """Return the layout with the columns that the names of the folders hold; those of the file come first."""
+        added = {name: value for name, value in folders.items() if name not in self.schema}
+        if not added:
+            return self
+        types = {name: value.dtype for name, value in added.items()}
+        return replace(self, schema=pl.Schema({**self.schema, **types}), folders=added)
 
     def stored(self, columns: Sequence[str]) -> list[str]:
         """Return the stored columns that `columns` are made of."""
-        kept = [name for name in columns if name not in self.ranges]
+        kept = [name for name in columns if name not in self.ranges and name not in self.folders]
         return [*kept, *(self.masks[name] for name in kept if name in self.masks)]
 
     def meant(self, stored: pl.DataFrame, columns: Sequence[str], first: int, height: int) -> pl.DataFrame:
@@ -54,6 +65,8 @@ class Layout:
             if name in self.ranges:
                 start, step = self.ranges[name]
                 series.append(pl.Series(name, np.arange(first, first + height, dtype=np.int64) * step + start))
+            elif name in self.folders:
+                series.append(self.folders[name].new_from_index(0, height))
             elif name in self.masks:
                 series.append(masked(stored[name], stored[self.masks[name]]))
             else:

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 
 from starscale.io.hats.catalogue import Files, parquet_files
 from starscale.io.parquet.layout import ASTROPY, PANDAS, Layout, astropy_header, bare, layout_of, texts
+from starscale.io.parquet.partitions import folder_columns
 from starscale.io.sniff import detect
 from starscale.io.table import CHUNK_ROWS, Source, describe, without_nan
 from starscale.io.widening import common_schema, fitted, same_units
@@ -47,9 +48,10 @@ class ParquetSource(Source):
         self.format = "parquet"
         self._files: list[_File] = []
         stated = _Stated()
-        for file in files.paths:
+        for file, folders in zip(files.paths, folder_columns(path, files.paths), strict=True):
             footer = _footer(file)
-            self._files.append(_File(file, stated.layout(file, _schema(file, footer)), int(footer.num_rows)))
+            layout = stated.layout(file, _schema(file, footer)).within(folders)
+            self._files.append(_File(file, layout, int(footer.num_rows)))
         self._rows = sum(file.rows for file in self._files)
         _compare_rows(files, self._files)
         self.schema = common_schema(path, files.paths, [file.layout.schema for file in self._files])
