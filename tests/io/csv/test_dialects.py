@@ -241,3 +241,35 @@ def test_null_in_the_texts_of_the_bulk_files_of_gaia(tmp_path: Path) -> None:
     table = ss.read(path, survey="gaia_dr3")
     assert table["libname_gspphot"].to_list() == [None, "MARCS"]
     assert table["phot_variable_flag"].to_list() == ["NOT_AVAILABLE", None]
+
+
+@pytest.mark.parametrize("line", ["long,double,string", "Int64,float32,VARCHAR"])
+def test_a_line_of_types_is_no_row(tmp_path: Path, line: str) -> None:
+    _, columns = opened(tmp_path, f"objID,ra,flag\n{line}\n7,1.5,000\n8,2.5,010\n")
+    assert columns == {"objID": [7, 8], "ra": [1.5, 2.5], "flag": ["000", "010"]}
+
+
+@pytest.mark.parametrize("line", ["N\tN\tS", "8N\t10N\t5S"])
+def test_the_types_of_rdb_are_neither_row_nor_units(tmp_path: Path, line: str) -> None:
+    source, columns = opened(tmp_path, f"# rdb\nid\tra\tname\n{line}\n7\t1.5\tx\n8\t\t\n", "t.tsv")
+    assert columns == {"id": [7, 8], "ra": [1.5, None], "name": ["x", None]}
+    assert not any(column.unit for column in source.columns.values())
+
+
+def test_texts_that_look_like_types_are_rows(tmp_path: Path) -> None:
+    assert opened(tmp_path, "side\tkind\nN\tS\nM\tN\n", "t.tsv")[1] == {"side": ["N", "M"], "kind": ["S", "N"]}
+
+
+@pytest.mark.parametrize("line", ["- deg deg", "--- deg deg"])
+def test_a_comment_of_units_below_that_of_the_names(tmp_path: Path, line: str) -> None:
+    source, columns = opened(tmp_path, f"# of today\n# id ra dec\n# {line}\n7 1.5 -2.5\n8 2.5 3.5\n", "t.txt")
+    assert columns == {"id": [7, 8], "ra": [1.5, 2.5], "dec": [-2.5, 3.5]}
+    assert {name: source.columns[name].unit for name in ("id", "ra", "dec")} == {
+        "id": "",
+        "ra": "deg",
+        "dec": "deg",
+    }
+
+
+def test_a_comment_of_dashes_below_that_of_the_names(tmp_path: Path) -> None:
+    assert opened(tmp_path, "# id ra\n# -- ---\n7 1.5\n", "t.txt")[1] == {"id": [7], "ra": [1.5]}

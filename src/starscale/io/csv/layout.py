@@ -14,6 +14,11 @@ from starscale.io.csv.fields import FIELD_END, as_fields, at_places, is_missing,
 from starscale.vocabulary.errors import InputError, Problem
 
 _UCD = re.compile(r"\[ucd=([^\]]*)\]")
+#: What a line of types below the names holds: words of MAST, codes of RDB (``8N``, ``S``).
+_TYPE = re.compile(
+    r"byte|short|u?int(8|16|32|64)?|integer|long|bigint|float(32|64)?|real|double|char|varchar|str(ing)?|bool(ean)?"
+)
+_RDB_TYPE = re.compile(r"[0-9]*[NSM]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +109,9 @@ def find_layout(path: Path) -> CsvLayout:
     """
     begin = beginning_of(path)
     plain = CsvLayout((), 0, begin.separator, comments=bool(begin.leading), bars=begin.bars)
+    if units := _comment_units(plain, begin.leading):
+        names = replace(begin.leading[-2], end=begin.leading[-1].end)
+        plain, begin = replace(plain, units=units), replace(begin, leading=[*begin.leading[:-2], names])
     header, rows = _header(path, plain, begin)
     layout = _with_rule(plain, header, rows) or _with_units(plain, header, rows)
     rows = [row for row in rows if row.end > layout.skip]
@@ -138,6 +146,18 @@ def _header(path: Path, layout: CsvLayout, begin: Beginning) -> tuple[Record, li
             )
         )
     return rest[0], rest[1:]
+
+
+def _comment_units(layout: CsvLayout, leading: list[Record]) -> tuple[str, ...]:
+    """Return the units of a last comment below that of the names; a unit is repeated, or a dash: no names are."""
+    if len(leading) < 2:
+        return ()
+    names, texts = ([text.strip() for text in layout.split(record.names)] for record in leading[-2:])
+    units = [text if text.strip("-") else "" for text in texts]
+    found = set(filter(None, units))
+    if not (any(texts) and len(found) < len(texts) == len(names) == len(set(names)) and _are_words(names)):
+        return ()
+    return tuple(units) if all(map(_is_unit, found)) else ()
 
 
 def _last(path: Path, leading: list[Record]) -> Record:
@@ -200,7 +220,15 @@ def _with_units(layout: CsvLayout, header: Record, rows: list[Record]) -> CsvLay
     if len(rows) < 2 or any(map(is_value, texts := _stripped(layout, rows[0]))):
         return layout
     numbers = _numbers(layout, rows[1:], len(texts))
+    if any(numbers) and _are_types(layout, texts):
+        return replace(layout, skip=rows[0].end)
     return replace(layout, units=texts, skip=rows[0].end) if _are_units(texts, numbers) else layout
+
+
+def _are_types(layout: CsvLayout, texts: Sequence[str]) -> bool:
+    """Whether a line says the types of the columns: ``long,double,string``, or ``8N``, ``S`` of RDB."""
+    rdb = layout.separator == "\t" and all(map(_RDB_TYPE.fullmatch, texts))
+    return rdb or all(_TYPE.fullmatch(text.lower()) for text in texts)
 
 
 def _are_units(texts: Sequence[str], numbers: Sequence[bool]) -> bool:

@@ -156,7 +156,7 @@ def _about_header(layout: CsvLayout) -> list[str]:
         for name, n in counts.items()
         if n > 1
     ]
-    if layout.units and not layout.ruled:
+    if any(layout.units) and not layout.ruled:
         notes.append(
             f"the line below the names ({', '.join(filter(None, layout.units[:3]))}, ...) was read as units"
         )
