@@ -105,3 +105,13 @@ def test_a_table_of_one_file_has_no_parts(tmp_path: Path, name: str) -> None:
     made(tmp_path, content, name)
     with pytest.raises(InputError, match="holds one table only"):
         io.read(tmp_path / f"{name}#2")
+
+
+def test_values_of_ipac_that_cross_a_bar_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "t.tbl"
+    head = "\\fixlen = T\n|  id|  ra|\n|long|real|\n"
+    path.write_text(f"{head}    7  1.5 \n    8  2.5 \n")
+    assert io.open_table(path).read().to_dict(as_series=False) == {"id": [7, 8], "ra": [1.5, 2.5]}
+    path.write_text(f"{head}    7  1.5 \n   89012.5 \n")
+    with pytest.raises(InputError, match="line 5: has a value that crosses a bar"):
+        io.open_table(path)

@@ -36,6 +36,8 @@ def open_source(path: Path, part: str | None) -> Source:
     fixed = byte_by_byte(head) or not is_ipac(head)
     if fixed:
         text = _without_blank_rows(text if byte_by_byte(head) else f"{readme_beside(path)}\n{text}")
+    else:
+        _refuse_wide_values(path, text)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", AstropyWarning)
@@ -48,6 +50,17 @@ def open_source(path: Path, part: str | None) -> Source:
         raise InputError(Problem(str(path), found, fix=fix)) from error
     table.meta = {}
     return WholeSource(path, "mrt" if fixed else "ipac", *from_astropy(table))
+
+
+def _refuse_wide_values(path: Path, text: str) -> None:
+    """Refuse rows of an IPAC table that cross the bars of its header: astropy would cut their values there."""
+    lines = text.splitlines()
+    header = next(line for line in lines if line.startswith("|"))
+    bars = [place for place, character in enumerate(header) if character == "|"]
+    for number, line in enumerate(lines, 1):
+        if not line.startswith(("|", "\\")) and any(line[place : place + 1].strip() for place in bars):
+            found, fix = "has a value that crosses a bar of the header", "It was edited: get it again."
+            raise InputError(Problem(f"{path}, line {number}", found, "values between the bars", fix))
 
 
 def _text(path: Path) -> str:
