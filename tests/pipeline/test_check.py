@@ -99,6 +99,7 @@ def test_positions_in_single_precision(tmp_path: Path) -> None:
     [
         ([2457001.0, 2457002.0], "mean_epoch: largest value 2457002, which is a Julian date (JD), not a modified"),
         ([2014.5, 2015.5], "mean_epoch: largest value 2015.5, which is a Julian year, not a modified"),
+        ([0.0, 57000.5], "mean_epoch: times from 0 to 57000.5, expected a modified Julian date"),
         ([5.7e8, 5.7e8], "mean_epoch: times from 570000000 to 570000000, expected a modified Julian date"),
     ],
 )

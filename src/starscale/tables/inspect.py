@@ -13,8 +13,8 @@ from starscale.surveys import Survey
 from starscale.tables.frames import notes_on_frame, other_epoch
 from starscale.tables.standardise import spelling
 
-#: Plausible times of observations, from 1850 to 2100, in the formats of epochs.
-_RANGES = {"jyear": (1850.0, 2100.0), "jd": (2396758.5, 2488069.5), "mjd": (-3242.0, 88069.0)}
+#: Plausible times of observations, from 1880 to 2100, in the formats of epochs.
+_RANGES = {"jyear": (1880.0, 2100.0), "jd": (2407715.0, 2488069.5), "mjd": (7714.5, 88069.0)}
 _NAMES = {"jyear": "a Julian year", "jd": "a Julian date (JD)", "mjd": "a modified Julian date (MJD)"}
 #: Words of notes that are no reason for doubt.
 _HARMLESS = ("other table", "not read", "read as units")
