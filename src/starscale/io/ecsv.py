@@ -6,12 +6,14 @@ numbers or objects are read whole by astropy, which also writes all.
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import polars as pl
+from astropy.io.ascii import Ecsv, get_writer
 from astropy.table import Table
 from astropy.table.meta import YamlParseError, get_header_from_yaml
 from astropy.units import Unit
@@ -43,6 +45,8 @@ _TYPES: Final[dict[str, pl.DataType]] = {
     "string": pl.String(),
 }
 _TEXT = Kind((), filled=True)
+#: Fields that need quotation marks.
+_UNCLEAR = re.compile(r"""^$|^#|[\s"'\x00-\x1f\ufeff]""")
 
 
 class EcsvSource(CsvSource):
@@ -193,8 +197,24 @@ class EcsvSink(WholeSink):
 
     def write(self, frame: pl.DataFrame, metadata: Mapping[str, str]) -> None:
         """Write header and rows."""
-        table = to_astropy(frame, self.plan.columns, metadata)
-        table.write(self.plan.path, format="ascii.ecsv", overwrite=True)
+        writer = get_writer(Ecsv, fast_writer=False)
+        writer.header.splitter = writer.data.splitter = _Fields()
+        lines = writer.write(to_astropy(frame, self.plan.columns, metadata))
+        self.plan.path.write_bytes("".join(f"{line}\n" for line in lines).encode())
+
+
+class _Fields:
+    """Joins the fields of a row; astropy's own class strips blanks and leaves ``#``, which begins a comment."""
+
+    delimiter: Final = " "
+
+    def join(self, values: Sequence[str]) -> str:
+        """Return a line; in quotation marks whatever a reader could take for something else."""
+        return self.delimiter.join(_quoted(value) if _UNCLEAR.search(value) else value for value in values)
+
+
+def _quoted(text: str) -> str:
+    return '"' + text.replace('"', '""') + '"'
 
 
 def open_sink(plan: WritePlan) -> Sink:

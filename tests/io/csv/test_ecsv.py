@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 import pytest
 from astropy.table import Table
+from polars.testing import assert_frame_equal
 
 from starscale import io
 from starscale.io.ecsv import EcsvSource
@@ -73,3 +74,14 @@ def test_tables_of_other_columns_are_read_whole(tmp_path: Path) -> None:
     source = io.open_table(tmp_path / "t.ecsv")
     assert not isinstance(source, EcsvSource)
     assert source.read()["v"].to_list() == [[1.0] * 3] * 2
+
+
+@pytest.mark.parametrize(
+    "text", ["#a", "#", "  a  ", "a\tb", "\t", "x\n#y", "a\rb", '"q"', "it's", "a\x1fb", "\ufeffa"]
+)
+def test_texts_that_look_like_something_else_come_back(tmp_path: Path, text: str) -> None:
+    table = pl.DataFrame({"t": [text, "b", None], "i": [1, 2, 3]})
+    io.write(table, tmp_path / "t.ecsv")
+    assert_frame_equal(io.read(tmp_path / "t.ecsv"), table)
+    if text.strip() == text and not {"\n", "\r"} & set(text):
+        assert list(Table.read(tmp_path / "t.ecsv")["t"].filled("")) == [text, "b", ""]
