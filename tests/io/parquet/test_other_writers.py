@@ -199,3 +199,20 @@ def test_astropy_reads_our_parquet_unless_a_text_is_missing(tmp_path: Path) -> N
     io.write(frame.with_columns(name=pl.Series(["a", None])), tmp_path / "gap.parquet")
     with pytest.raises(TypeError, match="NoneType"):
         Table.read(tmp_path / "gap.parquet", format="parquet.votable")
+
+
+def test_a_column_without_a_name(tmp_path: Path) -> None:
+    pq.write_table(pa.table([pa.array([1, 2]), pa.array(["a", None])], names=["", "s"]), tmp_path / "t.parquet")
+    table = ss.read(tmp_path / "t.parquet")
+    assert table.to_dict(as_series=False) == {"": [1, 2], "s": ["a", None]}
+    assert ss.read(tmp_path / "t.parquet", columns=["s"])["s"].to_list() == ["a", None]
+    io.write(table, tmp_path / "own.parquet")
+    assert ss.read(tmp_path / "own.parquet").equals(table)
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "hats"])
+def test_whole_numbers_of_128_bits_are_refused(tmp_path: Path, suffix: str) -> None:
+    table = pl.DataFrame({"n": pl.Series([2**100], dtype=pl.Int128), "ra": [1.0], "dec": [2.0]})
+    with pytest.raises(InputError, match=r"column 'n': is of type Int128, which Parquet lacks"):
+        io.write(table, tmp_path / f"t.{suffix}")
+    assert not list(tmp_path.iterdir())

@@ -100,6 +100,8 @@ class HatsSink(Sink):
         others = {name: dtype for name, dtype in plan.schema.items() if name != INDEX}
         self._schema = pl.Schema({INDEX: pl.Int64(), **others})
         self._columns = {**plan.columns, INDEX: _INDEX_COLUMN}
+        # Refuses types that Parquet lacks before the rows come.
+        arrow_schema(self._schema, self._columns)
         self._waiting = plan.path / ".waiting"
         self._waiting.mkdir()
         self._runs = SortedRuns(self._waiting, INDEX)

@@ -71,7 +71,7 @@ class Layout:
                 series.append(masked(stored[name], stored[self.masks[name]]))
             else:
                 series.append(stored[name])
-        return pl.DataFrame(series)
+        return named(pl.DataFrame(series), columns)
 
 
 def layout_of(path: Path, schema: pa.Schema) -> Layout:
@@ -82,7 +82,7 @@ def layout_of(path: Path, schema: pa.Schema) -> Layout:
     InputError
         The metadata of astropy cannot be understood: masked values would be read as values.
     """
-    stored = pl.DataFrame(bare(schema).empty_table()).schema
+    stored = frame_of(schema.empty_table()).schema
     metadata = texts(schema.metadata)
     masks = astropy_masks(path, metadata, stored)
     hidden = {*masks.values(), *_unnamed_index(metadata)}
@@ -101,6 +101,18 @@ def texts(metadata: Mapping[bytes, bytes] | None) -> dict[str, str]:
 def bare(schema: pa.Schema) -> pa.Schema:
     """Remove the metadata of the fields: polars fails on metadata that are not UTF-8."""
     return pa.schema([pa.field(item.name, item.type) for item in schema])
+
+
+def frame_of(table: pa.Table | pa.RecordBatch) -> pl.DataFrame:
+    """Return rows of a file."""
+    return named(pl.DataFrame(table.from_arrays(table.columns, schema=bare(table.schema))), table.schema.names)
+
+
+def named(frame: pl.DataFrame, names: Sequence[str]) -> pl.DataFrame:
+    """Give columns their names back; a new frame has others in the place of an empty name."""
+    if "" in names:
+        frame.columns = list(names)
+    return frame
 
 
 def astropy_header(path: Path, metadata: Mapping[str, str]) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from starscale.io.parquet.source import VOPARQUET
 from starscale.io.table import Sink, WritePlan
 from starscale.io.votable.header import CLOSING, OPENING, about_table, field, placed_columns
 from starscale.vocabulary.columns import Column
+from starscale.vocabulary.errors import InputError, Problems
 
 #: Rows of a row group: enough to compress well, few enough for one chunk in memory.
 ROW_GROUP = 65_536
@@ -94,7 +95,10 @@ def arrow_schema(schema: pl.Schema, columns: Mapping[str, Column]) -> pa.Schema:
 
     Text is `string` rather than polars's `large_string`, from which astropy before 8 cannot make a column.
     """
-    plain = pl.DataFrame(schema=schema).to_arrow(compat_level=pl.CompatLevel.oldest()).schema
+    try:
+        plain = pl.DataFrame(schema=schema).to_arrow(compat_level=pl.CompatLevel.oldest()).schema
+    except pa.ArrowInvalid:
+        raise _not_in_arrow(schema) from None
     fields = []
     for item in plain:
         about = columns.get(item.name)
@@ -103,6 +107,17 @@ def arrow_schema(schema: pl.Schema, columns: Mapping[str, Column]) -> pa.Schema:
             item = item.with_type(pa.string())
         fields.append(item.with_metadata({key: value for key, value in pairs.items() if value} or None))
     return pa.schema(fields)
+
+
+def _not_in_arrow(schema: pl.Schema) -> InputError:
+    """Name the columns of types that Arrow lacks: whole numbers of 128 bits."""
+    problems = Problems()
+    for name, dtype in schema.items():
+        try:
+            pl.Series(dtype=dtype).to_arrow()
+        except pa.ArrowInvalid:
+            problems.add(f"column {name!r}", f"is of type {dtype}, which Parquet lacks", fix="Cast it.")
+    return InputError(problems.items)
 
 
 def data_less_votable(

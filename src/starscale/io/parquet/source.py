@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from starscale.io.hats.catalogue import Files, parquet_files
-from starscale.io.parquet.layout import ASTROPY, PANDAS, Layout, astropy_header, bare, layout_of, texts
+from starscale.io.parquet.layout import ASTROPY, PANDAS, Layout, astropy_header, frame_of, layout_of, texts
 from starscale.io.parquet.partitions import folder_columns
 from starscale.io.sniff import detect
 from starscale.io.table import CHUNK_ROWS, Source, describe, without_nan
@@ -119,8 +119,7 @@ class ParquetSource(Source):
         batches = table.iter_batches(rows, groups, file.layout.stored(columns), use_threads=True) if groups else ()
         row, stop = (sum(sizes[: groups[0]]), sum(sizes[: groups[-1] + 1])) if groups else (0, 0)
         for batch in batches:
-            stored = pl.DataFrame(pa.RecordBatch.from_arrays(batch.columns, schema=bare(batch.schema)))
-            yield fitted(file.layout.meant(stored, columns, row, batch.num_rows), schema, file.path)
+            yield fitted(file.layout.meant(frame_of(batch), columns, row, batch.num_rows), schema, file.path)
             row += batch.num_rows
         if row != stop:
             raise InputError(_damaged(file.path, f"{stop - row} rows are missing"))
