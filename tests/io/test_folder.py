@@ -222,3 +222,12 @@ def test_many_tables_in_pieces(
     tmp_path_factory: pytest.TempPathFactory, tables: list[pl.DataFrame], suffix: str
 ) -> None:
     compare(tables, suffix, tmp_path_factory.mktemp("folder"))
+
+
+def test_values_in_names_of_folders_are_said_to_be_left_out(tmp_path: Path) -> None:
+    for band in "gr":
+        (tmp_path / f"band={band}").mkdir()
+        (tmp_path / f"band={band}" / "a.csv").write_text("id,x\n1,2\n")
+    assert io.open_table(tmp_path).notes == (
+        "values that only names of folders hold (band=g, band=r, ...) are left out",
+    )

@@ -65,6 +65,8 @@ class FolderSource(Source):
         same_units(path, self._files, units)
         self._texts: set[str] = set()
         self._set_schema(common_schema(path, self._files, schemas, texts=self.format == "csv"))
+        if named := sorted({file.parent.name for file in self._files if "=" in file.parent.name}):
+            notes.append(f"values that only names of folders hold ({', '.join(named[:3])}, ...) are left out")
         self.notes = tuple(notes)
 
     def _begin(self, first: Source) -> None:
