@@ -25,9 +25,11 @@ from starscale.io.csv.kinds import Kind, plain_text
 from starscale.io.csv.layout import CsvLayout
 from starscale.io.csv.lines import text_lines
 from starscale.io.csv.source import CsvSource
+from starscale.io.parquet.source import julian_year
 from starscale.io.table import Sink, Source, WritePlan, describe, unique_names
 from starscale.io.units import unit_text
 from starscale.io.whole import WholeSink, WholeSource
+from starscale.vocabulary.columns import POSITION_EPOCH, POSITION_SYSTEM
 from starscale.vocabulary.errors import InputError, Problem
 
 _TYPES: Final[dict[str, pl.DataType]] = {
@@ -62,6 +64,7 @@ class EcsvSource(CsvSource):
         )
         self.columns = describe(self.schema, {n: _known(column) for n, column in zip(names, about, strict=True)})
         self.metadata = _texts_of(header.get("meta"))
+        _place(self)
         numbers = {name: dtype for name, dtype in self.schema.items() if dtype != pl.String}
         # The bulk files of the Gaia archive have "null" for missing values, in texts too.
         self._missing = set().union(*(self._kinds[name].missing for name in numbers))
@@ -170,6 +173,13 @@ def _texts_of(meta: object) -> dict[str, str]:
     return {str(key): value for key, value in pairs if isinstance(value, str)}
 
 
+def _place(source: Source) -> Source:
+    """Take frame and epoch of the positions from the metadata."""
+    source.frame = source.metadata.get(POSITION_SYSTEM, "")
+    source.epoch = julian_year(source.metadata.get(POSITION_EPOCH, ""))
+    return source
+
+
 def _is_plain(column: Mapping[str, Any]) -> bool:
     return column["datatype"] in _TYPES and "subtype" not in column
 
@@ -184,7 +194,7 @@ def _whole(path: Path) -> Source:
         reason = str(error).strip().splitlines()
         raise _damaged(path, reason[0] if reason else type(error).__name__) from error
     frame, columns, metadata = from_astropy(table)
-    return WholeSource(path, "ecsv", frame, columns, metadata)
+    return _place(WholeSource(path, "ecsv", frame, columns, metadata))
 
 
 def _damaged(path: Path, reason: str) -> InputError:

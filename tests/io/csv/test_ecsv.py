@@ -85,3 +85,14 @@ def test_texts_that_look_like_something_else_come_back(tmp_path: Path, text: str
     assert_frame_equal(io.read(tmp_path / "t.ecsv"), table)
     if text.strip() == text and not {"\n", "\r"} & set(text):
         assert list(Table.read(tmp_path / "t.ecsv")["t"].filled("")) == [text, "b", ""]
+
+
+@pytest.mark.parametrize("vectors", [False, True])
+def test_frame_and_epoch_of_the_positions_are_read(tmp_path: Path, vectors: bool) -> None:
+    table = pl.DataFrame({"ra": [1.0], "dec": [2.0]})
+    if vectors:
+        table = table.with_columns(v=pl.Series([[1.0, 2.0]], dtype=pl.Array(pl.Float64, 2)))
+    stated = {"position_system": "GALACTIC", "position_epoch": "J2015.5"}
+    io.write(table, tmp_path / "t.ecsv", metadata=stated)
+    source = io.open_table(tmp_path / "t.ecsv")
+    assert (source.frame, source.epoch) == ("GALACTIC", 2015.5)
