@@ -25,8 +25,7 @@ from starscale.io.csv.kinds import Kind, plain_text
 from starscale.io.csv.layout import CsvLayout
 from starscale.io.csv.lines import text_lines
 from starscale.io.csv.source import CsvSource
-from starscale.io.parquet.source import julian_year
-from starscale.io.table import Sink, Source, WritePlan, describe, unique_names
+from starscale.io.table import Sink, Source, WritePlan, describe, julian_year, unique_names
 from starscale.io.units import unit_text
 from starscale.io.whole import WholeSink, WholeSource
 from starscale.vocabulary.columns import POSITION_EPOCH, POSITION_SYSTEM

@@ -254,3 +254,11 @@ def describe(schema: pl.Schema, known: Mapping[str, Mapping[str, str]]) -> dict[
         unit, description = restored(about.get("unit", "").strip(), about.get("description", "").strip())
         columns[name] = Column(name, nearest_dtype(dtype), unit, about.get("ucd", "").strip(), description)
     return columns
+
+
+def julian_year(text: str) -> float | None:
+    """Return the year of an epoch such as ``J2016.0``; None for any other text."""
+    try:
+        return float(text.strip().removeprefix("J"))
+    except ValueError:
+        return None

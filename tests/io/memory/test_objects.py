@@ -20,6 +20,7 @@ from astropy.table import MaskedColumn, QTable, Table
 from astropy.time import Time
 from astropy.utils.masked import Masked
 
+import starscale as ss
 from starscale import io
 from starscale.io.units import same_unit
 from starscale.vocabulary.errors import InputError
@@ -317,3 +318,9 @@ def test_arrow_tables_that_astropy_or_pandas_wrote(tmp_path: Path) -> None:
     assert io.read(pa.Table.from_pandas(frame)).columns == ["x"]
     frame.index = pd.RangeIndex(5, 7, name="source_id")
     assert io.read(pa.Table.from_pandas(frame)).to_dict(as_series=False) == {"source_id": [5, 6], "x": [1.5, 2.5]}
+
+
+def test_galactic_positions_in_memory_are_not_taken_for_icrs() -> None:
+    table = Table({"source_id": [5], "ra": [1.0], "dec": [2.0]}, meta={"position_system": "GALACTIC"})
+    with pytest.raises(InputError, match="has positions in the frame GALACTIC"):
+        ss.read(table, survey="gaia_dr3")

@@ -10,8 +10,9 @@ from typing import Any
 import polars as pl
 
 from starscale.io.memory.contents import REFUSED, Contents
-from starscale.io.table import describe
+from starscale.io.table import describe, julian_year
 from starscale.io.whole import WholeSource
+from starscale.vocabulary.columns import POSITION_EPOCH, POSITION_SYSTEM
 from starscale.vocabulary.errors import InputError, Problem
 
 #: Chooses columns of a table, given all their names.
@@ -58,7 +59,10 @@ def open_object(table: Any, *, choose: Choose | None = None, name: str = "table"
     frame = found.frame(found.names if choose is None else choose(found.names), where)
     # Units are known for columns that are not converted, too.
     columns = found.described(pl.Schema({column: frame.schema.get(column, pl.Null()) for column in found.names}))
-    return WholeSource(Path(name), "memory", frame, columns, dict(found.metadata))
+    source = WholeSource(Path(name), "memory", frame, columns, dict(found.metadata))
+    source.frame = source.metadata.get(POSITION_SYSTEM, "")
+    source.epoch = julian_year(source.metadata.get(POSITION_EPOCH, ""))
+    return source
 
 
 def _of_polars(table: pl.DataFrame | pl.LazyFrame, choose: Choose | None, where: str) -> WholeSource:

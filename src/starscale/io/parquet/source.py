@@ -16,7 +16,7 @@ from starscale.io.hats.catalogue import Files, parquet_files
 from starscale.io.parquet.layout import ASTROPY, PANDAS, Layout, astropy_header, frame_of, layout_of, texts
 from starscale.io.parquet.partitions import folder_columns
 from starscale.io.sniff import detect
-from starscale.io.table import CHUNK_ROWS, Source, describe, without_nan
+from starscale.io.table import CHUNK_ROWS, Source, describe, julian_year, without_nan
 from starscale.io.widening import common_schema, fitted, same_units
 from starscale.vocabulary.columns import POSITION_EPOCH, POSITION_SYSTEM, Column
 from starscale.vocabulary.errors import InputError, Problem, Problems
@@ -184,14 +184,6 @@ class _Stated:
         self._last = schema, layout
         self.units.append({n: column.unit for n, column in described(layout.schema, schema, file).items()})
         return layout
-
-
-def julian_year(text: str) -> float | None:
-    """Return the year of an epoch such as ``J2016.0``; None for any other text."""
-    try:
-        return float(text.strip().removeprefix("J"))
-    except ValueError:
-        return None
 
 
 def open_source(path: Path, part: str | None) -> Source:
