@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import shutil
 import sys
 import textwrap
@@ -85,9 +86,8 @@ def check(
 
     Example: `starscale check gaia.csv --survey gaia_dr3`
     """
-    # Imported here: it loads the learning libraries, which the other commands may not need.
-    from starscale.pipeline.check import examine
-
+    # It loads the learning libraries, which the other commands may not need.
+    examine = importlib.import_module("starscale.pipeline.check").examine
     found = examine(path, survey=survey)
     _print_group(*found.lines)
     for title, texts in (("\nnotes", found.notes), ("\nwarnings", found.warnings)):
