@@ -144,8 +144,8 @@ class TestBadInput:
         refused(clean(stars / "page.fits", stars / "o.parquet"), "page.fits")
 
     def test_unknown_survey(self, stars: Path) -> None:
-        done = starscale("check", stars / "gaia_dr3.parquet", "--survey", "gaia_dr4")
-        refused(done, "gaia_dr4", "Did you mean 'gaia_dr3'")
+        done = starscale("check", stars / "gaia_dr3.parquet", "--survey", "gaia_dr33")
+        refused(done, "gaia_dr33", "Did you mean 'gaia_dr3'")
 
     def test_empty_table(self, stars: Path) -> None:
         table = io.read(stars / "gaia_dr3.parquet").head(0)

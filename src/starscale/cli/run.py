@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import shutil
 import sys
 import textwrap
@@ -86,16 +85,16 @@ def check(
 
     Example: `starscale check gaia.csv --survey gaia_dr3`
     """
-    # It loads the learning libraries, which the other commands may not need.
-    examine = importlib.import_module("starscale.pipeline.check").examine
-    found = examine(path, survey=survey)
-    _print_group(*found.lines)
-    for title, texts in (("\nnotes", found.notes), ("\nwarnings", found.warnings)):
+    said = ss.check(path, survey=survey)
+    groups = {
+        kind: [text.removeprefix(f"{kind}: ") for text in said if text.startswith(f"{kind}: ")]
+        for kind in ("note", "warning")
+    }
+    _print_group(*(text for text in said if not text.startswith(("note: ", "warning: "))))
+    for kind, texts in groups.items():
         if texts:
-            _print_group(title, *texts)
-    found.problems.raise_if_any()
-    if found.warnings:
-        n = len(found.warnings)
+            _print_group(f"\n{kind}s", *texts)
+    if n := len(groups["warning"]):
         typer.echo(f"\n{n} warning{'s' * (n > 1)}: results may be wrong")
         raise typer.Exit(2)
     typer.echo("\nnothing wrong found")

@@ -77,14 +77,20 @@ def check(path: str | Path, *, survey: str | Path | Survey | None = None) -> lis
     Raises
     ------
     InputError
-        Everything that is wrong, at once.
+        Everything that is wrong, at once; the sentences are its notes.
     """
-    found = examine(path, survey=survey)
-    found.problems.raise_if_any()
-    return [*found.lines, *(f"note: {text}" for text in found.notes), *(f"warning: {t}" for t in found.warnings)]
+    found = _examine(path, survey=survey)
+    notes, warnings = (f"note: {text}" for text in found.notes), (f"warning: {text}" for text in found.warnings)
+    said = [*found.lines, *notes, *warnings]
+    try:
+        found.problems.raise_if_any()
+    except InputError as error:
+        error.add_note("\n".join(said))
+        raise
+    return said
 
 
-def examine(path: str | Path, *, survey: str | Path | Survey | None = None) -> Findings:
+def _examine(path: str | Path, *, survey: str | Path | Survey | None = None) -> Findings:
     """Do the work of :func:`check`; a file that cannot be read at all is an error."""
     path = Path(path)
     if (path / "bundle.json").exists():
