@@ -320,7 +320,17 @@ def test_arrow_tables_that_astropy_or_pandas_wrote(tmp_path: Path) -> None:
     assert io.read(pa.Table.from_pandas(frame)).to_dict(as_series=False) == {"source_id": [5, 6], "x": [1.5, 2.5]}
 
 
-def test_galactic_positions_in_memory_are_not_taken_for_icrs() -> None:
-    table = Table({"source_id": [5], "ra": [1.0], "dec": [2.0]}, meta={"position_system": "GALACTIC"})
-    with pytest.raises(InputError, match="has positions in the frame GALACTIC"):
-        ss.read(table, survey="gaia_dr3")
+@pytest.mark.parametrize(
+    ("meta", "frame"),
+    [
+        ({"position_system": "GALACTIC"}, "GALACTIC"),
+        ({"RADESYS": "FK4", "EQUINOX": 1950.0}, "FK4"),
+        ({"RADESYS": "FK5", "EQUINOX": 1975.0}, "FK5 J1975"),
+        ({"EQUINOX": 1950}, "FK4"),
+    ],
+)
+def test_positions_of_another_frame_in_memory_are_not_taken_for_icrs(meta: dict, frame: str) -> None:
+    stars = {"source_id": [5], "ra": [1.0], "dec": [2.0]}
+    with pytest.raises(InputError, match=f"has positions in the frame {frame}"):
+        ss.read(Table(stars, meta=meta), survey="gaia_dr3")
+    assert ss.read(Table(stars, meta={"RADESYS": "ICRS", "EXTNAME": "STARS"}), survey="gaia_dr3").height == 1

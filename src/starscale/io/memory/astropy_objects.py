@@ -12,7 +12,10 @@ from astropy.table import Table
 from astropy.utils.exceptions import AstropyWarning
 
 from starscale.io.astropy_tables import described, metadata_of, series_of_column
+from starscale.io.fits.about import system_of
 from starscale.io.memory.contents import Contents, names_of
+from starscale.io.votable.position import frame_of
+from starscale.vocabulary.columns import POSITION_SYSTEM
 
 _FITS = (fits.FITS_rec, fits.BinTableHDU, fits.TableHDU)
 
@@ -36,7 +39,15 @@ def contents(table: Any, where: str) -> Contents | None:
         return values.replace("", None) if blank else values
 
     names = names_of(found.colnames, where)
-    return Contents(names, series, lambda schema: described(found, schema), metadata_of(found))
+    return Contents(names, series, lambda schema: described(found, schema), _metadata(found))
+
+
+def _metadata(table: Table) -> dict[str, str]:
+    """Return the texts about a table, with the frame of its positions where a FITS header stated it."""
+    texts = metadata_of(table)
+    numbers = {key: str(value) for key, value in table.meta.items() if isinstance(value, int | float)}
+    frame = frame_of(system_of(numbers | texts))
+    return texts | ({POSITION_SYSTEM: frame} if frame else {})
 
 
 def _table(table: Any) -> Table | None:
