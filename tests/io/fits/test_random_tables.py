@@ -106,8 +106,9 @@ def of_astropy(folder: Path, drawn: list[Drawn], rows: int, seed: int) -> None:
         table[f"c{i}"] = values
         if hidden.any():
             if values.dtype.kind in "iu":
-                # The number that astropy writes in place of masked ones.
-                values[values == MaskedColumn(values).fill_value] = 1
+                # astropy declares this number as null: 999999 in the type of the column, 63 for bytes.
+                declared = np.asarray(MaskedColumn(values).fill_value).astype(values.dtype)
+                values[values == declared] = 1
             table[f"c{i}"] = MaskedColumn(values, mask=hidden)
             table[f"c{i}"].info.serialize_method["fits"] = column.method
         right[f"c{i}"] = right_of(values, hidden)
