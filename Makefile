@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # Workers of the test run; the suite is meant for two cores.
 WORKERS ?= 2
 
-.PHONY: help demo test oldest newest oldest-lsdb nightly test-slow service-tests lint types shape docs docs-test real match-quality homogenize learners bench ci clean
+.PHONY: help demo test oldest newest oldest-lsdb new-examples nightly test-slow service-tests lint types shape docs docs-test real match-quality homogenize learners bench ci clean
 
 help:            ## this list
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 18
@@ -56,7 +56,10 @@ newest:                   ## the fast tests with the newest versions, on the new
 oldest-lsdb: $(VENV)/.dev ## the service tests with the lowest version of LSDB
 	STARSCALE_LSDB_VENV=$(CURDIR)/.venv-lsdb-oldest STARSCALE_LSDB_VERSION=0.10.0 ./.ci/service-tests $(BIN)/python
 
-nightly: oldest newest oldest-lsdb  ## what is too long for every change: the lowest and the newest versions
+new-examples: $(VENV)/.dev ## the tests, with other random examples than in every run
+	STARSCALE_NEW_EXAMPLES=1 $(BIN)/python -m pytest -q -n $(WORKERS) -m 'not service and not docs'
+
+nightly: oldest newest oldest-lsdb new-examples  ## what is too long for every change: other versions and examples
 
 service-tests: $(VENV)/.dev  ## tests that need other programs (a browser, a TAP server, LSDB)
 	./.ci/service-tests $(BIN)/python

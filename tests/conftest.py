@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 import starscale as ss
+
+# The same examples in every run, so that a change fails by its own fault; STARSCALE_NEW_EXAMPLES=1 draws others.
+settings.register_profile("starscale", derandomize=not os.environ.get("STARSCALE_NEW_EXAMPLES"), deadline=None)
+settings.load_profile("starscale")
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 
