@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+from astropy.io import fits
 from typer.testing import CliRunner
 
 import starscale as ss
@@ -116,8 +117,8 @@ def test_infinite_and_implausible_values_are_noted(tmp_path: Path) -> None:
     )
     io.write(table, tmp_path / "t.csv")
     found = ss.check(tmp_path / "t.csv", survey="gaia_dr3")
-    assert "note: 1 values of parallax are infinite; they are read as missing" in found
-    assert any("values of phot_g_mean_mag are outside its plausible range" in line for line in found)
+    assert "note: parallax: 1 infinite, read as missing" in found
+    assert "note: phot_g_mean_mag: 1 outside the plausible range, read as missing" in found
     assert command(tmp_path / "t.csv", "--survey", "gaia_dr3")[0] == 0
 
 
@@ -131,6 +132,25 @@ def test_repeated_names_and_other_tables(tmp_path: Path) -> None:
     found = ss.check(tmp_path / "t.vot")
     assert any(line.startswith("note: ") and "b" in line for line in found)
     assert not any("warning" in line for line in found)
+
+
+def test_what_is_only_good_to_know_is_no_warning(tmp_path: Path) -> None:
+    """Sexagesimal positions that the survey turns into degrees, and a column-oriented table of TOPCAT."""
+    text = "source_id,ra,dec\n1,10:20:30.5,-05:10:20\n2,11:00:00,+00:00:01\n"
+    (tmp_path / "t.csv").write_text(text)
+    assert command(tmp_path / "t.csv", "--survey", "gaia_dr3")[0] == 0
+    columns = [fits.Column(name, "3D", dim="(1,3)", array=np.arange(3.0).reshape(1, 3, 1)) for name in "ab"]
+    fits.BinTableHDU.from_columns(columns).writeto(tmp_path / "t.fits")
+    found = ss.check(tmp_path / "t.fits")
+    assert "note: a column-oriented table: its one record is read as 3 rows" in found
+    assert not any(line.startswith("warning") for line in found)
+
+
+def test_a_doubt_stays_one_in_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "f").mkdir()
+    for name in ("t.csv", "u.csv"):
+        (tmp_path / "f" / name).write_text("source_id,ra,ra\n1,2.5,3.5\n")
+    assert any(line.startswith("warning: t.csv: the column name 'ra'") for line in ss.check(tmp_path / "f"))
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import polars as pl
 
 from starscale.io.formats import by_suffix
 from starscale.io.hats.catalogue import is_data
-from starscale.io.table import CHUNK_ROWS, Source, nearest_dtype
+from starscale.io.table import CHUNK_ROWS, Doubt, Source, nearest_dtype
 from starscale.io.whole import WholeSource
 from starscale.io.widening import common_schema, fitted, same_units
 from starscale.vocabulary.errors import InputError, Problem, Problems
@@ -48,7 +48,8 @@ class FolderSource(Source):
         self._files, self._open = list(files), opener
         self._sources: list[Source | None] = []
         self._heights: list[int] = []
-        schemas, units, notes = [], [], []
+        schemas, units = [], []
+        notes: list[str] = []
         problems = Problems()
         for file in self._files:
             with problems.collect():
@@ -58,7 +59,7 @@ class FolderSource(Source):
                 _same_frame(file, self, source, problems)
                 schemas.append(_without_empty_texts(source))
                 units.append({name: column.unit for name, column in source.columns.items()})
-                notes += [f"{file.name}: {note}" for note in source.notes]
+                notes += [type(note)(f"{file.name}: {note}") for note in source.notes]
                 self._heights.append(source.n_rows)
                 self._sources.append(None if isinstance(source, WholeSource) else source)
         _raise(problems, path)
@@ -66,7 +67,8 @@ class FolderSource(Source):
         self._texts: set[str] = set()
         self._set_schema(common_schema(path, self._files, schemas, texts=self.format == "csv"))
         if named := sorted({file.parent.name for file in self._files if "=" in file.parent.name}):
-            notes.append(f"values that only names of folders hold ({', '.join(named[:3])}, ...) are left out")
+            left = f"values that only names of folders hold ({', '.join(named[:3])}, ...) are left out"
+            notes.append(Doubt(left))
         self.notes = tuple(notes)
 
     def _begin(self, first: Source) -> None:

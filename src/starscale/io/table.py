@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +30,12 @@ _NEAREST: dict[pl.DataType, DType] = {
     pl.Float32(): "float32",
     pl.Float64(): "float64",
 }
+
+
+class Doubt(str):
+    """A note on a file that is a reason to doubt results; other notes are only good to know."""
+
+    __slots__ = ()
 
 
 class Source(ABC):
@@ -237,6 +244,19 @@ def unique_names(names: Iterable[str]) -> list[str]:
         seen.add(candidate)
         result.append(candidate)
     return result
+
+
+def repeated_names(given: Sequence[str], names: Sequence[str]) -> list[str]:
+    """Say which of the `given` names of columns are repeated, and what the columns are called here (`names`)."""
+    counts = Counter(given)
+    return [
+        Doubt(
+            f"the column name {name!r} is repeated: its columns are called "
+            + ", ".join(here for here, there in zip(names, given, strict=True) if there == name)
+        )
+        for name, times in counts.items()
+        if times > 1 and name
+    ]
 
 
 def nearest_dtype(dtype: pl.DataType) -> DType:

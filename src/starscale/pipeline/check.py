@@ -153,7 +153,8 @@ def _run_file(path: Path) -> list[str]:
 
 def _table(path: Path, survey: Survey | None) -> Findings:
     opened = io.open_table(path)
-    found = Findings([f"{path}: {_kind(opened)} of {opened.n_rows:,} rows and {len(opened.schema)} columns"])
+    size = f"{_number(opened.n_rows, 'row')} and {_number(len(opened.schema), 'column')}"
+    found = Findings([f"{path}: {_kind(opened)} of {size}"])
     found.lines += _written_by(opened.metadata)
     if opened.frame or opened.epoch is not None:
         epoch = f", epoch J{opened.epoch:g}" if opened.epoch is not None else ""
@@ -190,6 +191,10 @@ def _kind(opened: io.Source) -> str:
     title = next((item.title for item in FORMATS.values() if item.name == opened.format), opened.format)
     own = own_kind(opened.schema)
     return f"a {own} ({title})" if own else f"a {title} table"
+
+
+def _number(n: int, what: str) -> str:
+    return f"{n:,} {what}{'s' * (n != 1)}"
 
 
 def _written_by(metadata: Mapping[str, str]) -> list[str]:

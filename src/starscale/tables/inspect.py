@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 
 from starscale.io import Source
+from starscale.io.table import Doubt
 from starscale.surveys import Survey
 from starscale.tables.frames import notes_on_frame, other_epoch
 from starscale.tables.standardise import spelling
@@ -16,8 +17,6 @@ from starscale.tables.standardise import spelling
 #: Plausible times of observations, from 1880 to 2100, in the formats of epochs.
 _RANGES = {"jyear": (1880.0, 2100.0), "jd": (2407715.0, 2488069.5), "mjd": (7714.5, 88069.0)}
 _NAMES = {"jyear": "a Julian year", "jd": "a Julian date (JD)", "mjd": "a modified Julian date (MJD)"}
-#: Words of notes that are no reason for doubt.
-_HARMLESS = ("other table", "not read", "read as units")
 CHUNK = 250_000
 
 
@@ -33,7 +32,7 @@ def about_file(source: Source) -> Remarks:
     """Return what the reader of a file noted: it is cut off, it holds other tables, names are repeated."""
     found = Remarks()
     for note in source.notes:
-        (found.notes if any(word in note for word in _HARMLESS) else found.warnings).append(note)
+        (found.warnings if isinstance(note, Doubt) else found.notes).append(note)
     return found
 
 
@@ -57,15 +56,9 @@ def about_values(source: Source, table: pl.DataFrame, survey: Survey, outside: M
     present = spelling(source.schema, survey)
     found.warnings += _single_precision(source, survey, present)
     found.warnings += _epochs(table, survey)
-    found.notes += [
-        f"{n:,} values of {name} are infinite; they are read as missing"
-        for name, n in _infinite(source, present).items()
-        if n
-    ]
-    found.notes += [
-        f"{n:,} values of {name} are outside its plausible range; they are read as missing"
-        for name, n in outside.items()
-    ]
+    infinite = _infinite(source, present)
+    found.notes += [f"{name}: {n:,} infinite, read as missing" for name, n in infinite.items() if n]
+    found.notes += [f"{name}: {n:,} outside the plausible range, read as missing" for name, n in outside.items()]
     return found
 
 

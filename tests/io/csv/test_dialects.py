@@ -142,7 +142,8 @@ def test_two_tables_of_vizier_in_one_file(tmp_path: Path) -> None:
 
 
 def test_repeated_names_are_said(tmp_path: Path) -> None:
-    assert "2 columns are called 'a'" in opened(tmp_path, "a,a\n1,2\n")[0].notes[0]
+    (note,) = opened(tmp_path, "a,a\n1,2\n")[0].notes
+    assert note == "the column name 'a' is repeated: its columns are called a, a_2"
 
 
 @pytest.mark.parametrize(

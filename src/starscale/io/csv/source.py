@@ -7,7 +7,6 @@ its first rows.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from copy import copy
 from dataclasses import replace
@@ -21,7 +20,7 @@ from starscale.io.csv.kinds import Kind, cast_text, narrow, plain_text
 from starscale.io.csv.layout import CsvLayout, find_layout
 from starscale.io.csv.lines import is_plain, pieces
 from starscale.io.csv.rows import LeftOut, TextRows
-from starscale.io.table import CHUNK_ROWS, Source, describe, unique_names
+from starscale.io.table import CHUNK_ROWS, Source, describe, repeated_names, unique_names
 from starscale.vocabulary.errors import InputError, Problem
 
 _EXTRA = "\0extra"
@@ -45,7 +44,7 @@ class CsvSource(Source):
         self._reader = TextRows(path, self._layout, [*names, *([_EXTRA] if self._layout.trailing else [])])
         self._rows = 0
         self._kinds = {name: Kind() for name in names}
-        self.notes = (*_about_header(self._layout), *self._inspect())
+        self.notes = (*_about_header(self._layout, names), *self._inspect())
         self._drop_nameless(names[-1])
         self.schema = pl.Schema({name: self._type(name) for name in self._kinds})
         units = dict(zip(names, self._layout.units, strict=False))
@@ -148,18 +147,12 @@ def _first_text(values: pl.Series) -> str:
     return "" if there is None else str(values[there] or "")
 
 
-def _about_header(layout: CsvLayout) -> list[str]:
-    """Tell which names of the header occur several times, and that a line without mark is one of units."""
-    counts = Counter(name.strip() for name in layout.names if name.strip())
-    notes = [
-        f"{n} columns are called {name!r}: a number is added to the names of the others ({name}_2, ...)"
-        for name, n in counts.items()
-        if n > 1
-    ]
+def _about_header(layout: CsvLayout, names: Sequence[str]) -> list[str]:
+    """Tell which names of the header are repeated, and that a line without mark was read as one of units."""
+    notes = repeated_names([name.strip() for name in layout.names], names)
     if any(layout.units) and not layout.ruled:
-        notes.append(
-            f"the line below the names ({', '.join(filter(None, layout.units[:3]))}, ...) was read as units"
-        )
+        units = ", ".join(filter(None, layout.units[:3]))
+        notes.append(f"the line below the names ({units}, ...) was read as units")
     return notes
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import count, takewhile
 
@@ -78,14 +77,3 @@ def _is_equinox(epoch: str) -> bool:
     """Whether EPOCH is an equinox, as it was before the keyword EQUINOX took its place."""
     year = _YEAR.fullmatch(epoch)
     return year is not None and (float(year[1]) < 1984 or float(year[1]) == 2000)
-
-
-def repeated_names(given: Sequence[str], names: Sequence[str]) -> list[str]:
-    """Say which column names a header repeats, and what the columns are called here."""
-    counts = Counter(given)
-    return [
-        f"the column name {name!r} is repeated: its columns are called "
-        + ", ".join(here for here, there in zip(names, given, strict=True) if there == name)
-        for name, times in counts.items()
-        if times > 1 and name
-    ]

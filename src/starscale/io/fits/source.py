@@ -8,7 +8,7 @@ from pathlib import Path
 
 import polars as pl
 
-from starscale.io.fits.about import column_keywords, merged, metadata_of, repeated_names, system_of
+from starscale.io.fits.about import column_keywords, merged, metadata_of, system_of
 from starscale.io.fits.cards import damaged
 from starscale.io.fits.characters import CharacterField, decode_characters
 from starscale.io.fits.decode import Bytes, decode
@@ -20,7 +20,7 @@ from starscale.io.fits.serialized import Serialized, serialized
 from starscale.io.fits.verify import Verification
 from starscale.io.masks import masked
 from starscale.io.packed import DAMAGE
-from starscale.io.table import Source, describe
+from starscale.io.table import Doubt, Source, describe, repeated_names
 from starscale.io.votable.position import epoch_of, frame_of
 from starscale.vocabulary.errors import InputError, Problem
 
@@ -76,7 +76,7 @@ class FitsSource(Source):
         if self._table.columnar:
             found.append(f"a column-oriented table: its one record is read as {self._table.rows} rows")
         elif vectors := self._table.alike:
-            found.append(f"one row of vectors of {vectors} elements: TOPCAT would read {vectors} rows")
+            found.append(Doubt(f"one row of vectors of {vectors} elements: TOPCAT would read {vectors} rows"))
         others = list(other_tables(self.path, self._table.unit.number))
         if others:
             found.append(f"other tables in the file: {', '.join(others)}")

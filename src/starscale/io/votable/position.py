@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 import polars as pl
 
 from starscale.io.sky_columns import position_columns
+from starscale.io.table import Doubt
 from starscale.io.votable.document import Attributes, TableElement, VotableDocument
 from starscale.vocabulary.columns import Column
 
@@ -84,9 +85,9 @@ def epoch_of(system: Attributes) -> float | None:
 
 def notes_on_times(document: VotableDocument, table: TableElement, names: Sequence[str]) -> list[str]:
     """Say which columns count their times from an origin other than that of JD or MJD (TIMESYS)."""
-    found = []
+    found: list[str] = []
     for name, item in zip(names, table.fields, strict=False):
         origin = document.times.get(item.attributes.get("ref", ""), {}).get("timeorigin", "").strip()
         if re.fullmatch(r"\d+(\.\d*)?", origin) and float(origin) not in (0.0, _MJD_ORIGIN):
-            found.append(f"the times of column {name!r} count from JD {origin} (TIMESYS)")
+            found.append(Doubt(f"the times of column {name!r} count from JD {origin} (TIMESYS)"))
     return found

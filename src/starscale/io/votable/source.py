@@ -15,10 +15,9 @@ from xml.parsers import expat
 
 import polars as pl
 
-from starscale.io.fits.about import repeated_names
 from starscale.io.fits.source import open_source as open_fits
 from starscale.io.fits.text import from_card
-from starscale.io.table import CHUNK_ROWS, Source, describe, unique_names
+from starscale.io.table import CHUNK_ROWS, Doubt, Source, describe, repeated_names, unique_names
 from starscale.io.votable.binary import Decoder
 from starscale.io.votable.cells import cells_of
 from starscale.io.votable.choice import chosen_table, cut_off, listed
@@ -198,7 +197,8 @@ def _notes(source: Source, document: VotableDocument, table: TableElement) -> li
     notes = [*repeated_names([item.name for item in table.fields], names), *notes_on_times(document, table, names)]
     notes.append(_note_on_others(document, table))
     if said := cut_off(table):
-        notes.insert(0, f"the service cut the table off after {_counted(source.n_rows)} ({said}): it is not whole")
+        whole = f"the service cut the table off after {_counted(source.n_rows)} ({said}): it is not whole"
+        notes.insert(0, Doubt(whole))
     return [note for note in notes if note]
 
 
