@@ -83,10 +83,6 @@ class Observations:
     preparation: InputPreparation
     measurements: Measurements
 
-    def as_they_are(self) -> Inputs:
-        """Prepare the stars unchanged."""
-        return self.preparation.apply(self.sample.x)
-
     @property
     def noisy(self) -> bool:
         """Whether an error of any input is known."""

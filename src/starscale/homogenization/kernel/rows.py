@@ -16,8 +16,6 @@ from starscale.vocabulary.columns import LABELS, Label, LabelName
 from starscale.vocabulary.errors import Problems
 from starscale.vocabulary.flags import LabelFlag
 
-_ERRORS = tuple(f"{name}_error" for name in AXES)
-
 
 @dataclass(frozen=True)
 class SurveyRows:
