@@ -187,6 +187,13 @@ def test_a_field_of_any_length(tmp_path: Path, quote: str) -> None:
         (["0", "10"], [0, 10]),
         (["00.5", "01.5"], [0.5, 1.5]),
         (["0.10", "1E5"], [0.1, 1e5]),
+        # 2^53 + 1 is no double; in a column of whole numbers it stays one.
+        (["9007199254740993", "1e3"], ["9007199254740993", "1e3"]),
+        (["-9007199254740993", "0.5"], ["-9007199254740993", "0.5"]),
+        (["9223372036854775807", "0.5"], ["9223372036854775807", "0.5"]),
+        (["9007199254740994", "0.5"], [9007199254740994.0, 0.5]),
+        (["9007199254740993", "3"], [9007199254740993, 3]),
+        (["1e30", "0.5"], [1e30, 0.5]),
         (["-", "-"], ["-", "-"]),
         *(([word, "1"], [None, 1]) for word in ("null", "NaN", "nan", "N/A", "--", "---", "\\N", "NULL", "<NA>")),
         *(([word, "x"], [word, "x"]) for word in ("null", "NaN", "NA", "--")),
@@ -195,6 +202,15 @@ def test_a_field_of_any_length(tmp_path: Path, quote: str) -> None:
 )
 def test_digits_and_words(tmp_path: Path, values: list[str], expected: list[Any]) -> None:
     assert opened(tmp_path, "k,x\n" + "".join(f"a,{value}\n" for value in values))[1]["x"] == expected
+
+
+@pytest.mark.parametrize("first", ["9007199254740993", "0.5"])
+def test_digits_are_kept_whichever_piece_of_the_file_they_are_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, first: str
+) -> None:
+    monkeypatch.setattr("starscale.io.csv.source.CHUNK_ROWS", 3)
+    values = [first, *["2"] * 7, "9007199254740993" if first == "0.5" else "0.5"]
+    assert opened(tmp_path, "k,x\n" + "".join(f"a,{value}\n" for value in values))[1]["x"] == values
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,8 @@
 """Types of the columns of a text table: the narrowest type that fits EVERY row.
 
 A column of numbers is kept as text where numbers would lose digits: whole numbers with leading zeros (``000``,
-``007``), and whole numbers of more than 64 bits.
+``007``), whole numbers of more than 64 bits, and whole numbers beside decimals that a double cannot hold
+(``9007199254740993`` and ``1e3``).
 """
 
 from __future__ import annotations
@@ -21,6 +22,9 @@ _NO_VALUE: Final = (*MISSING, *(QUOTED_MARK + word for word in MISSING[1:]))
 _NO_INTEGER: Final = (*_NO_VALUE, *NAN, *(QUOTED_MARK + word for word in NAN))
 _ZEROS: Final = r"^[+-]?0[0-9]+$"
 
+#: Every whole number up to here is a double.
+_WHOLE: Final = 2**53
+
 _BOOL, _INT, _FLOAT = pl.Boolean(), pl.Int64(), pl.Float64()
 _WIDE: Final[tuple[pl.DataType, ...]] = (pl.UInt64(), pl.Int128(), _FLOAT)
 #: Candidate types from the narrowest to the widest; a column that fits none is text. Integers of more than 64 bits
@@ -33,10 +37,11 @@ class Kind:
     """Types that fit all values of a column so far."""
 
     kinds: tuple[pl.DataType, ...] = _KINDS
-    #: Whether there was a value; whether there was a value other than NaN; a whole number with a leading zero.
+    #: Whether there was a value; one other than NaN; a whole number with a leading zero; one that no double holds.
     filled: bool = False
     counted: bool = False
     zeros: bool = False
+    exact: bool = False
     #: Words for "missing" that the column contains.
     words: set[str] = field(default_factory=set)
 
@@ -49,7 +54,12 @@ class Kind:
     @property
     def dtype(self) -> pl.DataType:
         """Type of the column."""
-        if not self.is_number or self.zeros or self.kinds[0] == pl.Int128:
+        if (
+            not self.is_number
+            or self.zeros
+            or self.kinds[0] == pl.Int128
+            or (self.exact and self.kinds[0] == _FLOAT)
+        ):
             return pl.String()
         return _FLOAT if self.kinds[0].is_integer() and not self.counted else self.kinds[0]
 
@@ -80,7 +90,7 @@ def narrow(found: dict[str, Kind], frame: pl.DataFrame, *, padded: bool) -> None
 
 def _unclear(said: dict[str, Any]) -> bool:
     """Whether there are other texts than numbers, or numbers that may be better kept as texts."""
-    return bool(said["fit"] < said["there"] or said["zero"] or said["nan"])
+    return bool(said["fit"] < said["there"] or said["zero"] or said["nan"] or said["large"])
 
 
 def _answers(frame: pl.DataFrame, asks: dict[str, dict[str, pl.Expr]]) -> dict[str, dict[str, Any]]:
@@ -105,6 +115,8 @@ def _quick_questions(name: str, kind: Kind) -> dict[str, pl.Expr]:
         "fit": number.count(),
         "zero": pl.any_horizontal(zero).any(),
         "nan": number.is_nan().any() if tried == _FLOAT else pl.lit(False),
+        "large": (number.abs() >= _WHOLE).any() if tried == _FLOAT else pl.lit(False),
+        "exact": _beyond_doubles(number).any() if tried == _INT else pl.lit(False),
         "negative": (number < 0).any() if tried == _INT else pl.lit(False),
     }
 
@@ -117,8 +129,14 @@ def _questions(name: str, kind: Kind) -> dict[str, pl.Expr]:
         "no_integer": word.len(),
         "no_value": word.is_in(_NO_VALUE).sum(),
         "zeros": text.str.contains(_ZEROS).any(),
+        "exact": _beyond_doubles(cast_text(text.str.strip_prefix(QUOTED_MARK), _INT)).any(),
         **{str(one): cast_text(text.str.strip_prefix(QUOTED_MARK), one).count() for one in kind.kinds},
     }
+
+
+def _beyond_doubles(number: pl.Expr) -> pl.Expr:
+    """Return which 64-bit integers no double holds."""
+    return (number.abs() > _WHOLE) & (number != number.cast(_FLOAT).cast(_INT, strict=False)).fill_null(value=True)
 
 
 def _all_fit(kind: Kind, said: dict[str, Any]) -> None:
@@ -126,6 +144,7 @@ def _all_fit(kind: Kind, said: dict[str, Any]) -> None:
     wider = kind.kinds[kind.kinds.index(_tried(kind)) :]
     kind.kinds = tuple(one for one in wider if not (said["negative"] and one == pl.UInt64()))
     kind.filled = kind.counted = True
+    kind.exact = kind.exact or bool(said["exact"])
 
 
 def _conclude(kind: Kind, said: dict[str, Any]) -> None:
@@ -135,6 +154,7 @@ def _conclude(kind: Kind, said: dict[str, Any]) -> None:
     kind.filled = kind.filled or there > said["no_value"]
     kind.counted = kind.counted or there > said["no_integer"]
     kind.zeros = kind.zeros or said["zeros"]
+    kind.exact = kind.exact or bool(said["exact"])
     kind.words |= set(said["words"]) - {""}
 
 
