@@ -204,12 +204,13 @@ def test_digits_and_words(tmp_path: Path, values: list[str], expected: list[Any]
     assert opened(tmp_path, "k,x\n" + "".join(f"a,{value}\n" for value in values))[1]["x"] == expected
 
 
-@pytest.mark.parametrize("first", ["9007199254740993", "0.5"])
+@pytest.mark.parametrize("last", [False, True])
+@pytest.mark.parametrize("number", ["9007199254740993", "-9007199254740993", "18446744073709551615"])
 def test_digits_are_kept_whichever_piece_of_the_file_they_are_in(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, first: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: str, last: bool
 ) -> None:
     monkeypatch.setattr("starscale.io.csv.source.CHUNK_ROWS", 3)
-    values = [first, *["2"] * 7, "9007199254740993" if first == "0.5" else "0.5"]
+    values = ["0.5", *["2"] * 7, number] if last else [number, *["2"] * 7, "0.5"]
     assert opened(tmp_path, "k,x\n" + "".join(f"a,{value}\n" for value in values))[1]["x"] == values
 
 

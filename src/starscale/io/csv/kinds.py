@@ -24,6 +24,8 @@ _ZEROS: Final = r"^[+-]?0[0-9]+$"
 
 #: Every whole number up to here is a double.
 _WHOLE: Final = 2**53
+#: The widest integers that are recognised, as a key of answers.
+_BEYOND: Final = str(pl.Int128())
 
 _BOOL, _INT, _FLOAT = pl.Boolean(), pl.Int64(), pl.Float64()
 _WIDE: Final[tuple[pl.DataType, ...]] = (pl.UInt64(), pl.Int128(), _FLOAT)
@@ -78,19 +80,27 @@ def narrow(found: dict[str, Kind], frame: pl.DataFrame, *, padded: bool) -> None
     if padded:
         frame = frame.select(pl.col(list(alive)).str.strip_chars())
     answers = _answers(frame, {name: _quick_questions(name, kind) for name, kind in alive.items()})
-    more = _answers(
-        frame, {name: _questions(name, alive[name]) for name, said in answers.items() if _unclear(said)}
-    )
+    unclear = {name: _questions(name, alive[name]) for name, said in answers.items() if _unclear(said)}
+    more = _answers(frame, unclear)
     for name, said in answers.items():
         if name in more:
             _conclude(alive[name], said | more[name])
         elif said["there"]:
             _all_fit(alive[name], said)
+    large = [name for name, said in answers.items() if not alive[name].exact and _large(said | more.get(name, {}))]
+    for name, said in _answers(frame, {name: {"exact": _beyond_doubles(name)} for name in large}).items():
+        alive[name].exact = bool(said["exact"])
 
 
 def _unclear(said: dict[str, Any]) -> bool:
     """Whether there are other texts than numbers, or numbers that may be better kept as texts."""
-    return bool(said["fit"] < said["there"] or said["zero"] or said["nan"] or said["large"])
+    return bool(said["fit"] < said["there"] or said["zero"] or said["odd"])
+
+
+def _large(said: dict[str, Any]) -> bool:
+    """Whether there may be whole numbers that no double holds: large ones, or some beyond 64 bits."""
+    wide = said["low"] is not None and (said["low"] < -_WHOLE or said["high"] > _WHOLE)
+    return wide or said["odd"] or said.get(_BEYOND, said["fit"]) > said["fit"]
 
 
 def _answers(frame: pl.DataFrame, asks: dict[str, dict[str, pl.Expr]]) -> dict[str, dict[str, Any]]:
@@ -114,10 +124,10 @@ def _quick_questions(name: str, kind: Kind) -> dict[str, pl.Expr]:
         "there": text.count(),
         "fit": number.count(),
         "zero": pl.any_horizontal(zero).any(),
-        "nan": number.is_nan().any() if tried == _FLOAT else pl.lit(False),
-        "large": (number.abs() >= _WHOLE).any() if tried == _FLOAT else pl.lit(False),
-        "exact": _beyond_doubles(number).any() if tried == _INT else pl.lit(False),
-        "negative": (number < 0).any() if tried == _INT else pl.lit(False),
+        # NaN, or so large that a whole number may have lost digits.
+        "odd": (number.abs() < _WHOLE).all().not_() if tried == _FLOAT else pl.lit(False),
+        "low": number.min() if tried.is_integer() else pl.lit(None),
+        "high": number.max() if tried.is_integer() else pl.lit(None),
     }
 
 
@@ -129,22 +139,22 @@ def _questions(name: str, kind: Kind) -> dict[str, pl.Expr]:
         "no_integer": word.len(),
         "no_value": word.is_in(_NO_VALUE).sum(),
         "zeros": text.str.contains(_ZEROS).any(),
-        "exact": _beyond_doubles(cast_text(text.str.strip_prefix(QUOTED_MARK), _INT)).any(),
         **{str(one): cast_text(text.str.strip_prefix(QUOTED_MARK), one).count() for one in kind.kinds},
     }
 
 
-def _beyond_doubles(number: pl.Expr) -> pl.Expr:
-    """Return which 64-bit integers no double holds."""
-    return (number.abs() > _WHOLE) & (number != number.cast(_FLOAT).cast(_INT, strict=False)).fill_null(value=True)
+def _beyond_doubles(name: str) -> pl.Expr:
+    """Whether there are whole numbers that no double holds."""
+    number = cast_text(pl.col(name), pl.Int128())
+    return (number != number.cast(_FLOAT).cast(pl.Int128, strict=False)).any()
 
 
 def _all_fit(kind: Kind, said: dict[str, Any]) -> None:
     """Conclude from the quick questions, when all values fit in the type that was tried."""
     wider = kind.kinds[kind.kinds.index(_tried(kind)) :]
-    kind.kinds = tuple(one for one in wider if not (said["negative"] and one == pl.UInt64()))
+    negative = said["low"] is not None and said["low"] < 0
+    kind.kinds = tuple(one for one in wider if not (negative and one == pl.UInt64()))
     kind.filled = kind.counted = True
-    kind.exact = kind.exact or bool(said["exact"])
 
 
 def _conclude(kind: Kind, said: dict[str, Any]) -> None:
@@ -154,7 +164,6 @@ def _conclude(kind: Kind, said: dict[str, Any]) -> None:
     kind.filled = kind.filled or there > said["no_value"]
     kind.counted = kind.counted or there > said["no_integer"]
     kind.zeros = kind.zeros or said["zeros"]
-    kind.exact = kind.exact or bool(said["exact"])
     kind.words |= set(said["words"]) - {""}
 
 
