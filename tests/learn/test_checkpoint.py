@@ -69,6 +69,10 @@ def test_a_checkpoint_of_another_training_or_a_damaged_one_is_ignored(tmp_path: 
     first.save("part", lambda: {"a": np.arange(3)}, now=True)
     np.testing.assert_array_equal(Checkpoint(tmp_path / "c", "one").load("part")["a"], [0, 1, 2])
     assert Checkpoint(tmp_path / "c", "two").load("part") is None
+    assert Checkpoint(tmp_path / "c", "two").foreign
+    assert not Checkpoint(tmp_path / "c", "one").foreign
+    assert not Checkpoint(tmp_path / "none", "one").foreign
+    assert not Checkpoint().foreign
     assert Checkpoint(tmp_path / "c", "one").load("other") is None
     (file,) = (tmp_path / "c").glob("*.safetensors")
     file.write_bytes(file.read_bytes()[:20])

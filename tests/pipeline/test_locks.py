@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
+from support.recorded_progress import RecordedProgress
 
 import starscale as ss
 from starscale.io.job_folder import FolderLock
+from starscale.learn.checkpoint import Checkpoint
+from starscale.pipeline.learnable import TrainingArrays
 from starscale.vocabulary.errors import InputError
 
 
@@ -31,3 +35,20 @@ def test_a_second_training_with_the_same_checkpoints_is_refused(sky: Path, finis
         ss.train(sky / "run.toml", table=training, output=tmp_path / "model")
     assert list(tmp_path.iterdir()) == []
     assert not (finished / "lock").exists()
+
+
+def test_the_state_of_another_training_is_not_discarded_in_silence(
+    sky: Path, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Checkpoint(tmp_path / ".model.checkpoints" / "repeat0", "another").save(
+        "part", lambda: {"a": np.arange(3)}, now=True
+    )
+
+    def stopped(*_: object) -> None:
+        raise RuntimeError("the training begins")
+
+    monkeypatch.setattr(TrainingArrays, "fit", stopped)
+    seen = RecordedProgress()
+    with pytest.raises(RuntimeError, match="begins"):
+        ss.train(sky / "run.toml", table=finished / "training.parquet", output=tmp_path / "model", progress=seen)
+    assert [text for text in seen.messages if "training starts anew" in text and ".model.checkpoints" in text]

@@ -69,6 +69,14 @@ class Checkpoint:
         return arrays
 
     @property
+    def foreign(self) -> bool:
+        """Whether the folder holds states of another training, which will be discarded."""
+        if self.folder is None:
+            return False
+        job = JobFolder(self.folder, _NAMES)
+        return bool(job.parts) and not job.is_of(self._key)
+
+    @property
     def due(self) -> bool:
         """Whether the last checkpoint is :data:`EVERY` seconds old."""
         return time.monotonic() - self._last >= EVERY

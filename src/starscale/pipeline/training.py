@@ -38,6 +38,8 @@ from starscale.vocabulary.columns import Column
 from starscale.vocabulary.progress import SILENT, Progress
 from starscale.vocabulary.provenance import fingerprint, program, record
 
+_ANOTHER_TRAINING = "holds the state of a training with other data, settings or another version of the program"
+
 
 @dataclass(frozen=True)
 class Trained:
@@ -150,6 +152,8 @@ def _repeats(
     )
     with FolderLock(checkpoints, checkpoints, "Wait for it, or give another folder for the checkpoints."):
         kept = [Checkpoint(checkpoints / f"repeat{repeat}", key) for repeat in repeats]
+        if any(checkpoint.foreign for checkpoint in kept):
+            progress.message(f"note: training starts anew: {checkpoints} {_ANOTHER_TRAINING}")
         trained = [_repeat(stars, n, shared, kept[n], progress, scored=scored) for n in repeats]
         for checkpoint in kept:
             checkpoint.done()
