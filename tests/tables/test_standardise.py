@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -229,7 +230,37 @@ def test_a_unit_of_another_kind_is_refused(unit: str) -> None:
     assert "column 'mag'" in text
 
 
-def gravity(values: list[float | None], unit: str, column: str = "logg", **changes: Any) -> pl.Series:
+SLOPPY = ["", "dex", "[-]", "-", "---", "[Fe/H]", "[M/H]", "log(cm/s**2)", "[cm/s2]", "[Sun]", "solar", "1"]
+
+
+def test_an_abundance_may_have_any_word_for_dex() -> None:
+    for unit in (*SLOPPY, "Fe to H"):
+        assert gravity([-0.5, None], unit, "fe_h").to_list() == [-0.5, None]
+    for unit in SLOPPY:
+        assert gravity([-0.5, None], unit, "fe_h", unit="dex").to_list() == [-0.5, None]
+
+
+@pytest.mark.parametrize("column", ["fe_h", "e_fe_h", "logg", "e_logg", "teff"])
+def test_a_label_in_the_unit_of_another_quantity_is_refused(column: str) -> None:
+    for unit in ("mag", "mmag", "mag(AB)", "percent", "deg", "km/s", "adu"):
+        for changes in ({}, {"unit": ""}):
+            with pytest.raises(InputError, match=rf"is in '{re.escape(unit)}'[^~]*a unit that becomes"):
+                gravity([0.1, 0.2], unit, column, **changes)
+
+
+@pytest.mark.parametrize("column", ["r_psf", "e_r_psf"])
+@pytest.mark.parametrize("stated", ["mag", "mag(AB)", ""])
+def test_a_magnitude_in_the_unit_of_another_quantity_is_refused(column: str, stated: str) -> None:
+    survey = ss.load_survey("skymapper_dr2")
+    spec = survey.columns[column].model_copy(update={"unit": stated})
+    survey = survey.model_copy(update={"columns": {**survey.columns, column: spec}})
+    table = pl.DataFrame({"object_id": [1], column: [15.0]})
+    for unit in ("dex", "[Fe/H]", "log(cm/s**2)", "percent", "K", "1"):
+        with pytest.raises(InputError, match="a unit that becomes 'mag"):
+            standardise(table, survey, found_columns={column: Column(column, unit=unit)})
+
+
+def gravity(values: list[float | None], told: str, column: str = "logg", **changes: Any) -> pl.Series:
     """A column of the GALAH survey file, from a table whose file states a unit."""
     survey = ss.load_survey("galah_dr3")
     spec = survey.columns[column].model_copy(update=changes)
@@ -237,7 +268,7 @@ def gravity(values: list[float | None], unit: str, column: str = "logg", **chang
     table = pl.DataFrame(
         {"sobject_id": np.arange(1, len(values) + 1), column: pl.Series(values, dtype=pl.Float64)}
     )
-    return standardise(table, survey, found_columns={column: Column(column, unit=unit)})[column]
+    return standardise(table, survey, found_columns={column: Column(column, unit=told)})[column]
 
 
 @pytest.mark.parametrize("unit", ["cm/s**2", "cm s-2", "m/s2", "cm.s**-2"])

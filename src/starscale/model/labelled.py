@@ -59,7 +59,7 @@ def labelled_stars(model: Model, table: AnyTable) -> LabelledStars:
         label = f"{where}: column {name!r}"
         if not (stars[name].dtype.is_numeric() or stars[name].dtype == pl.Null):
             raise InputError(Problem(label, f"is of type {stars[name].dtype}", "numbers"))
-        stars = stars.with_columns(convert(stars[name], source.columns[name].unit, LABELS[name].unit, label))
+        stars = stars.with_columns(convert(stars[name], source.columns[name].unit, LABELS[name].scale, label))
     stars = stars.with_columns(within_limits(known))
     if "part" in stars.columns:
         rule = model.information["split_rule"]

@@ -34,7 +34,7 @@ from starscale.tables.api import AnyTable, name_of, read_in_units
 from starscale.tables.own import own_columns
 from starscale.tables.standardise import require
 from starscale.vocabulary.arrays import FloatArray
-from starscale.vocabulary.columns import Column
+from starscale.vocabulary.columns import LABELS, Column
 from starscale.vocabulary.progress import SILENT, Progress
 from starscale.vocabulary.provenance import fingerprint, program, record
 
@@ -276,7 +276,8 @@ def _training_table(run: RunPlan, table: AnyTable) -> pl.DataFrame:
         for member in reversed(members_in(run, columns)):
             specs = member.survey.columns.items()
             known |= {member.names.get(name, name): spec.column(name) for name, spec in specs}
-        return known
+        scales = {name: replace(known[name], unit=label.scale) for name, label in LABELS.items() if name in known}
+        return known | scales
 
     training, config = read_in_units(table, described), run.config
     target = (c for name in config.target for c in (name, f"{name}_error"))

@@ -13,8 +13,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 import polars as pl
 
-from starscale.io.units import convert, is_logarithm_of, same_unit
+from starscale.io.units import convert, is_logarithm_of, parse_unit, same_unit
 from starscale.surveys import Survey
+from starscale.surveys.roles import units_of_roles
 from starscale.surveys.schema import ColumnSpec
 from starscale.tables.identifiers import identifier_problems
 from starscale.tables.releases import release_problems
@@ -130,13 +131,15 @@ def _id_problems(
 class _Rules:
     """How a column is standardised.
 
-    `sentinels` are those of the survey and of the column, `unit` is that of the values in the table, `physical`
-    are the limits of its values (None: unknown), and `difference` says that they are errors or differences.
+    `sentinels` are those of the survey and of the column, `unit` is that of the values in the table, `wanted` that
+    of the survey, `physical` are the limits of its values (None: unknown), and `difference` says that they are
+    errors or differences.
     """
 
     spec: ColumnSpec
     sentinels: tuple[float | str, ...]
     unit: str
+    wanted: str
     physical: tuple[float, float] | None
     difference: bool
 
@@ -146,12 +149,13 @@ def _rules(
 ) -> dict[str, _Rules]:
     """Return the rules for the columns of a survey that are present under the given names."""
     found = found_columns or {}
-    specs, physical, errors = survey.limited(), survey.physical(), survey.errors()
+    specs, physical, errors, units = survey.limited(), survey.physical(), survey.errors(), units_of_roles(survey)
     return {
         column: _Rules(
             specs[column],
             (*survey.sentinels, *specs[column].sentinels),
             specs[column].file_unit or (found[original].unit if original in found else ""),
+            specs[column].unit or units.get(column, ""),
             physical.get(column),
             column in errors,
         )
@@ -187,8 +191,9 @@ def _clean_column(values: pl.Series, rules: _Rules, where: str) -> pl.Series:
 
 def _in_unit(values: pl.Series, rules: _Rules, where: str) -> pl.Series:
     """Convert a column to the unit of the survey."""
-    unit, wanted = rules.unit, rules.spec.unit
-    if not unit or same_unit(unit, wanted):
+    unit, wanted = rules.unit, rules.wanted
+    # A text that is no unit is no other quantity than the one that the role of the column says.
+    if not unit or same_unit(unit, wanted) or not (rules.spec.unit or parse_unit(unit) is not None):
         return values
     # The survey file has the last word.
     if rules.physical is not None and not rules.spec.file_unit and is_logarithm_of(wanted, unit):

@@ -59,6 +59,11 @@ class Label:
     upper: float
     decimals: int
 
+    @property
+    def scale(self) -> str:
+        """Unit that values must have: dex where they are relative to the Sun."""
+        return self.unit or "dex"
+
 
 LABELS: dict[str, Label] = {
     label.name: label

@@ -45,6 +45,12 @@ def convert(values: pl.Series, from_unit: str, to_unit: str, where: str, *, diff
     if not is_stated(from_unit) or not is_stated(to_unit) or same_unit(from_unit, to_unit):
         return values
     old, new = parse_unit(from_unit), parse_unit(to_unit)
+    wrong = Problem(
+        where,
+        f"is in {from_unit!r}",
+        f"a unit that becomes {to_unit!r}",
+        "Is it the right column? Otherwise correct the unit in the file or in the survey file.",
+    )
     for text, unit in ((from_unit, old), (to_unit, new)):
         if unit is None:
             fix = "Write the unit as VOUnit does (mas.yr**-1, deg, mag), or leave it empty."
@@ -53,18 +59,27 @@ def convert(values: pl.Series, from_unit: str, to_unit: str, where: str, *, diff
             )
     if not values.dtype.is_numeric():
         raise InputError(Problem(where, f"holds {values.dtype} values in unit {from_unit!r}", "numbers"))
+    if _other_logarithm(old, new, difference):
+        raise InputError(wrong)
     floats = values.cast(pl.Float64)
     try:
         # Applied to plain numbers, with NaN in place of nulls.
         turned = _turned(floats.fill_null(float("nan")).to_numpy(), old, new, difference)
     except (u.UnitConversionError, u.UnitTypeError) as error:
-        fix = "Is it the right column? Otherwise correct the unit in the file or in the survey file."
-        raise InputError(
-            Problem(where, f"is in {from_unit!r}", f"a unit that becomes {to_unit!r}", fix)
-        ) from error
+        raise InputError(wrong) from error
     result = pl.Series(values.name, turned).cast(pl.Float32 if values.dtype == pl.Float32 else pl.Float64)
     # Also a number that is too large for float32.
     return result.set(~result.is_finite(), None)
+
+
+def _other_logarithm(old: Any, new: Any, difference: bool) -> bool:
+    """Whether units are logarithms of another kind, dex and mag, without the quantity that would relate them.
+
+    astropy makes -37.5 mag of 15 dex, a ratio of fluxes; but a column of such a unit is no magnitude.
+    """
+    one, two = (unit.function_unit if _is_function(unit) else unit for unit in (old, new))
+    related = _is_function(old) and _is_function(new) and not difference
+    return not related and all(unit.is_equivalent(u.dex) for unit in (one, two)) and one.to(two) < 0
 
 
 def _turned(numbers: np.ndarray[Any, Any], old: Any, new: Any, difference: bool) -> np.ndarray[Any, Any]:
@@ -90,7 +105,7 @@ def is_logarithm_of(to_unit: str, from_unit: str) -> bool:
         isinstance(new, u.DexUnit)
         and old is not None
         and not _is_function(old)
-        and old != u.dimensionless_unscaled
+        and old.is_equivalent(new.physical_unit)
     )
 
 

@@ -65,6 +65,8 @@ _TOKEN = re.compile(
 _ZERO_POINTS = {"ab": u.AB, "st": u.ST, "bol": u.Bol}
 _LONG_PREFIXES = {"nano": "n", "micro": "u", "milli": "m", "centi": "c", "kilo": "k", "mega": "M", "giga": "G"}
 _BRACKETED_IS_PLAIN = ("angle", "angular speed", "solid angle")
+#: A ratio of abundances to that of the Sun: ``[Fe/H]``, ``[M/H]``, ``[alpha/Fe]``.
+_ABUNDANCE = re.compile(r"\[[A-Za-z]+/(H|Fe|M|X)\]")
 _IN_PARENTHESES = re.compile(r"\([^()]*\)")
 #: Longer texts are no units, and neither are powers of numbers beyond floating point, which are slow to compute.
 _LONGEST = 200
@@ -110,6 +112,8 @@ def may_be_unit(text: str) -> bool:
 
 def _expression(plain: str) -> Any:
     """Parse a text whose signs and blanks are plain: a function, a quantity, or a product."""
+    if _ABUNDANCE.fullmatch(plain):
+        return u.dex
     if plain.startswith("[") and plain.endswith("]"):
         return _bracketed(plain[1:-1])
     if match := _FUNCTION.fullmatch(plain):

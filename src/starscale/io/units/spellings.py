@@ -40,6 +40,8 @@ WHOLE = {
     "ST": "mag(ST)",
     "sun": "",
     "Sun": "",
+    "solar": "",
+    "Solar": "",
 }
 
 #: Several words, or letters and signs that astropy would read apart: a regular expression, and its replacement.
