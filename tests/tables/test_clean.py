@@ -98,8 +98,9 @@ def test_silent_by_default(
         (lambda t: t.drop("ruwe"), "column 'ruwe'.* is missing, but needed by the cut 'ruwe'"),
         (lambda t: t.drop("source_id"), "column 'source_id': is missing"),
         (lambda t: t.with_columns(ruwe=pl.col("ruwe").cast(pl.String).replace("1", "x") + "x"), "not of type"),
+        (lambda t: t.with_columns(dec=95.0 + pl.col("ra") * 0), r"'dec': \d+ of \d+ values are out of range"),
     ],
-    ids=["ids twice", "no ids", "no rows", "no column of a cut", "no column of ids", "texts"],
+    ids=["ids twice", "no ids", "no rows", "no column of a cut", "no column of ids", "texts", "off the sphere"],
 )
 def test_what_is_refused_leaves_nothing(stars: pl.DataFrame, tmp_path: Path, damage: Damage, words: str) -> None:
     io.write(damage(stars), tmp_path / "gaia.parquet")
@@ -111,6 +112,8 @@ def test_what_is_refused_leaves_nothing(stars: pl.DataFrame, tmp_path: Path, dam
             cuts=Cuts(without=("distance",)),
             output=tmp_path / "clean.parquet",
         )
+    with pytest.raises(InputError, match=words):
+        ss.clean(tmp_path / "gaia.parquet", survey="gaia_dr3", cuts=Cuts(without=("distance",)))
     assert io.read(tmp_path / "clean.parquet").columns == ["older"], "an older file stays as it was"
     assert other_rows_kept(tmp_path, "gaia.parquet", "clean.parquet")
 

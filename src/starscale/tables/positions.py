@@ -13,8 +13,9 @@ import polars as pl
 from numpy.typing import NDArray
 
 from starscale.surveys import Survey
-from starscale.surveys.schema import Motion, Position
+from starscale.surveys.schema import Motion
 from starscale.tables.arrays import as_floats
+from starscale.tables.coordinates import off_the_sphere
 from starscale.tables.position_errors import MotionErrors, PositionErrors, motion_errors, position_errors
 from starscale.tables.standardise import require
 from starscale.vocabulary.arrays import FloatArray
@@ -213,28 +214,14 @@ def positions(table: pl.DataFrame, survey: Survey, where: str = "table", *, whol
         raise InputError(Problem(where, missing, "a [position] section in the survey file"))
     require(table.columns, [role.ra, role.dec], where, "positions")
     ra, dec = as_floats(table[role.ra]), as_floats(table[role.dec])
-    _check_coordinates(role, ra, dec, where, whole=whole)
-    epoch, own = _epochs(table, survey)
-    found = Positions(ra, dec, epoch, None, None, own, position_errors(table, survey))
-    return found if survey.motion is None else _with_motions(found, survey.motion, table, survey)
-
-
-def _check_coordinates(role: Position, ra: FloatArray, dec: FloatArray, where: str, *, whole: bool) -> None:
-    """Refuse coordinates that are out of range, or all missing in a table that is complete."""
     problems = Problems()
-    for name, values, low, high in ((role.ra, ra, -360.0, 720.0), (role.dec, dec, -90.0, 90.0)):
-        outside = (values < low) | (values > high)
-        if outside.any():
-            problems.add(
-                f"{where}: column {name!r}",
-                f"{outside.sum()} of {len(values)} values are out of range (smallest {np.nanmin(values):g}, "
-                f"largest {np.nanmax(values):g})",
-                f"degrees, {low:g} to {high:g}",
-                "Are the columns swapped, or is the unit not degrees?",
-            )
+    problems.items.extend(off_the_sphere({name: table[name] for name in (role.ra, role.dec)}, survey, where))
     if whole and len(ra) and not (np.isfinite(ra) & np.isfinite(dec)).any():
         problems.add(where, f"none of the {len(ra)} rows has a finite position", "ra and dec in degrees")
     problems.raise_if_any()
+    epoch, own = _epochs(table, survey)
+    found = Positions(ra, dec, epoch, None, None, own, position_errors(table, survey))
+    return found if survey.motion is None else _with_motions(found, survey.motion, table, survey)
 
 
 def _with_motions(stars: Positions, motion: Motion, table: pl.DataFrame, survey: Survey) -> Positions:

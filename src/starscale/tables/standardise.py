@@ -17,6 +17,7 @@ from starscale.io.units import convert, is_logarithm_of, parse_unit, same_unit
 from starscale.surveys import Survey
 from starscale.surveys.roles import units_of_roles
 from starscale.surveys.schema import ColumnSpec
+from starscale.tables.coordinates import off_the_sphere
 from starscale.tables.identifiers import identifier_problems
 from starscale.tables.releases import release_problems
 from starscale.tables.sexagesimal import in_degrees
@@ -89,7 +90,7 @@ def standardise(
     ------
     InputError
         No identifier column, damaged or repeated identifiers, a value that is not of the column's type, a unit
-        that cannot be converted, a table of another release; all problems in one error.
+        that cannot be converted, coordinates out of range, a table of another release; all problems in one error.
     """
     problems = Problems()
     present = spelling(table.columns, survey)
@@ -111,6 +112,7 @@ def standardise(
             label = f"{where}: column {original!r}"
             cleaned = _clean_column(*_in_degrees(table[original], rules[column], survey, column, label), label)
             series.append(_plausible(cleaned.alias(column), rules[column].spec, outside))
+    problems.items.extend(off_the_sphere({column.name: column for column in series}, survey, where))
     problems.raise_if_any()
     return pl.DataFrame(series) if series else table
 
