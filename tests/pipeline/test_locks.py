@@ -6,13 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.recorded_progress import RecordedProgress
 
 import starscale as ss
 from starscale.io.job_folder import FolderLock
 from starscale.learn.checkpoint import Checkpoint
 from starscale.pipeline.learnable import TrainingArrays
 from starscale.vocabulary.errors import InputError
+from support.recorded_progress import RecordedProgress
 
 
 @pytest.mark.parametrize("verb", ["run", "compare_models"])
