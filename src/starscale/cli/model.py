@@ -10,7 +10,17 @@ import typer
 
 import starscale as ss
 from starscale import io
-from starscale.cli.options import Engine, Output, Scheduler, Workers, print_figures, sample_name, say
+from starscale.cli.options import (
+    Engine,
+    Output,
+    Rename,
+    Scheduler,
+    Workers,
+    print_figures,
+    renamed,
+    sample_name,
+    say,
+)
 from starscale.io.progress import DisplayedProgress
 from starscale.reports.table import ReportTable
 from starscale.tables.api import is_mock
@@ -65,6 +75,7 @@ def predict(
         bool,
         typer.Option("--restart", help="Start from the first row instead of resuming an interrupted prediction."),
     ] = False,
+    rename: Rename = None,
     engine: Engine = "local",
     scheduler: Scheduler = None,
     workers: Workers = None,
@@ -80,7 +91,14 @@ def predict(
         say(f"warning about the model: {warning}")
     cluster: dict[str, Any] = {"engine": engine, "scheduler": scheduler, "workers": workers}
     counts = ss.predict(
-        model, stars, output, chunk=chunk, restart=restart, progress=DisplayedProgress(), **cluster
+        model,
+        stars,
+        output,
+        chunk=chunk,
+        restart=restart,
+        rename=renamed(rename),
+        progress=DisplayedProgress(),
+        **cluster,
     )
     rows = [[name, f"{n:,}"] for name, n in counts.flags.items()]
     typer.echo(ReportTable(["flag", "rows"], rows).text())

@@ -33,6 +33,12 @@ Workers = Annotated[
 ]
 
 
+Rename = Annotated[
+    list[str] | None,
+    typer.Option(help="NEW=OLD: read the column OLD of the table as the column NEW. Repeatable."),
+]
+
+
 def say(text: str) -> None:
     """Print a line on standard error, where it does not mix with results."""
     typer.echo(text, err=True)
@@ -63,6 +69,22 @@ def named_values(values: Sequence[str] | None, option: str, form: str) -> list[t
             problems.add(option, f"{value!r}", form)
     problems.raise_if_any()
     return found
+
+
+def renamed(values: Sequence[str] | None, option: str = "--rename") -> dict[str, str]:
+    """Return the old name of every column that is renamed, by new name.
+
+    Raises
+    ------
+    InputError
+        All values that are not NEW=OLD, or new names that are given twice.
+    """
+    pairs, problems = named_values(values, option, "NEW=OLD"), Problems()
+    new = [name for name, _ in pairs]
+    for name in sorted({name for name in new if new.count(name) > 1}):
+        problems.add(option, f"{name!r} is given twice", "each new name once")
+    problems.raise_if_any()
+    return dict(pairs)
 
 
 def names(text: str) -> list[str]:

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 import starscale as ss
-from starscale.cli.options import frame, print_figures, sample_name
+from starscale.cli.options import Rename, frame, print_figures, renamed, sample_name
 from starscale.io.progress import DisplayedProgress
 from starscale.reports.table import ReportTable
 from starscale.reports.text import figures_table
@@ -78,6 +78,7 @@ def check(
         ),
     ],
     survey: Annotated[str | None, typer.Option(help="For a table: the survey that it should belong to.")] = None,
+    rename: Rename = None,
 ) -> None:
     """Tell what a file is and list everything that is wrong with it.
 
@@ -85,7 +86,7 @@ def check(
 
     Example: `starscale check gaia.csv --survey gaia_dr3`
     """
-    said = ss.check(path, survey=survey)
+    said = ss.check(path, survey=survey, rename=renamed(rename))
     groups = {
         kind: [text.removeprefix(f"{kind}: ") for text in said if text.startswith(f"{kind}: ")]
         for kind in ("note", "warning")

@@ -10,7 +10,16 @@ import typer
 
 import starscale as ss
 from starscale import io
-from starscale.cli.options import Engine, Output, Scheduler, Workers, named_values, names
+from starscale.cli.options import (
+    Engine,
+    Output,
+    Rename,
+    Scheduler,
+    Workers,
+    named_values,
+    names,
+    renamed,
+)
 from starscale.homogenization.api import companion_paths
 from starscale.io.progress import DisplayedProgress
 from starscale.reports.homogenize_text import homogenize_tables
@@ -33,6 +42,7 @@ def convert(
     columns: Annotated[
         str | None, typer.Option(help="Names with commas between; default: all columns of the table.")
     ] = None,
+    rename: Rename = None,
     ignore_checksum: Annotated[
         bool, typer.Option("--ignore-checksum", help="Copy a file whose checksums are wrong.")
     ] = False,
@@ -42,7 +52,14 @@ def convert(
     Example: `starscale convert "gaia/GaiaSource_*.csv.gz" -o gaia.parquet --columns source_id,ra,dec`
     """
     chosen = None if columns is None else names(columns)
-    done = ss.convert(table, output, columns=chosen, verify=not ignore_checksum, progress=DisplayedProgress())
+    done = ss.convert(
+        table,
+        output,
+        columns=chosen,
+        rename=renamed(rename),
+        verify=not ignore_checksum,
+        progress=DisplayedProgress(),
+    )
     typer.echo(f"{done.n_rows:,} rows written to {output}")
     typer.echo("not kept by this format:" if done.lost else "everything is kept")
     for loss in done.lost:
@@ -64,6 +81,7 @@ def clean(
         list[str] | None,
         typer.Option(help="NAME=SQL: a further cut, which keeps rows where the SQL holds. Repeatable."),
     ] = None,
+    rename: Rename = None,
 ) -> None:
     """Apply the quality cuts of a survey and print how many rows each removes.
 
@@ -73,7 +91,9 @@ def clean(
     joins = [(Path(path), name) for name, path in named_values(join, "--join", "SURVEY=PATH")]
     cuts = Cuts(without=tuple(without or ()), extra=extra)
     display = DisplayedProgress()
-    cleaned = ss.clean(table, survey=survey, join=joins, cuts=cuts, output=output, progress=display)
+    cleaned = ss.clean(
+        table, survey=survey, join=joins, cuts=cuts, rename=renamed(rename), output=output, progress=display
+    )
     attrition = cleaned.attrition
     typer.echo(attrition_table(attrition).text())
     typer.echo(f"{attrition.n_out:,} of {attrition.n_in:,} rows written to {output}")
@@ -129,6 +149,12 @@ def match(
             "pairs are the same.",
         ),
     ] = None,
+    left_rename: Annotated[
+        list[str] | None, typer.Option(help="NEW=OLD: a column of the first table. Repeatable.")
+    ] = None,
+    right_rename: Annotated[
+        list[str] | None, typer.Option(help="NEW=OLD: a column of the second table. Repeatable.")
+    ] = None,
     engine: Engine = "local",
     scheduler: Scheduler = None,
     workers: Workers = None,
@@ -146,6 +172,8 @@ def match(
         output=output,
         left_survey=left_survey,
         right_survey=right_survey,
+        left_rename=renamed(left_rename, "--left-rename"),
+        right_rename=renamed(right_rename, "--right-rename"),
         settings=settings,
         order=tiles,
         engine=engine,

@@ -23,6 +23,7 @@ from starscale.crossmatch.kernel.tally import MatchStatistics
 from starscale.crossmatch.on_disk import Outputs, match_on_disk
 from starscale.io.progress import progress_of
 from starscale.surveys import Survey, load_survey
+from starscale.surveys.spelling import with_rename
 from starscale.tables.api import (
     PROVENANCE_KEY,
     AnyTable,
@@ -87,6 +88,8 @@ def match(
     *,
     left_survey: str | Path | Survey,
     right_survey: str | Path | Survey,
+    left_rename: Mapping[str, str] | None = None,
+    right_rename: Mapping[str, str] | None = None,
     settings: MatchConfig = MatchConfig(),  # noqa: B008  frozen
     output: str | Path | None = None,
     neighbours: str | Path | None = None,
@@ -108,6 +111,8 @@ def match(
         engine ``lsdb``: HATS catalogues, as paths, URLs, or catalogues that LSDB has opened.
     left_survey, right_survey : str, Path or Survey
         Surveys that describe the identifiers, positions, errors, epochs and proper motions.
+    left_rename, right_rename : mapping of str to str, optional
+        Names in the table, by column of its survey, where the table has names that the survey file does not know.
     settings : MatchConfig
         Method, radius (arcsec), choice of pairs, ...
     output : path, optional
@@ -140,7 +145,8 @@ def match(
     StarscaleError
         An output that cannot be written; no partial file remains.
     """
-    surveys = [load_survey(left_survey), load_survey(right_survey)]
+    given_surveys = ((left_survey, left_rename), (right_survey, right_rename))
+    surveys = [with_rename(load_survey(survey), rename) for survey, rename in given_surveys]
     display = progress_of(progress)
     cluster = {"client": client, "scheduler": scheduler, "workers": workers}
     distributed = on_cluster(engine, **cluster)

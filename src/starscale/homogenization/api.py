@@ -18,6 +18,7 @@ from starscale.homogenization.kernel.rows import SurveyRows
 from starscale.homogenization.kernel.whole import Homogenized, anchor_of, homogenize_tables
 from starscale.io.progress import progress_of
 from starscale.surveys import Survey, load_survey
+from starscale.surveys.spelling import with_rename
 from starscale.tables.api import AnyTable, is_mock, read, write
 from starscale.tables.cuts import Attrition, apply_cuts, choose_cuts
 from starscale.tables.labels import link_by_id
@@ -137,7 +138,7 @@ def labels_plan(config: LabelsConfig, base: Path) -> LabelsPlan:
     if config.catalogue is not None:
         entries.append(config.catalogue)
     tables = [base / entry.path for entry in entries if entry.path is not None]
-    loaded = [_loaded(entry.survey, base, problems) for entry in entries]
+    loaded = [_loaded(entry.survey, base, problems, entry.rename) for entry in entries]
     _must_exist(tables, problems)
     reference = reference_survey(config.homogenize, base, problems)
     problems.raise_if_any()
@@ -160,10 +161,10 @@ def _must_exist(paths: Sequence[Path], problems: Problems) -> None:
             must_exist(path)
 
 
-def _loaded(survey: str, base: Path, problems: Problems) -> Survey | None:
+def _loaded(survey: str, base: Path, problems: Problems, rename: Mapping[str, str] | None = None) -> Survey | None:
     """Load a survey; None if that fails, with the problems noted."""
     with problems.collect():
-        return load_survey(survey, base=base)
+        return with_rename(load_survey(survey, base=base), rename)
     return None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from starscale.model.evaluate import evaluate as compare
 from starscale.model.labelled import labelled_stars
 from starscale.model.model import Model
 from starscale.model.predict import CHUNK, Predicted, about_model, predict_file, predict_in_memory
+from starscale.surveys.spelling import with_rename
 from starscale.tables.api import PROVENANCE_KEY, AnyTable, name_of, refuse_same
 from starscale.tables.texts import as_written
 from starscale.vocabulary.errors import InputError, Problem
@@ -53,6 +55,7 @@ def predict(
     *,
     chunk: int = CHUNK,
     restart: bool = False,
+    rename: Mapping[str, str] | None = None,
     engine: str = "local",
     client: Any = None,
     scheduler: str | None = None,
@@ -80,6 +83,8 @@ def predict(
     restart : bool
         Discard an unfinished earlier prediction. Otherwise chunks of another model, input or setting are
         refused.
+    rename : mapping of str to str, optional
+        Names in the table, by name of an input of the model.
     engine : {"local", "lsdb"}
         Where to compute: in this process, or by LSDB on a Dask cluster (extra ``lsdb``), from HATS to HATS, with
         the same rows and values. `table` may then also be a URL, or a catalogue that LSDB has opened.
@@ -106,10 +111,15 @@ def predict(
     cluster = {"client": client, "scheduler": scheduler, "workers": workers}
     display = progress_of(progress)
     if on_cluster(engine, **cluster):
+        if rename:
+            fix = "Rename the columns of the catalogue first."
+            raise InputError(Problem("rename", "is given with the engine 'lsdb'", "the engine 'local'", fix))
         if output is None:
             raise InputError(Problem("output", "is missing", "a HATS folder, which the engine 'lsdb' writes to"))
         return predict_on_cluster(model, table, output, chunk=chunk, progress=display, **cluster)
     loaded, bundle = opened_model(model)
+    if rename:
+        loaded = replace(loaded, inputs=with_rename(loaded.inputs, rename))
     if output is None:
         return _predict_table(loaded, table, chunk, display)
     refuse_same(output, table)

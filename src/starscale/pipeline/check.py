@@ -21,12 +21,12 @@ from starscale.pipeline.fetch_step import resolve
 from starscale.pipeline.planning import plan
 from starscale.pipeline.runfile import load_run
 from starscale.surveys import Survey, load_survey
+from starscale.surveys.spelling import find_spelling, with_rename
 from starscale.tables.api import PROVENANCE_KEY, read_counted, says_mock
 from starscale.tables.cuts import cut_columns
 from starscale.tables.inspect import Remarks, about_file, about_values
 from starscale.tables.own import own_kind
 from starscale.tables.positions import positions
-from starscale.tables.standardise import spelling
 from starscale.vocabulary.errors import InputError, Problem, Problems
 from starscale.vocabulary.provenance import PROVENANCE_FILE
 from starscale.vocabulary.settings.labels import LabelsConfig
@@ -58,7 +58,9 @@ class Findings:
         self.warnings += remarks.warnings
 
 
-def check(path: str | Path, *, survey: str | Path | Survey | None = None) -> list[str]:
+def check(
+    path: str | Path, *, survey: str | Path | Survey | None = None, rename: Mapping[str, str] | None = None
+) -> list[str]:
     """Describe a file, and raise an error if something is wrong with it.
 
     Parameters
@@ -68,6 +70,8 @@ def check(path: str | Path, *, survey: str | Path | Survey | None = None) -> lis
         or a labels file.
     survey : str, Path or Survey, optional
         For a table: the survey that it should belong to.
+    rename : mapping of str to str, optional
+        Names in the table, by column of the survey, where the table has names that the survey file does not know.
 
     Returns
     -------
@@ -79,7 +83,7 @@ def check(path: str | Path, *, survey: str | Path | Survey | None = None) -> lis
     InputError
         Everything that is wrong, at once; the sentences are its notes.
     """
-    found = _examine(path, survey=survey)
+    found = _examine(path, with_rename(load_survey(survey), rename) if survey is not None else None)
     notes, warnings = (f"note: {text}" for text in found.notes), (f"warning: {text}" for text in found.warnings)
     said = [*found.lines, *notes, *warnings]
     try:
@@ -90,7 +94,7 @@ def check(path: str | Path, *, survey: str | Path | Survey | None = None) -> lis
     return said
 
 
-def _examine(path: str | Path, *, survey: str | Path | Survey | None = None) -> Findings:
+def _examine(path: str | Path, survey: Survey | None) -> Findings:
     """Do the work of :func:`check`; a file that cannot be read at all is an error."""
     path = Path(path)
     if (path / "bundle.json").exists():
@@ -99,7 +103,7 @@ def _examine(path: str | Path, *, survey: str | Path | Survey | None = None) -> 
         return _run_folder(path)
     if path.suffix == ".toml":
         return Findings(_settings(path))
-    return _table(path, load_survey(survey) if survey is not None else None)
+    return _table(path, survey)
 
 
 def _bundle(path: Path) -> list[str]:
@@ -179,7 +183,10 @@ def _against_survey(path: Path, opened: io.Source, survey: Survey, found: Findin
     table = read_counted(path, survey, outside=outside)
     if table.height == 0:
         raise InputError(Problem(str(path), "has no rows", "one or more"))
-    found.lines += _columns_found(table, spelling(opened.schema, survey), survey)
+    spelled = find_spelling(opened.schema, survey)
+    found.lines += _columns_found(table, spelled.columns, survey)
+    if spelled.chosen:
+        found.lines.append(f"named as in {spelled.chosen}: names.{spelled.chosen} of the survey file")
     found.notes += _unusable_cuts(table, survey)
     found.add(about_values(opened, table, survey, outside))
     if survey.position is not None:

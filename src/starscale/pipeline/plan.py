@@ -145,6 +145,7 @@ def inputs_survey(
         motion=lead.motion,
         columns=columns | {c: lead.columns[c] for c in lead.used_columns()},
         gaia_release=lead.gaia_release,
+        names={key: {c: n for c, n in given.items() if c in columns} for key, given in lead.names.items()},
     )
 
 

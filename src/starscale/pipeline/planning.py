@@ -12,6 +12,7 @@ from starscale.homogenization.api import LabelsPlan, reference_survey
 from starscale.homogenization.kernel.whole import anchor_of
 from starscale.pipeline.plan import RunPlan, features_of, members_in, tables_of
 from starscale.surveys import Survey, load_survey
+from starscale.surveys.spelling import with_rename
 from starscale.tables.api import is_mock
 from starscale.vocabulary.errors import InputError, Problems
 from starscale.vocabulary.paths import missing_path, present
@@ -71,7 +72,7 @@ def _load_surveys(
     loaded: dict[str, Survey] = {}
     for table in tables_of(config):
         with problems.collect():
-            loaded[table.survey] = load_survey(table.survey, base=base)
+            loaded[table.survey] = with_rename(load_survey(table.survey, base=base), table.rename)
         if table.fetch is not None:
             fix = "'starscale run' fetches it; other commands need a `path`."
             problems.add(f"survey {table.survey}", "is still to be fetched", "a table", fix)

@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from starscale.surveys.archive import Access, Copy, GaiaRelease, HealpixBits
+from starscale.surveys.names import NameSet, check_names
 from starscale.vocabulary.columns import LABELS, POSITION_EPOCH, POSITION_SYSTEM, Column, DType, LabelName
 from starscale.vocabulary.strict import Frozen
 
@@ -269,6 +270,10 @@ class Survey(Frozen):
     cuts: tuple[Cut, ...] = ()
     #: Columns that only another release has, by the name of its survey: a table with one of them is refused.
     other_releases: dict[str, tuple[Annotated[str, Field(min_length=1)], ...]] = Field(default_factory=dict)
+    #: Names of the columns in copies of the catalogue, by the name of the archive; a table uses one of them.
+    names: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")], NameSet] = Field(default_factory=dict)
+    #: Names of columns in the tables of the user, which precede all others.
+    rename: dict[str, str] = Field(default_factory=dict)
     #: Surveys with further columns for the rows of this one, joined on the identifier.
     joins: tuple[Annotated[str, Field(min_length=1)], ...] = ()
 
@@ -281,6 +286,8 @@ class Survey(Frozen):
         both = sorted({name for names in self.other_releases.values() for name in names} & set(self.columns))
         if both:
             raise ValueError(f"columns of other releases that are described under [columns]: {', '.join(both)}")
+        sets: dict[str, NameSet] = {f"names.{key}": given for key, given in self.names.items()}
+        check_names({**sets, "rename": dict(self.rename)}, self.columns)
         return self
 
     @model_validator(mode="after")

@@ -14,8 +14,10 @@ import polars as pl
 from starscale import io
 from starscale.io.units import convert
 from starscale.surveys import Survey, load_survey
+from starscale.surveys.spelling import with_rename
 from starscale.tables.frames import refuse_frame
 from starscale.tables.own import own_columns, own_columns_of
+from starscale.tables.renaming import new_names
 from starscale.tables.standardise import spelling, standardise
 from starscale.tables.texts import as_written
 from starscale.vocabulary.columns import POSITION_EPOCH, POSITION_SYSTEM, Column
@@ -32,7 +34,11 @@ AnyTable = Any  #: a path, or a polars, pandas, astropy, numpy or Arrow table (d
 
 
 def read(
-    table: AnyTable, *, survey: str | Path | Survey | None = None, columns: Sequence[str] | None = None
+    table: AnyTable,
+    *,
+    survey: str | Path | Survey | None = None,
+    columns: Sequence[str] | None = None,
+    rename: Mapping[str, str] | None = None,
 ) -> pl.DataFrame:
     """Read a table into memory.
 
@@ -48,6 +54,8 @@ def read(
     columns : sequence of str, optional
         Columns to read. With `survey`: names of the survey, of which those that exist are read. Without:
         names of the table, all of which must exist.
+    rename : mapping of str to str, optional
+        Names in the table, by new name. With `survey` the new names are columns of the survey.
 
     Returns
     -------
@@ -58,9 +66,10 @@ def read(
     InputError
         Every problem of the table, in one error.
     """
-    if survey is None:
-        return io.read(table, columns=columns)
-    return read_counted(table, load_survey(survey), columns)
+    if survey is not None:
+        return read_counted(table, with_rename(load_survey(survey), rename), columns)
+    frame = io.read(table, columns=columns)
+    return frame.rename(new_names(frame.columns, rename, name_of(table))) if rename else frame
 
 
 def read_counted(

@@ -21,6 +21,7 @@ from starscale.io.joining import join_frames
 from starscale.io.progress import progress_of
 from starscale.surveys import Survey, load_survey
 from starscale.surveys.schema import Cut
+from starscale.surveys.spelling import with_rename
 from starscale.tables.api import (
     PROVENANCE_KEY,
     AnyTable,
@@ -69,6 +70,7 @@ def clean(
     survey: str | Path | Survey,
     join: Sequence[tuple[AnyTable, str | Path | Survey]] = (),
     cuts: Cuts = Cuts(),  # noqa: B008  frozen
+    rename: Mapping[str, str] | None = None,
     output: str | Path | None = None,
     progress: Progress | bool | None = None,
 ) -> Cleaned:
@@ -84,6 +86,8 @@ def clean(
         Tables with the same identifiers whose columns are appended before the cuts (distances, ...).
     cuts : Cuts
         Cuts to leave out, and additional cuts.
+    rename : mapping of str to str, optional
+        Names in the table, by column of the survey, where the table has names that the survey file does not know.
     output : path, optional
         Write the remaining rows to this file instead of returning them. A table on disk is then processed
         in pieces, so its size does not matter; rows keep their order.
@@ -101,7 +105,7 @@ def clean(
     StarscaleError
         `output` cannot be written; no partial file remains.
     """
-    description, joins = load_survey(survey), [(other, load_survey(of)) for other, of in join]
+    description, joins = with_rename(load_survey(survey), rename), [(other, load_survey(of)) for other, of in join]
     display = progress_of(progress)
     if output is None:
         return _clean_in_memory(table, description, joins, cuts, display)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import polars as pl
 
 from starscale import io
 from starscale.io.progress import progress_of
-from starscale.tables.api import AnyTable, refuse_same, stated_metadata
+from starscale.tables.api import AnyTable, name_of, refuse_same, stated_metadata
 from starscale.tables.losses import SAMPLE, losses
+from starscale.tables.renaming import new_names
 from starscale.vocabulary.columns import Column
 from starscale.vocabulary.progress import Progress, Task
 
@@ -42,6 +43,7 @@ def convert(
     output: str | Path,
     *,
     columns: Sequence[str] | None = None,
+    rename: Mapping[str, str] | None = None,
     verify: bool = True,
     progress: Progress | bool | None = None,
 ) -> Converted:
@@ -54,7 +56,9 @@ def convert(
     output : str or Path
         The suffix selects the format.
     columns : sequence of str, optional
-        Columns to write, in this order; default: all.
+        Columns to write, in this order, by their present names; default: all.
+    rename : mapping of str to str, optional
+        Present names of columns, by new name.
     verify : bool
         Verify the checksums that a file states; False copies a file whose checksums are wrong.
     progress : Progress or bool, optional
@@ -67,13 +71,13 @@ def convert(
     Raises
     ------
     InputError
-        The table cannot be read, a column is missing, or the format cannot hold a column.
+        The table cannot be read, a column is missing, a new name is taken, or the format cannot hold a column.
     StarscaleError
         `output` cannot be written; an older file is unchanged.
     """
     refuse_same(output, table)
     target, shown = Path(output).expanduser(), progress_of(progress)
-    schema, about, metadata, frames, rows = _opened(table, columns, verify)
+    schema, about, metadata, frames, rows = _opened(table, columns, rename, verify)
     sample: list[pl.DataFrame] = []
     with (
         shown.task(f"converting to {target.name}", rows) as task,
@@ -88,15 +92,17 @@ def convert(
 
 
 def _opened(
-    table: AnyTable, columns: Sequence[str] | None, verify: bool
+    table: AnyTable, columns: Sequence[str] | None, rename: Mapping[str, str] | None, verify: bool
 ) -> tuple[pl.Schema, Mapping[str, Column], dict[str, str], Iterator[pl.DataFrame], int]:
     """Return schema, descriptions, metadata, rows and number of rows of a table."""
     source = io.open_table(table, verify=verify)
     chosen = source.choose(columns)
-    schema = pl.Schema({name: source.schema[name] for name in chosen})
+    new = new_names(chosen, rename, name_of(table))
+    schema = pl.Schema({new[name]: source.schema[name] for name in chosen})
     metadata = stated_metadata(source)
-    about = {name: source.columns[name] for name in chosen}
-    return schema, about, metadata, source.batches(CHUNK, chosen), source.n_rows
+    about = {new[name]: replace(source.columns[name], name=new[name]) for name in chosen}
+    frames = (frame.rename(new) for frame in source.batches(CHUNK, chosen))
+    return schema, about, metadata, frames, source.n_rows
 
 
 def _counted(frames: Iterator[pl.DataFrame], task: Task) -> Iterator[pl.DataFrame]:

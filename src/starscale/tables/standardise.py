@@ -17,6 +17,7 @@ from starscale.io.units import convert, is_logarithm_of, parse_unit, same_unit
 from starscale.surveys import Survey
 from starscale.surveys.roles import units_of_roles
 from starscale.surveys.schema import ColumnSpec
+from starscale.surveys.spelling import find_spelling, spelling_problems
 from starscale.tables.coordinates import off_the_sphere
 from starscale.tables.identifiers import identifier_problems
 from starscale.tables.releases import release_problems
@@ -43,20 +44,10 @@ _FALSE = ("false", "f", "0", "no")
 def spelling(names: Iterable[str], survey: Survey) -> dict[str, str]:
     """Map the columns of a survey to their spelling among `names`, as far as they are there.
 
-    Letter case is ignored, but an exact name is preferred, and both are preferred to an alias.
+    A table uses the names of the survey file, or those of one of its copies in other archives; see
+    :func:`starscale.surveys.spelling.find_spelling`.
     """
-    by_lower: dict[str, str] = {}
-    exact = set()
-    for name in names:
-        by_lower.setdefault(name.lower(), name)
-        exact.add(name)
-    found = {}
-    for column, spec in survey.columns.items():
-        for candidate in (column, *spec.aliases):
-            if candidate in exact or candidate.lower() in by_lower:
-                found[column] = candidate if candidate in exact else by_lower[candidate.lower()]
-                break
-    return found
+    return find_spelling(names, survey).columns
 
 
 def standardise(
@@ -93,13 +84,15 @@ def standardise(
         that cannot be converted, coordinates out of range, a table of another release; all problems in one error.
     """
     problems = Problems()
-    present = spelling(table.columns, survey)
-    # Only the columns that the survey describes have been read from a file.
-    names = [*table.columns, *(found_columns or {})]
+    # Of a file, only some columns may have been read; all its names tell which set of names it uses.
+    names = list(dict.fromkeys([*(found_columns or {}), *table.columns]))
+    spelled = find_spelling(names, survey)
+    present = {column: name for column, name in spelled.columns.items() if name in table.columns}
     problems.items.extend(release_problems(names, survey, where))
+    problems.items.extend(spelling_problems(names, survey, where))
     problems.items.extend(_id_problems(table, survey, present.get(survey.id.column), names, where, whole))
     taken = {original: column for column, original in present.items()}
-    rules = _rules(survey, present, found_columns)
+    rules = _rules(survey, present, spelled.units, found_columns)
     series = []
     for original in table.columns:
         column = taken.get(original)
@@ -147,16 +140,24 @@ class _Rules:
 
 
 def _rules(
-    survey: Survey, present: Mapping[str, str], found_columns: Mapping[str, Column] | None
+    survey: Survey,
+    present: Mapping[str, str],
+    copy_units: Mapping[str, str],
+    found_columns: Mapping[str, Column] | None,
 ) -> dict[str, _Rules]:
-    """Return the rules for the columns of a survey that are present under the given names."""
+    """Return the rules for the columns of a survey that are present under the given names.
+
+    `copy_units` are those of columns whose unit the file does not state.
+    """
     found = found_columns or {}
     specs, physical, errors, units = survey.limited(), survey.physical(), survey.errors(), units_of_roles(survey)
     return {
         column: _Rules(
             specs[column],
             (*survey.sentinels, *specs[column].sentinels),
-            specs[column].file_unit or (found[original].unit if original in found else ""),
+            specs[column].file_unit
+            or (found[original].unit if original in found else "")
+            or copy_units.get(column, ""),
             specs[column].unit or units.get(column, ""),
             physical.get(column),
             column in errors,

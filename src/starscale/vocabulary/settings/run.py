@@ -81,6 +81,8 @@ class InputTable(Frozen):
     survey: str
     path: Path | None = None
     fetch: Fetch | None = None
+    #: Names in the table, by column of the survey.
+    rename: dict[str, str] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _one_source(self) -> InputTable:
@@ -150,6 +152,8 @@ class LabelsInput(Frozen):
     survey: str
     path: Path | None = None
     fetch: Fetch | None = None
+    #: Names in the table, by column of the survey.
+    rename: dict[str, str] = Field(default_factory=dict)
     cuts: Cuts = Cuts()
     radius: float = Field(default=2.0, gt=0, le=60)
 
