@@ -226,6 +226,44 @@ def test_vectors_of_texts_and_numbers_survive_fits(tmp_path: Path) -> None:
     assert_frame_equal(io.read(tmp_path / "t.vot"), numbers)
 
 
+@pytest.mark.parametrize("suffix", [".fits", ".vot", ".ecsv", ".csv"])
+@pytest.mark.parametrize("text", ["\0", "a\0b", "a\0"])
+def test_zero_bytes_are_refused_where_they_would_end_a_text(tmp_path: Path, suffix: str, text: str) -> None:
+    table = pl.DataFrame({"t": [text, "b"], "u": [None, text]})
+    with pytest.raises(InputError, match="2 problems") as error:
+        io.write(table, tmp_path / f"t{suffix}")
+    assert "column 'u': holds texts with NUL characters" in str(error.value)
+    assert not list(tmp_path.iterdir())
+    io.write(table, tmp_path / "t.parquet")
+    assert_frame_equal(io.read(tmp_path / "t.parquet"), table)
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".tsv", ".ecsv"])
+@pytest.mark.parametrize("text", ["\ufeff", "\ufeffa", '\ufeff"a"\n', "\ufeff,"])
+@pytest.mark.parametrize("rows", [1, 3])
+def test_a_text_may_begin_with_a_byte_order_mark(tmp_path: Path, suffix: str, text: str, rows: int) -> None:
+    table = pl.DataFrame({"t": [text] * rows, "u": [text, "NaN", "b"][:rows], "i": list(range(rows))})
+    io.write(table, tmp_path / f"t{suffix}")
+    assert_frame_equal(io.read(tmp_path / f"t{suffix}"), table)
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".fits", ".vot", ".ecsv"])
+def test_nan_is_missing_in_vectors_too(tmp_path: Path, suffix: str) -> None:
+    vectors = pl.Series([[1.0, np.nan], [np.nan, np.nan], [3.0, 4.0]], dtype=pl.Array(pl.Float32, 2))
+    table = pl.DataFrame({"v": vectors, "i": [1, 2, 3]})
+    io.write(table, tmp_path / f"t{suffix}")
+    expected = [[1.0, None], [None, None], [3.0, 4.0]]
+    assert io.read(tmp_path / f"t{suffix}")["v"].to_list() == io.read(table)["v"].to_list() == expected
+
+
+def test_nan_is_missing_in_lists_and_matrices(tmp_path: Path) -> None:
+    matrices = pl.Series([[[1.0], [np.nan]], None], dtype=pl.Array(pl.Float64, (2, 1)))
+    table = pl.DataFrame({"l": [[1.0, np.nan], None], "e": [[], [np.nan]], "m": matrices})
+    io.write(table, tmp_path / "t.parquet")
+    expected = {"l": [[1.0, None], None], "e": [[], [None]], "m": [[[1.0], [None]], None]}
+    assert io.read(tmp_path / "t.parquet").to_dict(as_series=False) == expected
+
+
 def test_dates_and_categories_are_written_as_text(tmp_path: Path) -> None:
     table = pl.DataFrame({"when": ["2016-01-01T00:00:00"], "kind": ["dwarf"]}).with_columns(
         pl.col("when").str.to_datetime(), pl.col("kind").cast(pl.Categorical)

@@ -1,11 +1,12 @@
 """ECSV files: text with a header of names, types, units and descriptions.
 
-Tables of plain columns are read in chunks, with the types that the header states. Tables with vectors, complex
-numbers or objects are read whole by astropy, which also writes all.
+Tables of numbers, texts and vectors of one length are read in chunks, with the types that the header states.
+Tables with other vectors, complex numbers or objects are read whole by astropy, which also writes all.
 """
 
 from __future__ import annotations
 
+import json
 import re
 import warnings
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -45,7 +46,10 @@ _TYPES: Final[dict[str, pl.DataType]] = {
     "float64": pl.Float64(),
     "string": pl.String(),
 }
+_NUMBERS = tuple(dtype for dtype in _TYPES.values() if dtype != pl.String)
 _TEXT = Kind((), filled=True)
+#: A vector or matrix, whose cells are JSON: ``float64[2,3]``.
+_VECTOR = re.compile(r"(\w+)\[(\d+(?:,\d+)*)\]")
 #: Fields that need quotation marks.
 _UNCLEAR = re.compile(r"""^$|^#|[\s"'\x00-\x1f\ufeff]""")
 
@@ -59,12 +63,12 @@ class EcsvSource(CsvSource):
         about = header["datatype"]
         names = unique_names(column["name"] for column in about)
         self.schema = pl.Schema(
-            {name: _TYPES[column["datatype"]] for name, column in zip(names, about, strict=True)}
+            {name: _type_of(column) or pl.String() for name, column in zip(names, about, strict=True)}
         )
         self.columns = describe(self.schema, {n: _known(column) for n, column in zip(names, about, strict=True)})
         self.metadata = _texts_of(header.get("meta"))
         _place(self)
-        numbers = {name: dtype for name, dtype in self.schema.items() if dtype != pl.String}
+        numbers = {name: dtype for name, dtype in self.schema.items() if dtype in _NUMBERS}
         # The bulk files of the Gaia archive have "null" for missing values, in texts too.
         self._missing = set().union(*(self._kinds[name].missing for name in numbers))
         for name, dtype in numbers.items():
@@ -84,7 +88,7 @@ class EcsvSource(CsvSource):
         """Parse the file in chunks."""
         try:
             yield from super().frames(rows, columns)
-        except pl.exceptions.PolarsError as error:
+        except (pl.exceptions.PolarsError, ValueError, TypeError) as error:
             raise _damaged(self.path, str(error).splitlines()[0]) from None
 
     def _cast(self, name: str) -> pl.Expr:
@@ -92,6 +96,8 @@ class EcsvSource(CsvSource):
         if dtype == pl.String:
             text = plain_text(pl.col(name), _TEXT, self._missing, marked=self._reader.marked)
             return text.replace("", None).alias(name)
+        if isinstance(dtype, pl.Array):
+            return pl.col(name).map_batches(lambda cells: _vectors(cells, dtype), dtype).alias(name)
         wide: pl.DataType = pl.UInt64() if dtype == pl.UInt64 else pl.Int64() if dtype.is_integer() else dtype
         # A number beyond a narrow type is an error, not a missing value.
         return self._number(name, wide).cast(dtype, strict=True).alias(name)
@@ -105,6 +111,12 @@ def _holds(kind: Kind, dtype: pl.DataType) -> bool:
         return pl.Float64() in kind.kinds
     wide = pl.Boolean() if dtype == pl.Boolean else pl.UInt64() if dtype == pl.UInt64 else pl.Int64()
     return wide in kind.kinds
+
+
+def _vectors(cells: pl.Series, dtype: pl.Array) -> pl.Series:
+    """Return the vectors that cells hold as JSON, which may have NaN and Infinity here."""
+    rows = [None if text is None else json.loads(text) for text in cells]
+    return pl.Series(cells.name, rows, dtype=dtype, strict=True)
 
 
 def _known(column: Mapping[str, Any]) -> dict[str, str]:
@@ -144,7 +156,7 @@ def _plain_header(path: Path) -> tuple[CsvLayout, dict[str, Any]] | None:
     try:
         header = get_header_from_yaml([line.decode()[2:].rstrip("\r\n") for line in marked[1:]])
         separator = str(header.get("delimiter", " "))
-        columns = [str(column["name"]) for column in header["datatype"] if _is_plain(column)]
+        columns = [str(column["name"]) for column in header["datatype"] if _type_of(column)]
         plain = len(columns) == len(header["datatype"]) and "__serialized_columns__" not in (
             header.get("meta") or {}
         )
@@ -179,8 +191,15 @@ def _place(source: Source) -> Source:
     return source
 
 
-def _is_plain(column: Mapping[str, Any]) -> bool:
-    return column["datatype"] in _TYPES and "subtype" not in column
+def _type_of(column: Mapping[str, Any]) -> pl.DataType | None:
+    """Return the type of a column; None where its cells are read by astropy only."""
+    if "subtype" not in column:
+        return _TYPES.get(column["datatype"])
+    vector = _VECTOR.fullmatch(str(column["subtype"]))
+    if vector is None or vector[1] not in _TYPES:
+        return None
+    shape = tuple(int(number) for number in vector[2].split(","))
+    return pl.Array(_TYPES[vector[1]], shape) if all(shape) else None
 
 
 def _whole(path: Path) -> Source:

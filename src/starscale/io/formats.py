@@ -42,6 +42,8 @@ class Format:
     written: tuple[str, ...]
     #: For a format of directories, a file that every such directory contains; empty for a format of files.
     marker: str = ""
+    #: Whether texts may hold NUL, which ends a text in formats of fixed width and makes a text file binary data.
+    any_text: bool = False
 
     def reader(self) -> SourceModule:
         """Import the module that reads the format."""
@@ -62,6 +64,7 @@ FORMATS: dict[str, Format] = {
             "starscale.io.parquet.source",
             "starscale.io.parquet.sink",
             (".parquet", ".parq", ".pq"),
+            any_text=True,
         ),
         Format(
             "hats",
@@ -71,6 +74,7 @@ FORMATS: dict[str, Format] = {
             "starscale.io.hats.sink",
             (".hats",),
             marker="hats.properties",
+            any_text=True,
         ),
         Format(
             "fits",

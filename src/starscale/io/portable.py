@@ -52,7 +52,9 @@ def plain_schema(schema: pl.Schema, where: str) -> pl.Schema:
     for name, dtype in schema.items():
         kind = _plain(dtype)
         if kind is None:
-            problems.add(where, f"cannot hold column {name!r} of type {dtype}", fix="Write Parquet, or cast it.")
+            wide = str(dtype).endswith("Int128")
+            fix = "Cast it to text: no format holds 128 bits." if wide else "Write Parquet, or cast it."
+            problems.add(where, f"cannot hold column {name!r} of type {dtype}", fix=fix)
         else:
             plain[name] = kind
     problems.raise_if_any()

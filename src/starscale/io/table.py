@@ -10,6 +10,7 @@ from pathlib import Path
 
 import polars as pl
 
+from starscale.io.portable import flat
 from starscale.vocabulary.columns import Column, DType
 from starscale.vocabulary.errors import Problems, did_you_mean
 from starscale.vocabulary.unit_notes import restored
@@ -207,8 +208,26 @@ def require_columns(where: str, wanted: Sequence[str], present: Sequence[str]) -
 
 def without_nan(frame: pl.DataFrame) -> pl.DataFrame:
     """Return a frame in which NaN is null: every format, and every table in memory, is read so."""
-    there = [series.name for series in frame if series.dtype.is_float() and series.is_nan().any()]
-    return frame.with_columns(pl.col(there).fill_nan(None)) if there else frame
+    there = [
+        series for series in frame if (values := _elements(series)).dtype.is_float() and values.is_nan().any()
+    ]
+    return frame.with_columns(map(_filled, there)) if there else frame
+
+
+def _elements(series: pl.Series) -> pl.Series:
+    """Return the numbers of vectors and lists as one series; other columns as they are."""
+    return series.explode() if isinstance(series.dtype, pl.List) else flat(series)
+
+
+def _filled(series: pl.Series) -> pl.Series:
+    """Return a column with null in place of NaN; a vector that is missing as a whole stays missing."""
+    if isinstance(series.dtype, pl.List):
+        return series.list.eval(pl.element().fill_nan(None))
+    filled = flat(series).fill_nan(None)
+    if not isinstance(series.dtype, pl.Array):
+        return filled
+    vectors = filled.reshape((len(series), *series.dtype.shape)).alias(series.name)
+    return pl.select(pl.when(series.is_not_null()).then(vectors)).to_series()
 
 
 def rebatch(frames: Iterable[pl.DataFrame], rows: int) -> Iterator[pl.DataFrame]:

@@ -12,9 +12,11 @@ import polars as pl
 
 from starscale.io.atomic import atomic, atomic_directory, check_place, work_folder
 from starscale.io.formats import to_write
+from starscale.io.portable import flat
 from starscale.io.reading import open_table
 from starscale.io.table import Sink, WritePlan
 from starscale.vocabulary.columns import Column
+from starscale.vocabulary.errors import Problems
 
 
 class Writer:
@@ -62,6 +64,8 @@ class Writer:
         ------
         ValueError
             The columns are not those of the schema.
+        InputError
+            A value that the format cannot hold.
         """
         if self._sink is None:
             raise ValueError("rows can be added inside the 'with' block only")
@@ -72,8 +76,21 @@ class Writer:
                 if frame.schema.get(name) != self.schema.get(name)
             }
             raise ValueError(f"rows for {self.path} have other columns than announced: {wrong or 'another order'}")
+        if not self._format.any_text:
+            self._refuse_nul(frame)
         self._sink.append(frame)
         self.n_rows += frame.height
+
+    def _refuse_nul(self, frame: pl.DataFrame) -> None:
+        """Refuse texts with NUL: other programs, and this one, would read back only what is before it."""
+        problems = Problems()
+        for series in frame:
+            values = flat(series)
+            if values.dtype == pl.String and values.str.contains("\0", literal=True).any():
+                where, found = f"{self.path}: column {series.name!r}", "holds texts with NUL characters"
+                fix = 'Write Parquet, or remove them: polars.col(...).str.replace_all("\\0", "", literal=True).'
+                problems.add(where, found, "texts without them", fix)
+        problems.raise_if_any()
 
     def __enter__(self) -> Self:
         if marker := self._format.marker:

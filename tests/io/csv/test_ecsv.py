@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
-from astropy.table import Table
+from astropy.table import MaskedColumn, Table
 from polars.testing import assert_frame_equal
 
 from starscale import io
@@ -70,10 +70,47 @@ def test_what_does_not_fit_its_type(tmp_path: Path, rows: str, said: str) -> Non
 
 
 def test_tables_of_other_columns_are_read_whole(tmp_path: Path) -> None:
-    Table({"id": [1, 2], "v": np.ones((2, 3))}).write(tmp_path / "t.ecsv")
+    lengths = np.array([[1.0], [2.0, 3.0]], dtype=object)
+    Table({"id": [1, 2], "v": lengths}).write(tmp_path / "t.ecsv")
     source = io.open_table(tmp_path / "t.ecsv")
     assert not isinstance(source, EcsvSource)
-    assert source.read()["v"].to_list() == [[1.0] * 3] * 2
+    assert source.read()["v"].to_list() == [[1.0], [2.0, 3.0]]
+
+
+def test_vectors_of_astropy(tmp_path: Path) -> None:
+    masked = MaskedColumn([[2**63, 1], [2**64 - 1, 0]], mask=[[False, True], [False, False]], dtype=np.uint64)
+    table = Table({"x": np.arange(12.0).reshape(2, 3, 2), "m": masked, "f": np.array([[1.5], [np.nan]], "f4")})
+    table["f"].unit = "mag"
+    table["t"] = ["a\nb", "c"]
+    table.write(tmp_path / "t.ecsv")
+    source = io.open_table(tmp_path / "t.ecsv")
+    assert isinstance(source, EcsvSource)
+    assert source.read().to_dict(as_series=False) == {
+        "x": table["x"].tolist(),
+        "m": [[2**63, None], [2**64 - 1, 0]],
+        "f": [[1.5], [None]],
+        "t": ["a\nb", "c"],
+    }
+    assert (source.schema["m"], source.columns["f"].unit) == (pl.Array(pl.UInt64, 2), "mag")
+
+
+@pytest.mark.parametrize("cell", ["[1.0]", "[1.0,2.0,3.0]", "[1.0,x]", "[1.0,[2.0]]", "1.0", '["a","b"]'])
+def test_a_damaged_vector_is_an_error(tmp_path: Path, cell: str) -> None:
+    Table({"v": [[1.0, 2.0]], "i": [1]}).write(tmp_path / "t.ecsv")
+    text = (tmp_path / "t.ecsv").read_text()
+    (tmp_path / "t.ecsv").write_text(text.replace("[1.0,2.0]", '"' + cell.replace('"', '""') + '"'))
+    with pytest.raises(InputError, match="damaged ECSV file"):
+        io.read(tmp_path / "t.ecsv")
+
+
+VECTORS = pl.Series([[1.0, None], [-0.0, 2.5], [None, None]], dtype=pl.Array(pl.Float32, 2))
+
+
+@pytest.mark.parametrize("text", ["a\nb", "\n", '"\r\n"', "#a\n#b", "[1,\n2]"])
+def test_a_line_break_in_a_text_beside_a_vector(tmp_path: Path, text: str) -> None:
+    table = pl.DataFrame({"v": VECTORS, "t": [text, "b", None]})
+    io.write(table, tmp_path / "t.ecsv")
+    assert_frame_equal(io.read(tmp_path / "t.ecsv"), table)
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ NaN is ``NaN``; texts such as ``null`` have quotation marks.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 import polars as pl
@@ -14,6 +15,10 @@ from starscale.io.csv.fields import MISSING, NAN, QUOTED_MARK
 from starscale.io.portable import plain_frame, plain_schema
 from starscale.io.table import CHUNK_ROWS, Sink, WritePlan
 from starscale.vocabulary.errors import InputError, Problem, Problems
+
+_MARK = "\ufeff"
+#: A text that got quotation marks by a mark before and a line feed after it.
+_QUOTED = re.compile(f'"{QUOTED_MARK}((?:[^"]|"")*)\n"'.encode())
 
 
 class CsvSink(Sink):
@@ -47,24 +52,26 @@ class CsvSink(Sink):
 
 
 def _written(frame: pl.DataFrame, separator: str) -> bytes:
-    """Return rows; a text that without quotation marks could mean "missing" gets them."""
+    """Return rows; a text that without quotation marks could mean something else gets them.
+
+    These are words for "missing", and a byte order mark at the beginning, which is no part of a text.
+    """
     words = [*MISSING[1:], *NAN]
-    texts = frame.select(pl.col(pl.String).is_in(words).any())
+    unclear = pl.col(pl.String).is_in(words) | pl.col(pl.String).str.starts_with(_MARK)
+    texts = frame.select(unclear.any())
     doubtful = (
         [name for name, there in zip(texts.columns, texts.row(0), strict=True) if there] if texts.width else []
     )
     # A line feed in a text makes polars put quotation marks around it; it is removed again.
     frame = frame.with_columns(
-        pl.when(pl.col(name).is_in(words))
+        pl.when(pl.col(name).is_in(words) | pl.col(name).str.starts_with(_MARK))
         .then(QUOTED_MARK + pl.col(name) + "\n")
         .otherwise(pl.col(name))
         .alias(name)
         for name in doubtful
     )
     content = frame.write_csv(include_header=False, separator=separator).encode()
-    for word in words if doubtful else ():
-        content = content.replace(f'"{QUOTED_MARK}{word}\n"'.encode(), f'"{word}"'.encode())
-    return content
+    return _QUOTED.sub(rb'"\1"', content) if doubtful else content
 
 
 def open_sink(plan: WritePlan) -> Sink:

@@ -116,7 +116,7 @@ def _not_in_arrow(schema: pl.Schema) -> InputError:
         try:
             pl.Series(dtype=dtype).to_arrow()
         except pa.ArrowInvalid:
-            problems.add(f"column {name!r}", f"is of type {dtype}, which Parquet lacks", fix="Cast it.")
+            problems.add(f"column {name!r}", f"is of type {dtype}, which Parquet lacks", fix="Cast it to text.")
     return InputError(problems.items)
 
 
