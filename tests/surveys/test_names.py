@@ -100,6 +100,15 @@ def test_names_as_astropy_spells_those_of_a_votable(tmp_path: Path) -> None:
     assert ss.read(tmp_path / "t.vot", survey=described)["teff"].to_list() == [0.5]
 
 
+def test_the_case_of_letters_tells_names_of_a_set_apart() -> None:
+    """PSF magnitudes (upmag) are not taken for Petrosian ones (uPmag), nor a lower limit for an upper one."""
+    assert (
+        "psfmag_u" not in find_spelling(["objID", "RA_ICRS", "DE_ICRS", "uPmag"], load_survey("sdss_dr13")).columns
+    )
+    limits = find_spelling(["Source", "rgeo", "B_rgeo"], load_survey("bailer_jones_edr3")).columns
+    assert limits == {"source_id": "Source", "r_med_geo": "rgeo", "r_hi_geo": "B_rgeo"}
+
+
 def test_some_columns_of_a_table_are_found_as_in_the_whole() -> None:
     rows = {"id_1": [1], "lon": [10.0], "lat": [20.0], "mag": [0.5], "teff": [15.0]}
     assert ss.read(pl.DataFrame(rows), survey=survey(), columns=["star", "mag"])["mag"].to_list() == [15.0]
@@ -109,7 +118,7 @@ def test_some_columns_of_a_table_are_found_as_in_the_whole() -> None:
     ("names", "words"),
     [
         ({"vizier": {"nothing": "X"}}, r"names\.vizier: columns that are not described .*nothing"),
-        ({"vizier": {"ra": "X", "dec": "x"}}, r"names\.vizier: names that are given to two columns: x"),
+        ({"vizier": {"ra": "X", "dec": "X"}}, r"names\.vizier: names that are given to two columns: X"),
     ],
 )
 def test_bad_sets_are_refused(names: dict[str, dict[str, str]], words: str) -> None:

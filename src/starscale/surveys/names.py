@@ -42,5 +42,5 @@ def check_names(names: Mapping[str, NameSet], columns: Iterable[str]) -> None:
     for key, given in names.items():
         if unknown := sorted(set(given) - described):
             raise ValueError(f"{key}: columns that are not described under [columns]: {', '.join(unknown)}")
-        if repeated := twice(name.lower() for name in plain(given).values()):
+        if repeated := twice(plain(given).values()):
             raise ValueError(f"{key}: names that are given to two columns: {', '.join(repeated)}")

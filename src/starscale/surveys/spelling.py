@@ -59,7 +59,8 @@ def find_spelling(names: Iterable[str], survey: Survey) -> Spelling:
     A set of names is chosen as a whole: the one that finds most columns, and that of the survey file itself if no
     other finds more. Columns that a set lacks are taken under the names of the survey file, but no name that means
     another column in the set. Exact names of the survey file are preferred to those of a set, and all are
-    preferred to an alias. Letter case is ignored otherwise. What `rename` of the survey says precedes everything.
+    preferred to an alias. The case of letters matters in a set, and in no other name. What `rename` of the survey
+    says precedes everything.
 
     Parameters
     ----------
@@ -100,8 +101,9 @@ def _own(table: _Names, survey: Survey) -> dict[str, str]:
 
 
 def _of_set(table: _Names, given: Mapping[str, str]) -> dict[str, str]:
-    found = {column: table.find(name, _as_id(name)) for column, name in given.items()}
-    return {column: name for column, name in found.items() if name is not None}
+    """Find the names of a set, in their case: in VizieR's SDSS, upmag is a PSF and uPmag a Petrosian magnitude."""
+    found = {column: (name, _as_id(name)) for column, name in given.items()}
+    return {column: name for column, both in found.items() for name in both if name in table.exact}
 
 
 def _as_id(name: str) -> str:
@@ -112,7 +114,7 @@ def _as_id(name: str) -> str:
 
 def _filled(found: Mapping[str, str], table: _Names, survey: Survey, given: Mapping[str, str]) -> dict[str, str]:
     """Add the columns that a set lacks, under the names of the survey file; none that the set uses otherwise."""
-    meant = {name.lower(): column for column, name in given.items()}
+    meant = {name.lower(): column for column, name in given.items() if name.lower() != column.lower()}
     columns = {}
     for column, spec in survey.columns.items():
         free = [c for c in (column, *spec.aliases) if meant.get(c.lower(), column) == column]
