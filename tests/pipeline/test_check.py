@@ -111,6 +111,39 @@ def test_times_in_another_format(tmp_path: Path, times: list[float], said: str) 
     assert not any("warning" in line for line in ss.check(tmp_path / "right.parquet", survey="skymapper_dr2"))
 
 
+TIMES = """
+name = "timed"
+title = "Timed"
+kind = "photometric"
+id = {{ column = "source_id" }}
+[columns]
+source_id = {{ dtype = "int64" }}
+{name} = {{ unit = "d"{said} }}
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "said", "times", "expected"),
+    [
+        ("when", ', time = "mjd"', [2457001.0], "when: largest value 2457001, which is a Julian date"),
+        ("when", ', time = "jd"', [57001.0], "when: largest value 57001, which is a modified Julian date"),
+        ("when", ', time = "mjd"', [57001.0], ""),
+        # A name says nothing: this could be a difference, or an error.
+        ("mjd_range", "", [3.0], ""),
+    ],
+)
+def test_the_format_of_a_time_is_what_the_survey_file_says(
+    tmp_path: Path, name: str, said: str, times: list[float], expected: str
+) -> None:
+    (tmp_path / "timed.toml").write_text(TIMES.format(name=name, said=said))
+    io.write(pl.DataFrame({"source_id": [1], name: times}), tmp_path / "t.parquet")
+    warnings = [
+        line for line in ss.check(tmp_path / "t.parquet", survey=tmp_path / "timed.toml") if "warn" in line
+    ]
+    assert bool(warnings) == bool(expected)
+    assert all(expected in line for line in warnings)
+
+
 def test_infinite_and_implausible_values_are_noted(tmp_path: Path) -> None:
     table = STARS.with_columns(
         parallax=pl.Series([np.inf, 1.0, np.nan]), phot_g_mean_mag=pl.Series([99.0, 15.0, 16.0], dtype=pl.Float32)

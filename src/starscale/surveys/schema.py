@@ -18,6 +18,8 @@ from starscale.vocabulary.strict import Frozen
 
 #: A value that means "missing": a number, or a string such as "null".
 Sentinel = float | str
+#: Format of a time: Julian year, modified Julian date, Julian date.
+TimeFormat = Literal["jyear", "mjd", "jd"]
 #: Reference system of the positions of every survey file.
 _SYSTEM = "ICRS"
 
@@ -36,6 +38,8 @@ class ColumnSpec(Frozen):
     #: Smallest and largest plausible value, in `unit`; values outside become missing, and are counted.
     lower: float | None = None
     upper: float | None = None
+    #: Format of a time, by which implausible ones are recognised; that of the epoch of the positions is in its role.
+    time: TimeFormat | None = None
     #: Unit of the values in files, whatever the files say; by default that of the file, or else `unit`.
     file_unit: str = ""
 
@@ -64,7 +68,7 @@ class Epoch(Frozen):
     """
 
     column: str | None = None
-    format: Literal["jyear", "mjd", "jd"] = "jyear"
+    format: TimeFormat = "jyear"
     default: float | None = None
     #: Whether all positions of the catalogue are at the default epoch, which is then stated in file headers.
     common: bool = False

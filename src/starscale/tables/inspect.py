@@ -85,11 +85,11 @@ def _infinite(source: Source, present: Mapping[str, str]) -> dict[str, int]:
 def _epochs(table: pl.DataFrame, survey: Survey) -> Iterator[str]:
     """Say which times are in another format than the survey says, or at no plausible time."""
     epoch = survey.position.epoch if survey.position is not None else None
-    formats = {name: "mjd" for name in table.columns if "mjd" in name.lower() and name in survey.columns}
-    if epoch is not None and epoch.column in table.columns:
-        formats[str(epoch.column)] = epoch.format
+    formats = {name: spec.time for name, spec in survey.columns.items() if spec.time}
+    if epoch is not None and epoch.column is not None:
+        formats[epoch.column] = epoch.format
     for name, kind in formats.items():
-        values = table[name].drop_nulls()
+        values = table[name].drop_nulls() if name in table.columns else pl.Series()
         if len(values) and values.dtype.is_numeric():
             yield from _times(name, kind, float(values.min()), float(values.max()))  # type: ignore[arg-type]
 
