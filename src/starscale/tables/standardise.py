@@ -6,6 +6,7 @@ Columns get the names, types and units of the survey file, and missing values (N
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -292,7 +293,9 @@ def _cast(values: pl.Series, target: pl.DataType, where: str) -> pl.Series:
             where,
             f"{len(wrong)} of {len(values)} values are not of type {target} (first: {wrong[0]!r})",
             "",
-            "If this value means 'missing', list it under `sentinels` in the survey file.",
+            "Write decimal points in place of commas."
+            if re.fullmatch(r"[+-]?\d*,\d+", str(wrong[0]).strip())
+            else "If this value means 'missing', list it under `sentinels` in the survey file.",
         )
     problems.raise_if_any()
     return result

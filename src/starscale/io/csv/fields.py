@@ -20,14 +20,14 @@ QUOTED_MARK: Final = "\x1a"
 #: Separates fields that were divided by blanks or by position.
 FIELD_END: Final = "\x1f"
 
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+|[dD][+-]\d+)?|[+-]?\d*,\d+")
 _SEXAGESIMAL = re.compile(r"[+-]?\d{1,3}([:\s]+|[hd]\s*)\d{1,2}([:\s]+|[m']\s*)\d{1,2}(\.\d*)?\s*[s\"]?")
 _WORDS = "|".join(re.escape(word) for word in (*MISSING[1:], *NAN))
 _QUOTED_WORD = re.compile(rf'"(?:{_WORDS})"'.encode())
 
 
 def is_number(text: str) -> bool:
-    """Whether a text is a finite number."""
+    """Whether a text is a finite number, also with a decimal comma or an exponent of Fortran."""
     return _NUMBER.fullmatch(text.strip()) is not None
 
 

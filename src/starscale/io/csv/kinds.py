@@ -19,7 +19,7 @@ _TRUE: Final = ("true", "True", "TRUE")
 _FALSE: Final = ("false", "False", "FALSE")
 #: Words that are no value of a column of numbers or truth values, and those that are no whole number.
 _NO_VALUE: Final = (*MISSING, *(QUOTED_MARK + word for word in MISSING[1:]))
-_NO_INTEGER: Final = (*_NO_VALUE, *NAN, *(QUOTED_MARK + word for word in NAN))
+NO_NUMBER: Final = (*_NO_VALUE, *NAN, *(QUOTED_MARK + word for word in NAN))
 _ZEROS: Final = r"^[+-]?0[0-9]+$"
 
 #: Every whole number up to here is a double.
@@ -133,7 +133,7 @@ def _quick_questions(name: str, kind: Kind) -> dict[str, pl.Expr]:
 
 def _questions(name: str, kind: Kind) -> dict[str, pl.Expr]:
     text = pl.col(name)
-    word = text.filter(text.is_in(_NO_INTEGER))
+    word = text.filter(text.is_in(NO_NUMBER))
     return {
         "words": word.unique().implode(),
         "no_integer": word.len(),
@@ -176,7 +176,7 @@ def cast_text(text: pl.Expr, dtype: pl.DataType) -> pl.Expr:
 
 def plain_text(text: pl.Expr, kind: Kind, missing: set[str], *, marked: bool) -> pl.Expr:
     """Return texts without the words in `missing`; without all words in a column of numbers or without values."""
-    words = missing | set(_NO_INTEGER if kind.is_number else () if kind.filled else MISSING) - {""}
+    words = missing | set(NO_NUMBER if kind.is_number else () if kind.filled else MISSING) - {""}
     if words:
         text = pl.when(text.str.strip_chars().is_in(sorted(words)).not_()).then(text)
     return text.str.strip_prefix(QUOTED_MARK) if marked else text

@@ -20,6 +20,7 @@ from starscale.io.csv.kinds import Kind, cast_text, narrow, plain_text
 from starscale.io.csv.layout import CsvLayout, find_layout
 from starscale.io.csv.lines import is_plain, pieces
 from starscale.io.csv.rows import LeftOut, TextRows
+from starscale.io.csv.spelled import SpelledNumbers, as_usual
 from starscale.io.table import CHUNK_ROWS, Source, describe, repeated_names, unique_names
 from starscale.vocabulary.errors import InputError, Problem
 
@@ -44,6 +45,8 @@ class CsvSource(Source):
         self._reader = TextRows(path, self._layout, [*names, *([_EXTRA] if self._layout.trailing else [])])
         self._rows = 0
         self._kinds = {name: Kind() for name in names}
+        #: Columns of numbers with commas or exponents of Fortran.
+        self._spelled: set[str] = set()
         self.notes = (*_about_header(self._layout, names), *self._inspect())
         self._drop_nameless(names[-1])
         self.schema = pl.Schema({name: self._type(name) for name in self._kinds})
@@ -96,7 +99,9 @@ class CsvSource(Source):
             yield self._reader.frame(first, lines).select(self._cast(name) for name in columns)
 
     def _type(self, name: str) -> pl.DataType:
-        return pl.String() if self._layout.known.get(name, {}).get("text") else self._kinds[name].dtype
+        if self._layout.known.get(name, {}).get("text"):
+            return pl.String()
+        return pl.Float64() if name in self._spelled else self._kinds[name].dtype
 
     def _cast(self, name: str) -> pl.Expr:
         dtype, kind = self.schema[name], self._kinds[name]
@@ -107,20 +112,26 @@ class CsvSource(Source):
     def _number(self, name: str, dtype: pl.DataType) -> pl.Expr:
         """Return a column as numbers or truth values; what is none is missing."""
         text = pl.col(name).str.strip_chars() if self._reader.padded else pl.col(name)
+        if name in self._spelled:
+            text = as_usual(text)
         return cast_text(text.str.strip_prefix(QUOTED_MARK) if self._reader.marked else text, dtype)
 
     def _inspect(self) -> list[str]:
         """Read the file once: check every line, count the rows, find the types; return what a user must know."""
-        left_out, angles = LeftOut(), set[str]()
+        left_out, angles, spelled = LeftOut(), set[str](), SpelledNumbers()
         for first, lines in pieces(self.path, self._layout.skip, CHUNK_ROWS, self._layout.quoting):
             frame = self._reader.frame(first, lines, left_out)
             self._refuse_other_header(frame)
             self._rows += frame.height
+            before = {name: kind.kinds for name, kind in self._kinds.items()}
             narrow(self._kinds, frame, padded=self._reader.padded)
+            spelled.add(frame, self._kinds, before)
             texts = [name for name, kind in self._kinds.items() if not kind.kinds]
             angles |= {name for name in texts if is_sexagesimal(_first_text(frame[name]))}
         about = "has angles such as 12:30:45, which are texts unless a survey describes the positions"
-        return [*left_out.sentences(), *(f"column {name!r} {about}" for name in sorted(angles))]
+        self._spelled = spelled.numbers(self._kinds, self._layout.separator)
+        notes = [*left_out.sentences(), *spelled.notes(self._spelled)]
+        return [*notes, *(f"column {name!r} {about}" for name in sorted(angles))]
 
     def _refuse_other_header(self, frame: pl.DataFrame) -> None:
         """Refuse a row that consists of the names in another order: files with other columns were concatenated."""
