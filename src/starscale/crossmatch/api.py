@@ -34,6 +34,7 @@ from starscale.tables.api import (
     refuse_same,
     write,
 )
+from starscale.tables.opening import open_for
 from starscale.vocabulary.errors import InputError, Problem
 from starscale.vocabulary.progress import SILENT, Progress
 from starscale.vocabulary.provenance import record
@@ -198,7 +199,7 @@ def match_files(
     progress: Progress = SILENT,
 ) -> Matched:
     """Match two tables on disk and write the result; in memory where they are small and no `order` is given."""
-    rows = [io.open_table(path).n_rows for path in paths]
+    rows = [open_for(path, survey).n_rows for path, survey in zip(paths, surveys, strict=True)]
     if order is None and sum(rows) > IN_MEMORY:
         order = order_for(sum(rows))
     if order is None:

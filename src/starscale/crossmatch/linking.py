@@ -8,7 +8,6 @@ from pathlib import Path
 
 import polars as pl
 
-from starscale import io
 from starscale.crossmatch.kernel.inputs import match_columns, side_of
 from starscale.crossmatch.kernel.link import link_by_position
 from starscale.crossmatch.kernel.pieces import Side
@@ -16,6 +15,7 @@ from starscale.crossmatch.nearby import stars_near
 from starscale.surveys import Survey
 from starscale.tables.api import read
 from starscale.tables.labels import link_by_id
+from starscale.tables.opening import open_for
 from starscale.tables.positions import positions
 from starscale.vocabulary.settings.run import MatchConfig
 
@@ -47,7 +47,7 @@ class LeadingTable:
     def by_position(self, table: pl.DataFrame, survey: Survey, radius: float, where: str) -> pl.DataFrame:
         """Links of rows to their star within `radius` (arcsec), at the epoch of the row, one-to-one."""
         config = self.match.model_copy(update={"mode": "sparse", "radius": radius, "pairs": "best"})
-        if io.open_table(self.path).n_rows <= HELD:
+        if open_for(self.path, self.survey).n_rows <= HELD:
             return link_by_position(self._stars, table, survey, config, where)[0]
         around = positions(table, survey, where)
         found = stars_near(self.path, self.survey, around, config.search_radius)

@@ -5,22 +5,22 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from starscale.vocabulary.paths import matching, must_exist
+from starscale.vocabulary.paths import divided, matching, must_exist
 
 
 def checksum(path: str | Path) -> str:
     """Return the SHA-256 of a file, a directory, or the files of a pattern, in hexadecimal.
 
     That of a directory is the SHA-256 of the lines ``<sum>  <relative name>`` of all its files, sorted by name:
-    the output of ``sha256sum``, hashed again.
+    the output of ``sha256sum``, hashed again. A path that names a table of its file stands for the whole file.
 
     Raises
     ------
     InputError
         There is no file or folder at `path`.
     """
-    target = Path(path)
-    must_exist(target)
+    must_exist(Path(path))
+    target, _ = divided(Path(path))
     if target.is_file():
         with target.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
@@ -40,8 +40,8 @@ def state_of(path: str | Path) -> dict[str, list[int]]:
     InputError
         There is no file or folder at `path`.
     """
-    target = Path(path)
-    must_exist(target)
+    must_exist(Path(path))
+    target, _ = divided(Path(path))
     if target.is_file():
         return {target.name: _size_and_time(target)}
     return {name: _size_and_time(file) for name, file in _files(target).items()}

@@ -7,6 +7,7 @@ a second, which ``starscale --help``, or a run that reads only CSV, does not nee
 from __future__ import annotations
 
 import importlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, cast
@@ -20,6 +21,9 @@ class SourceModule(Protocol):
 
     def open_source(self, path: Path, part: str | None) -> Source:
         """Open a file; `part` selects one of its tables where the format can hold several."""
+
+    def tables(self, path: Path) -> Iterable[tuple[str, str]]:
+        """Yield number and name of every table; only formats that can hold `several` have this function."""
 
 
 class SinkModule(Protocol):
@@ -44,6 +48,8 @@ class Format:
     marker: str = ""
     #: Whether texts may hold NUL, which ends a text in formats of fixed width and makes a text file binary data.
     any_text: bool = False
+    #: Whether a file can hold several tables.
+    several: bool = False
 
     def reader(self) -> SourceModule:
         """Import the module that reads the format."""
@@ -83,6 +89,7 @@ FORMATS: dict[str, Format] = {
             "starscale.io.fits.source",
             "starscale.io.fits.sink",
             (".fits", ".fit", ".fits.gz", ".fit.gz"),
+            several=True,
         ),
         Format(
             "votable",
@@ -91,6 +98,7 @@ FORMATS: dict[str, Format] = {
             "starscale.io.votable.source",
             "starscale.io.votable.sink",
             (".vot", ".votable", ".xml"),
+            several=True,
         ),
         Format("ecsv", "ECSV", (".ecsv", ".ecsv.gz"), "starscale.io.ecsv", "starscale.io.ecsv", (".ecsv",)),
         Format(

@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
 from starscale.io.folder import FolderSource, files_of_folder
-from starscale.io.formats import FORMATS
+from starscale.io.formats import FORMATS, Format
 from starscale.io.hats.catalogue import holds_parquet
 from starscale.io.memory.source import Choose, open_object
+from starscale.io.parts.row_matched import PLUS, RowMatchedSource
 from starscale.io.sniff import detect
 from starscale.io.table import Source, require_columns
 from starscale.vocabulary.errors import InputError, Problem
-from starscale.vocabulary.paths import matching, must_exist
+from starscale.vocabulary.paths import divided, matching, must_exist
 
 
-def open_table(table: Any, *, verify: bool = True, choose: Choose | None = None, name: str = "table") -> Source:
+def open_table(
+    table: Any,
+    *,
+    verify: bool = True,
+    choose: Choose | None = None,
+    name: str = "table",
+    tables: Sequence[str] = (),
+) -> Source:
     """Open a table; its rows are read later where the format allows it.
 
     Parameters
@@ -28,13 +37,16 @@ def open_table(table: Any, *, verify: bool = True, choose: Choose | None = None,
         files of one format, or a pattern (``gaia/GaiaSource_*.csv.gz``): one table in the order of the file names.
         ``stars.fits#2`` and ``stars.fits#NAME`` choose an extension of a FITS file (default: the first table),
         ``stars.vot#2`` and ``stars.vot#NAME`` a table of a VOTable (default: the first of the results that has
-        data). Or a table in memory of any library (:func:`~starscale.io.memory.source.open_object`).
+        data); ``desi.fits#RVTAB+SPTAB`` reads tables whose rows belong together as one, with columns named
+        ``RVTAB.TEFF``. Or a table in memory of any library (:func:`~starscale.io.memory.source.open_object`).
     verify : bool
         Whether the checksums that a file states are verified when its rows are read.
     choose : callable, optional
         Chooses the columns of a table in memory that are converted, given all names; default: all.
     name : str
         Name of a table in memory in error messages.
+    tables : sequence of str, optional
+        Names or numbers of the tables to read where the path names none and the file holds several.
 
     Returns
     -------
@@ -50,32 +62,51 @@ def open_table(table: Any, *, verify: bool = True, choose: Choose | None = None,
     """
     if not isinstance(table, str | Path):
         return open_object(table, choose=choose, name=name)
-    path = Path(table).expanduser()
-    target, part = path, None
-    if not target.exists() and "#" in target.name:
-        file, _, part = target.name.rpartition("#")
-        target = target.with_name(file)
-    must_exist(path if part is None else target)
-    source = _opened(target, part)
+    target, part = divided(Path(table).expanduser())
+    must_exist(target)
+    source = _opened(target, part, tables)
     source.verify = verify
     return source
 
 
-def _opened(target: Path, part: str | None) -> Source:
+def _opened(target: Path, part: str | None, tables: Sequence[str]) -> Source:
     """Open one file, a directory, or the files of a pattern."""
     if target.is_file():
-        return detect(target).reader().open_source(target, part)
+        return _of_file(target, part, tables)
     if target.is_dir() and holds_parquet(target):
         return FORMATS["parquet"].reader().open_source(target, part)
     files = files_of_folder(target) if target.is_dir() else matching(target)
     if len(files) == 1:
-        return _opened(files[0], part)
+        return _opened(files[0], part, tables)
     if not files:
         raise InputError(Problem(str(target), "is neither a file nor a directory", "a table"))
     if files[0].is_file() and detect(files[0]).name == "parquet":
         # Parquet states its columns in a footer, so that files need not be opened one by one.
         return FORMATS["parquet"].reader().open_source(target, part)
-    return FolderSource(target, files, lambda file: _opened(file, part))
+    return FolderSource(target, files, lambda file: _opened(file, part, tables))
+
+
+def _of_file(path: Path, part: str | None, tables: Sequence[str]) -> Source:
+    """Open one table of a file, or several as one."""
+    form = detect(path)
+    reader = form.reader()
+    parts = _parts(path, form, part, tables)
+    if len(parts) > 1:
+        return RowMatchedSource(path, parts, lambda one: reader.open_source(path, one))
+    return reader.open_source(path, parts[0] if parts else None)
+
+
+def _parts(path: Path, form: Format, part: str | None, tables: Sequence[str]) -> Sequence[str]:
+    """Return the tables of a file that a path names, or by default `tables`."""
+    if not form.several:
+        return () if part is None else (part,)
+    if part is not None:
+        named = PLUS not in part or part in {name for _, name in form.reader().tables(path)}
+        return (part,) if named else part.split(PLUS)
+    # A file of one table is a part of the original, or was written by starscale: its columns have other names.
+    found = [name.lower() for _, name in islice(form.reader().tables(path), 2)] if tables else []
+    cut = len(found) == 1 and len(tables) > 1 and found[0] in {name.lower() for name in tables}
+    return tables if cut or len(found) > 1 else ()
 
 
 def read(table: Any, *, columns: Sequence[str] | None = None) -> pl.DataFrame:

@@ -39,6 +39,12 @@ class Doubt(str):
     __slots__ = ()
 
 
+class OtherTables(str):
+    """A note that tells of other tables in the file."""
+
+    __slots__ = ()
+
+
 class Source(ABC):
     """A table on disk whose rows are read on demand.
 
@@ -63,6 +69,8 @@ class Source(ABC):
         Epoch of the positions in Julian years as the file states it; None: not stated.
     verify : bool
         Whether the checksums that the file states are verified when its rows are read.
+    part : str
+        Name of the table within its file; empty: it has none.
     """
 
     path: Path
@@ -74,6 +82,7 @@ class Source(ABC):
     frame: str = ""
     epoch: float | None = None
     verify: bool = True
+    part: str = ""
 
     @property
     @abstractmethod

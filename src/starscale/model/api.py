@@ -22,7 +22,7 @@ from starscale.model.model import Model
 from starscale.model.predict import CHUNK, Predicted, about_model, predict_file, predict_in_memory
 from starscale.surveys.spelling import with_rename
 from starscale.tables.api import PROVENANCE_KEY, AnyTable, name_of, refuse_same
-from starscale.tables.texts import as_written
+from starscale.tables.opening import open_for
 from starscale.vocabulary.errors import InputError, Problem
 from starscale.vocabulary.progress import Progress
 from starscale.vocabulary.provenance import record
@@ -142,7 +142,7 @@ def opened_model(model: Model | str | Path) -> tuple[Model, Path | None]:
 
 
 def _predict_table(model: Model, table: AnyTable, chunk: int, progress: Progress) -> Predicted:
-    source = as_written(io.open_table(table, choose=model.input_columns), model.inputs)
+    source = open_for(table, model.inputs, choose=model.input_columns)
     stars = source.read(model.input_columns(list(source.schema)))
     return predict_in_memory(
         model, stars, where=name_of(table), found_columns=source.columns, chunk=chunk, progress=progress

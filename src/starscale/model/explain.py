@@ -23,8 +23,8 @@ from starscale.model.inspect import inspect_stars
 from starscale.model.lookup import find_stars, identifiers
 from starscale.model.model import Model
 from starscale.tables.api import AnyTable, name_of, says_mock
+from starscale.tables.opening import open_for
 from starscale.tables.standardise import spelling
-from starscale.tables.texts import as_written
 from starscale.vocabulary.columns import SOURCE_ID, Column
 from starscale.vocabulary.errors import InputError, Problem
 from starscale.vocabulary.flag_advice import Reason, flag_sentences, reasons
@@ -159,7 +159,7 @@ def _recognise(source: Source) -> _Kind:
 def _inspected(model: Model | str | Path, inputs: AnyTable, stars: pl.Series) -> dict[int | str, list[str]]:
     """Return the sentences about the inputs of every star, by identifier."""
     loaded = model if isinstance(model, Model) else Model.load(model)
-    source = as_written(io.open_table(inputs, choose=loaded.input_columns), loaded.inputs)
+    source = open_for(inputs, loaded.inputs, choose=loaded.input_columns)
     where = name_of(inputs)
     names = spelling(source.schema, loaded.inputs)
     key = names.get(loaded.inputs.id.column)

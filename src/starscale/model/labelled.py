@@ -7,13 +7,12 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from starscale import io
 from starscale.features.split_rule import parts_by_rule
 from starscale.io.units import convert
 from starscale.model.model import Model
 from starscale.tables.api import AnyTable, name_of
 from starscale.tables.labels import within_limits
-from starscale.tables.texts import as_written
+from starscale.tables.opening import open_for
 from starscale.vocabulary.columns import LABELS, Column
 from starscale.vocabulary.errors import InputError, Problem
 
@@ -49,7 +48,7 @@ def labelled_stars(model: Model, table: AnyTable) -> LabelledStars:
         No label column, or one that does not hold numbers or has the unit of another quantity; no row to compare.
     """
     where = name_of(table)
-    source = as_written(io.open_table(table), model.inputs)
+    source = open_for(table, model.inputs)
     stars = source.read()
     known = tuple(name for name in model.labels if name in stars.columns)
     if not known:

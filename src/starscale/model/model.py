@@ -15,13 +15,12 @@ import polars as pl
 from starscale.features.families import Feature
 from starscale.features.features import evaluate_features
 from starscale.features.measurements import Measurement
-from starscale.io import open_table
 from starscale.learn.bundle import digest, load_bundle, save_bundle
 from starscale.learn.predictor import Prediction, Predictor
 from starscale.surveys.schema import Cut, Survey
 from starscale.tables.cuts import apply_cuts, cut_columns
+from starscale.tables.opening import open_for
 from starscale.tables.standardise import spelling, standardise
-from starscale.tables.texts import as_written
 from starscale.vocabulary.arrays import FloatArray
 from starscale.vocabulary.columns import Column, catalogue_columns
 from starscale.vocabulary.errors import InputError, Problem
@@ -124,8 +123,8 @@ class Model:
         InputError
             Missing columns, damaged identifiers; all problems in one error.
         """
-        if not isinstance(table, pl.DataFrame):
-            source = as_written(open_table(table, choose=self.input_columns, name=where), self.inputs)
+        if not isinstance(table, pl.DataFrame) or any(kind.is_nested() for kind in table.dtypes):
+            source = open_for(table, self.inputs, choose=self.input_columns, name=where)
             where, found_columns = str(source.path), {**(found_columns or {}), **_with_unit(source.columns)}
             table = source.read(self.input_columns(list(source.schema)))
         clean = standardise(table, self.inputs, where=where, found_columns=found_columns, whole=False)

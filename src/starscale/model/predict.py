@@ -12,14 +12,14 @@ from typing import Any
 import polars as pl
 
 from starscale import io
-from starscale.io import Source, Unfinished, Worker, Writer, open_table, open_writer, read_ahead, state_of
+from starscale.io import Source, Unfinished, Worker, Writer, open_writer, read_ahead, state_of
 from starscale.io.job_folder import Leftover
 from starscale.io.threads import stream_in_threads, threads
 from starscale.learn.regressor import BLOCK
 from starscale.model.model import Model
 from starscale.tables.api import PROVENANCE_KEY
+from starscale.tables.opening import open_for
 from starscale.tables.repeated import RepeatedIds, hashed
-from starscale.tables.texts import as_written
 from starscale.vocabulary.columns import Column
 from starscale.vocabulary.errors import InputError, Problem
 from starscale.vocabulary.flags import CatalogueFlag
@@ -180,7 +180,7 @@ def predict_file(
     StarscaleError
         An output that cannot be written. No partial catalogue remains.
     """
-    source = as_written(open_table(table), model.inputs)
+    source = open_for(table, model.inputs)
     before, checksum = state_of(source.path), io.Hashing(source.path)
     provenance_of_model = about_model(model, bundle)
     columns = model.input_columns(list(source.schema))

@@ -24,7 +24,8 @@ from starscale.surveys import Survey, load_survey
 from starscale.surveys.spelling import find_spelling, with_rename
 from starscale.tables.api import PROVENANCE_KEY, read_counted, says_mock
 from starscale.tables.cuts import cut_columns
-from starscale.tables.inspect import Remarks, about_file, about_values
+from starscale.tables.inspect import Remarks, about_file, about_values, vector_lines
+from starscale.tables.opening import open_for
 from starscale.tables.own import own_kind
 from starscale.tables.positions import positions
 from starscale.vocabulary.errors import InputError, Problem, Problems
@@ -156,10 +157,11 @@ def _run_file(path: Path) -> list[str]:
 
 
 def _table(path: Path, survey: Survey | None) -> Findings:
-    opened = io.open_table(path)
+    opened = io.open_table(path) if survey is None else open_for(path, survey)
     size = f"{_number(opened.n_rows, 'row')} and {_number(len(opened.schema), 'column')}"
     found = Findings([f"{path}: {_kind(opened)} of {size}"])
     found.lines += _written_by(opened.metadata)
+    found.lines += vector_lines(io.open_table(path, tables=survey.tables if survey is not None else ()))
     if opened.frame or opened.epoch is not None:
         epoch = f", epoch J{opened.epoch:g}" if opened.epoch is not None else ""
         found.lines.append(f"positions: {opened.frame or 'frame not stated'}{epoch}")

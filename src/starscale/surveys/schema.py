@@ -256,6 +256,9 @@ class Survey(Frozen):
     #: searched for every row of this catalogue, one-to-one. By default spectroscopic catalogues are sparse, others
     #: dense.
     match: Literal["dense", "sparse"] | None = None
+    #: Tables of the file whose rows belong together (names or numbers), read as one with columns such as
+    #: ``RVTAB.TEFF``; or the one that holds the survey. A path that names a table itself goes before.
+    tables: tuple[Annotated[str, Field(min_length=1)], ...] = ()
     columns: dict[str, ColumnSpec]
     bands: dict[str, Band] = Field(default_factory=dict)
     #: Two bands with a long baseline in wavelength: an additional colour of the default feature set.

@@ -16,12 +16,13 @@ from starscale.io.units import convert
 from starscale.surveys import Survey, load_survey
 from starscale.surveys.spelling import with_rename
 from starscale.tables.frames import refuse_frame
+from starscale.tables.opening import open_for
 from starscale.tables.own import own_columns, own_columns_of
 from starscale.tables.renaming import new_names
 from starscale.tables.standardise import spelling, standardise
-from starscale.tables.texts import as_written
 from starscale.vocabulary.columns import POSITION_EPOCH, POSITION_SYSTEM, Column
 from starscale.vocabulary.errors import InputError, Problem, Problems
+from starscale.vocabulary.paths import divided
 
 #: Key of the provenance in the metadata of a file.
 PROVENANCE_KEY = "starscale.provenance"
@@ -81,7 +82,7 @@ def read_counted(
         return _wanted(names, description, columns)
 
     where = name_of(table, f"table of {description.name}")
-    source = as_written(io.open_table(table, choose=wanted, name=where), description)
+    source = open_for(table, description, choose=wanted, name=where)
     refuse_frame(source, description, where)
     frame = source.read(wanted(list(source.schema)))
     return standardise(frame, description, where=where, found_columns=source.columns, outside=outside)
@@ -122,13 +123,13 @@ def refuse_same(output: str | Path, *tables: AnyTable) -> None:
         `output` is one of `tables`.
     """
     for table in tables:
-        if isinstance(table, str | Path) and Path(table).resolve() == Path(output).resolve():
+        if isinstance(table, str | Path) and divided(Path(table))[0].resolve() == Path(output).resolve():
             raise InputError(Problem(str(output), "is the input and the output", "another file for the output"))
 
 
 def is_mock(*paths: str | Path) -> bool:
     """Whether the provenance of one of these files says that its stars are simulated."""
-    carrying = (Path(path) for path in paths if Path(path).suffix in _CARRY_PROVENANCE)
+    carrying = (Path(path) for path in paths if divided(Path(path))[0].suffix in _CARRY_PROVENANCE)
     return any(says_mock(io.open_table(path).metadata) for path in carrying)
 
 

@@ -16,7 +16,7 @@ from typing import Any
 import polars as pl
 
 from starscale import io
-from starscale.io import Writer, open_table, open_writer, work_folder
+from starscale.io import Writer, open_writer, work_folder
 from starscale.io.joining import join_frames
 from starscale.io.progress import progress_of
 from starscale.surveys import Survey, load_survey
@@ -36,6 +36,7 @@ from starscale.tables.api import (
 )
 from starscale.tables.cuts import Attrition, apply_cuts, choose_cuts
 from starscale.tables.joins import as_joined, join_by_id
+from starscale.tables.opening import open_for
 from starscale.tables.stream import checked_ids, columns_of, pieces
 from starscale.vocabulary.errors import InputError, Problem
 from starscale.vocabulary.progress import SILENT, Progress, Task
@@ -135,7 +136,7 @@ def clean(
         return Cleaned(None, attrition, dict(outside))
     cleaned = _clean_in_memory(table, description, joins, cuts, display)
     surveys = [description, *(of for _, of in joins)]
-    stated = carried(open_table(table, choose=lambda _: ()).columns, description)
+    stated = carried(open_for(table, description, choose=lambda _: ()).columns, description)
     write(cleaned.table, output, surveys=surveys, columns=stated, provenance=provenance(cleaned.attrition))
     return Cleaned(None, cleaned.attrition, cleaned.outside)
 
@@ -224,7 +225,7 @@ def clean_file(
     StarscaleError
         `output` cannot be written; no partial file remains.
     """
-    source = open_table(table)
+    source = open_for(table, survey)
     if source.n_rows == 0:
         raise _no_rows(str(table))
     chosen = cuts_of_survey(survey, cuts, str(table))
@@ -285,6 +286,6 @@ def _join_stream(
         left_on=lead.id.column,
         right_on=lead.id.column,
         how="left",
-        n_right=open_table(path).n_rows,
+        n_right=open_for(path, survey).n_rows,
         folder=folder,
     )

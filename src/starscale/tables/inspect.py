@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 
 from starscale.io import Source
+from starscale.io.parts.elements import Element, axes_of, shape_text
 from starscale.io.table import Doubt
 from starscale.surveys import Survey
 from starscale.tables.frames import notes_on_frame, other_epoch
@@ -34,6 +35,29 @@ def about_file(source: Source) -> Remarks:
     for note in source.notes:
         (found.warnings if isinstance(note, Doubt) else found.notes).append(note)
     return found
+
+
+def vector_lines(source: Source) -> list[str]:
+    """Return a line with the vector columns of a table and their lengths, if it has any."""
+    vectors = [name for name, kind in source.schema.items() if axes_of(kind)]
+    varying = [name for name in vectors if isinstance(source.schema[name], pl.List)]
+    lengths = dict.fromkeys(varying, (np.inf, 0))
+    for frame in source.batches(CHUNK, varying) if varying else ():
+        for name in varying:
+            found = frame[name].list.len().drop_nulls()
+            low, high = lengths[name]
+            if len(found):
+                lengths[name] = (min(low, int(found.min())), max(high, int(found.max())))  # type: ignore[arg-type]
+    said = {name: shape_text(source.schema[name]) for name in vectors} | {
+        name: f"length {high}" if low == high else f"lengths {low} to {high}"
+        for name, (low, high) in lengths.items()
+        if low <= high
+    }
+    if not vectors:
+        return []
+    shown = ", ".join(f"{name} ({said[name]})" for name in vectors)
+    first = Element(vectors[0], (0,) * len(axes_of(source.schema[vectors[0]])))
+    return [f"vector columns: {shown}; a survey file names an element as {first}"]
 
 
 def about_values(source: Source, table: pl.DataFrame, survey: Survey, outside: Mapping[str, int]) -> Remarks:

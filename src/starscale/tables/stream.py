@@ -12,9 +12,9 @@ from starscale.io import open_table, read_ahead
 from starscale.surveys import Survey
 from starscale.tables.frames import refuse_frame
 from starscale.tables.identifiers import all_missing, repeated_identifiers
+from starscale.tables.opening import open_for
 from starscale.tables.repeated import RepeatedIds, hashed
 from starscale.tables.standardise import spelling, standardise
-from starscale.tables.texts import as_written
 from starscale.vocabulary.errors import InputError
 
 #: Rows per piece.
@@ -52,7 +52,7 @@ def pieces(
     InputError
         See :func:`starscale.tables.standardise.standardise`.
     """
-    source = as_written(open_table(path), survey)
+    source = open_for(path, survey)
     refuse_frame(source, survey, str(path))
     found = spelling(list(source.schema), survey)
     wanted = list(source.schema) if columns is None else [found[name] for name in columns if name in found]
@@ -75,7 +75,7 @@ def rows_of(path: Path, columns: Sequence[str] | None = None) -> Iterator[pl.Dat
 
 def columns_of(path: Path, survey: Survey) -> list[str]:
     """Return the columns of a table, with the names of the survey for those that it describes."""
-    names = list(open_table(path).schema)
+    names = list(open_for(path, survey).schema)
     described = {there: name for name, there in spelling(names, survey).items()}
     return [described.get(name, name) for name in names]
 

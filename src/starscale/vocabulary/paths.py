@@ -23,8 +23,17 @@ def _is_pattern(path: Path) -> bool:
     return any(mark in str(path) for mark in "*?[")
 
 
+def divided(path: Path) -> tuple[Path, str | None]:
+    """Return the file, folder or pattern of a path, and the table that it names: ``stars.fits#2``."""
+    if path.exists() or "#" not in path.name:
+        return path, None
+    file, _, part = path.name.rpartition("#")
+    return path.with_name(file) if file else path.parent, part
+
+
 def present(path: Path) -> bool:
     """Whether there is a file or folder, or, for a pattern, one or more files."""
+    path, _ = divided(path)
     return path.exists() or bool(matching(path))
 
 

@@ -124,6 +124,23 @@ def other_tables(path: Path, number: int) -> Iterator[str]:
         yield "... (what follows is damaged)"
 
 
+def tables(path: Path) -> Iterator[tuple[str, str]]:
+    """Yield number and name of every table of a file.
+
+    Raises
+    ------
+    InputError
+        The file is damaged.
+    """
+    try:
+        with open_packed(path) as file:
+            for unit in headers(path, file):
+                if unit.is_table:
+                    yield str(unit.number), unit.name
+    except (OSError, *DAMAGE, ValueError, TypeError, KeyError) as error:
+        raise InputError(damaged(path, str(error))) from error
+
+
 def refuse_more(path: Path, file: IO[bytes], table: FitsTable) -> bytes:
     """Refuse a file in which a table is followed by anything but padding or the next extension.
 

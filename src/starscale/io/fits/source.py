@@ -14,13 +14,14 @@ from starscale.io.fits.characters import CharacterField, decode_characters
 from starscale.io.fits.decode import Bytes, decode
 from starscale.io.fits.field import FitsField
 from starscale.io.fits.header import find_table, other_tables, schema_of
+from starscale.io.fits.header import tables as tables
 from starscale.io.fits.plus import described
 from starscale.io.fits.records import RecordReader
 from starscale.io.fits.serialized import Serialized, serialized
 from starscale.io.fits.verify import Verification
 from starscale.io.masks import masked
 from starscale.io.packed import DAMAGE
-from starscale.io.table import Doubt, Source, describe, repeated_names
+from starscale.io.table import Doubt, OtherTables, Source, describe, repeated_names
 from starscale.io.votable.position import epoch_of, frame_of
 from starscale.vocabulary.errors import InputError, Problem
 
@@ -38,6 +39,7 @@ class FitsSource(Source):
         self.path = path
         self.format = "fits"
         self._table, primary = find_table(path, part)
+        self.part = self._table.unit.name
         self._fields = {item.name: item for item in self._table.fields}
         by_astropy = self._by_astropy()
         self._masks = {
@@ -79,7 +81,7 @@ class FitsSource(Source):
             found.append(Doubt(f"one row of vectors of {vectors} elements: TOPCAT would read {vectors} rows"))
         others = list(other_tables(self.path, self._table.unit.number))
         if others:
-            found.append(f"other tables in the file: {', '.join(others)}")
+            found.append(OtherTables(f"other tables in the file: {', '.join(others)}"))
         return tuple(found)
 
     @property

@@ -17,7 +17,7 @@ import polars as pl
 
 from starscale.io.fits.source import open_source as open_fits
 from starscale.io.fits.text import from_card
-from starscale.io.table import CHUNK_ROWS, Doubt, Source, describe, repeated_names, unique_names
+from starscale.io.table import CHUNK_ROWS, Doubt, OtherTables, Source, describe, repeated_names, unique_names
 from starscale.io.votable.binary import Decoder
 from starscale.io.votable.cells import cells_of
 from starscale.io.votable.choice import chosen_table, cut_off, listed
@@ -93,6 +93,16 @@ def open_source(path: Path, part: str | None) -> Source:
         raise _damaged(path, error) from error
 
 
+def tables(path: Path) -> Iterator[tuple[str, str]]:
+    """Yield number and name of every table of a document; see :func:`open_source` for errors."""
+    try:
+        document = scan(path)
+    except _REFUSED as error:
+        raise _damaged(path, error) from error
+    for number, name, _ in listed(document):
+        yield str(number), name
+
+
 def described_fields(text: str) -> dict[str, dict[str, str]]:
     """Return unit, UCD and description by column from a VOTable without rows; an empty dict if it is damaged."""
     try:
@@ -162,6 +172,7 @@ def _describe(source: Source, document: VotableDocument, table: TableElement) ->
     system = position_system(document, table, list(source.schema), source.columns, source.schema)
     source.frame, source.epoch = frame_of(system), epoch_of(system)
     source.metadata = _metadata(document, table) | _stated(system)
+    source.part = next(iter(table.names), "")
     source.notes = tuple(_notes(source, document, table))
 
 
@@ -209,7 +220,8 @@ def _note_on_others(document: VotableDocument, table: TableElement) -> str:
         if other is not table and other.kind
     ]
     how = "choose one with FILE#NAME or FILE#NUMBER"
-    return f"the file has other tables, which are not read: {', '.join(others)}; {how}" if others else ""
+    said = f"the file has other tables, which are not read: {', '.join(others)}; {how}" if others else ""
+    return OtherTables(said)
 
 
 def _rows_in(document: VotableDocument, table: TableElement) -> str:
