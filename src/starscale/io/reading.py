@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -103,10 +103,16 @@ def _parts(path: Path, form: Format, part: str | None, tables: Sequence[str]) ->
     if part is not None:
         named = PLUS not in part or part in {name for _, name in form.reader().tables(path)}
         return (part,) if named else part.split(PLUS)
-    # A file of one table is a part of the original, or was written by starscale: its columns have other names.
-    found = [name.lower() for _, name in islice(form.reader().tables(path), 2)] if tables else []
-    cut = len(found) == 1 and len(tables) > 1 and found[0] in {name.lower() for name in tables}
-    return tables if cut or len(found) > 1 else ()
+    return tables if tables and _holds_several(form.reader().tables(path), tables) else ()
+
+
+def _holds_several(found: Iterable[tuple[str, str]], tables: Sequence[str]) -> bool:
+    """Whether a file holds several tables, or only one of those that belong together.
+
+    Any other file of one table was made from the original; it has all columns, under other names.
+    """
+    names = [name.lower() for _, name in islice(found, 2)]
+    return len(names) > 1 or (len(tables) > 1 and names[:1] in [[name.lower()] for name in tables])
 
 
 def read(table: Any, *, columns: Sequence[str] | None = None) -> pl.DataFrame:

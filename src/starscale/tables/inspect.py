@@ -39,25 +39,27 @@ def about_file(source: Source) -> Remarks:
 
 def vector_lines(source: Source) -> list[str]:
     """Return a line with the vector columns of a table and their lengths, if it has any."""
-    vectors = [name for name, kind in source.schema.items() if axes_of(kind)]
-    varying = [name for name in vectors if isinstance(source.schema[name], pl.List)]
-    lengths = dict.fromkeys(varying, (np.inf, 0))
-    for frame in source.batches(CHUNK, varying) if varying else ():
-        for name in varying:
-            found = frame[name].list.len().drop_nulls()
-            low, high = lengths[name]
-            if len(found):
-                lengths[name] = (min(low, int(found.min())), max(high, int(found.max())))  # type: ignore[arg-type]
-    said = {name: shape_text(source.schema[name]) for name in vectors} | {
-        name: f"length {high}" if low == high else f"lengths {low} to {high}"
-        for name, (low, high) in lengths.items()
-        if low <= high
-    }
-    if not vectors:
+    said = {name: shape_text(kind) for name, kind in source.schema.items() if axes_of(kind)}
+    if not said:
         return []
-    shown = ", ".join(f"{name} ({said[name]})" for name in vectors)
-    first = Element(vectors[0], (0,) * len(axes_of(source.schema[vectors[0]])))
-    return [f"vector columns: {shown}; a survey file names an element as {first}"]
+    said |= _lengths(source, [name for name in said if isinstance(source.schema[name], pl.List)])
+    first = next(iter(said))
+    element = Element(first, (0,) * len(axes_of(source.schema[first])))
+    shown = ", ".join(f"{name} ({text})" for name, text in said.items())
+    return [f"vector columns: {shown}; a survey file names an element as {element}"]
+
+
+def _lengths(source: Source, names: list[str]) -> dict[str, str]:
+    """Return the lengths that vectors of varying length have, by column."""
+    lengths: dict[str, set[int]] = {name: set() for name in names}
+    for frame in source.batches(CHUNK, names) if names else ():
+        for name in names:
+            lengths[name].update(frame[name].list.len().drop_nulls().unique())
+    return {
+        name: f"length {min(found)}" if len(found) == 1 else f"lengths {min(found)} to {max(found)}"
+        for name, found in lengths.items()
+        if found
+    }
 
 
 def about_values(source: Source, table: pl.DataFrame, survey: Survey, outside: Mapping[str, int]) -> Remarks:

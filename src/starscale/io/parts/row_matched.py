@@ -37,26 +37,26 @@ class RowMatchedSource(Source):
 
     def __init__(self, path: Path, parts: Sequence[str], opener: Callable[[str], Source]) -> None:
         self.path = path
-        problems, sources = Problems(), []
+        problems, sources = Problems(), list[Source]()
         for part in parts:
             with problems.collect():
                 sources.append(opener(part))
         problems.raise_if_any()
-        self.format = sources[0].format
         names = [source.part or part for source, part in zip(sources, parts, strict=True)]
+        _compare(f"{path}#{PLUS.join(parts)}", parts, names, sources)
         # Where two tables have one name, they are called as the user does.
-        self._sources = dict(zip(names if len(set(names)) == len(names) else parts, sources, strict=False))
-        _compare(f"{path}#{PLUS.join(parts)}", names, sources, len(self._sources))
+        self._sources = dict(zip(names if len(set(names)) == len(names) else parts, sources, strict=True))
         self._places = {
-            f"{label}.{name}": (label, name) for label, source in self._sources.items() for name in source.schema
+            f"{label}.{name}": (label, name) for label, one in self._sources.items() for name in one.schema
         }
-        self.schema = pl.Schema(
-            {name: self._sources[label].schema[there] for name, (label, there) in self._places.items()}
-        )
-        self.columns = {
-            name: replace(self._sources[label].columns[there], name=name)
-            for name, (label, there) in self._places.items()
-        }
+        places = {name: (self._sources[label], there) for name, (label, there) in self._places.items()}
+        self.schema = pl.Schema({name: source.schema[there] for name, (source, there) in places.items()})
+        self.columns = {name: replace(one.columns[there], name=name) for name, (one, there) in places.items()}
+        self._describe(sources)
+
+    def _describe(self, sources: Sequence[Source]) -> None:
+        """Take over what the tables state as a whole; the first that states something goes before."""
+        self.format = sources[0].format
         self.metadata = {key: text for source in reversed(sources) for key, text in source.metadata.items()}
         self.frame = next((source.frame for source in sources if source.frame), "")
         self.epoch = next((source.epoch for source in sources if source.epoch is not None), None)
@@ -98,11 +98,11 @@ class RowMatchedSource(Source):
             yield frame.rename(names)
 
 
-def _compare(where: str, names: Sequence[str], sources: Sequence[Source], different: int) -> None:
+def _compare(where: str, parts: Sequence[str], names: Sequence[str], sources: Sequence[Source]) -> None:
     """Refuse tables that are named twice or have different numbers of rows."""
-    if different != len(sources):
-        twice = ", ".join(name for name, times in Counter(names).items() if times > 1)
-        raise InputError(Problem(where, f"names a table twice ({twice})", "every table once"))
+    twice = [part for part, times in Counter(parts).items() if times > 1]
+    if twice:
+        raise InputError(Problem(where, f"names a table twice ({', '.join(twice)})", "every table once"))
     if len({source.n_rows for source in sources}) > 1:
         found = ", ".join(f"{name} {source.n_rows:,}" for name, source in zip(names, sources, strict=True))
         fix = "Only tables whose rows belong together, one after the other, can be read as one."
