@@ -197,7 +197,7 @@ def part_d() -> None:
             .drop("ra", "dec", "source_id")
             .rename({"ra_allwise": "ra", "dec_allwise": "dec", "designation_allwise": "designation"})
             .rename({"ra_error": "sigra", "dec_error": "sigdec"}),
-            load_survey(EXAMPLES / "allwise.toml"),
+            load_survey("allwise"),
         ),
     }
     rows = []

@@ -69,7 +69,7 @@ def part_b() -> None:
         "sdss_dr14": "sdss_dr13",
         "ps1": "panstarrs1",
         "tmass": "tmass",
-        "allwise": ROOT / "examples" / "surveys" / "allwise.toml",
+        "allwise": "allwise",
     }
     for name, survey in surveys.items():
         medians = []

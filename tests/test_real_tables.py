@@ -10,7 +10,6 @@ import pytest
 import starscale as ss
 from starscale.vocabulary.errors import InputError
 from starscale.vocabulary.settings.run import MatchConfig
-from support.places import EXAMPLES
 
 pytestmark = pytest.mark.shared
 
@@ -21,7 +20,7 @@ pytestmark = pytest.mark.shared
         ("sdss_dr14", "sdss_dr13"),
         ("ps1", "panstarrs1"),
         ("tmass", "tmass"),
-        ("allwise", EXAMPLES / "allwise.toml"),
+        ("allwise", "allwise"),
     ],
 )
 def test_known_pairs_of_m67_are_recovered(shared: Path, name: str, survey: str | Path) -> None:

@@ -29,11 +29,11 @@ ARCHIVE_TABLES = [
     ("apogee_dr17", "archive_schema/apogee_allstar_dr17_95rows.fits", set()),
     # The demo table of brutus leaves some columns of DR2 out.
     ("gaia_dr2", "m67/gaia_dr2.parquet", {"ra_error", "dec_error", "bp_rp", "duplicated_source"}),
+    ("allwise", "m67/allwise.parquet", {"sigra", "sigdec"}),
     ("segue", "m67/segue.parquet", {"plate", "mjd", "fiberid", "scienceprimary", "snr", "elodiervfinal"}),
 ]
 EXAMPLE_TABLES = [
     ("splus_segue", "real/splus_segue.csv", set()),
-    ("allwise", "real/m67/allwise.parquet", {"sigra", "sigdec"}),
     ("gaia_benchmark", "real/gaia_benchmark_stars_v3.fits", set()),
     *(
         (f"mock_{name}", f"mock/{name}.parquet", set())

@@ -99,6 +99,16 @@ GOOD: dict[str, dict[str, Any]] = {
     "skymapper_dr4": {"class_star": 0.95, "flags": 0, "nimaflags": 0, "flags_psf": 0},
     "rave_dr6": {"algo_conv_madera": 0, "snr_med_sparv": 40.0},
     "segue": {"flag": "nnnnn"},
+    "allwise": {"cc_flags": "0000"},
+    "des_y6": {"EXT_XGB": 0, "FLAGS_GOLD": 0, "FLAGS_FOREGROUND": 0},
+    "delve_dr3": {"EXT_XGB": 0, "FLAGS_GOLD": 0, "FLAGS_FOREGROUND": 0},
+    "lamost_dr10": {"snrg": 40.0},
+    "lamost_dr10_mrs": {"coadd": 1, "fibermask": 0, "snr": 40.0},
+    "rubin_dp1": {"refExtendedness": 0.0, "detect_isDeblendedModelSource": True},
+    "sdss_dr19_aspcap": {"flag_bad": False, "fe_h_flags": 0, "snr": 120.0},
+    "sdss_dr20_aspcap": {"flag_bad": False, "fe_h_flags": 0, "snr": 120.0},
+    "splus_dr4": {"CLASS_STAR": 0.99},
+    "vhs_dr5": {"mergedclass": -1},
 }
 #: Survey, cut, column, values that the cut keeps, values that it removes. None is a missing value.
 CASES: list[tuple[str, str, str, list[Any], list[Any]]] = [
@@ -179,6 +189,34 @@ CASES: list[tuple[str, str, str, list[Any], list[Any]]] = [
     ("skymapper_dr4", "nimaflags", "nimaflags", [0, 4], [5, 100, None]),
     ("skymapper_dr4", "flags_psf", "flags_psf", [0], [1, 63, None]),
     ("segue", "normal", "flag", ["nnnnn"], ["nnngn", "Nnnnn", "", None]),
+    ("allwise", "uncontaminated", "cc_flags", ["0000", "00dh"], ["D000", "0P00", "HHHH", None]),
+    *(
+        case
+        for name in ("des_y6", "delve_dr3")
+        for case in (
+            (name, "star", "EXT_XGB", [0, 1], [2, 3, -9, None]),
+            (name, "flags_gold", "FLAGS_GOLD", [0], [1, 64, None]),
+            (name, "foreground", "FLAGS_FOREGROUND", [0], [1, 8, None]),
+        )
+    ),
+    ("lamost_dr10", "signal", "snrg", [15.0, 300.0], [14.999, None]),
+    ("lamost_dr10_mrs", "coadded", "coadd", [1], [0, None]),
+    ("lamost_dr10_mrs", "fibre", "fibermask", [0], [1, 64, None]),
+    ("lamost_dr10_mrs", "signal", "snr", [20.0, 300.0], [19.999, None]),
+    ("rubin_dp1", "star", "refExtendedness", [0.0, 0.499], [0.5, 1.0, None]),
+    ("rubin_dp1", "deblended", "detect_isDeblendedModelSource", [True], [False, None]),
+    *(
+        case
+        for name in ("sdss_dr19_aspcap", "sdss_dr20_aspcap")
+        for case in (
+            (name, "flag_bad", "flag_bad", [False], [True, None]),
+            # Upper limits of lines (0 to 4) and warnings (10, 11) stay.
+            (name, "fe_h_flags", "fe_h_flags", [0, 1, 1 << 4, 1 << 10, 1 << 11], [1 << 5, 1 << 9, None]),
+            (name, "signal", "snr", [50.0, 500.0], [49.999, 0.0, None]),
+        )
+    ),
+    ("splus_dr4", "star", "CLASS_STAR", [1.0, 0.90001], [0.9, 0.1, None]),
+    ("vhs_dr5", "star", "mergedclass", [-1, -2], [1, 0, -3, -9, None]),
 ]
 
 

@@ -82,7 +82,7 @@ class InputTable(Frozen):
     path: Path | None = None
     fetch: Fetch | None = None
     #: Names in the table, by column of the survey.
-    rename: dict[str, str] = Field(default_factory=dict)
+    rename: dict[str, str] = {}  # noqa: RUF012  pydantic copies it
 
     @model_validator(mode="after")
     def _one_source(self) -> InputTable:
@@ -153,7 +153,7 @@ class LabelsInput(Frozen):
     path: Path | None = None
     fetch: Fetch | None = None
     #: Names in the table, by column of the survey.
-    rename: dict[str, str] = Field(default_factory=dict)
+    rename: dict[str, str] = {}  # noqa: RUF012  pydantic copies it
     cuts: Cuts = Cuts()
     radius: float = Field(default=2.0, gt=0, le=60)
 
