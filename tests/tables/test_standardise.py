@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,8 @@ from polars.testing import assert_frame_equal, assert_series_equal
 
 import starscale as ss
 from starscale.surveys import Survey
-from starscale.tables.standardise import POLARS_TYPE, require, spelling, standardise
+from starscale.tables.columns.typed import POLARS_TYPE, Discarded
+from starscale.tables.standardise import require, spelling, standardise
 from starscale.vocabulary.columns import Column
 from starscale.vocabulary.errors import InputError
 from starscale.vocabulary.strict import validate
@@ -302,9 +302,9 @@ def band(values: list[float | None], **limits: float) -> tuple[list[float | None
     """Magnitudes after standardising, and the numbers of those outside the plausible range."""
     document = {**SURVEY.model_dump(), "bands": {"b": {"magnitude": "mag", "wavelength": 500, **limits}}}
     table = pl.DataFrame({"id": np.arange(1, len(values) + 1), "mag": pl.Series(values, dtype=pl.Float64)})
-    outside: Counter[str] = Counter()
-    found = standardise(table, validate(Survey, document, "test"), outside=outside)["mag"]
-    return found.to_list(), dict(outside)
+    discarded = Discarded()
+    found = standardise(table, validate(Survey, document, "test"), discarded=discarded)["mag"]
+    return found.to_list(), dict(discarded.outside)
 
 
 @pytest.mark.parametrize(

@@ -15,11 +15,14 @@ from starscale import io
 from starscale.archives.build import PlannedRequest
 from starscale.archives.tap.manifest import Manifest
 from starscale.surveys import Survey
+from starscale.surveys.derived import computed, inputs_of
 from starscale.surveys.schema import ColumnSpec, Cut
 from starscale.tables.api import PROVENANCE_KEY
+from starscale.tables.columns.derived import derive
+from starscale.tables.columns.typed import POLARS_TYPE
 from starscale.tables.cuts import Attrition, apply_cuts
 from starscale.tables.sql import rename_columns
-from starscale.tables.standardise import POLARS_TYPE, require, standardise
+from starscale.tables.standardise import require, standardise
 from starscale.vocabulary.columns import Column
 
 
@@ -33,22 +36,56 @@ class Assembled:
 
 
 def delivered_survey(planned: PlannedRequest) -> Survey:
-    """Describe the delivered table as a survey: the columns of all members, with their names in that table."""
+    """Describe the delivered table as a survey: the columns of all members, with their names in that table.
+
+    Computed columns and invalid values are left to those who read the table.
+    """
     columns: dict[str, ColumnSpec] = {}
     for member in planned.request.relation.members:
         for name, output in member.output.items():
             spec = member.survey.columns[name]
             sentinels = (*member.survey.sentinels, *spec.sentinels)
-            columns[output] = spec.model_copy(update={"sentinels": sentinels, "aliases": ()})
+            changed = {"sentinels": sentinels, "aliases": (), "expression": None, "valid": None}
+            columns[output] = spec.model_copy(update=changed)
+    return _with_columns(planned, columns)
+
+
+def judged_survey(planned: PlannedRequest) -> Survey:
+    """Describe the delivered table with the computed columns, on which cuts may depend."""
+    columns = dict(delivered_survey(planned).columns)
+    for number, member in enumerate(planned.request.relation.members):
+        names = _names(planned, number)
+        specs = member.survey.limited()
+        for name in computed(specs):
+            spec = specs[name]
+            if all(names[used] in columns for used in inputs_of(name, spec)):
+                changed = {key: text and rename_columns(text, names) for key, text in _texts(spec).items()}
+                columns[names[name]] = spec.model_copy(update=changed)
+    return _with_columns(planned, columns)
+
+
+def _texts(spec: ColumnSpec) -> dict[str, str | None]:
+    return {"expression": spec.expression, "valid": spec.valid}
+
+
+def _with_columns(planned: PlannedRequest, columns: Mapping[str, ColumnSpec]) -> Survey:
     lead = planned.request.relation.lead.survey
-    return Survey(name=lead.name, title=lead.title, kind=lead.kind, id=lead.id, columns=columns)
+    return Survey(name=lead.name, title=lead.title, kind=lead.kind, id=lead.id, columns=dict(columns))
+
+
+def _names(planned: PlannedRequest, number: int) -> dict[str, str]:
+    """Return the names of a member's columns in the delivered table, with those that are computed there."""
+    members = planned.request.relation.members
+    taken = {output for member in members for output in member.output.values()}
+    survey = members[number].survey
+    free = {name: name if number == 0 or name not in taken else f"{name}_{survey.name}" for name in survey.columns}
+    return free | dict(members[number].output)
 
 
 def local_cuts(planned: PlannedRequest) -> list[Cut]:
     """Return the cuts to apply after the download, in the column names of the delivered table."""
-    members = planned.request.relation.members
     return [
-        cut.model_copy(update={"keep": rename_columns(cut.keep, members[number].output)})
+        cut.model_copy(update={"keep": rename_columns(cut.keep, _names(planned, number))})
         for number, cut in planned.local
     ]
 
@@ -102,6 +139,7 @@ def assemble(
     Assembled
     """
     survey, cuts = delivered_survey(planned), local_cuts(planned)
+    judged = judged_survey(planned) if cuts else survey
     schema: pl.Schema | None = None
     attrition: Attrition | None = None
     received = written = 0
@@ -110,7 +148,7 @@ def assemble(
         for table, about in frames(planned, manifest):
             received += table.height
             if cuts:
-                mask, counts = apply_cuts(table, cuts, where=survey.name)
+                mask, counts = apply_cuts(derive(table, judged, where=survey.name), cuts, where=survey.name)
                 attrition = counts if attrition is None else attrition + counts
                 table = table.filter(mask)
             if schema is None:

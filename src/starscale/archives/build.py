@@ -13,11 +13,12 @@ import polars as pl
 from starscale import io
 from starscale.archives.tap.client import Client
 from starscale.archives.tap.query import UPLOAD_DEC, UPLOAD_ID, UPLOAD_RA, probe
-from starscale.archives.tap.relation import find_place, relate
+from starscale.archives.tap.relation import Relation, find_place, relate, requested
 from starscale.archives.tap.request import Request, ask_for, cut_conditions
 from starscale.archives.tap.retry import Retry
 from starscale.surveys import Survey, load_survey
 from starscale.surveys.archive import Copy
+from starscale.surveys.derived import with_inputs
 from starscale.surveys.schema import Cut
 from starscale.tables.api import AnyTable, read_in_units
 from starscale.tables.cuts import choose_cuts, cut_columns
@@ -78,7 +79,8 @@ class Sources:
         for survey, place in self.all():
             elsewhere = {column for join in place.joins for column in join.columns}
             own = spelling(names[place.table], survey)
-            found[survey.name] = {c: archive for c, archive in own.items() if c not in elsewhere}
+            asked = set(requested(survey)) - elsewhere
+            found[survey.name] = {c: archive for c, archive in own.items() if c in asked}
             for join in place.joins:
                 there = spelling(names[join.table], survey)
                 found[survey.name] |= {c: archive for c, archive in there.items() if c in join.columns}
@@ -208,10 +210,20 @@ def build(
     inner = relate(lead, place, spellings=spellings, alias="x")
     conditions, local = cut_conditions(relation, _cuts(sources, settings.cuts), lead.name)
     if settings.columns:
-        needed = [relation.members[i].output[c] for i, cut in local for c in cut_columns(cut, lead.name)]
-        relation = relation.chosen([*settings.columns, *needed])
+        needed = [c for i, cut in local for c in _delivered(relation, i, cut_columns(cut, lead.name))]
+        relation = relation.chosen([*_delivered(relation, 0, settings.columns), *needed])
     request = ask_for(place, relation, inner, selection, cuts=conditions, upload=upload)
     return PlannedRequest(request, sources, local, _missing(sources, spellings))
+
+
+def _delivered(relation: Relation, number: int, columns: Sequence[str]) -> list[str]:
+    """Return the columns of the delivered table from which some columns of a member are computed."""
+    outputs = {n: output for member in reversed(relation.members) for n, output in member.output.items()}
+    outputs |= relation.members[number].output
+    specs = relation.members[number].survey.columns
+    # A column that does not exist is reported later, but that on which validity depends may be missing.
+    asked = [name for name in columns if name not in specs or specs[name].expression is None]
+    return [outputs.get(n, n) for n in with_inputs(specs, columns) if n in outputs or n in asked]
 
 
 def _cuts(sources: Sources, choice: Cuts) -> list[tuple[int, Cut]]:
@@ -245,7 +257,7 @@ def _missing(sources: Sources, spellings: Spellings | None) -> tuple[str, ...]:
     if spellings is None:
         return ()
     return tuple(
-        name for survey, _ in sources.all() for name in survey.columns if name not in spellings[survey.name]
+        name for survey, _ in sources.all() for name in requested(survey) if name not in spellings[survey.name]
     )
 
 

@@ -14,7 +14,7 @@ from starscale.mock.galaxy import unit_vectors
 from starscale.mock.spectrum import BANDS
 from starscale.surveys import load_survey
 from starscale.surveys.schema import TRUE_OVER_SFD
-from starscale.tables.standardise import POLARS_TYPE
+from starscale.tables.columns.typed import POLARS_TYPE
 from starscale.vocabulary.arrays import FloatArray
 
 ARCSEC = np.radians(1.0 / 3600.0)

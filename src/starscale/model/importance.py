@@ -26,7 +26,7 @@ from starscale.model.labelled import labelled_stars
 from starscale.model.model import Model
 from starscale.tables.api import AnyTable
 from starscale.tables.arrays import as_floats
-from starscale.tables.standardise import spelling
+from starscale.tables.standardise import spelling, standardise
 from starscale.vocabulary.arrays import FloatArray
 from starscale.vocabulary.columns import Column
 from starscale.vocabulary.errors import InputError, Problem
@@ -304,6 +304,10 @@ def importance_of(
     # One prediction refuses an unsuitable table before anything is shuffled, with the message of the model.
     model.predict(table.head(1), where=where, found_columns=found_columns)
     names = spelling(table.columns, model.inputs)
+    if not names.keys() >= set(feature_columns(model.features)):
+        # A computed column is shuffled itself, not the columns that it is computed from.
+        table = standardise(table, model.inputs, where=where, found_columns=found_columns, whole=False)
+        names, found_columns = spelling(table.columns, model.inputs), None
     columns = [names[name] for name in feature_columns(model.features)]
     chosen = groups if groups is not None else importance_groups(table, columns, settings.correlation)
     needed = dict.fromkeys([*names.values(), *labels, *(c for group in chosen.values() for c in group)])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,8 +20,10 @@ from starscale.pipeline.fetch_step import resolve
 from starscale.pipeline.planning import plan
 from starscale.pipeline.runfile import load_run
 from starscale.surveys import Survey, load_survey
+from starscale.surveys.derived import derivable, underivable
 from starscale.surveys.spelling import find_spelling, with_rename
 from starscale.tables.api import PROVENANCE_KEY, read_counted, says_mock
+from starscale.tables.columns.typed import Discarded
 from starscale.tables.cuts import cut_columns
 from starscale.tables.inspect import Remarks, about_file, about_values, vector_lines
 from starscale.tables.opening import open_for
@@ -181,8 +182,8 @@ def _table(path: Path, survey: Survey | None) -> Findings:
 
 def _against_survey(path: Path, opened: io.Source, survey: Survey, found: Findings) -> None:
     """Read a table as one of a survey, and enter what is found."""
-    outside: Counter[str] = Counter()
-    table = read_counted(path, survey, outside=outside)
+    discarded = Discarded()
+    table = read_counted(path, survey, discarded=discarded)
     if table.height == 0:
         raise InputError(Problem(str(path), "has no rows", "one or more"))
     spelled = find_spelling(opened.schema, survey)
@@ -190,7 +191,7 @@ def _against_survey(path: Path, opened: io.Source, survey: Survey, found: Findin
     if spelled.chosen:
         found.lines.append(f"named as in {spelled.chosen}: names.{spelled.chosen} of the survey file")
     found.notes += _unusable_cuts(table, survey)
-    found.add(about_values(opened, table, survey, outside))
+    found.add(about_values(opened, table, survey, discarded))
     if survey.position is not None:
         positions(table, survey, str(path))
 
@@ -250,8 +251,15 @@ def _unchanged(path: Path, recorded: str) -> None:
 def _columns_found(table: pl.DataFrame, present: Collection[str], survey: Survey) -> list[str]:
     """Tell which columns of the survey are in the table, and which of these are empty."""
     found = [f"{len(present)} of the {len(survey.columns)} columns of {survey.name} are in the table"]
-    missing = [name for name in survey.columns if name not in present]
+    unknown = underivable(survey.columns, present)
+    done = derivable(survey.columns, present)
+    missing = [name for name in survey.columns if name not in (*present, *done, *unknown)]
     empty = [name for name in present if table[name].null_count() == table.height]
+    if done:
+        found.append(f"computed: {', '.join(done)}")
+    if unknown:
+        why = (f"{name} (without {', '.join(columns)})" for name, columns in unknown.items())
+        found.append(f"cannot be computed: {', '.join(why)}")
     if missing:
         found.append(f"missing: {', '.join(missing)}")
     if empty:

@@ -13,11 +13,12 @@ from starscale.features.families import Feature, SurveyColumns
 from starscale.features.features import FeatureSet, build_features, feature_columns
 from starscale.features.split_table import SURVEYS
 from starscale.surveys import Survey
+from starscale.surveys.derived import with_inputs
 from starscale.surveys.schema import ColumnSpec, Cut
+from starscale.tables.columns.typed import POLARS_TYPE
 from starscale.tables.cuts import choose_cuts, cut_columns
 from starscale.tables.joins import names_in
 from starscale.tables.sql import rename_columns
-from starscale.tables.standardise import POLARS_TYPE
 from starscale.vocabulary.columns import DType
 from starscale.vocabulary.errors import InputError, Problem, Problems
 from starscale.vocabulary.settings.run import InputTable, LabelsInput, RunConfig
@@ -130,10 +131,9 @@ def inputs_survey(
 ) -> Survey:
     """Describe the input table of the model as a survey, so that it is read like any other table."""
     required = [*feature_columns(features), *(c for m in members for c in _reference_magnitude(m))]
-    of_cuts = [c for cut in cuts for c in cut_columns(cut, "cuts")]
-    needed = list(dict.fromkeys([*required, *of_cuts]))
-    columns = _described(run, members, needed)
-    for name in needed:
+    required += [c for cut in cuts for c in cut_columns(cut, "cuts")]
+    columns = _described(members, [*run.lead.columns, *required])
+    for name in dict.fromkeys(required):
         columns.setdefault(name, ColumnSpec(dtype=_DTYPE.get(table.schema[name], "float64")))
     lead = run.lead
     return Survey(
@@ -149,16 +149,19 @@ def inputs_survey(
     )
 
 
-def _described(run: RunPlan, members: Sequence[SurveyColumns], needed: Sequence[str]) -> dict[str, ColumnSpec]:
-    """Return the needed columns that the surveys describe, and all columns of the leading survey."""
+def _described(members: Sequence[SurveyColumns], wanted: Sequence[str]) -> dict[str, ColumnSpec]:
+    """Return the wanted columns, and those that they are computed from, in the names of the joined table."""
     columns: dict[str, ColumnSpec] = {}
     for member in members:
         for column, spec in member.survey.limited().items():
-            name = member.names.get(column, column)
-            if name in needed or member.survey is run.lead:
-                sentinels = (*member.survey.sentinels, *spec.sentinels)
-                columns.setdefault(name, spec.model_copy(update={"sentinels": sentinels}))
-    return columns
+            changed = {
+                "sentinels": (*member.survey.sentinels, *spec.sentinels),
+                "expression": spec.expression and rename_columns(spec.expression, member.names),
+                "valid": spec.valid and rename_columns(spec.valid, member.names),
+            }
+            columns.setdefault(member.names.get(column, column), spec.model_copy(update=changed))
+    needed = set(with_inputs(columns, wanted))
+    return {name: spec for name, spec in columns.items() if name in needed}
 
 
 def _reference_magnitude(member: SurveyColumns) -> list[str]:

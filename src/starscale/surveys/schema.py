@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from starscale.surveys.archive import Access, Copy, GaiaRelease, HealpixBits
+from starscale.surveys.derived import Sql, derivation_problems, with_inputs
 from starscale.surveys.names import NameSet, check_names
 from starscale.vocabulary.columns import LABELS, POSITION_EPOCH, POSITION_SYSTEM, Column, DType, LabelName
 from starscale.vocabulary.strict import Frozen
@@ -42,6 +43,10 @@ class ColumnSpec(Frozen):
     time: TimeFormat | None = None
     #: Unit of the values in files, whatever the files say; by default that of the file, or else `unit`.
     file_unit: str = ""
+    #: SQL expression of other columns, in their standard units, for a table that does not have the column.
+    expression: Sql | None = None
+    #: SQL predicate: values of rows for which it is not true become missing, and are counted.
+    valid: Sql | None = None
 
     def column(self, name: str) -> Column:
         """Return this description as a :class:`Column` with this name."""
@@ -286,6 +291,8 @@ class Survey(Frozen):
 
     @model_validator(mode="after")
     def _described_columns(self) -> Survey:
+        if problems := derivation_problems(self.columns):
+            raise ValueError("; ".join(problems))
         used = self.used_columns()
         unknown = sorted(set(used) - set(self.columns))
         if unknown:
@@ -315,14 +322,14 @@ class Survey(Frozen):
         return ((Copy.model_validate(main),) if self.service and self.table else ()) + self.copies
 
     def used_columns(self) -> list[str]:
-        """Return the columns that the roles of the survey refer to, without repetition; cuts are not included."""
+        """Return the columns that the roles refer to, and those that they are computed from; not those of cuts."""
         names = [self.id.column, self.snr, *self._columns_of_roles(), *self._columns_of_bands()]
         names += [
             self.duplicates.prefer if self.duplicates else None,
             self.reddening.column if self.reddening else None,
             self.gaia.column if self.gaia else None,
         ]
-        return list(dict.fromkeys(name for name in names if name is not None))
+        return with_inputs(self.columns, (name for name in names if name is not None))
 
     def _columns_of_roles(self) -> list[str | None]:
         """Return the columns of roles whose text fields are all names of columns."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,11 +14,12 @@ from starscale import io
 from starscale.io.units import convert
 from starscale.surveys import Survey, load_survey
 from starscale.surveys.spelling import with_rename
+from starscale.tables.columns.typed import Discarded
 from starscale.tables.frames import refuse_frame
 from starscale.tables.opening import open_for
 from starscale.tables.own import own_columns, own_columns_of
 from starscale.tables.renaming import new_names
-from starscale.tables.standardise import spelling, standardise
+from starscale.tables.standardise import only, spelling, standardise, to_read
 from starscale.vocabulary.columns import POSITION_EPOCH, POSITION_SYSTEM, Column
 from starscale.vocabulary.errors import InputError, Problem, Problems
 from starscale.vocabulary.paths import divided
@@ -53,8 +53,8 @@ def read(
         Survey that describes the columns. They are converted to its names, types and units (from the units that
         the table states), missing values become null, and identifiers are checked.
     columns : sequence of str, optional
-        Columns to read. With `survey`: names of the survey, of which those that exist are read. Without:
-        names of the table, all of which must exist.
+        Columns to read. With `survey`: names of the survey, of which those that exist, or can be
+        computed, are returned. Without: names of the table, all of which must exist.
     rename : mapping of str to str, optional
         Names in the table, by new name. With `survey` the new names are columns of the survey.
 
@@ -74,18 +74,22 @@ def read(
 
 
 def read_counted(
-    table: AnyTable, description: Survey, columns: Sequence[str] | None = None, outside: Counter[str] | None = None
+    table: AnyTable,
+    description: Survey,
+    columns: Sequence[str] | None = None,
+    discarded: Discarded | None = None,
 ) -> pl.DataFrame:
-    """Do the same with a survey; `outside` receives the number of implausible values by column."""
+    """Do the same with a survey; `discarded` receives the numbers of values that became missing."""
 
     def wanted(names: Sequence[str]) -> list[str]:
-        return _wanted(names, description, columns)
+        return list(names) if columns is None else to_read(names, description, columns)
 
     where = name_of(table, f"table of {description.name}")
     source = open_for(table, description, choose=wanted, name=where)
     refuse_frame(source, description, where)
     frame = source.read(wanted(list(source.schema)))
-    return standardise(frame, description, where=where, found_columns=source.columns, outside=outside)
+    found = standardise(frame, description, where=where, found_columns=source.columns, discarded=discarded)
+    return found if columns is None else only(found, columns)
 
 
 def read_in_units(table: AnyTable, wanted: Callable[[Sequence[str]], Mapping[str, Column]]) -> pl.DataFrame:
@@ -139,13 +143,6 @@ def says_mock(metadata: Mapping[str, str]) -> bool:
         return bool(json.loads(metadata[PROVENANCE_KEY])["mock"])
     except (KeyError, TypeError, ValueError):
         return False
-
-
-def _wanted(available: Sequence[str], survey: Survey, columns: Sequence[str] | None) -> list[str]:
-    if columns is None:
-        return list(available)
-    found = spelling(available, survey)
-    return [found[name] for name in columns if name in found]
 
 
 def carried(stated: Mapping[str, Column], survey: Survey) -> dict[str, Column]:

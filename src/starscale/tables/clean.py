@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
@@ -34,6 +33,7 @@ from starscale.tables.api import (
     refuse_same,
     write,
 )
+from starscale.tables.columns.typed import Discarded
 from starscale.tables.cuts import Attrition, apply_cuts, choose_cuts
 from starscale.tables.joins import as_joined, join_by_id
 from starscale.tables.opening import open_for
@@ -58,11 +58,15 @@ class Cleaned:
     attrition : Attrition
     outside : dict of str to int
         Numbers of values outside the plausible range of their column, which became missing, by column.
+    invalid : dict of str to int
+        Numbers of values that became missing because `valid` of their column, or `keep` of their band, is not
+        true, by column.
     """
 
     table: pl.DataFrame | None
     attrition: Attrition
     outside: Mapping[str, int] = field(default_factory=dict)
+    invalid: Mapping[str, int] = field(default_factory=dict)
 
 
 def clean(
@@ -129,44 +133,45 @@ def clean(
 
     if len(paths) == len(tables):
         on_disk = [(Path(other), of) for other, of in joins]
-        outside: Counter[str] = Counter()
+        discarded = Discarded()
         attrition = clean_file(
-            paths[0], Path(output), description, on_disk, cuts, provenance, progress=display, outside=outside
+            paths[0], Path(output), description, on_disk, cuts, provenance, progress=display, discarded=discarded
         )
-        return Cleaned(None, attrition, dict(outside))
+        return Cleaned(None, attrition, dict(discarded.outside), dict(discarded.invalid))
     cleaned = _clean_in_memory(table, description, joins, cuts, display)
     surveys = [description, *(of for _, of in joins)]
     stated = carried(open_for(table, description, choose=lambda _: ()).columns, description)
     write(cleaned.table, output, surveys=surveys, columns=stated, provenance=provenance(cleaned.attrition))
-    return Cleaned(None, cleaned.attrition, cleaned.outside)
+    return Cleaned(None, cleaned.attrition, cleaned.outside, cleaned.invalid)
 
 
 def _clean_in_memory(
     table: AnyTable, survey: Survey, join: Sequence[tuple[AnyTable, Survey]], cuts: Cuts, progress: Progress
 ) -> Cleaned:
-    where, outside = name_of(table), Counter[str]()
-    stars = read_counted(table, survey, outside=outside)
+    where, discarded = name_of(table), Discarded()
+    stars = read_counted(table, survey, discarded=discarded)
     if stars.height == 0:
         raise _no_rows(where)
     for other, of in join:
-        stars = _join_in_memory(stars, other, of, survey, outside)
+        stars = _join_in_memory(stars, other, of, survey, discarded)
     chosen = cuts_of_survey(survey, cuts, where)
     mask, attrition = apply_cuts(stars, chosen, where=where, finite=survey.columns)
-    _say_outside(outside, progress)
-    return Cleaned(stars.filter(mask), attrition, dict(outside))
+    _say(discarded, progress)
+    return Cleaned(stars.filter(mask), attrition, dict(discarded.outside), dict(discarded.invalid))
 
 
-def _say_outside(outside: Mapping[str, int], progress: Progress) -> None:
-    for column, number in outside.items():
-        values = "value" if number == 1 else "values"
-        progress.message(f"note: {number:,} {values} of {column} outside the plausible range became missing")
+def _say(discarded: Discarded, progress: Progress) -> None:
+    for counts, which in ((discarded.outside, "outside the plausible range"), (discarded.invalid, "not valid")):
+        for column, number in counts.items():
+            values = "value" if number == 1 else "values"
+            progress.message(f"note: {number:,} {values} of {column} {which} became missing")
 
 
 def _join_in_memory(
-    stars: pl.DataFrame, table: AnyTable, survey: Survey, lead: Survey, outside: Counter[str]
+    stars: pl.DataFrame, table: AnyTable, survey: Survey, lead: Survey, discarded: Discarded
 ) -> pl.DataFrame:
     """Append the columns of a table with the same identifiers; a star that is not in it gets nulls."""
-    extra = read_counted(table, survey, list(survey.columns), outside)
+    extra = read_counted(table, survey, list(survey.columns), discarded)
     if repeated := extra.height - extra[survey.id.column].n_unique():
         where = name_of(table, f"table of {survey.name}")
         found = f"{repeated} rows repeat the identifier of another row"
@@ -195,7 +200,7 @@ def clean_file(
     provenance: Provenance,
     *,
     progress: Progress = SILENT,
-    outside: Counter[str] | None = None,
+    discarded: Discarded | None = None,
 ) -> Attrition:
     """Clean a table on disk piece by piece; the rows are those that :func:`clean` returns in memory.
 
@@ -211,8 +216,8 @@ def clean_file(
     provenance : callable
         Returns the provenance to store in `output`, given the attrition.
     progress : Progress
-    outside : Counter, optional
-        Receives the number of values outside the plausible range of their column.
+    discarded : Discarded, optional
+        Receives the numbers of values that became missing.
 
     Returns
     -------
@@ -230,14 +235,14 @@ def clean_file(
         raise _no_rows(str(table))
     chosen = cuts_of_survey(survey, cuts, str(table))
     columns = described(survey, *(other for _, other in join)) | carried(source.columns, survey)
-    counts = Counter[str]() if outside is None else outside
+    counts = Discarded() if discarded is None else discarded
     with (
         progress.task(f"cleaning {survey.name}", source.n_rows) as task,
         work_folder(output) as folder,
         ExitStack() as stack,
     ):
         frames = checked_ids(
-            pieces(table, survey, outside=counts), table, survey, folder / "ids", unique=survey.id.unique
+            pieces(table, survey, discarded=counts), table, survey, folder / "ids", unique=survey.id.unique
         )
         for number, (path, other) in enumerate(join):
             frames = _join_stream(frames, path, other, survey, folder / f"join{number}", counts)
@@ -253,7 +258,7 @@ def clean_file(
         if writer is not None:
             writer.metadata |= about_positions(columns_of(table, survey), [survey])
             writer.metadata[PROVENANCE_KEY] = json.dumps(provenance(attrition), default=str)
-    _say_outside(counts, progress)
+    _say(counts, progress)
     return attrition
 
 
@@ -273,12 +278,12 @@ def _join_stream(
     survey: Survey,
     lead: Survey,
     folder: Path,
-    outside: Counter[str],
+    discarded: Discarded,
 ) -> Iterator[pl.DataFrame]:
     """Append the columns of a table with the same identifiers; a star that is not in it gets nulls."""
     folder.mkdir()
     first = next(frames)
-    others = pieces(path, survey, list(survey.columns), outside=outside)
+    others = pieces(path, survey, list(survey.columns), discarded=discarded)
     others = checked_ids(others, path, survey, folder / "ids", unique=True)
     yield from join_frames(
         chain([first], frames),

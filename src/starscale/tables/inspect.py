@@ -12,6 +12,7 @@ from starscale.io import Source
 from starscale.io.parts.elements import Element, axes_of, shape_text
 from starscale.io.table import Doubt
 from starscale.surveys import Survey
+from starscale.tables.columns.typed import Discarded
 from starscale.tables.frames import notes_on_frame, other_epoch
 from starscale.tables.standardise import spelling
 
@@ -62,7 +63,7 @@ def _lengths(source: Source, names: list[str]) -> dict[str, str]:
     }
 
 
-def about_values(source: Source, table: pl.DataFrame, survey: Survey, outside: Mapping[str, int]) -> Remarks:
+def about_values(source: Source, table: pl.DataFrame, survey: Survey, discarded: Discarded) -> Remarks:
     """Return what is remarkable about a table of a survey.
 
     Parameters
@@ -72,8 +73,8 @@ def about_values(source: Source, table: pl.DataFrame, survey: Survey, outside: M
     table : polars.DataFrame
         The same, standardised.
     survey : Survey
-    outside : mapping of str to int
-        Number of values outside the plausible range of their column.
+    discarded : Discarded
+        Numbers of values that became missing.
     """
     found = about_file(source)
     found.notes += notes_on_frame(source, survey)
@@ -84,7 +85,7 @@ def about_values(source: Source, table: pl.DataFrame, survey: Survey, outside: M
     found.warnings += _epochs(table, survey)
     infinite = _infinite(source, present)
     found.notes += [f"{name}: {n:,} infinite, read as missing" for name, n in infinite.items() if n]
-    found.notes += [f"{name}: {n:,} outside the plausible range, read as missing" for name, n in outside.items()]
+    found.notes += discarded.sentences()
     return found
 
 

@@ -6,8 +6,6 @@ Columns get the names, types and units of the survey file, and missing values (N
 
 from __future__ import annotations
 
-import re
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
@@ -16,30 +14,21 @@ import polars as pl
 
 from starscale.io.units import convert, is_logarithm_of, parse_unit, same_unit
 from starscale.surveys import Survey
+from starscale.surveys.derived import derivable, underivable, with_inputs
 from starscale.surveys.roles import units_of_roles
 from starscale.surveys.schema import ColumnSpec
 from starscale.surveys.spelling import find_spelling, spelling_problems
+from starscale.tables.columns.derived import derive
+from starscale.tables.columns.typed import POLARS_TYPE, Discarded, cast, plausible, without
 from starscale.tables.coordinates import off_the_sphere
 from starscale.tables.identifiers import identifier_problems
 from starscale.tables.releases import release_problems
 from starscale.tables.sexagesimal import in_degrees
-from starscale.vocabulary.columns import Column, DType
+from starscale.vocabulary.columns import Column
 from starscale.vocabulary.errors import InputError, Problem, Problems, did_you_mean
 
-#: Type of a column by its name in survey files.
-POLARS_TYPE: dict[DType, type[pl.DataType]] = {
-    "int64": pl.Int64,
-    "int32": pl.Int32,
-    "int16": pl.Int16,
-    "float64": pl.Float64,
-    "float32": pl.Float32,
-    "bool": pl.Boolean,
-    "string": pl.String,
-}
 #: Quantiles of a column by which logarithms are recognised.
 _SHARES = (0.05, 0.5, 0.95)
-_TRUE = ("true", "t", "1", "yes")
-_FALSE = ("false", "f", "0", "no")
 
 
 def spelling(names: Iterable[str], survey: Survey) -> dict[str, str]:
@@ -51,6 +40,20 @@ def spelling(names: Iterable[str], survey: Survey) -> dict[str, str]:
     return find_spelling(names, survey).columns
 
 
+def to_read(names: Iterable[str], survey: Survey, columns: Iterable[str]) -> list[str]:
+    """Return the columns, as a table with these names spells them, that must be read to have some of the survey.
+
+    Of a column that is computed these are its inputs; columns that the table does not have are left out.
+    """
+    found = spelling(names, survey)
+    return [found[column] for column in with_inputs(survey.columns, columns) if column in found]
+
+
+def only(table: pl.DataFrame, columns: Iterable[str]) -> pl.DataFrame:
+    """Return some columns of a standardised table, as far as it has them."""
+    return table.select(name for name in dict.fromkeys(columns) if name in table.columns)
+
+
 def standardise(
     table: pl.DataFrame,
     survey: Survey,
@@ -58,9 +61,9 @@ def standardise(
     where: str = "table",
     found_columns: Mapping[str, Column] | None = None,
     whole: bool = True,
-    outside: Counter[str] | None = None,
+    discarded: Discarded | None = None,
 ) -> pl.DataFrame:
-    """Return `table` with the survey's column names, types, units and nulls.
+    """Return `table` with the survey's column names, types, units, nulls and computed columns.
 
     Parameters
     ----------
@@ -75,8 +78,8 @@ def standardise(
     whole : bool
         The table is complete, not a piece: check that there are identifiers and, if the survey says so, that
         they are unique.
-    outside : Counter, optional
-        Receives the number of values outside the plausible range of their column, which become null.
+    discarded : Discarded, optional
+        Receives the numbers of values that became null: outside the plausible range of their column, or not valid.
 
     Raises
     ------
@@ -91,9 +94,29 @@ def standardise(
     present = {column: name for column, name in spelled.columns.items() if name in table.columns}
     problems.items.extend(release_problems(names, survey, where))
     problems.items.extend(spelling_problems(names, survey, where))
-    problems.items.extend(_id_problems(table, survey, present.get(survey.id.column), names, where, whole))
-    taken = {original: column for column, original in present.items()}
+    late = survey.id.column not in present and survey.id.column in derivable(survey.columns, present)
+    if not late:
+        problems.items.extend(_id_problems(table, survey, present.get(survey.id.column), names, where, whole))
     rules = _rules(survey, present, spelled.units, found_columns)
+    cleaned = _cleaned(table, survey, present, rules, where, discarded, problems)
+    found = derive(cleaned, survey, where=where, discarded=discarded)
+    # An identifier that is computed can be checked only now.
+    if late and (wrong := _id_problems(found, survey, survey.id.column, names, where, whole)):
+        raise InputError(wrong)
+    return found
+
+
+def _cleaned(
+    table: pl.DataFrame,
+    survey: Survey,
+    present: Mapping[str, str],
+    rules: Mapping[str, _Rules],
+    where: str,
+    discarded: Discarded | None,
+    problems: Problems,
+) -> pl.DataFrame:
+    """Convert every column of the survey; `problems` are those of the identifier, which are raised with others."""
+    taken = {original: column for column, original in present.items()}
     series = []
     for original in table.columns:
         column = taken.get(original)
@@ -105,7 +128,7 @@ def standardise(
         with noted.collect():
             label = f"{where}: column {original!r}"
             cleaned = _clean_column(*_in_degrees(table[original], rules[column], survey, column, label), label)
-            series.append(_plausible(cleaned.alias(column), rules[column].spec, outside))
+            series.append(plausible(cleaned.alias(column), rules[column].spec, discarded))
     problems.items.extend(off_the_sphere({column.name: column for column in series}, survey, where))
     problems.raise_if_any()
     return pl.DataFrame(series) if series else table
@@ -118,6 +141,8 @@ def _id_problems(
     if present is not None:
         return identifier_problems(table[present], survey, f"{where}: column {present!r}", whole=whole)
     fix = did_you_mean(survey.id.column, names)
+    if lacking := underivable(survey.columns, spelling(names, survey)).get(survey.id.column):
+        fix = f"It is computed from columns of which the table lacks {', '.join(lacking)}."
     return [
         Problem(f"{where}: column {survey.id.column!r}", "is missing", f"the identifier of {survey.title}", fix)
     ]
@@ -185,11 +210,11 @@ def _clean_column(values: pl.Series, rules: _Rules, where: str) -> pl.Series:
     # Before the type is changed: as Booleans, -9999 and NaN would be true.
     if values.dtype == pl.String:
         values = values.str.strip_chars()
-        values = _without(values, _is_missing_text(values, target, rules.sentinels))
+        values = without(values, _is_missing_text(values, target, rules.sentinels))
     elif values.dtype.is_numeric():
-        values = _without(values, _is_missing(values, rules.sentinels))
+        values = without(values, _is_missing(values, rules.sentinels))
     if values.dtype != target:
-        values = _cast(values, target, where)
+        values = cast(values, target, where)
     return _in_unit(values, rules, where) if target.is_float() else values
 
 
@@ -226,23 +251,6 @@ def _refuse_logarithms(
     )
 
 
-def _plausible(values: pl.Series, spec: ColumnSpec, outside: Counter[str] | None) -> pl.Series:
-    """Null, and count, the numbers outside the plausible range of a column."""
-    if (spec.lower is None and spec.upper is None) or not values.dtype.is_numeric():
-        return values
-    lower = -np.inf if spec.lower is None else spec.lower
-    upper = np.inf if spec.upper is None else spec.upper
-    wrong = ~values.is_between(lower, upper).fill_null(True)
-    if outside is not None and wrong.any():
-        outside[values.name] += int(wrong.sum())
-    return _without(values, wrong)
-
-
-def _without(values: pl.Series, missing: pl.Series) -> pl.Series:
-    """Null where `missing`."""
-    return values.set(missing, None) if missing.any() else values
-
-
 def _is_missing(values: pl.Series, sentinels: Iterable[float | str]) -> pl.Series:
     """Whether a number is a sentinel or not finite; the result for null is arbitrary."""
     numbers = [float(s) for s in sentinels if not isinstance(s, str)]
@@ -269,36 +277,6 @@ def _is_missing_text(values: pl.Series, target: pl.DataType, sentinels: tuple[fl
         numbers = values.cast(pl.Float64, strict=False)
         missing = missing | (numbers.is_not_null() & _is_missing(numbers, sentinels))
     return missing.fill_null(False)
-
-
-def _cast(values: pl.Series, target: pl.DataType, where: str) -> pl.Series:
-    problems = Problems()
-    if target == pl.Boolean and values.dtype == pl.String:
-        low = values.str.to_lowercase()
-        wrong = values.filter(low.is_not_null() & ~low.is_in([*_TRUE, *_FALSE]))
-        result = pl.select(
-            pl.when(low.is_in(_TRUE)).then(True).when(low.is_in(_FALSE)).then(False).alias(values.name)
-        ).to_series()
-    elif target == pl.Boolean and values.dtype.is_numeric():
-        wrong = values.filter((values != 0) & (values != 1))
-        result = values.cast(target)
-    elif target.is_integer() and values.dtype.is_float():
-        result = values.cast(target, strict=False)
-        wrong = values.filter((values != values.round()) | (values.is_not_null() & result.is_null()))
-    else:
-        result = values.cast(target, strict=False)
-        wrong = values.filter(values.is_not_null() & result.is_null())
-    if len(wrong):
-        problems.add(
-            where,
-            f"{len(wrong)} of {len(values)} values are not of type {target} (first: {wrong[0]!r})",
-            "",
-            "Write decimal points in place of commas."
-            if re.fullmatch(r"[+-]?\d*,\d+", str(wrong[0]).strip())
-            else "If this value means 'missing', list it under `sentinels` in the survey file.",
-        )
-    problems.raise_if_any()
-    return result
 
 
 def require(table_columns: Iterable[str], needed: Iterable[str], where: str, purpose: str) -> None:

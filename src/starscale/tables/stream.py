@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -10,11 +9,13 @@ import polars as pl
 
 from starscale.io import open_table, read_ahead
 from starscale.surveys import Survey
+from starscale.surveys.derived import derivable
+from starscale.tables.columns.typed import Discarded
 from starscale.tables.frames import refuse_frame
 from starscale.tables.identifiers import all_missing, repeated_identifiers
 from starscale.tables.opening import open_for
 from starscale.tables.repeated import RepeatedIds, hashed
-from starscale.tables.standardise import spelling, standardise
+from starscale.tables.standardise import only, spelling, standardise, to_read
 from starscale.vocabulary.errors import InputError
 
 #: Rows per piece.
@@ -27,7 +28,7 @@ def pieces(
     columns: Sequence[str] | None = None,
     *,
     rows: int | None = None,
-    outside: Counter[str] | None = None,
+    discarded: Discarded | None = None,
 ) -> Iterator[pl.DataFrame]:
     """Yield the rows of a table in order, standardised; conditions on the whole table are not checked.
 
@@ -36,11 +37,11 @@ def pieces(
     path : Path
     survey : Survey
     columns : sequence of str, optional
-        Columns of the survey, of which those that exist are read; default: all columns of the file.
+        Columns of the survey, of which those that exist or can be computed are returned; default: all columns.
     rows : int, optional
         Rows per piece; default: :data:`CHUNK`.
-    outside : Counter, optional
-        Receives the number of values outside the plausible range of their column.
+    discarded : Discarded, optional
+        Receives the numbers of values that became missing.
 
     Yields
     ------
@@ -54,14 +55,14 @@ def pieces(
     """
     source = open_for(path, survey)
     refuse_frame(source, survey, str(path))
-    found = spelling(list(source.schema), survey)
-    wanted = list(source.schema) if columns is None else [found[name] for name in columns if name in found]
+    wanted = list(source.schema) if columns is None else to_read(source.schema, survey, columns)
     empty = pl.DataFrame(schema={name: source.schema[name] for name in wanted})
     batches = read_ahead(source.batches(rows or CHUNK, wanted)) if source.n_rows else iter([empty])
     for batch in batches:
-        yield standardise(
-            batch, survey, where=str(path), found_columns=source.columns, whole=False, outside=outside
+        frame = standardise(
+            batch, survey, where=str(path), found_columns=source.columns, whole=False, discarded=discarded
         )
+        yield frame if columns is None else only(frame, columns)
 
 
 def rows_of(path: Path, columns: Sequence[str] | None = None) -> Iterator[pl.DataFrame]:
@@ -74,10 +75,11 @@ def rows_of(path: Path, columns: Sequence[str] | None = None) -> Iterator[pl.Dat
 
 
 def columns_of(path: Path, survey: Survey) -> list[str]:
-    """Return the columns of a table, with the names of the survey for those that it describes."""
+    """Return the columns of a table once it is standardised."""
     names = list(open_for(path, survey).schema)
     described = {there: name for name, there in spelling(names, survey).items()}
-    return [described.get(name, name) for name in names]
+    own = [described.get(name, name) for name in names]
+    return own + derivable(survey.columns, own)
 
 
 def checked_ids(

@@ -13,10 +13,10 @@ from starscale.surveys.schema import Cut
 from starscale.tables.cuts import apply_cuts
 from starscale.tables.sql import rename_columns, row_expression
 from starscale.tables.sql.functions import BUILD
-from starscale.tables.sql.grammar import DEEPEST, MOST_OPERATIONS, parse
-from starscale.tables.sql.names import FUNCTIONS, TYPES
-from starscale.tables.sql.tokens import LONGEST, NotSQLError
 from starscale.vocabulary.errors import InputError
+from starscale.vocabulary.sql.grammar import DEEPEST, MOST_OPERATIONS, parse
+from starscale.vocabulary.sql.names import FUNCTIONS, TYPES
+from starscale.vocabulary.sql.tokens import LONGEST, NotSQLError
 
 TABLE = pl.DataFrame({"x": [1.0, 6.0, None], "n": [1, 2, 3], "flag": [True, None, False], "max": [1, 2, 3]})
 

@@ -1,9 +1,9 @@
 """Translate the cuts of survey and run files from SQL to ADQL.
 
-A predicate is parsed by the grammar of :mod:`starscale.tables.sql` and written again from its syntax tree, so that
-only comparisons of columns, numbers and strings can reach a server. The translation changes three things: columns
-get the alias of their table, boolean columns become comparisons, and the division of integers, which databases
-truncate, becomes a division of real numbers.
+A predicate is parsed by the grammar of :mod:`starscale.vocabulary.sql` and written again from its syntax tree, so
+that only comparisons of columns, numbers and strings can reach a server. The translation changes three things:
+columns get the alias of their table, boolean columns become comparisons, and the division of integers, which
+databases truncate, becomes a division of real numbers.
 """
 
 from __future__ import annotations
@@ -15,9 +15,10 @@ from typing import Any, Literal
 from starscale.archives.tap.names import text_literal
 from starscale.surveys.archive import Access
 from starscale.tables.sql.expression import shortened
-from starscale.tables.sql.grammar import parse
-from starscale.tables.sql.tokens import NotSQLError, has_comment
-from starscale.tables.sql.tree import (
+from starscale.vocabulary.errors import InputError, Problem, did_you_mean
+from starscale.vocabulary.sql.grammar import parse
+from starscale.vocabulary.sql.tokens import NotSQLError, has_comment
+from starscale.vocabulary.sql.tree import (
     Between,
     Call,
     Chain,
@@ -31,7 +32,6 @@ from starscale.tables.sql.tree import (
     Parenthesis,
     Prefixed,
 )
-from starscale.vocabulary.errors import InputError, Problem, did_you_mean
 
 Kind = Literal["whole", "real", "text", "truth", "condition"]
 

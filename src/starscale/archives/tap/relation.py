@@ -185,6 +185,11 @@ def relate(
     return Relation(place, main, tuple(builder.joins), tuple(builder.members), builder.extra)
 
 
+def requested(survey: Survey) -> list[str]:
+    """Return the columns that an archive has: all but those that are computed; its identifier in any case."""
+    return [n for n, spec in survey.columns.items() if spec.expression is None or n == survey.id.column]
+
+
 class _Builder:
     def __init__(self, spellings: Mapping[str, Mapping[str, str]] | None, alias: str) -> None:
         self.spellings, self.alias = spellings, alias
@@ -200,7 +205,7 @@ class _Builder:
 
     def add(self, survey: Survey, place: Copy, alias: str, *, without: Iterable[str] = ()) -> str:
         """Add the columns of a table and of its further tables; return the FROM item."""
-        columns = list(survey.columns if self.spellings is None else self.spellings[survey.name])
+        columns = list(requested(survey) if self.spellings is None else self.spellings[survey.name])
         owners = {column: f"{alias}_j{i}" for i, join in enumerate(place.joins, 1) for column in join.columns}
         references = {
             column: ColumnReference(

@@ -12,6 +12,7 @@ from starscale.archives.tap.query import UPLOAD, Range, count, region, select, s
 from starscale.archives.tap.relation import Relation
 from starscale.surveys.archive import Copy
 from starscale.surveys.schema import Cut
+from starscale.tables.cuts import cut_columns
 from starscale.vocabulary.errors import Problems
 from starscale.vocabulary.provenance import fingerprint
 from starscale.vocabulary.settings.fetch import Selection
@@ -101,7 +102,7 @@ def cut_conditions(
     -------
     conditions : tuple of str
     left : tuple of (int, Cut)
-        Cuts that cannot be written in ADQL for this archive.
+        Cuts that cannot be written in ADQL for this archive, and those of computed columns.
 
     Raises
     ------
@@ -115,12 +116,21 @@ def cut_conditions(
         columns |= relation.members[number].references
         try:
             with problems.collect():
+                _refuse_computed(cut, relation, f"{where}: cut {cut.name!r}")
                 text = translate(cut.keep, columns, relation.access, f"{where}: cut {cut.name!r}")
                 conditions.append(f"({text})")
         except NotInAdqlError:
             left.append((number, cut))
     problems.raise_if_any()
     return tuple(conditions), tuple(left)
+
+
+def _refuse_computed(cut: Cut, relation: Relation, where: str) -> None:
+    """Refuse columns whose values are known after the download only: they are computed, or not always valid."""
+    used = cut_columns(cut, where)
+    specs = [m.survey.columns[name] for m in relation.members for name in used if name in m.survey.columns]
+    if any(spec.expression is not None or spec.valid is not None for spec in specs):
+        raise NotInAdqlError(cut.keep)
 
 
 def ask_for(

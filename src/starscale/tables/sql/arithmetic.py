@@ -9,8 +9,6 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from starscale.tables.sql.tokens import NotSQLError
-from starscale.tables.sql.tree import Plain
 from starscale.tables.sql.values import (
     INT128,
     Value,
@@ -26,6 +24,8 @@ from starscale.tables.sql.values import (
     on_series,
     real,
 )
+from starscale.vocabulary.sql.tokens import NotSQLError
+from starscale.vocabulary.sql.tree import Plain
 
 Bounds = tuple[int, int]
 #: Numbers of a sum or product that are joined from left to right; longer ones are halved, to keep the depth small.

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from starscale.tables.sql.tokens import NotSQLError
-from starscale.tables.sql.tree import Plain
 from starscale.tables.sql.values import INT128, Value, cast_to, cleaned, integer_type, literal, number, truth
+from starscale.vocabulary.sql.tokens import NotSQLError
+from starscale.vocabulary.sql.tree import Plain
 
 #: Decimal constants within these bounds are compared with float32 columns in float32.
 _FLOAT32 = (float(np.finfo(np.float32).tiny), float(np.finfo(np.float32).max))

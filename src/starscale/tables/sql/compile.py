@@ -8,8 +8,9 @@ from typing import Any
 import polars as pl
 
 from starscale.tables.sql import arithmetic, comparisons, functions, values
-from starscale.tables.sql.tokens import NotSQLError
-from starscale.tables.sql.tree import (
+from starscale.tables.sql.values import Value, cleaned, condition, truth
+from starscale.vocabulary.sql.tokens import NotSQLError
+from starscale.vocabulary.sql.tree import (
     Between,
     Call,
     Case,
@@ -28,7 +29,6 @@ from starscale.tables.sql.tree import (
     Prefixed,
     plain,
 )
-from starscale.tables.sql.values import Value, cleaned, condition, truth
 
 
 def compiled(tree: Node, schema: Mapping[str, pl.DataType], unclean: Collection[str]) -> Value:

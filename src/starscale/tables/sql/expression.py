@@ -10,11 +10,11 @@ import numpy as np
 import polars as pl
 
 from starscale.tables.sql.compile import compiled
-from starscale.tables.sql.grammar import parse
-from starscale.tables.sql.tokens import NotSQLError
-from starscale.tables.sql.tree import Node, columns_in
 from starscale.tables.sql.values import Value, cleaned, condition
 from starscale.vocabulary.errors import InputError, Problem
+from starscale.vocabulary.sql.grammar import parse
+from starscale.vocabulary.sql.tokens import NotSQLError
+from starscale.vocabulary.sql.tree import Node, columns_in
 
 _NUMPY: dict[pl.DataType, type] = {pl.Float32(): np.float32, pl.Float64(): np.float64}
 _PIECE = 65_536
@@ -112,7 +112,7 @@ def row_expression(text: str, where: str, what: str = "an SQL expression") -> Ro
     Parameters
     ----------
     text : str
-        SQL with the operators and functions of :mod:`starscale.tables.sql.names`; it can read columns only, no
+        SQL with the operators and functions of :mod:`starscale.vocabulary.sql.names`; it can read columns only, no
         files and no other rows.
     where : str
         Name of the expression in error messages.

@@ -11,7 +11,6 @@ import polars as pl
 
 from starscale.tables.sql.arithmetic import arithmetic, quotient
 from starscale.tables.sql.comparisons import compare
-from starscale.tables.sql.tokens import NotSQLError
 from starscale.tables.sql.values import (
     BOUNDS,
     Value,
@@ -31,6 +30,7 @@ from starscale.tables.sql.values import (
     whole,
 )
 from starscale.vocabulary.arrays import FloatArray
+from starscale.vocabulary.sql.tokens import NotSQLError
 
 Function = Callable[[Sequence[Value]], Value]
 #: Longest pattern of LIKE.
@@ -293,7 +293,7 @@ _TRUE, _FALSE = ("true", "t", "yes", "y", "1"), ("false", "f", "no", "n", "0")
 
 
 def cast(value: Value, name: str, length: int | None) -> Value:
-    """Convert to a type of :data:`starscale.tables.sql.names.TYPES`; what cannot be converted is missing."""
+    """Convert to a type of :data:`starscale.vocabulary.sql.names.TYPES`; what cannot be converted is missing."""
     if value.kind == "other":
         raise NotSQLError("CAST of a date, list or the like is not possible")
     if name == "text":
@@ -330,7 +330,7 @@ def cases(branches: Sequence[tuple[Value, Value]], otherwise: Value) -> Value:
     return make(result.otherwise(exprs[-1]))
 
 
-#: What each function of :data:`starscale.tables.sql.names.FUNCTIONS` does.
+#: What each function of :data:`starscale.vocabulary.sql.names.FUNCTIONS` does.
 BUILD: dict[str, Function] = {
     "ABS": _absolute,
     "ACOS": _of_real(lambda x: x.arccos()),

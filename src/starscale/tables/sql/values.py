@@ -14,9 +14,9 @@ from typing import Literal
 import numpy as np
 import polars as pl
 
-from starscale.tables.sql.tokens import NotSQLError
-from starscale.tables.sql.tree import Plain
 from starscale.vocabulary.arrays import FloatArray
+from starscale.vocabulary.sql.tokens import NotSQLError
+from starscale.vocabulary.sql.tree import Plain
 
 ValueKind = Literal["whole", "real", "text", "truth", "null", "other"]
 

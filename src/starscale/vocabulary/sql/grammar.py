@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 
-from starscale.tables.sql.names import FUNCTIONS, MOMENTS, TYPES, refused_function
-from starscale.tables.sql.tokens import NotSQLError, Token, tokens_of
-from starscale.tables.sql.tree import (
+from starscale.vocabulary.sql.names import FUNCTIONS, MOMENTS, TYPES, refused_function
+from starscale.vocabulary.sql.tokens import NotSQLError, Token, tokens_of
+from starscale.vocabulary.sql.tree import (
     Between,
     Call,
     Case,

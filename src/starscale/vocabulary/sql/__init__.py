@@ -1,0 +1,1 @@
+"""The language of SQL expressions of one row: words, grammar and syntax tree, without their meaning."""
