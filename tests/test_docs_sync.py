@@ -57,6 +57,8 @@ SETTINGS: dict[str, type[BaseModel]] = {
     "homogenize": HomogenizeConfig,
     "homogenize.reference": ReferenceList,
     "homogenize.clusters": ClusterTable,
+    "crosswalk": config.CrosswalkInput,
+    "crosswalk.limits": config.CrosswalkLimits,
     "features": config.FeaturesConfig,
     "split": SplitConfig,
     "split.clusters": SplitClusters,

@@ -55,6 +55,8 @@ from .vocabulary.settings.models import (
 )
 from .vocabulary.settings.run import (
     CatalogueInput,
+    CrosswalkInput,
+    CrosswalkLimits,
     Cuts,
     ExtraCut,
     FeaturesConfig,
@@ -85,6 +87,8 @@ __all__ = [
     "Column",
     "Comparison",
     "Converted",
+    "CrosswalkInput",
+    "CrosswalkLimits",
     "Cuts",
     "Explanation",
     "ExtraCut",

@@ -34,6 +34,7 @@ def survey(request: pytest.FixtureRequest) -> Survey:
 def test_the_promised_surveys_are_packaged() -> None:
     assert set(PACKAGED) == {
         *("gaia_dr2", "gaia_dr3", "gaia_dr4", "bailer_jones_edr3"),
+        *("gaia_dr2_neighbourhood", "gaia_dr3_neighbourhood"),
         *("allwise", "andrae2023", "catwise2020", "delve_dr3", "des_y6", "panstarrs1", "rubin_dp1", "sdss_dr13"),
         *("skymapper_dr2", "skymapper_dr4", "splus_dr4", "tmass", "vhs_dr5"),
         *(

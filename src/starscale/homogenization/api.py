@@ -4,14 +4,25 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
 from starscale import io
-from starscale.crossmatch.linking import LeadingTable, has_own_identifiers, link
+from starscale.crossmatch.linking import (
+    LeadingTable,
+    Linked,
+    crosswalk_messages,
+    has_own_identifiers,
+    link,
+    link_by_crosswalk,
+    load_crosswalks,
+    refuse_unused,
+    release_of_stars,
+)
+from starscale.crossmatch.neighbourhood import Neighbourhood, route
 from starscale.homogenization.kernel.apply import on_scale
 from starscale.homogenization.kernel.calibration import Calibration
 from starscale.homogenization.kernel.rows import SurveyRows
@@ -21,7 +32,6 @@ from starscale.surveys import Survey, load_survey
 from starscale.surveys.spelling import with_rename
 from starscale.tables.api import AnyTable, is_mock, read, write
 from starscale.tables.cuts import Attrition, apply_cuts, choose_cuts
-from starscale.tables.labels import link_by_id
 from starscale.vocabulary.columns import LABEL_TABLE_COLUMNS, LABELS, MEASUREMENT_COLUMNS
 from starscale.vocabulary.errors import InputError, Problem, Problems, did_you_mean
 from starscale.vocabulary.paths import must_exist
@@ -49,11 +59,13 @@ class LabelsPlan:
     surveys : sequence of Survey
         One for each entry.
     lead : LeadingTable or None
-        None if every survey has identifiers of one release.
+        None if every survey has identifiers of one release, or of releases that crosswalks join.
     reference : Survey or None
         Survey of the external list.
     mock : bool
         The stars are simulated.
+    crosswalks : sequence of Neighbourhood
+        For surveys with identifiers of another release of Gaia.
     """
 
     config: HomogenizeConfig
@@ -63,12 +75,20 @@ class LabelsPlan:
     lead: LeadingTable | None
     reference: Survey | None
     mock: bool
+    crosswalks: tuple[Neighbourhood, ...] = ()
+
+    @property
+    def release(self) -> str | None:
+        """Release of Gaia of the stars' identifiers."""
+        return release_of_stars(self.surveys, self.lead.survey if self.lead is not None else None)
 
     @property
     def paths(self) -> list[Path]:
         """All input tables, as the labels file writes them."""
-        extra = [self.config.reference, self.config.clusters]
-        return [entry.path for entry in self.entries if entry.path] + [e.path for e in extra if e is not None]
+        extra = [*self.crosswalks, self.config.reference, self.config.clusters]
+        return [entry.path for entry in self.entries if entry.path] + [
+            e.path for e in extra if e is not None and e.path
+        ]
 
 
 def homogenize(
@@ -102,8 +122,7 @@ def homogenize(
     plan = labels_plan(config, path.parent)
     if output is not None:
         io.check_target(output)
-    parts, _ = survey_rows(plan, shown)
-    result = homogenize_parts(plan, parts, shown)
+    result = homogenize_parts(plan, survey_rows(plan, shown), shown)
     if output is not None:
         sums = {str(p): {"sha256": io.checksum(path.parent / p)} for p in dict.fromkeys(plan.paths)}
         provenance = record(
@@ -147,12 +166,25 @@ def labels_plan(config: LabelsConfig, base: Path) -> LabelsPlan:
     own = surveys[: len(config.labels)]
     _no_survey_twice(own, problems)
     lead = _leading_table(config, base, surveys[-1])
-    if lead is None:
-        _one_release(own, problems)
+    crosswalks = _crosswalks(config, base, own, lead, problems)
     problems.raise_if_any()
     anchor_of([survey.name for survey in own], config.homogenize)
     mock = config.mock or is_mock(*tables)
-    return LabelsPlan(config.homogenize, base, config.labels, own, lead, reference, mock)
+    return LabelsPlan(config.homogenize, base, config.labels, own, lead, reference, mock, crosswalks)
+
+
+def _crosswalks(
+    config: LabelsConfig, base: Path, surveys: Sequence[Survey], lead: LeadingTable | None, problems: Problems
+) -> tuple[Neighbourhood, ...]:
+    """Load the crosswalks, and check that they and the catalogue lead every survey to one release."""
+    crosswalks: tuple[Neighbourhood, ...] = ()
+    with problems.collect():
+        crosswalks = load_crosswalks(config.crosswalk, base)
+    release = release_of_stars(surveys, lead.survey if lead is not None else None)
+    refuse_unused(crosswalks, surveys, release, problems)
+    if lead is None:
+        _one_release(surveys, release, crosswalks, problems)
+    return crosswalks
 
 
 def _must_exist(paths: Sequence[Path], problems: Problems) -> None:
@@ -188,37 +220,57 @@ def reference_survey(config: HomogenizeConfig, base: Path, problems: Problems) -
     return None if config.reference is None else _loaded(config.reference.survey, base, problems)
 
 
-def _one_release(surveys: Sequence[Survey], problems: Problems) -> None:
-    """Check, for surveys without a catalogue, that every table has Gaia identifiers of one release."""
+def _one_release(
+    surveys: Sequence[Survey], goal: str | None, crosswalks: Sequence[Neighbourhood], problems: Problems
+) -> None:
+    """Check, for surveys without a catalogue, that all have Gaia identifiers that become those of `goal`."""
     for survey in surveys:
         if survey.gaia is None:
             problems.add(f"survey {survey.name}", "has no Gaia identifier", "a [gaia] section", _NAME_CATALOGUE)
-    releases = {survey.gaia.identifiers for survey in surveys if survey.gaia}
-    if len(releases) > 1:
+    releases = {survey.gaia.release for survey in surveys if survey.gaia}
+    if goal is not None and any(route(crosswalks, release, goal) is None for release in releases):
         found = f"have identifiers of different releases: {', '.join(sorted(releases))}"
-        problems.add("label surveys", found, "", _NAME_CATALOGUE)
+        problems.add(
+            "label surveys", found, "", f"{_NAME_CATALOGUE} Or name a [[crosswalk]] between the releases."
+        )
 
 
-def survey_rows(plan: LabelsPlan, progress: Progress = SILENT) -> tuple[list[SurveyRows], dict[str, Attrition]]:
-    """Read every survey, apply its cuts and find the star of every row.
+@dataclass(frozen=True)
+class ReadLabels:
+    """The rows of the label surveys.
 
-    Returns
-    -------
+    Attributes
+    ----------
     parts : list of SurveyRows
     attritions : dict of str to Attrition
         Rows that the cuts removed, by survey.
+    crosswalks : dict of str to list of dict
+        Identifiers that went through a crosswalk, by survey; see :class:`~starscale.crossmatch.linking.Linked`.
     """
-    parts, attritions = [], {}
+
+    parts: list[SurveyRows] = field(default_factory=list)
+    attritions: dict[str, Attrition] = field(default_factory=dict)
+    crosswalks: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+
+
+def survey_rows(plan: LabelsPlan, progress: Progress = SILENT) -> ReadLabels:
+    """Read every survey, apply its cuts and find the star of every row."""
+    read_rows = ReadLabels()
     for entry, survey in zip(plan.entries, plan.surveys, strict=True):
         progress.message(f"reading {survey.name} ...")
-        part, attritions[survey.name] = _one_survey(plan, survey, entry.path, entry.cuts, entry.radius)
-        parts.append(part)
-    return parts, attritions
+        part, attrition, walked = _one_survey(plan, survey, entry.path, entry.cuts, entry.radius)
+        read_rows.parts.append(part)
+        read_rows.attritions[survey.name] = attrition
+        if walked:
+            read_rows.crosswalks[survey.name] = walked
+    for text in crosswalk_messages(read_rows.crosswalks):
+        progress.message(text)
+    return read_rows
 
 
 def _one_survey(
     plan: LabelsPlan, survey: Survey, path: Path | None, cuts: Cuts, radius: float
-) -> tuple[SurveyRows, Attrition]:
+) -> tuple[SurveyRows, Attrition, list[dict[str, Any]]]:
     where = str(plan.base / path) if path is not None else survey.name
     table = read(where, survey=survey)
     if table.height == 0:
@@ -226,19 +278,25 @@ def _one_survey(
     mask, attrition = apply_cuts(table, choose_cuts(survey.cuts, cuts, where), where=where)
     original = pl.arange(0, table.height, eager=True, dtype=pl.Int32).filter(mask)
     table = table.filter(mask)
+    linked = _stars(plan, survey, table, radius, where)
+    return SurveyRows(survey, table, linked.links, original, where), attrition, linked.crosswalk
+
+
+def _stars(plan: LabelsPlan, survey: Survey, table: pl.DataFrame, radius: float, where: str) -> Linked:
+    """Find the star of every row."""
     if plan.lead is not None:
-        links = link(table, survey, radius, plan.lead, where)
-    elif has_own_identifiers(table, survey, survey.gaia.identifiers if survey.gaia else None):
-        links = link_by_id(table, survey)
-    else:
+        return link(table, survey, radius, plan.lead, where, plan.crosswalks)
+    linked = link_by_crosswalk(table, survey, plan.release, plan.crosswalks)
+    if linked is None:
         column = survey.gaia.column if survey.gaia else "source_id"
-        found = "is missing"
+        found = "is missing" if not has_own_identifiers(table, survey) else "is of another release"
         raise InputError(Problem(f"{where}: column {column!r}", found, "the Gaia identifier", _NAME_CATALOGUE))
-    return SurveyRows(survey, table, links, original, where), attrition
+    return linked
 
 
-def homogenize_parts(plan: LabelsPlan, parts: Sequence[SurveyRows], progress: Progress = SILENT) -> Homogenized:
+def homogenize_parts(plan: LabelsPlan, found: ReadLabels, progress: Progress = SILENT) -> Homogenized:
     """Homogenize the rows of the surveys, with the external list and the clusters of the settings."""
+    parts = found.parts
     reference = clusters = None
     if plan.config.reference is not None and plan.reference is not None:
         reference = _reference(plan, plan.config.reference, plan.reference)
@@ -247,6 +305,7 @@ def homogenize_parts(plan: LabelsPlan, parts: Sequence[SurveyRows], progress: Pr
     anchor = anchor_of([part.survey.name for part in parts], plan.config)
     progress.message(f"calibrating {len(parts)} surveys on the scale of {anchor} ...")
     result = homogenize_tables(parts, plan.config, reference=reference, clusters=clusters)
+    result.diagnostics["crosswalks"] = found.crosswalks
     for note in result.calibration.notes:
         progress.message(f"warning: {note}")
     return result
@@ -254,7 +313,7 @@ def homogenize_parts(plan: LabelsPlan, parts: Sequence[SurveyRows], progress: Pr
 
 def _reference(plan: LabelsPlan, entry: ReferenceList, survey: Survey) -> pl.DataFrame:
     """Read the labels of the external list, one row a star."""
-    part, _ = _one_survey(plan, survey, entry.path, Cuts(), entry.radius)
+    part, _, _ = _one_survey(plan, survey, entry.path, Cuts(), entry.radius)
     found = part.links.join(part.table.with_row_index("row"), on="row", how="inner", suffix="_own")
     columns = [pl.col("source_id")]
     for name, spec in survey.labels.items():

@@ -27,11 +27,11 @@ def homogenize_step(folder: RunFolder, plan: LabelsPlan, sums: Mapping[str, str]
     """
 
     def work() -> dict[str, Any]:
-        parts, attritions = survey_rows(plan, folder.progress)
-        result = homogenize_parts(plan, parts, folder.progress)
+        found = survey_rows(plan, folder.progress)
+        result = homogenize_parts(plan, found, folder.progress)
         save_labels(result, folder.file(LABELS), folder.provenance)
         return {
-            "attritions": {name: asdict(attrition) for name, attrition in attritions.items()},
+            "attritions": {name: asdict(attrition) for name, attrition in found.attritions.items()},
             "stars": result.labels.height,
             "diagnostics": result.diagnostics,
         }
@@ -53,4 +53,5 @@ def _settings(plan: LabelsPlan, lead: Survey) -> list[Any]:
         [entry.model_dump(mode="json") for entry in plan.entries],
         plan.lead.match.model_dump(mode="json") if plan.lead else None,
         [survey.model_dump(mode="json") for survey in surveys],
+        [item.settings() for item in plan.crosswalks],
     ]

@@ -9,6 +9,7 @@ from pathlib import Path
 import polars as pl
 
 from starscale.crossmatch.linking import LeadingTable
+from starscale.crossmatch.neighbourhood import Neighbourhood
 from starscale.features.families import Feature, SurveyColumns
 from starscale.features.features import FeatureSet, build_features, feature_columns
 from starscale.features.split_table import SURVEYS
@@ -38,6 +39,7 @@ class RunPlan:
     photometry: tuple[Survey, ...]
     label_surveys: tuple[Survey, ...]
     feature_set: FeatureSet
+    crosswalks: tuple[Neighbourhood, ...] = ()
 
     def path(self, relative: Path | None) -> Path:
         """Return the location of a path of the run file, which starts from the folder of that file.

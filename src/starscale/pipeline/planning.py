@@ -6,6 +6,8 @@ import json
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
+from starscale.crossmatch.linking import load_crosswalks, refuse_unused
+from starscale.crossmatch.neighbourhood import Neighbourhood
 from starscale.features.features import load_feature_set
 from starscale.features.split_rule import check_split
 from starscale.homogenization.api import LabelsPlan, reference_survey
@@ -46,6 +48,10 @@ def plan(config: RunConfig, base: Path, *, coming: Collection[Path] = ()) -> Run
     lead = loaded[config.catalogue.survey]
     label_surveys = tuple(loaded[entry.survey] for entry in config.labels)
     _check_labels(config, base, lead, label_surveys, problems)
+    crosswalks: tuple[Neighbourhood, ...] = ()
+    with problems.collect():
+        crosswalks = load_crosswalks(config.crosswalk, base)
+    refuse_unused(crosswalks, label_surveys, lead.gaia_release, problems)
     check_split(config.split, base, lead, [survey.name for survey in label_surveys], problems)
     described = [loaded[t.survey] for t in (config.catalogue, *config.catalogue.join, *config.photometry)]
     for name in _repeated(described):
@@ -59,6 +65,7 @@ def plan(config: RunConfig, base: Path, *, coming: Collection[Path] = ()) -> Run
         tuple(loaded[t.survey] for t in config.photometry),
         label_surveys,
         feature_set,
+        crosswalks,
     )
     # Built here only to be checked: the names of columns in the joined table are not known yet.
     features_of(ready, members_in(ready, ()))
@@ -141,4 +148,5 @@ def labels_plan_of(run: RunPlan) -> LabelsPlan:
         run.leading_table,
         reference,
         run.config.mock,
+        run.crosswalks,
     )

@@ -17,6 +17,7 @@ import polars as pl
 from starscale import io
 from starscale.crossmatch.api import Matched, match_files
 from starscale.crossmatch.join import CleanSides, Counterparts, join_on_disk, keep_clean_pairs
+from starscale.crossmatch.linking import crosswalk_messages
 from starscale.crossmatch.on_disk import Outputs
 from starscale.features.split_rule import cluster_path
 from starscale.pipeline.folder import RunFolder
@@ -40,6 +41,7 @@ def input_checksums(plan: RunPlan) -> dict[str, str]:
     """Return the checksums of all tables that a run reads, by their path in the run file."""
     config = plan.config
     paths = [t.path for t in tables_of(config) if t.path is not None] + [r.path for r in config.compare]
+    paths += [item.path for item in plan.crosswalks if item.path is not None]
     if len(config.labels) > 1:
         paths += labels_plan_of(plan).paths
     if (clusters := cluster_path(config.split)) is not None:
@@ -190,12 +192,21 @@ class TablePreparation:
         def work() -> dict[str, Any]:
             labelled = label_stars(self.plan, self.folder.file(self._lead))
             self.folder.write(labelled.labels, LABELS)
-            return {"attrition": asdict(labelled.attrition), "counts": labelled.counts}
+            for text in crosswalk_messages(labelled.crosswalks):
+                self.folder.progress.message(text)
+            told = {"crosswalks": labelled.crosswalks} if labelled.crosswalks else {}
+            return {"attrition": asdict(labelled.attrition), "counts": labelled.counts, **told}
 
-        paths = [str(self.plan.config.catalogue.path), *([str(entry.path)] if entry.path else [])]
+        walks = self.plan.crosswalks
+        given = [self.plan.config.catalogue.path, entry.path, *(item.path for item in walks)]
+        paths = [str(path) for path in given if path is not None]
         self.folder.step(
             f"labels {self.plan.label_names}",
-            settings=[entry.model_dump(mode="json"), _settings(self.plan.lead, *self.plan.label_surveys)],
+            settings=[
+                entry.model_dump(mode="json"),
+                _settings(self.plan.lead, *self.plan.label_surveys),
+                [item.settings() for item in walks],
+            ],
             reads={**{p: self.sums[p] for p in paths}, **self.folder.checksums(self._lead)},
             writes=[LABELS],
             work=work,

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import reduce
 from operator import add
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -23,11 +24,12 @@ from starscale.vocabulary.errors import Problems
 
 @dataclass(frozen=True, slots=True)
 class LabelledTable:
-    """Result of :func:`label_stars`: the table of labels, what the cuts removed, and counts."""
+    """Result of :func:`label_stars`: the table of labels, what the cuts removed, counts, crosswalks by survey."""
 
     labels: pl.DataFrame
     attrition: Attrition
     counts: dict[str, int]
+    crosswalks: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
 
 
 def label_stars(run: RunPlan, lead: Path) -> LabelledTable:
@@ -39,9 +41,9 @@ def label_stars(run: RunPlan, lead: Path) -> LabelledTable:
     table = read(where, survey=survey)
     mask, attrition = apply_cuts(table, choose_cuts(survey.cuts, entry.cuts, where), where=where)
     table = table.filter(mask)
-    links = link(table, survey, entry.radius, run.leading_table, where)
-    labels, counts = label_table(table, links, survey)
-    return LabelledTable(labels, attrition, counts)
+    linked = link(table, survey, entry.radius, run.leading_table, where, run.crosswalks)
+    labels, counts = label_table(table, linked.links, survey)
+    return LabelledTable(labels, attrition, counts, {survey.name: linked.crosswalk} if linked.crosswalk else {})
 
 
 def _labels_of_lead(run: RunPlan, lead: Path) -> LabelledTable:

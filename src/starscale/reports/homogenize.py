@@ -11,7 +11,7 @@ from starscale import io
 from starscale.reports import homogenize_plots
 from starscale.reports.blocks import Block, Paragraph, Picture, Section, html, render
 from starscale.reports.finished import FinishedRun, count, mapping
-from starscale.reports.homogenize_text import homogenize_tables
+from starscale.reports.homogenize_text import crosswalk_table, homogenize_tables
 from starscale.reports.table import ReportTable
 from starscale.reports.text import attrition_table
 from starscale.vocabulary.columns import LABELS
@@ -34,6 +34,8 @@ def labels_section(run: FinishedRun) -> Section:
         rows = [[_COUNTS.get(name, name), count(n)] for name, n in mapping(result.get("counts")).items()]
         if rows:
             blocks.append(ReportTable(["what", "count"], rows, caption=f"Spectroscopic labels of {survey}."))
+        if (walked := crosswalk_table(mapping(result.get("crosswalks")))).rows:
+            blocks.append(walked)
     for survey, attrition in run.attritions("labels").items():
         caption = f"Cuts of the label survey {survey}."
         blocks.append(attrition_table(attrition).captioned(caption, code=(1,)))

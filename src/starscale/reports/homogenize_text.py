@@ -22,6 +22,7 @@ def homogenize_tables(data: Mapping[str, Any]) -> list[ReportTable]:
     """
     tables = [
         _counts(data),
+        crosswalk_table(data.get("crosswalks") or {}),
         _overlap(data),
         _errors(data.get("errors", ())),
         _pairs(data.get("pairs", ())),
@@ -54,6 +55,27 @@ def _counts(data: Mapping[str, Any]) -> ReportTable:
         for survey, counts in data.get("counts", {}).items()
     ]
     return ReportTable(["survey", *columns.values()], rows, caption="Rows of the surveys")
+
+
+def crosswalk_table(walked: Mapping[str, Sequence[Record]]) -> ReportTable:
+    """Return what became of identifiers of another release of Gaia, by reason; without rows if there were none.
+
+    Parameters
+    ----------
+    walked : mapping of str to sequence of mapping
+        By survey, one entry for each table of a crosswalk.
+    """
+    rows = []
+    for survey, steps in walked.items():
+        for step in steps:
+            way = f"{step['from']} to {step['to']}"
+            rows += [[survey, way, "identifiers", f"{step['identifiers']:,}"]]
+            rows += [[survey, way, "with a counterpart", f"{step['kept']:,}"]]
+            rows += [[survey, way, reason, f"{n:,}"] for reason, n in step["lost"].items()]
+            if step.get("improbable"):
+                rows += [[survey, way, "kept, but improbable for the archive", f"{step['improbable']:,}"]]
+    title = "Labels that went through a crosswalk between releases of Gaia"
+    return ReportTable(["survey", "releases", "what", "count"], rows, caption=title)
 
 
 def _overlap(data: Mapping[str, Any]) -> ReportTable:

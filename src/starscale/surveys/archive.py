@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from starscale.surveys.releases import GaiaRelease
 from starscale.vocabulary.strict import Frozen
 
 _PART = r'(?:[A-Za-z_][A-Za-z0-9_]*|"[A-Za-z0-9_/+.\- ]+")'
@@ -19,10 +20,6 @@ TableName = Annotated[str, Field(pattern=rf"^{_PART}(\.{_PART}){{0,2}}$")]
 ColumnName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 #: Address of a TAP service, without /sync or /async.
 ServiceUrl = Annotated[str, Field(pattern=r"^https?://[^\s'\"<>]+$")]
-
-
-#: Releases of Gaia with identifiers of their own: those of EDR3 are the same as those of DR3.
-GaiaRelease = Literal["dr1", "dr2", "dr3", "dr4"]
 
 
 class HealpixBits(Frozen):

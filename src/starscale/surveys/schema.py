@@ -11,9 +11,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from starscale.surveys.archive import Access, Copy, GaiaRelease, HealpixBits
+from starscale.surveys.archive import Access, Copy, HealpixBits
 from starscale.surveys.derived import Sql, derivation_problems, with_inputs
 from starscale.surveys.names import NameSet, check_names
+from starscale.surveys.releases import CrosswalkColumns, GaiaIdentifier, GaiaRelease
 from starscale.vocabulary.columns import LABELS, POSITION_EPOCH, POSITION_SYSTEM, Column, DType, LabelName
 from starscale.vocabulary.strict import Frozen
 
@@ -175,6 +176,7 @@ _MAGNITUDES: dict[str, tuple[float, float]] = {
     "photometric": (-8.0, 40.0),
     "spectroscopic": (-8.0, 40.0),
     "distances": (-8.0, 40.0),
+    "crosswalk": (-8.0, 40.0),
 }
 
 #: Ratio of true E(B-V) to that of the SFD map (Schlafly & Finkbeiner 2011, ApJ 737, 103).
@@ -213,18 +215,6 @@ class LabelColumn(Frozen):
     error_floor: float = Field(default=0.0, ge=0)
 
 
-class GaiaIdentifier(Frozen):
-    """Column of the survey with Gaia identifiers."""
-
-    column: str
-    release: GaiaRelease | Literal["edr3"]
-
-    @property
-    def identifiers(self) -> GaiaRelease:
-        """Release of the identifiers: those of EDR3 and DR3 are the same."""
-        return "dr3" if self.release == "edr3" else self.release
-
-
 class Cut(Frozen):
     """A quality cut: rows for which the SQL predicate `keep` is true are kept.
 
@@ -243,7 +233,7 @@ class Survey(Frozen):
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
     title: str
-    kind: Literal["astrometric", "photometric", "spectroscopic", "distances"]
+    kind: Literal["astrometric", "photometric", "spectroscopic", "distances", "crosswalk"]
     #: TAP service and table of the main archive; `archive`: its limits and dialect; `copies`: other archives.
     service: str = ""
     table: str = ""
@@ -277,6 +267,8 @@ class Survey(Frozen):
     labels: dict[LabelName, LabelColumn] = Field(default_factory=dict)
     snr: str | None = None
     gaia: GaiaIdentifier | None = None
+    #: Set if the table links the identifiers of two releases of Gaia.
+    crosswalk: CrosswalkColumns | None = None
     #: Set if the identifier of the survey is a Gaia identifier; those of EDR3 and DR3 are the same.
     gaia_release: GaiaRelease | None = None
     cuts: tuple[Cut, ...] = ()
@@ -328,6 +320,7 @@ class Survey(Frozen):
             self.duplicates.prefer if self.duplicates else None,
             self.reddening.column if self.reddening else None,
             self.gaia.column if self.gaia else None,
+            *(self.crosswalk.columns if self.crosswalk else ()),
         ]
         return with_inputs(self.columns, (name for name in names if name is not None))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import Field, model_validator
 
 from starscale.vocabulary.settings.homogenize import HomogenizeConfig
-from starscale.vocabulary.settings.run import InputTable, LabelsInput
+from starscale.vocabulary.settings.run import CrosswalkInput, InputTable, LabelsInput
 from starscale.vocabulary.strict import Frozen
 
 
@@ -21,6 +21,8 @@ class LabelsConfig(Frozen):
     #: Whether positions of the catalogue are propagated to the epoch of the survey.
     proper_motion: bool = True
     labels: tuple[LabelsInput, ...] = Field(min_length=2)
+    #: Tables that link the identifiers of releases of Gaia.
+    crosswalk: tuple[CrosswalkInput, ...] = ()
     homogenize: HomogenizeConfig = HomogenizeConfig()
 
     @model_validator(mode="after")

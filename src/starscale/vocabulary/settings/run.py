@@ -158,6 +158,37 @@ class LabelsInput(Frozen):
     radius: float = Field(default=2.0, gt=0, le=60)
 
 
+class CrosswalkLimits(Frozen):
+    """Sources of two releases that are farther apart, or differ more, are not the same star."""
+
+    #: Largest distance, mas.
+    distance: float = Field(default=500.0, gt=0)
+    #: Largest absolute difference of the magnitudes.
+    magnitude_difference: float = Field(default=0.5, gt=0)
+    #: Distance, mas, below which the nearest source is the star. Beyond it, the magnitude difference must be known
+    #: and no other source may be less than twice as far.
+    sure: float = Field(default=100.0, gt=0)
+
+
+class CrosswalkInput(Frozen):
+    """A table of neighbours that links the identifiers of two releases of Gaia, and the survey file of it.
+
+    Labels with identifiers of another release than that of the catalogue are then assigned to stars through it.
+    """
+
+    survey: str
+    path: Path | None = None
+    #: Whether the rows that are needed are fetched from the archive, instead of being read from `path`.
+    fetch: bool = False
+    limits: CrosswalkLimits = CrosswalkLimits()
+
+    @model_validator(mode="after")
+    def _one_source(self) -> CrosswalkInput:
+        if (self.path is None) != self.fetch:
+            raise ValueError("either `path` (a table on disk) or `fetch = true` must be given")
+        return self
+
+
 class FeaturesConfig(Frozen):
     """Inputs of the model."""
 
@@ -218,6 +249,8 @@ class RunConfig(Frozen):
     photometry: tuple[PhotometryInput, ...] = ()
     match: MatchConfig = MatchConfig()
     labels: tuple[LabelsInput, ...] = Field(min_length=1)
+    #: Tables that link the identifiers of releases of Gaia, for labels with identifiers of another release.
+    crosswalk: tuple[CrosswalkInput, ...] = ()
     #: How the labels of several surveys are put on one scale.
     homogenize: HomogenizeConfig = HomogenizeConfig()
     features: FeaturesConfig = FeaturesConfig()
