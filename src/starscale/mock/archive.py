@@ -40,8 +40,9 @@ def archive_table(survey: str, columns: Mapping[str, Any], *, keep_nan: bool = F
     unknown = sorted(set(columns) - set(described))
     if unknown:
         raise KeyError(f"{survey} has no columns {', '.join(unknown)}")
-    table = pl.DataFrame({name: columns[name] for name in described})
-    return table.select(_typed(table[name], POLARS_TYPE[spec.dtype], keep_nan) for name, spec in described.items())
+    stored = {name: spec for name, spec in described.items() if spec.expression is None or name in columns}
+    table = pl.DataFrame({name: columns[name] for name in stored})
+    return table.select(_typed(table[name], POLARS_TYPE[spec.dtype], keep_nan) for name, spec in stored.items())
 
 
 def _typed(column: pl.Series, dtype: Any, keep_nan: bool) -> pl.Series:

@@ -26,6 +26,7 @@ from starscale.pipeline.plan import RunPlan, tables_of
 from starscale.pipeline.planning import labels_plan_of
 from starscale.pipeline.training_set import label_stars, training_table
 from starscale.surveys import Survey
+from starscale.surveys.derived import underivable
 from starscale.tables.api import described
 from starscale.tables.clean import clean_file
 from starscale.tables.standardise import require
@@ -294,7 +295,8 @@ def _settings(*surveys: Survey) -> list[Any]:
 
 def _require_magnitudes(columns: list[str], survey: Survey, where: str) -> None:
     """Refuse a table that lacks a band of its survey: another survey's column might be used in its place."""
-    needed = [band.magnitude for band in survey.bands.values()]
+    lacking = underivable(survey.columns, columns)
+    needed = [name for band in survey.bands.values() for name in lacking.get(band.magnitude, [band.magnitude])]
     if survey.reddening is not None:
         needed.append(survey.reddening.column)
     purpose = f"a band or E(B-V) of survey {survey.name} (a copy of its survey file may leave it out)"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 from typing import Annotated, Protocol
 
@@ -26,11 +27,29 @@ def _parsed(text: str) -> str:
 Sql = Annotated[str, AfterValidator(_parsed)]
 
 
+@dataclass(frozen=True, slots=True)
+class Computed:
+    """A column that follows from a role of the survey file; without `expression` it is a column of the table."""
+
+    name: str
+    expression: str | None
+    valid: str | None
+    ucd: str
+    description: str
+
+
 class _Described(Protocol):
     @property
     def expression(self) -> str | None: ...
     @property
     def valid(self) -> str | None: ...
+
+
+def combined(given: str | None, role: str | None) -> str | None:
+    """Return the condition of a column and that of its role in one; no change if that was done before."""
+    if given is None or role is None or given == role:
+        return given if role is None else role
+    return given if given.endswith(f" AND ({role})") else f"({given}) AND ({role})"
 
 
 def columns_of_sql(text: str | None) -> list[str]:

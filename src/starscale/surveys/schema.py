@@ -12,7 +12,8 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from starscale.surveys.archive import Access, Copy, HealpixBits
-from starscale.surveys.derived import Sql, derivation_problems, with_inputs
+from starscale.surveys.bands import Band, unit_problems
+from starscale.surveys.derived import Sql, combined, derivation_problems, with_inputs
 from starscale.surveys.names import NameSet, check_names
 from starscale.surveys.releases import CrosswalkColumns, GaiaIdentifier, GaiaRelease
 from starscale.vocabulary.columns import LABELS, POSITION_EPOCH, POSITION_SYSTEM, Column, DType, LabelName
@@ -152,20 +153,6 @@ class Motion(Frozen):
     pmra_pmdec_corr: str | None = None
 
 
-class Band(Frozen):
-    """One photometric band; the bands of a file are in the order of wavelength."""
-
-    magnitude: str
-    error: str | None = None
-    #: R(b) = A(b) / E(B-V), on the E(B-V) scale given by `extinction_scale` of the survey.
-    extinction: float | None = None
-    #: Effective wavelength, nm, by which bands of different surveys are ordered.
-    wavelength: float = Field(gt=0)
-    #: Smallest and largest plausible magnitude; by default those of the kind of survey.
-    lower: float | None = None
-    upper: float | None = None
-
-
 #: UCD words of errors and differences.
 _ERROR = {"stat.error", "stat.stdev", "arith.diff"}
 
@@ -280,6 +267,26 @@ class Survey(Frozen):
     rename: dict[str, str] = Field(default_factory=dict)
     #: Surveys with further columns for the rows of this one, joined on the identifier.
     joins: tuple[Annotated[str, Field(min_length=1)], ...] = ()
+
+    @model_validator(mode="after")
+    def _columns_of_fluxes(self) -> Survey:
+        columns = dict(self.columns)
+        problems = [*unit_problems(self.bands, {name: spec.unit for name, spec in columns.items()})]
+        for key, band in self.bands.items():
+            for made in band.computed(key):
+                new = ColumnSpec(unit="mag", ucd=made.ucd, description=made.description)
+                spec = columns.get(made.name, new if made.expression is not None else None)
+                if spec is None:
+                    continue  # reported below
+                expression = made.expression or spec.expression
+                if spec.expression not in (None, expression):
+                    problems.append(f"bands.{key}: {made.name!r} is computed, and has an expression of its own")
+                valid = combined(spec.valid, made.valid)
+                columns[made.name] = spec.model_copy(update={"expression": expression, "valid": valid})
+        if problems:
+            raise ValueError("; ".join(problems))
+        object.__setattr__(self, "columns", columns)
+        return self
 
     @model_validator(mode="after")
     def _described_columns(self) -> Survey:

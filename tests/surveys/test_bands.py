@@ -1,0 +1,176 @@
+"""Bands that are given as fluxes, errors from signal-to-noise ratios, and the quality of one band."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import astropy.units as u
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import starscale as ss
+from starscale.surveys import Survey
+from starscale.tables.columns.typed import Discarded
+from starscale.tables.standardise import standardise
+from starscale.vocabulary.errors import InputError
+from starscale.vocabulary.strict import validate
+
+#: Zero points of AB magnitudes.
+UNITS = {"nJy": 31.4, "uJy": 23.9, "nmgy": 22.5, "mgy": 0.0}
+
+
+def survey(band: dict[str, Any], columns: dict[str, Any], **more: Any) -> Survey:
+    document = {
+        "name": "mine",
+        "title": "my survey",
+        "kind": "photometric",
+        "id": {"column": "id"},
+        "columns": {"id": {"dtype": "int64"}, **columns},
+        "bands": {"u": {"wavelength": 350, **band}},
+        **more,
+    }
+    return validate(Survey, document, "mine.toml")
+
+
+def of_flux(unit: str = "nJy", *, ivar: bool = False, **band: Any) -> Survey:
+    error = {"flux_ivar": "w"} if ivar else {"flux_error": "e"}
+    columns = {"f": {"unit": unit}, "e": {"unit": unit}, "w": {"unit": f"{unit}-2" if ivar else ""}}
+    given = {"magnitude": "u_mag", "error": "u_err", "flux": "f", "zero_point": UNITS[unit], "softening": 100.0}
+    return survey({**given, **error, **band}, columns)
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_bright_fluxes_have_the_magnitudes_of_astropy(unit: str) -> None:
+    flux = np.geomspace(1e4, 1e9, 20) * (1e-9 if unit == "mgy" else 1.0)
+    table = pl.DataFrame({"id": range(20), "f": flux, "e": flux / 50})
+    found = standardise(table, of_flux(unit, softening=1e-9 if unit == "mgy" else 1.0))
+    scale = {"nJy": u.nJy, "uJy": u.uJy, "nmgy": 1e-9 * u.AB, "mgy": u.AB}[unit]
+    expected = (flux * scale).to_value(u.ABmag)
+    # 31.4 is short for 31.4000, 22.5 is exact.
+    assert np.abs(found["u_mag"].to_numpy() - expected).max() < 1e-3
+    assert np.abs(found["u_err"].to_numpy() - 2.5 / np.log(10) / 50).max() < 1e-4
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    st.lists(st.tuples(st.floats(-1e6, 1e9), st.floats(1e-2, 1e4)), min_size=1, max_size=20),
+    st.floats(0.1, 1e3),
+    st.floats(0, 0.1),
+)
+def test_faint_and_negative_fluxes(rows: list[tuple[float, float]], softening: float, zero_point: float) -> None:
+    flux, error = (np.array(values) for values in zip(*rows, strict=True))
+    table = pl.DataFrame({"id": range(len(rows)), "f": flux, "e": error, "w": error**-2.0})
+    limits = {"softening": softening, "zero_point_error": zero_point, "lower": -1e3, "upper": 1e3}
+    found = standardise(table, of_flux(**limits))
+    magnitude = found["u_mag"].to_numpy()
+    assert np.isfinite(magnitude).all(), "no flux is without a magnitude"
+    # Back to the flux: an independent way to write the definition.
+    back = 2 * softening * np.sinh((31.4 - 2.5 * np.log10(softening) - magnitude) * np.log(10) / 2.5)
+    assert back == pytest.approx(flux, rel=1e-6, abs=1e-6 * softening)
+    step = 1e-4 * np.hypot(flux, 2 * softening)
+    moved = standardise(table.with_columns(f=pl.Series(flux + step)), of_flux(**limits))["u_mag"].to_numpy()
+    slope = np.abs(moved - magnitude) / step
+    expected = np.hypot(slope * error, zero_point)
+    assert found["u_err"].to_numpy() == pytest.approx(expected, rel=1e-3, abs=1e-9)
+    by_weight = standardise(table, of_flux(ivar=True, **limits))
+    assert by_weight["u_err"].to_numpy() == pytest.approx(found["u_err"].to_numpy(), rel=1e-9)
+
+
+def test_the_softening_as_a_magnitude() -> None:
+    table = pl.DataFrame({"id": [1, 2], "f": [0.0, 250.0], "e": [80.0, 80.0]})
+    stated = standardise(table, of_flux(softening=10 ** (0.4 * (31.4 - 26.0))))
+    same = standardise(table, of_flux(softening=None, softening_magnitude=26.0))
+    assert stated["u_mag"][0] == pytest.approx(26.0), "a flux of 0 has the magnitude of the softening"
+    assert same["u_mag"].to_list() == pytest.approx(stated["u_mag"].to_list())
+
+
+@pytest.mark.parametrize("ivar", [True, False])
+def test_a_flux_without_a_weight_is_missing_and_counted(ivar: bool) -> None:
+    weights = pl.Series([0.0, -1.0, None, 4.0], dtype=pl.Float64)
+    table = pl.DataFrame({"id": range(4), "f": [5.0, 5.0, 5.0, -5.0], "w" if ivar else "e": weights})
+    discarded = Discarded()
+    found = standardise(table, of_flux(ivar=ivar), discarded=discarded)
+    assert found["u_mag"].is_null().to_list() == found["u_err"].is_null().to_list() == [True, True, True, False]
+    assert discarded.invalid["u_mag"] == 3
+
+
+def test_units_of_a_file_are_converted() -> None:
+    of = of_flux()
+    table = pl.DataFrame({"id": [1], "f": [0.5], "e": [0.1]})
+    stated = {name: of.columns[name].column(name) for name in ("f", "e")}
+    found = standardise(table, of, found_columns={n: replace(c, unit="uJy") for n, c in stated.items()})
+    assert found["f"][0] == pytest.approx(500.0)
+    with pytest.raises(InputError, match=r"column 'f'.*'mag'"):
+        standardise(table, of, found_columns={n: replace(c, unit="mag") for n, c in stated.items()})
+    plain = survey({"magnitude": "f"}, {"f": {"unit": "mag"}})
+    with pytest.raises(InputError, match=r"column 'f'.*'nJy'"):
+        standardise(table, plain, found_columns={"f": stated["f"]})
+
+
+@pytest.mark.parametrize(
+    ("band", "unit", "words"),
+    [
+        ({"zero_point": None}, "nJy", "mine.toml: bands.u: a flux needs its zero_point"),
+        ({"softening": None}, "nJy", "bands.u: a flux needs softening"),
+        ({"softening_magnitude": 26}, "nJy", "bands.u: a flux needs softening"),
+        ({"flux_ivar": "w"}, "nJy", "bands.u: give flux_error or flux_ivar"),
+        ({"error": None}, "nJy", "bands.u: name the column of the magnitude's error"),
+        ({"flux": None, "flux_error": None}, "nJy", "bands.u: zero_point, softening without a flux"),
+        ({}, "mag", "bands.u: the flux 'f' is in 'mag', which is no flux"),
+        ({}, "", "bands.u: the flux 'f' is without a unit"),
+        ({"keep": "flag >"}, "nJy", "bands.u.keep: is not an SQL expression"),
+        ({"keep": "flag > 0"}, "nJy", "columns.u_mag.valid: 'flag' is not described"),
+        ({"flux": "g"}, "nJy", "'g' is not described"),
+    ],
+)
+def test_bad_bands_are_refused(band: dict[str, Any], unit: str, words: str) -> None:
+    given = {
+        "magnitude": "u_mag",
+        "error": "u_err",
+        "flux": "f",
+        "flux_error": "e",
+        "zero_point": 31.4,
+        "softening": 1,
+    }
+    with pytest.raises(InputError, match=words):
+        survey({**given, **band}, {"f": {"unit": unit}, "e": {"unit": "nJy"}, "w": {}})
+
+
+def test_errors_from_flux_over_error() -> None:
+    band = {"magnitude": "G", "error": "e_G", "flux_over_error": "snr"}
+    columns = {"G": {"unit": "mag"}, "snr": {}}
+    table = pl.DataFrame({"id": [1, 2, 3], "G": [15.0, 16.0, 17.0], "snr": [100.0, None, 0.0]})
+    found = standardise(table, survey(band, columns))["e_G"]
+    assert found.to_list() == [pytest.approx(0.010857362), None, None]
+    with_zero_point = standardise(table, survey({**band, "zero_point_error": 0.003}, columns))["e_G"]
+    assert with_zero_point[0] == pytest.approx(np.hypot(0.010857362, 0.003))
+
+
+def test_a_band_that_is_not_kept_is_missing_and_the_star_stays(tmp_path: Path) -> None:
+    band = {"magnitude": "u_psf", "error": "e_u", "keep": "(flags_psf & 1) = 0"}
+    of = survey(band, {"u_psf": {"unit": "mag"}, "e_u": {"unit": "mag"}, "flags_psf": {"dtype": "int32"}})
+    table = pl.DataFrame(
+        {"id": [1, 2, 3, 4], "u_psf": [15.0, 16.0, 17.0, None], "e_u": [0.1] * 4, "flags_psf": [0, 1, None, 1]}
+    )
+    for output in (None, tmp_path / "clean.parquet"):
+        table.write_parquet(tmp_path / "table.parquet")
+        cleaned = ss.clean(table if output is None else tmp_path / "table.parquet", survey=of, output=output)
+        rows = ss.read(output) if output else cleaned.table
+        assert rows is not None
+        assert rows["u_psf"].to_list() == [15.0, None, None, None]
+        assert rows["e_u"].to_list() == [0.1, None, None, None]
+        assert cleaned.invalid == {"u_psf": 2, "e_u": 3}
+    assert standardise(rows, of).equals(rows)
+
+
+def test_a_survey_is_the_same_after_it_was_written() -> None:
+    of = of_flux(keep="f < 1e6", ivar=True)
+    assert validate(Survey, of.model_dump(mode="json"), "copy") == of
+    merged = survey({"magnitude": "m", "keep": "k = 0"}, {"m": {"valid": "m > 3"}, "k": {}})
+    assert merged.columns["m"].valid == "(m > 3) AND (k = 0)"
+    assert validate(Survey, merged.model_dump(mode="json"), "copy") == merged
