@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import chi2
 
+import starscale as ss
 from starscale.surveys import Survey
 from starscale.tables.labels import label_table, link_by_id
 from starscale.vocabulary.columns import LABEL_TABLE_COLUMNS
@@ -238,3 +240,61 @@ def test_links_by_identifier() -> None:
     }
     with pytest.raises(InputError, match="has no Gaia identifier"):
         link_by_id(table, survey().model_copy(update={"gaia": None}))
+
+
+def stars_with_labels(**cut: object) -> Survey:
+    """A survey of stars with photometry, some with labels, and cuts of both."""
+    columns = {"id": {"dtype": "int64"}, "g": {"unit": "mag"}, "feh": {}, "e_feh": {}, "snr": {}}
+    document = {
+        "name": "both",
+        "title": "photometry with labels",
+        "kind": "photometric",
+        "id": {"column": "id"},
+        "columns": columns,
+        "bands": {"g": {"magnitude": "g", "wavelength": 480}},
+        "labels": {"fe_h": {"value": "feh", "error": "e_feh"}},
+        "cuts": [{"name": "bright", "keep": "g < 20"}, {"name": "signal", "keep": "snr >= 10", **cut}],
+    }
+    return validate(Survey, document, "both.toml")
+
+
+@pytest.mark.parametrize("stored", [False, True])
+def test_a_cut_of_labels_keeps_the_star(stored: bool, tmp_path: Path) -> None:
+    table = pl.DataFrame(
+        {
+            "id": [1, 2, 3, 4, 5],
+            "g": [15.0, 16.0, 17.0, 21.0, 18.0],
+            "feh": [-1.0, -2.0, None, -0.5, 0.1],
+            "e_feh": [0.1] * 5,
+            "snr": [50.0, 5.0, None, 5.0, None],
+        }
+    )
+    path = tmp_path / "both.parquet"
+    table.write_parquet(path)
+    output = tmp_path / "clean.parquet" if stored else None
+    cleaned = ss.clean(path, survey=stars_with_labels(of="labels"), output=output)
+    rows = ss.read(output) if output is not None else cleaned.table
+    assert rows is not None
+    assert rows["id"].to_list() == [1, 2, 3, 5]
+    assert rows["feh"].to_list() == [-1.0, None, None, None]
+    assert rows["e_feh"].to_list() == [0.1, None, None, None]
+    found = cleaned.attrition
+    assert (found.n_in, found.n_out) == (5, 4)
+    last = found.rows[-1]
+    assert (last.name, last.of, last.alone, last.in_sequence, last.remaining) == ("signal", "labels", 3, 2, 1)
+    as_before = ss.clean(path, survey=stars_with_labels()).table
+    assert as_before is not None
+    assert as_before["id"].to_list() == [1]
+
+
+def test_rows_of_spectra_are_removed_by_every_cut() -> None:
+    of = stars_with_labels(of="labels").model_copy(update={"kind": "spectroscopic", "bands": {}})
+    assert not any(of.is_of_labels(cut) for cut in of.cuts)
+    with_bands = stars_with_labels().model_copy(update={"kind": "spectroscopic"})
+    assert [with_bands.is_of_labels(cut) for cut in with_bands.cuts] == [True, True], "cuts of spectra by default"
+
+
+def test_a_table_of_the_survey_without_labels_has_none_to_lose() -> None:
+    table = pl.DataFrame({"id": [1, 2], "g": [15.0, 25.0]})
+    cleaned = ss.clean(table, survey=stars_with_labels(of="labels"))
+    assert cleaned.attrition.n_out == 1

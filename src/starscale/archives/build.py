@@ -241,7 +241,9 @@ def _cuts(sources: Sources, choice: Cuts) -> list[tuple[int, Cut]]:
     for number, survey in enumerate(partners, 1 + len(sources.companions)):
         chosen = _leaving_out(choice.model_copy(update={"extra": ()}), _cut_names(survey))
         cuts += [(number, cut) for cut in choose_cuts(survey.cuts, chosen, survey.name)]
-    return cuts
+    # Cuts that remove labels, not stars, are left to those who read the table.
+    surveys = [survey for survey, _ in sources.all()]
+    return [(number, cut) for number, cut in cuts if not surveys[number].is_of_labels(cut)]
 
 
 def _cut_names(survey: Survey) -> set[str]:

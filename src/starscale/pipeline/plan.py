@@ -179,10 +179,13 @@ def magnitude_column(members: Sequence[SurveyColumns], available: Sequence[str])
 def all_cuts(run: RunPlan, members: Sequence[SurveyColumns]) -> tuple[Cut, ...]:
     """Return the cuts that the training stars passed, on the columns of the joined table."""
     config = run.config
-    chosen = list(choose_cuts(run.lead.cuts, config.catalogue.cuts, "catalogue"))
+    cuts_of_lead = choose_cuts(run.lead.cuts, config.catalogue.cuts, "catalogue")
+    chosen = [cut for cut in cuts_of_lead if not run.lead.is_of_labels(cut)]
     names = {member.survey.name: member.names for member in members}
     for table, survey in zip(config.photometry, run.photometry, strict=True):
         for cut in choose_cuts(survey.cuts, table.cuts, survey.name):
+            if survey.is_of_labels(cut):
+                continue
             # Two surveys may use the same name for a cut or a column.
             keep = rename_columns(cut.keep, names[survey.name], f"survey {survey.name}: cut {cut.name!r}")
             chosen.append(cut.model_copy(update={"name": f"{survey.name}_{cut.name}", "keep": keep}))

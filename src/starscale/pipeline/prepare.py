@@ -29,6 +29,7 @@ from starscale.surveys import Survey
 from starscale.surveys.derived import underivable
 from starscale.tables.api import described
 from starscale.tables.clean import clean_file
+from starscale.tables.columns.typed import Discarded
 from starscale.tables.standardise import require
 from starscale.tables.stream import columns_of
 from starscale.vocabulary.errors import InputError, Problem
@@ -121,8 +122,11 @@ class TablePreparation:
         name, progress = _clean_name(survey), self.folder.progress
         provenance = {**self.folder.provenance, "table": name}
         target = self.folder.file(name)
-        attrition = clean_file(source, target, survey, joined, cuts, lambda _: provenance, progress=progress)
-        return {"attrition": asdict(attrition)}
+        discarded = Discarded()
+        attrition = clean_file(
+            source, target, survey, joined, cuts, lambda _: provenance, progress=progress, discarded=discarded
+        )
+        return {"attrition": asdict(attrition), "discarded": discarded.document()}
 
     def _match(self, number: int, survey: Survey) -> None:
         plan, entry = self.plan, self.plan.config.photometry[number]

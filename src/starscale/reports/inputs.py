@@ -89,17 +89,34 @@ def fetched_section(run: FinishedRun) -> Section | None:
     return Section("fetched", "", [table, Details("The queries, without the ranges that divide them", queries)])
 
 
+#: Why values became missing, by the names of :meth:`starscale.tables.columns.typed.Discarded.document`.
+_DISCARDED = {
+    "outside": "outside the plausible range",
+    "invalid": "not valid: the quality of a band, or the range of an expression",
+}
+
+
 def cuts_section(run: FinishedRun) -> Section:
     """Return the section about the rows that every cut removed."""
     cuts = run.attritions("clean")
     text = (
         "A row is kept when every predicate is true; a missing value makes a predicate false unless it says "
         "otherwise. “Removes alone” counts the rows that fail this cut, whatever the other cuts do; “removes in "
-        "sequence” counts those that the cuts above it had left."
+        "sequence” counts those that the cuts above it had left. Cuts of labels remove the labels "
+        "of a star, not the star; they count rows with labels."
     )
     tables = [
         attrition_table(attrition).captioned(f"Cuts of {survey}.", code=(1,)) for survey, attrition in cuts.items()
     ]
+    rows = [
+        [survey, column, count(number), why]
+        for survey, result in run.results("clean").items()
+        for kind, why in _DISCARDED.items()
+        for column, number in mapping(mapping(result.get("discarded")).get(kind)).items()
+    ]
+    caption = "Values that became missing; their stars stay."
+    if rows:
+        tables.append(ReportTable(["survey", "column", "values", "why"], rows, caption=caption))
     return Section("cuts", "Cuts", [Paragraph(text if cuts else "No cuts were applied in this run."), *tables])
 
 

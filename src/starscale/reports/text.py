@@ -86,11 +86,10 @@ def missing_table(costs: Sequence[Mapping[str, Any]]) -> ReportTable:
 
 
 def attrition_table(attrition: Attrition) -> ReportTable:
-    """Return the rows that every cut removes, alone and in sequence."""
+    """Return the rows that every cut removes, alone and in sequence; of rows with labels for cuts of labels."""
     headings = ["cut", "keeps rows where", "removes alone", "removes in sequence", "left"]
     rows = [["(rows read)", "", "", "", f"{attrition.n_in:,}"]]
-    rows += [
-        [r.name, " ".join(r.keep.split()), f"{r.alone:,}", f"{r.in_sequence:,}", f"{r.remaining:,}"]
-        for r in attrition.rows
-    ]
+    for r in attrition.rows:
+        name = f"{r.name} (labels)" if r.of == "labels" else r.name
+        rows.append([name, " ".join(r.keep.split()), f"{r.alone:,}", f"{r.in_sequence:,}", f"{r.remaining:,}"])
     return ReportTable(headings, rows)

@@ -78,14 +78,14 @@ class Band(Frozen):
 
     def computed(self, name: str) -> Iterator[Computed]:
         """Yield the columns that are computed, or not always valid; `name` is that of the band."""
-        error = self.flux_error or self.flux_ivar or self.flux_over_error
-        conditions = [f"{_quoted(error)} > 0"] if error is not None and self.flux is not None else []
-        conditions += [f"({self.keep})" if conditions else self.keep] if self.keep is not None else []
-        valid = " AND ".join(conditions) or None
+        measured = self.flux_error or self.flux_ivar
+        valid = _all(measured and f"{_quoted(measured)} > 0", self.keep)
         if valid is not None or self.flux is not None:
             about = f"asinh magnitude in {name}, softening {self._softening:g} in the unit of {self.flux}"
             yield Computed(self.magnitude, self._magnitude(), valid, "phot.mag", about)
-        if self.error is not None and (valid is not None or error is not None):
+        if self.error is not None:
+            ratio = self.flux_over_error
+            valid = _all(ratio and f"{_quoted(ratio)} > 0", valid)
             yield Computed(self.error, self._error(), valid, "stat.error;phot.mag", f"error of {self.magnitude}")
 
     @property
@@ -101,9 +101,10 @@ class Band(Frozen):
         return f"{self.zero_point - 2.5 * math.log10(b)!r} - {_POGSON!r} * ASINH({_quoted(self.flux)} / {2 * b!r})"
 
     def _error(self) -> str | None:
-        if self.flux is None:
-            error = None if self.flux_over_error is None else f"{_POGSON!r} / {_quoted(self.flux_over_error)}"
-        else:
+        error: str | None = None
+        if self.flux_over_error is not None:
+            error = f"{_POGSON!r} / {_quoted(self.flux_over_error)}"
+        elif self.flux is not None and (self.flux_error or self.flux_ivar):
             # The derivative of the magnitude with respect to the flux.
             width = f"SQRT(POWER({_quoted(self.flux)}, 2) + {4 * self._softening**2!r})"
             given = _quoted(self.flux_error) if self.flux_error else f"1 / SQRT({_quoted(self.flux_ivar or '')})"
@@ -120,6 +121,12 @@ def unit_problems(bands: dict[str, Band], units: dict[str, str]) -> Iterator[str
         if band.flux is not None and (not unit or unit.lower() in _MAGNITUDES):
             found = f"in {unit!r}, which is no flux" if unit else "without a unit"
             yield f"bands.{name}: the flux {band.flux!r} is {found}; a magnitude is named with `magnitude` alone"
+
+
+def _all(*conditions: str | None) -> str | None:
+    """Return all conditions in one; None without any."""
+    given = [condition for condition in conditions if condition]
+    return given[0] if len(given) == 1 else " AND ".join(f"({condition})" for condition in given) or None
 
 
 def _quoted(name: str) -> str:

@@ -206,11 +206,14 @@ class Cut(Frozen):
     """A quality cut: rows for which the SQL predicate `keep` is true are kept.
 
     A comparison with a missing value is neither true nor false, so the row is removed unless the predicate handles
-    nulls (``vbroad IS NULL OR vbroad <= 30``).
+    nulls (``vbroad IS NULL OR vbroad <= 30``). In a table of stars, a cut of labels removes the labels of a row, not
+    the star. The quality of a single band is not a cut, but `keep` of the band.
     """
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
     keep: str
+    #: What is removed; by default the labels for a spectroscopic survey, the star for others.
+    of: Literal["star", "labels"] | None = None
     source: str = ""
     description: str = ""
 
@@ -389,6 +392,12 @@ class Survey(Frozen):
         roles = [label.error for label in self.labels.values()] + [band.error for band in self.bands.values()]
         said = [name for name, spec in self.columns.items() if _ERROR & set(spec.ucd.split(";"))]
         return {name for name in (*roles, *said) if name is not None}
+
+    def is_of_labels(self, cut: Cut) -> bool:
+        """Whether a cut removes the labels of a row only; in a table of spectra it removes the row."""
+        has_stars = self.kind != "spectroscopic" or bool(self.bands)
+        default = "labels" if self.kind == "spectroscopic" else "star"
+        return has_stars and bool(self.labels) and (cut.of or default) == "labels"
 
     @property
     def position_metadata(self) -> dict[str, str]:

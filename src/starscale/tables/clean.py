@@ -34,8 +34,9 @@ from starscale.tables.api import (
     write,
 )
 from starscale.tables.columns.typed import Discarded
-from starscale.tables.cuts import Attrition, apply_cuts, choose_cuts
+from starscale.tables.cuts import Attrition, choose_cuts
 from starscale.tables.joins import as_joined, join_by_id
+from starscale.tables.labels import cut_rows
 from starscale.tables.opening import open_for
 from starscale.tables.stream import checked_ids, columns_of, pieces
 from starscale.vocabulary.errors import InputError, Problem
@@ -155,9 +156,9 @@ def _clean_in_memory(
     for other, of in join:
         stars = _join_in_memory(stars, other, of, survey, discarded)
     chosen = cuts_of_survey(survey, cuts, where)
-    mask, attrition = apply_cuts(stars, chosen, where=where, finite=survey.columns)
+    stars, attrition = cut_rows(stars, chosen, survey, where)
     _say(discarded, progress)
-    return Cleaned(stars.filter(mask), attrition, dict(discarded.outside), dict(discarded.invalid))
+    return Cleaned(stars, attrition, dict(discarded.outside), dict(discarded.invalid))
 
 
 def _say(discarded: Discarded, progress: Progress) -> None:
@@ -187,7 +188,9 @@ def _no_rows(where: str) -> InputError:
 
 def cuts_of_survey(survey: Survey, cuts: Cuts, where: str) -> list[Cut]:
     """Return the selected cuts of a survey, preceded by the cut that requires an identifier."""
-    has_identifier = Cut(name="identifier", keep=f'"{survey.id.column}" IS NOT NULL', description="has an id")
+    has_identifier = Cut(
+        name="identifier", keep=f'"{survey.id.column}" IS NOT NULL', description="has an id", of="star"
+    )
     return [has_identifier, *choose_cuts(survey.cuts, cuts, where)]
 
 
@@ -267,8 +270,7 @@ def _cut_frames(
 ) -> Iterator[tuple[pl.DataFrame, Attrition]]:
     """Yield the rows of each frame that pass the cuts, with the attrition of the frame."""
     for frame in frames:
-        mask, attrition = apply_cuts(frame, cuts, where=where, finite=survey.columns)
-        yield frame.filter(mask), attrition
+        yield cut_rows(frame, cuts, survey, where)
         task.advance(frame.height)
 
 

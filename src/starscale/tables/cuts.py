@@ -28,6 +28,8 @@ class AttritionRow:
         Rows that fail the cut and pass all earlier cuts.
     remaining : int
         Rows that pass this cut and all earlier ones.
+    of : str
+        "star", or "labels": the rows are those with labels; they lose the labels and stay.
     """
 
     name: str
@@ -37,6 +39,7 @@ class AttritionRow:
     alone: int
     in_sequence: int
     remaining: int
+    of: str = "star"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +59,8 @@ class Attrition:
 
     @property
     def n_out(self) -> int:
-        """Number of rows that pass every cut."""
-        return self.rows[-1].remaining if self.rows else self.n_in
+        """Number of rows that pass every cut of stars."""
+        return next((row.remaining for row in reversed(self.rows) if row.of == "star"), self.n_in)
 
     def __add__(self, other: Attrition) -> Attrition:
         if [r.keep for r in self.rows] != [r.keep for r in other.rows]:
@@ -123,7 +126,10 @@ def choose_cuts(cuts: Sequence[Cut], choice: Cuts, where: str) -> tuple[Cut, ...
             )
     problems.raise_if_any()
     kept = [cut for cut in cuts if cut.name not in choice.without] if choice.apply else []
-    return (*kept, *(Cut(name=extra.name, keep=extra.keep, source="run file") for extra in choice.extra))
+    return (
+        *kept,
+        *(Cut(name=extra.name, keep=extra.keep, source="run file", of="star") for extra in choice.extra),
+    )
 
 
 def cut_columns(cut: Cut, where: str) -> list[str]:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
 from scipy.stats import chi2 as chi2_distribution
 
 from starscale.surveys import Survey
+from starscale.surveys.schema import Cut
+from starscale.tables.cuts import Attrition, apply_cuts
 from starscale.vocabulary.columns import LABEL_TABLE_COLUMNS, LABELS
 from starscale.vocabulary.errors import InputError, Problem
 from starscale.vocabulary.flags import LabelFlag
@@ -44,14 +47,53 @@ def label_columns(survey: Survey, columns: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(named))
 
 
-def has_label(survey: Survey) -> pl.Expr:
-    """Whether a row has at least one label within its physical limits."""
+def has_label(survey: Survey, columns: Sequence[str] | None = None) -> pl.Expr:
+    """Whether a row has at least one label within its physical limits; `columns` are those of the table."""
     return pl.any_horizontal(
+        pl.lit(False),
         *(
             pl.col(spec.value).is_between(LABELS[name].lower, LABELS[name].upper)
             for name, spec in survey.labels.items()
-        )
+            if columns is None or spec.value in columns
+        ),
     ).fill_null(False)
+
+
+def cut_rows(
+    table: pl.DataFrame, cuts: Sequence[Cut], survey: Survey, where: str
+) -> tuple[pl.DataFrame, Attrition]:
+    """Remove the rows of a table that fail the cuts of stars, and the labels that fail the cuts of labels.
+
+    Parameters
+    ----------
+    table : polars.DataFrame
+        Standardised.
+    cuts : sequence of Cut
+    survey : Survey
+    where : str
+        Name of the table in error messages.
+
+    Returns
+    -------
+    table : polars.DataFrame
+        The rows that are left; labels and their errors that failed are null.
+    attrition : Attrition
+        The cuts of stars, then those of labels, which count rows with a label.
+    """
+    of_labels = [cut for cut in cuts if survey.is_of_labels(cut)]
+    of_stars = [cut for cut in cuts if cut not in of_labels]
+    mask, attrition = apply_cuts(table, of_stars, where=where, finite=survey.columns)
+    kept, names = table.filter(mask), label_columns(survey, table.columns)
+    # A table of a survey without its label columns has nothing to lose.
+    if not of_labels or not names:
+        return kept, attrition
+    good, _ = apply_cuts(kept, of_labels, where=where, finite=survey.columns)
+    _, counted = apply_cuts(
+        table.filter(has_label(survey, table.columns)), [*of_stars, *of_labels], where=where, finite=survey.columns
+    )
+    rows = (replace(row, of="labels") for row in counted.rows[len(of_stars) :])
+    kept = kept.with_columns(pl.when(good).then(pl.col(name)).alias(name) for name in names)
+    return kept, replace(attrition, rows=(*attrition.rows, *rows))
 
 
 def label_table(table: pl.DataFrame, links: pl.DataFrame, survey: Survey) -> tuple[pl.DataFrame, dict[str, int]]:

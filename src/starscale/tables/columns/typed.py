@@ -43,6 +43,10 @@ class Discarded:
     outside: Counter[str] = field(default_factory=Counter)
     invalid: Counter[str] = field(default_factory=Counter)
 
+    def document(self) -> dict[str, dict[str, int]]:
+        """Return the numbers as plain data."""
+        return {"outside": dict(self.outside), "invalid": dict(self.invalid)}
+
     def sentences(self) -> Iterator[str]:
         """Say for every column how many values became missing, and why."""
         for counts, why in ((self.outside, "outside the plausible range"), (self.invalid, "not valid")):
