@@ -91,3 +91,29 @@ def test_missing_and_absurd_errors_give_no_noise() -> None:
     x = evaluate_features(table, features)
     np.testing.assert_array_equal(feature_noise(table, features, made_of, x, seed=1), 0)
     assert feature_noise(table.drop("e_g"), features, made_of, x, seed=1) is None
+
+
+def test_the_error_of_the_reddening_moves_all_dereddened_magnitudes_together() -> None:
+    survey = load_survey("skymapper_dr2")
+    assert survey.reddening is not None
+    columns = {**survey.columns, "ebv_error": survey.columns[survey.reddening.column]}
+    reddening = survey.reddening.model_copy(update={"error": "ebv_error"})
+    with_error = survey.model_copy(update={"columns": columns, "reddening": reddening})
+    assert "ebv_error" in with_error.used_columns()
+    assert "ebv_error" in with_error.errors()
+    members = (*MEMBERS[:2], SurveyColumns(with_error, {}))
+    features = tuple(
+        feature
+        for feature in build_features(load_feature_set("default"), members, FeaturesConfig())
+        if feature.name in ("skymapper_dr2.M_u", "skymapper_dr2.M_z")
+    )
+    found = {m.name: m for m in find_measurements(features, members)}
+    assert found["reddening"].errors == {"ebmv_sfd": ("ebv_error",)}
+    n = 4000
+    table = pl.DataFrame(
+        {"u_psf": 15.0, "z_psf": 14.0, "r_med_geo": 500.0, "ebmv_sfd": 0.2, "ebv_error": 0.03}
+    ).select(pl.all().repeat_by(n).explode())
+    noise = feature_noise(table, features, [found["reddening"]], evaluate_features(table, features), seed=1)
+    assert noise is not None
+    np.testing.assert_allclose(noise.std(axis=(0, 1)), [4.294 * 0.03, 1.206 * 0.03], rtol=0.05)
+    np.testing.assert_allclose(noise[..., 0] / noise[..., 1], 4.294 / 1.206, rtol=1e-2)

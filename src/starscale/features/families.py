@@ -5,10 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations, pairwise
+from typing import Literal
 
 from starscale.surveys import Survey
+from starscale.surveys.dust import ReddeningScale
 from starscale.surveys.schema import TRUE_OVER_SFD
 from starscale.vocabulary.errors import InputError, Problem
+
+#: Extinction of a band: one number for all stars, or by the colour of the star where the survey has a relation.
+ExtinctionBy = Literal["band", "colour"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,24 +79,50 @@ def _reddening(surveys: Sequence[SurveyColumns]) -> tuple[str, str] | None:
     return next(((m.sql(r.column), r.scale) for m in surveys if (r := m.survey.reddening)), None)
 
 
-def _extinction(catalogue: SurveyColumns, band: str, surveys: Sequence[SurveyColumns]) -> str | None:
+def _extinction(
+    catalogue: SurveyColumns, band: str, surveys: Sequence[SurveyColumns], by: ExtinctionBy
+) -> str | None:
     """Return the extinction A(b) as an expression; None where the coefficient or E(B-V) is not known."""
     coefficient, reddening = catalogue.survey.bands[band].extinction, _reddening(surveys)
-    if coefficient is None or reddening is None:
+    if reddening is None:
         return None
     column, scale = reddening
-    # A(b) = R(b) E(B-V); R(b) is for one of two scales of E(B-V), related by true = 0.86 SFD.
-    factor = {("true", "sfd"): TRUE_OVER_SFD, ("sfd", "true"): 1 / TRUE_OVER_SFD}
-    coefficient *= factor.get((catalogue.survey.extinction_scale, scale), 1.0)
+    if by == "colour" and (found := _extinction_by_colour(catalogue, band, column, scale)):
+        return found
+    if coefficient is None:
+        return None
+    coefficient *= _scaled(catalogue.survey.extinction_scale, scale)
     return f"{coefficient:.6g} * {column}"
 
 
+def _scaled(wanted: ReddeningScale, given: ReddeningScale) -> float:
+    """Return the factor from E(B-V) on one scale to another: true = 0.86 SFD."""
+    factor = {("true", "sfd"): TRUE_OVER_SFD, ("sfd", "true"): 1 / TRUE_OVER_SFD}
+    return factor.get((wanted, given), 1.0)
+
+
+def _extinction_by_colour(catalogue: SurveyColumns, band: str, column: str, scale: ReddeningScale) -> str | None:
+    """Return A(b) by the relation of the survey; None where it has none for this band."""
+    law, bands = catalogue.survey.colour_extinction, catalogue.survey.bands
+    if law is None:
+        return None
+    blue, red = (catalogue.sql(bands[name].magnitude) for name in law.colour)
+    reddening = f"{_scaled(law.scale, scale):.6g} * {column}"
+    ratio = law.ratio(band, f"({blue} - {red})", reddening)
+    return None if ratio is None else f"{ratio} * {reddening}"
+
+
 def absolute_magnitude(
-    catalogue: SurveyColumns, band: str, surveys: Sequence[SurveyColumns], *, dereddened: bool
+    catalogue: SurveyColumns,
+    band: str,
+    surveys: Sequence[SurveyColumns],
+    *,
+    dereddened: bool,
+    by: ExtinctionBy = "band",
 ) -> str | None:
     """Return the absolute magnitude of a band in SQL; None without distance, E(B-V) or coefficient."""
     distance = _distance(surveys)
-    extinction = _extinction(catalogue, band, surveys)
+    extinction = _extinction(catalogue, band, surveys, by)
     if distance is None or (dereddened and extinction is None):
         return None
     expression = f"{catalogue.sql(catalogue.survey.bands[band].magnitude)} - 5 * LOG10({distance}) + 5"
@@ -122,12 +153,13 @@ def _all_colours(surveys: Sequence[SurveyColumns]) -> list[Feature]:
     return features
 
 
-def _absolute_magnitudes(surveys: Sequence[SurveyColumns]) -> list[Feature]:
+def absolute_magnitudes(surveys: Sequence[SurveyColumns], by: ExtinctionBy = "band") -> list[Feature]:
+    """Return the absolute magnitudes of all bands, dereddened where E(B-V) and the extinction are known."""
     features = []
     for catalogue in surveys:
         for band in catalogue.survey.bands:
             # Without E(B-V) the magnitude is still useful for nearby stars.
-            corrected = absolute_magnitude(catalogue, band, surveys, dereddened=True)
+            corrected = absolute_magnitude(catalogue, band, surveys, dereddened=True, by=by)
             plain = absolute_magnitude(catalogue, band, surveys, dereddened=False)
             if plain is not None:
                 text = "absolute magnitude" + (", dereddened" if corrected else ", not dereddened")
@@ -197,7 +229,7 @@ def _estimates(surveys: Sequence[SurveyColumns]) -> list[Feature]:
 FAMILIES = {
     "colours": _colours,
     "all_colours": _all_colours,
-    "absolute_magnitudes": _absolute_magnitudes,
+    "absolute_magnitudes": absolute_magnitudes,
     "reference_magnitudes": _reference_magnitudes,
     "magnitude_errors": _magnitude_errors,
     "log_distance": _log_distance,

@@ -16,9 +16,17 @@ from typing import Annotated, Literal
 
 import numpy as np
 import polars as pl
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from starscale.features.families import FAMILIES, Feature, SurveyColumns, absolute_magnitude, quote
+from starscale.features.families import (
+    FAMILIES,
+    ExtinctionBy,
+    Feature,
+    SurveyColumns,
+    absolute_magnitude,
+    absolute_magnitudes,
+    quote,
+)
 from starscale.surveys import Survey, load_survey
 from starscale.tables.sql import RowExpression, row_expression
 from starscale.vocabulary.arrays import FloatArray
@@ -58,6 +66,8 @@ class AbsoluteMagnitude(Frozen):
     #: ``survey.band``
     band: str = Field(pattern=r"^[^.]+\.[^.]+$")
     dereddened: bool = True
+    #: ``colour``: extinction by the colour of the star, where the survey has a relation; ``band``: one number.
+    extinction: ExtinctionBy = "band"
     description: str = ""
 
 
@@ -93,6 +103,14 @@ class Family(Frozen):
         "log_reddening",
         "estimates",
     ]
+    #: Of absolute magnitudes: ``colour`` for extinction by the colour of the star, where a survey has a relation.
+    extinction: ExtinctionBy = "band"
+
+    @model_validator(mode="after")
+    def _of_magnitudes(self) -> Family:
+        if self.extinction != "band" and self.kind != "absolute_magnitudes":
+            raise ValueError(f"extinction is a setting of absolute_magnitudes, not of {self.kind}")
+        return self
 
 
 Entry = Annotated[ColumnFeature | HalfWidth | AbsoluteMagnitude | Expression | Family, Field(discriminator="kind")]
@@ -331,6 +349,8 @@ def _expand(entry: Entry, surveys: Sequence[SurveyColumns], present: Mapping[str
             return [_named_absolute_magnitude(entry, surveys, present)]
         case Expression():
             return [Feature(entry.name, entry.expression, entry.unit, entry.description)]
+        case Family(kind="absolute_magnitudes"):
+            return absolute_magnitudes(surveys, entry.extinction)
         case Family():
             return FAMILIES[entry.kind](surveys)
 
@@ -342,7 +362,7 @@ def _named_absolute_magnitude(
     catalogue = present.get(survey)
     if catalogue is None or band not in catalogue.survey.bands:
         raise InputError(Problem(f"feature {entry.name!r}", f"there is no band {entry.band!r}"))
-    expression = absolute_magnitude(catalogue, band, surveys, dereddened=entry.dereddened)
+    expression = absolute_magnitude(catalogue, band, surveys, dereddened=entry.dereddened, by=entry.extinction)
     if expression is None:
         needed = "a distance" + (", E(B-V) and an extinction coefficient" if entry.dereddened else "")
         raise InputError(Problem(f"feature {entry.name!r}", "no survey of this run gives what it needs", needed))

@@ -67,7 +67,8 @@ def _of_survey(catalogue: SurveyColumns) -> Iterator[Measurement]:
         names = _named(catalogue, distance.value, distance.lower, distance.upper)
         yield Measurement("distance", names, _interval(names))
     if survey.reddening:
-        yield Measurement("reddening", _named(catalogue, survey.reddening.column))
+        names = _named(catalogue, survey.reddening.column, survey.reddening.error)
+        yield Measurement("reddening", names, {names[0]: names[1:]} if survey.reddening.error else {})
     if survey.estimates:
         columns = [_of_estimate(catalogue, estimate) for estimate in survey.estimates.values()]
         errors = dict(chain.from_iterable(_interval(names).items() for names in columns))

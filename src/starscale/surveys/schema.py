@@ -14,6 +14,7 @@ from pydantic import Field, model_validator
 from starscale.surveys.archive import Access, Copy, HealpixBits
 from starscale.surveys.bands import Band, unit_problems
 from starscale.surveys.derived import Sql, combined, derivation_problems, with_inputs
+from starscale.surveys.dust import ColourExtinction, Reddening, ReddeningScale
 from starscale.surveys.names import NameSet, check_names
 from starscale.surveys.releases import CrosswalkColumns, GaiaIdentifier, GaiaRelease
 from starscale.vocabulary.columns import LABELS, POSITION_EPOCH, POSITION_SYSTEM, Column, DType, LabelName
@@ -170,13 +171,6 @@ _MAGNITUDES: dict[str, tuple[float, float]] = {
 TRUE_OVER_SFD = 0.86
 
 
-class Reddening(Frozen):
-    """Column with E(B-V) along the line of sight, and its scale."""
-
-    column: str
-    scale: Literal["sfd", "true"] = "sfd"
-
-
 class Distance(Frozen):
     """Columns with a distance (pc) and its 68 % interval."""
 
@@ -250,7 +244,9 @@ class Survey(Frozen):
     wide_colour: tuple[str, str] | None = None
     #: Band that represents the brightness of the star.
     reference_band: str | None = None
-    extinction_scale: Literal["sfd", "true"] = "sfd"
+    extinction_scale: ReddeningScale = "sfd"
+    #: Extinction of wide bands by the colour of the star, for features that ask for it.
+    colour_extinction: ColourExtinction | None = None
     reddening: Reddening | None = None
     distance: Distance | None = None
     estimates: dict[LabelName, Estimate] = Field(default_factory=dict)
@@ -308,7 +304,9 @@ class Survey(Frozen):
 
     @model_validator(mode="after")
     def _named_bands_and_cuts(self) -> Survey:
-        for key in (self.wide_colour or ()) + ((self.reference_band,) if self.reference_band else ()):
+        law = self.colour_extinction
+        named = (*law.colour, *law.coefficients) if law else ()
+        for key in (*(self.wide_colour or ()), *((self.reference_band,) if self.reference_band else ()), *named):
             if key not in self.bands:
                 raise ValueError(f"band {key!r} is not described under [bands]")
         names = [cut.name for cut in self.cuts]
@@ -328,7 +326,7 @@ class Survey(Frozen):
         names = [self.id.column, self.snr, *self._columns_of_roles(), *self._columns_of_bands()]
         names += [
             self.duplicates.prefer if self.duplicates else None,
-            self.reddening.column if self.reddening else None,
+            *((self.reddening.column, self.reddening.error) if self.reddening else ()),
             self.gaia.column if self.gaia else None,
             *(self.crosswalk.columns if self.crosswalk else ()),
         ]
@@ -390,6 +388,7 @@ class Survey(Frozen):
     def errors(self) -> set[str]:
         """Return the columns with errors or differences, which scale with the unit but have no zero point."""
         roles = [label.error for label in self.labels.values()] + [band.error for band in self.bands.values()]
+        roles += [self.reddening.error] if self.reddening else []
         said = [name for name, spec in self.columns.items() if _ERROR & set(spec.ucd.split(";"))]
         return {name for name in (*roles, *said) if name is not None}
 
