@@ -42,7 +42,7 @@ class ColumnSpec(Frozen):
     #: Smallest and largest plausible value, in `unit`; values outside become missing, and are counted.
     lower: float | None = None
     upper: float | None = None
-    #: Format of a time, by which implausible ones are recognised; that of the epoch of the positions is in its role.
+    #: Format of a time, by which implausible ones are recognised; that of the epoch of positions is in its role.
     time: TimeFormat | None = None
     #: Unit of the values in files, whatever the files say; by default that of the file, or else `unit`.
     file_unit: str = ""
@@ -200,8 +200,8 @@ class Cut(Frozen):
     """A quality cut: rows for which the SQL predicate `keep` is true are kept.
 
     A comparison with a missing value is neither true nor false, so the row is removed unless the predicate handles
-    nulls (``vbroad IS NULL OR vbroad <= 30``). In a table of stars, a cut of labels removes the labels of a row, not
-    the star. The quality of a single band is not a cut, but `keep` of the band.
+    nulls (``vbroad IS NULL OR vbroad <= 30``). In a table of stars, a cut of labels removes the labels of a row,
+    not the star. The quality of a single band is not a cut, but `keep` of the band.
     """
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
