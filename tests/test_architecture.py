@@ -23,6 +23,7 @@ LAYERS = (
     "surveys",
     "io",
     "tables",
+    "dust",
     "learn",
     "cluster",
     "features",

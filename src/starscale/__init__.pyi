@@ -4,6 +4,8 @@
 # Tables
 from .archives.api import Fetched, fetch
 from .archives.estimate import FetchEstimate, plan_fetch
+from .dust.api import Reddened, add_reddening
+from .dust.reddening import ReddeningFlag
 from .crossmatch.api import Matched, match
 from .crossmatch.kernel.tally import MatchStatistics
 from .publication.api import Published, publish
@@ -119,6 +121,8 @@ __all__ = [
     "Progress",
     "Published",
     "RandomForestConfig",
+    "Reddened",
+    "ReddeningFlag",
     "ReferenceList",
     "RidgeConfig",
     "RunConfig",
@@ -134,6 +138,7 @@ __all__ = [
     "Turchi2024Config",
     "XgboostConfig",
     "__version__",
+    "add_reddening",
     "check",
     "clean",
     "compare_models",

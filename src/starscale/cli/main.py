@@ -14,6 +14,7 @@ import typer
 
 import starscale as ss
 from starscale.cli.compare import ablate, compare_models
+from starscale.cli.dust import redden
 from starscale.cli.explain import explain, importance
 from starscale.cli.fetch import fetch
 from starscale.cli.model import evaluate, predict, train
@@ -57,6 +58,7 @@ for _verb in (
     fetch,
     convert,
     clean,
+    redden,
     match,
     homogenize,
     recalibrate,

@@ -74,7 +74,7 @@ def _distance(surveys: Sequence[SurveyColumns]) -> str | None:
     return next((m.sql(m.survey.distance.value) for m in surveys if m.survey.distance), None)
 
 
-def _reddening(surveys: Sequence[SurveyColumns]) -> tuple[str, str] | None:
+def _reddening(surveys: Sequence[SurveyColumns]) -> tuple[str, ReddeningScale] | None:
     """Return the column with E(B-V), and its scale."""
     return next(((m.sql(r.column), r.scale) for m in surveys if (r := m.survey.reddening)), None)
 

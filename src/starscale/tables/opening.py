@@ -65,9 +65,9 @@ def with_elements(source: Source, survey: Survey) -> Source:
                 refused.setdefault(column, error)
     found = spelling([*source.schema, *elements], survey)
     problems = Problems()
-    for column, error in refused.items():
+    for column, refusal in refused.items():
         if column not in found:
-            problems.items.extend(error.problems)
+            problems.items.extend(refusal.problems)
     problems.raise_if_any()
     used = {text: element for text, element in elements.items() if text in found.values()}
     hidden = {element.vector for element in used.values()} - set(found.values())

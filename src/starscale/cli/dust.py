@@ -1,0 +1,46 @@
+"""The command redden: E(B-V) of a dust map."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+import starscale as ss
+from starscale.cli.options import Output, Rename, renamed
+from starscale.dust.reddening import REDDENING_MEANING
+from starscale.io.progress import DisplayedProgress
+
+
+def redden(
+    table: Annotated[str, typer.Argument(help="Table with positions, and distances for a map that needs them.")],
+    dust_map: Annotated[
+        str,
+        typer.Option("--map", help="sfd, csfd, bayestar19, edenhofer2023, decaps; or a TOML file about a map."),
+    ],
+    survey: Annotated[str, typer.Option(help="Survey name, or the path of a survey file.")],
+    output: Output,
+    distance: Annotated[
+        str | None, typer.Option(help="Column with distances in pc; default: that of the survey.")
+    ] = None,
+    column: Annotated[str, typer.Option(help="Name of the new column.")] = "ebv",
+    rename: Rename = None,
+) -> None:
+    """Add E(B-V) of a dust map, its error and a flag to a table.
+
+    Example: `starscale redden clean.parquet --map sfd --survey gaia_dr3 -o dusty.parquet`
+    """
+    done = ss.add_reddening(
+        table,
+        dust_map,
+        survey=survey,
+        output=output,
+        distance=distance,
+        column=column,
+        rename=renamed(rename),
+        progress=DisplayedProgress(),
+    )
+    typer.echo(f"{done.n_values:,} of {done.n_rows:,} rows with E(B-V) ({done.scale}) written to {output}")
+    for bit, meaning in REDDENING_MEANING.items():
+        if n := done.flags.get(str(bit.name)):
+            typer.echo(f"  {n:,} rows: {meaning}")

@@ -1,0 +1,1 @@
+"""Maps of interstellar reddening: E(B-V) at the position and the distance of a star."""
