@@ -94,7 +94,7 @@ def train(name: str, survey: str, table: pl.DataFrame, repeats: int) -> tuple[li
             ss.run(file, OUT / name, progress=True)
             models.append(ss.load(OUT / name / "model"))
         else:
-            models.append(ss.train(file, table=OUT / name / "training.parquet"))
+            models.append(ss.train(file, table=OUT / name / "training.parquet").model)
     return models, pl.read_parquet(OUT / name / "training.parquet")
 
 
