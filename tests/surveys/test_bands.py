@@ -174,3 +174,21 @@ def test_a_survey_is_the_same_after_it_was_written() -> None:
     merged = survey({"magnitude": "m", "keep": "k = 0"}, {"m": {"valid": "m > 3"}, "k": {}})
     assert merged.columns["m"].valid == "(m > 3) AND (k = 0)"
     assert validate(Survey, merged.model_dump(mode="json"), "copy") == merged
+
+
+def test_limits_of_allwise_are_no_measurements() -> None:
+    columns = {"designation": ["J1", "J2"], "w1mpro": [12.0, 17.5], "w1sigmpro": [0.02, None]}
+    found = ss.read(pl.DataFrame(columns), survey="allwise")
+    assert found["w1mpro"].to_list() == [12.0, None]
+
+
+def test_a_failed_flux_of_rubin_is_missing_in_its_band() -> None:
+    mags = {"u_psfMag": [22.0, 23.0], "g_psfMag": [21.0, 22.0]}
+    table = pl.DataFrame({"objectId": [1, 2], "u_psfFlux_flag": [False, True], **mags})
+    found = ss.read(table, survey="rubin_dp1")
+    assert found["u_psfMag"].to_list() == [22.0, None]
+    assert found["g_psfMag"].to_list() == [21.0, 22.0]
+    said: list[str] = []
+    ss.clean(table, survey="rubin_dp1", cuts=Cuts(apply=False), progress=RecordedProgress(said))
+    assert "note: whether g_psfMag is valid is unknown: the table has no g_psfFlux_flag" in said
+    assert "note: 1 value of u_psfMag that is not valid became missing" in said

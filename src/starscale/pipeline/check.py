@@ -20,7 +20,7 @@ from starscale.pipeline.fetch_step import resolve
 from starscale.pipeline.planning import plan
 from starscale.pipeline.runfile import load_run
 from starscale.surveys import Survey, load_survey
-from starscale.surveys.derived import derivable, underivable
+from starscale.surveys.derived import derivable, underivable, unjudged
 from starscale.surveys.spelling import find_spelling, with_rename
 from starscale.tables.api import PROVENANCE_KEY, read_counted, says_mock
 from starscale.tables.columns.typed import Discarded
@@ -268,9 +268,13 @@ def _columns_found(table: pl.DataFrame, present: Collection[str], survey: Survey
 
 
 def _unusable_cuts(table: pl.DataFrame, survey: Survey) -> list[str]:
-    """Tell which cuts of the survey need columns that the table lacks."""
+    """Tell which cuts and conditions of the survey need columns that the table lacks."""
     needed = {
         cut.name: [c for c in cut_columns(cut, survey.name) if c not in table.columns] for cut in survey.cuts
     }
-    lacking = [f"{name} (without {', '.join(columns)})" for name, columns in needed.items() if columns]
-    return [f"cuts that cannot be applied: {', '.join(lacking)}"] if lacking else []
+    notes = []
+    for found, what in ((needed, "cuts"), (unjudged(survey.columns, table.columns), "conditions of valid values")):
+        lacking = [f"{name} (without {', '.join(columns)})" for name, columns in found.items() if columns]
+        if lacking:
+            notes.append(f"{what} that cannot be applied: {', '.join(lacking)}")
+    return notes

@@ -118,6 +118,16 @@ def underivable(columns: Mapping[str, _Described], present: Iterable[str]) -> di
     }
 
 
+def unjudged(columns: Mapping[str, _Described], present: Iterable[str]) -> dict[str, list[str]]:
+    """Return what is missing in a table to tell which values of a column are valid, by column that is there."""
+    known = {*present}
+    return {
+        name: [used for used in columns_of_sql(columns[name].valid) if used not in known]
+        for name in computed(columns)
+        if name in known and not known.issuperset(columns_of_sql(columns[name].valid))
+    }
+
+
 def with_inputs(columns: Mapping[str, _Described], wanted: Iterable[str]) -> list[str]:
     """Return some columns and all columns from which they are computed or which say whether they are valid."""
     found: dict[str, None] = {}

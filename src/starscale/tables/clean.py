@@ -19,6 +19,7 @@ from starscale.io import Writer, open_writer, work_folder
 from starscale.io.joining import join_frames
 from starscale.io.progress import progress_of
 from starscale.surveys import Survey, load_survey
+from starscale.surveys.derived import unjudged
 from starscale.surveys.schema import Cut
 from starscale.surveys.spelling import with_rename
 from starscale.tables.api import (
@@ -157,15 +158,21 @@ def _clean_in_memory(
         stars = _join_in_memory(stars, other, of, survey, discarded)
     chosen = cuts_of_survey(survey, cuts, where)
     stars, attrition = cut_rows(stars, chosen, survey, where)
-    _say(discarded, progress)
+    _say(discarded, stars.columns, survey, progress)
     return Cleaned(stars, attrition, dict(discarded.outside), dict(discarded.invalid))
 
 
-def _say(discarded: Discarded, progress: Progress) -> None:
-    for counts, which in ((discarded.outside, "outside the plausible range"), (discarded.invalid, "not valid")):
+def _say(discarded: Discarded, columns: Sequence[str], survey: Survey, progress: Progress) -> None:
+    """Tell which values became missing, and which may be invalid because nothing says whether they are."""
+    for name, lacking in unjudged(survey.columns, columns).items():
+        progress.message(f"note: whether {name} is valid is unknown: the table has no {', '.join(lacking)}")
+    for counts, one, several in (
+        (discarded.outside, "outside the plausible range", "outside the plausible range"),
+        (discarded.invalid, "that is not valid", "that are not valid"),
+    ):
         for column, number in counts.items():
-            values = "value" if number == 1 else "values"
-            progress.message(f"note: {number:,} {values} of {column} {which} became missing")
+            which = f"value of {column} {one}" if number == 1 else f"values of {column} {several}"
+            progress.message(f"note: {number:,} {which} became missing")
 
 
 def _join_in_memory(
@@ -261,7 +268,7 @@ def clean_file(
         if writer is not None:
             writer.metadata |= about_positions(columns_of(table, survey), [survey])
             writer.metadata[PROVENANCE_KEY] = json.dumps(provenance(attrition), default=str)
-    _say(counts, progress)
+    _say(counts, columns_of(table, survey), survey, progress)
     return attrition
 
 
