@@ -18,7 +18,9 @@ from starscale.surveys import Survey
 from starscale.tables.columns.typed import Discarded
 from starscale.tables.standardise import standardise
 from starscale.vocabulary.errors import InputError
+from starscale.vocabulary.settings.run import Cuts
 from starscale.vocabulary.strict import validate
+from support.recorded_progress import RecordedProgress
 
 #: Zero points of AB magnitudes.
 UNITS = {"nJy": 31.4, "uJy": 23.9, "nmgy": 22.5, "mgy": 0.0}
