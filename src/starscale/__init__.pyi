@@ -3,6 +3,7 @@
 
 # Tables
 from .archives.api import Fetched, fetch
+from .archives.comparison import check_archive
 from .archives.estimate import FetchEstimate, plan_fetch
 from .dust.api import Reddened, add_reddening
 from .dust.reddening import ReddeningFlag
@@ -140,6 +141,7 @@ __all__ = [
     "__version__",
     "add_reddening",
     "check",
+    "check_archive",
     "clean",
     "compare_models",
     "convert",

@@ -15,6 +15,7 @@ from starscale.cli.options import Rename, frame, print_figures, renamed, sample_
 from starscale.io.progress import DisplayedProgress
 from starscale.reports.table import ReportTable
 from starscale.reports.text import figures_table
+from starscale.vocabulary.errors import InputError, Problem
 from starscale.vocabulary.settings.seed import LARGEST_SEED
 
 
@@ -70,23 +71,35 @@ def run(
 
 def check(
     path: Annotated[
-        str,
+        str | None,
         typer.Argument(
             help="A table, a folder or quoted pattern of files, a model bundle, a run folder, or a survey, run or "
             "labels file.",
             metavar="PATH",
         ),
-    ],
+    ] = None,
     survey: Annotated[str | None, typer.Option(help="For a table: the survey that it should belong to.")] = None,
     rename: Rename = None,
+    archive: Annotated[
+        str | None,
+        typer.Option(metavar="SURVEY", help="Instead of PATH: a survey to compare with its archive's TAP_SCHEMA."),
+    ] = None,
+    at: Annotated[
+        str | None, typer.Option(help="With --archive: one of the survey's archives; default: the main one.")
+    ] = None,
 ) -> None:
-    """Tell what a file is and list everything that is wrong with it.
+    """Tell what a file is and list everything that is wrong with it; or compare a survey with its archive.
 
     The exit code is 0 if nothing is wrong, and 2 if there are warnings or errors.
 
     Example: `starscale check gaia.csv --survey gaia_dr3`
     """
-    said = ss.check(path, survey=survey, rename=renamed(rename))
+    if (path is None) == (archive is None):
+        raise InputError(Problem("check", "needs one of PATH and --archive SURVEY", "a file, or a survey"))
+    if archive is not None:
+        said = ss.check_archive(archive, at=at)
+    else:
+        said = ss.check(str(path), survey=survey, rename=renamed(rename))
     groups = {
         kind: [text.removeprefix(f"{kind}: ") for text in said if text.startswith(f"{kind}: ")]
         for kind in ("note", "warning")
