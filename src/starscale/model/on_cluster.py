@@ -24,6 +24,7 @@ from starscale.cluster.writing import Partition, finish_catalogue, write_partiti
 from starscale.io import atomic_directory, work_folder
 from starscale.model.model import Model
 from starscale.model.predict import CHUNK, Predicted, RepeatedStars, repeated_stars
+from starscale.tables.opening import refuse_elements
 from starscale.tables.repeated import RepeatedIds
 from starscale.vocabulary.columns import Column
 from starscale.vocabulary.errors import InputError, Problem
@@ -98,6 +99,7 @@ def predict_sky(
     if model.inputs.position is None:
         found = "does not know the position of a star, and HATS is a map of the sky"
         raise InputError(Problem("model", found, "a model whose inputs have a position"))
+    refuse_elements(list(sky.schema), model.inputs, sky.name)
     columns = model.input_columns(list(sky.schema))
     # An empty prediction refuses a wrong table before anything is started.
     empty = pl.DataFrame(schema={name: sky.schema[name] for name in columns})

@@ -74,6 +74,22 @@ def with_elements(source: Source, survey: Survey) -> Source:
     return ElementSource(source, used, hidden) if used else source
 
 
+def refuse_elements(names: Iterable[str], survey: Survey, where: str) -> None:
+    """Refuse a table of an engine that does not know elements of vectors, if it needs one.
+
+    Raises
+    ------
+    InputError
+        With every column that is an element of a vector in this table.
+    """
+    found, problems = spelling(names, survey), Problems()
+    for column, named in _possible(names, survey).items():
+        if column not in found:
+            fix = "Leave out --engine, or write the catalogue again with a column for the element."
+            problems.add(where, f"has {column!r} as an element of a vector ({next(iter(named))})", "a column", fix)
+    problems.raise_if_any()
+
+
 def _possible(names: Iterable[str], survey: Survey) -> dict[str, dict[str, Element]]:
     """Return the elements of vectors among `names` that a survey names, by their text, for its columns."""
     by_lower: dict[str, str] = {}

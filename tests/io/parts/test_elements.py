@@ -21,6 +21,7 @@ import starscale as ss
 from starscale.io.parts.elements import Element, element_of
 from starscale.model.model import Model
 from starscale.surveys import Survey
+from starscale.tables.opening import refuse_elements
 from starscale.tables.stream import pieces
 
 Writer = Callable[[Table, Path], Path]
@@ -203,3 +204,9 @@ def test_cleaned_in_pieces_as_at_once(tmp_path: Path) -> None:
     cleaned = ss.clean(path, survey=model.inputs, output=tmp_path / "o.fits")
     assert cleaned.attrition.n_in == 300
     assert ss.read(tmp_path / "o.fits", survey=model.inputs).columns == found.columns
+
+
+def test_the_engine_for_clusters_refuses_elements() -> None:
+    refuse_elements(["source_id", "one"], survey(one=("m[1]",)), "sky")
+    with pytest.raises(ss.InputError, match=r"sky: has 'one' as an element of a vector \(m\[1\]\).*--engine"):
+        refuse_elements(["source_id", "M"], survey(one=("m[1]",)), "sky")

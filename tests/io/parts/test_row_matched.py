@@ -215,6 +215,47 @@ def test_a_table_of_a_file_in_a_path(path: Path, tmp_path: Path) -> None:
     assert ss.clean(f"{path}#1+2+3", survey=SURVEY, output=tmp_path / "o.parquet").attrition.n_out == 2
 
 
+def test_fluxes_in_vectors_and_an_identifier_of_three_columns(tmp_path: Path) -> None:
+    n = 40
+    ids = Table(
+        {"RELEASE": np.full(n, 9010, "i4"), "BRICKID": np.arange(n, dtype="i4"), "OBJID": np.ones(n, "i4")}
+    )
+    ids["RA"], ids["DEC"] = np.linspace(1, 2, n), np.linspace(-2, -1, n)
+    flux = np.random.default_rng(1).normal(2.0, 3.0, (n, 3))
+    photometry = Table({"FLUX": flux, "FLUX_IVAR": np.full((n, 3), 4.0)})
+    path = written(tmp_path / "tractor.fits", {"IDS": ids, "PHOT": photometry})
+    of = {name: {"dtype": "int64", "aliases": [f"IDS.{name}"]} for name in ("release", "brickid", "objid")}
+    band = {"magnitude": "g_mag", "error": "g_err", "flux": "flux_g", "flux_ivar": "ivar_g", "zero_point": 22.5}
+    survey = Survey.model_validate(
+        {
+            "name": "mock",
+            "title": "mock",
+            "kind": "photometric",
+            "tables": ["IDS", "PHOT"],
+            "id": {"column": "ls_id"},
+            "position": {"ra": "ra", "dec": "dec", "epoch": {"default": 2016.0}},
+            "bands": {"g": {**band, "wavelength": 480, "softening": 0.1}},
+            "columns": {
+                **of,
+                "ls_id": {"dtype": "int64", "expression": "release * 10000000 + brickid * 100 + objid"},
+                "ra": {"unit": "deg", "aliases": ["IDS.RA"]},
+                "dec": {"unit": "deg", "aliases": ["IDS.DEC"]},
+                "flux_g": {"unit": "nmgy", "aliases": ["PHOT.FLUX[1]"]},
+                "ivar_g": {"unit": "nmgy-2", "aliases": ["PHOT.FLUX_IVAR[1]"]},
+            },
+        }
+    )
+    expected = 22.5 - 2.5 * np.log10(0.1) - 2.5 / np.log(10) * np.arcsinh(flux[:, 1] / 0.2)
+    assert any("PHOT.FLUX (length 3)" in line for line in ss.check(path, survey=survey))
+    ss.clean(path, survey=survey, output=tmp_path / "clean.parquet")
+    for read in (ss.read(path, survey=survey), ss.read(tmp_path / "clean.parquet", survey=survey)):
+        np.testing.assert_allclose(read["g_mag"].to_numpy(), expected)
+        assert read["ls_id"].to_list() == [90100000001 + 100 * i for i in range(n)]
+    gaia = pl.DataFrame({"source_id": (np.arange(n) + 1) * 2**40, "ra": ids["RA"].data, "dec": ids["DEC"].data})
+    found = ss.match(gaia, path, left_survey="gaia_dr3", right_survey=survey)
+    assert found.pairs["original_ext_source_id"].to_list() == read["ls_id"].to_list()
+
+
 def _divided(table: Path, folder: Path) -> dict[str, str]:
     """Write a table in two extensions of galah.fits; return the alias of every column."""
     names = io.open_table(table).columns

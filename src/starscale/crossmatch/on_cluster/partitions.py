@@ -21,6 +21,7 @@ from starscale.crossmatch.kernel.pieces import SORT_ORDER, in_ranges, ranges_aro
 from starscale.crossmatch.kernel.stores import PieceResult, Step, T
 from starscale.crossmatch.on_cluster.algorithm import ROW, Reader, SharedCuration, SharedDensity
 from starscale.surveys import Survey
+from starscale.tables.opening import refuse_elements
 from starscale.tables.standardise import to_read
 from starscale.vocabulary.errors import InputError, Problem
 from starscale.vocabulary.progress import Task
@@ -41,6 +42,7 @@ class PartitionedCatalogue:
     undivided = False
 
     def __init__(self, sky: HatsCatalogue, survey: Survey, client: Any, folder: Path) -> None:
+        refuse_elements(list(sky.schema), survey, sky.name)
         names = to_read(list(sky.schema), survey, match_columns(survey))
         self.survey, self.rows = survey, 0
         self._sky = sky.choose(list(dict.fromkeys([*names, *sky.position])))

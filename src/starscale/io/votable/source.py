@@ -94,13 +94,15 @@ def open_source(path: Path, part: str | None) -> Source:
 
 
 def tables(path: Path) -> Iterator[tuple[str, str]]:
-    """Yield number and name of every table of a document; see :func:`open_source` for errors."""
+    """Yield number and name of every table of results in a document; see :func:`open_source` for errors."""
     try:
         document = scan(path)
     except _REFUSED as error:
         raise _damaged(path, error) from error
-    for number, name, _ in listed(document):
-        yield str(number), name
+    for number, name, table in listed(document):
+        # Services describe further services in tables of their own.
+        if table.kind and table.resource != "meta":
+            yield str(number), name
 
 
 def described_fields(text: str) -> dict[str, dict[str, str]]:
