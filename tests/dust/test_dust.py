@@ -24,7 +24,13 @@ from starscale.cli.main import app
 from starscale.dust import api
 from starscale.dust.description import load_map, map_names
 from starscale.dust.reddening import REDDENING_MEANING, ReddeningFlag, ReddeningMap
+from starscale.features.measurements import feature_noise
+from starscale.pipeline.learnable import TrainingArrays
+from starscale.pipeline.pipeline import RunSteps
+from starscale.pipeline.planning import plan
+from starscale.pipeline.runfile import load_run
 from starscale.surveys import load_survey
+from starscale.vocabulary.progress import SILENT
 
 GAIA = load_survey("gaia_dr3")
 DESCRIPTION = """
@@ -104,6 +110,16 @@ def test_cells(tmp_path: Path, order: int, ordering: str, frame: str, layout: st
     np.testing.assert_allclose(ebv, np.where(there, values[cell] * 0.5, np.nan), rtol=1e-6)
     np.testing.assert_array_equal(flag, np.where(there, 0, ReddeningFlag.OUTSIDE_MAP))
     assert np.isnan(error).all()
+
+
+def test_the_finest_cells(tmp_path: Path) -> None:
+    # The last and the first cell of two orders, whose numbers a double cannot tell from their neighbours.
+    last, first = 4 * 4**28 + 12 * 4**28 - 1, 4 * 4**29
+    columns = [fits.Column("UNIQ", "K", array=[last, first]), fits.Column("EBV", "D", array=[1.0, 2.0])]
+    written(tmp_path, columns, ORDERING="NUNIQ", COORDSYS="C")
+    lon, lat = nested.healpix_to_lonlat(np.array([12 * 4**29 - 1, 0]), 29)
+    ebv, _, _ = at(described(tmp_path, 'cell = "UNIQ"'), lon.deg, lat.deg)
+    assert ebv.tolist() == [1.0, 2.0]
 
 
 def test_cells_of_several_sizes(tmp_path: Path) -> None:
@@ -243,6 +259,8 @@ def test_the_command(distances: Path, tmp_path: Path) -> None:
         ),
         ('cell = "P"', {"EBV": "D", "P": "K"}, {"ORDERING": "RING", "COORDSYS": "G"}, r"does not state NSIDE"),
         ("path2 = 1", {"EBV": "D"}, {}, r"path2: unknown key"),
+        ('cell = "P"', {"EBV": "D", "P": "D"}, {"ORDERING": "NUNIQ", "COORDSYS": "G"}, r"is of type Float64"),
+        ('cell = "P"', {"EBV": "D", "P": "K"}, {"ORDERING": "NUNIQ", "COORDSYS": "G"}, r"cells that do not exist"),
     ],
 )
 def test_a_map_that_cannot_be_used(
@@ -255,6 +273,12 @@ def test_a_map_that_cannot_be_used(
     written(tmp_path, kinds, **cards)
     with pytest.raises(ss.InputError, match=said):
         ss.add_reddening(stars(3), described(tmp_path, more), survey=GAIA, distance="d")
+
+
+def test_a_map_without_rows(tmp_path: Path) -> None:
+    written(tmp_path, [fits.Column("EBV", "D", array=[])], ORDERING="RING", COORDSYS="G")
+    with pytest.raises(ss.InputError, match="has no rows"):
+        ReddeningMap(*load_map(described(tmp_path)))
 
 
 def test_what_else_is_refused(distances: Path, tmp_path: Path) -> None:
@@ -364,3 +388,32 @@ def re_row(page: str, name: str, factor: str, scale: str) -> bool:
     return any(
         line.startswith(f"| `{name}` | {factor}") and line.endswith(f"| {scale} |") for line in page.splitlines()
     )
+
+
+@pytest.mark.slow
+def test_the_error_of_a_map_reaches_the_training(sky: Path, tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    columns = [fits.Column(name, "D", array=rng.uniform(0.05, 0.3, 12 * 64)) for name in ("EBV", "S")]
+    written(tmp_path, columns, ORDERING="NESTED", COORDSYS="G")
+    gaia = sky / "mock" / "gaia_dr3.parquet"
+    found = described(tmp_path, 'error = "S"')
+    ss.add_reddening(gaia, found, survey="gaia_dr3", output=tmp_path / "gaia.parquet")
+    text = (Path(ss.__file__).parent / "surveys" / "gaia_dr3.toml").read_text()
+    ends = text.index("[columns]")
+    role = '[reddening]\ncolumn = "ebv"\nerror = "ebv_error"\nscale = "true"\n\n[columns]\n'
+    role += 'ebv = { unit = "mag" }\nebv_error = { unit = "mag" }'
+    (tmp_path / "gaia_dr3.toml").write_text(text[:ends] + role + text[ends + len("[columns]") :])
+    run_file = (sky / "run.toml").read_text().replace("mock/", f"{sky}/mock/")
+    run_file = run_file.replace('"gaia_dr3"', '"gaia_dr3.toml"').replace(str(gaia), "gaia.parquet")
+    (tmp_path / "run.toml").write_text(run_file)
+    config, base = load_run(tmp_path / "run.toml")
+    run = plan(config, base)
+    RunSteps(run, tmp_path / "run", "run.toml", SILENT).training_set()
+    arrays = TrainingArrays.of(run, io.read(tmp_path / "run" / "training.parquet"))
+    measured = {m.name: m for m in arrays.measurements}
+    assert measured["reddening"].errors == {"ebv": ("ebv_error",)}
+    with_noise = feature_noise(arrays.table, arrays.features, [measured["reddening"]], arrays.x, seed=1)
+    assert with_noise is not None
+    moved = {f.name for f, noise in zip(arrays.features, with_noise.std(axis=(0, 1)), strict=True) if noise > 0}
+    assert {"skymapper_dr2.M_u", "gaia_dr3.M_G", "log_reddening"} <= moved
+    assert "skymapper_dr2.u-v" not in moved

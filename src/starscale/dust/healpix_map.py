@@ -43,7 +43,7 @@ class HealpixMap:
     """
 
     def __init__(self, about: HealpixFile, folder: Path) -> None:
-        path = folder / about.path
+        path = folder / Path(about.path).expanduser()
         source = io.open_table(path)
         columns = [name for name in (about.column, about.error, about.cell) if name is not None]
         table = source.read(columns)
@@ -54,9 +54,9 @@ class HealpixMap:
         problems.raise_if_any()
         self._values = _values(table[about.column], len(self.distances), path)
         self._errors = None if about.error is None else _values(table[about.error], len(self.distances), path)
-        cells = np.arange(len(self._values)) if about.cell is None else table[about.cell].to_numpy()
+        cells = np.arange(len(self._values)) if about.cell is None else _numbers(table[about.cell], path)
         nside = about.nside or _nside(source, len(self._values) if about.cell is None else None)
-        self._first, self._last, self._row = _ranges(cells.astype(np.int64), ordering, nside, path)
+        self._first, self._last, self._row = _ranges(cells, ordering, nside, path)
 
     def at(
         self, ra: FloatArray, dec: FloatArray, distance: FloatArray | None
@@ -115,6 +115,14 @@ def _values(column: pl.Series, distances: int, path: Path) -> FloatArray:
     return np.where(values < _UNSEEN, np.nan, values)
 
 
+def _numbers(column: pl.Series, path: Path) -> NDArray[np.int64]:
+    """Return the numbers of the cells."""
+    if not column.dtype.is_integer() or column.null_count():
+        found = f"is of type {column.dtype}, with {column.null_count()} missing values"
+        raise InputError(Problem(f"{path}: column {column.name!r}", found, "the number of a cell in every row"))
+    return column.to_numpy().astype(np.int64)
+
+
 def _nside(source: Source, cells: int | None) -> int | None:
     """Return NSIDE as the header states it, or as it follows from the number of cells of the whole sky."""
     stated = source.metadata.get("NSIDE", "")
@@ -129,19 +137,21 @@ def _ranges(
     """Return every cell as a range of the finest cells, sorted, with the row of its value."""
     if ordering == "nuniq":
         # NUNIQ = 4 * 4^order + cell (IVOA MOC 2.0).
-        order = np.log2(np.maximum(cells, 4) // 4).astype(np.int64) // 2
+        order = np.maximum(np.searchsorted(4 ** np.arange(1, _FINEST + 2), cells, side="right") - 1, 0)
         cells = cells - 4 * 4**order
     elif nside is None or nside & (nside - 1):
         found = "does not state NSIDE" if nside is None else f"has NSIDE = {nside}"
         raise InputError(Problem(str(path), found, "a power of 2", "Give nside under [healpix]."))
     else:
         order = np.full(len(cells), nside.bit_length() - 1)
+    if not len(cells):
+        raise InputError(Problem(str(path), "has no rows", "one or more cells"))
     outside = (cells < 0) | (cells >= 12 * 4**order)
     if outside.any():
         found = f"has {int(outside.sum())} numbers of cells that do not exist (first: {cells[outside][0]})"
         raise InputError(Problem(str(path), found, "numbers from 0 to 12 NSIDE^2 - 1"))
     if ordering == "ring":
-        cells = np.asarray(from_ring(cells.astype(np.uint64), int(order[0]) if len(order) else 0)).astype(np.int64)
+        cells = np.asarray(from_ring(cells.astype(np.uint64), int(order[0]))).astype(np.int64)
     first = cells << (2 * (_FINEST - order))
     last = (cells + 1) << (2 * (_FINEST - order))
     row = np.argsort(first, kind="stable")
