@@ -38,10 +38,10 @@ photometry = [{{ survey = "{survey}", path = "{name}.parquet" }}]
 labels = [{{ survey = "galah_dr3", path = "mock/galah_dr3.parquet" }}]
 
 [model]
-kind = "mixture"
-members = 2
-epochs = 20
+{model}
 """
+#: Learners, with their settings: the default's network, smaller, and one whose trainings differ less.
+MODELS = {"mixture": 'kind = "mixture"\nmembers = 2\nepochs = 20', "xgboost": 'kind = "xgboost"'}
 
 
 def flux_survey(softening: dict[str, float]) -> str:
@@ -83,72 +83,88 @@ def faint_missing(magnitudes: pl.DataFrame, fluxes: pl.DataFrame) -> pl.DataFram
     return magnitudes.with_columns(u_psf=u.cast(pl.Float32), e_u_psf=error.cast(pl.Float32))
 
 
-def train(name: str, survey: str, table: pl.DataFrame, repeats: int) -> tuple[list[ss.Model], pl.DataFrame]:
-    """Run on one photometric table; returns a model for each seed, and the training table."""
+def training_table(name: str, survey: str, table: pl.DataFrame) -> Path:
+    """Run on one photometric table; returns the folder of the run."""
     table.write_parquet(OUT / f"{name}.parquet")
-    models = []
-    for seed in range(1, repeats + 1):
-        file = OUT / f"{name}_{seed}.toml"
-        file.write_text(RUN_FILE.format(name=name, survey=survey, seed=seed), encoding="utf-8")
-        if seed == 1:
-            ss.run(file, OUT / name, progress=True)
-            models.append(ss.load(OUT / name / "model"))
-        else:
-            models.append(ss.train(file, table=OUT / name / "training.parquet").model)
-    return models, pl.read_parquet(OUT / name / "training.parquet")
+    ss.run(run_file(name, survey, "mixture", 1), OUT / name, progress=True)
+    return OUT / name
 
 
-Trained = tuple[list[ss.Model], pl.DataFrame]
+def run_file(name: str, survey: str, model: str, seed: int) -> Path:
+    """Write the run file of one training."""
+    path = OUT / f"{name}_{model}_{seed}.toml"
+    text = RUN_FILE.format(name=name, survey=survey, seed=seed, model=MODELS[model])
+    path.write_text(text, encoding="utf-8")
+    return path
 
 
-def figures(title: str, trained: dict[str, Trained], objects: pl.DataFrame) -> ReportTable:
-    """Return the MAD on the test stars among some objects, mean over the seeds, by label and table."""
-    means: dict[str, dict[str, float]] = {}
-    for name, (models, table) in trained.items():
-        chosen = table.join(objects, on="object_id", how="semi")
-        found = pl.concat(
-            ss.evaluate(model, chosen).filter(by="all").select("label", "mad", "n") for model in models
-        )
-        means[name] = dict(found.group_by("label").agg(pl.col("mad").mean()).iter_rows())
-        number = round(float(found["n"].mean() or 0))
-    first, second = means.values()
-    rows = [
-        [label, f"{first[label]:.{d}f}", f"{second[label]:.{d}f}", f"{second[label] / first[label]:.3f}"]
-        for label, d in LABELS.items()
-    ]
-    print(f"\nMOCK: {title}; MAD on {number:,} test stars, mean of {len(models)} trainings")
-    return ReportTable(["label", *means, "ratio"], rows)
+def trained(name: str, survey: str, repeats: int) -> dict[str, list[ss.Model]]:
+    """Return the models of every learner, one for each seed."""
+    table = OUT / name / "training.parquet"
+    return {
+        learner: [
+            ss.load(OUT / name / "model")
+            if (learner, seed) == ("mixture", 1)
+            else ss.train(run_file(name, survey, learner, seed), table=table).model
+            for seed in range(1, repeats + 1)
+        ]
+        for learner in MODELS
+    }
+
+
+Trained = dict[str, dict[str, list[ss.Model]]]
+
+
+def figures(title: str, models: Trained, objects: pl.DataFrame) -> None:
+    """Print the MAD on the test stars among some objects, mean over the seeds, by learner, label and table."""
+    rows = []
+    for learner in MODELS:
+        means: dict[str, dict[str, float]] = {}
+        for name, of in models.items():
+            chosen = pl.read_parquet(OUT / name / "training.parquet").join(objects, on="object_id", how="semi")
+            found = pl.concat(ss.evaluate(model, chosen).filter(by="all") for model in of[learner])
+            means[name] = dict(found.group_by("label").agg(pl.col("mad").mean()).iter_rows())
+            number = round(float(found["n"].mean() or 0))
+        first, second = means.values()
+        rows += [
+            [
+                learner,
+                label,
+                f"{first[label]:.{d}f}",
+                f"{second[label]:.{d}f}",
+                f"{second[label] / first[label]:.3f}",
+            ]
+            for label, d in LABELS.items()
+        ]
+    repeats = len(of[learner])
+    print(f"\nMOCK: {title}; MAD on {number:,} test stars, mean of {repeats} trainings")
+    print(ReportTable(["learner", "label", *models, "ratio"], rows).text())
 
 
 def main() -> None:
-    stars, repeats = int((sys.argv[1:] or ["100000"])[0]), int((sys.argv[2:] or ["3"])[0])
+    stars, repeats = int((sys.argv[1:] or ["150000"])[0]), int((sys.argv[2:] or ["3"])[0])
     OUT.mkdir(parents=True, exist_ok=True)
     ss.make_mock(OUT / "mock", stars=stars, seed=21)
     magnitudes = pl.read_parquet(OUT / "mock" / "skymapper_dr2.parquet")
     fluxes = as_fluxes(magnitudes)
     (OUT / "flux.toml").write_text(flux_survey(SOFTENING), encoding="utf-8")
-    same = {
-        "magnitudes": train("magnitudes", "skymapper_dr2", magnitudes, repeats),
-        "fluxes": train("fluxes", "flux.toml", fluxes, repeats),
-    }
-    print(figures("the same stars", same, magnitudes).text())
-    labelled = same["fluxes"][1]["u_flux"]
-    sigma = float(labelled.median() or 0.0) / 4
+    training_table("magnitudes", "skymapper_dr2", magnitudes)
+    labelled = pl.read_parquet(training_table("fluxes", "flux.toml", fluxes) / "training.parquet")
+    same = {n: trained(n, s, repeats) for n, s in (("magnitudes", "skymapper_dr2"), ("fluxes", "flux.toml"))}
+    figures("the same stars", same, magnitudes)
+    sigma = float(labelled["u_flux"].median() or 0.0) / 4
     deep = noisy(fluxes, sigma)
     limit = round(ZERO_POINT - 2.5 * float(np.log10(sigma)), 2)
     (OUT / "deep.toml").write_text(flux_survey({**SOFTENING, "u": limit}), encoding="utf-8")
-    near = {
-        "missing": train("missing", "skymapper_dr2", faint_missing(magnitudes, deep), repeats),
-        "fluxes": train("deep", "deep.toml", deep, repeats),
-    }
-    stars_of = deep.join(near["fluxes"][1], on="object_id", how="semi")
-    faint = stars_of.filter(pl.col("u_flux") < 5 * pl.col("u_flux_error"))
+    training_table("missing", "skymapper_dr2", faint_missing(magnitudes, deep))
+    labelled = pl.read_parquet(training_table("deep", "deep.toml", deep) / "training.parquet")
+    near = {n: trained(n, s, repeats) for n, s in (("missing", "skymapper_dr2"), ("deep", "deep.toml"))}
+    seen = deep.join(labelled, on="object_id", how="semi")
+    faint = seen.filter(pl.col("u_flux") < 5 * pl.col("u_flux_error"))
     negative = faint.filter(pl.col("u_flux") < 0).height
-    print(
-        f"\n{faint.height:,} of {stars_of.height:,} stars with labels are below 5 in u, {negative:,} are negative"
-    )
-    print(figures("noise in u, stars below 5 in u", near, faint).text())
-    print(figures("noise in u, all stars", near, deep).text())
+    print(f"\n{faint.height:,} of {seen.height:,} stars with labels are below 5 in u, {negative:,} negative")
+    figures("noise in u, stars below 5 in u", near, faint)
+    figures("noise in u, all stars", near, deep)
 
 
 if __name__ == "__main__":

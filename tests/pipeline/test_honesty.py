@@ -69,6 +69,23 @@ def test_a_label_is_never_an_input(tmp_path: Path, labels: str) -> None:
         ss.train(own_run(tmp_path, estimate="TEFF", labels=labels))
 
 
+@pytest.mark.parametrize("column", ["RAW", "SCALED"])
+def test_what_a_label_is_computed_from_is_never_an_input(tmp_path: Path, column: str) -> None:
+    run_file = own_run(tmp_path, estimate=column)
+    text = (tmp_path / "own.toml").read_text()
+    described = "\n".join(
+        [
+            f"{text.rstrip()}",
+            'RAW = { unit = "K" }',
+            'SCALED = { unit = "K", expression = "TEFF * 1.01" }',
+        ]
+    ).replace("TEFF = {", 'TEFF = { expression = "RAW + 5",', 1)
+    assert 'expression = "RAW + 5"' in described
+    (tmp_path / "own.toml").write_text(described)
+    with pytest.raises(InputError, match=rf"'{column}': is a label and an input at once"):
+        ss.train(run_file)
+
+
 def test_one_label_from_the_leading_table(tmp_path: Path) -> None:
     trained = ss.train(own_run(tmp_path, estimate="GUESS"))
     assert trained.model.labels == ("teff",)

@@ -14,7 +14,7 @@ from starscale.features.families import Feature, SurveyColumns
 from starscale.features.features import FeatureSet, build_features, feature_columns
 from starscale.features.split_table import SURVEYS
 from starscale.surveys import Survey
-from starscale.surveys.derived import with_inputs
+from starscale.surveys.derived import with_inputs, with_sources
 from starscale.surveys.schema import ColumnSpec, Cut
 from starscale.tables.columns.typed import POLARS_TYPE
 from starscale.tables.cuts import choose_cuts, cut_columns
@@ -99,17 +99,28 @@ def features_of(run: RunPlan, members: Sequence[SurveyColumns]) -> tuple[Feature
     features = build_features(run.feature_set, members, run.config.features)
     problems = Problems()
     own_labels = {
-        member.names.get(spec.value, spec.value)
+        member.names.get(column, column)
         for member in members
         if _holds_labels(run, member)
         for label_survey in run.label_surveys
-        for spec in label_survey.labels.values()
+        for column in _label_values(label_survey)
     }
     for column in feature_columns(features):
         if column in own_labels or column in (*run.config.target, SURVEYS):
             problems.add(f"column {column!r}", "is a label and an input at once", "inputs other than the labels")
     problems.raise_if_any()
     return features
+
+
+def _label_values(survey: Survey) -> set[str]:
+    """Return the columns with labels, and those that differ from them by an expression only."""
+    photometry = [name for band in survey.bands.values() for name in (band.magnitude, band.error) if name]
+    photometry += [survey.reddening.column] if survey.reddening else []
+    labels = with_sources(survey.columns, (spec.value for spec in survey.labels.values()))
+    # A correction may depend on a colour, which stays an input.
+    known = set(labels) - set(with_sources(survey.columns, photometry))
+    # A column that is computed from a label says as much as the label.
+    return known | {name for name in survey.columns if known & set(with_sources(survey.columns, [name]))}
 
 
 def _holds_labels(run: RunPlan, member: SurveyColumns) -> bool:

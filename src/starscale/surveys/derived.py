@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 from typing import Annotated, Protocol
@@ -130,11 +130,20 @@ def unjudged(columns: Mapping[str, _Described], present: Iterable[str]) -> dict[
 
 def with_inputs(columns: Mapping[str, _Described], wanted: Iterable[str]) -> list[str]:
     """Return some columns and all columns from which they are computed or which say whether they are valid."""
+    return _closure(wanted, lambda name: inputs_of(name, columns[name]) if name in columns else [])
+
+
+def with_sources(columns: Mapping[str, _Described], wanted: Iterable[str]) -> list[str]:
+    """Return some columns and all columns from whose values they are computed."""
+    return _closure(wanted, lambda name: columns_of_sql(columns[name].expression) if name in columns else [])
+
+
+def _closure(wanted: Iterable[str], used: Callable[[str], list[str]]) -> list[str]:
     found: dict[str, None] = {}
     waiting = list(wanted)
     while waiting:
         name = waiting.pop(0)
         if name not in found:
             found[name] = None
-            waiting += inputs_of(name, columns[name]) if name in columns else []
+            waiting += used(name)
     return list(found)
