@@ -32,22 +32,17 @@ class Element:
         InputError
             The column is no vector, has other axes, or is too short.
         """
-        kind, problem = vector, None
-        if not axes_of(vector):
-            found, expected, fix = "is no vector", "a vector column", f"Leave out {str(self)[len(self.vector) :]}."
-            problem = Problem(where, f"{found} ({vector}): it has no element {self}", expected, fix)
-        elif len(self.index) != len(axes_of(vector)):
-            found = f"has {len(axes_of(vector))} axes ({shape_text(vector)}), and {self} has {len(self.index)}"
-            problem = Problem(where, found, "one number for each axis")
-        else:
-            for place, length in zip(self.index, axes_of(vector), strict=True):
-                if place < 0 or (length is not None and place >= length):
-                    problem = self._beyond(where, shape_text(vector), length)
-        if problem is not None:
-            raise InputError(problem)
-        while isinstance(kind, pl.Array | pl.List):
-            kind = kind.inner if isinstance(kind.inner, pl.DataType) else kind.inner()
-        return kind
+        axes = axes_of(vector)
+        if not axes:
+            found, fix = f"is no vector ({vector}): it has no element {self}", "Name the column without an index."
+            raise InputError(Problem(where, found, "a vector column", fix))
+        if len(self.index) != len(axes):
+            found = f"has {len(axes)} axes ({shape_text(vector)}), and {self} has {len(self.index)}"
+            raise InputError(Problem(where, found, "one number for each axis"))
+        for place, length in zip(self.index, axes, strict=True):
+            if place < 0 or (length is not None and place >= length):
+                raise InputError(self._beyond(where, shape_text(vector), length))
+        return _innermost(vector)
 
     def of(self, values: pl.Series, where: str) -> pl.Series:
         """Return the element of every vector; a vector that is missing or empty has none.
@@ -84,8 +79,19 @@ def axes_of(dtype: pl.DataType) -> tuple[int | None, ...]:
     axes: list[int | None] = []
     while isinstance(dtype, pl.Array | pl.List):
         axes.append(dtype.size if isinstance(dtype, pl.Array) else None)
-        dtype = dtype.inner if isinstance(dtype.inner, pl.DataType) else dtype.inner()
+        dtype = _inner(dtype)
     return tuple(axes)
+
+
+def _innermost(dtype: pl.DataType) -> pl.DataType:
+    """Return the type of the numbers of a vector column."""
+    while isinstance(dtype, pl.Array | pl.List):
+        dtype = _inner(dtype)
+    return dtype
+
+
+def _inner(dtype: pl.Array | pl.List) -> pl.DataType:
+    return dtype.inner if isinstance(dtype.inner, pl.DataType) else dtype.inner()
 
 
 def shape_text(dtype: pl.DataType) -> str:
