@@ -52,9 +52,18 @@ def types_of(survey: Survey) -> dict[str, str]:
     return {name: spec.dtype for table in tables for name, spec in table.columns.items()}
 
 
+def sharing(cut: str, used: dict[str, list[str]]) -> set[str]:
+    """Return the cuts that share a column with a cut, or with one that does; they decide together."""
+    found, size = {cut}, 0
+    while len(found) > size:
+        size, columns = len(found), {c for name in found for c in used[name]}
+        found |= {name for name, given in used.items() if columns & set(given)}
+    return found
+
+
 @cache
 def rows_for_cuts(name: str) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
-    """Return values that pass every cut, and for every cut values that fail it, and pass the others where they can."""
+    """Return values that pass every cut, and for every cut some that fail it, and only it if that is possible."""
     survey = load_survey(name)
     types = types_of(survey)
     used = {cut.name: [c for c in cut_columns(cut, name) if c in types] for cut in survey.cuts}
@@ -63,12 +72,13 @@ def rows_for_cuts(name: str) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]
     passing: dict[str, Any] = {}
     failing: dict[str, dict[str, Any]] = {}
     for cut in survey.cuts:
-        # The cuts that share a column with this one decide together.
-        together = [other for other in survey.cuts if set(used[other.name]) & set(used[cut.name])]
-        mine = list(dict.fromkeys(c for other in together for c in used[other.name]))
+        together = sharing(cut.name, used)
+        mine = list(dict.fromkeys(c for other in together for c in used[other]))
         tried = [{c: draw.choice([*pool(c, types[c]), None]) for c in mine} for _ in range(4000)]
         table = pl.DataFrame(tried, schema={c: POLARS_TYPE[types[c]] for c in mine})  # type: ignore[index]
-        masks = {other.name: apply_cuts(table, [other])[0].to_list() for other in together}
+        masks = {
+            other.name: apply_cuts(table, [other])[0].to_list() for other in survey.cuts if other.name in together
+        }
         good = next(i for i in range(len(tried)) if all(mask[i] for mask in masks.values()))
         fails = [i for i in range(len(tried)) if not masks[cut.name][i]]
         # One that passes the other cuts, where there is such a row.
