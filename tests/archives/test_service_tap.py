@@ -320,3 +320,35 @@ def test_a_dry_run_prints_the_query_and_the_rows(surveys: dict[str, Path], gaia:
     assert done.returncode == 0, done.stderr
     assert "FROM gaiadr3.gaia_source AS t" in done.stdout
     assert f"{gaia.height:,} rows, about" in done.stdout
+
+
+def test_a_survey_file_is_compared_with_the_tables_of_the_server(surveys: dict[str, Path], tmp_path: Path) -> None:
+    for name in ("gaia_dr3", "skymapper_dr2", "bailer_jones_edr3"):
+        told = ss.check_archive(surveys[name], at="gaia" if name == "skymapper_dr2" else None)
+        assert [text for text in told if text.startswith("note: ") and "does not exist" in text] == []
+    # A file that differs: another name, a column more that a cut needs, another unit, another type, another table.
+    text = surveys["gaia_dr3"].read_text()
+    changes = {
+        "ruwe = {": "ruwe_new = {",
+        "ruwe <=": "ruwe_new <=",
+        'parallax = { unit = "mas"': 'parallax = { unit = "km"',
+        'ref_epoch = { unit = "yr"': 'ref_epoch = { dtype = "int32", unit = "yr"',
+        'description = "BP - RP" }': 'description = "BP - RP" }\nspare = { description = "of no use" }',
+    }
+    for old, new in changes.items():
+        assert old in text
+        text = text.replace(old, new)
+    (tmp_path / "mine.toml").write_text(text)
+    with pytest.raises(InputError) as error:
+        ss.check_archive(tmp_path / "mine.toml")
+    said = str(error.value)
+    assert "'ruwe_new': does not exist (needed for the cut ruwe). Did you mean 'ruwe'" in said
+    assert "'parallax': has the unit 'mas', expected 'km' (needed for" in said
+    assert (
+        "'ref_epoch': is of type 'DOUBLE PRECISION', expected int32 (needed for" in said or "'ref_epoch'" in said
+    )
+    assert "'spare' does not exist" in "\n".join(error.value.__notes__)
+    wrong = text.replace('table = "gaiadr3.gaia_source"', 'table = "gaiadr3.gaia_sources"')
+    (tmp_path / "mine.toml").write_text(wrong)
+    with pytest.raises(InputError, match="gaia_sources: does not exist. Did you mean 'gaiadr3.gaia_source'"):
+        ss.check_archive(tmp_path / "mine.toml")

@@ -22,6 +22,7 @@ from starscale.vocabulary.settings.labels import LabelsConfig
 from starscale.vocabulary.settings.run import CrosswalkInput, CrosswalkLimits, MatchConfig
 from starscale.vocabulary.settings.split import SplitConfig
 from starscale.vocabulary.strict import validate
+from support.fake_tap import FakeTap, serving
 from support.renumbered import Renumbered, as_dr2_neighbourhood, as_dr3_neighbourhood, renumber
 
 DR3, DR2 = "gaia_dr3_neighbourhood", "gaia_dr2_neighbourhood"
@@ -282,3 +283,26 @@ def test_a_crosswalk_needs_a_table_and_a_survey_of_its_kind(tmp_path: Path) -> N
     entries = [CrosswalkInput(survey="gaia_dr3", path=Path("no")), CrosswalkInput(survey=DR3, path=Path("no.vot"))]
     with pytest.raises(InputError, match=r"has no section \[crosswalk\](.|\n)*no\.vot"):
         load_crosswalks(entries, tmp_path)
+
+
+def test_the_rows_of_the_labels_are_fetched(sky: tuple[Path, Renumbered, Renumbered], tmp_path: Path) -> None:
+    folder, _, second = sky
+    archive = as_dr3_neighbourhood(second.neighbours)
+    text = (Path(ss.__file__).parent / "surveys" / f"{DR3}.toml").read_text()
+    table, survey = labels(folder, "new")
+    table = table.head(300)
+    on_disk = link_by_crosswalk(table, survey, "dr4", walks(folder, (DR3, "dr3.parquet")))
+    tap = FakeTap({"gaiadr4.dr3_neighbourhood": archive})
+    tap.form = "binary2"
+    with serving(tap):
+        (tmp_path / "mine.toml").write_text(text.replace("https://gea.esac.esa.int/tap-server/tap", tap.url))
+        fetched = load_crosswalks([CrosswalkInput(survey="mine.toml", fetch=True)], tmp_path)
+        found = link_by_crosswalk(table, survey, "dr4", fetched)
+        assert found is not None
+        assert on_disk is not None
+        assert found.links.equals(on_disk.links)
+        assert found.crosswalk[0]["lost"] == on_disk.crosswalk[0]["lost"]
+        assert found.crosswalk[0]["table"] == f"{tap.url}: gaiadr4.dr3_neighbourhood"
+        with pytest.raises(InputError, match="no row of Gaia DR4"):
+            fetched[0].walk(pl.Series([5]))
+    assert not list(tmp_path.glob("*.parquet"))
