@@ -20,7 +20,6 @@ from starscale.tables.standardise import POLARS_TYPE
 POOLS: dict[str, list[Any]] = {
     "bool": [False, True],
     "string": [
-        "",
         "00",
         "0000",
         "D000",
