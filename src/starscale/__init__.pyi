@@ -14,6 +14,7 @@ from .tables.api import read, write
 from .tables.clean import Cleaned, clean
 from .tables.convert import Converted, convert
 from .tables.cuts import Attrition
+from .tables.drafting import draft_survey
 
 # Labels
 from .homogenization.api import homogenize, recalibrate
@@ -42,6 +43,7 @@ from .reports.page import report
 
 # Surveys and settings
 from .surveys import Survey, load_survey, survey_names
+from .surveys.describing import describe_survey
 from .vocabulary.columns import Column
 from .vocabulary.settings.fetch import Selection
 from .vocabulary.settings.homogenize import ClusterTable, HomogenizeConfig, ReferenceList
@@ -146,6 +148,8 @@ __all__ = [
     "compare_models",
     "convert",
     "demo",
+    "describe_survey",
+    "draft_survey",
     "evaluate",
     "explain",
     "explain_mask",

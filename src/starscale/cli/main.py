@@ -21,6 +21,7 @@ from starscale.cli.model import evaluate, predict, train
 from starscale.cli.options import say
 from starscale.cli.publish import publish
 from starscale.cli.run import check, demo, mock, report, run
+from starscale.cli.survey import schema, survey
 from starscale.cli.tables import clean, convert, homogenize, match, recalibrate
 from starscale.vocabulary.errors import StarscaleError
 
@@ -73,8 +74,10 @@ for _verb in (
     report,
     run,
     check,
+    schema,
 ):
     app.command()(_verb)
+app.add_typer(survey, name="survey")
 
 
 class _Stopped(SystemExit):

@@ -118,11 +118,10 @@ def _filled(found: Mapping[str, str], table: _Names, survey: Survey, given: Mapp
     columns = {}
     for column, spec in survey.columns.items():
         free = [c for c in (column, *spec.aliases) if meant.get(c.lower(), column) == column]
-        exact = column if column in free and column in table.exact else None
-        name = exact or found.get(column) or table.find(*free)
-        if name is not None:
-            columns[column] = name
-    return columns
+        exact = [column] if column in free and column in table.exact else []
+        names = (*exact, found.get(column), table.find(*free))
+        columns[column] = next(filter(None, names), "")
+    return {column: name for column, name in columns.items() if name}
 
 
 def _with_rename(columns: Mapping[str, str], table: _Names, survey: Survey) -> dict[str, str]:
