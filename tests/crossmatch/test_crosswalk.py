@@ -7,8 +7,10 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+from typer.testing import CliRunner
 
 import starscale as ss
+from starscale.cli.main import app
 from starscale.crossmatch import neighbourhood
 from starscale.crossmatch.linking import LeadingTable, crosswalk_messages, link, link_by_crosswalk, load_crosswalks
 from starscale.crossmatch.neighbourhood import Neighbourhood
@@ -25,6 +27,8 @@ from starscale.vocabulary.strict import validate
 from support.fake_tap import FakeTap, serving
 from support.renumbered import Renumbered, as_dr2_neighbourhood, as_dr3_neighbourhood, renumber
 
+#: Temperature of a star of the mock, from its first identifier.
+TEFF = 4000.0 + pl.col("old") % 2000
 DR3, DR2 = "gaia_dr3_neighbourhood", "gaia_dr2_neighbourhood"
 
 
@@ -37,11 +41,17 @@ id = {{ column = "name" }}
 gaia = {{ column = "gaia", release = "{release}" }}
 [labels]
 teff = {{ value = "teff", error = "e_teff" }}
+logg = {{ value = "logg", error = "e_logg" }}
+fe_h = {{ value = "fe_h", error = "e_fe_h" }}
 [columns]
 name = {{ dtype = "int64" }}
 gaia = {{ dtype = "int64" }}
 teff = {{ unit = "K" }}
 e_teff = {{ unit = "K" }}
+logg = {{}}
+e_logg = {{}}
+fe_h = {{}}
+e_fe_h = {{}}
 """
 
 
@@ -56,7 +66,13 @@ def sky(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Renumbered, Ren
     as_dr3_neighbourhood(second.neighbours).write_parquet(folder / "dr3.parquet")
     for name, release, ids in (("old", "dr2", dr2), ("new", "edr3", first.truth["new"].drop_nulls())):
         (folder / f"{name}.toml").write_text(label_survey(name, release))
-        table = pl.DataFrame({"name": np.arange(len(ids)), "gaia": ids}).with_columns(teff=5000.0, e_teff=50.0)
+        table = pl.DataFrame({"name": np.arange(len(ids)), "gaia": ids})
+        own = first.truth.select(pl.col("old" if name == "old" else "new").alias("gaia"), teff=TEFF)
+        teff = table.join(own, on="gaia", how="left", maintain_order="left")["teff"] + rng.normal(0, 50, len(ids))
+        noise = {
+            label: pl.Series(rng.normal(value, 0.1, len(ids))) for label, value in (("logg", 4), ("fe_h", -1))
+        }
+        table = table.with_columns(teff, e_teff=50.0, e_logg=0.1, e_fe_h=0.1, **noise)
         table.write_parquet(folder / f"{name}.parquet")
     return folder, first, second
 
@@ -306,3 +322,31 @@ def test_the_rows_of_the_labels_are_fetched(sky: tuple[Path, Renumbered, Renumbe
         with pytest.raises(InputError, match="no row of Gaia DR4"):
             fetched[0].walk(pl.Series([5]))
     assert not list(tmp_path.glob("*.parquet"))
+
+
+def test_homogenize_takes_a_crosswalk_as_an_argument(
+    sky: tuple[Path, Renumbered, Renumbered], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, first, _ = sky
+    (folder / "labels.toml").write_text(
+        "".join(f'[[labels]]\nsurvey = "{name}.toml"\npath = "{name}.parquet"\n' for name in ("new", "old"))
+        + "[homogenize]\nleave_out = false\n"
+    )
+    with pytest.raises(InputError, match="different releases"):
+        ss.homogenize(folder / "labels.toml")
+    given = [ss.CrosswalkInput(survey=DR2, path=Path("dr2.parquet"))]
+    done = ss.homogenize(folder / "labels.toml", crosswalk=given)
+    lost = sum(done.diagnostics["crosswalks"]["old"][0]["lost"].values())
+    assert done.counts["old"]["without_star"] == lost
+    both = done.labels.filter(pl.col("n_surveys") == 2).join(first.truth, left_on="source_id", right_on="new")
+    assert both.height > 4500
+    # Had the labels gone to wrong stars, the temperatures would be random.
+    assert (both["teff"] - both.select(TEFF).to_series()).abs().max() < 400
+    monkeypatch.chdir(folder)
+    out = tmp_path / "labels.parquet"
+    arguments = ["homogenize", "labels.toml", "-o", str(out), "--crosswalk", f"{DR2}=dr2.parquet"]
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 0, result.output
+    assert "Labels that went through a crosswalk between releases of Gaia" in result.output
+    assert f"{done.diagnostics['crosswalks']['old'][0]['kept']:,}" in result.output
+    assert ss.read(out)["source_id"].equals(done.labels["source_id"])

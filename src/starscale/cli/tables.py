@@ -29,7 +29,7 @@ from starscale.tables.api import refuse_same
 from starscale.vocabulary.columns import LABELS
 from starscale.vocabulary.errors import InputError, Problem
 from starscale.vocabulary.flags import LabelFlag
-from starscale.vocabulary.settings.run import Cuts, ExtraCut, MatchConfig
+from starscale.vocabulary.settings.run import CrosswalkInput, Cuts, ExtraCut, MatchConfig
 from starscale.vocabulary.strict import validate
 
 
@@ -194,6 +194,13 @@ def homogenize(
     report: Annotated[
         Path | None, typer.Option(help="HTML page with the diagnostics as tables and figures.")
     ] = None,
+    crosswalk: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="SURVEY=PATH",
+            help="Table between two releases of Gaia, for labels with identifiers of another release. Repeatable.",
+        ),
+    ] = None,
 ) -> None:
     """Put the labels of several spectroscopic surveys on one scale.
 
@@ -206,7 +213,11 @@ def homogenize(
             found = "is the page of the report and a file of the labels"
             raise InputError(Problem(str(report), found, "another name for --report"))
         io.check_place(report)
-    result = ss.homogenize(labels_file, output, progress=DisplayedProgress())
+    walks = [
+        CrosswalkInput(survey=_from_here(survey), path=Path(path).absolute())
+        for survey, path in named_values(crosswalk, "--crosswalk", "SURVEY=PATH")
+    ]
+    result = ss.homogenize(labels_file, output, crosswalk=walks, progress=DisplayedProgress())
     data = json.loads(companion_paths(output)["diagnostics"].read_text(encoding="utf-8"))
     if report is not None:
         ss.label_report(companion_paths(output)["diagnostics"], report)
@@ -217,6 +228,11 @@ def homogenize(
         str(path) for path in (output, *companion_paths(output).values(), *([report] if report else []))
     )
     typer.echo(f"\n{result.labels.height:,} stars on the scale of {result.calibration.anchor}; written: {names}")
+
+
+def _from_here(survey: str) -> str:
+    """Return a survey; the path of a survey file as one that does not depend on a labels file."""
+    return str(Path(survey).absolute()) if survey.endswith(".toml") else survey
 
 
 def recalibrate(

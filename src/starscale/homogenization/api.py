@@ -39,7 +39,7 @@ from starscale.vocabulary.progress import SILENT, Progress
 from starscale.vocabulary.provenance import record
 from starscale.vocabulary.settings.homogenize import ClusterTable, HomogenizeConfig, ReferenceList
 from starscale.vocabulary.settings.labels import LabelsConfig
-from starscale.vocabulary.settings.run import Cuts, InputTable, LabelsInput, MatchConfig
+from starscale.vocabulary.settings.run import CrosswalkInput, Cuts, InputTable, LabelsInput, MatchConfig
 from starscale.vocabulary.strict import load_toml, validate
 
 #: Advice where stars cannot be found by their identifiers.
@@ -92,7 +92,11 @@ class LabelsPlan:
 
 
 def homogenize(
-    labels_file: str | Path, output: str | Path | None = None, *, progress: Progress | bool | None = None
+    labels_file: str | Path,
+    output: str | Path | None = None,
+    *,
+    crosswalk: Sequence[CrosswalkInput] = (),
+    progress: Progress | bool | None = None,
 ) -> Homogenized:
     """Put the labels of several spectroscopic surveys on one scale.
 
@@ -103,6 +107,8 @@ def homogenize(
     output : path, optional
         Table of labels to write; ``<name>_measurements``, ``<name>_calibration.json`` and
         ``<name>_diagnostics.json`` are written next to it.
+    crosswalk : sequence of CrosswalkInput, optional
+        Tables between releases of Gaia, in addition to those of the file; their paths start from its folder.
     progress : Progress or bool, optional
         Receives a message for every step; True displays them. Silent by default.
 
@@ -119,6 +125,7 @@ def homogenize(
     shown = progress_of(progress)
     path = Path(labels_file)
     config = validate(LabelsConfig, load_toml(path), str(path))
+    config = config.model_copy(update={"crosswalk": (*config.crosswalk, *crosswalk)})
     plan = labels_plan(config, path.parent)
     if output is not None:
         io.check_target(output)
