@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from starscale.archives.published import Published, published
+from starscale.archives.published import ArchiveColumns, published
 from starscale.archives.tap.client import Client, Patience, quiet
 from starscale.archives.tap.relation import find_place, requested
 from starscale.archives.tap.retry import Retry
@@ -120,23 +120,30 @@ def _tables(place: Copy) -> list[str]:
     return list(dict.fromkeys(named))
 
 
-def _compare(survey: Survey, place: Copy, theirs: Published, found: _Compared) -> None:
+def _compare(survey: Survey, place: Copy, theirs: ArchiveColumns, found: _Compared) -> None:
     for table in _tables(place):
         if table not in theirs.columns:
             where = f"{place.service}: table {table}"
             found.problems.add(where, "does not exist", fix=did_you_mean(table.replace('"', ""), theirs.others))
     uses, elsewhere = _uses(survey), {column for join in place.joins for column in join.columns}
     own = [name for name in requested(survey) if name not in elsewhere]
-    _table(survey, place.table, own, uses, theirs, found)
+    described = [(place.table, own), *((join.table, list(join.columns)) for join in place.joins)]
+    for table, names in described:
+        _table(survey, table, names, uses, theirs, found)
+    for table, names, purpose in _keys(place):
+        _exist(table, names, purpose, theirs, found)
+
+
+def _keys(place: Copy) -> Iterator[tuple[str, list[str], str]]:
+    """Yield the columns by which tables are joined, with their table and purpose."""
     for join in place.joins:
-        _table(survey, join.table, join.columns, uses, theirs, found)
         for table in (place.table, join.table):
-            _exist(table, [join.on], f"the join of {join.table}", theirs, found)
+            yield table, [join.on], f"the join of {join.table}"
     for other in place.neighbours:
-        names = [other.lead_id, other.external_id, *other.columns]
-        _exist(other.table, names, "the archive's own match", theirs, found)
+        purpose = "the archive's own match"
+        yield other.table, [other.lead_id, other.external_id, *other.columns], purpose
         if other.row_id is not None:
-            _exist(place.table, [other.row_id], "the archive's own match", theirs, found)
+            yield place.table, [other.row_id], purpose
 
 
 def _uses(survey: Survey) -> dict[str, str]:
@@ -148,7 +155,7 @@ def _uses(survey: Survey) -> dict[str, str]:
     return uses
 
 
-def _exist(table: str, names: Iterable[str], purpose: str, theirs: Published, found: _Compared) -> None:
+def _exist(table: str, names: Iterable[str], purpose: str, theirs: ArchiveColumns, found: _Compared) -> None:
     """Note the columns that a table lacks and that have no description in the survey file."""
     there = theirs.columns.get(table)
     if there is None:
@@ -161,28 +168,36 @@ def _exist(table: str, names: Iterable[str], purpose: str, theirs: Published, fo
 
 
 def _table(
-    survey: Survey, table: str, names: Iterable[str], uses: Mapping[str, str], theirs: Published, found: _Compared
+    survey: Survey,
+    table: str,
+    names: Sequence[str],
+    uses: Mapping[str, str],
+    theirs: ArchiveColumns,
+    found: _Compared,
 ) -> None:
     """Compare the described columns of one table."""
     there = theirs.columns.get(table)
     if there is None:
         return
-    names, spelled = list(names), spelling(there, survey)
+    spelled = spelling(there, survey)
     free = [name for name in there if name not in spelled.values()]
-    present = [name for name in names if name in spelled]
-    found.lines.append(f"{table}: {len(present)} of {len(names)} columns found, {len(free)} others not used")
+    n = sum(name in spelled for name in names)
+    found.lines.append(f"{table}: {n} of {len(names)} columns found, {len(free)} others not used")
     for name in names:
         where, purpose = f"{table}: column {name!r}", uses.get(name, "")
         if name not in spelled:
             _report(found, where, "does not exist", purpose, did_you_mean(name, free))
             continue
         kind, unit = there[spelled[name]]
-        spec = survey.columns[name]
-        for text, harmful in (_other_type(spec, kind), _other_unit(spec, unit)):
-            if text:
-                _report(found, where, text, purpose if harmful else "", "")
+        for text, harmful in _differences(survey.columns[name], kind, unit):
+            _report(found, where, text, purpose if harmful else "", "")
         if spelled[name].lower() != name.lower():
             found.notes.append(f"{where} is named {spelled[name]!r} there, which the survey file knows")
+
+
+def _differences(spec: ColumnSpec, kind: str, unit: str) -> list[tuple[str, bool]]:
+    """Return what differs in type and unit, each with whether values could not be used."""
+    return [(text, harmful) for text, harmful in (_other_type(spec, kind), _other_unit(spec, unit)) if text]
 
 
 def _report(found: _Compared, where: str, what: str, purpose: str, fix: str) -> None:

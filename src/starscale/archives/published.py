@@ -15,7 +15,7 @@ from starscale.archives.tap.retry import Retry
 
 
 @dataclass(frozen=True)
-class Published:
+class ArchiveColumns:
     """What an archive says of its tables.
 
     Attributes
@@ -30,7 +30,7 @@ class Published:
     others: list[str]
 
 
-def published(client: Client, tables: Sequence[str], retry: Retry) -> Published:
+def published(client: Client, tables: Sequence[str], retry: Retry) -> ArchiveColumns:
     """Ask an archive for the columns of some tables.
 
     Parameters
@@ -58,7 +58,7 @@ def published(client: Client, tables: Sequence[str], retry: Retry) -> Published:
         if len(known) < len(tables):
             names = ask("SELECT table_name FROM TAP_SCHEMA.tables")
             others = [_bare(text) for text in names.to_series().drop_nulls().cast(pl.String)]
-        return Published(known, others)
+        return ArchiveColumns(known, others)
 
 
 def _spellings(table: str) -> list[str]:

@@ -97,9 +97,13 @@ def check(
     if (path is None) == (archive is None):
         raise InputError(Problem("check", "needs one of PATH and --archive SURVEY", "a file, or a survey"))
     if archive is not None:
-        said = ss.check_archive(archive, at=at)
+        _print_said(ss.check_archive(archive, at=at))
     else:
-        said = ss.check(str(path), survey=survey, rename=renamed(rename))
+        _print_said(ss.check(str(path), survey=survey, rename=renamed(rename)))
+
+
+def _print_said(said: list[str]) -> None:
+    """Print sentences about a file, its notes and warnings apart; exit with 2 where there are warnings."""
     groups = {
         kind: [text.removeprefix(f"{kind}: ") for text in said if text.startswith(f"{kind}: ")]
         for kind in ("note", "warning")

@@ -8,7 +8,8 @@ from starscale.vocabulary.columns import LABELS
 
 def units_of_roles(survey: Survey) -> dict[str, str]:
     """Return the units of columns with labels, estimates, magnitudes and their errors, and of links, by column."""
-    labels = [(LABELS[name].scale, (of.value, of.error)) for name, of in survey.labels.items()]
+    labels: list[tuple[str, tuple[str | None, ...]]] = []
+    labels += [(LABELS[name].scale, (of.value, of.error)) for name, of in survey.labels.items()]
     labels += [(LABELS[name].scale, (of.value, of.lower, of.upper)) for name, of in survey.estimates.items()]
     bands = [("mag", (band.magnitude, band.error)) for band in survey.bands.values()]
     walk = survey.crosswalk
