@@ -18,7 +18,10 @@ DEX_G = u.dex(u.cm / u.s**2)
 SPELLINGS = {
     u.day: "d day days Day DAYS MJD Time[day]",
     u.year: "yr year years a Time[Julian|Years]",
-    u.deg: "deg degree degrees DEG ° Angle[deg] [deg] (deg)",
+    u.deg: "deg degree degrees DEG ° Angle[deg] [deg] (deg) deg|(J2000) decimal|degrees deg|(ICRS) "
+    "degrees,|decimal",
+    u.arcsec / u.yr: "\"/yr ''/yr ″/yr \"|yr-1 arcsec/yr",
+    u.mas / (100 * u.yr): "mas/cy mas/century",
     u.arcsec: "arcsec arcsecs as \" '' ″ arcsecond arcseconds arc|sec",
     u.arcmin: "arcmin ' arcminutes",
     u.mas: "mas MAS milliarcsec milliarcseconds Angle[mas]",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,25 +18,31 @@ from starscale.io.units import as_generic, unit_text
 from starscale.vocabulary.columns import Column
 from starscale.vocabulary.errors import InputError, Problem, Problems
 
-#: How a column of objects becomes columns of numbers.
-_FIXES = {
-    "SkyCoord": "Write its parts as columns: table['ra'] = table[{column!r}].icrs.ra, and so on.",
-    "Time": "Write it as numbers: table[{column!r}] = table[{column!r}].mjd.",
-}
+#: Columns of coordinates and times, which become columns of numbers.
+_MIXINS = frozenset(("SkyCoord", "Time", "TimeDelta"))
+
+
+def without_mixins(table: Table) -> Table:
+    """Return a table with coordinates and times as numbers."""
+    if not any(type(table[name]).__name__ in _MIXINS for name in table.colnames):
+        return table
+    # Coordinates of astropy take half a second to import.
+    return importlib.import_module("starscale.io.memory.mixins").plain_columns(table)
 
 
 def from_astropy(table: Table) -> tuple[pl.DataFrame, dict[str, Column], dict[str, str]]:
     """Return the rows, the descriptions of the columns and the metadata of an astropy Table or QTable.
 
     Masked values become null, byte strings become text, quantities become numbers in their unit. Vector
-    columns become :class:`polars.Array` (same length in every row) or :class:`polars.List`.
+    columns become :class:`polars.Array` (same length in every row) or :class:`polars.List`, coordinates and times
+    become numbers.
 
     Raises
     ------
     InputError
-        A column is neither numbers nor texts (sky coordinates, times).
+        A column is neither numbers nor texts.
     """
-    problems = Problems()
+    problems, table = Problems(), without_mixins(table)
     series = []
     names = dict(zip(table.colnames, unique_names(table.colnames), strict=True))
     for name, alias in names.items():
@@ -71,13 +78,13 @@ def series_of_column(name: str, column: Any, where: str = "") -> pl.Series:
     Raises
     ------
     InputError
-        An object of several numbers a row, such as coordinates and times.
+        An object of several numbers a row.
     TypeError, ValueError
         Values that no column can hold.
     """
     if not hasattr(column, "dtype") or not hasattr(column, "shape") or column.dtype is None:
         kind = type(column).__name__
-        fix = _FIXES.get(kind, "Write its parts as separate columns.").format(column=name)
+        fix = "Write its parts as separate columns."
         raise InputError(
             Problem(f"{where}column {name!r}", f"holds {kind} objects", "numbers, booleans or text", fix)
         )

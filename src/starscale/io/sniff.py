@@ -8,6 +8,7 @@ from pathlib import Path
 from starscale.io.ascii.recognise import HEAD, byte_by_byte, is_ipac, readme_beside
 from starscale.io.csv.beginning import beginning_of
 from starscale.io.csv.lines import is_wide
+from starscale.io.csv.numbered import numbered_columns
 from starscale.io.formats import FORMATS, TEXTS, Format, by_suffix
 from starscale.io.packed import DAMAGE, damaged_packing, open_packed
 from starscale.vocabulary.errors import InputError, Problem
@@ -84,7 +85,8 @@ def _text_table(path: Path, expected: Format | None) -> Format:
     head = _narrowed(read_head(path, HEAD))
     if byte_by_byte(head) or readme_beside(path):
         return FORMATS["mrt"]
-    content = "ipac" if is_ipac(head) else beginning_of(path).format
+    begin = beginning_of(path)
+    content = "ipac" if is_ipac(head) else "ascii" if numbered_columns(begin) else begin.format
     if content is None and expected is FORMATS["csv"]:
         content = "csv"
     if content is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator
 
 import polars as pl
 
@@ -10,17 +10,17 @@ from starscale.surveys import Survey
 from starscale.vocabulary.errors import Problem
 
 
-def off_the_sphere(table: Mapping[str, pl.Series], survey: Survey, where: str) -> Iterator[Problem]:
+def off_the_sphere(columns: Iterable[pl.Series], survey: Survey, where: str) -> Iterator[Problem]:
     """Yield a problem for each coordinate of a survey, in degrees, that is out of range in some rows.
 
     A right ascension may be given from -180 degrees, or one turn too high.
     """
-    role = survey.position
+    role, table = survey.position, {column.name: column for column in columns}
     for name, low, high in ((role.ra, -360.0, 720.0), (role.dec, -90.0, 90.0)) if role is not None else ():
         values = table.get(name, pl.Series(dtype=pl.Float64))
         if not values.dtype.is_numeric():
             continue
-        found = values.cast(pl.Float64).fill_nan(None).drop_nulls()
+        found = values.cast(pl.Float64).fill_nan(None).drop_nulls().to_numpy()
         outside = int(((found < low) | (found > high)).sum())
         if outside:
             yield Problem(

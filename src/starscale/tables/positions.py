@@ -215,7 +215,7 @@ def positions(table: pl.DataFrame, survey: Survey, where: str = "table", *, whol
     require(table.columns, [role.ra, role.dec], where, "positions")
     ra, dec = as_floats(table[role.ra]), as_floats(table[role.dec])
     problems = Problems()
-    problems.items.extend(off_the_sphere({name: table[name] for name in (role.ra, role.dec)}, survey, where))
+    problems.items.extend(off_the_sphere(table.select(role.ra, role.dec), survey, where))
     if whole and len(ra) and not (np.isfinite(ra) & np.isfinite(dec)).any():
         problems.add(where, f"none of the {len(ra)} rows has a finite position", "ra and dec in degrees")
     problems.raise_if_any()

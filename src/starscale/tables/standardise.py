@@ -129,7 +129,7 @@ def _cleaned(
             label = f"{where}: column {original!r}"
             cleaned = _clean_column(*_in_degrees(table[original], rules[column], survey, column, label), label)
             series.append(plausible(cleaned.alias(column), rules[column].spec, discarded))
-    problems.items.extend(off_the_sphere({column.name: column for column in series}, survey, where))
+    problems.items.extend(off_the_sphere(series, survey, where))
     problems.raise_if_any()
     return pl.DataFrame(series) if series else table
 

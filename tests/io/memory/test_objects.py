@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,7 +15,7 @@ import pyarrow.dataset
 import pyarrow.parquet as pq
 import pytest
 from astropy import units as u
-from astropy.coordinates import SkyCoord
+from astropy.coordinates import FK5, EarthLocation, SkyCoord
 from astropy.io import fits
 from astropy.table import MaskedColumn, QTable, Table
 from astropy.time import Time
@@ -86,8 +87,8 @@ def test_quantities_become_bare_numbers() -> None:
 
 
 def test_what_no_column_can_hold_is_refused_by_name() -> None:
-    table = QTable({"a": [1.0], "where": SkyCoord([1.0], [2.0], unit="deg")})
-    with pytest.raises(InputError, match="column 'where': holds SkyCoord"):
+    table = QTable({"a": [1.0], "where": EarthLocation.from_geodetic([1.0], [2.0])})
+    with pytest.raises(InputError, match="column 'where': cannot be converted"):
         io.read(table)
 
 
@@ -250,13 +251,60 @@ def test_units_masks_and_descriptions_of_astropy_tables() -> None:
     }
 
 
-def test_times_and_positions_of_astropy_are_refused_together() -> None:
-    table = QTable({"a": [1.0], "sky": SkyCoord([1.0], [2.0], unit="deg"), "t": Time([59000.0], format="mjd")})
-    with pytest.raises(InputError) as error:
-        io.read(table)
-    assert "table['sky'].icrs.ra" in str(error.value)
-    assert "table['t'].mjd" in str(error.value)
-    assert io.read(table, columns=["a"])["a"].to_list() == [1.0]
+@pytest.mark.parametrize(
+    ("frame", "parts", "stated"),
+    [
+        ("icrs", ["ra", "dec"], "ICRS"),
+        ("fk4", ["ra", "dec"], "FK4"),
+        (FK5(equinox="J1975"), ["ra", "dec"], "FK5 J1975"),
+        ("galactic", ["l", "b"], ""),
+    ],
+)
+def test_positions_of_astropy_become_angles(frame: Any, parts: list[str], stated: str) -> None:
+    sky = SkyCoord([1.0, 2.0] * u.hourangle, [-3.0, 4.0] * u.deg, frame=frame)
+    table = QTable({"sky": sky, "n": [1, 2]})
+    source = io.open_table(table)
+    assert source.read().to_dict(as_series=False) == {
+        parts[0]: pytest.approx([15.0, 30.0]),
+        parts[1]: [-3.0, 4.0],
+        "n": [1, 2],
+    }
+    assert (source.columns[parts[0]].unit, source.frame) == ("deg", stated)
+    # Names that are taken are another position, whose frame is not known.
+    table[parts[1].upper()] = [7.0, 8.0]
+    source = io.open_table(table)
+    assert list(source.schema) == [f"sky.{parts[0]}", f"sky.{parts[1]}", "n", parts[1].upper()]
+    assert source.frame == ""
+
+
+def test_motions_and_times_of_astropy_become_numbers() -> None:
+    motion = {"pm_ra_cosdec": [1, 2] * u.mas / u.yr, "pm_dec": [3, 4] * u.mas / u.yr}
+    sky = SkyCoord([1.0, 2.0] * u.deg, [3.0, 4.0] * u.deg, distance=[5, 6] * u.pc, **motion)
+    days = Time(["2016-01-01", "2017-01-01"])
+    days[1] = np.ma.masked
+    years = Time([2016.0, 2017.0], format="jyear")
+    table = QTable(
+        {"sky": sky, "t": days, "year": years, "jd": Time(years, format="jd"), "span": years - years[0]}
+    )
+    source = io.open_table(table)
+    found = source.read().to_dict(as_series=False)
+    assert found["distance"] == [5, 6]
+    assert [found["pm_ra_cosdec"], found["pm_dec"]] == [pytest.approx([1, 2]), pytest.approx([3, 4])]
+    assert found["t"] == [57388.0, None]
+    assert found["year"] == [2016.0, 2017.0]
+    assert found["jd"] == years.jd.tolist()
+    assert found["span"] == [0.0, pytest.approx(365.25)]
+    units = {name: source.columns[name].unit for name in ("pm_dec", "t", "year", "jd", "span")}
+    assert units == {"pm_dec": "mas.yr**-1", "t": "d", "year": "yr", "jd": "d", "span": "d"}
+    assert source.columns["t"].description == "modified Julian date, UTC"
+
+
+def test_objects_of_astropy_in_an_ecsv_file(tmp_path: Path) -> None:
+    table = QTable({"sky": SkyCoord([1.0], [2.0], unit="deg"), "t": Time([59000.0], format="mjd")})
+    table.write(tmp_path / "t.ecsv")
+    source = io.open_table(tmp_path / "t.ecsv")
+    assert source.read().to_dict(as_series=False) == {"ra": [1.0], "dec": [2.0], "t": [59000.0]}
+    assert source.frame == "ICRS"
 
 
 def test_types_of_arrow() -> None:

@@ -81,15 +81,18 @@ def narrow(found: dict[str, Kind], frame: pl.DataFrame, *, padded: bool) -> None
         frame = frame.select(pl.col(list(alive)).str.strip_chars())
     answers = _answers(frame, {name: _quick_questions(name, kind) for name, kind in alive.items()})
     unclear = {name: _questions(name, alive[name]) for name, said in answers.items() if _unclear(said)}
-    more = _answers(frame, unclear)
-    for name, said in answers.items():
-        if name in more:
-            _conclude(alive[name], said | more[name])
-        elif said["there"]:
-            _all_fit(alive[name], said)
-    large = [name for name, said in answers.items() if not alive[name].exact and _large(said | more.get(name, {}))]
-    for name, said in _answers(frame, {name: {"exact": _beyond_doubles(name)} for name in large}).items():
-        alive[name].exact = bool(said["exact"])
+    for name, said in _answers(frame, unclear).items():
+        answers[name] |= said
+        _conclude(alive[name], answers[name])
+    for name in answers.keys() - unclear:
+        _all_fit(alive[name], answers[name])
+    _note_exact(alive, frame, list(filter(lambda name: _large(answers[name]), answers)))
+
+
+def _note_exact(found: dict[str, Kind], frame: pl.DataFrame, names: list[str]) -> None:
+    """Note which columns have whole numbers that no double holds."""
+    for name, said in _answers(frame, {name: {"exact": _beyond_doubles(name)} for name in names}).items():
+        found[name].exact |= bool(said["exact"])
 
 
 def _unclear(said: dict[str, Any]) -> bool:
@@ -100,7 +103,7 @@ def _unclear(said: dict[str, Any]) -> bool:
 def _large(said: dict[str, Any]) -> bool:
     """Whether there may be whole numbers that no double holds: large ones, or some beyond 64 bits."""
     wide = said["low"] is not None and (said["low"] < -_WHOLE or said["high"] > _WHOLE)
-    return wide or said["odd"] or said.get(_BEYOND, said["fit"]) > said["fit"]
+    return bool(wide or said["odd"]) or said.get(_BEYOND, said["fit"]) > said["fit"]
 
 
 def _answers(frame: pl.DataFrame, asks: dict[str, dict[str, pl.Expr]]) -> dict[str, dict[str, Any]]:
@@ -151,6 +154,8 @@ def _beyond_doubles(name: str) -> pl.Expr:
 
 def _all_fit(kind: Kind, said: dict[str, Any]) -> None:
     """Conclude from the quick questions, when all values fit in the type that was tried."""
+    if not said["there"]:
+        return
     wider = kind.kinds[kind.kinds.index(_tried(kind)) :]
     negative = said["low"] is not None and said["low"] < 0
     kind.kinds = tuple(one for one in wider if not (negative and one == pl.UInt64()))

@@ -15,10 +15,12 @@ from pathlib import Path
 
 import polars as pl
 
+from starscale.io.csv.beginning import beginning_of
 from starscale.io.csv.fields import FIELD_END, QUOTED_MARK, is_sexagesimal
 from starscale.io.csv.kinds import Kind, cast_text, narrow, plain_text
 from starscale.io.csv.layout import CsvLayout, find_layout
 from starscale.io.csv.lines import is_plain, pieces
+from starscale.io.csv.numbered import numbered_columns
 from starscale.io.csv.rows import LeftOut, TextRows
 from starscale.io.csv.spelled import SpelledNumbers, as_usual
 from starscale.io.table import CHUNK_ROWS, Source, describe, repeated_names, unique_names
@@ -38,7 +40,7 @@ class CsvSource(Source):
     def __init__(self, path: Path, layout: CsvLayout | None = None) -> None:
         self.path = path
         self.metadata = {}
-        layout = layout or find_layout(path)
+        layout = layout or numbered_columns(beginning_of(path)) or find_layout(path)
         self._layout = _one_more(path, layout) if layout.extra else layout
         self.format = "ascii" if self._layout.mark == FIELD_END else "csv"
         names = unique_names(self._layout.names)
@@ -161,7 +163,7 @@ def _first_text(values: pl.Series) -> str:
 def _about_header(layout: CsvLayout, names: Sequence[str]) -> list[str]:
     """Tell which names of the header are repeated, and that a line without mark was read as one of units."""
     notes = repeated_names([name.strip() for name in layout.names], names)
-    if any(layout.units) and not layout.ruled:
+    if any(layout.units) and layout.title and not layout.ruled:
         units = ", ".join(filter(None, layout.units[:3]))
         notes.append(f"the line below the names ({units}, ...) was read as units")
     return notes

@@ -1,4 +1,4 @@
-"""Numbers that are not written as usual: with a decimal comma (``1,5``) or an exponent of Fortran (``1.5D+02``)."""
+"""Numbers that are written otherwise: with a decimal comma (``1,5``) or an exponent of Fortran (``1.5D+02``)."""
 
 from __future__ import annotations
 
@@ -41,18 +41,13 @@ class SpelledNumbers:
         """Count the values of a chunk; `before`: the types that fitted each column before it."""
         texts = [name for name, kind in kinds.items() if not kind.kinds]
         for name in texts:
-            if name not in self._known:
-                self._known.add(name)
-                if not frame[name].str.contains(r"[,dD]").any():
-                    continue
-                found = _count(frame[name])
-                odd = found["comma"] + found["fortran"]
-                # What was a number with a point before is not one with a comma now.
-                fits = pl.Int64() in before[name] or (pl.Float64() in before[name] and not found["comma"])
-                if odd and 2 * (odd + found["whole"] + found["point"]) > found["there"] and fits:
-                    self.counts[name] = found
-            elif name in self.counts:
+            if name in self.counts:
                 self.counts[name] += _count(frame[name])
+            elif name not in self._known and frame[name].str.contains(r"[,dD]").any():
+                found = _count(frame[name])
+                if _most(found, before[name]):
+                    self.counts[name] = found
+        self._known.update(texts)
 
     def numbers(self, kinds: Mapping[str, Kind], separator: str) -> set[str]:
         """Return the columns that are numbers.
@@ -83,12 +78,20 @@ class SpelledNumbers:
             yield Doubt(f"numbers with a comma, as in 1,5, are read as texts: {', '.join(texts)}")
 
 
+def _most(found: Counter[str], before: tuple[pl.DataType, ...]) -> bool:
+    """Whether most values are numbers, some of them written otherwise."""
+    odd = found["comma"] + found["fortran"]
+    # What was a number with a point before is not one with a comma now.
+    fits = pl.Int64() in before or (pl.Float64() in before and not found["comma"])
+    return odd > 0 and fits and 2 * (odd + found["whole"] + found["point"]) > found["there"]
+
+
 def _count(texts: pl.Series) -> Counter[str]:
     """Return how many values are numbers of each kind, and how many there are."""
     values = texts.str.strip_chars().drop_nulls()
     values = values.filter(~values.is_in(NO_NUMBER))
     found = {kind: int(values.str.contains(pattern).sum()) for kind, pattern in _KINDS.items()}
-    return Counter(found, there=len(values))
+    return Counter(found | {"there": len(values)})
 
 
 def as_usual(text: pl.Expr) -> pl.Expr:

@@ -11,7 +11,7 @@ from astropy.io import fits
 from astropy.table import Table
 from astropy.utils.exceptions import AstropyWarning
 
-from starscale.io.astropy_tables import described, metadata_of, series_of_column
+from starscale.io.astropy_tables import described, metadata_of, series_of_column, without_mixins
 from starscale.io.fits.about import system_of
 from starscale.io.memory.contents import Contents, names_of
 from starscale.io.votable.position import frame_of
@@ -52,7 +52,7 @@ def _metadata(table: Table) -> dict[str, str]:
 
 def _table(table: Any) -> Table | None:
     if isinstance(table, Table):
-        return table
+        return without_mixins(table)
     if isinstance(table, fits.FITS_rec):
         # A table extension knows the units, scales and missing values of its records.
         table = fits.BinTableHDU(table)

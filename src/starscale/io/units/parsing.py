@@ -65,6 +65,15 @@ _TOKEN = re.compile(
 _ZERO_POINTS = {"ab": u.AB, "st": u.ST, "bol": u.Bol}
 _LONG_PREFIXES = {"nano": "n", "micro": "u", "milli": "m", "centi": "c", "kilo": "k", "mega": "M", "giga": "G"}
 _BRACKETED_IS_PLAIN = ("angle", "angular speed", "solid angle")
+#: Marks of angles before a sign: ``"/yr``.
+_ANGLE_MARKS = (("''", "arcsec"), ('"', "arcsec"), ("'", "arcmin"))
+#: What is said of a quantity beside its unit: ``deg (J2000)``, ``decimal degrees``.
+_ABOUT = re.compile(
+    r"(?:decimal\s+(?P<after>.+))|(?P<before>.*[\w)])\s*[,;]?\s*[(\[]?\b(?:decimal|[JB]\d{4}(?:\.\d+)?|ICRS|FK[45])\b[)\]]?",
+    re.IGNORECASE,
+)
+#: For astropy a joule to the power of 2000.
+_EQUINOX = re.compile(r"[JB]\d{4}(?:\.\d+)?")
 #: A ratio of abundances to that of the Sun: ``[Fe/H]``, ``[M/H]``, ``[alpha/Fe]``.
 _ABUNDANCE = re.compile(r"\[[A-Za-z]+/(H|Fe|M|X)\]")
 _IN_PARENTHESES = re.compile(r"\([^()]*\)")
@@ -100,9 +109,9 @@ def parse_unit(text: str) -> Any:
         plain = plain[1:-1].strip()
     if plain.lower() in NOT_STATED or plain.lower() in DIMENSIONLESS:
         return u.dimensionless_unscaled
-    if plain.lower() in SEXAGESIMAL:
+    if plain.lower() in SEXAGESIMAL or _EQUINOX.fullmatch(plain):
         return None
-    return _expression(WHOLE.get(plain, plain))
+    return _expression(WHOLE.get(plain, _with_words(plain)))
 
 
 def may_be_unit(text: str) -> bool:
@@ -110,18 +119,22 @@ def may_be_unit(text: str) -> bool:
     return len(text) <= _LONGEST and _HUGE.search(unicodedata.normalize("NFKC", text)) is None
 
 
+def _with_words(plain: str) -> str:
+    """Return a text with a word in place of the mark of an angle that it begins with."""
+    for mark, word in _ANGLE_MARKS:
+        if plain.startswith((f"{mark}/", f"{mark} ", f"{mark}*", f"{mark}.")):
+            return word + plain[len(mark) :]
+    return plain
+
+
 def _expression(plain: str) -> Any:
     """Parse a text whose signs and blanks are plain: a function, a quantity, or a product."""
-    if _ABUNDANCE.fullmatch(plain):
-        return u.dex
+    if about := _ABOUT.fullmatch(plain):
+        return parse_unit(about["after"] or about["before"])
     if plain.startswith("[") and plain.endswith("]"):
-        return _bracketed(plain[1:-1])
-    if match := _FUNCTION.fullmatch(plain):
-        return _function(match[1].lower(), match[2].strip())
-    if match := _BARE_LOGARITHM.fullmatch(plain):
-        return _function("log", match[1])
-    if match := _SYSTEM.fullmatch(plain):
-        return _function("mag", match[1] or match[2])
+        return u.dex if _ABUNDANCE.fullmatch(plain) else _bracketed(plain[1:-1])
+    if function := _named(plain):
+        return _function(*function)
     if match := _QUANTITY.fullmatch(plain):
         inner, kind = parse_unit(match[2]), parse_unit(match[1])
         # "Dimensionless[see description]" states that there is no unit.
@@ -129,6 +142,16 @@ def _expression(plain: str) -> Any:
             return kind
         return inner if kind in (None, inner) else None
     return _product(plain)
+
+
+def _named(plain: str) -> tuple[str, str] | None:
+    """Return the name of a function and what is inside, of a text that has one."""
+    if match := _FUNCTION.fullmatch(plain):
+        return match[1].lower(), match[2].strip()
+    if match := _BARE_LOGARITHM.fullmatch(plain):
+        return "log", match[1]
+    match = _SYSTEM.fullmatch(plain)
+    return ("mag", match[1] or match[2]) if match else None
 
 
 def _bracketed(inside: str) -> Any:

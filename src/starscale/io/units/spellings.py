@@ -78,7 +78,8 @@ WORDS = {
         "h": "hr hrs hour hours",
         "d": "day days jd mjd hjd bjd",
         "yr": "yr yrs year years jyear jyr",
-        "cy": "cy century centuries",
+        # A hundred years: cy is a cycle for astropy.
+        "hyr": "cy century centuries",
         "K": "kelvin kelvins",
         "deg_C": "degc deg_c celsius",
         "mag": "mag mags magnitude magnitudes vegamag vega_mag mag_vega",
