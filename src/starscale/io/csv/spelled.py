@@ -14,8 +14,8 @@ from starscale.io.table import Doubt
 
 #: Kinds of numbers. Three digits after every comma may be thousands; a code such as ``12D3`` is no number.
 _KINDS: Final = {
-    "whole": r"^[+-]?\d+$",
-    "point": r"^[+-]?(\d+\.\d*|\.\d+|\d+[eE][+-]?\d+)([eE][+-]?\d+)?$",
+    "whole": r"^[+-]?\d+([eE][+-]?\d+)?$",
+    "point": r"^[+-]?(\d+\.\d*|\.\d+)([eE][+-]?\d+)?$",
     "comma": r"^[+-]?\d*,\d+([eE][+-]?\d+)?$",
     "thousands": r"^[+-]?\d{1,3},\d{3}$",
     "fortran": r"^[+-]?((\d+\.\d*|\.\d+)[dD][+-]?\d+|\d+[dD][+-]\d+)$",
