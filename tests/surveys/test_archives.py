@@ -82,7 +82,7 @@ def missing_columns(survey: Survey, names: list[str]) -> set[str]:
     return {
         name
         for name, spec in survey.columns.items()
-        if not present & {name.lower(), *(a.lower() for a in spec.aliases)}
+        if spec.expression is None and not present & {name.lower(), *(a.lower() for a in spec.aliases)}
     }
 
 

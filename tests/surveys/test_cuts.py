@@ -70,6 +70,7 @@ SKYMAPPER = {
     "flags_psf": 0,
     **{f"{band}_psf": 15.0 for band in "uvgriz"},
 }
+DESI = {"primary": True, "rr_spectype": "STAR", "rvs_warn": 0}
 APOGEE = {"ASPCAPFLAG": 0, "STARFLAG": 0, "FE_H_FLAG": 0, "SNR": 120.0}
 GOOD: dict[str, dict[str, Any]] = {
     "gaia_dr3": GAIA,
@@ -109,6 +110,11 @@ GOOD: dict[str, dict[str, Any]] = {
     "sdss_dr20_aspcap": {"flag_bad": False, "fe_h_flags": 0, "snr": 120.0},
     "splus_dr4": {"CLASS_STAR": 0.99},
     "vhs_dr5": {"mergedclass": -1},
+    "desi_dr1_mws": DESI,
+    "desi_dr1_mws_sp": {**DESI, "sp_success": 1, "bestgrid": "m_rdesi1"},
+    "euclid_q1": {"point_like_flag": 1, "spurious_flag": 0},
+    "jplus_dr3": {"class_star": 0.99},
+    "legacy_survey": {"type": "PSF", "brick_primary": True},
 }
 #: Survey, cut, column, values that the cut keeps, values that it removes. None is a missing value.
 CASES: list[tuple[str, str, str, list[Any], list[Any]]] = [
@@ -216,6 +222,22 @@ CASES: list[tuple[str, str, str, list[Any], list[Any]]] = [
         )
     ),
     ("splus_dr4", "star", "CLASS_STAR", [1.0, 0.90001], [0.9, 0.1, None]),
+    *(
+        case
+        for name in ("desi_dr1_mws", "desi_dr1_mws_sp")
+        for case in (
+            (name, "primary", "primary", [True], [False, None]),
+            (name, "star", "rr_spectype", ["STAR"], ["GALAXY", "QSO", None]),
+            (name, "no_warning", "rvs_warn", [0], [1, 8, None]),
+        )
+    ),
+    ("desi_dr1_mws_sp", "success", "sp_success", [1], [0, None]),
+    ("desi_dr1_mws_sp", "grid", "bestgrid", ["m_rdesi1"], ["s_rdesi1", None]),
+    ("euclid_q1", "star", "point_like_flag", [1], [0, None]),
+    ("euclid_q1", "not_spurious", "spurious_flag", [0], [1, None]),
+    ("jplus_dr3", "star", "class_star", [1.0, 0.90001], [0.9, 0.1, None]),
+    ("legacy_survey", "point_source", "type", ["PSF"], ["REX", "SER", "DUP", None]),
+    ("legacy_survey", "primary", "brick_primary", [True], [False, None]),
     ("vhs_dr5", "star", "mergedclass", [-1, -2], [1, 0, -3, -9, None]),
 ]
 

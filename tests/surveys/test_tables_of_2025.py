@@ -1,0 +1,124 @@
+"""Tables of the new surveys as their archives write them: five tables in one file, fluxes, vectors, two tables."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from astropy.io import fits
+
+import starscale as ss
+
+
+def published(feh: float, teff: float, logg: float, cut: float, low: list[float], high: list[float]) -> float:
+    """[Fe/H] after feh_correct.py of dr1_vac_code: numpy's polynomial in log10(teff / 5000) / 0.1."""
+    return feh - float(np.poly1d((low if logg < cut else high)[::-1])(np.log10(teff / 5000) / 0.1))
+
+
+def write_desi(path: Path) -> None:
+    n = 5
+    common = {
+        "TARGETID": np.arange(n) + 1,
+        "TEFF": [4500.0, 5800.0, 6000.0, 7000.0, 5000.0],
+        "LOGG": [2.0, 4.29, 4.5, 4.0, 4.4],
+        "FEH": [-1.0, -0.5, 0.1, 0.0, -0.2],
+    }
+    rv = common | {f"{name}_ERR": np.full(n, 0.1) for name in ("TEFF", "LOGG", "FEH")}
+    rv |= {"TARGET_RA": np.arange(n) + 10.0, "TARGET_DEC": np.arange(n) + 1.0, "SN_R": np.full(n, 30.0)}
+    rv |= {"RVS_WARN": np.array([0, 0, 0, 0, 1]), "RR_SPECTYPE": np.full(n, "STAR"), "PRIMARY": np.ones(n, bool)}
+    sp = common | {
+        "FEH": np.array(common["FEH"]) + 0.05,
+        "SUCCESS": np.ones(n, int),
+        "BESTGRID": np.full(n, "m_1"),
+    }
+    tables = {
+        "RVTAB": rv,
+        "SPTAB": sp,
+        "FIBERMAP": {"TARGETID": common["TARGETID"], "REF_EPOCH": np.full(n, 2015.5)},
+    }
+    tables["GAIA"] = {"SOURCE_ID": np.arange(n) + 100}
+    hdus = [
+        fits.BinTableHDU(fits.FITS_rec.from_columns(_columns(given)), name=name) for name, given in tables.items()
+    ]
+    fits.HDUList([fits.PrimaryHDU(), *hdus]).writeto(path)
+
+
+def _columns(given: dict[str, object]) -> fits.ColDefs:
+    kinds = {"i": "K", "f": "D", "b": "L", "U": "8A"}
+    arrays = {name: np.asarray(values) for name, values in given.items()}
+    return fits.ColDefs([fits.Column(name, kinds[a.dtype.kind], array=a) for name, a in arrays.items()])
+
+
+@pytest.mark.parametrize(
+    ("name", "column", "polynomials"),
+    [
+        ("desi_dr1_mws", "feh", (4.3, [0.197, -0.809, 0.441], [0.039, -0.284, 0.079])),
+        ("desi_dr1_mws_sp", "sp_feh", (3.5, [0.113, 0.215, -0.146], [0.116, -0.216, -0.081])),
+    ],
+)
+def test_metallicities_of_desi_are_corrected_as_published(
+    tmp_path: Path, name: str, column: str, polynomials: tuple[float, list[float], list[float]]
+) -> None:
+    write_desi(tmp_path / "mwsall.fits")
+    table = ss.read(tmp_path / "mwsall.fits", survey=name)
+    start = "sp_" if column.startswith("sp_") else ""
+    teff, logg = table[f"{start}teff"], table[f"{start}logg"]
+    expected = [published(*row, *polynomials) for row in zip(table[column], teff, logg, strict=True)]
+    # 7000 K is outside the range of the polynomials.
+    expected[3] = None  # type: ignore[call-overload]
+    assert table[f"{column}_corrected"].to_list() == pytest.approx(expected)
+    assert table["gaia_source_id"].to_list() == [100, 101, 102, 103, 104]
+    cleaned = ss.clean(tmp_path / "mwsall.fits", survey=name).table
+    assert cleaned is not None
+    assert cleaned["targetid"].to_list() == [1, 2, 3, 4]
+
+
+def test_the_second_table_of_a_file_of_aspcap_is_read(tmp_path: Path) -> None:
+    boss = fits.BinTableHDU(fits.FITS_rec.from_columns(_columns({"sdss_id": np.array([9])})))
+    apogee = fits.BinTableHDU(
+        fits.FITS_rec.from_columns(_columns({"sdss_id": np.array([1, 2]), "flag_bad": np.array([False, True])}))
+    )
+    fits.HDUList([fits.PrimaryHDU(), boss, apogee]).writeto(tmp_path / "astra.fits")
+    table = ss.read(tmp_path / "astra.fits", survey="sdss_dr19_aspcap")
+    assert table["sdss_id"].to_list() == [1, 2]
+    assert table["flag_bad"].to_list() == [False, True]
+
+
+def test_fluxes_and_identifiers_of_the_legacy_surveys() -> None:
+    rows = {"release": [9010, 9011], "brickid": [330368, 662174], "objid": [7, 65535], "ra": [1.0, 2.0]}
+    rows |= {"dec": [60.0, 0.0], "ra_ivar": [1e12, 1e12], "dec_ivar": [1e12, 0.0]}
+    rows |= {"flux_r": [100.0, -0.1], "flux_ivar_r": [4.0, 4.0]}
+    table = ss.read(pl.DataFrame(rows), survey="legacy_survey")
+    assert table["ls_id"].to_list() == [(9010 << 40) + (330368 << 16) + 7, (9011 << 40) + (662174 << 16) + 65535]
+    assert table["mag_r"][0] == pytest.approx(17.5, abs=0.001)
+    assert table["mag_r"][1] > 25.6
+    assert table["mag_error_r"][0] == pytest.approx(1.0857 * 0.5 / 100, rel=0.001)
+    assert table["ra_error"][0] == pytest.approx(3600e-6 / 2)
+
+
+def test_near_infrared_fluxes_of_euclid_are_scaled_to_the_total() -> None:
+    rows = {
+        "object_id": [1],
+        "ra": [1.0],
+        "dec": [2.0],
+        "mer_flux_detection_total": [20.0],
+        "mer_flux_vis_psf": [18.0],
+    }
+    rows |= {"mer_flux_vis_to_y_templfit": [10.0], "mer_flux_y_templfit": [30.0], "mer_fluxerr_y_templfit": [0.3]}
+    table = ss.read(pl.DataFrame(rows), survey="euclid_q1")
+    assert table["flux_y_total"].to_list() == pytest.approx([60.0])
+    assert table["mag_y"][0] == pytest.approx(23.9 - 2.5 * np.log10(60.0), abs=0.001)
+
+
+def test_vectors_of_jplus_are_read_by_filter() -> None:
+    order = [14.0 + 0.1 * k for k in range(12)]
+    rows = {"tile_id": [85560], "number": [12], "alpha_j2000": [1.0], "delta_j2000": [2.0]}
+    rows |= {"mag_psfcor": [order], "mag_err_psfcor": [[0.01] * 12], "mask_flags": [[0] * 11 + [1]]}
+    table = ss.read(pl.DataFrame(rows), survey="jplus_dr3")
+    assert table["jplus_id"].to_list() == ["85560-12"]
+    assert table["mag_rSDSS"].to_list() == pytest.approx([14.0])
+    assert table["mag_uJAVA"].to_list() == pytest.approx([14.4])
+    # The flag of the last filter.
+    assert table["mag_J0861"].to_list() == [None]
