@@ -16,12 +16,16 @@ from starscale.crossmatch.linking import LeadingTable, crosswalk_messages, link,
 from starscale.crossmatch.neighbourhood import Neighbourhood
 from starscale.features.splits import assign_parts
 from starscale.homogenization.api import labels_plan, survey_rows
+from starscale.pipeline.plan import RunPlan
+from starscale.pipeline.planning import plan
+from starscale.pipeline.prepare import input_checksums
+from starscale.pipeline.training_set import label_stars
 from starscale.reports.homogenize_text import crosswalk_table
 from starscale.surveys import Survey, load_survey
 from starscale.tables import stream
 from starscale.vocabulary.errors import InputError
 from starscale.vocabulary.settings.labels import LabelsConfig
-from starscale.vocabulary.settings.run import CrosswalkInput, CrosswalkLimits, MatchConfig
+from starscale.vocabulary.settings.run import CrosswalkInput, CrosswalkLimits, MatchConfig, RunConfig
 from starscale.vocabulary.settings.split import SplitConfig
 from starscale.vocabulary.strict import validate
 from support.fake_tap import FakeTap, serving
@@ -165,9 +169,9 @@ def several(folder: Path, *crosswalks: str) -> dict[str, object]:
 def test_the_same_star_under_two_identifiers_is_one_star(sky: tuple[Path, Renumbered, Renumbered]) -> None:
     """Labels of one survey have identifiers of DR2, of the other those of DR3; no star is on two sides."""
     folder, first, _ = sky
-    plan = labels_plan(validate(LabelsConfig, several(folder, DR2), "labels"), folder)
-    assert plan.release == "dr3"
-    read = survey_rows(plan)
+    ready = labels_plan(validate(LabelsConfig, several(folder, DR2), "labels"), folder)
+    assert ready.release == "dr3"
+    read = survey_rows(ready)
     assert set(read.crosswalks) == {"old"}
     step = read.crosswalks["old"][0]
     shown = {row[2]: row[3] for row in crosswalk_table(read.crosswalks).rows}
@@ -350,3 +354,29 @@ def test_homogenize_takes_a_crosswalk_as_an_argument(
     assert "Labels that went through a crosswalk between releases of Gaia" in result.output
     assert f"{done.diagnostics['crosswalks']['old'][0]['kept']:,}" in result.output
     assert ss.read(out)["source_id"].equals(done.labels["source_id"])
+
+
+def run_plan(folder: Path, lead: str, *crosswalks: str) -> RunPlan:
+    config = {
+        "mock": True,
+        "catalogue": {"survey": lead, "path": "new.parquet"},
+        "labels": [{"survey": "old.toml", "path": "old.parquet"}],
+        "crosswalk": several(folder, *crosswalks)["crosswalk"],
+        "target": ["teff"],
+    }
+    return plan(validate(RunConfig, config, "run"), folder)
+
+
+def test_a_run_uses_its_crosswalks(sky: tuple[Path, Renumbered, Renumbered]) -> None:
+    folder, first, _ = sky
+    ready = run_plan(folder, "gaia_dr3", DR2)
+    assert "dr2.parquet" in input_checksums(ready)
+    found = label_stars(ready, folder / "not read.parquet")
+    step = found.crosswalks["old"][0]
+    assert found.counts["without_star"] == sum(step["lost"].values()) > 0
+    assert found.labels.height == step["kept"]
+    true = found.labels.join(first.truth, left_on="source_id", right_on="new")
+    assert (true["teff"] - true.select(TEFF).to_series()).abs().max() < 400
+    # One that joins the labels to no star of the catalogue is a mistake.
+    with pytest.raises(InputError, match="links dr3 and dr4, which joins no label survey to the stars"):
+        run_plan(folder, "gaia_dr3", DR2, DR3)

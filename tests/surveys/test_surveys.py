@@ -266,6 +266,15 @@ def test_a_minimal_survey_loads(tmp_path: Path) -> None:
         (('title = "Mine"', ""), "title"),
         (("[bands]", '[position]\nra = "id"\ndec = "id"\nepoch = {}\n[bands]'), "epoch needs a column"),
         (('name = "mine"', 'name = "mine'), "not valid TOML"),
+        (("[id]", 'gaia_release = "dr9"\n[id]'), "unknown release; expected one of dr1, dr2, dr3, edr3, dr4"),
+        (
+            (
+                "[id]",
+                '[crosswalk]\nolder = { column = "id", release = "edr3" }\nnewer = { column = "id", release = "dr3" }\n'
+                'distance = "gmag"\nmagnitude_difference = "gmag"\n[id]',
+            ),
+            "both identifiers are of dr3",
+        ),
     ],
 )
 def test_a_mistake_is_named(tmp_path: Path, change: tuple[str, str], complaint: str) -> None:

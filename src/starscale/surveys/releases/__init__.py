@@ -6,7 +6,7 @@ from functools import lru_cache
 from importlib import resources
 from typing import Annotated
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, WithJsonSchema, model_validator
 
 from starscale.vocabulary.errors import did_you_mean
 from starscale.vocabulary.strict import Frozen, load_toml, validate
@@ -46,7 +46,9 @@ def _identifiers(name: str) -> str:
 
 
 #: The release of Gaia that identifiers belong to; EDR3 becomes DR3, whose identifiers are the same.
-GaiaRelease = Annotated[str, AfterValidator(_identifiers)]
+GaiaRelease = Annotated[
+    str, AfterValidator(_identifiers), WithJsonSchema({"type": "string", "enum": list(release_names())})
+]
 
 
 class GaiaIdentifier(Frozen):
