@@ -277,6 +277,15 @@ def test_a_table_with_few_of_the_identifiers_is_a_warning(sky: tuple[Path, Renum
     assert f"has {linked.crosswalk[0]['found']:,} of the 5,000 identifiers of new (dr3)" in said[1]
 
 
+def test_rows_without_identifiers_are_no_error(sky: tuple[Path, Renumbered, Renumbered]) -> None:
+    folder = sky[0]
+    table = pl.DataFrame({"gaia": [None, 0, -1]}, schema={"gaia": pl.Int64})
+    survey = load_survey(folder / "new.toml")
+    linked = link_by_crosswalk(table, survey, "dr4", walks(folder, (DR3, "dr3.parquet")))
+    assert linked is not None
+    assert linked.links.height == 0
+
+
 @pytest.mark.parametrize(
     ("given", "words"),
     [

@@ -270,7 +270,8 @@ def test_a_minimal_survey_loads(tmp_path: Path) -> None:
         (
             (
                 "[id]",
-                '[crosswalk]\nolder = { column = "id", release = "edr3" }\nnewer = { column = "id", release = "dr3" }\n'
+                '[crosswalk]\nolder = { column = "id", release = "edr3" }\n'
+                'newer = { column = "id", release = "dr3" }\n'
                 'distance = "gmag"\nmagnitude_difference = "gmag"\n[id]',
             ),
             "both identifiers are of dr3",

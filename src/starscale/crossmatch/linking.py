@@ -135,7 +135,7 @@ def refuse_unused(
     ----------
     crosswalks : sequence of Neighbourhood
     surveys : sequence of Survey
-        The label surveys.
+        The label surveys, and that of an external list.
     goal : str or None
         Release of the identifiers of the stars.
     problems : Problems
@@ -192,6 +192,8 @@ def link_by_crosswalk(
         return None
     links, told = link_by_id(table, survey), []
     for step in chain:
+        if not links.height:
+            break
         ids = links["source_id"].unique(maintain_order=True)
         pairs, counts = step.walk(ids)
         told.append(

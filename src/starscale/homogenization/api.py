@@ -173,7 +173,7 @@ def labels_plan(config: LabelsConfig, base: Path) -> LabelsPlan:
     own = surveys[: len(config.labels)]
     _no_survey_twice(own, problems)
     lead = _leading_table(config, base, surveys[-1])
-    crosswalks = _crosswalks(config, base, own, lead, problems)
+    crosswalks = _crosswalks(config, base, own, lead, reference, problems)
     problems.raise_if_any()
     anchor_of([survey.name for survey in own], config.homogenize)
     mock = config.mock or is_mock(*tables)
@@ -181,14 +181,19 @@ def labels_plan(config: LabelsConfig, base: Path) -> LabelsPlan:
 
 
 def _crosswalks(
-    config: LabelsConfig, base: Path, surveys: Sequence[Survey], lead: LeadingTable | None, problems: Problems
+    config: LabelsConfig,
+    base: Path,
+    surveys: Sequence[Survey],
+    lead: LeadingTable | None,
+    reference: Survey | None,
+    problems: Problems,
 ) -> tuple[Neighbourhood, ...]:
     """Load the crosswalks, and check that they and the catalogue lead every survey to one release."""
     crosswalks: tuple[Neighbourhood, ...] = ()
     with problems.collect():
         crosswalks = load_crosswalks(config.crosswalk, base)
     release = release_of_stars(surveys, lead.survey if lead is not None else None)
-    refuse_unused(crosswalks, surveys, release, problems)
+    refuse_unused(crosswalks, [*surveys, *([reference] if reference else [])], release, problems)
     if lead is None:
         _one_release(surveys, release, crosswalks, problems)
     return crosswalks

@@ -51,7 +51,8 @@ def plan(config: RunConfig, base: Path, *, coming: Collection[Path] = ()) -> Run
     crosswalks: tuple[Neighbourhood, ...] = ()
     with problems.collect():
         crosswalks = load_crosswalks(config.crosswalk, base)
-    refuse_unused(crosswalks, label_surveys, lead.gaia_release, problems)
+    listed = reference_survey(config.homogenize, base, Problems())
+    refuse_unused(crosswalks, [*label_surveys, *([listed] if listed else [])], lead.gaia_release, problems)
     check_split(config.split, base, lead, [survey.name for survey in label_surveys], problems)
     described = [loaded[t.survey] for t in (config.catalogue, *config.catalogue.join, *config.photometry)]
     for name in _repeated(described):
