@@ -24,7 +24,7 @@ ARCHIVE_TABLES = [
     ("sdss_dr13", "archive_schema/sdss_dr13.csv", set()),
     # The Gaia archive's copy of 2MASS leaves the contamination flag out.
     ("tmass", "archive_schema/2mass.csv", {"cc_flg"}),
-    ("tmass", "m67/tmass.parquet", {"designation", "err_maj", "err_min", "err_ang", "j_date"}),
+    ("tmass", "m67/tmass.parquet", {"designation", "err_maj", "err_min", "err_ang", "ext_key", "j_date"}),
     ("panstarrs1", "archive_schema/ps1.csv", set()),
     ("apogee_dr17", "archive_schema/apogee_allstar_dr17_95rows.fits", set()),
     # The demo table of brutus leaves some columns of DR2 out.

@@ -78,7 +78,7 @@ GOOD: dict[str, dict[str, Any]] = {
     "skymapper_dr2": SKYMAPPER,
     "sdss_dr13": {"mode": 1, "clean": 1, "type": 6},
     "panstarrs1": {"quality_flag": 4 + 16 + 32},
-    "tmass": {"ph_qual": "AAA"},
+    "tmass": {"ph_qual": "AAA", "ext_key": None},
     "apogee_dr16": APOGEE,
     "apogee_dr17": APOGEE,
     "galah_dr2": {"flag_cannon": 0},
@@ -152,6 +152,7 @@ CASES: list[tuple[str, str, str, list[Any], list[Any]]] = [
     ("sdss_dr13", "star", "type", [6], [3, 0, None]),
     ("panstarrs1", "good", "quality_flag", [4, 76, 108], [0, 16 + 32, None]),
     ("panstarrs1", "point_source", "quality_flag", [4, 76, 108], [1, 4 + 1, None]),
+    ("tmass", "point_source", "ext_key", [None], [1, 123456]),
     ("tmass", "quality", "ph_qual", ["AAA"], ["AAB", "EEE", "UUU", None]),
     *(
         case

@@ -13,8 +13,8 @@ import pytest
 
 import starscale as ss
 from starscale.surveys import Survey, load_survey, survey_names
+from starscale.tables.columns.typed import POLARS_TYPE
 from starscale.tables.cuts import apply_cuts, cut_columns
-from starscale.tables.standardise import POLARS_TYPE
 
 #: Values that the cuts of the packaged surveys tell apart.
 POOLS: dict[str, list[Any]] = {
@@ -153,3 +153,23 @@ def test_sentinels_of_a_mock_table_become_null(name: str) -> None:
     changed = table.with_columns(pl.lit(value, dtype=table[c].dtype).alias(c) for c, value in missing.items())
     read = ss.read(changed, survey=survey)
     assert [c for c in missing if read[c].null_count() != read.height] == []
+
+
+SIGNS = [(name, release) for name in survey_names() for release in load_survey(name).other_releases]
+
+
+@pytest.mark.parametrize(("name", "release"), SIGNS)
+def test_a_column_of_another_release_betrays_it(name: str, release: str) -> None:
+    table, _ = mock_rows(name)
+    for sign in load_survey(name).other_releases[release]:
+        with pytest.raises(ss.InputError, match=f"has columns of {release}"):
+            ss.read(table.with_columns(pl.lit(1).alias(sign)), survey=name)
+
+
+@pytest.mark.parametrize(("name", "release"), [pair for pair in SIGNS if pair[1] in survey_names()])
+def test_a_table_with_all_columns_of_another_release_is_refused(name: str, release: str) -> None:
+    """Where the file of the other release describes one of the signs, its whole table is recognised."""
+    described = set(load_survey(release).columns) & set(load_survey(name).other_releases[release])
+    if described:
+        with pytest.raises(ss.InputError, match=f"has columns of {release}"):
+            ss.read(mock_rows(release)[0], survey=name)

@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from pydantic import BaseModel
 
 import starscale as ss
 from starscale.reports.table import ReportTable
 from starscale.vocabulary.errors import InputError, Problem, did_you_mean
 
 survey = typer.Typer(help="Survey files: list, show, and draft one for a table.", no_args_is_help=True)
-_DOCUMENTS = {"run": ss.RunConfig, "survey": ss.Survey, "labels": ss.LabelsConfig}
+_DOCUMENTS: dict[str, type[BaseModel]] = {"run": ss.RunConfig, "survey": ss.Survey, "labels": ss.LabelsConfig}
 
 
 @survey.command("list")

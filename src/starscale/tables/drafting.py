@@ -10,7 +10,7 @@ import polars as pl
 from starscale import io
 from starscale.surveys.drafts import draft, survey_name
 from starscale.tables.api import AnyTable, name_of
-from starscale.tables.standardise import POLARS_TYPE
+from starscale.tables.columns.typed import POLARS_TYPE
 from starscale.vocabulary.columns import DType
 from starscale.vocabulary.errors import InputError, Problem
 
