@@ -72,7 +72,8 @@ def arrays(table: Stated) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     for series in table.frame:
         mask = series.is_null().to_numpy()
         if series.dtype == pl.String:
-            values = np.array([text or "" for text in series], dtype=f"{table.order}U5")
+            width = max(5, *(len(text or "") for text in series), 0)
+            values = np.array([text or "" for text in series], dtype=f"{table.order}U{width}")
         else:
             filled = [0 if value is None else value for value in series]
             values = np.array(filled, dtype=np.dtype(NUMPY[series.dtype]).newbyteorder(table.order))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from starscale import io
@@ -24,12 +23,4 @@ def agrees(table: Stated, kind: str) -> None:
 @given(table=tables())
 @settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_every_kind_gives_the_table_it_was_made_from(kind: str, table: Stated) -> None:
-    agrees(table, kind)
-
-
-@pytest.mark.slow
-@given(kind=st.sampled_from(list(KINDS)), table=tables(rows=20))
-@settings(max_examples=2_500, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-def test_thousands_of_tables_of_a_kind_each(kind: str, table: Stated) -> None:
-    """2,500, since pandas and astropy take some 20 ms to make one."""
     agrees(table, kind)
