@@ -234,3 +234,19 @@ def test_a_renaming_is_a_table_renamed_by_hand(rename: dict[str, str]) -> None:
     by_hand = ss.read(table.rename({old: new for new, old in rename.items()}), survey=survey())
     assert read.equals(by_hand)
     assert with_rename(survey(), rename).rename == rename
+
+
+def test_a_run_file_renames_columns_of_every_table(tmp_path: Path) -> None:
+    """Unknown names of all tables are one error, before anything is read."""
+    for name in ("gaia", "smss", "galah"):
+        (tmp_path / f"{name}.csv").write_text("a\n1\n")
+    tables = '[catalogue]\nsurvey = "gaia_dr3"\npath = "gaia.csv"\nrename = {{ {} = "a" }}\n'
+    tables += '[[photometry]]\nsurvey = "skymapper_dr2"\npath = "smss.csv"\nrename = {{ {} = "a" }}\n'
+    tables += '[[labels]]\nsurvey = "galah_dr3"\npath = "galah.csv"\nrename = {{ {} = "a" }}\n'
+    path = tmp_path / "run.toml"
+    path.write_text(tables.format("source_id", "object_id", "sobject_id"))
+    assert "a valid run file" in ss.check(path)[0]
+    path.write_text(tables.format("sourceid", "id", "sobject"))
+    with pytest.raises(ss.InputError) as caught:
+        ss.check(path)
+    assert all(f"{name!r} is not a column of" in str(caught.value) for name in ("sourceid", "id", "sobject"))
