@@ -38,12 +38,13 @@ def mock(
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the tables.")] = Path("mock"),
     stars: Annotated[int, typer.Option(min=500, help="Number of stars.")] = 100_000,
     seed: Annotated[int, typer.Option(min=0, help="The same seed makes the same sky.")] = 1,
+    spectra: Annotated[bool, typer.Option("--spectra", help="Write the BP and RP spectra, too.")] = False,
 ) -> None:
     """Write a simulated sky with known true parameters, in the table formats of the archives.
 
     Example: `starscale mock -o mock --stars 20000`
     """
-    rows = ss.make_mock(output, stars=stars, seed=seed)
+    rows = ss.make_mock(output, stars=stars, seed=seed, spectra=spectra)
     typer.echo(
         ReportTable(["table (MOCK: simulated)", "rows"], [[name, f"{n:,}"] for name, n in rows.items()]).text()
     )

@@ -226,6 +226,37 @@ def _estimates(surveys: Sequence[SurveyColumns]) -> list[Feature]:
     return features
 
 
+def _spectra(surveys: Sequence[SurveyColumns]) -> list[Feature]:
+    """Return the coefficients of all spectra, divided by the flux of a band."""
+    features = []
+    for catalogue in surveys:
+        for key, spectrum in catalogue.survey.spectra.items():
+            where = f"spectrum {catalogue.survey.name}.{key}"
+            magnitude = next(
+                (m.sql(m.survey.bands[spectrum.band].magnitude) for m in surveys if spectrum.band in m.survey.bands),
+                None,
+            )
+            if magnitude is None:
+                found = f"is divided by the flux in {spectrum.band}, a band that no survey of this run has"
+                raise InputError(Problem(where, found, "a survey with this band, or another `band`"))
+            if spectrum.length is None:
+                fix = "State `length` in the survey file, or give the path of a table that exists."
+                raise InputError(Problem(where, "has an unknown number of coefficients", "a table of them", fix))
+            # Relative to the flux of a star of magnitude 15, so that the numbers are neither tiny nor huge.
+            flux = f"POWER(10, 0.4 * ({magnitude} - 15))"
+            column = catalogue.sql(spectrum.coefficients)
+            features += [
+                Feature(
+                    f"{catalogue.survey.name}.{key}_{place}",
+                    f"ELEMENT({column}, {place}) * {flux}",
+                    "",
+                    f"coefficient {place} of {key}, divided by the flux in {spectrum.band}",
+                )
+                for place in range(spectrum.length)
+            ]
+    return features
+
+
 FAMILIES = {
     "colours": _colours,
     "all_colours": _all_colours,
@@ -235,4 +266,5 @@ FAMILIES = {
     "log_distance": _log_distance,
     "log_reddening": _log_reddening,
     "estimates": _estimates,
+    "spectra": _spectra,
 }

@@ -34,6 +34,8 @@ from starscale.vocabulary.errors import InputError, Problem, Problems, did_you_m
 from starscale.vocabulary.settings.run import FeaturesConfig
 from starscale.vocabulary.strict import Frozen, load_toml, validate
 
+#: Types of columns, besides numbers, from which a feature can be computed.
+_POSSIBLE = (pl.Boolean, pl.Null, pl.List, pl.Array)
 _FOLDER = resources.files("starscale.features.feature_sets")
 
 
@@ -90,7 +92,8 @@ class Family(Frozen):
     ``reference_magnitudes``: apparent magnitude of each survey's reference band if there is no distance;
     ``magnitude_errors``: decimal logarithm of (error + 0.001 mag) of every band;
     ``log_distance``, ``log_reddening``: decimal logarithms of the distance in pc, and of E(B-V) + 0.02;
-    ``estimates``: estimates of labels that a survey gives, and the logarithms of their errors.
+    ``estimates``: estimates of labels that a survey gives, and the logarithms of their errors;
+    ``spectra``: coefficients of spectra, divided by the flux of a band.
     """
 
     kind: Literal[
@@ -102,6 +105,7 @@ class Family(Frozen):
         "log_distance",
         "log_reddening",
         "estimates",
+        "spectra",
     ]
     #: Of absolute magnitudes: ``colour`` for extinction by the colour of the star, where a survey has a relation.
     extinction: ExtinctionBy = "band"
@@ -328,7 +332,7 @@ def _check_columns(table: pl.DataFrame, columns: Sequence[str], features: Sequen
                 f"is missing, but needed for the model's input {users[0]!r}{more}",
                 fix=did_you_mean(name, table.columns),
             )
-        elif not (table[name].dtype.is_numeric() or table[name].dtype in (pl.Boolean, pl.Null)):
+        elif not (table[name].dtype.is_numeric() or isinstance(table[name].dtype, _POSSIBLE)):
             problems.add(f"{where}: column {name!r}", f"is of type {table[name].dtype}", "numbers")
     problems.raise_if_any()
 

@@ -21,6 +21,8 @@ from starscale.vocabulary.arrays import FloatArray
 
 #: Noise realisations per star.
 DRAWS = 4
+#: A coefficient of a spectrum is an input if its scatter among the stars is this many times its noise.
+_INFORMATIVE = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +32,8 @@ class Measurement:
     Attributes
     ----------
     name : str
-        ``survey.band``, ``distance``, ``reddening``, ``survey estimates``, or the name of a single column.
+        ``survey.band``, ``distance``, ``reddening``, ``survey estimates``, ``survey spectra``, or the name of a
+        single column.
     columns : tuple of str
     errors : mapping of str to tuple of str
         For each column with a known error: the column with its standard deviation, or the two columns with the
@@ -58,7 +61,7 @@ def find_measurements(features: Sequence[Feature], surveys: Sequence[SurveyColum
 
 
 def _of_survey(catalogue: SurveyColumns) -> Iterator[Measurement]:
-    """Yield the measurements of a survey: bands, distance, reddening, and all its estimates of labels as one."""
+    """Yield the measurements of a survey: bands, distance, reddening; all its estimates, and all its spectra."""
     survey = catalogue.survey
     for band, spec in survey.bands.items():
         names = _named(catalogue, spec.magnitude, spec.error)
@@ -73,6 +76,10 @@ def _of_survey(catalogue: SurveyColumns) -> Iterator[Measurement]:
         columns = [_of_estimate(catalogue, estimate) for estimate in survey.estimates.values()]
         errors = dict(chain.from_iterable(_interval(names).items() for names in columns))
         yield Measurement(f"{survey.name} estimates", tuple(chain.from_iterable(columns)), errors)
+    if survey.spectra:
+        spectra = [_named(catalogue, *spectrum.columns) for spectrum in survey.spectra.values()]
+        errors = {names[0]: names[1:] for names in spectra if names[1:]}
+        yield Measurement(f"{survey.name} spectra", tuple(chain.from_iterable(spectra)), errors)
 
 
 def _interval(names: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
@@ -142,14 +149,54 @@ def feature_noise(
     rng = np.random.default_rng(seed)
     noise = np.empty((draws, *x.shape), dtype=np.float32)
     for draw in noise:
-        resampled = table.with_columns(
-            (pl.col(column) + _sigma(ends) * pl.Series(rng.standard_normal(table.height))).alias(column)
-            for column, ends in known.items()
-        )
+        resampled = table.with_columns(_resampled(table, column, ends, rng) for column, ends in known.items())
         change = evaluate_features(resampled, features) - x
         # A resampled distance below 0 has no logarithm.
         draw[:] = np.nan_to_num(change, nan=0.0, posinf=0.0, neginf=0.0)
     return noise
+
+
+def without_noise(
+    table: pl.DataFrame, features: Sequence[Feature], surveys: Sequence[SurveyColumns]
+) -> tuple[Feature, ...]:
+    """Leave out the coefficients of spectra that are little more than noise in the stars of a table.
+
+    Bases of spectra are ordered by what they contribute, and most of the last ones hold noise, which costs accuracy
+    with few training stars (docs: XP spectra). Only inputs are looked at, no labels.
+    """
+    columns = {name for s in surveys for one in s.survey.spectra.values() for name in _named(s, one.coefficients)}
+    spectra = [feature for feature in features if columns & set(columns_in(feature))]
+    made_of = [m for m in find_measurements(spectra, surveys) if columns & set(m.columns)]
+    x = evaluate_features(table, spectra, where="training table") if spectra else np.empty((0, 0))
+    noise = feature_noise(table, spectra, made_of, x, seed=0, draws=1) if np.isfinite(x).any() else None
+    if noise is None:
+        return tuple(features)
+    known = np.isfinite(x).any(axis=1)
+    scatter = np.nanmedian(np.abs(x[known] - np.nanmedian(x[known], axis=0)), axis=0)
+    errors = np.median(np.abs(noise[0, known]), axis=0)
+    noisy = {f.name for f, s, e in zip(spectra, scatter, errors, strict=True) if s < _INFORMATIVE * e}
+    return tuple(feature for feature in features if feature.name not in noisy)
+
+
+def _resampled(
+    table: pl.DataFrame, column: str, ends: tuple[str, ...], rng: np.random.Generator
+) -> pl.Series | pl.Expr:
+    """Return a column with noise of its errors."""
+    if isinstance(table[column].dtype, pl.List):
+        return _resampled_arrays(table[column], table[ends[0]], rng)
+    noise = pl.Series(rng.standard_normal(table.height))
+    return (pl.col(column) + _sigma(ends) * noise).alias(column)
+
+
+def _resampled_arrays(values: pl.Series, errors: pl.Series, rng: np.random.Generator) -> pl.Series:
+    """Return arrays with independent noise in all elements; their correlations are not used."""
+    length = values.list.len().max()
+    if not isinstance(length, int):
+        return values
+    measured, sigma = (s.cast(pl.List(pl.Float64)).list.to_array(length).to_numpy() for s in (values, errors))
+    sigma = np.where(np.isfinite(sigma) & (sigma > 0), sigma, 0.0)
+    noisy = measured + sigma * rng.standard_normal(measured.shape)
+    return pl.Series(values.name, noisy, dtype=pl.Array(pl.Float64, length))
 
 
 def _sigma(ends: tuple[str, ...]) -> pl.Expr:

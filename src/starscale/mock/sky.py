@@ -15,6 +15,7 @@ from starscale.mock.gaia import gaia_table
 from starscale.mock.populations import POPULATIONS
 from starscale.mock.skymapper import skymapper_table
 from starscale.mock.spectroscopy import spectroscopic_tables
+from starscale.mock.xp import xp_table
 from starscale.vocabulary.arrays import FloatArray
 from starscale.vocabulary.errors import InputError, Problem
 
@@ -32,7 +33,7 @@ class MockSky:
         `gaia_dr3`, `bailer_jones_edr3`, `skymapper_dr2`, `apogee_dr17`, `galah_dr3`, `gaia_eso_dr3`, `rave_dr6`,
         `lamost_dr5` with the columns of the survey files of these names; `truth` (one row for each star),
         `truth_skymapper` (one for each SkyMapper entry) and `truth_spectro` (one for each row of a spectroscopic
-        survey).
+        survey). With `spectra` also `gaia_dr3_xp`.
     n_stars, seed : int
         Arguments of :func:`make_sky`.
     """
@@ -80,7 +81,7 @@ def _prior_lengths(gaia: pl.DataFrame, truth: pl.DataFrame) -> FloatArray:
     return joined["length"].fill_null(500.0).to_numpy()
 
 
-def make_sky(n_stars: int = 100_000, seed: int = 1) -> MockSky:
+def make_sky(n_stars: int = 100_000, seed: int = 1, *, spectra: bool = False) -> MockSky:
     """Make a mock sky.
 
     Parameters
@@ -89,6 +90,9 @@ def make_sky(n_stars: int = 100_000, seed: int = 1) -> MockSky:
         Number of stars to G = 18.5, at least 500. The areas of the fields are scaled to it, at realistic density.
     seed : int
         Seed of all random numbers: the same seed and number of stars give the same tables.
+    spectra : bool
+        Whether to add the table `gaia_dr3_xp` with the coefficients of BP and RP spectra; the other tables do not
+        depend on it.
 
     Returns
     -------
@@ -109,7 +113,7 @@ def make_sky(n_stars: int = 100_000, seed: int = 1) -> MockSky:
     if seed < 0:
         raise InputError(Problem("seed", str(seed), "a number that is not negative"))
     # One random stream for each step, so that a change in one step does not change the others.
-    streams = [np.random.default_rng(child) for child in np.random.SeedSequence(seed).spawn(5)]
+    streams = [np.random.default_rng(child) for child in np.random.SeedSequence(seed).spawn(6)]
     stars, radius = make_stars(n_stars, streams[0])
     apparent = stars.magnitudes + extinctions(stars.ebv, stars.teff)
     gaia, source_id = gaia_table(stars, apparent, streams[1])
@@ -117,12 +121,14 @@ def make_sky(n_stars: int = 100_000, seed: int = 1) -> MockSky:
     truth = _truth_table(stars, source_id, entry)
     spectra, truth_spectro = spectroscopic_tables(stars, apparent[:, 0], source_id, streams[3])
     identifiers = pl.Series(source_id)
+    xp = {"gaia_dr3_xp": xp_table(stars, apparent, source_id, streams[5])} if spectra else {}
     return MockSky(
         tables={
             "gaia_dr3": gaia,
             "bailer_jones_edr3": distance_table(gaia, _prior_lengths(gaia, truth), streams[4]),
             "skymapper_dr2": skymapper,
             **spectra,
+            **xp,
             "truth": truth,
             "truth_skymapper": truth_skymapper.select(
                 "object_id",

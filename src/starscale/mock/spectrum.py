@@ -79,7 +79,7 @@ def _balmer_depth(wave: FloatArray, teff: FloatArray, logg: FloatArray) -> Float
     return depth
 
 
-def _spectrum(wave: FloatArray, teff: FloatArray, logg: FloatArray, fe_h: FloatArray) -> FloatArray:
+def spectrum(wave: FloatArray, teff: FloatArray, logg: FloatArray, fe_h: FloatArray) -> FloatArray:
     """Return the flux per unit wavelength, in arbitrary units."""
     planck = wave**-5 / np.expm1(1.438777e7 / (wave * teff))
     # The continuous opacity of H- makes the optical continuum bluer than the black body of the same temperature.
@@ -87,7 +87,7 @@ def _spectrum(wave: FloatArray, teff: FloatArray, logg: FloatArray, fe_h: FloatA
     return planck * np.exp(-_line_depth(wave, teff, logg, fe_h) - _balmer_depth(wave, teff, logg))
 
 
-def _passband(band: str, wave: FloatArray) -> FloatArray:
+def passband(band: str, wave: FloatArray) -> FloatArray:
     if band in _GAUSSIANS:
         centre, width = _GAUSSIANS[band]
         return _bell(wave, centre, width / 2.3548)
@@ -99,13 +99,13 @@ def _ab_magnitudes(teff: FloatArray, logg: FloatArray, fe_h: FloatArray) -> Floa
     """Return AB magnitudes (photon counting) at 10 pc of stars of one solar luminosity, shape (n, 9)."""
     wave = np.concatenate([np.arange(200.0, 1100.0, 3.0), np.geomspace(1100.0, 30000.0, 160)])
     step = np.gradient(wave)
-    flux = _spectrum(wave, teff[:, None], logg[:, None], fe_h[:, None])
+    flux = spectrum(wave, teff[:, None], logg[:, None], fe_h[:, None])
     # Flux absorbed by lines is emitted at other wavelengths: the luminosity is conserved.
     flux *= _SUN_FLUX / (flux * step).sum(axis=1, keepdims=True)
     light = 2.99792458e17  # nm/s
     columns = []
     for band in BANDS:
-        weight = _passband(band, wave) * step
+        weight = passband(band, wave) * step
         mean = flux @ (weight * wave) / (weight * light / wave).sum()
         columns.append(-2.5 * np.log10(mean) - 48.60)
     return np.stack(columns, axis=1)

@@ -13,7 +13,6 @@ from starscale.learn.uncertainty.contributions import Contributions, contributio
 from starscale.model.model import Model
 from starscale.surveys.schema import Cut
 from starscale.tables.cuts import apply_cuts, cut_columns
-from starscale.tables.standardise import standardise
 from starscale.vocabulary.columns import Column
 
 
@@ -108,7 +107,7 @@ def inspect_stars(
     InputError
         As :meth:`Model.predict`.
     """
-    clean = standardise(table, model.inputs, where=where, found_columns=found_columns, whole=False)
+    clean = model.standardised(table, where=where, found_columns=found_columns)
     far = contributions(model.predictor, evaluate_features(clean, model.features, where=where))
     features = {feature.name: feature for feature in model.features}
     columns = {name: feature_columns([features[name]]) for name in far.features}

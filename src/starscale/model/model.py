@@ -18,6 +18,7 @@ from starscale.features.measurements import Measurement
 from starscale.learn.bundle import digest, load_bundle, save_bundle
 from starscale.learn.predictor import Prediction, Predictor
 from starscale.surveys.schema import Cut, Survey
+from starscale.surveys.spectra import array_lengths
 from starscale.tables.cuts import apply_cuts, cut_columns
 from starscale.tables.opening import open_for
 from starscale.tables.standardise import spelling, standardise
@@ -127,10 +128,26 @@ class Model:
             source = open_for(table, self.inputs, choose=self.input_columns, name=where)
             where, found_columns = str(source.path), {**(found_columns or {}), **_with_unit(source.columns)}
             table = source.read(self.input_columns(list(source.schema)))
-        clean = standardise(table, self.inputs, where=where, found_columns=found_columns, whole=False)
+        clean = self.standardised(table, where=where, found_columns=found_columns)
         x = evaluate_features(clean, self.features, where=where)
         prediction = self.predictor.predict(x)
         return self._catalogue(clean, prediction, self._slopes(clean, prediction, where), where)
+
+    def standardised(
+        self, table: pl.DataFrame, *, where: str = "table", found_columns: Mapping[str, Column] | None = None
+    ) -> pl.DataFrame:
+        """Return the inputs of a table in names, types and units of the model.
+
+        In a table without spectra no star has one.
+        """
+        clean = standardise(table, self.inputs, where=where, found_columns=found_columns, whole=False)
+        empty = pl.lit(None, dtype=pl.List(pl.Float32))
+        return clean.with_columns(empty.alias(name) for name in self.absent_spectra(clean.columns))
+
+    def absent_spectra(self, columns: Sequence[str]) -> list[str]:
+        """Return the array columns of the inputs that a table with these columns lacks."""
+        there = spelling(columns, self.inputs)
+        return [name for name in array_lengths(self.inputs.spectra) if name not in there]
 
     def _slopes(self, clean: pl.DataFrame, prediction: Prediction, where: str) -> FloatArray:
         """Derivative of every mean label with respect to E(B-V), per mag. Shape (n_stars, n_labels)."""

@@ -52,7 +52,9 @@ columns = {{ teff = "teff", logg = "logg", fe_h = "fe_h" }}
 """
 
 
-def make_mock(output: str | Path, *, stars: int = 100_000, seed: int = 1) -> dict[str, int]:
+def make_mock(
+    output: str | Path, *, stars: int = 100_000, seed: int = 1, spectra: bool = False
+) -> dict[str, int]:
     """Write a mock sky: tables in the formats of the archives, and the true labels.
 
     Parameters
@@ -63,15 +65,17 @@ def make_mock(output: str | Path, *, stars: int = 100_000, seed: int = 1) -> dic
         Number of stars.
     seed : int
         The same seed makes the same sky.
+    spectra : bool
+        Whether to write the BP and RP spectra, too; the other tables do not depend on it.
 
     Returns
     -------
     dict of str to int
         Number of rows of each table.
     """
-    sky = make_sky(n_stars=stars, seed=seed)
+    sky = make_sky(n_stars=stars, seed=seed, spectra=spectra)
     packaged = survey_names()
-    provenance = record(command="mock", mock=True, settings={"stars": stars, "seed": seed})
+    provenance = record(command="mock", mock=True, settings={"stars": stars, "seed": seed} | ({"spectra": True} if spectra else {}))
     for name, table in sky.tables.items():
         known = described(*([load_survey(name)] if name in packaged else []))
         metadata = {PROVENANCE_KEY: json.dumps(provenance), "starscale.mock": "simulated, not observed"}

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from starscale.features.families import Feature, SurveyColumns
 from starscale.features.features import evaluate_features
-from starscale.features.measurements import Measurement, feature_noise, find_measurements, uses
+from starscale.features.measurements import Measurement, feature_noise, find_measurements, uses, without_noise
 from starscale.features.splits import PARTS
 from starscale.learn.checkpoint import Checkpoint
 from starscale.learn.observations import Measurements
@@ -55,7 +55,7 @@ class TrainingArrays:
     def of(cls, run: RunPlan, table: pl.DataFrame) -> TrainingArrays:
         """Evaluate the features of a run on its training table."""
         members = members_in(run, table.columns)
-        features = features_of(run, members)
+        features = without_noise(table, features_of(run, members), members)
         x = evaluate_features(table, features, where="training table")
         labels = run.config.target
         y, y_error = _numbers(table, labels), _numbers(table, [f"{name}_error" for name in labels])

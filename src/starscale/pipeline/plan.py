@@ -16,6 +16,7 @@ from starscale.features.split_table import SURVEYS
 from starscale.surveys import Survey
 from starscale.surveys.derived import with_inputs, with_sources
 from starscale.surveys.schema import ColumnSpec, Cut
+from starscale.surveys.spectra import Spectrum
 from starscale.tables.columns.typed import POLARS_TYPE
 from starscale.tables.cuts import choose_cuts, cut_columns
 from starscale.tables.joins import names_in
@@ -148,7 +149,13 @@ def inputs_survey(
     columns = _described(members, [*run.lead.columns, *required])
     for name in dict.fromkeys(required):
         columns.setdefault(name, ColumnSpec(dtype=_DTYPE.get(table.schema[name], "float64")))
-    lead = run.lead
+    lead, spectra = run.lead, {}
+    for member in members:
+        for key, spectrum in member.survey.spectra.items():
+            name = member.names.get(spectrum.coefficients, spectrum.coefficients)
+            if name in required:
+                # A prediction does not need the errors.
+                spectra[f"{member.survey.name}.{key}"] = Spectrum(coefficients=name, length=spectrum.length)
     return Survey(
         name=lead.name,
         title=lead.title,
@@ -157,6 +164,7 @@ def inputs_survey(
         position=lead.position,
         motion=lead.motion,
         columns=columns | {c: lead.columns[c] for c in lead.used_columns()},
+        spectra=spectra,
         gaia_release=lead.gaia_release,
         names={key: {c: n for c, n in given.items() if c in columns} for key, given in lead.names.items()},
     )

@@ -16,6 +16,7 @@ from starscale.pipeline.plan import RunPlan, features_of, members_in, tables_of
 from starscale.surveys import Survey, load_survey
 from starscale.surveys.spelling import with_rename
 from starscale.tables.api import is_mock
+from starscale.tables.columns.spectra import with_lengths
 from starscale.vocabulary.errors import InputError, Problems
 from starscale.vocabulary.paths import missing_path, present
 from starscale.vocabulary.settings.run import RunConfig
@@ -84,8 +85,12 @@ def _load_surveys(
         if table.fetch is not None:
             fix = "'starscale run' fetches it; other commands need a `path`."
             problems.add(f"survey {table.survey}", "is still to be fetched", "a table", fix)
-        if table.path is not None and table.path not in coming and not present(base / table.path):
-            problems.items.append(missing_path(base / table.path))
+        if table.path is not None and table.path not in coming:
+            if not present(base / table.path):
+                problems.items.append(missing_path(base / table.path))
+            elif table.survey in loaded and loaded[table.survey].spectra:
+                with problems.collect():
+                    loaded[table.survey] = with_lengths(loaded[table.survey], base / table.path)
     return loaded
 
 

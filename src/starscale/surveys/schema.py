@@ -17,6 +17,7 @@ from starscale.surveys.derived import Sql, combined, derivation_problems, with_i
 from starscale.surveys.dust import ColourExtinction, Reddening, ReddeningScale
 from starscale.surveys.names import NameSet, check_names
 from starscale.surveys.releases import CrosswalkColumns, GaiaIdentifier, GaiaRelease
+from starscale.surveys.spectra import Spectrum
 from starscale.vocabulary.columns import LABELS, POSITION_EPOCH, POSITION_SYSTEM, Column, DType, LabelName
 from starscale.vocabulary.strict import Frozen
 
@@ -250,6 +251,8 @@ class Survey(Frozen):
     reddening: Reddening | None = None
     distance: Distance | None = None
     estimates: dict[LabelName, Estimate] = Field(default_factory=dict)
+    #: Spectra as coefficients in array columns; a star has all of them or none.
+    spectra: dict[str, Spectrum] = Field(default_factory=dict)
     labels: dict[LabelName, LabelColumn] = Field(default_factory=dict)
     snr: str | None = None
     gaia: GaiaIdentifier | None = None
@@ -329,6 +332,7 @@ class Survey(Frozen):
             *((self.reddening.column, self.reddening.error) if self.reddening else ()),
             self.gaia.column if self.gaia else None,
             *(self.crosswalk.columns if self.crosswalk else ()),
+            *(column for spectrum in self.spectra.values() for column in spectrum.columns),
         ]
         return with_inputs(self.columns, (name for name in names if name is not None))
 

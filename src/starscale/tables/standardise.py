@@ -17,9 +17,11 @@ from starscale.surveys import Survey
 from starscale.surveys.derived import derivable, underivable, with_inputs
 from starscale.surveys.roles import units_of_roles
 from starscale.surveys.schema import ColumnSpec
+from starscale.surveys.spectra import array_lengths
 from starscale.surveys.spelling import find_spelling, spelling_problems
 from starscale.tables.columns.derived import derive
 from starscale.tables.columns.typed import POLARS_TYPE, Discarded, cast, plausible, without
+from starscale.tables.columns.vectors import standard_array, whole_spectra
 from starscale.tables.coordinates import off_the_sphere
 from starscale.tables.identifiers import identifier_problems
 from starscale.tables.releases import release_problems
@@ -117,6 +119,7 @@ def _cleaned(
 ) -> pl.DataFrame:
     """Convert every column of the survey; `problems` are those of the identifier, which are raised with others."""
     taken = {original: column for column, original in present.items()}
+    arrays = array_lengths(survey.spectra)
     series = []
     for original in table.columns:
         column = taken.get(original)
@@ -127,11 +130,15 @@ def _cleaned(
         noted = problems if column != survey.id.column or not problems.items else Problems()
         with noted.collect():
             label = f"{where}: column {original!r}"
+            if column in arrays:
+                dtype = POLARS_TYPE[rules[column].spec.dtype]()
+                series.append(standard_array(table[original], dtype, arrays[column], label).alias(column))
+                continue
             cleaned = _clean_column(*_in_degrees(table[original], rules[column], survey, column, label), label)
             series.append(plausible(cleaned.alias(column), rules[column].spec, discarded))
     problems.items.extend(off_the_sphere(series, survey, where))
     problems.raise_if_any()
-    return pl.DataFrame(series) if series else table
+    return whole_spectra(pl.DataFrame(series), survey, where) if series else table
 
 
 def _id_problems(

@@ -179,6 +179,23 @@ def _null_if(values: Sequence[Value]) -> Value:
     return once([cleaned(v) for v in values], made)
 
 
+# ---- arrays --------------------------------------------------------------------------------------------
+
+
+def _element(values: Sequence[Value]) -> Value:
+    """Return a number of an array, counted from 0 as in survey files; missing where the array is shorter."""
+    array, place = values[0], values[1].constant
+    if isinstance(place, bool) or not isinstance(place, int) or place < 0:
+        raise NotSQLError("the place in an array is a whole number, counted from 0")
+    if array.kind == "null":
+        return array
+    numbers = array.expr.arr if isinstance(array.dtype, pl.Array) else array.expr.list
+    inner = getattr(array.dtype, "inner", None)
+    if array.kind != "other" or inner is None or not inner.is_numeric():
+        raise NotSQLError(f"ELEMENT takes an array of numbers, and this is {array.word}")
+    return real(numbers.get(place, null_on_oob=True).cast(pl.Float64), finite=False)
+
+
 # ---- texts --------------------------------------------------------------------------------------------
 
 
@@ -352,6 +369,7 @@ BUILD: dict[str, Function] = {
     "COT": _of_real(lambda x: 1 / x.tan()),
     "DEGREES": _of_real(lambda x: x.degrees()),
     "DIV": lambda values: quotient(values[0], values[1]),
+    "ELEMENT": _element,
     "ENDS_WITH": lambda values: truth(a_text(values[0]).str.ends_with(a_text(values[1]))),
     "EXP": _of_finite(lambda x: x.exp(), finite=False),
     "FLOOR": _rounding(lambda x: x.floor(), lambda x, _: x),

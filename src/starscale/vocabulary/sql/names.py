@@ -14,7 +14,7 @@ FUNCTIONS: dict[str, tuple[int, int]] = (
     | dict.fromkeys(("SINH", "COSH", "TANH", "ASINH", "ACOSH", "ATANH"), (1, 1))
     | dict.fromkeys(("ROUND", "TRUNCATE", "TRUNC"), (1, 2))
     | dict.fromkeys(("ATAN2", "POWER", "POW", "MOD", "DIV", "NULLIF"), (2, 2))
-    | dict.fromkeys(("BITWISE_AND", "BITWISE_OR", "BITWISE_XOR"), (2, 2))
+    | dict.fromkeys(("BITWISE_AND", "BITWISE_OR", "BITWISE_XOR", "ELEMENT"), (2, 2))
     | dict.fromkeys(("COALESCE", "IFNULL", "GREATEST", "LEAST", "CONCAT"), (1, _MANY))
     | dict.fromkeys(("UPPER", "LOWER", "LENGTH", "CHAR_LENGTH", "TRIM", "LTRIM", "RTRIM"), (1, 1))
     | dict.fromkeys(("SUBSTRING", "SUBSTR"), (2, 3))
