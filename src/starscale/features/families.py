@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations, pairwise
 from typing import Literal
@@ -10,6 +10,7 @@ from typing import Literal
 from starscale.surveys import Survey
 from starscale.surveys.dust import ReddeningScale
 from starscale.surveys.schema import TRUE_OVER_SFD
+from starscale.surveys.spectra import Spectrum
 from starscale.vocabulary.errors import InputError, Problem
 
 #: Extinction of a band: one number for all stars, or by the colour of the star where the survey has a relation.
@@ -228,33 +229,31 @@ def _estimates(surveys: Sequence[SurveyColumns]) -> list[Feature]:
 
 def _spectra(surveys: Sequence[SurveyColumns]) -> list[Feature]:
     """Return the coefficients of all spectra, divided by the flux of a band."""
-    features = []
-    for catalogue in surveys:
-        for key, spectrum in catalogue.survey.spectra.items():
-            where = f"spectrum {catalogue.survey.name}.{key}"
-            magnitude = next(
-                (m.sql(m.survey.bands[spectrum.band].magnitude) for m in surveys if spectrum.band in m.survey.bands),
-                None,
-            )
-            if magnitude is None:
-                found = f"is divided by the flux in {spectrum.band}, a band that no survey of this run has"
-                raise InputError(Problem(where, found, "a survey with this band, or another `band`"))
-            if spectrum.length is None:
-                fix = "State `length` in the survey file, or give the path of a table that exists."
-                raise InputError(Problem(where, "has an unknown number of coefficients", "a table of them", fix))
-            # Relative to the flux of a star of magnitude 15, so that the numbers are neither tiny nor huge.
-            flux = f"POWER(10, 0.4 * ({magnitude} - 15))"
-            column = catalogue.sql(spectrum.coefficients)
-            features += [
-                Feature(
-                    f"{catalogue.survey.name}.{key}_{place}",
-                    f"ELEMENT({column}, {place}) * {flux}",
-                    "",
-                    f"coefficient {place} of {key}, divided by the flux in {spectrum.band}",
-                )
-                for place in range(spectrum.length)
-            ]
-    return features
+    return [
+        feature
+        for catalogue in surveys
+        for key, spectrum in catalogue.survey.spectra.items()
+        for feature in _coefficients(catalogue, key, spectrum, surveys)
+    ]
+
+
+def _coefficients(
+    catalogue: SurveyColumns, key: str, spectrum: Spectrum, surveys: Sequence[SurveyColumns]
+) -> Iterator[Feature]:
+    where, band = f"spectrum {catalogue.survey.name}.{key}", spectrum.band
+    owner = next((m for m in surveys if band in m.survey.bands), None)
+    if owner is None:
+        found = f"is divided by the flux in {band}, a band that no survey of this run has"
+        raise InputError(Problem(where, found, "a survey with this band, or another `band`"))
+    if spectrum.length is None:
+        fix = "State `length` in the survey file, or give the path of a table that exists."
+        raise InputError(Problem(where, "has an unknown number of coefficients", "a table of them", fix))
+    # Relative to the flux of a star of magnitude 15, so that the numbers are neither tiny nor huge.
+    flux = f"POWER(10, 0.4 * ({owner.sql(owner.survey.bands[band].magnitude)} - 15))"
+    for place in range(spectrum.length):
+        expression = f"ELEMENT({catalogue.sql(spectrum.coefficients)}, {place}) * {flux}"
+        description = f"coefficient {place} of {key}, divided by the flux in {band}"
+        yield Feature(f"{catalogue.survey.name}.{key}_{place}", expression, "", description)
 
 
 FAMILIES = {

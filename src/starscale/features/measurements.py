@@ -161,8 +161,8 @@ def without_noise(
 ) -> tuple[Feature, ...]:
     """Leave out the coefficients of spectra that are little more than noise in the stars of a table.
 
-    Bases of spectra are ordered by what they contribute, and most of the last ones hold noise, which costs accuracy
-    with few training stars (docs: XP spectra). Only inputs are looked at, no labels.
+    Bases of spectra are ordered by what they contribute, and most of the last ones hold noise, which costs
+    accuracy with few training stars (docs: XP spectra). Only inputs are looked at, no labels.
     """
     columns = {name for s in surveys for one in s.survey.spectra.values() for name in _named(s, one.coefficients)}
     spectra = [feature for feature in features if columns & set(columns_in(feature))]

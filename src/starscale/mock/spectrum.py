@@ -88,6 +88,7 @@ def spectrum(wave: FloatArray, teff: FloatArray, logg: FloatArray, fe_h: FloatAr
 
 
 def passband(band: str, wave: FloatArray) -> FloatArray:
+    """Return the response of a band at some wavelengths (nm), at most 1."""
     if band in _GAUSSIANS:
         centre, width = _GAUSSIANS[band]
         return _bell(wave, centre, width / 2.3548)

@@ -55,7 +55,7 @@ def _wavelengths(band: str) -> tuple[FloatArray, FloatArray]:
 
 @lru_cache
 def _projection(band: str, number: int) -> FloatArray:
-    """Return the matrix from spectra per step of the pseudo-wavelength to coefficients, shape (n_steps, number)."""
+    """Return the matrix from spectra per step of the pseudo-wavelength to coefficients, (n_steps, number)."""
     pixels, _ = _wavelengths(band)
     wide = np.arange(-_MARGIN, pixels[-1] + _MARGIN, _STEP)
     spread = np.exp(-0.5 * ((pixels[:, None] - wide) / _SPREAD) ** 2)
@@ -69,9 +69,7 @@ def _projection(band: str, number: int) -> FloatArray:
     return np.asarray(plain @ np.linalg.svd(grid)[2].T)
 
 
-def _pixel_fluxes(
-    band: str, teff: FloatArray, logg: FloatArray, fe_h: FloatArray, ebv: FloatArray
-) -> FloatArray:
+def _pixel_fluxes(band: str, teff: FloatArray, logg: FloatArray, fe_h: FloatArray, ebv: FloatArray) -> FloatArray:
     """Return photons per step of the pseudo-wavelength, of sum 1. Shape (n, n_steps)."""
     _, wave = _wavelengths(band)
     flux = spectrum(wave, teff[:, None], logg[:, None], fe_h[:, None])

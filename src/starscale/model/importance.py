@@ -24,6 +24,7 @@ from starscale.io.progress import progress_of
 from starscale.model.evaluate import mad
 from starscale.model.labelled import labelled_stars
 from starscale.model.model import Model
+from starscale.surveys.spectra import array_lengths
 from starscale.tables.api import AnyTable
 from starscale.tables.arrays import as_floats
 from starscale.tables.standardise import spelling, standardise
@@ -40,6 +41,7 @@ Predict = Callable[[pl.DataFrame], pl.DataFrame]
 ALL = "all inputs"
 #: Approximate number of rows predicted in one call: fixed costs are negligible, memory stays flat.
 _ROWS = 50_000
+_NONE: Mapping[str, tuple[str, ...]] = {}
 _FIGURES: dict[str, Callable[[FloatArray], float]] = {"mad": mad, "rmse": lambda x: float(np.sqrt((x**2).mean()))}
 
 
@@ -126,7 +128,10 @@ def _predictions(
 
 
 def importance_groups(
-    table: pl.DataFrame, columns: Sequence[str], correlation: float
+    table: pl.DataFrame,
+    columns: Sequence[str],
+    correlation: float,
+    together: Mapping[str, tuple[str, ...]] = _NONE,
 ) -> dict[str, tuple[str, ...]]:
     """Return the default groups: every column alone, groups of correlated columns, and all columns.
 
@@ -137,14 +142,17 @@ def importance_groups(
         Columns that the features use.
     correlation : float
         See :class:`ImportanceConfig`.
+    together : mapping of str to tuple of str
+        Columns that are one measurement (spectra), by its name: they are shuffled together only.
 
     Returns
     -------
     dict of str to tuple of str
         Columns by the name of their group.
     """
-    groups: dict[str, tuple[str, ...]] = {name: (name,) for name in columns}
-    groups |= {" + ".join(g): g for g in correlated(table, columns, correlation) if len(g) > 1}
+    alone = [name for name in columns if all(name not in group for group in together.values())]
+    groups: dict[str, tuple[str, ...]] = {name: (name,) for name in alone} | dict(together)
+    groups |= {" + ".join(g): g for g in correlated(table, alone, correlation) if len(g) > 1}
     if len(columns) > 1:
         groups[ALL] = tuple(columns)
     return groups
@@ -308,8 +316,16 @@ def importance_of(
         # A computed column is shuffled itself, not the columns that it is computed from.
         table = standardise(table, model.inputs, where=where, found_columns=found_columns, whole=False)
         names, found_columns = spelling(table.columns, model.inputs), None
-    columns = [names[name] for name in feature_columns(model.features)]
-    chosen = groups if groups is not None else importance_groups(table, columns, settings.correlation)
+    columns = [names[name] for name in feature_columns(model.features) if name in names]
+    arrays = array_lengths(model.inputs.spectra)
+    spectra = {
+        m.name: tuple(names[c] for c in m.columns if c in arrays and c in names) for m in model.measurements
+    }
+    if groups is None:
+        together = {name: members for name, members in spectra.items() if members}
+        chosen: Mapping[str, Sequence[str]] = importance_groups(table, columns, settings.correlation, together)
+    else:
+        chosen = groups
     needed = dict.fromkeys([*names.values(), *labels, *(c for group in chosen.values() for c in group)])
 
     def predict(stars: pl.DataFrame) -> pl.DataFrame:

@@ -52,9 +52,7 @@ columns = {{ teff = "teff", logg = "logg", fe_h = "fe_h" }}
 """
 
 
-def make_mock(
-    output: str | Path, *, stars: int = 100_000, seed: int = 1, spectra: bool = False
-) -> dict[str, int]:
+def make_mock(output: str | Path, *, stars: int = 100_000, seed: int = 1, spectra: bool = False) -> dict[str, int]:
     """Write a mock sky: tables in the formats of the archives, and the true labels.
 
     Parameters
@@ -75,7 +73,9 @@ def make_mock(
     """
     sky = make_sky(n_stars=stars, seed=seed, spectra=spectra)
     packaged = survey_names()
-    provenance = record(command="mock", mock=True, settings={"stars": stars, "seed": seed} | ({"spectra": True} if spectra else {}))
+    provenance = record(
+        command="mock", mock=True, settings={"stars": stars, "seed": seed} | ({"spectra": True} if spectra else {})
+    )
     for name, table in sky.tables.items():
         known = described(*([load_survey(name)] if name in packaged else []))
         metadata = {PROVENANCE_KEY: json.dumps(provenance), "starscale.mock": "simulated, not observed"}

@@ -52,8 +52,9 @@ def _lists(values: pl.Series, where: str) -> pl.Series:
     if values.dtype != pl.String:
         raise InputError(Problem(where, f"is of type {values.dtype}", "an array of numbers in every row"))
     texts = values.str.strip_chars().str.strip_chars("()[]{}").str.to_lowercase().str.extract_all(r"[^,;\s]+")
-    numbers = texts.list.eval(pl.element().cast(pl.Float64, strict=False))
-    wrong = texts.list.eval((pl.element().cast(pl.Float64, strict=False).is_null() & ~pl.element().is_in(_MISSING)).any())
+    number = pl.element().cast(pl.Float64, strict=False)
+    numbers = texts.list.eval(number)
+    wrong = texts.list.eval((number.is_null() & ~pl.element().is_in(_MISSING)).any())
     odd = values.filter(wrong.list.first().fill_null(value=False))
     if len(odd):
         found = f"{len(odd):,} of {len(values):,} values are no array of numbers (first: {str(odd[0])[:40]!r})"
@@ -69,9 +70,9 @@ def _check_lengths(lists: pl.Series, length: int | None, where: str) -> None:
     counts = lists.list.len().drop_nulls().value_counts(sort=True).rows()
     if not counts or (len(counts) == 1 and counts[0][0] == (length or counts[0][0])):
         return
-    found = ", ".join(f"{number:,} rows with {size}" for size, number in counts[:3])
-    expected = f"{length} numbers in every row" if length else "arrays of one length"
-    raise InputError(Problem(where, f"has arrays of another length: {found} numbers", expected, _OTHER_BASIS))
+    found = " and ".join(f"{size} numbers ({number:,} of {len(lists):,} rows)" for size, number in counts[:3])
+    expected = f"{length} numbers in every row" if length else "the same number in every row"
+    raise InputError(Problem(where, f"has arrays of {found}", expected, _OTHER_BASIS))
 
 
 def whole_spectra(table: pl.DataFrame, survey: Survey, where: str) -> pl.DataFrame:
