@@ -33,7 +33,7 @@ def survey(request: pytest.FixtureRequest) -> Survey:
 
 def test_the_promised_surveys_are_packaged() -> None:
     assert set(PACKAGED) == {
-        *("gaia_dr2", "gaia_dr3", "gaia_dr4", "bailer_jones_edr3"),
+        *("gaia_dr2", "gaia_dr3", "gaia_dr4", "gaia_dr3_xp", "bailer_jones_edr3"),
         *("gaia_dr2_neighbourhood", "gaia_dr3_neighbourhood"),
         *("allwise", "andrae2023", "catwise2020", "delve_dr3", "des_y6", "panstarrs1", "rubin_dp1", "sdss_dr13"),
         *("desi_dr1_mws", "desi_dr1_mws_sp", "euclid_q1", "jplus_dr3", "legacy_survey"),

@@ -77,9 +77,15 @@ def _of_survey(catalogue: SurveyColumns) -> Iterator[Measurement]:
         errors = dict(chain.from_iterable(_interval(names).items() for names in columns))
         yield Measurement(f"{survey.name} estimates", tuple(chain.from_iterable(columns)), errors)
     if survey.spectra:
-        spectra = [_named(catalogue, *spectrum.columns) for spectrum in survey.spectra.values()]
-        errors = {names[0]: names[1:] for names in spectra if names[1:]}
-        yield Measurement(f"{survey.name} spectra", tuple(chain.from_iterable(spectra)), errors)
+        yield _of_spectra(catalogue)
+
+
+def _of_spectra(catalogue: SurveyColumns) -> Measurement:
+    """Return all spectra of a survey as one measurement."""
+    survey = catalogue.survey
+    spectra = [_named(catalogue, *spectrum.columns) for spectrum in survey.spectra.values()]
+    errors = {names[0]: names[1:] for names in spectra if names[1:]}
+    return Measurement(f"{survey.name} spectra", tuple(chain.from_iterable(spectra)), errors)
 
 
 def _interval(names: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
@@ -106,6 +112,12 @@ def reddening_column(features: Sequence[Feature], surveys: Sequence[SurveyColumn
 def estimate_features(features: Sequence[Feature], surveys: Sequence[SurveyColumns]) -> tuple[str, ...]:
     """Return the names of the features that use a survey's own estimate of a label."""
     columns = {name for s in surveys for e in s.survey.estimates.values() for name in _of_estimate(s, e)}
+    return tuple(f.name for f in features if columns & set(columns_in(f)))
+
+
+def spectra_features(features: Sequence[Feature], surveys: Sequence[SurveyColumns]) -> tuple[str, ...]:
+    """Return the names of the features that use the coefficients of a spectrum."""
+    columns = {name for s in surveys for one in s.survey.spectra.values() for name in _named(s, one.coefficients)}
     return tuple(f.name for f in features if columns & set(columns_in(f)))
 
 
@@ -164,9 +176,9 @@ def without_noise(
     Bases of spectra are ordered by what they contribute, and most of the last ones hold noise, which costs
     accuracy with few training stars (docs: XP spectra). Only inputs are looked at, no labels.
     """
-    columns = {name for s in surveys for one in s.survey.spectra.values() for name in _named(s, one.coefficients)}
-    spectra = [feature for feature in features if columns & set(columns_in(feature))]
-    made_of = [m for m in find_measurements(spectra, surveys) if columns & set(m.columns)]
+    names = set(spectra_features(features, surveys))
+    spectra = [feature for feature in features if feature.name in names]
+    made_of = find_measurements(spectra, surveys)
     x = evaluate_features(table, spectra, where="training table") if spectra else np.empty((0, 0))
     noise = feature_noise(table, spectra, made_of, x, seed=0, draws=1) if np.isfinite(x).any() else None
     if noise is None:

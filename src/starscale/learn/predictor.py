@@ -314,6 +314,7 @@ def fit_predictor(
     giant_logg: float = 3.5,
     features: Sequence[str] | None = None,
     measurements: Measurements | None = None,
+    optional: Sequence[str] = (),
     checkpoint: Checkpoint | None = None,
 ) -> Predictor:
     """Train a model, calibrate its intervals and fit its domain.
@@ -341,6 +342,9 @@ def fit_predictor(
         Names of the columns of `x`, for messages.
     measurements : Measurements, optional
         The measurements from which the features are computed; by default each feature is one measurement.
+    optional : sequence of str
+        Features that a star can lack altogether: the coefficients of a spectrum are many, and a star without them
+        is to be predicted from what it has.
     checkpoint : Checkpoint, optional
         Keeps the state of the training, so that an interrupted one can resume.
 
@@ -393,7 +397,7 @@ def fit_predictor(
         label_range=np.stack([np.nanmin(train.y, axis=0), np.nanmax(train.y, axis=0)], axis=1),
         wide=_wide(calibration.intervals(raw)),
         giant_logg=float(giant_logg),
-        min_present=MIN_PRESENT,
+        min_present=MIN_PRESENT * float(np.mean([name not in optional for name in np.array(names)[usable]])),
         warnings=(*preparation.warnings(train.x, names), *notes),
     )
 

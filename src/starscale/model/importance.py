@@ -317,15 +317,9 @@ def importance_of(
         table = standardise(table, model.inputs, where=where, found_columns=found_columns, whole=False)
         names, found_columns = spelling(table.columns, model.inputs), None
     columns = [names[name] for name in feature_columns(model.features) if name in names]
-    arrays = array_lengths(model.inputs.spectra)
-    spectra = {
-        m.name: tuple(names[c] for c in m.columns if c in arrays and c in names) for m in model.measurements
-    }
-    if groups is None:
-        together = {name: members for name, members in spectra.items() if members}
-        chosen: Mapping[str, Sequence[str]] = importance_groups(table, columns, settings.correlation, together)
-    else:
-        chosen = groups
+    together = _spectra(model, names)
+    default = importance_groups(table, columns, settings.correlation, together) if groups is None else {}
+    chosen: Mapping[str, Sequence[str]] = default if groups is None else groups
     needed = dict.fromkeys([*names.values(), *labels, *(c for group in chosen.values() for c in group)])
 
     def predict(stars: pl.DataFrame) -> pl.DataFrame:
@@ -333,3 +327,10 @@ def importance_of(
 
     table = table.select(name for name in needed if name in table.columns)
     return permutation_importance(predict, table, labels, chosen, settings, progress=progress)
+
+
+def _spectra(model: Model, names: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
+    """Return the array columns of a table (`names`: its spelling) that are one measurement, by its name."""
+    arrays = [names[name] for name in array_lengths(model.inputs.spectra) if name in names]
+    found = {m.name: tuple(names[c] for c in m.columns if names.get(c) in arrays) for m in model.measurements}
+    return {name: members for name, members in found.items() if members}

@@ -11,7 +11,14 @@ from numpy.typing import NDArray
 
 from starscale.features.families import Feature, SurveyColumns
 from starscale.features.features import evaluate_features
-from starscale.features.measurements import Measurement, feature_noise, find_measurements, uses, without_noise
+from starscale.features.measurements import (
+    Measurement,
+    feature_noise,
+    find_measurements,
+    spectra_features,
+    uses,
+    without_noise,
+)
 from starscale.features.splits import PARTS
 from starscale.learn.checkpoint import Checkpoint
 from starscale.learn.observations import Measurements
@@ -97,6 +104,7 @@ class TrainingArrays:
                 uses(self.features, self.measurements),
                 np.array([feature.log_error for feature in self.features]),
             ),
+            optional=spectra_features(self.features, self.members),
             checkpoint=checkpoint,
         )
 

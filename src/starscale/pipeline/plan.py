@@ -149,13 +149,7 @@ def inputs_survey(
     columns = _described(members, [*run.lead.columns, *required])
     for name in dict.fromkeys(required):
         columns.setdefault(name, ColumnSpec(dtype=_DTYPE.get(table.schema[name], "float64")))
-    lead, spectra = run.lead, {}
-    for member in members:
-        for key, spectrum in member.survey.spectra.items():
-            name = member.names.get(spectrum.coefficients, spectrum.coefficients)
-            if name in required:
-                # A prediction does not need the errors.
-                spectra[f"{member.survey.name}.{key}"] = Spectrum(coefficients=name, length=spectrum.length)
+    lead = run.lead
     return Survey(
         name=lead.name,
         title=lead.title,
@@ -164,10 +158,20 @@ def inputs_survey(
         position=lead.position,
         motion=lead.motion,
         columns=columns | {c: lead.columns[c] for c in lead.used_columns()},
-        spectra=spectra,
+        spectra=_spectra(members, required),
         gaia_release=lead.gaia_release,
         names={key: {c: n for c, n in given.items() if c in columns} for key, given in lead.names.items()},
     )
+
+
+def _spectra(members: Sequence[SurveyColumns], needed: Sequence[str]) -> dict[str, Spectrum]:
+    """Return the spectra among the inputs; a prediction does not need their errors."""
+    named = {
+        f"{member.survey.name}.{key}": (member.names.get(one.coefficients, one.coefficients), one.length)
+        for member in members
+        for key, one in member.survey.spectra.items()
+    }
+    return {key: Spectrum(coefficients=c, length=length) for key, (c, length) in named.items() if c in needed}
 
 
 def _described(members: Sequence[SurveyColumns], wanted: Sequence[str]) -> dict[str, ColumnSpec]:

@@ -165,6 +165,7 @@ _MAGNITUDES: dict[str, tuple[float, float]] = {
     "photometric": (-8.0, 40.0),
     "spectroscopic": (-8.0, 40.0),
     "distances": (-8.0, 40.0),
+    "spectra": (-8.0, 40.0),
     "crosswalk": (-8.0, 40.0),
 }
 
@@ -218,7 +219,7 @@ class Survey(Frozen):
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
     title: str
-    kind: Literal["astrometric", "photometric", "spectroscopic", "distances", "crosswalk"]
+    kind: Literal["astrometric", "photometric", "spectroscopic", "distances", "crosswalk", "spectra"]
     #: TAP service and table of the main archive; `archive`: its limits and dialect; `copies`: other archives.
     service: str = ""
     table: str = ""
