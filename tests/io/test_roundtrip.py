@@ -264,6 +264,17 @@ def test_nan_is_missing_in_lists_and_matrices(tmp_path: Path) -> None:
     assert io.read(tmp_path / "t.parquet").to_dict(as_series=False) == expected
 
 
+@pytest.mark.parametrize("suffix", [".csv", ".tsv"])
+@pytest.mark.parametrize("name", ["a", "n|m", "f;g", "x,y", "G mag", "a\tb"])
+@pytest.mark.parametrize("texts", [["a, b", "c"], ["a;b|c", "d"], ["e\tf", "g h"]])
+def test_one_column_whose_name_or_texts_hold_separators(
+    tmp_path: Path, suffix: str, name: str, texts: list[str]
+) -> None:
+    table = pl.DataFrame({name: texts})
+    io.write(table, tmp_path / f"t{suffix}")
+    assert_frame_equal(io.read(tmp_path / f"t{suffix}"), table)
+
+
 def test_dates_and_categories_are_written_as_text(tmp_path: Path) -> None:
     table = pl.DataFrame({"when": ["2016-01-01T00:00:00"], "kind": ["dwarf"]}).with_columns(
         pl.col("when").str.to_datetime(), pl.col("kind").cast(pl.Categorical)

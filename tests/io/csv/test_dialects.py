@@ -238,7 +238,7 @@ def test_texts_of_a_survey_are_read_as_they_are_written(tmp_path: Path) -> None:
     )
     path = made(tmp_path, f"tmass_oid,ra,dec,ph_qual,cc_flg,j_m,j_msigcom\n{rows}")
     assert ss.read(path, survey="tmass")["cc_flg"].to_list() == ["1.1", "1.10", "1E5", None]
-    cuts = ss.Cuts(extra=(ss.ExtraCut(name="cc", keep="cc_flg = '1.10'"),))
+    cuts = ss.Cuts(without=("point_source",), extra=(ss.ExtraCut(name="cc", keep="cc_flg = '1.10'"),))
     assert ss.clean(path, survey="tmass", cuts=cuts).table["tmass_oid"].to_list() == [2]
     ss.clean(path, survey="tmass", cuts=cuts, output=tmp_path / "out.parquet")
     assert io.read(tmp_path / "out.parquet")["cc_flg"].to_list() == ["1.10"]

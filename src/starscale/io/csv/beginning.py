@@ -19,6 +19,7 @@ _RULE = re.compile(r"[\s|+,;]*-+(?:[\s|+,;]+-+)*[\s|+,;]*")
 #: The line by which spreadsheets state the separator.
 _TOLD = re.compile(r'"?sep=(.)"?')
 _NAMED = re.compile(r"\.[ct]sv(\.gz)?$", re.IGNORECASE)
+_TABS = re.compile(r"\.tsv(\.gz)?$", re.IGNORECASE)
 _FOUND_BY_BLANKS = re.compile(r" *-+( +-+)+ *")
 
 
@@ -117,7 +118,8 @@ def _decoded(path: Path, number: int, line: bytes) -> str:
 def _separator(name: str, leading: list[Record], rest: list[Record]) -> str:
     """Return what divides the fields: it gives the first records, and the comment before them, as many fields."""
     shown = (*rest[:1], *leading[-1:], Record("", 0))[0].text
-    there = [mark for mark in "\t,;|" if mark in shown]
+    # Not those within quotation marks.
+    there = [mark for mark in "\t,;|" if len(split_fields(shown, mark)) > 1]
     # A file called .csv may have one column, of texts with blanks.
     strict = _NAMED.search(name) is not None
     for lines in ([*leading[-1:], *rest[:20]], rest[:20]):
@@ -125,7 +127,8 @@ def _separator(name: str, leading: list[Record], rest: list[Record]) -> str:
         if found or _divided_by_blanks(lines, strict=strict):
             return found or " "
     # Rows may have one field more than the header: a row counter, or an empty field.
-    return next((mark for mark in there if _fits(mark, rest[:20], 1)), (*there, ",")[0])
+    usual = "\t" if _TABS.search(name) else ","
+    return next((mark for mark in there if _fits(mark, rest[:20], 1)), (*there, usual)[0])
 
 
 def _exact(marks: list[str], lines: list[Record]) -> str:

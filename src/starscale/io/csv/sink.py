@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from typing import Literal
 
 import polars as pl
 
@@ -34,7 +35,11 @@ class CsvSink(Sink):
         problems.raise_if_any()
         self._separator = "\t" if plan.target.name.lower().endswith(".tsv") else ","
         self._file = plan.path.open("wb")
-        self._file.write(pl.DataFrame(schema=schema).write_csv(separator=self._separator).encode())
+        # A name that holds another separator must not look like two names.
+        unclear = any(re.search(r"[\t,;| ]", name) for name in schema)
+        style: Literal["always", "necessary"] = "always" if unclear else "necessary"
+        header = pl.DataFrame(schema=schema).write_csv(separator=self._separator, quote_style=style)
+        self._file.write(header.encode())
 
     def append(self, frame: pl.DataFrame) -> None:
         """Write rows."""
