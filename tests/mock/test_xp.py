@@ -25,6 +25,7 @@ def test_hermite_functions_are_orthonormal() -> None:
 
 def test_spectra_leave_the_other_tables_unchanged(skies) -> None:
     without, having = skies
+    assert "gaia_dr3_xp" not in without.tables
     assert set(having.tables) == {*without.tables, "gaia_dr3_xp"}
     for name, table in without.tables.items():
         assert table.equals(having.tables[name]), name

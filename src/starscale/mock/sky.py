@@ -119,7 +119,7 @@ def make_sky(n_stars: int = 100_000, seed: int = 1, *, spectra: bool = False) ->
     gaia, source_id = gaia_table(stars, apparent, streams[1])
     skymapper, truth_skymapper, entry = skymapper_table(stars, apparent, radius, streams[2])
     truth = _truth_table(stars, source_id, entry)
-    spectra, truth_spectro = spectroscopic_tables(stars, apparent[:, 0], source_id, streams[3])
+    labels, truth_spectro = spectroscopic_tables(stars, apparent[:, 0], source_id, streams[3])
     identifiers = pl.Series(source_id)
     xp = {"gaia_dr3_xp": xp_table(stars, apparent, source_id, streams[5])} if spectra else {}
     return MockSky(
@@ -127,7 +127,7 @@ def make_sky(n_stars: int = 100_000, seed: int = 1, *, spectra: bool = False) ->
             "gaia_dr3": gaia,
             "bailer_jones_edr3": distance_table(gaia, _prior_lengths(gaia, truth), streams[4]),
             "skymapper_dr2": skymapper,
-            **spectra,
+            **labels,
             **xp,
             "truth": truth,
             "truth_skymapper": truth_skymapper.select(
