@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -130,6 +130,7 @@ def predict_in_memory(
     """
     # An empty prediction gives the columns of an empty catalogue, and refuses unsuitable tables at once.
     parts = [model.predict(table.clear(), where=where, found_columns=found_columns)]
+    _say_absent(model, table.columns, where, progress)
     counter = _Counter(model.labels[0])
     with progress.task("predicting", table.height) as task:
         for catalogue in _predicted(model, table.iter_slices(chunk), where, found_columns or {}):
@@ -187,6 +188,7 @@ def predict_file(
     # An empty prediction gives the schema, and refuses unsuitable tables before anything is written.
     empty = pl.DataFrame(schema={name: source.schema[name] for name in columns})
     schema = model.predict(empty, where=str(table), found_columns=source.columns).schema
+    _say_absent(model, columns, str(table), progress)
     job = {
         "input": before,
         "table": table.name,
@@ -224,6 +226,12 @@ def predict_file(
         provenance = record(command="predict", mock=model.mock, settings={"chunk": chunk}, inputs=inputs)
         writer.metadata[PROVENANCE_KEY] = json.dumps({**provenance, "model": provenance_of_model})
     return counter.result(repeated)
+
+
+def _say_absent(model: Model, columns: Sequence[str], where: str, progress: Progress) -> None:
+    """Say that a table has none of the spectra that the model knows."""
+    if absent := model.absent_spectra(columns):
+        progress.message(f"note: {where} has no {', '.join(absent)}: its stars are predicted without spectra")
 
 
 def about_model(model: Model, bundle: Path | None) -> dict[str, Any]:
