@@ -15,11 +15,11 @@ import pytest
 import starscale as ss
 from starscale import io
 from starscale.cli.main import app
+from support.command import command as starscale
 
-Command = list[str]
 
-
-def starscale(*arguments: object, **options: object) -> subprocess.CompletedProcess[str]:
+def process(*arguments: object, **options: object) -> subprocess.CompletedProcess[str]:
+    """Run the command as users do; most tests use `starscale`, which is the same without the imports."""
     return subprocess.run(
         [sys.executable, "-m", "starscale", *map(str, arguments)],
         capture_output=True,
@@ -50,7 +50,7 @@ def clean(table: Path, out: Path, *more: str) -> subprocess.CompletedProcess[str
 
 
 def test_version() -> None:
-    done = starscale("--version")
+    done = process("--version")
     assert (done.returncode, done.stdout.strip()) == (0, f"starscale {ss.__version__}")
 
 
@@ -115,8 +115,8 @@ def test_match_writes_pairs(stars: Path) -> None:
 
 
 def test_train_predict_evaluate_check_report(sky: Path, finished: Path, tmp_path: Path) -> None:
-    assert starscale("train", sky / "run.toml", "-o", tmp_path / "model").returncode == 0
-    done = starscale("predict", tmp_path / "model", finished / "matched.parquet", "-o", tmp_path / "c.fits")
+    assert process("train", sky / "run.toml", "-o", tmp_path / "model").returncode == 0
+    done = process("predict", tmp_path / "model", finished / "matched.parquet", "-o", tmp_path / "c.fits")
     assert done.returncode == 0, done.stderr
     assert "stars predicted" in done.stdout
     done = starscale("evaluate", tmp_path / "model", finished / "training.parquet", "-o", tmp_path / "m.json")
@@ -134,7 +134,7 @@ def test_train_predict_evaluate_check_report(sky: Path, finished: Path, tmp_path
 class TestBadInput:
     def test_usage(self) -> None:
         assert starscale("clean").returncode == 2
-        assert starscale("predicct").returncode == 2
+        assert process("predicct").returncode == 2
 
     def test_missing_file(self, stars: Path) -> None:
         refused(clean(stars / "gaia_dr33.parquet", stars / "o.parquet"), "gaia_dr33.parquet", "Did you mean")
@@ -283,7 +283,7 @@ def test_what_comes_from_a_mock_sky_says_so(stars: Path) -> None:
     """Through a clean table too: the word travels from file to file."""
     clean(stars / "gaia_dr3.parquet", stars / "clean.parquet")
     skymapper = ["skymapper_dr2.parquet", "--left", "gaia_dr3", "--right", "skymapper_dr2", "-o", "pairs.fits"]
-    done = starscale("match", "clean.parquet", *skymapper, cwd=stars)
+    done = process("match", "clean.parquet", *skymapper, cwd=stars)
     assert done.returncode == 0, done.stderr
     for name in ("clean.parquet", "pairs.fits"):
         assert json.loads(io.open_table(stars / name).metadata["starscale.provenance"])["mock"] is True

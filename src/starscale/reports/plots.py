@@ -38,9 +38,15 @@ def png(figure: Figure, *, mock: bool = False) -> bytes:
     """Draw a figure as PNG; a title marks mock data, because figures are copied out of pages."""
     if mock:
         figure.suptitle("MOCK DATA (simulated stars)", fontsize=9, color="#b00020", fontweight="bold")
+    figure.dpi = DPI
+    canvas = FigureCanvasAgg(figure)
+    # savefig would draw everything once more, and throw it away, to find the layout.
+    if (engine := figure.get_layout_engine()) is not None:
+        engine.execute(figure)
+        figure.set_layout_engine("none")
     buffer = io.BytesIO()
     # Without the name of the software the same run gives the same bytes.
-    figure.savefig(buffer, format="png", dpi=DPI, metadata={"Software": None})
+    canvas.print_png(buffer, metadata={"Software": None})
     return buffer.getvalue()
 
 
@@ -345,9 +351,7 @@ def _finite(*arrays: FloatArray) -> list[FloatArray]:
 
 
 def _figure(width: float, height: float) -> Figure:
-    figure = Figure(figsize=(width, height), layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure
+    return Figure(figsize=(width, height), layout="constrained")
 
 
 def grid(rows: int, columns: int, size: tuple[float, float]) -> tuple[Figure, list[list[Axes]]]:
