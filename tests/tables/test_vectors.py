@@ -90,9 +90,7 @@ def test_the_first_spectrum_of_a_table_gives_the_length(tmp_path) -> None:
     table.write_parquet(path)
     assert with_lengths(SURVEY, path).spectra["bp"].length == 3
     table.drop("bp_error").write_parquet(path)
-    with pytest.raises(
-        InputError, match="'bp_error': is missing, but needed for the spectra of xp"
-    ):
+    with pytest.raises(InputError, match="'bp_error': is missing, but needed for the spectra of xp"):
         with_lengths(SURVEY, path)
     table.with_columns(bp=pl.lit(None, pl.List(pl.Float64))).write_parquet(path)
     with pytest.raises(InputError, match="'bp': has no value in any row"):
