@@ -46,7 +46,7 @@ def png(figure: Figure, *, mock: bool = False) -> bytes:
         figure.set_layout_engine("none")
     buffer = io.BytesIO()
     # Without the name of the software the same run gives the same bytes.
-    canvas.print_png(buffer, metadata={"Software": None})
+    canvas.print_png(buffer, metadata={"Software": None})  # type: ignore[no-untyped-call]
     return buffer.getvalue()
 
 
