@@ -280,7 +280,7 @@ def test_keys_inside_a_dictionary_of_settings() -> None:
     found = [str(problem) for problem in caught.value.problems]
     assert "columns.id.dtpye: unknown key; expected one of aliases, description, dtype" in found[0]
     assert "Did you mean 'dtype'?" in found[0]
-    assert "bands.kind.colour: unknown key; expected one of error, extinction, lower, magnitude" in found[1]
+    assert "bands.kind.colour: unknown key; expected one of error, extinction, flux, " in found[1]
 
 
 def test_frozen_settings_are_strict() -> None:
