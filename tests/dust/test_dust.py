@@ -251,6 +251,14 @@ def test_the_command(distances: Path, tmp_path: Path) -> None:
         ),
         ("distances = [2, 1]", {"EBV": "2D"}, {"ORDERING": "RING", "COORDSYS": "G"}, r"distances must increase"),
         ("", {"EBV": "D"}, {"ORDERING": "RING", "COORDSYS": "G", "NSIDE": 3}, r"NSIDE = 3; expected a power of 2"),
+        # A part of the sky without the numbers of its cells.
+        (
+            "",
+            {"EBV": "D"},
+            {"ORDERING": "RING", "COORDSYS": "G", "NSIDE": 2},
+            r"has 12 cells, and NSIDE = 2 has 48",
+        ),
+        ("nside = 4", {"EBV": "D"}, {"ORDERING": "NESTED", "COORDSYS": "G"}, r"12 cells.*NSIDE = 4 has 192.*cell"),
         (
             'cell = "P"\nnside = 1',
             {"EBV": "D", "P": "K"},

@@ -57,6 +57,8 @@ class HealpixMap:
         cells = np.arange(len(self._values)) if about.cell is None else _numbers(table[about.cell], path)
         nside = about.nside or _nside(source, len(self._values) if about.cell is None else None)
         self._first, self._last, self._row = _ranges(cells, ordering, nside, path)
+        if about.cell is None:
+            _refuse_part(len(cells), nside, path)
 
     def at(
         self, ra: FloatArray, dec: FloatArray, distance: FloatArray | None
@@ -129,6 +131,14 @@ def _nside(source: Source, cells: int | None) -> int | None:
     if stated.isdecimal():
         return int(stated)
     return None if cells is None else max(round((cells / 12) ** 0.5), 1)
+
+
+def _refuse_part(cells: int, nside: int | None, path: Path) -> None:
+    """Refuse a part of the sky whose cells have no numbers: they would be taken for the first ones."""
+    if nside is not None and cells != 12 * nside**2:
+        found = f"has {cells:,} cells, and NSIDE = {nside} has {12 * nside**2:,}"
+        fix = "For a part of the sky, name the column with their numbers: cell under [healpix]."
+        raise InputError(Problem(str(path), found, "all cells of the sky, in order", fix))
 
 
 def _ranges(
