@@ -406,3 +406,42 @@ def test_a_file_that_is_no_calibration_is_refused(tmp_path: Path) -> None:
             load_calibration(tmp_path / name)
     with pytest.raises(InputError, match="cannot be read"):
         load_calibration(tmp_path / "nothing")
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+@pytest.mark.parametrize("there", [("teff",), ("teff", "fe_h"), ("logg", "fe_h")])
+@pytest.mark.parametrize(
+    "config", [HomogenizeConfig(leave_out=False), QUICK, HomogenizeConfig(mode="paper", leave_out=False)]
+)
+def test_labels_that_no_survey_has(tmp_path: Path, there: tuple[str, ...], config: HomogenizeConfig) -> None:
+    rng, n = np.random.default_rng(5), 300
+    size = {"teff": (4000, 7000, 50.0), "logg": (1, 5, 0.05), "fe_h": (-2, 0.4, 0.05)}
+    truth = {name: rng.uniform(*size[name][:2], n) for name in there}
+    parts = []
+    for number, name in enumerate(("first", "second")):
+        table = {"id": np.arange(n) + 1, "gaia": (np.arange(n) + 1) * 2**40}
+        text = f'name = "{name}"\ntitle = "{name}"\nkind = "spectroscopic"\nid = {{ column = "id" }}\n'
+        text += 'gaia = { column = "gaia", release = "dr3" }\n[columns]\nid = { dtype = "int64" }\n'
+        text += 'gaia = { dtype = "int64" }\n'
+        labels = "[labels]\n"
+        for label in there:
+            error = size[label][2]
+            table[label] = truth[label] + 2 * number * error + rng.normal(0, error, n)
+            table[f"e_{label}"] = np.full(n, error)
+            unit = 'unit = "K"' if label == "teff" else 'unit = "dex"'
+            text += f"{label} = {{ {unit} }}\ne_{label} = {{ {unit} }}\n"
+            labels += f'{label} = {{ value = "{label}", error = "e_{label}" }}\n'
+        (tmp_path / f"{name}.toml").write_text(text + labels)
+        ss.write(pl.DataFrame(table), tmp_path / f"{name}.parquet")
+        parts.append(f'[[labels]]\nsurvey = "{name}.toml"\npath = "{name}.parquet"\n')
+    settings = "\n".join(
+        f"{key} = {json.dumps(value)}" for key, value in config.model_dump(exclude_unset=True).items()
+    )
+    (tmp_path / "labels.toml").write_text("\n".join(parts) + f"[homogenize]\n{settings}\n")
+    ss.homogenize(tmp_path / "labels.toml", tmp_path / "out.parquet")
+    found = ss.read(tmp_path / "out.parquet")
+    assert found.height == n
+    for label in there:
+        # Without a correction the mean of both surveys would be off by one error.
+        assert abs(np.median(found[label].to_numpy() - truth[label])) < 0.3 * size[label][2]
+    assert (found["flags"] & int(LabelFlag.CORRECTION_CLAMPED) > 0).mean() < 0.2

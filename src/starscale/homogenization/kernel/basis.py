@@ -61,6 +61,8 @@ class Basis:
     @classmethod
     def of(cls, stars: FloatArray, config: HomogenizeConfig) -> Basis:
         """Place the basis on the stars of the overlaps, shape (n, 3)."""
+        # A label that no star has takes no part: a constant.
+        stars = np.where(np.isnan(stars).all(axis=0), 0.0, stars)
         low, high = np.nanpercentile(stars, [0.5, 99.5], axis=0)
         quarter, centre, three = np.nanpercentile(stars, [25, 50, 75], axis=0)
         # Never zero: a label that hardly varies has a constant correction.

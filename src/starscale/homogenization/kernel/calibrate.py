@@ -271,7 +271,9 @@ def _placed(
 ) -> Calibration:
     """Set the basis and the range of every survey to the labels of the stars in the overlaps."""
     basis = Basis.of(stars, config)
-    there: NDArray[np.bool_] = measured.by_any & np.isfinite(stars).all(axis=1, keepdims=True)
+    finite = np.isfinite(stars)
+    # Labels that no star has do not count.
+    there: NDArray[np.bool_] = measured.by_any & (finite | ~finite.any(axis=0)).all(axis=1, keepdims=True)
     n_surveys = len(measured.surveys)
     low, high = np.full((n_surveys, 3), -np.inf), np.full((n_surveys, 3), np.inf)
     for s in range(n_surveys):

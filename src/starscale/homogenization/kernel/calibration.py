@@ -164,14 +164,17 @@ class Calibration:
     def _beyond(self, stars: FloatArray, value: FloatArray) -> NDArray[np.bool_]:
         """Where a star with a measurement lies outside the range of the survey, shape (n, S)."""
         there = np.asarray(np.isfinite(value).any(axis=0))
-        beyond = (stars[:, None, :] < self.low) | (stars[:, None, :] > self.high) | np.isnan(stars)[:, None, :]
+        # A label that no survey has is missing everywhere, and has no range.
+        missing = np.isnan(stars)[:, None, :] & np.isfinite(self.low)
+        beyond = (stars[:, None, :] < self.low) | (stars[:, None, :] > self.high) | missing
         return there & np.asarray(beyond.any(axis=2))
 
     def _one(self, labels: FloatArray, survey: int) -> tuple[FloatArray, NDArray[np.bool_]]:
         """Corrections of one survey, moved into its range: (3, n) and where that was needed (n,)."""
         inside = np.clip(labels, self.low[survey], self.high[survey])
-        moved = ((inside != labels) & np.isfinite(labels)).any(axis=1) | np.isnan(labels).any(axis=1)
-        return (self.basis.evaluate(inside) @ self.beta[:, survey].T).T, moved
+        moved = (inside != labels) & np.isfinite(labels)
+        moved |= np.isnan(labels) & np.isfinite(self.low[survey])
+        return (self.basis.evaluate(inside) @ self.beta[:, survey].T).T, moved.any(axis=1)
 
     def variances(self, stars: FloatArray, survey: int, other: int) -> FloatArray:
         """Covariance of two surveys' corrections at every star, shape (3, n)."""

@@ -121,7 +121,9 @@ def pair_differences(fitted: Fitted) -> list[Record]:
 def robust_slope(x: FloatArray, y: FloatArray) -> float:
     """Robust slope of y against x, per unit of x: least squares within three MAD of the median, twice."""
     good = np.isfinite(x) & np.isfinite(y)
-    residual = y - np.median(y[good]) if good.any() else y
+    if good.sum() < _FEWEST:
+        return np.nan
+    residual = y - np.median(y[good])
     slope = np.nan
     for _ in range(2):
         inside = good & (np.abs(residual - np.median(residual[good])) <= 3 * mad(residual[good]) + 1e-12)
