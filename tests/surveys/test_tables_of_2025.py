@@ -90,11 +90,12 @@ def test_fluxes_and_identifiers_of_the_legacy_surveys() -> None:
     rows = {"release": [9010, 9011], "brickid": [330368, 662174], "objid": [7, 65535], "ra": [1.0, 2.0]}
     rows |= {"dec": [60.0, 0.0], "ra_ivar": [1e12, 1e12], "dec_ivar": [1e12, 0.0]}
     rows |= {"flux_r": [100.0, -0.1], "flux_ivar_r": [4.0, 4.0]}
-    table = ss.read(pl.DataFrame(rows), survey="legacy_survey")
+    # The Data Lab adds magnitudes that are missing where a flux is negative.
+    table = ss.read(pl.DataFrame({**rows, "mag_r": [17.5, None]}), survey="legacy_survey")
     assert table["ls_id"].to_list() == [(9010 << 40) + (330368 << 16) + 7, (9011 << 40) + (662174 << 16) + 65535]
-    assert table["mag_r"][0] == pytest.approx(17.5, abs=0.001)
-    assert table["mag_r"][1] > 25.6
-    assert table["mag_error_r"][0] == pytest.approx(1.0857 * 0.5 / 100, rel=0.001)
+    assert table["asinh_mag_r"][0] == pytest.approx(17.5, abs=0.001)
+    assert table["asinh_mag_r"][1] > 25.6
+    assert table["asinh_mag_error_r"][0] == pytest.approx(1.0857 * 0.5 / 100, rel=0.001)
     assert table["ra_error"][0] == pytest.approx(3600e-6 / 2)
 
 
