@@ -295,6 +295,9 @@ def test_what_else_is_refused(distances: Path, tmp_path: Path) -> None:
         ss.add_reddening(path, distances, survey=GAIA)
     with pytest.raises(ss.InputError, match="'r_med_geo'"):
         ss.add_reddening(path, distances, survey=GAIA, distance="r_med_geo")
+    table = pl.DataFrame({"source_id": [1], "ra": [1.0], "dec": [2.0], "parallax": [5.0]})
+    with pytest.raises(ss.InputError, match=r"column 'distance_parallax': is missing"):
+        ss.add_reddening(table, distances, survey="gaia_dr4")
     with pytest.raises(ss.InputError, match=r"column 'd': is of type String; expected distances in pc"):
         ss.add_reddening(stars(3).cast({"d": pl.String}), distances, survey=GAIA, distance="d")
     with pytest.raises(ss.InputError, match="describes no positions"):

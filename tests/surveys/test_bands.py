@@ -17,6 +17,7 @@ import starscale as ss
 from starscale.surveys import Survey
 from starscale.tables.columns.typed import Discarded
 from starscale.tables.standardise import standardise
+from starscale.vocabulary.columns import Column
 from starscale.vocabulary.errors import InputError
 from starscale.vocabulary.settings.run import Cuts
 from starscale.vocabulary.strict import validate
@@ -114,6 +115,18 @@ def test_units_of_a_file_are_converted() -> None:
         standardise(table, plain, found_columns={"f": stated["f"]})
 
 
+@pytest.mark.parametrize(("ivar", "unit", "values"), [(False, "uJy", 0.1), (True, "uJy-2", 100.0)])
+def test_an_error_without_a_unit_is_in_that_of_its_flux(ivar: bool, unit: str, values: float) -> None:
+    of = of_flux(ivar=ivar)
+    name = "w" if ivar else "e"
+    plain = of.columns[name].model_copy(update={"unit": ""})
+    bare = of.model_copy(update={"columns": {**of.columns, name: plain}})
+    table = pl.DataFrame({"id": [1], "f": [0.5], name: [values]})
+    stated = {n: Column(n, "float64", of_file, "", "") for n, of_file in (("f", "uJy"), (name, unit))}
+    expected = standardise(pl.DataFrame({"id": [1], "f": [500.0], "e": [100.0]}), of_flux())
+    assert standardise(table, bare, found_columns=stated)["u_err"][0] == pytest.approx(expected["u_err"][0])
+
+
 @pytest.mark.parametrize(
     ("band", "unit", "words"),
     [
@@ -125,6 +138,8 @@ def test_units_of_a_file_are_converted() -> None:
         ({"flux": None, "flux_error": None}, "nJy", "bands.u: zero_point, softening without a flux"),
         ({}, "mag", "bands.u: the flux 'f' is in 'mag', which is no flux"),
         ({}, "", "bands.u: the flux 'f' is without a unit"),
+        ({}, "uJy", "bands.u: the error 'e' is in 'nJy', but the flux in 'uJy'"),
+        ({"flux_error": None, "flux_ivar": "w"}, "erg/s", "bands.u: the inverse variance 'w' is without a unit"),
         ({"keep": "flag >"}, "nJy", "bands.u.keep: is not an SQL expression"),
         ({"keep": "flag > 0"}, "nJy", "columns.u_mag.valid: 'flag' is not described"),
         ({"flux": "g"}, "nJy", "'g' is not described"),

@@ -65,6 +65,13 @@ def test_an_output_that_is_no_survey_file_is_refused(tmp_path: Path) -> None:
         ss.draft_survey(pl.DataFrame({"spectrum": [[1.0, 2.0]]}))
 
 
+def test_a_survey_file_is_never_overwritten(tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text("edited")
+    with pytest.raises(ss.InputError, match="is there already"):
+        ss.draft_survey(pl.DataFrame({"id": [1]}), tmp_path / "mine.toml")
+    assert (tmp_path / "mine.toml").read_text() == "edited"
+
+
 @pytest.mark.parametrize(
     ("text", "name"), [("My Table-2", "my_table_2"), ("2mass", "survey_2mass"), ("", "survey")]
 )

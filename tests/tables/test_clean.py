@@ -14,6 +14,7 @@ import starscale as ss
 from starscale import io
 from starscale.io import joining
 from starscale.tables import stream
+from starscale.vocabulary.columns import Column
 from starscale.vocabulary.errors import InputError
 from starscale.vocabulary.settings.run import Cuts, ExtraCut
 
@@ -132,3 +133,28 @@ def test_input_and_output_must_differ(sky: Path) -> None:
     gaia = sky / "mock" / "gaia_dr3.parquet"
     with pytest.raises(InputError, match="is the input and the output"):
         ss.clean(gaia, survey="gaia_dr3", output=gaia)
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "fits", "vot", "ecsv"])
+def test_values_that_were_converted_are_not_converted_again(tmp_path: Path, suffix: str) -> None:
+    of = {"name": "mine", "title": "t", "kind": "spectroscopic", "id": {"column": "id"}}
+    of |= {"columns": {"id": {"dtype": "int64"}, "t": {}}, "labels": {"teff": {"value": "t"}}}
+    survey = ss.Survey.model_validate(of)
+    stated = {"t": Column("t", "float64", "kK", "", "")}
+    io.write(pl.DataFrame({"id": [1, 2], "t": [5.0, 6.1]}), tmp_path / "raw.fits", columns=stated)
+    first = tmp_path / f"first.{suffix}"
+    ss.clean(tmp_path / "raw.fits", survey=survey, output=first)
+    for table in (tmp_path / "raw.fits", first):
+        cleaned = ss.clean(table, survey=survey).table
+        assert cleaned is not None
+        assert cleaned["t"].to_list() == [5000.0, 6100.0]
+
+
+def test_columns_are_read_without_the_identifier(tmp_path: Path) -> None:
+    of = {"name": "mine", "title": "t", "kind": "photometric", "id": {"column": "id"}}
+    of |= {"columns": {"id": {"dtype": "int64"}, "a": {}, "b": {"expression": "a * 2"}}}
+    survey = ss.Survey.model_validate(of)
+    pl.DataFrame({"id": [1, 2], "a": [1.0, 2.0]}).write_csv(tmp_path / "t.csv")
+    assert ss.read(tmp_path / "t.csv", survey=survey, columns=["b"]).to_dict(as_series=False) == {"b": [2.0, 4.0]}
+    (frame,) = stream.pieces(tmp_path / "t.csv", survey, ["b"])
+    assert frame.to_dict(as_series=False) == {"b": [2.0, 4.0]}

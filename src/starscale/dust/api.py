@@ -19,12 +19,13 @@ from starscale.io import Source
 from starscale.io.progress import progress_of
 from starscale.io.units import convert
 from starscale.surveys import Survey, load_survey
+from starscale.surveys.derived import derivable
 from starscale.surveys.spelling import with_rename
 from starscale.tables.api import PROVENANCE_KEY, AnyTable, is_mock, name_of, refuse_same, stated_metadata
 from starscale.tables.arrays import as_floats
 from starscale.tables.frames import refuse_frame
 from starscale.tables.opening import open_for
-from starscale.tables.standardise import require, standardise, to_read
+from starscale.tables.standardise import require, spelling, standardise, to_read
 from starscale.vocabulary.columns import Column
 from starscale.vocabulary.errors import InputError, Problem
 from starscale.vocabulary.progress import Progress, Task
@@ -224,7 +225,8 @@ def _needed(
             fix = "Name the column with --distance (in Python: distance=); `clean --join` adds distances."
             raise InputError(Problem(where, found, "a column with distances in pc", fix))
         names.append(str(distance or default))
-    there = {*source.schema, *(name for name in names if to_read(source.schema, survey, [name]))}
+    known = spelling(source.schema, survey)
+    there = {*source.schema, *known, *derivable(survey.columns, known)}
     require(there, names, where, "E(B-V)")
     return tuple(names)
 

@@ -115,12 +115,24 @@ class Band(Frozen):
 
 
 def unit_problems(bands: dict[str, Band], units: dict[str, str]) -> Iterator[str]:
-    """Say which bands have a flux in a unit of magnitudes, or in none; `units` are those of the columns."""
+    """Say which fluxes and errors have a unit that does not fit; `units` are those of the columns."""
     for name, band in bands.items():
-        unit = "" if band.flux is None else units.get(band.flux, "?")
-        if band.flux is not None and (not unit or unit.lower() in _MAGNITUDES):
-            found = f"in {unit!r}, which is no flux" if unit else "without a unit"
-            yield f"bands.{name}: the flux {band.flux!r} is {found}; a magnitude is named with `magnitude` alone"
+        if band.flux is not None:
+            unit = units.get(band.flux, "?")
+            yield from (f"bands.{name}: {problem}" for problem in _wrong_units(band, unit, units))
+
+
+def _wrong_units(band: Band, unit: str, units: dict[str, str]) -> Iterator[str]:
+    """Do the same for a band with a flux, whose unit is `unit`."""
+    if not unit or unit.lower() in _MAGNITUDES:
+        found = f"in {unit!r}, which is no flux" if unit else "without a unit"
+        yield f"the flux {band.flux!r} is {found}; a magnitude is named with `magnitude` alone"
+    error = units.get(band.flux_error or "", "")
+    if error and unit not in ("?", error):
+        yield f"the error {band.flux_error!r} is in {error!r}, but the flux in {unit!r}; write one unit"
+    # Of other units than a word, the inverse square has no spelling that is sure to be read.
+    if band.flux_ivar is not None and not units.get(band.flux_ivar) and not unit.isalpha():
+        yield f"the inverse variance {band.flux_ivar!r} is without a unit"
 
 
 def _all(*conditions: str | None) -> str | None:

@@ -11,8 +11,9 @@ from typing import Any
 import polars as pl
 
 from starscale import io
-from starscale.io.units import convert
+from starscale.io.units import convert, same_unit
 from starscale.surveys import Survey, load_survey
+from starscale.surveys.roles import units_of_roles
 from starscale.surveys.spelling import with_rename
 from starscale.tables.columns.typed import Discarded
 from starscale.tables.frames import refuse_frame
@@ -82,7 +83,8 @@ def read_counted(
     """Do the same with a survey; `discarded` receives the numbers of values that became missing."""
 
     def wanted(names: Sequence[str]) -> list[str]:
-        return list(names) if columns is None else to_read(names, description, columns)
+        # The identifier is examined, also where it is not asked for.
+        return list(names) if columns is None else to_read(names, description, [*columns, description.id.column])
 
     where = name_of(table, f"table of {description.name}")
     source = open_for(table, description, choose=wanted, name=where)
@@ -153,10 +155,17 @@ def carried(stated: Mapping[str, Column], survey: Survey) -> dict[str, Column]:
         for name, about in stated.items()
         if name not in known.values() and (about.unit or about.ucd or about.description)
     }
-    # Where the survey states no unit, values are not converted.
+    # Where neither the survey nor the role of a column states a unit, values are not converted.
+    units = units_of_roles(survey)
     return others | {
-        column: _filled(survey.columns[column].column(column), stated[name]) for column, name in known.items()
+        column: _filled(survey.columns[column].column(column), _in_unit(stated[name], units.get(column, "")))
+        for column, name in known.items()
     }
+
+
+def _in_unit(about: Column, unit: str) -> Column:
+    """Return what is stated about values that were converted to a unit; spellings of the same unit stay."""
+    return replace(about, unit=unit) if unit and about.unit and not same_unit(about.unit, unit) else about
 
 
 def stated_metadata(source: io.Source) -> dict[str, str]:

@@ -35,7 +35,8 @@ def draft_survey(table: AnyTable, output: str | Path | None = None) -> str:
     Raises
     ------
     InputError
-        The table cannot be read or has no columns of a simple type, or `output` does not end in .toml.
+        The table cannot be read or has no columns of a simple type; `output` does not end in .toml, or is there
+        already.
     """
     source, where = io.open_table(table), name_of(table)
     columns = {
@@ -47,6 +48,9 @@ def draft_survey(table: AnyTable, output: str | Path | None = None) -> str:
         raise InputError(Problem(where, "has no columns of numbers or texts", "a table with an identifier"))
     if output is not None and Path(output).suffix != ".toml":
         raise InputError(Problem(str(output), "does not end in .toml", "a survey file, such as mine.toml"))
+    if output is not None and Path(output).exists():
+        fix = "Survey files are edited by hand: remove it first, or name another one."
+        raise InputError(Problem(str(output), "is there already", "a new file", fix))
     text = draft(columns, survey_name(Path(output).stem if output is not None else Path(where).stem))
     if output is not None:
         io.atomic_text(Path(output), text)

@@ -55,7 +55,9 @@ def pieces(
     """
     source = open_for(path, survey)
     refuse_frame(source, survey, str(path))
-    wanted = list(source.schema) if columns is None else to_read(source.schema, survey, columns)
+    # The identifier is examined, also where it is not asked for.
+    asked = None if columns is None else [*columns, survey.id.column]
+    wanted = list(source.schema) if asked is None else to_read(source.schema, survey, asked)
     empty = pl.DataFrame(schema={name: source.schema[name] for name in wanted})
     batches = read_ahead(source.batches(rows or CHUNK, wanted)) if source.n_rows else iter([empty])
     for batch in batches:
