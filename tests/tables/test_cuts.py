@@ -204,3 +204,9 @@ def test_counts_of_random_rows_against_numpy() -> None:
     _, attrition = apply_cuts(pl.DataFrame({"g": g, "ruwe": ruwe}), [BRIGHT, SINGLE])
     assert [r.alone for r in attrition.rows] == [(g > 18).sum(), (ruwe > 1.4).sum()]
     assert attrition.n_out == ((g <= 18) & (ruwe <= 1.4)).sum()
+
+
+def test_a_column_with_a_similar_name_does_not_hide_the_way_out() -> None:
+    cut = Cut(name="psf", keep="flags_psf = 0")
+    with pytest.raises(InputError, match=r"Did you mean 'flags'\? Leave the cut out with --without psf"):
+        apply_cuts(pl.DataFrame({"flags": [0]}), [cut])

@@ -199,13 +199,13 @@ def apply_cuts(
 def _check_columns(
     cut: Cut, needed: Sequence[str], available: Sequence[str], where: str, problems: Problems
 ) -> None:
+    leave = f"Leave the cut out with --without {cut.name}, or add the column."
     for name in needed:
         if name not in available:
             problems.add(
                 f"{where}: column {name!r}",
                 f"is missing, but needed by the cut {cut.name!r} ({' '.join(cut.keep.split())})",
-                fix=did_you_mean(name, available)
-                or f"Leave the cut out with --without {cut.name}, or add the column.",
+                fix=f"{did_you_mean(name, available)} {leave}".strip(),
             )
 
 
