@@ -223,3 +223,12 @@ def test_every_output_of_a_run_is_known_and_right(finished: Path, tmp_path: Path
     assert code == 2
     assert "catalogue.parquet: was changed after the run" in text
     assert "matched.parquet" in text
+
+
+def test_texts_of_digits_that_are_numbers(tmp_path: Path) -> None:
+    table = pl.DataFrame({"obj_id": ["a", "b"], "abf": [0, 10], "ra_pm_deg": [1.0, 2.0], "de_pm_deg": [1.0, 2.0]})
+    io.write(table, tmp_path / "numbers.parquet")
+    said = ss.check(tmp_path / "numbers.parquet", survey="catwise2020")
+    assert [line for line in said if "abf: numbers, but cuts compare them as texts" in line]
+    io.write(table.with_columns(pl.Series("abf", ["00", "10"])), tmp_path / "texts.parquet")
+    assert not [line for line in ss.check(tmp_path / "texts.parquet", survey="catwise2020") if "texts" in line]

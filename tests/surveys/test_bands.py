@@ -208,4 +208,4 @@ def test_a_failed_flux_of_rubin_is_missing_in_its_band() -> None:
     said: list[str] = []
     ss.clean(table, survey="rubin_dp1", cuts=Cuts(apply=False), progress=RecordedProgress(said))
     assert "note: whether g_psfMag is valid is unknown: the table has no g_psfFlux_flag" in said
-    assert "note: 1 value of u_psfMag that is not valid became missing" in said
+    assert "note: u_psfMag: 1 not valid, read as missing" in said

@@ -47,8 +47,8 @@ def test_clean_counts_and_keeps(
     output, progress = tmp_path / f"clean.{suffix}", RecordedProgress()
     cleaned = ss.clean(table, survey="skymapper_dr2", cuts=KEEP_ALL, output=output, progress=progress)
     assert cleaned.outside == {"g_psf": 2, "r_psf": 1}
-    assert "note: 2 values of g_psf outside the plausible range became missing" in progress.messages
-    assert "note: 1 value of r_psf outside the plausible range became missing" in progress.messages
+    assert "note: g_psf: 2 outside the plausible range, read as missing" in progress.messages
+    assert "note: r_psf: 1 outside the plausible range, read as missing" in progress.messages
     found = io.open_table(output)
     assert found.read()["g_psf"].to_list() == [14.0, None, 15.0, None, None]
     assert found.read()["raj2000"].to_list()[1] == pytest.approx(11.4591559)

@@ -18,7 +18,7 @@ from starscale.surveys.schema import ColumnSpec
 from starscale.tables.cuts import cut_columns
 from starscale.tables.standardise import spelling
 from starscale.vocabulary.columns import DType
-from starscale.vocabulary.errors import InputError, Problem, Problems, did_you_mean
+from starscale.vocabulary.errors import Problem, Problems, did_you_mean
 
 #: Kind and bytes of the types of VOTable and ADQL, in lower case and without length; texts have no bytes.
 _TYPES = {
@@ -107,11 +107,7 @@ def check_archive(
     found = _Compared([f"{described.name}: {described.title}", f"compared with {place.service}"])
     _compare(described, place, theirs, found)
     said = [*found.lines, *(f"note: {text}" for text in found.notes)]
-    try:
-        found.problems.raise_if_any()
-    except InputError as error:
-        error.add_note("\n".join(said))
-        raise
+    found.problems.raise_if_any("\n".join(said))
     return said
 
 

@@ -88,11 +88,7 @@ def check(
     found = _examine(path, with_rename(load_survey(survey), rename) if survey is not None else None)
     notes, warnings = (f"note: {text}" for text in found.notes), (f"warning: {text}" for text in found.warnings)
     said = [*found.lines, *notes, *warnings]
-    try:
-        found.problems.raise_if_any()
-    except InputError as error:
-        error.add_note("\n".join(said))
-        raise
+    found.problems.raise_if_any("\n".join(said))
     return said
 
 

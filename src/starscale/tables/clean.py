@@ -166,13 +166,8 @@ def _say(discarded: Discarded, columns: Sequence[str], survey: Survey, progress:
     """Tell which values became missing, and which may be invalid because nothing says whether they are."""
     for name, lacking in unjudged(survey.columns, columns).items():
         progress.message(f"note: whether {name} is valid is unknown: the table has no {', '.join(lacking)}")
-    for counts, one, several in (
-        (discarded.outside, "outside the plausible range", "outside the plausible range"),
-        (discarded.invalid, "that is not valid", "that are not valid"),
-    ):
-        for column, number in counts.items():
-            which = f"value of {column} {one}" if number == 1 else f"values of {column} {several}"
-            progress.message(f"note: {number:,} {which} became missing")
+    for sentence in discarded.sentences():
+        progress.message(f"note: {sentence}")
 
 
 def _join_in_memory(

@@ -12,6 +12,7 @@ from starscale.io import Source
 from starscale.io.parts.elements import Element, axes_of, shape_text
 from starscale.io.table import Doubt
 from starscale.surveys import Survey
+from starscale.surveys.derived import columns_of_sql
 from starscale.tables.columns.typed import Discarded
 from starscale.tables.frames import notes_on_frame, other_epoch
 from starscale.tables.standardise import spelling
@@ -83,6 +84,7 @@ def about_values(source: Source, table: pl.DataFrame, survey: Survey, discarded:
     present = spelling(source.schema, survey)
     found.warnings += _single_precision(source, survey, present)
     found.warnings += _epochs(table, survey)
+    found.warnings += _texts_of_numbers(source, survey, present)
     infinite = _infinite(source, present)
     found.notes += [f"{name}: {n:,} infinite, read as missing" for name, n in infinite.items() if n]
     found.notes += discarded.sentences()
@@ -97,6 +99,14 @@ def _single_precision(source: Source, survey: Survey, present: Mapping[str, str]
     if names:
         step = float(np.spacing(np.float32(300.0))) * 3600
         yield f"{', '.join(names)}: single precision, steps of {step:.1f} arcsec at right ascension 300 degrees"
+
+
+def _texts_of_numbers(source: Source, survey: Survey, present: Mapping[str, str]) -> Iterator[str]:
+    """Say which texts of digits are numbers in the table, without zeros at the start: 0 for the flags 000."""
+    judged = {name for cut in survey.cuts for name in columns_of_sql(cut.keep)}
+    for name, there in present.items():
+        if name in judged and survey.columns[name].dtype == "string" and source.schema[there].is_numeric():
+            yield f"{there}: numbers, but cuts compare them as texts; zeros at the start (000) are lost"
 
 
 def _infinite(source: Source, present: Mapping[str, str]) -> dict[str, int]:

@@ -82,10 +82,13 @@ class Problems:
         except InputError as error:
             self.items.extend(error.problems)
 
-    def raise_if_any(self) -> None:
-        """Raise :class:`InputError` if there are any problems."""
+    def raise_if_any(self, note: str = "") -> None:
+        """Raise :class:`InputError` if there are any problems; `note` is shown after them."""
         if self.items:
-            raise InputError(self.items)
+            error = InputError(self.items)
+            if note:
+                error.add_note(note)
+            raise error
 
 
 def did_you_mean(name: str, choices: Iterable[str], *, hint: str = "") -> str:
