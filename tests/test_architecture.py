@@ -31,6 +31,7 @@ LAYERS = (
     "publication",
     "mock",
     "crossmatch",
+    "registry",
     "model",
     "homogenization",
     "reports",

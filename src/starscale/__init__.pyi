@@ -33,6 +33,8 @@ from .model.predict import Predicted
 from .pipeline.compare_models import compare_models
 from .pipeline.comparing import Comparison
 from .pipeline.training import Trained, train
+from .registry.api import Packed, add_models, get_model, pack_model
+from .registry.listing import describe_model, list_models
 
 # Runs
 from .pipeline.check import check
@@ -117,6 +119,7 @@ __all__ = [
     "MixtureConfig",
     "Model",
     "ModelEntry",
+    "Packed",
     "PairFlag",
     "PhotometryInput",
     "Predicted",
@@ -141,6 +144,7 @@ __all__ = [
     "Turchi2024Config",
     "XgboostConfig",
     "__version__",
+    "add_models",
     "add_reddening",
     "check",
     "check_archive",
@@ -148,6 +152,7 @@ __all__ = [
     "compare_models",
     "convert",
     "demo",
+    "describe_model",
     "describe_survey",
     "draft_survey",
     "evaluate",
@@ -155,14 +160,17 @@ __all__ = [
     "explain_mask",
     "feature_list",
     "fetch",
+    "get_model",
     "homogenize",
     "importance",
     "label_report",
+    "list_models",
     "load",
     "load_survey",
     "make_mock",
     "make_sky",
     "match",
+    "pack_model",
     "plan_fetch",
     "predict",
     "publish",

@@ -18,6 +18,7 @@ from starscale.cli.dust import redden
 from starscale.cli.explain import explain, importance
 from starscale.cli.fetch import fetch
 from starscale.cli.model import evaluate, predict, train
+from starscale.cli.models import models
 from starscale.cli.options import say
 from starscale.cli.publish import publish
 from starscale.cli.run import check, demo, mock, report, run
@@ -78,6 +79,7 @@ for _verb in (
 ):
     app.command()(_verb)
 app.add_typer(survey, name="survey")
+app.add_typer(models, name="models")
 
 
 class _Stopped(SystemExit):

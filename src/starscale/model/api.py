@@ -20,6 +20,7 @@ from starscale.model.evaluate import evaluate as compare
 from starscale.model.labelled import labelled_stars
 from starscale.model.model import Model
 from starscale.model.predict import CHUNK, Predicted, about_model, predict_file, predict_in_memory
+from starscale.registry.installing import bundle_folder
 from starscale.surveys.spelling import with_rename
 from starscale.tables.api import PROVENANCE_KEY, AnyTable, name_of, refuse_same
 from starscale.tables.opening import open_for
@@ -34,7 +35,8 @@ def load(path: str | Path) -> Model:
     Parameters
     ----------
     path : str or Path
-        Folder of the bundle, as :func:`train` and :func:`run` write it.
+        Folder of the bundle, as :func:`train` and :func:`run` write it; or, where no such path exists, the name
+        of a model (:func:`list_models`) that is on this machine.
 
     Returns
     -------
@@ -45,7 +47,7 @@ def load(path: str | Path) -> Model:
     InputError
         Not a bundle, or a file of it is missing, altered or of a newer version.
     """
-    return Model.load(path)
+    return Model.load(bundle_folder(path))
 
 
 def predict(
@@ -137,8 +139,11 @@ def predict(
 
 
 def opened_model(model: Model | str | Path) -> tuple[Model, Path | None]:
-    """Return a model, loaded if it is given by the path of its bundle, and this path."""
-    return (model, None) if isinstance(model, Model) else (load(model), Path(model))
+    """Return a model, loaded if it is given by path or name, and the folder of its bundle."""
+    if isinstance(model, Model):
+        return model, None
+    folder = bundle_folder(model)
+    return Model.load(folder), folder
 
 
 def _predict_table(model: Model, table: AnyTable, chunk: int, progress: Progress) -> Predicted:

@@ -22,6 +22,7 @@ from starscale.model.explain_text import (
 from starscale.model.inspect import inspect_stars
 from starscale.model.lookup import find_stars, identifiers
 from starscale.model.model import Model
+from starscale.registry.installing import bundle_folder
 from starscale.tables.api import AnyTable, name_of, says_mock
 from starscale.tables.opening import open_for
 from starscale.tables.standardise import spelling
@@ -158,7 +159,7 @@ def _recognise(source: Source) -> _Kind:
 
 def _inspected(model: Model | str | Path, inputs: AnyTable, stars: pl.Series) -> dict[int | str, list[str]]:
     """Return the sentences about the inputs of every star, by identifier."""
-    loaded = model if isinstance(model, Model) else Model.load(model)
+    loaded = model if isinstance(model, Model) else Model.load(bundle_folder(model))
     source = open_for(inputs, loaded.inputs, choose=loaded.input_columns)
     where = name_of(inputs)
     names = spelling(source.schema, loaded.inputs)

@@ -24,6 +24,7 @@ from starscale.io.progress import progress_of
 from starscale.model.evaluate import mad
 from starscale.model.labelled import labelled_stars
 from starscale.model.model import Model
+from starscale.registry.installing import bundle_folder
 from starscale.surveys.spectra import array_lengths
 from starscale.tables.api import AnyTable
 from starscale.tables.arrays import as_floats
@@ -263,7 +264,7 @@ def importance(
     InputError
         No label column, no row to compare, a group with a column that does not exist.
     """
-    loaded = model if isinstance(model, Model) else Model.load(model)
+    loaded = model if isinstance(model, Model) else Model.load(bundle_folder(model))
     stars = labelled_stars(loaded, table)
     return importance_of(
         loaded,
