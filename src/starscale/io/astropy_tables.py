@@ -17,6 +17,7 @@ from starscale.io.table import describe, unique_names
 from starscale.io.units import as_generic, unit_text
 from starscale.vocabulary.columns import Column
 from starscale.vocabulary.errors import InputError, Problem, Problems
+from starscale.vocabulary.unit_notes import without_converted
 
 #: Columns of coordinates and times, which become columns of numbers.
 _MIXINS = frozenset(("SkyCoord", "Time", "TimeDelta"))
@@ -56,13 +57,16 @@ def from_astropy(table: Table) -> tuple[pl.DataFrame, dict[str, Column], dict[st
 def described(table: Table, schema: pl.Schema, names: Mapping[str, str] | None = None) -> dict[str, Column]:
     """Return unit, UCD and description of the columns of `schema`; `names` maps the table's names to those."""
     known = {}
+    # Of a FITS file, astropy leaves the descriptions of columns in the metadata.
+    comments = (text for key, text in metadata_of(table).items() if key.startswith("TCOMM"))
+    converted = {without_converted(text)[1]: text for text in comments}
     for name in table.colnames:
         about = getattr(table[name], "info", table[name])
         meta = getattr(about, "meta", None) or {}
         known[(names or {}).get(name, name)] = {
             "unit": unit_text(about.unit),
             "ucd": str(meta.get("ucd", "")),
-            "description": str(about.description or ""),
+            "description": str(about.description or converted.get(name, "")),
         }
     return describe(schema, known)
 

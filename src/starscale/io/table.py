@@ -13,7 +13,7 @@ import polars as pl
 from starscale.io.portable import flat
 from starscale.vocabulary.columns import Column, DType
 from starscale.vocabulary.errors import Problems, did_you_mean
-from starscale.vocabulary.unit_notes import restored
+from starscale.vocabulary.unit_notes import restored, without_converted
 
 #: Rows of a chunk where the caller does not choose it.
 CHUNK_ROWS = 65_536
@@ -300,7 +300,9 @@ def describe(schema: pl.Schema, known: Mapping[str, Mapping[str, str]]) -> dict[
     for name, dtype in schema.items():
         about = known.get(name, {})
         unit, description = restored(about.get("unit", "").strip(), about.get("description", "").strip())
-        columns[name] = Column(name, nearest_dtype(dtype), unit, about.get("ucd", "").strip(), description)
+        description, converted = without_converted(description)
+        ucd = about.get("ucd", "").strip()
+        columns[name] = Column(name, nearest_dtype(dtype), unit, ucd, description, converted=bool(converted))
     return columns
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, suppress
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -17,6 +18,7 @@ from starscale.io.reading import open_table
 from starscale.io.table import Sink, WritePlan
 from starscale.vocabulary.columns import Column
 from starscale.vocabulary.errors import Problems
+from starscale.vocabulary.unit_notes import with_converted
 
 
 class Writer:
@@ -49,7 +51,7 @@ class Writer:
         self.schema = schema
         self.metadata = dict(metadata)
         self.n_rows = 0
-        self._columns = columns
+        self._columns = {name: _noted(name, about) for name, about in columns.items()}
         self._expected = n_rows
         self._inside = inside
         self._format = to_write(path)
@@ -128,6 +130,11 @@ class Writer:
     def _check_rows(self) -> None:
         if self._expected is not None and self._expected != self.n_rows:
             raise ValueError(f"{self.path}: {self._expected} rows were announced and {self.n_rows} came")
+
+
+def _noted(name: str, about: Column) -> Column:
+    """Return a column whose description says that it was converted, if it was."""
+    return replace(about, description=with_converted(about.description, name)) if about.converted else about
 
 
 def _abort(sink: Sink) -> None:

@@ -54,7 +54,8 @@ class ColumnSpec(Frozen):
 
     def column(self, name: str) -> Column:
         """Return this description as a :class:`Column` with this name."""
-        return Column(name, self.dtype, self.unit, self.ucd, self.description)
+        converted = self.file_unit not in ("", self.unit)
+        return Column(name, self.dtype, self.unit, self.ucd, self.description, converted)
 
 
 class Identifier(Frozen):

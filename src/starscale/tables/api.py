@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from starscale.io.units import convert, same_unit
 from starscale.surveys import Survey, load_survey
 from starscale.surveys.roles import units_of_roles
 from starscale.surveys.spelling import with_rename
+from starscale.tables.columns.likeness import with_units_of_values
 from starscale.tables.columns.typed import Discarded
 from starscale.tables.frames import refuse_frame
 from starscale.tables.opening import open_for
@@ -199,7 +200,7 @@ def write(
 
     A column is described by the first of these that describes it: `columns`, the table itself (a file, or a table
     of astropy or Arrow), `like`, `surveys`, starscale's own tables. Values are written unchanged, so the unit that
-    the table itself states is kept.
+    the table itself states is kept; that of `like` is taken where the values of the column stand in `like`.
 
     Parameters
     ----------
@@ -213,12 +214,14 @@ def write(
         Descriptions that take precedence over all others.
     like : path or table, optional
         The table that `table` was made from, such as the catalogue that was filtered: units, descriptions and
-        provenance are taken from it.
+        provenance are taken from it. Columns that were converted from its units get those of `surveys`.
     provenance : mapping, optional
         Plain data, stored as JSON; default: that of `like`, or of `table` if it is a file.
 
     Raises
     ------
+    InputError
+        A column would get its unit from `like`, but has other values than there.
     StarscaleError
         Unknown suffix, or a file that cannot be written.
     """
@@ -228,13 +231,21 @@ def write(
     known = own_columns_of(list(source.schema))
     for survey in loaded:
         known |= survey.described()
-    chosen = {
-        name: _filled(about, origin.columns.get(name), known.get(name)) for name, about in source.columns.items()
-    }
+    stated = origin.columns
+    if like is not None:
+        known = _with_units(known, loaded)
+        stated = with_units_of_values(source, origin, known, columns or {})
+    chosen = {name: _filled(about, stated.get(name), known.get(name)) for name, about in source.columns.items()}
     metadata = stated_metadata(origin) | stated_metadata(source) | about_positions(list(source.schema), loaded)
     if provenance:
         metadata[PROVENANCE_KEY] = json.dumps(provenance, default=str)
     io.write(source.read(), output, columns={**chosen, **(columns or {})}, metadata=metadata)
+
+
+def _with_units(known: Mapping[str, Column], surveys: Iterable[Survey]) -> dict[str, Column]:
+    """Return descriptions with the units that values have once they are standardised."""
+    units = {name: unit for survey in surveys for name, unit in units_of_roles(survey).items()}
+    return {name: replace(about, unit=about.unit or units.get(name, "")) for name, about in known.items()}
 
 
 def _filled(about: Column, *others: Column | None) -> Column:
@@ -246,6 +257,7 @@ def _filled(about: Column, *others: Column | None) -> Column:
             about = replace(
                 about,
                 unit=about.unit or other.unit,
+                converted=about.converted or (other.converted and not about.unit),
                 ucd=other.ucd if bare else about.ucd,
                 description=other.description if bare else about.description,
             )

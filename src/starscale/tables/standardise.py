@@ -188,15 +188,20 @@ def _rules(
         column: _Rules(
             specs[column],
             (*survey.sentinels, *specs[column].sentinels),
-            specs[column].file_unit
-            or (found[original].unit if original in found else "")
-            or copy_units.get(column, ""),
+            _unit_of_values(specs[column], found.get(original), copy_units.get(column, "")),
             specs[column].unit or units.get(column, ""),
             physical.get(column),
             column in errors,
         )
         for column, original in present.items()
     }
+
+
+def _unit_of_values(spec: ColumnSpec, stated: Column | None, of_copy: str) -> str:
+    """Return the unit of the values: that of files, but for a column that was converted from it; or the stated."""
+    if stated is not None and stated.converted:
+        return stated.unit or spec.unit
+    return spec.file_unit or (stated.unit if stated is not None else "") or of_copy
 
 
 def _in_degrees(

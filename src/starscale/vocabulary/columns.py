@@ -33,6 +33,9 @@ class Column:
         UCD1+ word(s); empty if none fits.
     description : str
         One sentence, including the meaning of a null if it has one.
+    converted : bool
+        Whether the values are in `unit` although the survey file says that files hold another one (`file_unit`):
+        they were converted when the table was standardised. Its description says so in files.
     """
 
     name: str
@@ -40,6 +43,7 @@ class Column:
     unit: str = ""
     ucd: str = ""
     description: str = ""
+    converted: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 import pytest
 from astropy.io import fits
+from astropy.table import Table
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -92,6 +93,19 @@ def test_a_changed_header_is_an_error(tmp_path: Path) -> None:
         with pytest.raises(InputError, match=r"fails its checksum \(.*header.* CHECKSUM"):
             io.read(path)
         assert io.open_table(path, verify=False).metadata["key"] == "tex7"
+
+
+@pytest.mark.parametrize("kind", ["ours", "theirs"])
+def test_sums_that_astropy_copied_from_another_file_are_not_verified(tmp_path: Path, kind: str) -> None:
+    """A table of astropy keeps them with its metadata, and writes them although its rows are others."""
+    whole = written(tmp_path, kind)
+    assert not any("copied" in note for note in io.open_table(whole).notes)
+    chosen = Table.read(whole)[10:20]
+    assert "CHECKSUM" in chosen.meta
+    chosen.write(tmp_path / "chosen.fits")
+    source = io.open_table(tmp_path / "chosen.fits")
+    assert source.read()["id"].to_list() == list(range(10, 20))
+    assert any("were copied from another file" in note for note in source.notes)
 
 
 @pytest.mark.parametrize("left", ["DATASUM", "CHECKSUM"])

@@ -32,6 +32,12 @@ class CsvSink(Sink):
             if dtype.is_nested():
                 fix = "Write Parquet, or a column for each element."
                 problems.add(str(plan.target), f"a CSV file cannot hold the vector column {name!r}", fix=fix)
+        for name in schema:
+            about = plan.columns.get(name)
+            if about is not None and about.converted:
+                found = f"cannot state that the survey file's unit of files no longer holds for {name!r}"
+                fix = f"Write .ecsv, .parquet, .fits or .vot, which state its unit, {about.unit!r}."
+                problems.add(str(plan.target), found, "a format with units", fix)
         problems.raise_if_any()
         self._separator = "\t" if plan.target.name.lower().endswith(".tsv") else ","
         self._file = plan.path.open("wb")

@@ -255,8 +255,9 @@ def _header(
 
 def _with_sums(header: fits.Header, data_sum: int) -> bytes:
     """Return a header with the sum of its data, and the text that makes the sum of all bytes zero."""
-    header["DATASUM"] = str(data_sum)
-    header["CHECKSUM"] = "0" * 16
+    # The comments tell sums of this file from those that a program copied from another one.
+    header["DATASUM"] = (str(data_sum), "sum of the data")
+    header["CHECKSUM"] = ("0" * 16, "sum of header and data")
     total = ByteSum()
     total.add(header.tostring().encode("ascii"))
     header["CHECKSUM"] = encoded(total.value + data_sum)

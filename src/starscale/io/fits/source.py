@@ -79,6 +79,8 @@ class FitsSource(Source):
             found.append(f"a column-oriented table: its one record is read as {self._table.rows} rows")
         elif vectors := self._table.alike:
             found.append(Doubt(f"one row of vectors of {vectors} elements: TOPCAT would read {vectors} rows"))
+        if self._verification.copied:
+            found.append("its DATASUM and CHECKSUM were copied from another file, so they are not verified")
         others = list(other_tables(self.path, self._table.unit.number))
         if others:
             found.append(OtherTables(f"other tables in the file: {', '.join(others)}"))

@@ -10,7 +10,15 @@ from starscale.vocabulary.errors import InputError, Problem
 
 
 class Verification:
-    """Sums that a header states. Nothing is verified where it states none, and nothing twice."""
+    """Sums that a header states. Nothing is verified where it states none, and nothing twice.
+
+    Attributes
+    ----------
+    copied : bool
+        The sums are those of another file: the Table of astropy keeps the keywords of the file that it was read
+        from, without their comments, and writes them again. Programs that compute sums write a comment, and so do
+        we. Such sums are not verified.
+    """
 
     def __init__(self, path: Path, unit: HeaderUnit) -> None:
         self._path = path
@@ -19,7 +27,9 @@ class Verification:
         checksum = _text(unit, "CHECKSUM")
         # A text of zeros stands there until the sum is known.
         self._checksum = checksum if checksum.strip("0") else ""
-        self._passed = False
+        bare = not any(unit.cards.comments[key] for key in ("DATASUM", "CHECKSUM") if key in unit.cards)
+        self.copied = bare and not self._header_agrees()
+        self._passed = self.copied
 
     def begin(self) -> ByteSum | None:
         """Return a sum to which all data bytes must be added; None if there is nothing to verify."""
@@ -33,8 +43,13 @@ class Verification:
         InputError
             It was changed after they were written.
         """
-        if self._checksum and self._data_sum.isdecimal() and not same(self._unit.sum + int(self._data_sum), 0):
+        if not self._passed and not self._header_agrees():
             raise self._mismatch(f"the header does not agree with its CHECKSUM {self._checksum!r}")
+
+    def _header_agrees(self) -> bool:
+        """Whether header and stated sum of the data give the CHECKSUM, as far as both sums are stated."""
+        stated = self._checksum and self._data_sum.isdecimal()
+        return not stated or same(self._unit.sum + int(self._data_sum), 0)
 
     def finish(self, data: ByteSum) -> None:
         """Compare the sum of all data bytes with those of the header.
