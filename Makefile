@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # Workers of the test run; the suite is meant for two cores.
 WORKERS ?= 2
 
-.PHONY: help demo test oldest newest oldest-lsdb new-examples nightly test-slow service-tests lint types shape docs docs-test real match-quality homogenize learners bench ci clean
+.PHONY: help environment demo test oldest newest oldest-lsdb new-examples often nightly test-slow service-tests lint types shape docs docs-test real match-quality homogenize learners bench ci clean
 
 help:            ## this list
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 18
@@ -26,6 +26,8 @@ $(VENV)/.dev: $(VENV)/.core pyproject.toml
 $(VENV)/.docs: $(VENV)/.dev pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[docs]'
 	@touch $@
+
+environment: $(VENV)/.docs ## all that tests and documentation need
 
 demo: $(VENV)/.core       ## a mock sky, every step on it, a catalogue and a report in demo/
 	$(BIN)/starscale demo -o demo
@@ -59,7 +61,10 @@ oldest-lsdb: $(VENV)/.dev ## the service tests with the lowest version of LSDB
 new-examples: $(VENV)/.dev ## the tests, with other random examples than in every run
 	STARSCALE_NEW_EXAMPLES=1 $(BIN)/python -m pytest -q -n $(WORKERS) -m 'not service and not docs'
 
-nightly: oldest newest oldest-lsdb new-examples  ## what is too long for every change: other versions and examples
+often: $(VENV)/.dev       ## the slow tests, with four times the random examples and kills
+	STARSCALE_OFTEN=4 $(BIN)/python -m pytest -q -n $(WORKERS) -m slow
+
+nightly: oldest newest oldest-lsdb new-examples often  ## what is too long for every change: other versions and examples
 
 service-tests: $(VENV)/.dev  ## tests that need other programs (a browser, a TAP server, LSDB)
 	./.ci/service-tests $(BIN)/python

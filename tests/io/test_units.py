@@ -115,6 +115,8 @@ def test_every_unit_of_the_vocabulary_is_known() -> None:
     [
         ("nJy", "mag(AB)", [3631e9, 0.0, -5.0, None], [0.0, None, None, None]),
         ("nmgy", "mag(AB)", [1.0, -1.0], [22.5, None]),
+        ("uJy-2", "nmgy-2", [1.0, None], [13.18257, None]),
+        ("1/nmgy^2", "nJy-2", [1.0], [7.585776e-8]),
         ("cm/s**2", "log(cm.s**-2)", [100.0, 0.0, -1.0], [2.0, None, None]),
         ("log(cm.s**-2)", "cm/s**2", [2.0, 400.0], [100.0, None]),
         ("deg_C", "K", [0.0], [273.15]),

@@ -22,6 +22,7 @@ from polars.testing import assert_frame_equal
 from starscale import io
 from starscale.io.astropy_tables import from_astropy
 from starscale.vocabulary.errors import InputError
+from support.often import OFTEN
 
 NUMBERS: dict[str, tuple[str, pl.DataType]] = {
     "unsignedByte": ("u1", pl.UInt8()),
@@ -174,7 +175,7 @@ def test_what_astropy_writes_is_read_as_it_was_made(columns: list[Made], seriali
 
 @pytest.mark.slow
 @given(made_tables(), SERIALISATIONS)
-@settings(max_examples=1500, deadline=None, suppress_health_check=NO_CHECKS)
+@settings(max_examples=400 * OFTEN, deadline=None, suppress_health_check=NO_CHECKS)
 def test_what_astropy_writes_is_read_as_it_was_made_often(columns: list[Made], serialisation: str) -> None:
     as_made(columns, serialisation)
 
@@ -228,7 +229,7 @@ def test_what_is_written_is_read_by_both(frame: pl.DataFrame) -> None:
 
 @pytest.mark.slow
 @given(frames())
-@settings(max_examples=1500, deadline=None, suppress_health_check=NO_CHECKS)
+@settings(max_examples=400 * OFTEN, deadline=None, suppress_health_check=NO_CHECKS)
 def test_what_is_written_is_read_by_both_often(frame: pl.DataFrame) -> None:
     read_by_both(frame)
 
@@ -258,6 +259,6 @@ def test_no_row_is_lost_silently(columns: list[Made], serialisation: str, place:
 
 @pytest.mark.slow
 @given(made_tables(), SERIALISATIONS, PLACES, LENGTHS)
-@settings(max_examples=1500, deadline=None, suppress_health_check=NO_CHECKS)
+@settings(max_examples=400 * OFTEN, deadline=None, suppress_health_check=NO_CHECKS)
 def test_no_row_is_lost_silently_often(columns: list[Made], serialisation: str, place: float, length: int) -> None:
     never_shorter(columns, serialisation, place, length)

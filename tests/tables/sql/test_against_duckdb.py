@@ -23,6 +23,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from starscale.tables.sql import row_expression
+from support.often import OFTEN
 
 N_ROWS = 40
 WHOLE = {"i8": pl.Int8, "i16": pl.Int16, "i32": pl.Int32, "i64": pl.Int64, "u8": pl.UInt8, "u32": pl.UInt32}
@@ -344,14 +345,14 @@ def test_values(seed: int, pair: Pair) -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=4000, deadline=None)
+@settings(max_examples=1500 * OFTEN, deadline=None)
 @given(SEEDS, conditions(2))
 def test_many_conditions(seed: int, pair: Pair) -> None:
     compare(seed, pair)
 
 
 @pytest.mark.slow
-@settings(max_examples=6000, deadline=None)
+@settings(max_examples=2000 * OFTEN, deadline=None)
 @given(SEEDS, st.one_of(whole, reals(2), text))
 def test_many_values(seed: int, pair: Pair) -> None:
     compare(seed, pair)

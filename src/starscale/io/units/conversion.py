@@ -12,8 +12,15 @@ from starscale.io.units.parsing import parse_unit
 from starscale.io.units.spellings import NOT_STATED
 from starscale.vocabulary.errors import InputError, Problem
 
+#: Inverse variances of fluxes.
+_OF_MAGGIES, _OF_JANSKYS = u.mgy**-2, u.Jy**-2
+_SCALE = (1 * u.mgy).to_value(u.Jy, u.zero_point_flux(u.AB)) ** -2
 #: Conversions that are meant wherever they are possible: kelvins and degrees Celsius, maggies and fluxes.
-_EQUIVALENT = (*u.temperature(), *u.zero_point_flux(u.AB))
+_EQUIVALENT = (
+    *u.temperature(),
+    *u.zero_point_flux(u.AB),
+    (_OF_MAGGIES, _OF_JANSKYS, lambda value: value * _SCALE, lambda value: value / _SCALE),
+)
 
 
 def convert(values: pl.Series, from_unit: str, to_unit: str, where: str, *, difference: bool = False) -> pl.Series:
