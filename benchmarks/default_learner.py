@@ -32,7 +32,7 @@ from starscale.pipeline.learnable import TrainingArrays
 from starscale.pipeline.pipeline import RunSteps
 from starscale.pipeline.plan import RunPlan
 from starscale.pipeline.planning import plan
-from starscale.pipeline.prepare import TRAINING
+from starscale.pipeline.prepare_training import TRAINING
 from starscale.pipeline.runfile import load_run
 from starscale.pipeline.training import train_plan
 from starscale.reports.table import ReportTable

@@ -18,7 +18,7 @@ from starscale.features.splits import assign_parts
 from starscale.homogenization.api import labels_plan, survey_rows
 from starscale.pipeline.plan import RunPlan
 from starscale.pipeline.planning import plan
-from starscale.pipeline.prepare import input_checksums
+from starscale.pipeline.prepare_training import input_checksums
 from starscale.pipeline.training_set import label_stars
 from starscale.reports.homogenize_text import crosswalk_table
 from starscale.surveys import Survey, load_survey

@@ -20,7 +20,7 @@ import starscale as ss
 from starscale import io
 from starscale.cli.main import app
 from starscale.pipeline.planning import plan
-from starscale.pipeline.prepare import prepare
+from starscale.pipeline.prepare_training import prepare
 from starscale.pipeline.runfile import load_run
 from starscale.reports.finished import FinishedRun
 from starscale.reports.importance import importance_bars, importance_section

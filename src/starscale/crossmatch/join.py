@@ -39,6 +39,7 @@ def join_on_disk(
     *,
     columns: Mapping[str, Column],
     metadata: Mapping[str, str],
+    absent: Mapping[str, pl.DataType] | None = None,
 ) -> int:
     """Write the stars that have a pair in every photometric catalogue, all columns side by side.
 
@@ -56,6 +57,8 @@ def join_on_disk(
         Descriptions of the columns that are written.
     metadata : mapping of str to str
         Texts for the file.
+    absent : mapping of str to polars.DataType, optional
+        Further columns, which have no values.
 
     Returns
     -------
@@ -66,8 +69,9 @@ def join_on_disk(
         stars = rows_of(lead)
         for number, one in enumerate(photometry):
             stars = _beside(stars, one, lead_survey, folder / str(number))
+        empty = [pl.lit(None, dtype=dtype).alias(name) for name, dtype in (absent or {}).items()]
         writer: Writer | None = None
-        for frame in stars:
+        for frame in (part.with_columns(empty) for part in stars):
             if writer is None:
                 writer = stack.enter_context(open_writer(target, frame.schema, columns=columns, metadata=metadata))
             writer.append(frame)

@@ -17,6 +17,7 @@ from starscale.features.features import evaluate_features
 from starscale.features.measurements import Measurement
 from starscale.learn.bundle import digest, load_bundle, save_bundle
 from starscale.learn.predictor import Prediction, Predictor
+from starscale.model.recipe import Recipe
 from starscale.surveys.schema import Cut, Survey
 from starscale.surveys.spectra import array_lengths
 from starscale.tables.cuts import apply_cuts, cut_columns
@@ -65,6 +66,8 @@ class Model:
         Whether the training data were simulated.
     information : mapping
         Title, metrics and provenance of the bundle.
+    recipe : Recipe or None
+        How its table of stars is made from catalogues; None for a model that was trained on a joined table.
     """
 
     predictor: Predictor
@@ -79,6 +82,7 @@ class Model:
     reddening: str | None = None
     mock: bool = False
     information: Mapping[str, Any] = field(default_factory=dict)
+    recipe: Recipe | None = None
 
     @property
     def columns(self) -> dict[str, Column]:
@@ -259,6 +263,7 @@ class Model:
             "reddening": self.reddening,
             "mock": self.mock,
             "information": dict(self.information),
+            **({"recipe": self.recipe.model_dump(mode="json", exclude_defaults=True)} if self.recipe else {}),
         }
 
     @classmethod
@@ -290,6 +295,9 @@ class Model:
                 reddening=document["reddening"],
                 mock=bool(document["mock"]),
                 information=document["information"],
+                recipe=validate(Recipe, document["recipe"], f"{path}/bundle.json: recipe")
+                if "recipe" in document
+                else None,
             )
         except (KeyError, TypeError) as error:
             raise InputError(

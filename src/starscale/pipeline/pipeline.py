@@ -20,7 +20,8 @@ from starscale.pipeline.folder import RunFolder, run_lock
 from starscale.pipeline.importance_step import importance_step
 from starscale.pipeline.plan import RunPlan
 from starscale.pipeline.planning import plan
-from starscale.pipeline.prepare import MATCHED, TRAINING, TablePreparation, input_checksums
+from starscale.pipeline.prepare import MATCHED
+from starscale.pipeline.prepare_training import TRAINING, TrainingPreparation, input_checksums
 from starscale.pipeline.reference import compare_with_reference
 from starscale.pipeline.runfile import load_run
 from starscale.pipeline.training import settings, train_plan
@@ -126,7 +127,7 @@ class RunSteps:
 
     def training_set(self) -> None:
         """Do the steps up to the training table."""
-        TablePreparation(self.plan, self.folder, self.sums).everything()
+        TrainingPreparation(self.plan, self.folder, self.sums).everything()
 
     def _train(self) -> None:
         config = self.config

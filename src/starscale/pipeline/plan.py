@@ -13,6 +13,7 @@ from starscale.crossmatch.neighbourhood import Neighbourhood
 from starscale.features.families import Feature, SurveyColumns
 from starscale.features.features import FeatureSet, build_features, feature_columns
 from starscale.features.split_table import SURVEYS
+from starscale.model.recipe import Recipe, RecipeTable
 from starscale.surveys import Survey
 from starscale.surveys.derived import with_inputs, with_sources
 from starscale.surveys.schema import ColumnSpec, Cut
@@ -23,24 +24,39 @@ from starscale.tables.joins import names_in
 from starscale.tables.sql import rename_columns
 from starscale.vocabulary.columns import DType
 from starscale.vocabulary.errors import InputError, Problem, Problems
-from starscale.vocabulary.settings.run import InputTable, LabelsInput, RunConfig
+from starscale.vocabulary.settings.run import (
+    CatalogueInput,
+    Cuts,
+    InputTable,
+    LabelsInput,
+    PhotometryInput,
+    RunConfig,
+    TablesConfig,
+)
 
 #: Name of a column type in a survey file, by the type in a table.
 _DTYPE: dict[pl.DataType, DType] = {kind(): name for name, kind in POLARS_TYPE.items()}
 
 
 @dataclass(frozen=True)
-class RunPlan:
-    """A run file with everything that it names loaded and checked."""
+class TablesPlan:
+    """The tables that become one table of stars, with their surveys loaded and checked.
 
-    config: RunConfig
+    Attributes
+    ----------
+    config : TablesConfig
+    base : Path
+        Folder that its paths start from.
+    lead : Survey
+    joins, photometry : tuple of Survey
+        In the order of the tables of `config`.
+    """
+
+    config: TablesConfig
     base: Path
     lead: Survey
     joins: tuple[Survey, ...]
     photometry: tuple[Survey, ...]
-    label_surveys: tuple[Survey, ...]
-    feature_set: FeatureSet
-    crosswalks: tuple[Neighbourhood, ...] = ()
 
     def path(self, relative: Path | None) -> Path:
         """Return the location of a path of the run file, which starts from the folder of that file.
@@ -56,16 +72,6 @@ class RunPlan:
         return self.base / relative
 
     @property
-    def label_names(self) -> str:
-        """The names of the label surveys, for messages."""
-        return ", ".join(survey.name for survey in self.label_surveys)
-
-    @property
-    def leading_table(self) -> LeadingTable:
-        """The whole leading catalogue, to which the rows of label surveys are linked."""
-        return LeadingTable(self.path(self.config.catalogue.path), self.lead, self.config.match)
-
-    @property
     def surveys(self) -> tuple[Survey, ...]:
         """The surveys that describe the columns of the joined table."""
         return (self.lead, *self.joins, *self.photometry)
@@ -76,12 +82,33 @@ class RunPlan:
         return [(self.path(t.path), s) for t, s in zip(self.config.catalogue.join, self.joins, strict=True)]
 
 
-def tables_of(config: RunConfig) -> list[InputTable | LabelsInput]:
+@dataclass(frozen=True)
+class RunPlan(TablesPlan):
+    """A run file with everything that it names loaded and checked: tables, labels, inputs of the model."""
+
+    config: RunConfig
+    label_surveys: tuple[Survey, ...]
+    feature_set: FeatureSet
+    crosswalks: tuple[Neighbourhood, ...] = ()
+
+    @property
+    def label_names(self) -> str:
+        """The names of the label surveys, for messages."""
+        return ", ".join(survey.name for survey in self.label_surveys)
+
+    @property
+    def leading_table(self) -> LeadingTable:
+        """The whole leading catalogue, to which the rows of label surveys are linked."""
+        return LeadingTable(self.path(self.config.catalogue.path), self.lead, self.config.match)
+
+
+def tables_of(config: TablesConfig) -> list[InputTable | LabelsInput]:
     """Return all tables of a run file: the leading one, its joins, photometry and labels."""
-    return [config.catalogue, *config.catalogue.join, *config.photometry, *config.labels]
+    labels = config.labels if isinstance(config, RunConfig) else ()
+    return [config.catalogue, *config.catalogue.join, *config.photometry, *labels]
 
 
-def members_in(run: RunPlan, columns: Sequence[str]) -> tuple[SurveyColumns, ...]:
+def members_in(run: TablesPlan, columns: Sequence[str]) -> tuple[SurveyColumns, ...]:
     """Return the surveys of a run with the names of their columns in the joined table."""
     own = {name: name for name in run.lead.columns}
     joins = [{**names_in(columns, s), s.id.column: run.lead.id.column} for s in run.joins]
@@ -133,6 +160,29 @@ def _holds_labels(run: RunPlan, member: SurveyColumns) -> bool:
     tables = zip([config.catalogue, *config.catalogue.join, *config.photometry], run.surveys, strict=True)
     return member.survey.name in {survey.name for survey in run.label_surveys} or any(
         survey is member.survey and run.path(table.path).resolve() in labels for table, survey in tables
+    )
+
+
+def recipe_of(run: RunPlan, members: Sequence[SurveyColumns]) -> Recipe:
+    """Return how the tables of a run become the table of its model."""
+    config = run.config
+    tables = (config.catalogue, *config.catalogue.join, *config.photometry)
+    entries = [
+        RecipeTable(
+            survey=member.survey,
+            cuts=table.cuts if isinstance(table, CatalogueInput | PhotometryInput) else Cuts(),
+            names={column: name for column, name in member.names.items() if name != column},
+        )
+        for table, member in zip(tables, members, strict=True)
+    ]
+    lead, joins = entries[0], tuple(entries[1 : 1 + len(run.joins)])
+    return Recipe(
+        lead=lead,
+        joins=joins,
+        photometry=tuple(entries[1 + len(run.joins) :]),
+        match=config.match,
+        feature_set=run.feature_set,
+        features=config.features,
     )
 
 

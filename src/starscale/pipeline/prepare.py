@@ -1,14 +1,13 @@
-"""The steps of a run up to the training table; no photometric catalogue is held in memory.
+"""The steps from input tables to one table of stars, of a run and of an applied model alike.
 
-Every step reads the files of the steps before it and writes its own files, piece by piece.
+No photometric catalogue is held in memory. Every step reads the files of the steps before it and writes its own
+files, piece by piece.
 """
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Mapping
-from contextlib import ExitStack
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,68 +16,58 @@ import polars as pl
 from starscale import io
 from starscale.crossmatch.api import Matched, match_files
 from starscale.crossmatch.join import CleanSides, Counterparts, join_on_disk, keep_clean_pairs
-from starscale.crossmatch.linking import crosswalk_messages
 from starscale.crossmatch.on_disk import Outputs
-from starscale.features.split_rule import cluster_path
 from starscale.pipeline.folder import RunFolder
-from starscale.pipeline.homogenize_step import LABELS, homogenize_step
-from starscale.pipeline.plan import RunPlan, tables_of
-from starscale.pipeline.planning import labels_plan_of
-from starscale.pipeline.training_set import label_stars, training_table
+from starscale.pipeline.plan import TablesPlan, tables_of
 from starscale.surveys import Survey
 from starscale.surveys.derived import underivable
 from starscale.tables.api import described
 from starscale.tables.clean import clean_file
 from starscale.tables.columns.typed import Discarded
+from starscale.tables.cuts import Attrition
 from starscale.tables.standardise import require
 from starscale.tables.stream import columns_of
 from starscale.vocabulary.errors import InputError, Problem
-from starscale.vocabulary.progress import SILENT, Progress
 from starscale.vocabulary.settings.run import Cuts
 
-MATCHED, TRAINING = "matched.parquet", "training.parquet"
+MATCHED = "matched.parquet"
 
 
-def input_checksums(plan: RunPlan) -> dict[str, str]:
-    """Return the checksums of all tables that a run reads, by their path in the run file."""
-    config = plan.config
-    paths = [t.path for t in tables_of(config) if t.path is not None] + [r.path for r in config.compare]
-    paths += [item.path for item in plan.crosswalks if item.path is not None]
-    if len(config.labels) > 1:
-        paths += labels_plan_of(plan).paths
-    if (clusters := cluster_path(config.split)) is not None:
-        paths.append(clusters)
+def table_checksums(plan: TablesPlan, others: Sequence[Path] = ()) -> dict[str, str]:
+    """Return the checksums of the tables of a plan, and of `others`, by their path in the run file."""
+    paths = [*(t.path for t in tables_of(plan.config) if t.path is not None), *others]
     return {str(path): io.checksum(plan.path(path)) for path in dict.fromkeys(paths)}
 
 
 @dataclass(frozen=True)
 class TablePreparation:
-    """The steps that apply cuts, match, assign labels and join.
+    """The steps that apply cuts, match and join; no label is needed.
 
     Attributes
     ----------
-    plan : RunPlan
+    plan : TablesPlan
     folder : RunFolder
     sums : mapping of str to str
         Checksums of the tables that the run reads, by their path in the run file.
+    absent : mapping of str to polars.DataType
+        Columns without values that the joined table gets, in place of a survey that is not there.
     """
 
-    plan: RunPlan
+    plan: TablesPlan
     folder: RunFolder
     sums: Mapping[str, str]
+    absent: Mapping[str, pl.DataType] = field(default_factory=dict, kw_only=True)
 
-    def everything(self) -> None:
-        """Do all steps; the last step writes the training table."""
+    def pairs(self) -> None:
+        """Clean every catalogue, and match each with the leading one."""
         self._clean_lead()
         for number, survey in enumerate(self.plan.photometry):
             self._clean(number, survey)
             self._match(number, survey)
-        self._labels()
-        self._join()
-        self._training()
 
     @property
-    def _lead(self) -> str:
+    def lead_file(self) -> str:
+        """Name of the cleaned leading catalogue in the folder."""
         return _clean_name(self.plan.lead)
 
     def _clean_lead(self) -> None:
@@ -96,9 +85,9 @@ class TablePreparation:
         paths = [table.path, *(t.path for t in table.join)]
         self.folder.step(
             f"clean {plan.lead.name}",
-            settings=[table.model_dump(mode="json"), _settings(plan.lead, *plan.joins)],
+            settings=[table.model_dump(mode="json"), surveys_as_data(plan.lead, *plan.joins)],
             reads={str(p): self.sums[str(p)] for p in paths},
-            writes=[self._lead],
+            writes=[self.lead_file],
             work=work,
         )
 
@@ -112,7 +101,7 @@ class TablePreparation:
 
         self.folder.step(
             f"clean {survey.name}",
-            settings=[entry.model_dump(mode="json"), _settings(survey)],
+            settings=[entry.model_dump(mode="json"), surveys_as_data(survey)],
             reads={str(entry.path): self.sums[str(entry.path)]},
             writes=[_clean_name(survey)],
             work=work,
@@ -134,7 +123,7 @@ class TablePreparation:
         files = {
             kind: f"{kind}_{survey.name}.parquet" for kind in ("pairs", "neighbours", "unmatched", "duplicates")
         }
-        clean = [self._lead, _clean_name(survey)]
+        clean = [self.lead_file, _clean_name(survey)]
 
         def work() -> dict[str, Any]:
             outputs = {kind: self.folder.file(name) for kind, name in files.items()}
@@ -154,7 +143,7 @@ class TablePreparation:
         paths = [str(plan.config.catalogue.path), str(entry.path)]
         self.folder.step(
             f"match {survey.name}",
-            settings=[settings.model_dump(mode="json"), _settings(plan.lead, survey)],
+            settings=[settings.model_dump(mode="json"), surveys_as_data(plan.lead, survey)],
             reads={**{path: self.sums[path] for path in paths}, **self.folder.checksums(*clean)},
             writes=list(files.values()),
             work=work,
@@ -162,7 +151,7 @@ class TablePreparation:
 
     def _match_clean(self, survey: Survey, outputs: dict[str, Path]) -> Matched:
         """Match the rows of both catalogues that passed the cuts."""
-        paths = [self.folder.file(name) for name in (self._lead, _clean_name(survey))]
+        paths = [self.folder.file(name) for name in (self.lead_file, _clean_name(survey))]
         surveys, settings = [self.plan.lead, survey], self.plan.config.match
         return match_files(paths, surveys, settings, Outputs(**outputs), self.folder.provenance)
 
@@ -170,7 +159,7 @@ class TablePreparation:
         """Match the whole catalogues, and remove the pairs of rows that did not pass the cuts."""
         plan, config = self.plan, self.plan.config
         paths = [plan.path(config.catalogue.path), plan.path(config.photometry[number].path)]
-        lead, external = (self.folder.file(name) for name in (self._lead, _clean_name(survey)))
+        lead, external = (self.folder.file(name) for name in (self.lead_file, _clean_name(survey)))
         with io.work_folder(outputs["pairs"]) as folder:
             whole = {kind: folder / f"{kind}.parquet" for kind in ("pairs", "unmatched")}
             wanted = Outputs(**{**outputs, **whole})
@@ -185,116 +174,57 @@ class TablePreparation:
             )
         return replace(found, n_pairs=kept, losses=losses)
 
-    def _labels(self) -> None:
-        if len(self.plan.label_surveys) > 1:
-            homogenize_step(self.folder, labels_plan_of(self.plan), self.sums, self.plan.lead)
-        else:
-            self._labels_of_one()
-
-    def _labels_of_one(self) -> None:
-        entry = self.plan.config.labels[0]
-
-        def work() -> dict[str, Any]:
-            labelled = label_stars(self.plan, self.folder.file(self._lead))
-            self.folder.write(labelled.labels, LABELS)
-            for text in crosswalk_messages(labelled.crosswalks):
-                self.folder.progress.message(text)
-            told = {"crosswalks": labelled.crosswalks} if labelled.crosswalks else {}
-            return {"attrition": asdict(labelled.attrition), "counts": labelled.counts, **told}
-
-        walks = self.plan.crosswalks
-        given = [self.plan.config.catalogue.path, entry.path, *(item.path for item in walks)]
-        paths = [str(path) for path in given if path is not None]
-        self.folder.step(
-            f"labels {self.plan.label_names}",
-            settings=[
-                entry.model_dump(mode="json"),
-                _settings(self.plan.lead, *self.plan.label_surveys),
-                [item.settings() for item in walks],
-            ],
-            reads={**{p: self.sums[p] for p in paths}, **self.folder.checksums(self._lead)},
-            writes=[LABELS],
-            work=work,
-        )
-
-    def _join(self) -> None:
+    def join(self) -> None:
+        """Write the stars that have a counterpart in every catalogue, all columns side by side."""
         surveys = self.plan.photometry
 
         def work() -> dict[str, Any]:
             file = self.folder.file
             stars = join_on_disk(
-                file(self._lead),
+                file(self.lead_file),
                 self.plan.lead,
                 [Counterparts(s, file(_clean_name(s)), file(f"pairs_{s.name}.parquet")) for s in surveys],
                 file(MATCHED),
                 columns=described(*self.plan.surveys),
+                absent=self.absent,
                 metadata=self.folder.metadata(MATCHED),
             )
             if stars == 0:
-                raise InputError(
-                    Problem(
-                        "match", "no star passed the cuts and the match", "one or more", "See the counts above."
-                    )
-                )
+                raise InputError(_no_star(self.folder))
             return {"stars": stars}
 
         files = [name for s in surveys for name in (f"pairs_{s.name}.parquet", _clean_name(s))]
         self.folder.step(
             "join",
-            settings=_settings(*self.plan.surveys),
-            reads=self.folder.checksums(self._lead, *files),
+            settings=[*surveys_as_data(*self.plan.surveys), *([sorted(self.absent)] if self.absent else [])],
+            reads=self.folder.checksums(self.lead_file, *files),
             writes=[MATCHED],
             work=work,
         )
-
-    def _training(self) -> None:
-        config = self.plan.config
-
-        def work() -> dict[str, Any]:
-            table = training_table(self.plan, self.folder.file(MATCHED), self.folder.read(LABELS))
-            self.folder.write(table, TRAINING, *self.plan.surveys)
-            return {"stars": table.height}
-
-        clusters = cluster_path(config.split)
-        self.folder.step(
-            "training set",
-            settings=[config.split.model_dump(mode="json"), config.seed, config.target],
-            reads={
-                **self.folder.checksums(MATCHED, LABELS),
-                **({str(clusters): self.sums[str(clusters)]} if clusters is not None else {}),
-            },
-            writes=[TRAINING],
-            work=work,
-        )
-
-
-def prepare(plan: RunPlan, near: Path | None = None, progress: Progress = SILENT) -> pl.DataFrame:
-    """Make the training table, and keep no other file.
-
-    Parameters
-    ----------
-    plan : RunPlan
-    near : Path, optional
-        A file or folder next to which the temporary tables are written; default: the system's temporary folder.
-    progress : Progress
-    """
-    with ExitStack() as stack:
-        folder = (
-            Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="starscale-")))
-            if near is None
-            else stack.enter_context(io.work_folder(near))
-        )
-        run = RunFolder(folder, progress, {"mock": plan.config.mock, "steps": {}})
-        TablePreparation(plan, run, input_checksums(plan)).everything()
-        return run.read(TRAINING)
 
 
 def _clean_name(survey: Survey) -> str:
     return f"clean_{survey.name}.parquet"
 
 
-def _settings(*surveys: Survey) -> list[Any]:
+def surveys_as_data(*surveys: Survey) -> list[Any]:
+    """Return surveys as plain data, for the key of a step."""
     return [survey.model_dump(mode="json") for survey in surveys]
+
+
+def _no_star(folder: RunFolder) -> Problem:
+    """Return the error for a table without stars, with the rows that each step left."""
+    told = []
+    for name, step in folder.record["steps"].items():
+        verb, _, survey = name.partition(" ")
+        result = step["result"]
+        if verb == "clean":
+            attrition = Attrition.from_dict(result["attrition"])
+            told.append(f"{survey}: {attrition.n_in:,} rows, {attrition.n_out:,} after the cuts")
+        elif verb == "match":
+            told.append(f"{result['n_kept']:,} pairs with {survey}")
+    fix = "Do the tables cover the same sky? The cuts can be left out by name (cuts.without)."
+    return Problem("match", f"no star passed the cuts and the match ({'; '.join(told)})", "one or more", fix)
 
 
 def _require_magnitudes(columns: list[str], survey: Survey, where: str) -> None:

@@ -12,7 +12,8 @@ from starscale import io
 from starscale.model.evaluate import evaluate
 from starscale.pipeline.folder import RunFolder
 from starscale.pipeline.plan import RunPlan, magnitude_column, members_in
-from starscale.pipeline.prepare import MATCHED, TRAINING
+from starscale.pipeline.prepare import MATCHED
+from starscale.pipeline.prepare_training import TRAINING
 from starscale.tables.labels import within_limits
 from starscale.tables.sql import row_expression
 from starscale.vocabulary.errors import Problems, did_you_mean

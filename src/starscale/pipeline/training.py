@@ -25,9 +25,9 @@ from starscale.model.missing import cost_of_missing
 from starscale.model.model import Model
 from starscale.pipeline.comparing import Trials, trial
 from starscale.pipeline.learnable import TrainingArrays
-from starscale.pipeline.plan import RunPlan, all_cuts, inputs_survey, magnitude_column, members_in
+from starscale.pipeline.plan import RunPlan, all_cuts, inputs_survey, magnitude_column, members_in, recipe_of
 from starscale.pipeline.planning import plan
-from starscale.pipeline.prepare import prepare
+from starscale.pipeline.prepare_training import prepare
 from starscale.pipeline.runfile import load_run
 from starscale.reports.model_card import model_card
 from starscale.tables.api import AnyTable, name_of, read_in_units
@@ -109,6 +109,7 @@ def train_plan(
         "measurements": stars.measurements,
         "reddening": reddening_column(stars.features, stars.members),
         "mock": config.mock,
+        "recipe": recipe_of(run, stars.members),
     }
     repeats = _repeats(stars, shared, checkpoints, progress, scored=scored)
     first, figures = repeats[0], summarise([repeat.figures for repeat in repeats])

@@ -233,21 +233,26 @@ OWN_MODEL = "model"
 WITHOUT_ESTIMATES, ESTIMATES_ALONE = "without-estimates", "estimates-alone"
 
 
-class RunConfig(Frozen):
-    """Settings of a run."""
+class TablesConfig(Frozen):
+    """The tables of a run that make one table of stars: a leading catalogue, and those that are joined to it."""
 
     title: str = "starscale run"
     extends: str | None = None
     #: The data are simulated; stated wherever a result is shown.
     mock: bool = False
+    catalogue: CatalogueInput
+    photometry: tuple[PhotometryInput, ...] = ()
+    match: MatchConfig = MatchConfig()
+
+
+class RunConfig(TablesConfig):
+    """Settings of a run."""
+
     seed: Seed = 0
     #: Number of trainings with different splits and initial weights; results are their mean and standard
     #: deviation.
     repeats: int = Field(default=1, ge=1, le=100)
     target: tuple[LabelName, ...] = ("teff", "logg", "fe_h")
-    catalogue: CatalogueInput
-    photometry: tuple[PhotometryInput, ...] = ()
-    match: MatchConfig = MatchConfig()
     labels: tuple[LabelsInput, ...] = Field(min_length=1)
     #: Tables that link the identifiers of releases of Gaia, for labels with identifiers of another release.
     crosswalk: tuple[CrosswalkInput, ...] = ()
