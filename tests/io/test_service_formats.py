@@ -44,6 +44,7 @@ def table() -> pl.DataFrame:
     """MOCK: a catalogue with nulls of every type."""
     rng = np.random.default_rng(4)
     types = {"int64": pl.Int64, "int32": pl.Int32, "float32": pl.Float32, "float64": pl.Float64}
+    types["string"] = pl.String
     columns = {}
     for name, about in catalogue_columns().items():
         values = rng.normal(size=N) * 1000
@@ -51,6 +52,8 @@ def table() -> pl.DataFrame:
             values = rng.uniform(0, 360, N) if name == "ra" else np.degrees(np.arcsin(rng.uniform(-1, 1, N)))
         if name == "source_id":
             values = np.arange(N) + 2**61
+        if name == "part":
+            values = rng.choice(["train", "validation", "test"], N)
         gone = pl.Series(rng.random(N) < (0.0 if name in ("source_id", "ra", "dec") else 0.1))
         series = pl.Series(name, values).cast(types[about.dtype])
         columns[name] = series.zip_with(~gone, series.clear(N))

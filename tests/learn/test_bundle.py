@@ -64,7 +64,7 @@ def bundle(small: Predictor, tmp_path: Path) -> Path:
 def test_round_trip_gives_bit_identical_predictions(model: Predictor, tmp_path: Path) -> None:
     path = tmp_path / "model"
     save_bundle(path, model, DOCUMENT, "# A card\n")
-    loaded, document = load_bundle(path)
+    loaded, document, _ = load_bundle(path)
     assert document == DOCUMENT
     assert (path / "MODEL_CARD.md").read_text() == "# A card\n"
     x = sample(300, 2).x

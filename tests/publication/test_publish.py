@@ -40,6 +40,7 @@ def catalogue(n: int = N) -> pl.DataFrame:
     """MOCK: a catalogue with nulls in it."""
     rng = np.random.default_rng(2)
     types = {"int64": pl.Int64, "int32": pl.Int32, "float32": pl.Float32, "float64": pl.Float64}
+    types["string"] = pl.String
     columns = {}
     for name, about in catalogue_columns().items():
         values = rng.normal(size=n) * (5000 if about.unit == "K" else 1)
@@ -49,6 +50,8 @@ def catalogue(n: int = N) -> pl.DataFrame:
             values = rng.integers(0, 512, n)
         elif name in ("ra", "dec"):
             values = rng.uniform(0, 360 if name == "ra" else 90, n)
+        elif name == "part":
+            values = rng.choice(["train", "validation", "test"], n)
         series = pl.Series(name, values).cast(types[about.dtype])
         gone = pl.Series(rng.random(n) < 0.1)
         columns[name] = series if name in ("source_id", "flags") else series.zip_with(~gone, series.clear(n))

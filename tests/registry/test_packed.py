@@ -12,11 +12,15 @@ from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from starscale.features.splits import PARTS
+from starscale.learn.bundle import STARS
 from starscale.model.model import Model
+from starscale.model.training_stars import TrainingStars
 from starscale.registry.packed import FILES, SUMS, members, pack, unpack
 from starscale.vocabulary.errors import InputError
 from support.small_model import small_model, small_stars
@@ -113,3 +117,11 @@ def test_a_file_with_an_altered_bundle_is_refused_and_leaves_the_older_one(bundl
         unpack(made.getvalue(), tmp_path / "model", "bad.tar")
     assert pack(tmp_path / "model") == pack(bundle)
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
+def test_a_pack_keeps_the_list_of_training_stars(tmp_path: Path) -> None:
+    ids = small_stars(9)["source_id"]
+    stars = TrainingStars.of(ids, {name: np.arange(9) for name in PARTS}, "int64")
+    dataclasses.replace(small_model(), stars=stars).save(tmp_path / "model", card="")
+    unpack(pack(tmp_path / "model"), tmp_path / "again", "pack")
+    assert (tmp_path / "again" / STARS).read_bytes() == (tmp_path / "model" / STARS).read_bytes()

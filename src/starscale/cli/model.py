@@ -48,21 +48,25 @@ def train(
 def evaluate(
     model: Annotated[Path, typer.Argument(help="Model bundle.")],
     table: Annotated[
-        Path, typer.Argument(help="Table with inputs and labels. Of a training table only the test part is used.")
+        Path, typer.Argument(help="Table with inputs and labels. Stars of the model's training are left out.")
     ],
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="JSON file for the figures of merit in all bins.")
     ] = None,
+    include_training: Annotated[
+        bool,
+        typer.Option("--include-training", help="Also compare stars that the model was trained or calibrated on."),
+    ] = False,
 ) -> None:
     """Compare the predictions of a model with known labels.
 
     Example: `starscale evaluate model/ run/training.parquet -o metrics.json`
     """
-    figures = ss.evaluate(model, table)
+    figures = ss.evaluate(model, table, include_training=include_training, progress=DisplayedProgress())
     if output is not None:
         io.atomic_text(output, figures.with_columns(pl.col(pl.Float64).fill_nan(None)).write_json() + "\n")
     bundle = ss.load(model)
-    sample = f"{table}; of a training table the test part, of any other all rows"
+    sample = f"{table}{'; stars of the training included' if include_training else ''}"
     print_figures(figures, sample_name(sample, bundle.mock or is_mock(table)))
 
 

@@ -13,9 +13,11 @@ from typing import Any
 
 import numpy as np
 import safetensors.numpy
+from numpy.typing import NDArray
 from safetensors import SafetensorError
 
 from starscale.io import atomic_directory
+from starscale.learn.arrays import Arrays
 from starscale.learn.predictor import Predictor
 from starscale.version import __version__
 from starscale.vocabulary.errors import InputError, Problem, Problems
@@ -26,11 +28,19 @@ FORMAT_VERSION = 3
 INDEX = "bundle.json"
 WEIGHTS = "weights.safetensors"
 CARD = "MODEL_CARD.md"
+#: Hashes of the stars of the training; bundles of earlier builds lack it.
+STARS = "training_stars.safetensors"
 
 _AGAIN = "Copy or train the model again."
 
 
-def save_bundle(path: Path, predictor: Predictor, document: Mapping[str, Any], card: str) -> None:
+def save_bundle(
+    path: Path,
+    predictor: Predictor,
+    document: Mapping[str, Any],
+    card: str,
+    stars: Mapping[str, NDArray[Any]] | None = None,
+) -> None:
     """Write a model to a directory, all of it or nothing.
 
     Parameters
@@ -43,6 +53,8 @@ def save_bundle(path: Path, predictor: Predictor, document: Mapping[str, Any], c
         The caller's own settings and provenance, JSON-able.
     card : str
         Text of the model card (Markdown).
+    stars : mapping of str to ndarray, optional
+        Hashes of the stars of the training.
 
     Raises
     ------
@@ -51,6 +63,8 @@ def save_bundle(path: Path, predictor: Predictor, document: Mapping[str, Any], c
     """
     model, weights = _serialised(predictor)
     files = {WEIGHTS: weights, CARD: card.encode()}
+    if stars is not None:
+        files[STARS] = _packed(stars)
     index: dict[str, Any] = {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
@@ -71,22 +85,29 @@ def save_bundle(path: Path, predictor: Predictor, document: Mapping[str, Any], c
         (directory / INDEX).write_text(json.dumps(index, indent=1, allow_nan=False) + "\n", encoding="utf-8")
 
 
-def digest(predictor: Predictor, document: Mapping[str, Any]) -> str:
+def digest(
+    predictor: Predictor, document: Mapping[str, Any], stars: Mapping[str, NDArray[Any]] | None = None
+) -> str:
     """SHA-256 of a model and the caller's document, wherever it came from; see :func:`save_bundle`."""
     model, weights = _serialised(predictor)
-    return fingerprint([model, document, _digest(weights)])
+    return fingerprint([model, document, _digest(weights), None if stars is None else _digest(_packed(stars))])
 
 
 def _serialised(predictor: Predictor) -> tuple[dict[str, Any], bytes]:
     """Return settings, and all arrays as the contents of a file."""
     model, arrays = predictor.state()
+    return model, _packed(arrays)
+
+
+def _packed(arrays: Mapping[str, NDArray[Any]]) -> bytes:
     # safetensors writes the memory as it lies: a view with strides would be stored in the wrong order.
-    whole = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
-    return model, safetensors.numpy.save(whole)
+    return bytes(safetensors.numpy.save({name: np.ascontiguousarray(array) for name, array in arrays.items()}))
 
 
-def load_bundle(path: Path) -> tuple[Predictor, dict[str, Any]]:
-    """Read a model and the caller's document, after checking that nothing was altered.
+def load_bundle(path: Path) -> tuple[Predictor, dict[str, Any], Arrays | None]:
+    """Read a model, the caller's document and the hashes of its stars, after checking that nothing was altered.
+
+    The hashes are None in a bundle of an earlier build.
 
     Raises
     ------
@@ -95,13 +116,15 @@ def load_bundle(path: Path) -> tuple[Predictor, dict[str, Any]]:
     """
     index = _read_index(path)
     files = _read_files(path, index)
+    arrays = {name: _unpacked(path / name, data) for name, data in files.items() if name != CARD}
+    return Predictor.from_state(index["model"], arrays[WEIGHTS]), index["document"], arrays.get(STARS)
+
+
+def _unpacked(where: Path, data: bytes) -> dict[str, Any]:
     try:
-        arrays = safetensors.numpy.load(files[WEIGHTS])
+        return dict(safetensors.numpy.load(data))
     except SafetensorError as error:
-        raise InputError(
-            Problem(str(path / WEIGHTS), f"is not a safetensors file ({error})", "", _AGAIN)
-        ) from None
-    return Predictor.from_state(index["model"], arrays), index["document"]
+        raise InputError(Problem(str(where), f"is not a safetensors file ({error})", "", _AGAIN)) from None
 
 
 def _read_index(path: Path) -> dict[str, Any]:
@@ -145,7 +168,7 @@ def _read_json(where: Path) -> Any:
 
 def _read_files(path: Path, index: Mapping[str, Any]) -> dict[str, bytes]:
     problems, files = Problems(), {}
-    for name in (WEIGHTS, CARD):
+    for name in (WEIGHTS, CARD, *([STARS] if STARS in index["files"] else [])):
         expected = index["files"][name]
         try:
             data = (path / name).read_bytes()

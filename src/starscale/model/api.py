@@ -213,7 +213,13 @@ def predict_on_cluster(
     return found
 
 
-def evaluate(model: Model | str | Path, table: AnyTable) -> pl.DataFrame:
+def evaluate(
+    model: Model | str | Path,
+    table: AnyTable,
+    *,
+    include_training: bool = False,
+    progress: Progress | bool | None = None,
+) -> pl.DataFrame:
     """Compare the predictions for a table with its known labels.
 
     Parameters
@@ -222,9 +228,13 @@ def evaluate(model: Model | str | Path, table: AnyTable) -> pl.DataFrame:
         A model, or the path of its bundle.
     table : path or table
         The inputs of the model and a column for each label (`teff`, `logg`, `fe_h`). Values outside the physical
-        limits of a label (sentinels) are ignored. If there is a column `part` (a training table), only the stars
-        that were in the test part when this model was trained are used; of any other table all rows are,
-        including stars that the model was trained on.
+        limits of a label (sentinels) are ignored.
+    include_training : bool
+        Whether stars that the model was trained or calibrated on are compared, too. By default they are left out:
+        what remains of a training table is its test part. They are found by their identifiers; the bundle of an
+        earlier build has no list of them, and knows them in a training table (with a column `part`) only.
+    progress : Progress or bool, optional
+        Is told how many stars were left out; True: show it. Default: silent.
 
     Returns
     -------
@@ -240,6 +250,6 @@ def evaluate(model: Model | str | Path, table: AnyTable) -> pl.DataFrame:
         No label column, or no row to compare.
     """
     loaded, _ = opened_model(model)
-    stars = labelled_stars(loaded, table)
+    stars = labelled_stars(loaded, table, include_training=include_training, progress=progress_of(progress))
     catalogue = loaded.predict(stars.table, where=stars.where, found_columns=stars.columns)
     return compare(catalogue, stars.table, stars.labels)

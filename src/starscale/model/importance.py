@@ -243,7 +243,8 @@ def importance(
     model : Model or path
         A model, or the path of its bundle.
     table : path or table
-        As for :func:`evaluate`: the inputs of the model, and labels. Of a training table, the test part is used.
+        As for :func:`evaluate`: the inputs of the model, and labels. Stars that the model was trained or
+        calibrated on are left out: of a training table, the test part remains.
     groups : mapping of str to sequence of str, optional
         Columns to shuffle together, by the name of their group. Default: every column alone, groups of correlated
         columns, and all columns.
@@ -265,7 +266,7 @@ def importance(
         No label column, no row to compare, a group with a column that does not exist.
     """
     loaded = model if isinstance(model, Model) else Model.load(bundle_folder(model))
-    stars = labelled_stars(loaded, table)
+    stars = labelled_stars(loaded, table, progress=progress_of(progress))
     return importance_of(
         loaded,
         stars.table,

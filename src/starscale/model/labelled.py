@@ -10,11 +10,13 @@ import polars as pl
 from starscale.features.split_rule import parts_by_rule
 from starscale.io.units import convert
 from starscale.model.model import Model
+from starscale.model.training_stars import UNKNOWN
 from starscale.tables.api import AnyTable, name_of
 from starscale.tables.labels import within_limits
 from starscale.tables.opening import open_for
 from starscale.vocabulary.columns import LABELS, Column
 from starscale.vocabulary.errors import InputError, Problem
+from starscale.vocabulary.progress import SILENT, Progress
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +41,19 @@ class LabelledStars:
     columns: Mapping[str, Column]
 
 
-def labelled_stars(model: Model, table: AnyTable) -> LabelledStars:
-    """Read a table with labels; of a training table, select the test part of the model's own training.
+def labelled_stars(
+    model: Model, table: AnyTable, *, include_training: bool = False, progress: Progress = SILENT
+) -> LabelledStars:
+    """Read a table with labels, and leave out the stars that the model was trained or calibrated on.
+
+    Parameters
+    ----------
+    model : Model
+    table : path or table
+    include_training : bool
+        Whether those stars stay.
+    progress : Progress
+        Is told how many stars were left out.
 
     Raises
     ------
@@ -60,11 +73,32 @@ def labelled_stars(model: Model, table: AnyTable) -> LabelledStars:
             raise InputError(Problem(label, f"is of type {stars[name].dtype}", "numbers"))
         stars = stars.with_columns(convert(stars[name], source.columns[name].unit, LABELS[name].scale, label))
     stars = stars.with_columns(within_limits(known))
-    if "part" in stars.columns:
-        rule = model.information["split_rule"]
-        part = parts_by_rule(rule, stars, model.inputs, where, found_columns=source.columns)
-        stars = stars.filter(part == "test")
+    if not include_training:
+        stars = _without_training(model, stars, where, source.columns, progress)
     if stars.height == 0:
-        expected = "one or more (of the test part, if there is one)"
+        expected = "one or more that the model was neither trained nor calibrated on"
         raise InputError(Problem(where, "has no rows to compare", expected))
     return LabelledStars(stars, known, where, source.columns)
+
+
+def _without_training(
+    model: Model, stars: pl.DataFrame, where: str, columns: Mapping[str, Column], progress: Progress
+) -> pl.DataFrame:
+    """Leave out the stars of the training and validation parts, and say how many there were."""
+    if model.stars is not None:
+        clean = model.standardised(stars, where=where, found_columns=columns)
+        part = model.part_of(clean[model.inputs.id.column])
+    elif "part" in stars.columns:
+        # A bundle of an earlier build has the rule of the split, which tells the parts of a training table.
+        part = parts_by_rule(model.information["split_rule"], stars, model.inputs, where, found_columns=columns)
+    else:
+        progress.message(f"note: {where}: {UNKNOWN}; stars of the training are not left out")
+        return stars
+    used = part.is_in(["train", "validation"]).fill_null(False)
+    if used.any():
+        counts = " and ".join(f"{int((part == name).sum()):,} {name}" for name in ("train", "validation"))
+        progress.message(
+            f"note: {where}: {int(used.sum()):,} of {stars.height:,} rows left out, since the model was trained "
+            f"or calibrated on them ({counts})"
+        )
+    return stars.filter(~used)

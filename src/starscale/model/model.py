@@ -18,6 +18,7 @@ from starscale.features.measurements import Measurement
 from starscale.learn.bundle import digest, load_bundle, save_bundle
 from starscale.learn.predictor import Prediction, Predictor
 from starscale.model.recipe import Recipe
+from starscale.model.training_stars import TrainingStars
 from starscale.surveys.schema import Cut, Survey
 from starscale.surveys.spectra import array_lengths
 from starscale.tables.cuts import apply_cuts, cut_columns
@@ -68,6 +69,8 @@ class Model:
         Title, metrics and provenance of the bundle.
     recipe : Recipe or None
         How its table of stars is made from catalogues; None for a model that was trained on a joined table.
+    stars : TrainingStars or None
+        The stars that it was trained, validated and tested on; None in a bundle of an earlier build.
     """
 
     predictor: Predictor
@@ -83,6 +86,7 @@ class Model:
     mock: bool = False
     information: Mapping[str, Any] = field(default_factory=dict)
     recipe: Recipe | None = None
+    stars: TrainingStars | None = None
 
     @property
     def columns(self) -> dict[str, Column]:
@@ -197,7 +201,26 @@ class Model:
         ]
         catalogue = catalogue.with_columns(series)
         flags = self._flags(clean, catalogue, prediction, where)
-        return catalogue.with_columns(pl.Series("flags", flags, dtype=pl.Int32)).select(*self.columns)
+        return catalogue.with_columns(
+            pl.Series("flags", flags, dtype=pl.Int32), self.part_of(catalogue["source_id"])
+        ).select(*self.columns)
+
+    def part_of(self, ids: pl.Series) -> pl.Series:
+        """Return the part of the training that stars belong to; null: none, or the model does not know.
+
+        Parameters
+        ----------
+        ids : polars.Series, (n_stars,)
+            Identifiers, of the type that the model expects.
+
+        Returns
+        -------
+        polars.Series of str, (n_stars,)
+            ``train``, ``validation`` or ``test``.
+        """
+        if self.stars is None:
+            return pl.Series("part", [None] * len(ids), dtype=pl.String)
+        return self.stars.part_of(ids)
 
     def _flags(self, clean: pl.DataFrame, catalogue: pl.DataFrame, prediction: Prediction, where: str) -> Any:
         outside = prediction.label_score > 1
@@ -244,11 +267,15 @@ class Model:
         StarscaleError
             The directory cannot be written.
         """
-        save_bundle(Path(path), self.predictor, self._document(), card)
+        save_bundle(Path(path), self.predictor, self._document(), card, self._hashes)
 
     def digest(self) -> str:
         """Return the SHA-256 of everything that a prediction depends on."""
-        return digest(self.predictor, self._document())
+        return digest(self.predictor, self._document(), self._hashes)
+
+    @property
+    def _hashes(self) -> Mapping[str, Any] | None:
+        return None if self.stars is None else self.stars.hashes
 
     def _document(self) -> dict[str, Any]:
         return {
@@ -280,7 +307,7 @@ class Model:
         InputError
             Not a bundle, or a file of it is missing, altered or of a newer version.
         """
-        predictor, document = load_bundle(Path(path))
+        predictor, document, hashes = load_bundle(Path(path))
         try:
             return cls(
                 predictor=predictor,
@@ -298,6 +325,7 @@ class Model:
                 recipe=validate(Recipe, document["recipe"], f"{path}/bundle.json: recipe")
                 if "recipe" in document
                 else None,
+                stars=None if hashes is None else TrainingStars.from_arrays(hashes, str(path)),
             )
         except (KeyError, TypeError) as error:
             raise InputError(

@@ -17,6 +17,7 @@ from starscale.io.job_folder import Leftover
 from starscale.io.threads import stream_in_threads, threads
 from starscale.learn.regressor import BLOCK
 from starscale.model.model import Model
+from starscale.model.training_stars import UNKNOWN
 from starscale.tables.api import PROVENANCE_KEY
 from starscale.tables.opening import open_for
 from starscale.tables.repeated import RepeatedIds, hashed
@@ -130,7 +131,7 @@ def predict_in_memory(
     """
     # An empty prediction gives the columns of an empty catalogue, and refuses unsuitable tables at once.
     parts = [model.predict(table.clear(), where=where, found_columns=found_columns)]
-    _say_absent(model, table.columns, where, progress)
+    _say_notes(model, table.columns, where, progress)
     counter = _Counter(model.labels[0])
     with progress.task("predicting", table.height) as task:
         for catalogue in _predicted(model, table.iter_slices(chunk), where, found_columns or {}):
@@ -188,7 +189,7 @@ def predict_file(
     # An empty prediction gives the schema, and refuses unsuitable tables before anything is written.
     empty = pl.DataFrame(schema={name: source.schema[name] for name in columns})
     schema = model.predict(empty, where=str(table), found_columns=source.columns).schema
-    _say_absent(model, columns, str(table), progress)
+    _say_notes(model, columns, str(table), progress)
     job = {
         "input": before,
         "table": table.name,
@@ -228,10 +229,12 @@ def predict_file(
     return counter.result(repeated)
 
 
-def _say_absent(model: Model, columns: Sequence[str], where: str, progress: Progress) -> None:
-    """Say that a table has none of the spectra that the model knows."""
+def _say_notes(model: Model, columns: Sequence[str], where: str, progress: Progress) -> None:
+    """Say that a table has none of the spectra that the model knows, and what an old bundle does not know."""
     if absent := model.absent_spectra(columns):
         progress.message(f"note: {where} has no {', '.join(absent)}: its stars are predicted without spectra")
+    if model.stars is None:
+        progress.message(f"note: {UNKNOWN}: the column part is null")
 
 
 def about_model(model: Model, bundle: Path | None) -> dict[str, Any]:

@@ -13,7 +13,6 @@ from starscale.model.evaluate import evaluate
 from starscale.pipeline.folder import RunFolder
 from starscale.pipeline.plan import RunPlan, magnitude_column, members_in
 from starscale.pipeline.prepare import MATCHED
-from starscale.pipeline.prepare_training import TRAINING
 from starscale.tables.labels import within_limits
 from starscale.tables.sql import row_expression
 from starscale.vocabulary.errors import Problems, did_you_mean
@@ -38,31 +37,31 @@ def compare_with_reference(
     Returns
     -------
     list of dict
-        Plain data: `name`, `stars`, and rows of :func:`starscale.model.evaluate.evaluate` as `figures`.
+        Plain data: `name`, `stars`, `left_out` (stars of the training), and the rows of
+        :func:`starscale.model.evaluate.evaluate` as `figures`.
     """
-    training, key = folder.read(TRAINING), plan.lead.id.column
-    known = reference_table(plan.path(reference.path), reference, training.schema[key])
-    used = training.filter(pl.col("part") != "test")[key]
-    known = known.filter(~pl.col("source_id").is_in(used.implode()))
+    stars = io.open_table(folder.file(catalogue))
+    known = reference_table(plan.path(reference.path), reference, stars.schema["source_id"])
     labels = [name for name in plan.config.target if name in reference.columns]
     wanted = [
         f"{name}{part}" for name in labels for part in ("", "_error", "_lower", "_upper", "_lower95", "_upper95")
     ]
-    found = io.open_table(folder.file(catalogue)).rows_with(
-        "source_id", known["source_id"], ["source_id", "flags", *wanted]
-    )
+    found = stars.rows_with("source_id", known["source_id"], ["source_id", "flags", "part", *wanted])
+    used = pl.col("part").is_in(["train", "validation"]).fill_null(False)
+    left_out = found.filter(used)["flags"]
+    found = found.filter(~used)
     both = found.join(known, on="source_id", how="inner", suffix="_reference", maintain_order="left")
     truth = both.select(pl.col(f"{name}_reference").alias(name) for name in labels)
     brightness = _brightness(plan, folder, both["source_id"])
     tables = []
-    for name, mask in {
-        reference.name: pl.repeat(True, both.height, eager=True),
-        f"{reference.name}, without a flag": both["flags"] == 0,
-    }.items():
+    for name, mask, left in (
+        (reference.name, pl.repeat(True, both.height, eager=True), len(left_out)),
+        (f"{reference.name}, without a flag", both["flags"] == 0, int((left_out == 0).sum())),
+    ):
         chosen = brightness.filter(mask) if brightness is not None else None
         figures = evaluate(both.filter(mask), truth.filter(mask), labels, magnitude=chosen)
         rows = json.loads(figures.with_columns(pl.col(pl.Float64).fill_nan(None)).write_json())
-        tables.append({"name": name, "stars": int(mask.sum()), "figures": rows})
+        tables.append({"name": name, "stars": int(mask.sum()), "left_out": left, "figures": rows})
     return tables
 
 

@@ -23,6 +23,7 @@ from starscale.model.evaluate import evaluate as compare
 from starscale.model.evaluate import summarise
 from starscale.model.missing import cost_of_missing
 from starscale.model.model import Model
+from starscale.model.training_stars import TrainingStars
 from starscale.pipeline.comparing import Trials, trial
 from starscale.pipeline.learnable import TrainingArrays
 from starscale.pipeline.plan import RunPlan, all_cuts, inputs_survey, magnitude_column, members_in, recipe_of
@@ -171,7 +172,7 @@ def _repeat(
     scored: bool,
 ) -> Trained:
     """Train once, with the split and the seed of this repeat, and evaluate on its test part."""
-    config, table = stars.run.config, stars.table
+    config, table, key = stars.run.config, stars.table, stars.run.lead.id.column
     magnitude = magnitude_column(stars.members, table.columns)
     rows = stars.rows(repeat)
     started = time.perf_counter()
@@ -180,6 +181,7 @@ def _repeat(
     model = Model(
         predictor=predictor,
         label_ranges=_ranges(config.target, stars.y[rows["train"]]),
+        stars=TrainingStars.of(table[key], rows, shared["inputs"].columns[key].dtype),
         **shared,
         **_magnitudes(table[rows["train"]], magnitude),
     )

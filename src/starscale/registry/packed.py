@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from starscale.io import atomic_directory
-from starscale.learn.bundle import CARD, INDEX, WEIGHTS, load_bundle
+from starscale.learn.bundle import CARD, INDEX, STARS, WEIGHTS, load_bundle
 from starscale.registry.entries import LARGEST_BUNDLE
 from starscale.vocabulary.errors import InputError, Problem
 
@@ -24,6 +24,8 @@ SUMS = "SHA256SUMS"
 FOLDER = "model"
 #: The files of a bundle, in the order of the archive.
 FILES = (CARD, INDEX, WEIGHTS)
+#: A file that a bundle may lack.
+OPTIONAL = (STARS,)
 _BLOCK = tarfile.BLOCKSIZE
 _FIX = "Take the file again from its source; `starscale models pack` makes such a file."
 
@@ -39,7 +41,8 @@ def pack(folder: Path) -> bytes:
         Not a bundle, or an incomplete or altered one.
     """
     load_bundle(folder)
-    files = {name: (folder / name).read_bytes() for name in FILES}
+    kept = [name for name in (*FILES, *OPTIONAL) if name in FILES or (folder / name).exists()]
+    files = {name: (folder / name).read_bytes() for name in kept}
     files |= {SUMS: _sums(files)}
     archive = streams.BytesIO()
     with tarfile.open(fileobj=archive, mode="w", format=tarfile.USTAR_FORMAT) as tar:
@@ -68,7 +71,7 @@ def unpack(data: bytes, output: Path, where: str) -> None:
     """
     files = members(data, where)
     with atomic_directory(output, marker=INDEX) as partial:
-        for name in FILES:
+        for name in set(files) - {SUMS}:
             (partial / name).write_bytes(files[name])
         try:
             load_bundle(partial)
@@ -102,7 +105,7 @@ def members(data: bytes, where: str) -> dict[str, bytes]:
         raise _bad(where, "holds something after its end")
     if missing := sorted({*FILES, SUMS} - set(files)):
         raise _bad(where, f"lacks {', '.join(missing)}")
-    if files[SUMS] != _sums({name: files[name] for name in FILES}):
+    if files[SUMS] != _sums({name: data for name, data in files.items() if name != SUMS}):
         raise _bad(where, f"has files with other checksums than {SUMS} says")
     return files
 
@@ -127,7 +130,7 @@ def _header(block: bytes, where: str) -> tuple[str, int]:
     folder, _, name = header.name.partition("/")
     if header.type not in (tarfile.REGTYPE, tarfile.AREGTYPE):
         raise _bad(where, f"holds {header.name!r}, which is not a regular file")
-    if folder != FOLDER or name not in (*FILES, SUMS):
+    if folder != FOLDER or name not in (*FILES, *OPTIONAL, SUMS):
         raise _bad(where, f"holds {header.name!r}, which no packed bundle does")
     if header.size < 0:
         raise _bad(where, f"holds {name} with the size {header.size}")

@@ -235,9 +235,11 @@ def _comparison(reference: Mapping[str, Any]) -> list[Block]:
     """Errors against one external catalogue."""
     figures, name = _figures(reference.get("figures")), str(reference.get("name", ""))
     against = html(
-        "prediction &minus; {name}, {stars} stars in common that were used neither in training nor in calibration",
+        "prediction &minus; {name}, {stars} stars in common; {left} more that were used in training or "
+        "calibration are left out",
         name=name,
         stars=count(reference.get("stars")),
+        left=count(reference.get("left_out", "-")),
     )
     if not reference.get("stars") or figures.is_empty():
         return [Paragraph(f"{name}: no star in common.")]

@@ -188,6 +188,13 @@ def catalogue_columns(labels: Iterable[str] = tuple(LABELS)) -> dict[str, Column
             "distance of the predicted labels from the training labels; below 1 for 99 % of the held-out stars",
         ),
         Column("flags", "int32", "", "meta.code", "bit mask of warnings; 0: none (docs: flags)"),
+        Column(
+            "part",
+            "string",
+            "",
+            "meta.code.class",
+            "part of the model's training that the star belongs to: train, validation or test; null: none of them",
+        ),
     ]
     return {column.name: column for column in columns}
 
