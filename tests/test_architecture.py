@@ -190,6 +190,10 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
     assert not {"jax", "equinox", "matplotlib"} & cleaning
 
 
+#: Import all verbs of the command.
+COMMAND = "from starscale.cli.verbs import MODULES, load; [load(verb) for verb in MODULES]"
+
+
 def test_the_extra_of_the_baselines_is_loaded_by_a_baseline_alone() -> None:
     extra = ("sklearn", "xgboost")
 
@@ -199,7 +203,7 @@ def test_the_extra_of_the_baselines_is_loaded_by_a_baseline_alone() -> None:
         return set(done.stdout.split())
 
     learners = "import starscale.learn.learners"
-    assert loaded(f"{learners}, starscale.cli.main, starscale.pipeline.compare_models") == set()
+    assert loaded(f"{learners}, starscale.pipeline.compare_models; {COMMAND}") == set()
     libraries = "from starscale.learn.baselines.common import library"
     assert loaded(f"{libraries}; library('xgboost', 'xgboost')") >= {"xgboost"}
 
@@ -218,7 +222,7 @@ def test_only_fetch_loads_the_network_libraries() -> None:
     others = [name for name in starscale.__all__ if not home(name).startswith("starscale.archives")]
     assert "fetch" not in others
     verbs = "; ".join(f"starscale.{name}" for name in others)
-    assert loaded(f"{verbs}; import starscale.cli.main") == set()
+    assert loaded(f"{verbs}; {COMMAND}") == set()
     assert loaded("starscale.fetch") == set(network)
 
 

@@ -13,28 +13,16 @@ from typing import Annotated
 import typer
 
 import starscale as ss
-from starscale.cli.compare import ablate, compare_models
-from starscale.cli.dust import redden
-from starscale.cli.explain import explain, importance
-from starscale.cli.fetch import fetch
-from starscale.cli.model import evaluate, predict, train
-from starscale.cli.models import models
-from starscale.cli.options import say
-from starscale.cli.publish import publish
-from starscale.cli.run import check, demo, mock, report, run
-from starscale.cli.survey import schema, survey
-from starscale.cli.tables import clean, convert, homogenize, match, recalibrate
+from starscale.cli.verbs import STYLE, Verbs
 from starscale.vocabulary.errors import StarscaleError
 
 app = typer.Typer(
     name="starscale",
+    cls=Verbs,
     help="Put every star on one scale: effective temperature, surface gravity and metallicity for the stars of "
     "photometric surveys, learnt from spectroscopic ones.",
     no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="markdown",
-    context_settings={"help_option_names": ["-h", "--help"]},
+    **STYLE,
 )
 
 
@@ -53,35 +41,6 @@ def _options(
     del version
 
 
-#: The commands, in the order of use.
-for _verb in (
-    demo,
-    mock,
-    fetch,
-    convert,
-    clean,
-    redden,
-    match,
-    homogenize,
-    recalibrate,
-    train,
-    evaluate,
-    compare_models,
-    ablate,
-    predict,
-    explain,
-    importance,
-    publish,
-    report,
-    run,
-    check,
-    schema,
-):
-    app.command()(_verb)
-app.add_typer(survey, name="survey")
-app.add_typer(models, name="models")
-
-
 class _Stopped(SystemExit):
     """A signal asked the program to end."""
 
@@ -98,8 +57,8 @@ def main() -> None:
     try:
         app()
     except StarscaleError as error:
-        say("\n".join([f"starscale: {error}", *getattr(error, "__notes__", ())]))
+        typer.echo("\n".join([f"starscale: {error}", *getattr(error, "__notes__", ())]), err=True)
         sys.exit(2)
     except _Stopped as stopped:
-        say("\n".join(["starscale: stopped", *getattr(stopped, "__notes__", ())]))
+        typer.echo("\n".join(["starscale: stopped", *getattr(stopped, "__notes__", ())]), err=True)
         raise

@@ -1,0 +1,111 @@
+"""The verbs of the command, each in a module that is imported when it is called.
+
+What a verb needs takes seconds to import, so the list in ``starscale --help`` is read from the source.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+from functools import lru_cache
+from importlib import resources
+from typing import Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+#: Modules of this folder, by verb, in the order of use.
+MODULES = {
+    "demo": "run",
+    "mock": "run",
+    "fetch": "fetch",
+    "convert": "tables",
+    "clean": "tables",
+    "redden": "dust",
+    "match": "tables",
+    "homogenize": "tables",
+    "recalibrate": "tables",
+    "train": "model",
+    "evaluate": "model",
+    "compare-models": "compare",
+    "ablate": "compare",
+    "predict": "model",
+    "explain": "explain",
+    "importance": "explain",
+    "publish": "publish",
+    "report": "run",
+    "run": "run",
+    "check": "run",
+    "schema": "survey",
+    "survey": "survey",
+    "models": "models",
+}
+#: Settings of the command and of every verb.
+STYLE: dict[str, Any] = {
+    "add_completion": False,
+    "pretty_exceptions_enable": False,
+    "rich_markup_mode": "markdown",
+    "context_settings": {"help_option_names": ["-h", "--help"]},
+}
+
+
+def load(verb: str) -> Any:
+    """Import a verb: a function, or the Typer of a group."""
+    return getattr(importlib.import_module(f"starscale.cli.{MODULES[verb]}"), verb.replace("-", "_"))
+
+
+class _Named(TyperCommand):
+    """A verb that is not imported: its name and help."""
+
+
+class Verbs(TyperGroup):
+    """Lists the verbs without importing them, and imports the one that is called."""
+
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        for verb in MODULES:
+            self.add_command(_Named(name=verb, help=help_of(verb)))
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
+        """Return the verb that the first argument names."""
+        name, command, rest = super().resolve_command(ctx, args)
+        return name, _command(name) if isinstance(command, _Named) and name else command, rest
+
+
+def _command(verb: str) -> Any:
+    """Return a verb as a command of Typer."""
+    alone, what = typer.Typer(**STYLE), load(verb)
+    # With a callback it is a group, whatever it contains.
+    alone.callback()(lambda: None)
+    if isinstance(what, typer.Typer):
+        alone.add_typer(what, name=verb)
+    else:
+        alone.command(verb)(what)
+    group: Any = typer.main.get_command(alone)
+    return group.commands[verb]
+
+
+@lru_cache
+def _tree(module: str) -> ast.Module:
+    return ast.parse(resources.files("starscale.cli").joinpath(f"{module}.py").read_text(encoding="utf-8"))
+
+
+def help_of(verb: str) -> str:
+    """Return the docstring of the function, or the `help` of the Typer, that has the name of the verb."""
+    name = verb.replace("-", "_")
+    return next(_help(item) for item in _tree(MODULES[verb]).body if name in _names(item))
+
+
+def _names(item: ast.stmt) -> list[str]:
+    """Return the names that a statement defines."""
+    if isinstance(item, ast.FunctionDef):
+        return [item.name]
+    return [ast.unparse(target) for target in item.targets] if isinstance(item, ast.Assign) else []
+
+
+def _help(item: ast.stmt) -> str:
+    if isinstance(item, ast.FunctionDef):
+        return inspect.cleandoc(ast.get_docstring(item) or "")
+    keywords = [word for word in ast.walk(item) if isinstance(word, ast.keyword) and word.arg == "help"]
+    return str(ast.literal_eval(keywords[0].value))
