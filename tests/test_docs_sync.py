@@ -50,6 +50,7 @@ SETTINGS: dict[str, type[BaseModel]] = {
     "catalogue.join": config.InputTable,
     "photometry": config.PhotometryInput,
     "fetch": config.Fetch,
+    "fetch for all tables": config.FetchDefaults,
     "cuts": config.Cuts,
     "cuts.extra": config.ExtraCut,
     "match": config.MatchConfig,

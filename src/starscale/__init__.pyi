@@ -40,6 +40,7 @@ from .registry.listing import describe_model, list_models
 from .pipeline.check import check
 from .mock import make_sky
 from .pipeline.demo import demo, make_mock
+from .pipeline.fetch_plan import plan_run
 from .pipeline.pipeline import RunResult, run
 from .reports.page import report
 
@@ -172,6 +173,7 @@ __all__ = [
     "match",
     "pack_model",
     "plan_fetch",
+    "plan_run",
     "predict",
     "publish",
     "read",

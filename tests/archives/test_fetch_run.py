@@ -161,7 +161,7 @@ def test_the_command(
         (["gaia_dr3", "--whole", "-o", "x.docx"], "x.docx"),
         (["gaia_dr3", "--whole", "--cut", "ruwe", "--dry-run"], "NAME=SQL"),
         (["gaia_dr3", "--whole", "--cut", "x=pg_sleep(9) > 1", "--dry-run"], "there is no function PG_SLEEP"),
-        (["segue", "--whole", "--dry-run"], "names no TAP service"),
+        (["galah_dr2", "--whole", "--dry-run"], "names no TAP service"),
         (["gaia_dr3", "--ids", "nothing.csv", "--dry-run"], "nothing.csv"),
         (
             ["gaia_dr3", "--whole", "-o", "x.parquet", "--service", NOBODY],

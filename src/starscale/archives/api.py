@@ -168,8 +168,10 @@ def fetch(
             download = _download(client, planned, manifest, settings, retry, shown)
         if not manifest.all_stored():
             manifest.remove()
-            found = f"no row of {sources.lead[0].title} is in the {selection.describe()}"
-            raise InputError(Problem(sources.lead[1].service, found, "one or more", "Check the selection."))
+            lead, place = sources.lead
+            found = f"no row of {lead.name} ({lead.title}) is in the {selection.describe()}"
+            fix = "Check the selection; in a run file, choose another region or leave this table out."
+            raise InputError(Problem(f"{place.service}: {place.table}", found, "one or more", fix))
         document = {"asked": asked, **_document(about, manifest, download, settings)}
         made = record(command="fetch", mock=mock, settings=settings.model_dump(mode="json"))
         done = assemble(planned, manifest, _files(planned, output, apart), {**made, "fetch": document})

@@ -19,6 +19,7 @@ from starscale.archives.tap.retry import Retry
 from starscale.surveys import Survey, load_survey
 from starscale.surveys.archive import Copy
 from starscale.surveys.derived import with_inputs
+from starscale.surveys.names import plain
 from starscale.surveys.schema import Cut
 from starscale.tables.api import AnyTable, read_in_units
 from starscale.tables.cuts import choose_cuts, cut_columns
@@ -78,7 +79,10 @@ class Sources:
         problems = Problems()
         for survey, place in self.all():
             elsewhere = {column for join in place.joins for column in join.columns}
-            own = spelling(names[place.table], survey)
+            own = {
+                **spelling(names[place.table], survey),
+                **_found(named_there(survey, place), names[place.table]),
+            }
             asked = set(requested(survey)) - elsewhere
             found[survey.name] = {c: archive for c, archive in own.items() if c in asked}
             for join in place.joins:
@@ -94,6 +98,10 @@ class Sources:
         problems.raise_if_any()
         return found
 
+    def stated(self) -> dict[str, dict[str, str]]:
+        """Return the spelling of all columns as the survey files state it, for an archive that is not asked."""
+        return {s.name: {c: named_there(s, place).get(c, c) for c in requested(s)} for s, place in self.all()}
+
     def tables(self) -> list[str]:
         """Return the names of all tables of the request, without repetition."""
         return list(dict.fromkeys(t for _, p in self.all() for t in (p.table, *(j.table for j in p.joins))))
@@ -105,6 +113,17 @@ class Sources:
             return source[0], source[1].model_copy(update={"service": service})
 
         return Sources(there(self.lead), tuple(map(there, self.companions)), tuple(map(there, self.partners)))
+
+
+def named_there(survey: Survey, place: Copy) -> dict[str, str]:
+    """Return the names of columns that an archive has instead of those of the survey file."""
+    return plain(survey.names[place.names]) if place.names is not None else {}
+
+
+def _found(wanted: Mapping[str, str], there: Sequence[str]) -> dict[str, str]:
+    """Return the wanted names that a table has, in its case of letters, by column of the survey."""
+    by_lower = {name.lower(): name for name in there}
+    return {column: by_lower[name.lower()] for column, name in wanted.items() if name.lower() in by_lower}
 
 
 def find_sources(survey: str | Path | Survey, settings: FetchSettings, base: Path | None = None) -> Sources:
@@ -206,8 +225,9 @@ def build(
         If the selection, a column or a cut is not possible for these surveys.
     """
     lead, place = sources.lead
-    relation = relate(lead, place, companions=sources.companions, partners=sources.partners, spellings=spellings)
-    inner = relate(lead, place, spellings=spellings, alias="x")
+    written = sources.stated() if spellings is None else spellings
+    relation = relate(lead, place, companions=sources.companions, partners=sources.partners, spellings=written)
+    inner = relate(lead, place, spellings=written, alias="x")
     conditions, local = cut_conditions(relation, _cuts(sources, settings.cuts), lead.name)
     if settings.columns:
         needed = [c for i, cut in local for c in _delivered(relation, i, cut_columns(cut, lead.name))]

@@ -68,6 +68,8 @@ def plan_fetch(
     radius: float = 1.0,
     whole: bool = False,
     settings: FetchSettings = FetchSettings(),  # noqa: B008  frozen
+    base: Path | None = None,
+    offline: str = "",
     patience: Patience = Patience(),  # noqa: B008  frozen
     ask: Ask | None = None,
     progress: Progress | bool | None = None,
@@ -76,8 +78,10 @@ def plan_fetch(
 
     Parameters
     ----------
-    survey, cone, box, cell, ids, positions, radius, whole, settings, patience, ask
+    survey, cone, box, cell, ids, positions, radius, whole, settings, base, patience, ask
         As for :func:`fetch`.
+    offline : str
+        Why the archive is not to be asked: only the queries are made. Empty: it is asked.
     progress : Progress or bool, optional
         Receives messages about failed attempts.
 
@@ -94,9 +98,11 @@ def plan_fetch(
     selection, lists = selected(
         cone=cone, box=box, cell=cell, ids=ids, positions=positions, radius=radius, whole=whole
     )
-    sources = find_sources(survey, settings)
+    sources = find_sources(survey, settings, base)
     upload = uploaded(lists, sources.lead[0])
-    build(sources, selection, settings, None, upload)
+    planned = build(sources, selection, settings, None, upload)
+    if offline:
+        return _estimate(planned, None, settings.chunk, offline)
     login = find_login(sources.lead[1].service, ask) if settings.login else Login()
     rows: int | None = None
     most, reason = settings.chunk, ""

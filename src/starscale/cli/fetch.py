@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from starscale.cli.estimates import print_estimate
 from starscale.cli.options import named_values, names, say
 from starscale.io.progress import DisplayedProgress
 from starscale.reports.text import attrition_table
@@ -97,7 +98,7 @@ def fetch(
     # The network libraries are loaded by this command only.
     if dry_run:
         plan = importlib.import_module("starscale.archives.estimate").plan_fetch
-        _print_estimate(plan(survey, **selection, settings=settings, ask=_ask))
+        print_estimate(plan(survey, **selection, settings=settings, ask=_ask))
         return
     work = importlib.import_module("starscale.archives.api").fetch
     done = work(
@@ -108,22 +109,6 @@ def fetch(
 
 def _ask(question: str, hidden: bool) -> str:
     return str(typer.prompt(question, hide_input=hidden, err=True))
-
-
-def _print_estimate(estimate: Any) -> None:
-    typer.echo(f"service: {estimate.service}")
-    for name, query in estimate.queries.items():
-        typer.echo(f"\nquery for the {name}:\n{query}")
-    typer.echo("")
-    for name in estimate.missing:
-        typer.echo(f"note: the archive has no column {name!r}")
-    for name in estimate.local_cuts:
-        typer.echo(f"note: the archive has no words for the cut {name!r}; it is applied after the download")
-    if estimate.rows is None:
-        typer.echo(f"rows and bytes: not known, the archive could not be asked ({estimate.reason})")
-        return
-    pieces = f"{estimate.pieces:,} {'piece' if estimate.pieces == 1 else 'pieces'}"
-    typer.echo(f"{estimate.rows:,} rows, about {estimate.megabytes:,.1f} MB, in about {pieces}")
 
 
 def _print_fetched(done: Any, settings: FetchSettings) -> None:

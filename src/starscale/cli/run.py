@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 import starscale as ss
+from starscale.cli.estimates import print_estimates
 from starscale.cli.options import Rename, frame, print_figures, renamed, sample_name
 from starscale.io.progress import DisplayedProgress
 from starscale.reports.table import ReportTable
@@ -62,11 +63,18 @@ def report(run_folder: Annotated[Path, typer.Argument(help="Folder of a run.")])
 def run(
     run_file: Annotated[Path, typer.Argument(help="Run file (TOML).")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the run.")] = Path("run"),
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Print the queries to archives with their rows and bytes, and do nothing."),
+    ] = False,
 ) -> None:
     """Run all steps of a run file; steps with unchanged inputs are skipped.
 
     Example: `starscale run run.toml -o run/`
     """
+    if dry_run:
+        print_estimates(ss.plan_run(run_file, progress=DisplayedProgress()))
+        return
     _print_run(ss.run(run_file, output, progress=DisplayedProgress()))
 
 

@@ -4,17 +4,32 @@ from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from starscale.io import checksum
 from starscale.pipeline.folder import RunFolder
 from starscale.surveys import Survey, load_survey
-from starscale.vocabulary.errors import InputError, Problem
+from starscale.vocabulary.errors import InputError, Problem, Problems
+from starscale.vocabulary.progress import SILENT, Progress
 from starscale.vocabulary.settings.fetch import KINDS
-from starscale.vocabulary.settings.run import CatalogueInput, Fetch, FetchSettings, InputTable, RunConfig
+from starscale.vocabulary.settings.run import (
+    CatalogueInput,
+    Fetch,
+    FetchSettings,
+    InputTable,
+    LabelsInput,
+    PhotometryInput,
+    RunConfig,
+)
+
+if TYPE_CHECKING:
+    from starscale.archives.estimate import FetchEstimate
+
+
+Entry = TypeVar("Entry", PhotometryInput, LabelsInput)
 
 
 @dataclass(frozen=True)
@@ -66,23 +81,32 @@ def resolve(config: RunConfig, base: Path, output: Path) -> Fetching:
         A survey that cannot be loaded, or a match by the archive, which a run does itself.
     """
     jobs: list[FetchJob] = []
+    problems = Problems()
     folder = Path(os.path.relpath(output, base))
     changed: dict[str, Any] = {}
     if config.catalogue.fetch is not None:
-        job, changed["catalogue"] = _resolved_catalogue(config.catalogue, config.catalogue.fetch, base, folder)
-        jobs.append(job)
-    for key in ("photometry", "labels"):
-        entries = []
-        for entry in getattr(config, key):
-            if entry.fetch is None:
-                entries.append(entry)
-                continue
-            job = _job(entry.survey, entry.fetch, base)
+        with problems.collect():
+            job, changed["catalogue"] = _resolved_catalogue(config.catalogue, config.catalogue.fetch, base, folder)
             jobs.append(job)
-            entries.append(entry.model_copy(update={"path": folder / job.file, "fetch": None}))
-        changed[key] = tuple(entries)
+    for key in ("photometry", "labels"):
+        changed[key] = tuple(_resolved(entry, base, folder, jobs, problems) for entry in getattr(config, key))
+    for job in jobs:
+        with problems.collect():
+            estimate(job, base, offline="not asked")
+    problems.raise_if_any()
     files = [folder / name for job in jobs for name in (job.file, *job.apart.values())]
     return Fetching(config.model_copy(update=changed), tuple(jobs), frozenset(files))
+
+
+def _resolved(entry: Entry, base: Path, folder: Path, jobs: list[FetchJob], problems: Problems) -> Entry:
+    """Return an entry of the run file whose table is a file; enter the job that fetches it."""
+    if entry.fetch is None:
+        return entry
+    with problems.collect():
+        job = _job(entry.survey, entry.fetch, base)
+        jobs.append(job)
+        return entry.model_copy(update={"path": folder / job.file, "fetch": None})
+    return entry
 
 
 def _job(reference: str, fetch: Fetch, base: Path, apart: Sequence[Survey] = ()) -> FetchJob:
@@ -126,19 +150,35 @@ def _companions(survey: Survey, fetch: Fetch, base: Path, home: Path) -> list[tu
     return found
 
 
+def estimate(job: FetchJob, base: Path, *, offline: str = "", progress: Progress = SILENT) -> FetchEstimate:
+    """Return the queries of a job and its size; the archive is not asked if `offline` says why."""
+    plan: Callable[..., FetchEstimate] = importlib.import_module("starscale.archives.estimate").plan_fetch
+    return plan(job.reference, **_request(job, base), offline=offline, base=base, progress=progress)
+
+
+def _lists(job: FetchJob, base: Path) -> dict[str, Path]:
+    """Return the tables of identifiers or positions that a job reads."""
+    return {name: base / path for name in ("ids", "positions") if (path := getattr(job.fetch, name)) is not None}
+
+
+def _request(job: FetchJob, base: Path) -> dict[str, Any]:
+    """Return the selection and the settings of a job, as arguments."""
+    settings = FetchSettings(**{name: getattr(job.fetch, name) for name in FetchSettings.model_fields})
+    return {**{name: getattr(job.fetch, name) for name in (*KINDS, "radius")}, **_lists(job, base)} | {
+        "settings": settings
+    }
+
+
 def fetch_step(job: FetchJob, folder: RunFolder, base: Path, *, mock: bool) -> None:
     """Fetch a table, or skip the step if it is unchanged; `mock`: the rows are simulated."""
-    lists = {name: base / path for name in ("ids", "positions") if (path := getattr(job.fetch, name)) is not None}
 
     def work() -> dict[str, Any]:
         # Only a run that fetches loads the network libraries.
         fetch = importlib.import_module("starscale.archives.api").fetch
-        selection = {name: getattr(job.fetch, name) for name in (*KINDS, "radius")} | lists
         done = fetch(
             job.reference,
             folder.file(job.file),
-            **selection,
-            settings=FetchSettings(**{name: getattr(job.fetch, name) for name in FetchSettings.model_fields}),
+            **_request(job, base),
             apart={name: folder.file(file) for name, file in job.apart.items()},
             base=base,
             mock=mock,
@@ -149,7 +189,7 @@ def fetch_step(job: FetchJob, folder: RunFolder, base: Path, *, mock: bool) -> N
     folder.step(
         f"fetch {job.survey.name}",
         settings=[job.fetch.model_dump(mode="json"), job.survey.model_dump(mode="json")],
-        reads={str(path): checksum(path) for path in lists.values()},
+        reads={str(path): checksum(path) for path in _lists(job, base).values()},
         writes=[job.file, *job.apart.values()],
         work=work,
     )

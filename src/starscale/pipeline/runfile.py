@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from starscale.vocabulary.errors import InputError, Problem, did_you_mean
+from starscale.vocabulary.settings.fetch import KINDS
 from starscale.vocabulary.settings.run import RunConfig
 from starscale.vocabulary.strict import load_toml, validate
 
@@ -87,6 +88,9 @@ def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]
 
     Another kind of model replaces the whole table, because settings of one kind do not apply to another.
     """
+    if any(key in above for key in KINDS):
+        # A region replaces that of the extended file, of whatever kind.
+        below = {key: value for key, value in below.items() if key not in KINDS}
     result = dict(below)
     for key, value in above.items():
         old = result.get(key)

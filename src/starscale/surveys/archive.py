@@ -78,6 +78,8 @@ class Access(Frozen):
     #: Numeric column by whose ranges a large request is divided; by default an integer identifier, or the
     #: declination.
     split: str | None = None
+    #: Set of names (``[names.NAME]`` of the survey file) that the archive uses where it spells columns otherwise.
+    names: str | None = None
     joins: tuple[ArchiveJoin, ...] = ()
     neighbours: tuple[Neighbours, ...] = ()
 

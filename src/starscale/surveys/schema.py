@@ -305,6 +305,8 @@ class Survey(Frozen):
             raise ValueError(f"columns of other releases that are described under [columns]: {', '.join(both)}")
         sets: dict[str, NameSet] = {f"names.{key}": given for key, given in self.names.items()}
         check_names({**sets, "rename": dict(self.rename)}, self.columns)
+        if unknown := sorted({place.names for place in self.places if place.names} - set(self.names)):
+            raise ValueError(f"archives with names that are not described under [names]: {', '.join(unknown)}")
         return self
 
     @model_validator(mode="after")

@@ -111,8 +111,10 @@ def test_every_survey_makes_a_query_with_its_cuts(name: str) -> None:
 
 def test_the_surveys_that_have_a_service() -> None:
     assert {"gaia_dr3", "bailer_jones_edr3", "skymapper_dr2", "sdss_dr13", "tmass", "panstarrs1"} <= set(SERVED)
-    with pytest.raises(InputError, match="survey segue: names no TAP service"):
-        find_sources("segue", FetchSettings())
+    with pytest.raises(
+        InputError, match=r"survey galah_dr2: names no TAP service.*apogee_dr17 \(datalab.noirlab.edu\)"
+    ):
+        find_sources("galah_dr2", FetchSettings())
 
 
 @pytest.mark.parametrize(

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from urllib.parse import urlparse
 
 from starscale.archives.tap.names import identifier
 from starscale.archives.tap.predicate import ColumnReference, Kind
-from starscale.surveys import Survey
+from starscale.surveys import Survey, load_survey, survey_names
 from starscale.surveys.archive import Access, Copy
 from starscale.vocabulary.columns import DType
 from starscale.vocabulary.errors import InputError, Problem, did_you_mean
@@ -131,7 +132,8 @@ def find_place(survey: Survey, name: str | None) -> Copy:
     """
     places = survey.places
     if not places:
-        fix = "Give `service` and `table` in a copy of the survey file, or download the file that its notes name."
+        fix = "Give `service` and `table` in a copy of the survey file, or download the file that its notes name. "
+        fix += f"Surveys of this kind with an archive: {_with_archive(survey.kind)}."
         raise InputError(Problem(f"survey {survey.name}", "names no TAP service", "a service and a table", fix))
     for place in places:
         if name in (None, place.name):
@@ -139,6 +141,12 @@ def find_place(survey: Survey, name: str | None) -> Copy:
     names = [place.name for place in places]
     fix = did_you_mean(str(name), names)
     raise InputError(Problem(f"survey {survey.name}", f"has no archive {name!r}", ", ".join(names), fix))
+
+
+def _with_archive(kind: str) -> str:
+    """Return the packaged surveys of a kind that can be fetched, with the hosts of their archives."""
+    named = [survey for survey in map(load_survey, survey_names()) if survey.kind == kind and survey.places]
+    return ", ".join(f"{s.name} ({', '.join(str(urlparse(p.service).hostname) for p in s.places)})" for s in named)
 
 
 def relate(

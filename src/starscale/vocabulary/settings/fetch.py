@@ -15,8 +15,8 @@ _Dec = Annotated[float, Field(ge=-90, le=90, allow_inf_nan=False)]
 KINDS = ("cone", "box", "cell", "ids", "positions", "whole")
 
 
-class Selection(Frozen):
-    """Rows to download, by exactly one of :data:`KINDS`; angles in deg, ICRS, at the epoch of the catalogue."""
+class Region(Frozen):
+    """Rows of an archive table: a region (angles in deg, ICRS, at the epoch of the catalogue), a list, or all."""
 
     #: Right ascension, declination and radius, deg.
     cone: tuple[_Ra, _Dec, Annotated[float, Field(gt=0, le=90)]] | None = None
@@ -34,11 +34,9 @@ class Selection(Frozen):
     whole: bool = False
 
     @model_validator(mode="after")
-    def _exactly_one(self) -> Selection:
-        chosen = self._chosen()
-        if len(chosen) != 1:
-            found = " and ".join(chosen) if chosen else "none"
-            raise ValueError(f"exactly one of {', '.join(KINDS)} must be given, not {found}")
+    def _at_most_one(self) -> Region:
+        if len(chosen := self._chosen()) > 1:
+            raise ValueError(f"exactly one of {', '.join(KINDS)} must be given, not {' and '.join(chosen)}")
         return self
 
     @model_validator(mode="after")
@@ -61,6 +59,16 @@ class Selection(Frozen):
 
     def _chosen(self) -> list[str]:
         return [kind for kind in KINDS if getattr(self, kind) not in (None, False)]
+
+
+class Selection(Region):
+    """Rows to download, by exactly one of :data:`KINDS`."""
+
+    @model_validator(mode="after")
+    def _not_none(self) -> Selection:
+        if not self._chosen():
+            raise ValueError(f"exactly one of {', '.join(KINDS)} must be given, not none")
+        return self
 
     @property
     def kind(self) -> str:

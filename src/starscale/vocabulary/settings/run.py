@@ -6,13 +6,14 @@ keys of the file itself override it, table by table.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
 from starscale.vocabulary.columns import LabelName
-from starscale.vocabulary.settings.fetch import Selection
+from starscale.vocabulary.settings.fetch import KINDS, Region, Selection
 from starscale.vocabulary.settings.homogenize import HomogenizeConfig
 from starscale.vocabulary.settings.models import MixtureConfig, ModelConfig
 from starscale.vocabulary.settings.seed import Seed, within_bits
@@ -49,13 +50,23 @@ class Cuts(Frozen):
     extra: tuple[ExtraCut, ...] = ()
 
 
-class FetchSettings(Frozen):
+class Transfer(Frozen):
+    """How tables are downloaded, whatever they are."""
+
+    #: Another TAP service with the same tables (a mirror).
+    service: str | None = Field(default=None, pattern=r"^https?://")
+    #: Largest number of rows of one query, and number of simultaneous queries.
+    chunk: int = Field(default=200_000, ge=1)
+    jobs: int = Field(default=3, ge=1, le=8)
+    #: Whether to log in, with name and password or token from the environment or ~/.netrc.
+    login: bool = False
+
+
+class FetchSettings(Transfer):
     """Settings of a download, except for the selection of rows."""
 
     #: Name of one of the survey's archives; by default the main one.
     at: str | None = None
-    #: Another TAP service with the same tables (a mirror).
-    service: str | None = Field(default=None, pattern=r"^https?://")
     #: Columns to download; by default all columns of the survey file.
     columns: tuple[str, ...] = ()
     #: Cuts that the archive applies; by default none, since a match needs the stars that the cuts remove.
@@ -64,15 +75,31 @@ class FetchSettings(Frozen):
     join: bool = True
     #: Catalogues to join at the archive through its own match with this one.
     match: tuple[str, ...] = ()
-    #: Largest number of rows of one query, and number of simultaneous queries.
-    chunk: int = Field(default=200_000, ge=1)
-    jobs: int = Field(default=3, ge=1, le=8)
-    #: Whether to log in, with name and password or token from the environment or ~/.netrc.
-    login: bool = False
 
 
 class Fetch(Selection, FetchSettings):
     """A table that is downloaded from an archive in the first step of a run."""
+
+
+class FetchDefaults(Region, Transfer):
+    """What every `fetch` of a run file starts from: the region, and how it is downloaded."""
+
+
+def _with_defaults(given: Any, defaults: Mapping[str, Any]) -> Any:
+    """Return an entry of a run file whose `fetch` has the keys of `defaults` that it does not state itself.
+
+    ``fetch = true`` states nothing. A selection of the entry replaces that of the defaults, of whatever kind.
+    """
+    if not isinstance(given, Mapping) or not isinstance(own := given.get("fetch"), Mapping | bool) or own is False:
+        return given
+    own = {} if own is True else own
+    selects = any(own.get(kind) not in (None, False) for kind in KINDS)
+    below = {
+        key: value
+        for key, value in defaults.items()
+        if key in FetchDefaults.model_fields and not (selects and key in KINDS)
+    }
+    return {**given, "fetch": {**below, **own}}
 
 
 class InputTable(Frozen):
@@ -240,9 +267,27 @@ class TablesConfig(Frozen):
     extends: str | None = None
     #: The data are simulated; stated wherever a result is shown.
     mock: bool = False
+    #: Region and settings of every `fetch` below that does not state its own.
+    fetch: FetchDefaults = FetchDefaults()
     catalogue: CatalogueInput
     photometry: tuple[PhotometryInput, ...] = ()
     match: MatchConfig = MatchConfig()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fetch_defaults(cls, data: Any) -> Any:
+        if not isinstance(data, Mapping):
+            return data
+        defaults = data.get("fetch")
+        defaults = defaults if isinstance(defaults, Mapping) else {}
+        changed = {
+            key: [_with_defaults(entry, defaults) for entry in data[key]]
+            for key in ("photometry", "labels")
+            if isinstance(data.get(key), list)
+        }
+        if isinstance(lead := data.get("catalogue"), Mapping):
+            changed["catalogue"] = _with_defaults(lead, defaults)
+        return {**data, **changed}
 
 
 class RunConfig(TablesConfig):
@@ -272,8 +317,8 @@ class RunConfig(TablesConfig):
     def _labels_once(self) -> RunConfig:
         if len(set(self.target)) != len(self.target) or not self.target:
             raise ValueError("target must name one or more labels, each once")
-        if len(self.labels) > 1 and any(entry.path is None for entry in self.labels):
-            raise ValueError("if there are several [[labels]], each needs a path")
+        if len(self.labels) > 1 and any(entry.path is None and entry.fetch is None for entry in self.labels):
+            raise ValueError("if there are several [[labels]], each needs a `path` or a `fetch`")
         # Every repeat has a seed of its own.
         within_bits(self.seed + self.repeats - 1)
         return self
