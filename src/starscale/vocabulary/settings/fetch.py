@@ -40,14 +40,14 @@ class Region(Frozen):
         return self
 
     @model_validator(mode="after")
-    def _existing_cell(self) -> Selection:
+    def _existing_cell(self) -> Region:
         if self.cell is not None and self.cell[1] >= 12 * 4 ** self.cell[0]:
             order, pixel = self.cell
             raise ValueError(f"cell {pixel} does not exist at order {order}: there are {12 * 4**order}, from 0")
         return self
 
     @model_validator(mode="after")
-    def _extended_box(self) -> Selection:
+    def _extended_box(self) -> Region:
         if self.box is None:
             return self
         west, east, south, north = self.box
