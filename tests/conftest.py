@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,14 @@ def shared() -> Path:
     if not SHARED.is_dir():
         pytest.skip("the tables of ../shared/data are not here")
     return SHARED
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_models_of_the_user(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Models that the user of this machine has by name take no part, and none is added to them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("STARSCALE_MODELS", str(tmp_path_factory.mktemp("models")))
+        yield
 
 
 RUN_FILE = """\

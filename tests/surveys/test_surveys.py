@@ -35,7 +35,17 @@ def test_the_promised_surveys_are_packaged() -> None:
     assert set(PACKAGED) == {
         *("gaia_dr2", "gaia_dr3", "gaia_dr4", "gaia_dr3_xp", "bailer_jones_edr3"),
         *("gaia_dr2_neighbourhood", "gaia_dr3_neighbourhood"),
-        *("allwise", "andrae2023", "catwise2020", "delve_dr3", "des_y6", "panstarrs1", "rubin_dp1", "sdss_dr13"),
+        *(
+            "allwise",
+            "andrae2023",
+            "catwise2020",
+            "delve_dr3",
+            "des_y6",
+            "panstarrs1",
+            "rubin_dp1",
+            "sdss_dr13",
+            "sdss_model",
+        ),
         *("desi_dr1_mws", "desi_dr1_mws_sp", "euclid_q1", "jplus_dr3", "legacy_survey"),
         *("skymapper_dr2", "skymapper_dr4", "splus_dr4", "tmass", "vhs_dr5"),
         *(
@@ -187,6 +197,7 @@ def test_a_photometric_survey_names_its_bands(name: str) -> None:
     ("name", "scale", "coefficients"),
     [
         ("skymapper_dr2", "sfd", {"u": 4.294, "v": 4.026, "g": 2.986, "r": 2.288, "i": 1.588, "z": 1.206}),
+        ("sdss_model", "sfd", {"u": 4.239, "g": 3.303, "r": 2.285, "i": 1.698, "z": 1.263}),
         ("sdss_dr13", "sfd", {"u": 4.239, "g": 3.303, "r": 2.285, "i": 1.698, "z": 1.263}),
         ("panstarrs1", "sfd", {"g": 3.172, "r": 2.271, "i": 1.682, "z": 1.322, "y": 1.087}),
         ("tmass", "sfd", {"J": 0.723, "H": 0.460, "Ks": 0.310}),

@@ -80,16 +80,16 @@ def add(
 def pack(
     bundle: Annotated[Path, typer.Argument(help="Folder of a model bundle, or the name of a model.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="File to write, .tar.")],
-    licence: Annotated[str | None, typer.Option(help="Licence of the model, for the entry.")] = None,
+    licence: Annotated[str, typer.Option(help="Licence of the model, for the entry.")] = "not stated",
     label_scale: Annotated[
         str | None, typer.Option(help="Scale of the labels, for the entry; default: the surveys of the labels.")
     ] = None,
+    citation: Annotated[list[str] | None, typer.Option(help="What users cite, for the entry. Repeatable.")] = None,
 ) -> None:
     """Pack a bundle into one file, the same bytes each time, and print its entry for a registry file.
 
     Example: `starscale models pack run/model -o mine.tar > registry.toml`
     """
-    given = {} if licence is None else {"licence": licence}
-    packed = ss.pack_model(bundle, output, label_scale=label_scale, **given)
+    packed = ss.pack_model(bundle, output, licence=licence, label_scale=label_scale, citation=citation or ())
     typer.echo(packed.entry, nl=False)
     say(f"{packed.size:,} bytes written to {packed.path}; its entry for a registry file is above")

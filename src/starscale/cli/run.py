@@ -19,6 +19,9 @@ from starscale.reports.text import figures_table
 from starscale.vocabulary.errors import InputError, Problem
 from starscale.vocabulary.settings.seed import LARGEST_SEED
 
+#: The packaged model of real stars.
+REAL_MODEL = "segue_colours"
+
 
 def demo(
     output: Annotated[
@@ -33,6 +36,9 @@ def demo(
     """
     result = ss.demo(output, stars=stars, seed=seed, progress=DisplayedProgress())
     _print_run(result)
+    # What the same program reaches on real stars stands beside it.
+    figures = frame(ss.load(REAL_MODEL).information["figures"])
+    print_figures(figures, f"packaged model {REAL_MODEL}, REAL stars, its own test part")
 
 
 def mock(

@@ -285,7 +285,8 @@ class Model:
             "cuts": [cut.model_dump(exclude_defaults=True) for cut in self.cuts],
             "label_ranges": {name: list(ends) for name, ends in self.label_ranges.items()},
             "magnitude": self.magnitude,
-            "magnitude_range": list(self.magnitude_range),
+            # JSON has no infinity; without magnitudes in the training table there is no limit.
+            "magnitude_range": [end if math.isfinite(end) else None for end in self.magnitude_range],
             "measurements": [asdict(measurement) for measurement in self.measurements],
             "reddening": self.reddening,
             "mock": self.mock,
@@ -317,7 +318,7 @@ class Model:
                 cuts=tuple(validate(Cut, item, f"{path}/bundle.json: cuts") for item in document["cuts"]),
                 label_ranges={name: (low, high) for name, (low, high) in document["label_ranges"].items()},
                 magnitude=document["magnitude"],
-                magnitude_range=(document["magnitude_range"][0], document["magnitude_range"][1]),
+                magnitude_range=_limits(*document["magnitude_range"]),
                 measurements=tuple(_measurement(item) for item in document["measurements"]),
                 reddening=document["reddening"],
                 mock=bool(document["mock"]),
@@ -331,6 +332,10 @@ class Model:
             raise InputError(
                 Problem(f"{path}/bundle.json", f"is incomplete ({error})", "a bundle written by 'starscale train'")
             ) from None
+
+
+def _limits(low: float | None, high: float | None) -> tuple[float, float]:
+    return -math.inf if low is None else low, math.inf if high is None else high
 
 
 def _with_unit(columns: Mapping[str, Column]) -> dict[str, Column]:

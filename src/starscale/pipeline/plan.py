@@ -198,7 +198,7 @@ def inputs_survey(
     required += [c for cut in cuts for c in cut_columns(cut, "cuts")]
     columns = _described(members, [*run.lead.columns, *required])
     for name in dict.fromkeys(required):
-        columns.setdefault(name, ColumnSpec(dtype=_DTYPE.get(table.schema[name], "float64")))
+        columns.setdefault(name, ColumnSpec(dtype=_DTYPE.get(table.schema.get(name, pl.Float64()), "float64")))
     lead = run.lead
     return Survey(
         name=lead.name,

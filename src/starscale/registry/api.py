@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from starscale import io
 from starscale.io.progress import progress_of
@@ -129,6 +131,7 @@ def pack_model(
     *,
     licence: str = NOT_STATED,
     label_scale: str | None = None,
+    citation: Sequence[str] = (),
 ) -> Packed:
     """Pack a bundle into one file, which is the same byte for byte whenever it is made.
 
@@ -145,6 +148,8 @@ def pack_model(
         Licence of the model, for its entry in a registry.
     label_scale : str, optional
         On which scale the labels are, for the entry; default: the label surveys of the run file.
+    citation : sequence of str
+        What a user of the model cites, for the entry.
 
     Returns
     -------
@@ -161,14 +166,15 @@ def pack_model(
     name = _checked_name(target.stem)
     data = pack(bundle_folder(model))
     sha256 = hashlib.sha256(data).hexdigest()
-    given = {"path": target.name, "sha256": sha256, "licence": licence, "label_scale": label_scale}
+    given: dict[str, Any] = {"path": target.name, "sha256": sha256, "licence": licence, "label_scale": label_scale}
+    given |= {"citation": list(citation)}
     entry = _entry(data, name, str(model), **given)
     with io.atomic(target) as partial:
         partial.write_bytes(data)
     return Packed(target, sha256, len(data), as_toml([entry]))
 
 
-def _entry(data: bytes, name: str, where: str, **given: str | None) -> RegisteredModel:
+def _entry(data: bytes, name: str, where: str, **given: Any) -> RegisteredModel:
     """Return the entry of a packed bundle."""
     document = document_of(members(data, where), where)
     return entry_of(document, name, where, size=len(data), **given)
