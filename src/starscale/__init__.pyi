@@ -37,6 +37,7 @@ from .registry.api import Packed, add_models, get_model, pack_model
 from .registry.listing import describe_model, list_models
 
 # Runs
+from .pipeline.apply import Applied, apply
 from .pipeline.check import check
 from .mock import make_sky
 from .pipeline.demo import demo, make_mock
@@ -86,6 +87,7 @@ from .vocabulary.progress import Progress, Task
 from .version import __version__
 
 __all__ = [
+    "Applied",
     "Attrition",
     "Calibration",
     "CatalogueFlag",
@@ -147,6 +149,7 @@ __all__ = [
     "__version__",
     "add_models",
     "add_reddening",
+    "apply",
     "check",
     "check_archive",
     "clean",

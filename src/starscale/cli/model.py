@@ -1,4 +1,4 @@
-"""Commands on models: train, evaluate, predict."""
+"""Commands on models: train, evaluate, predict, apply."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from starscale.cli.options import (
 from starscale.io.progress import DisplayedProgress
 from starscale.reports.table import ReportTable
 from starscale.tables.api import is_mock
+from starscale.vocabulary.errors import InputError, Problem, Problems
 
 
 def train(
@@ -112,3 +113,68 @@ def predict(
         say(f"warning: {text}")
     mock_data = " (model of MOCK stars)" if bundle.mock else ""
     typer.echo(f"{counts.predicted:,} of {counts.rows:,} stars predicted{mock_data}; written to {output}")
+
+
+def apply(
+    model: Annotated[str, typer.Argument(help="Model bundle, or the name of a model.")],
+    output: Output,
+    table: Annotated[
+        list[str],
+        typer.Option(
+            help="Table of a survey of the model: the leading catalogue, or one that is joined to it. Repeatable."
+        ),
+    ],
+    survey: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Survey of each --table, in the same order; default: recognised by columns and provenance. "
+            "Repeatable."
+        ),
+    ] = None,
+    clean: Annotated[
+        bool, typer.Option("--clean", help="Remove the rows that fail a quality cut, instead of flagging them.")
+    ] = False,
+    rename: Annotated[
+        list[str] | None,
+        typer.Option(help="SURVEY.NEW=OLD: read the column OLD of a table as the column NEW. Repeatable."),
+    ] = None,
+    folder: Annotated[
+        Path | None,
+        typer.Option(help="Folder for the tables between, the record and the report; default: OUTPUT.run."),
+    ] = None,
+) -> None:
+    """Apply a model to catalogues that are not matched yet: clean, match, join, predict and report.
+
+    An interrupted command resumes when it is run again.
+
+    Example: `starscale apply model/ --table gaia.parquet --table smss.parquet -o catalogue.parquet`
+    """
+    if survey and len(survey) != len(table):
+        found, fix = (
+            f"{len(survey)} for {len(table)} tables",
+            "Leave all out where columns or provenance tell them.",
+        )
+        raise InputError(Problem("--survey", found, "one for each --table, in the same order, or none", fix))
+    done = ss.apply(
+        model,
+        list(zip(table, survey, strict=True)) if survey else table,
+        output,
+        clean=clean,
+        rename=_by_survey(rename),
+        folder=folder,
+        progress=DisplayedProgress(),
+    )
+    typer.echo(str(done))
+
+
+def _by_survey(values: list[str] | None) -> dict[str, dict[str, str]]:
+    """Return the old name of every column that is renamed, by survey and new name."""
+    found: dict[str, dict[str, str]] = {}
+    problems = Problems()
+    for name, old in renamed(values).items():
+        survey, dot, column = name.partition(".")
+        if not dot:
+            problems.add("--rename", f"{name}={old}", "SURVEY.NEW=OLD")
+        found.setdefault(survey, {})[column] = old
+    problems.raise_if_any()
+    return found

@@ -31,6 +31,7 @@ MODULES = {
     "compare-models": "compare",
     "ablate": "compare",
     "predict": "model",
+    "apply": "model",
     "explain": "explain",
     "importance": "explain",
     "publish": "publish",

@@ -15,10 +15,12 @@ from starscale.features.features import feature_columns
 from starscale.homogenization.api import is_labels_file, labels_plan
 from starscale.io.formats import FORMATS
 from starscale.model.api import load
+from starscale.pipeline.apply import ApplyRun
+from starscale.pipeline.apply_plan import recipe_of_model
 from starscale.pipeline.comparing import entries_of
 from starscale.pipeline.fetch_step import resolve
 from starscale.pipeline.planning import plan
-from starscale.pipeline.runfile import load_run
+from starscale.pipeline.runfile import load_any_run
 from starscale.surveys import Survey, load_survey
 from starscale.surveys.derived import derivable, underivable, unjudged
 from starscale.surveys.spelling import find_spelling, with_rename
@@ -32,6 +34,7 @@ from starscale.tables.positions import positions
 from starscale.vocabulary.errors import InputError, Problem, Problems
 from starscale.vocabulary.provenance import PROVENANCE_FILE
 from starscale.vocabulary.settings.labels import LabelsConfig
+from starscale.vocabulary.settings.run import ApplyConfig
 from starscale.vocabulary.strict import load_toml, validate
 
 
@@ -140,7 +143,9 @@ def _labels_file(path: Path, data: Mapping[str, Any]) -> list[str]:
 
 
 def _run_file(path: Path) -> list[str]:
-    config, base = load_run(path)
+    config, base = load_any_run(path)
+    if isinstance(config, ApplyConfig):
+        return _apply_file(path, config, base)
     fetching = resolve(config, base, base / "run")
     ready = plan(fetching.config, base, coming=fetching.files)
     models = [entry.name for entry in entries_of(ready)[1:]]
@@ -150,6 +155,21 @@ def _run_file(path: Path) -> list[str]:
         f"surveys: {', '.join(s.name for s in ready.surveys)}; labels of {ready.label_names}; "
         f"features {ready.feature_set.name}; model {config.model.kind}, {config.repeats} training(s)",
         *([f"compared with the models {', '.join(models)}"] if models else []),
+    ]
+
+
+def _apply_file(path: Path, config: ApplyConfig, base: Path) -> list[str]:
+    applied = ApplyRun.of(config, base, base / "run")
+    model, plan = applied.model, applied.checked
+    rest = "every table that it names suits it" if plan else "its tables exist or will be fetched"
+    recipe = recipe_of_model(model, None)
+    surveys = plan.tables.surveys if plan else [table.survey for table in recipe.tables]
+    return [
+        f"{path}: a valid run file, which applies the model {config.model.bundle}; {rest}",
+        f"surveys: {', '.join(survey.name for survey in surveys)}; predicts {', '.join(model.labels)}"
+        + (" (trained on MOCK stars)" if model.mock else ""),
+        *(f"note: {text}" for text in (plan.notes if plan else ())),
+        *(f"warning: {text}" for text in (plan.warnings if plan else ())),
     ]
 
 

@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from starscale.io import checksum
 from starscale.pipeline.folder import RunFolder
@@ -23,6 +23,7 @@ from starscale.vocabulary.settings.run import (
     LabelsInput,
     PhotometryInput,
     RunConfig,
+    TablesConfig,
 )
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 
 Entry = TypeVar("Entry", PhotometryInput, LabelsInput)
+Config = TypeVar("Config", bound=TablesConfig)
 
 
 @dataclass(frozen=True)
@@ -56,20 +58,21 @@ class FetchJob:
 
 
 @dataclass(frozen=True)
-class Fetching:
+class Fetching(Generic[Config]):
     """A run file in which all tables are files, and the jobs that fetch those files."""
 
-    config: RunConfig
+    config: Config
     jobs: tuple[FetchJob, ...]
     files: frozenset[Path]
 
 
-def resolve(config: RunConfig, base: Path, output: Path) -> Fetching:
+def resolve(config: Config, base: Path, output: Path) -> Fetching[Config]:
     """Replace every request by the file in the folder of the run that it will be written to.
 
     Parameters
     ----------
-    config : RunConfig
+    config : TablesConfig
+        A run file, or its tables alone.
     base : Path
         Folder that paths of the run file start from.
     output : Path
@@ -88,7 +91,7 @@ def resolve(config: RunConfig, base: Path, output: Path) -> Fetching:
         with problems.collect():
             job, changed["catalogue"] = _resolved_catalogue(config.catalogue, config.catalogue.fetch, base, folder)
             jobs.append(job)
-    for key in ("photometry", "labels"):
+    for key in ("photometry", *(("labels",) if isinstance(config, RunConfig) else ())):
         changed[key] = tuple(_resolved(entry, base, folder, jobs, problems) for entry in getattr(config, key))
     for job in jobs:
         with problems.collect():

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from starscale import io
 from starscale.io.progress import progress_of
 from starscale.model.model import Model
-from starscale.model.predict import predict_file
 from starscale.pipeline.ablation import with_ablation
+from starscale.pipeline.apply import CATALOGUE, apply_run
+from starscale.pipeline.apply_steps import predict_step
 from starscale.pipeline.compare_step import compare_step, own_step
 from starscale.pipeline.comparing import Comparison, Trials, entries_of
 from starscale.pipeline.fetch_step import FetchJob, fetch_step, resolve
@@ -23,13 +24,14 @@ from starscale.pipeline.planning import plan
 from starscale.pipeline.prepare import MATCHED
 from starscale.pipeline.prepare_training import TRAINING, TrainingPreparation, input_checksums
 from starscale.pipeline.reference import compare_with_reference
-from starscale.pipeline.runfile import load_run
+from starscale.pipeline.runfile import load_any_run
 from starscale.pipeline.training import settings, train_plan
 from starscale.reports.page import report
 from starscale.vocabulary.progress import SILENT, Progress
 from starscale.vocabulary.provenance import record
+from starscale.vocabulary.settings.run import ApplyConfig
 
-CATALOGUE, TEST = "catalogue.parquet", "test.parquet"
+TEST = "test.parquet"
 METRICS, REPORT, MODEL = "metrics.json", "report.html", "model"
 
 
@@ -52,7 +54,9 @@ class RunResult:
 
 
 def run(run_file: str | Path, output: str | Path, *, progress: Progress | bool | None = None) -> RunResult:
-    """Do a whole run; steps whose inputs are unchanged since an earlier run in the same folder are skipped.
+    """Do a whole run, which trains a model or applies a trained one.
+
+    Steps whose inputs are unchanged since an earlier run in the same folder are skipped.
 
     Parameters
     ----------
@@ -73,7 +77,10 @@ def run(run_file: str | Path, output: str | Path, *, progress: Progress | bool |
         Bad settings or input: all problems at once, before the first step. Also when another process runs in
         the folder.
     """
-    config, base = load_run(run_file)
+    config, base = load_any_run(run_file)
+    if isinstance(config, ApplyConfig):
+        apply_run(config, base, Path(output), str(run_file), progress_of(progress))
+        return RunResult(Path(output), {"title": config.title})
     fetching = resolve(config, base, Path(output))
     the_plan = with_ablation(plan(fetching.config, base, coming=fetching.files))
     # Built here only to be checked before the first step.
@@ -171,18 +178,9 @@ class RunSteps:
         self._cost = own_step(self.folder, self.plan, TRAINING, trials[0]) if trials else None
 
     def _predict(self) -> None:
-        def work() -> dict[str, Any]:
-            progress = self.folder.progress
-            bundle, table, output = (self.folder.file(name) for name in (MODEL, MATCHED, CATALOGUE))
-            # Completed parts of a catalogue with other settings cannot be used.
-            found = predict_file(
-                Model.load(bundle), table, output, bundle=bundle, leftover="renew", progress=progress
-            )
-            return {name: value for name, value in asdict(found).items() if name != "table"}
-
-        self.folder.step(
-            "predict", settings=None, reads=self.folder.checksums(MODEL, MATCHED), writes=[CATALOGUE], work=work
-        )
+        bundle = self.folder.file(MODEL)
+        reads = self.folder.checksums(MODEL, MATCHED)
+        predict_step(self.folder, Model.load(bundle), bundle, reads, CATALOGUE)
 
     def _metrics(self) -> dict[str, Any]:
         train_step = self.folder.record["steps"]["train"]["result"]

@@ -223,7 +223,7 @@ def _no_star(folder: RunFolder) -> Problem:
             told.append(f"{survey}: {attrition.n_in:,} rows, {attrition.n_out:,} after the cuts")
         elif verb == "match":
             told.append(f"{result['n_kept']:,} pairs with {survey}")
-    fix = "Do the tables cover the same sky? The cuts can be left out by name (cuts.without)."
+    fix = "Do the tables cover the same sky, and do the cuts leave any rows?"
     return Problem("match", f"no star passed the cuts and the match ({'; '.join(told)})", "one or more", fix)
 
 

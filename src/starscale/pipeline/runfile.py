@@ -9,7 +9,7 @@ from typing import Any
 
 from starscale.vocabulary.errors import InputError, Problem, did_you_mean
 from starscale.vocabulary.settings.fetch import KINDS
-from starscale.vocabulary.settings.run import RunConfig
+from starscale.vocabulary.settings.run import ApplyConfig, RunConfig
 from starscale.vocabulary.strict import load_toml, validate
 
 _FOLDER = resources.files("starscale.pipeline.presets")
@@ -21,7 +21,7 @@ def preset_names() -> list[str]:
 
 
 def load_run(path: str | Path) -> tuple[RunConfig, Path]:
-    """Read and check a run file.
+    """Read and check a run file that trains a model.
 
     Returns
     -------
@@ -34,8 +34,38 @@ def load_run(path: str | Path) -> tuple[RunConfig, Path]:
     InputError
         All mistakes of the file.
     """
+    config, base = load_any_run(path)
+    if isinstance(config, ApplyConfig):
+        fix = "'starscale run' applies the model; a training needs [[labels]] and no `bundle`."
+        raise InputError(Problem(f"{path}: model.bundle", "names a trained model", "a run that trains one", fix))
+    return config, base
+
+
+def load_any_run(path: str | Path) -> tuple[RunConfig | ApplyConfig, Path]:
+    """Read and check a run file, which trains a model, or applies a trained one (``[model] bundle``)."""
     path = Path(path)
-    return validate(RunConfig, _with_parents(path, ()), str(path)), path.parent
+    data = _with_parents(path, ())
+    if _has_bundle(data.get("model")):
+        return validate(ApplyConfig, _without_training(data, load_toml(path)), str(path)), path.parent
+    return validate(RunConfig, data, str(path)), path.parent
+
+
+def _has_bundle(model: Any) -> bool:
+    return isinstance(model, Mapping) and "bundle" in model
+
+
+def _without_training(data: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out what an extended file says of a training; the same in the file itself stays, and is an error."""
+    kept = {key: value for key, value in data.items() if key in ApplyConfig.model_fields or key in own}
+    if "cuts" not in own.get("catalogue", ()):
+        kept["catalogue"] = _without_cuts(kept.get("catalogue", {}))
+    if "photometry" not in own:
+        kept["photometry"] = [_without_cuts(table) for table in kept.get("photometry", ())]
+    return kept
+
+
+def _without_cuts(table: Any) -> Any:
+    return {k: v for k, v in table.items() if k != "cuts"} if isinstance(table, Mapping) else table
 
 
 def _with_parents(file: Path, chain: tuple[Path, ...]) -> dict[str, Any]:
@@ -80,13 +110,17 @@ def _is_path(key: str, value: Any) -> bool:
     """Return whether a value is the path of a file."""
     if not isinstance(value, str):
         return False
+    if key == "bundle":
+        # The name of a model is no path.
+        return "/" in value
     return key in ("path", "ids", "positions") or (key in ("survey", "set") and value.endswith(".toml"))
 
 
 def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
     """Merge tables key by key; other values of `above` replace those of `below`.
 
-    Another kind of model replaces the whole table, because settings of one kind do not apply to another.
+    Another kind of model, or a trained one, replaces the whole table, because settings of one kind do not apply to
+    another.
     """
     if any(key in above for key in KINDS):
         # A region replaces that of the extended file, of whatever kind.
@@ -98,6 +132,7 @@ def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]
             isinstance(old, Mapping)
             and isinstance(value, Mapping)
             and value.get("kind") in (None, old.get("kind"))
+            and (_has_bundle(old) or not _has_bundle(value))
         ):
             result[key] = _merge(old, value)
         else:

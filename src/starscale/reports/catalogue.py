@@ -21,7 +21,7 @@ def catalogue_section(run: FinishedRun) -> Section:
 
 
 def _pictures(run: FinishedRun) -> list[Picture]:
-    stars, weight = spread_sample(run.folder / "catalogue.parquet", ("ra", "dec", *LABELS))
+    stars, weight = spread_sample(run.catalogue, ("ra", "dec", *LABELS))
     if stars.is_empty():
         return []
     labels = [name for name in LABELS if name in stars.columns]

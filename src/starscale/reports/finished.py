@@ -64,18 +64,32 @@ class FinishedRun:
         InputError
             The folder is not that of a finished run, or a record is damaged.
         """
-        record, metrics = _document(folder / PROVENANCE_FILE), _document(folder / "metrics.json")
+        record = _document(folder / PROVENANCE_FILE)
+        # Figures of an earlier run in the folder are not those of a model that was trained elsewhere.
+        metrics = {} if record.get("applied") else _document(folder / "metrics.json")
         if not record:
             found = f"is not the folder of a run: no {PROVENANCE_FILE} in it"
             raise InputError(Problem(str(folder), found, fix="Name the folder that 'starscale run' wrote."))
         steps = {name: mapping(step) for name, step in mapping(record.get("steps")).items()}
-        if "evaluate" not in steps:
+        applied = mapping(record.get("applied"))
+        if ("predict" if applied else "evaluate") not in steps:
             # Files of an earlier run may still be here; a report of them with the new settings would mislead.
             fix = "Run 'starscale run' again: finished steps are not repeated."
             raise InputError(Problem(str(folder), "holds a run that did not finish", "a finished run", fix))
         mock = bool(record.get("mock") or metrics.get("mock"))
-        part = _test_part(folder / "test.parquet")
+        part = (pl.DataFrame(), ()) if applied else _test_part(folder / "test.parquet")
         return cls(folder, record, mapping(record.get("settings")), steps, metrics, mock, *part)
+
+    @property
+    def applied(self) -> Mapping[str, Any]:
+        """What a run that applied a trained model recorded about it; empty for a run that trained its own."""
+        return mapping(self.provenance.get("applied"))
+
+    @property
+    def catalogue(self) -> Path:
+        """The catalogue of the run."""
+        files = mapping(self.steps.get("predict", {}).get("files"))
+        return self.folder / next(iter(files), "catalogue.parquet")
 
     @property
     def untested(self) -> bool:

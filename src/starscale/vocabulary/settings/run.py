@@ -333,3 +333,40 @@ class RunConfig(TablesConfig):
         if any((entry.repeats or 1) > self.repeats for entry in self.models):
             raise ValueError(f"no model can have more repeats than the run ({self.repeats})")
         return self
+
+
+class BundleConfig(Frozen):
+    """A trained model that a run applies, in place of labels and a training."""
+
+    #: Folder of the bundle, or name of a model.
+    bundle: str
+    #: Whether the cuts of the bundle remove rows; otherwise the catalogue flags the stars that fail one.
+    clean: bool = False
+
+
+class LeadingTableInput(InputTable):
+    """The leading catalogue of a run that applies a model, whose cuts are those of the bundle."""
+
+    join: tuple[InputTable, ...] = ()
+
+
+class ApplyConfig(Frozen):
+    """Settings of a run that applies a trained model; cuts, match and features are those of its bundle."""
+
+    title: str = "starscale apply"
+    extends: str | None = None
+    #: The data are simulated; stated wherever a result is shown.
+    mock: bool = False
+    catalogue: LeadingTableInput
+    photometry: tuple[InputTable, ...] = ()
+    model: BundleConfig
+
+    @property
+    def tables(self) -> TablesConfig:
+        """The tables, as those of any run."""
+        return TablesConfig(
+            title=self.title,
+            mock=self.mock,
+            catalogue=CatalogueInput(**dict(self.catalogue)),
+            photometry=tuple(PhotometryInput(**dict(table)) for table in self.photometry),
+        )

@@ -1,0 +1,141 @@
+"""The steps that apply a trained model: those of every run up to the table of stars, then the prediction."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from functools import reduce
+from operator import add
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from starscale.io import open_table
+from starscale.learn.bundle import CARD
+from starscale.model.model import Model
+from starscale.model.predict import predict_file
+from starscale.pipeline.apply_plan import ApplyPlan
+from starscale.pipeline.folder import RunFolder
+from starscale.pipeline.prepare import MATCHED, TablePreparation, table_checksums
+from starscale.reports.page import report
+from starscale.tables.cuts import Attrition, apply_cuts, cut_columns
+from starscale.tables.standardise import spelling
+from starscale.tables.stream import rows_of
+from starscale.vocabulary.provenance import METHODS
+
+
+def predict_step(
+    folder: RunFolder, model: Model, bundle: Path | None, reads: Mapping[str, str], catalogue: str
+) -> dict[str, Any]:
+    """Predict the table of stars of a run; an interrupted prediction resumes.
+
+    Parameters
+    ----------
+    folder : RunFolder
+    model : Model
+    bundle : Path or None
+        Where it was loaded from.
+    reads : mapping of str to str
+        What the prediction depends on, with checksums.
+    catalogue : str
+        The file to write, from the folder.
+    """
+
+    def work() -> dict[str, Any]:
+        table, output = folder.file(MATCHED), folder.file(catalogue)
+        # Completed parts of a catalogue with other settings cannot be used.
+        found = predict_file(model, table, output, bundle=bundle, leftover="renew", progress=folder.progress)
+        return {name: value for name, value in asdict(found).items() if name != "table"}
+
+    return folder.step("predict", settings=None, reads=reads, writes=[catalogue], work=work)
+
+
+def about_applied(plan: ApplyPlan, folder: Path) -> dict[str, Any]:
+    """Return what the record of a run says of the model that it applies."""
+    model, information = plan.model, plan.model.information
+    kind = model.predictor.regressor.kind
+    card = plan.bundle / CARD if plan.bundle is not None else None
+    return {
+        "title": information.get("title"),
+        "kind": kind,
+        "method": METHODS.get(kind, kind),
+        "mock": model.mock,
+        "sha256": model.digest(),
+        "bundle": None if plan.bundle is None else str(plan.bundle),
+        "card": None if card is None or not card.exists() else os.path.relpath(card, folder),
+        "clean": plan.clean,
+        "magnitude": model.magnitude,
+        "magnitude_range": list(model.magnitude_range) if model.magnitude else None,
+        "label_ranges": {name: list(ends) for name, ends in model.label_ranges.items()},
+        "training_stars": information.get("split", {}).get("train"),
+        "figures": [row for row in information.get("figures", ()) if row.get("by") == "all"],
+        "notes": list(plan.notes),
+        "warnings": [*plan.warnings, *information.get("warnings", ())],
+    }
+
+
+class ApplySteps:
+    """The steps of an applied model, in order.
+
+    Parameters
+    ----------
+    plan : ApplyPlan
+    folder : RunFolder
+        Its record says what is done.
+    catalogue : Path
+        The file to write.
+    """
+
+    def __init__(self, plan: ApplyPlan, folder: RunFolder, catalogue: Path) -> None:
+        self.plan, self.folder = plan, folder
+        self.catalogue = os.path.relpath(catalogue, folder.path)
+        self.sums = table_checksums(plan.tables)
+        for path, digest in self.sums.items():
+            folder.record["inputs"][path] = {"sha256": digest}
+        folder.record["applied"] = about_applied(plan, folder.path)
+
+    def everything(self) -> None:
+        """Do all steps and write the report."""
+        for kind, texts in (("note", self.plan.notes), ("warning", self.plan.warnings)):
+            for text in texts:
+                self.folder.progress.message(f"{kind}: {text}")
+        self.table_of_stars()
+        if not self.plan.clean:
+            self._cuts()
+        reads = {"model": self.plan.model.digest(), **self.folder.checksums(MATCHED)}
+        predict_step(self.folder, self.plan.model, self.plan.bundle, reads, self.catalogue)
+        self.folder.save()
+        self.folder.progress.message("report ...")
+        report(self.folder.path)
+
+    def table_of_stars(self) -> None:
+        """Clean, match and join: the steps of every run."""
+        steps = TablePreparation(self.plan.tables, self.folder, self.sums, absent=self.plan.absent)
+        steps.pairs()
+        steps.join()
+
+    def _cuts(self) -> None:
+        """Count the stars that fail each cut of the model, which sets a flag only."""
+
+        def work() -> dict[str, Any]:
+            return {"attrition": asdict(reduce(add, self._failures()))}
+
+        self.folder.step(
+            "cuts",
+            settings=[cut.model_dump(mode="json") for cut in self.plan.model.cuts],
+            reads=self.folder.checksums(MATCHED),
+            writes=[],
+            work=work,
+        )
+
+    def _failures(self) -> Iterator[Attrition]:
+        """Yield the stars that fail the cuts, for one piece of the table of stars after the other."""
+        path = self.folder.file(MATCHED)
+        # The table has the names of its own surveys; the cuts have those of the model.
+        names, cuts = spelling(open_table(path).schema, self.plan.model.inputs), self.plan.model.cuts
+        used = list(dict.fromkeys(column for cut in cuts for column in cut_columns(cut, "bundle")))
+        for frame in rows_of(path, [names[column] for column in used] or None):
+            renamed = frame.select(pl.col(names[column]).alias(column) for column in used) if used else frame
+            yield apply_cuts(renamed, cuts, where=MATCHED)[1]
