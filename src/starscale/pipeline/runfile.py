@@ -128,13 +128,12 @@ def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]
     result = dict(below)
     for key, value in above.items():
         old = result.get(key)
-        if (
-            isinstance(old, Mapping)
-            and isinstance(value, Mapping)
-            and value.get("kind") in (None, old.get("kind"))
-            and (_has_bundle(old) or not _has_bundle(value))
-        ):
-            result[key] = _merge(old, value)
-        else:
-            result[key] = value
+        result[key] = _merge(old, value) if _same_kind(old, value) else value
     return result
+
+
+def _same_kind(old: Any, value: Any) -> bool:
+    """Return whether a table adds to an inherited one: not a model of another kind, nor a trained one."""
+    if not (isinstance(old, Mapping) and isinstance(value, Mapping)):
+        return False
+    return value.get("kind") in (None, old.get("kind")) and (_has_bundle(old) or not _has_bundle(value))
