@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import signal
 import sys
 import tempfile
@@ -32,6 +33,8 @@ import starscale as ss
 from starscale.crossmatch.kernel.density import DensityMap
 from starscale.crossmatch.kernel.inputs import match_columns
 from starscale.crossmatch.on_cluster.algorithm import ROW, Reader, StarscaleCrossmatch, save_density
+from starscale.learn.mixture import _predict
+from starscale.model.model import Model
 from starscale.surveys import load_survey
 from starscale.vocabulary.settings.run import MatchConfig
 
@@ -124,9 +127,34 @@ def algorithm(left: str, right: str) -> None:
     say(pairs=local.height, same=found.sort(key).equals(local.sort(key)))
 
 
+def loads() -> list[int]:
+    """How often this process has read a bundle, and how many programs of the networks it has compiled."""
+    return [len(_LOADS), _predict._cache_size()]
+
+
+_LOADS: list[str] = []
+_PREDICT_LOAD = Model.load.__func__
+
+
+def counted(client: Client) -> None:
+    """Let every worker count how often it reads a bundle."""
+
+    def count() -> None:
+        import lsdb_client as here
+
+        def load(cls: type[Model], path: str) -> Model:
+            here._LOADS.append(str(path))
+            return here._PREDICT_LOAD(cls, path)
+
+        Model.load = classmethod(load)
+
+    client.run(count)
+
+
 def partitions(bundle: str, hats: str) -> None:
-    """The model as a function of partitions, which LSDB calls without rows first."""
+    """The model as a function of partitions, which LSDB calls without rows first, on two workers."""
     model, indices = ss.load(bundle), set()
+    sent = len(pickle.dumps(model))
 
     def predict(partition: pd.DataFrame) -> pd.DataFrame:
         indices.add(partition.index.name)
@@ -134,10 +162,22 @@ def partitions(bundle: str, hats: str) -> None:
         catalogue.index = partition.index
         return catalogue
 
-    mapped = lsdb.open_catalog(hats).map_partitions(predict)
-    found, local = mapped.compute(progress_bar=False), model.predict(hats)
+    local = model.predict(hats)
+    # What Dask sends must be what this module is called on the workers.
+    sys.path.insert(0, str(Path(__file__).parent))
+    os.environ["PYTHONPATH"] = f"{Path(__file__).parent}:{os.environ['PYTHONPATH']}"
+    with ExitStack() as stack:
+        cluster = stack.enter_context(LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None))
+        client = stack.enter_context(Client(cluster))
+        counted(client)
+        found = lsdb.open_catalog(hats).map_partitions(predict).compute(progress_bar=False)
+        # The same model again, from a copy elsewhere: it is known by what it holds.
+        with tempfile.TemporaryDirectory() as folder:
+            ss.predict(model, hats, Path(folder) / "out.hats", engine="lsdb", client=client)
+        seen = client.run(lambda: __import__("lsdb_client").loads())
     same = ss.read(found, columns=local.columns).sort("source_id").equals(local.sort("source_id"))
-    say(rows=len(found), same=same, indices=[*indices, found.index.name])
+    found_loads = {"loads": list(seen.values()), "programs": loads()[1]}
+    say(rows=len(found), same=same, indices=[*indices, found.index.name], sent=sent, **found_loads)
 
 
 def opened(folder: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -43,12 +43,15 @@ class HatsCatalogue:
         Of all its columns.
     columns : dict of str to Column
         Unit, UCD and description of every column, as far as the files state them.
+    opened : bool
+        Whether `name` is the path or URL that it was opened from.
     """
 
     name: str
     catalogue: Any
     schema: pl.Schema
     columns: dict[str, Column]
+    opened: bool = False
 
     @property
     def pixels(self) -> list[Any]:
@@ -73,7 +76,9 @@ class HatsCatalogue:
 
     def choose(self, columns: Sequence[str]) -> HatsCatalogue:
         """The same catalogue, of which partitions hold some of the columns only."""
-        return HatsCatalogue(self.name, self.catalogue[list(columns)], self.schema, self.columns)
+        # A selection of an opened catalogue reads all columns first.
+        chosen = _open(self.name, list(columns)) if self.opened else self.catalogue[list(columns)]
+        return replace(self, catalogue=chosen)
 
 
 def _check(path: Path) -> None:
@@ -108,18 +113,21 @@ def open_hats(source: Any) -> HatsCatalogue:
         if path.is_dir():
             _check(path)
         source = path
+    return replace(_described(str(source), _open(str(source), "all")), opened=True)
+
+
+def _open(source: str, columns: str | list[str]) -> Any:
     try:
-        catalogue = lsdb.open_catalog(str(source), columns="all")
+        return lsdb.open_catalog(source, columns=columns)
     except (OSError, ValueError, pa.ArrowException) as error:
         raise InputError(
             Problem(
-                str(source),
+                source,
                 f"cannot be opened as a HATS catalogue ({error})",
                 "a folder or URL with a file hats.properties",
                 "Other tables need no engine: leave out --engine.",
             )
         ) from error
-    return _described(str(source), catalogue)
 
 
 def _described(name: str, catalogue: Any) -> HatsCatalogue:

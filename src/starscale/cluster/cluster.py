@@ -18,6 +18,9 @@ from starscale.io.threads import cores
 from starscale.vocabulary.errors import InputError, Problem, StarscaleError
 from starscale.vocabulary.provenance import program
 
+#: Numbers of the items that one task works on.
+Group = tuple[int, ...]
+
 #: Seconds to wait for an answer of a scheduler.
 _PATIENCE = "20s"
 
@@ -143,16 +146,52 @@ def finished(client: Any, tasks: Sequence[Any], names: Sequence[str]) -> Iterato
     StarscaleError
         The first task that fails, with its name. The other tasks are cancelled.
     """
-    futures = client.compute(list(tasks))
-    number = {future.key: i for i, future in enumerate(futures)}
+    for (i,), result in finished_groups(client, [(i,) for i in range(len(tasks))], lambda g: tasks[g[0]], names):
+        yield i, result
+
+
+def finished_groups(
+    client: Any, groups: Sequence[Group], task: Callable[[Group], Any], names: Sequence[str]
+) -> Iterator[tuple[Group, Any]]:
+    """Run tasks that work on several items each, and yield the items and the result of each as it finishes.
+
+    When a task fails, its items are tried one by one: together they may have been too much for the memory of a
+    worker, and an error should name one of them.
+
+    Parameters
+    ----------
+    client : distributed.Client
+    groups : sequence of tuple of int
+        Numbers of the items of each task.
+    task : callable
+        Returns the task (``dask.delayed.Delayed``) for some items.
+    names : sequence of str
+        Of every item, for error messages.
+
+    Raises
+    ------
+    StarscaleError
+        The first item that fails alone, with its name. The other tasks are cancelled.
+    """
+    own: dict[Any, Group] = {}
+
+    def started(some: Sequence[Group]) -> list[Any]:
+        futures = client.compute([task(group) for group in some])
+        own.update(zip(futures, some, strict=True))
+        return list(futures)
+
+    done = as_completed(started(groups), loop=client.loop)
     try:
-        for future in as_completed(futures, loop=client.loop):
-            i = number[future.key]
-            yield i, _named(future.result, names[i])
+        for future in done:
+            group = own[future]
+            if future.status == "error" and len(group) > 1:
+                done.update(started([(i,) for i in group]))
+                continue
+            yield group, _named(future.result, names[group[0]])
             # A result that was fetched need not be kept on the cluster.
             future.release()
     finally:
-        client.cancel(futures)
+        client.cancel(list(own))
 
 
 def _named(result: Callable[[], Any], name: str) -> Any:

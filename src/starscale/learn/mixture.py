@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache, partial
+from functools import cached_property, lru_cache, partial
 from itertools import accumulate, pairwise
 from typing import Any, ClassVar, NamedTuple
 
@@ -277,14 +277,19 @@ class Mixture:
         """Return the masked validation stars on which the networks of every set are calibrated."""
         return self.sets.masked_validations(missing)
 
+    @cached_property
+    def _groups(self) -> list[MixtureNetwork]:
+        """The networks of every set of bands, cut out once: it takes as long as predicting hundreds of stars."""
+        groups = _members(self.config, len(self.sets.used))
+        return [jax.tree.map(lambda leaf, m=members: leaf[m.start : m.stop], self.networks) for members in groups]
+
     def _blocks(self, inputs: Inputs) -> Iterator[tuple[NDArray[np.intp], MixtureNetwork, jax.Array, jax.Array]]:
         """Yield row numbers, the networks that predict these rows, and values and flags padded to `BLOCK` rows."""
         serving = self.sets.serving(inputs.missing)
-        for number, members in enumerate(_members(self.config, len(self.sets.used))):
+        for number, networks in enumerate(self._groups):
             own = np.flatnonzero(serving == number)
             if not own.size:
                 continue
-            networks = jax.tree.map(lambda leaf, m=members: leaf[m.start : m.stop], self.networks)
             view = self.views[number]
             for start in range(0, len(own), BLOCK):
                 rows = own[start : start + BLOCK]

@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from itertools import combinations
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -26,7 +28,7 @@ from starscale.tables.opening import open_for
 from starscale.tables.standardise import spelling, standardise
 from starscale.vocabulary.arrays import FloatArray
 from starscale.vocabulary.columns import Column, catalogue_columns
-from starscale.vocabulary.errors import InputError, Problem
+from starscale.vocabulary.errors import InputError, Problem, StarscaleError
 from starscale.vocabulary.flags import CatalogueFlag
 from starscale.vocabulary.strict import validate
 
@@ -87,6 +89,18 @@ class Model:
     information: Mapping[str, Any] = field(default_factory=dict)
     recipe: Recipe | None = None
     stars: TrainingStars | None = None
+    #: Bundle that the model was loaded from.
+    _origin: str | None = field(default=None, init=False, repr=False, compare=False)
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        """Go to another process as the path of the bundle, if there is one; with all weights otherwise."""
+        if self._origin is None or not Path(self._origin).is_dir():
+            return super().__reduce_ex__(protocol)
+        return loaded_once, (self._origin, self._digest)
+
+    @cached_property
+    def _digest(self) -> str:
+        return digest(self.predictor, self._document(), self._hashes)
 
     @property
     def columns(self) -> dict[str, Column]:
@@ -271,7 +285,7 @@ class Model:
 
     def digest(self) -> str:
         """Return the SHA-256 of everything that a prediction depends on."""
-        return digest(self.predictor, self._document(), self._hashes)
+        return self._digest
 
     @property
     def _hashes(self) -> Mapping[str, Any] | None:
@@ -310,7 +324,7 @@ class Model:
         """
         predictor, document, hashes = load_bundle(Path(path))
         try:
-            return cls(
+            model = cls(
                 predictor=predictor,
                 features=tuple(Feature(**item) for item in document["features"]),
                 inputs=validate(Survey, document["inputs"], f"{path}/bundle.json: inputs"),
@@ -332,6 +346,41 @@ class Model:
             raise InputError(
                 Problem(f"{path}/bundle.json", f"is incomplete ({error})", "a bundle written by 'starscale train'")
             ) from None
+        object.__setattr__(model, "_origin", str(Path(path).resolve()))
+        return model
+
+
+_KEPT: dict[str, Model] = {}
+_LOADING = Lock()
+
+
+def loaded_once(path: str, sha256: str) -> Model:
+    """Load a bundle in this process, unless it holds the model already.
+
+    Workers of a cluster receive the same model with every task, and may have several threads.
+
+    Parameters
+    ----------
+    path : str
+        A bundle, on a disk that this process can read.
+    sha256 : str
+        The digest that its model has (:meth:`Model.digest`).
+
+    Raises
+    ------
+    StarscaleError
+        No bundle there, or one of another model.
+    """
+    with _LOADING:
+        if sha256 not in _KEPT:
+            model = Model.load(path)
+            if model.digest() != sha256:
+                raise StarscaleError(f"{path}: holds another model than when it was loaded first. Load it again.")
+            # A process that goes from model to model holds two of them.
+            for oldest in list(_KEPT)[:-1]:
+                del _KEPT[oldest]
+            _KEPT[sha256] = model
+        return _KEPT[sha256]
 
 
 def _limits(low: float | None, high: float | None) -> tuple[float, float]:

@@ -6,24 +6,23 @@ machine, so that rows and values are the same.
 
 from __future__ import annotations
 
+import math
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
-from threading import Lock
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import polars as pl
+from dask import delayed
 
 from starscale.cluster.catalogue import HEALPIX, HatsCatalogue, spatial_index, table_of
-from starscale.cluster.cluster import Where, connected, finished
+from starscale.cluster.cluster import Group, Where, connected, finished_groups
 from starscale.cluster.writing import Partition, finish_catalogue, write_partition
 from starscale.io import atomic_directory, work_folder
-from starscale.model.model import Model
-from starscale.model.predict import CHUNK, Predicted, RepeatedStars, repeated_stars
+from starscale.model.model import Model, loaded_once
+from starscale.model.predict import CHUNK, SLICE, Predicted, RepeatedStars, repeated_stars
 from starscale.tables.opening import refuse_elements
 from starscale.tables.repeated import RepeatedIds
 from starscale.vocabulary.columns import Column
@@ -31,8 +30,8 @@ from starscale.vocabulary.errors import InputError, Problem
 from starscale.vocabulary.flags import CatalogueFlag
 from starscale.vocabulary.progress import SilentTask, Task
 
-_RESULT = pd.DataFrame({"result": pd.Series(dtype=object)})
-_LOADING = Lock()
+#: Tasks for every worker, at least, as long as they have this many stars: fewer take as long.
+_TASKS, _FEWEST = 4, 4096
 
 
 @dataclass(frozen=True)
@@ -40,6 +39,7 @@ class _Task:
     """What every partition needs to know; small, since it travels with each."""
 
     bundle: str
+    sha256: str
     folder: str
     where: str
     chunk: int
@@ -115,6 +115,7 @@ def predict_sky(
         _keep(model, bundle, work / "bundle")
         piece = _Task(
             bundle=str((work / "bundle").resolve()),
+            sha256=model.digest(),
             folder=str(folder.resolve()),
             where=sky.name,
             chunk=chunk,
@@ -123,8 +124,7 @@ def predict_sky(
             metadata=metadata,
             position=sky.position,
         )
-        mapped = chosen.catalogue.map_partitions(_predict_partition, piece, meta=_RESULT, include_pixel=True)
-        parts, counts = _collected(client, mapped.to_delayed(), sky, folder, work, task or SilentTask())
+        parts, counts = _collected(client, chosen, _groups(sky, client), piece, work, task or SilentTask())
         if not counts.rows:
             raise InputError(Problem(sky.name, "has no rows", "one or more"))
         name = target.name.removesuffix(".hats")
@@ -133,22 +133,43 @@ def predict_sky(
 
 
 def _collected(
-    client: Any, delayed: Sequence[Any], sky: HatsCatalogue, folder: Path, work: Path, task: Task
+    client: Any, sky: HatsCatalogue, groups: Sequence[Group], piece: _Task, work: Path, task: Task
 ) -> tuple[list[_Done], Predicted]:
     """Wait for all partitions; return them in the order of the sky, and what they hold together."""
-    names = [sky.partition_name(pixel) for pixel in sky.pixels]
+    cells = [(int(pixel.order), int(pixel.pixel)) for pixel in sky.pixels]
+    partitions, shared = sky.catalogue.to_delayed(), delayed(piece, traverse=False)
+
+    def predicted(group: Group) -> Any:
+        return delayed(_predict_partitions)([partitions[i] for i in group], [cells[i] for i in group], shared)
+
     done: dict[int, _Done] = {}
-    ids = RepeatedIds(work / "identifiers")
+    ids, folder = RepeatedIds(work / "identifiers"), Path(piece.folder)
     try:
-        for i, table in finished(client, delayed, names):
-            done[i] = table["result"].iloc[0]
-            if done[i].partition.rows:
-                ids.add(_ids(folder, done[i].partition))
-            task.advance(done[i].partition.rows)
+        names = [sky.partition_name(pixel) for pixel in sky.pixels]
+        for group, results in finished_groups(client, groups, predicted, names):
+            for i, result in zip(group, results, strict=True):
+                done[i] = result
+                if result.partition.rows:
+                    ids.add(_ids(folder, result.partition))
+                task.advance(result.partition.rows)
         parts = [done[i] for i in sorted(done)]
         return parts, _count(parts, repeated_stars(ids, _id_columns(folder, parts)))
     finally:
         ids.close()
+
+
+def _groups(sky: HatsCatalogue, client: Any) -> list[Group]:
+    """Choose the partitions that are predicted together: networks see blocks of stars, and fill up the last.
+
+    A partition of some hundred stars takes as long as one of thousands. Every worker gets several tasks, so that
+    all finish at about the same time.
+    """
+    n = len(sky.pixels)
+    # A search does not know how many rows are left, and they may be all.
+    rows = math.ceil(sky.rows / n) if sky.rows else SLICE
+    wanted = min(SLICE, max(_FEWEST, (sky.rows or 0) // (_TASKS * max(1, sum(client.nthreads().values())))))
+    size = max(1, wanted // max(1, rows))
+    return [tuple(range(i, min(i + size, n))) for i in range(0, n, size)]
 
 
 def _keep(model: Model, bundle: Path | None, copy: Path) -> None:
@@ -176,35 +197,33 @@ def _count(parts: list[_Done], repeated: RepeatedStars | None) -> Predicted:
     )
 
 
-@lru_cache(maxsize=1)
-def _load(path: str) -> Model:
-    return Model.load(path)
-
-
-def _loaded(path: str) -> Model:
-    """The model, loaded once in every worker, also where it has several threads."""
-    with _LOADING:
-        return _load(path)
-
-
-def _predict_partition(partition: Any, pixel: Any, task: _Task) -> pd.DataFrame:
-    """Predict a partition and write its data file; on a worker."""
-    model = _loaded(task.bundle)
-    table = table_of(partition, task.columns)
+def _predict_partitions(partitions: Sequence[Any], cells: Sequence[tuple[int, int]], task: _Task) -> list[_Done]:
+    """Predict some partitions together, and write the data file of each; on a worker."""
+    model = loaded_once(task.bundle, task.sha256)
+    tables = [table_of(partition, task.columns) for partition in partitions]
+    table = pl.concat(tables)
     pieces = [
         model.predict(piece, where=task.where, found_columns=task.found_columns)
         for piece in (table.iter_slices(task.chunk) if table.height else (table,))
     ]
-    catalogue = pl.concat(pieces)
+    catalogue, start, done = pl.concat(pieces), 0, []
+    for partition, cell in zip(partitions, cells, strict=True):
+        done.append(_written(catalogue.slice(start, len(partition)), partition, cell, model, task))
+        start += len(partition)
+    return done
+
+
+def _written(catalogue: pl.DataFrame, partition: Any, cell: tuple[int, int], model: Model, task: _Task) -> _Done:
+    """Write the data file of a predicted partition."""
     index = pl.Series(HEALPIX.name, spatial_index(partition, task.position), dtype=pl.Int64)
     part = write_partition(
         catalogue.insert_column(0, index),
         HEALPIX,
         Path(task.folder),
-        (int(pixel.order), int(pixel.pixel)),
+        cell,
         {HEALPIX.name: HEALPIX, **model.columns},
         task.metadata,
     )
     predicted = catalogue.height - catalogue[model.labels[0]].null_count()
     flags = tuple(int((catalogue["flags"] & int(bit) > 0).sum()) for bit in CatalogueFlag)
-    return pd.DataFrame({"result": pd.Series([_Done(part, predicted, flags)], dtype=object)})
+    return _Done(part, predicted, flags)
