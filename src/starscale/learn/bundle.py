@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -114,10 +115,21 @@ def load_bundle(path: Path) -> tuple[Predictor, dict[str, Any], Arrays | None]:
     InputError
         When this is no bundle, a newer one than this version reads, or an incomplete or altered one.
     """
-    index = _read_index(path)
-    files = _read_files(path, index)
-    arrays = {name: _unpacked(path / name, data) for name, data in files.items() if name != CARD}
-    return Predictor.from_state(index["model"], arrays[WEIGHTS]), index["document"], arrays.get(STARS)
+    with well_formed(path):
+        index = _read_index(path)
+        files = _read_files(path, index)
+        arrays = {name: _unpacked(path / name, data) for name, data in files.items() if name != CARD}
+        return Predictor.from_state(index["model"], arrays[WEIGHTS]), index["document"], arrays.get(STARS)
+
+
+@contextmanager
+def well_formed(path: Path) -> Iterator[None]:
+    """Refuse an index whose checksum is right and whose content no model has: anyone can write such a bundle."""
+    try:
+        yield
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError) as error:
+        found = f"is malformed ({type(error).__name__}: {str(error)[:100]})"
+        raise InputError(Problem(str(path / INDEX), found, "a bundle written by 'starscale train'")) from None
 
 
 def _unpacked(where: Path, data: bytes) -> dict[str, Any]:

@@ -17,7 +17,7 @@ import polars as pl
 from starscale.features.families import Feature
 from starscale.features.features import evaluate_features
 from starscale.features.measurements import Measurement
-from starscale.learn.bundle import digest, load_bundle, save_bundle
+from starscale.learn.bundle import digest, load_bundle, save_bundle, well_formed
 from starscale.learn.predictor import Prediction, Predictor
 from starscale.model.recipe import Recipe
 from starscale.model.training_stars import TrainingStars
@@ -28,7 +28,7 @@ from starscale.tables.opening import open_for
 from starscale.tables.standardise import spelling, standardise
 from starscale.vocabulary.arrays import FloatArray
 from starscale.vocabulary.columns import Column, catalogue_columns
-from starscale.vocabulary.errors import InputError, Problem, StarscaleError
+from starscale.vocabulary.errors import StarscaleError
 from starscale.vocabulary.flags import CatalogueFlag
 from starscale.vocabulary.strict import validate
 
@@ -323,7 +323,7 @@ class Model:
             Not a bundle, or a file of it is missing, altered or of a newer version.
         """
         predictor, document, hashes = load_bundle(Path(path))
-        try:
+        with well_formed(Path(path)):
             model = cls(
                 predictor=predictor,
                 features=tuple(Feature(**item) for item in document["features"]),
@@ -342,10 +342,6 @@ class Model:
                 else None,
                 stars=None if hashes is None else TrainingStars.from_arrays(hashes, str(path)),
             )
-        except (KeyError, TypeError) as error:
-            raise InputError(
-                Problem(f"{path}/bundle.json", f"is incomplete ({error})", "a bundle written by 'starscale train'")
-            ) from None
         object.__setattr__(model, "_origin", str(Path(path).resolve()))
         return model
 
