@@ -28,6 +28,7 @@ from starscale.vocabulary.errors import InputError, StarscaleError
 from starscale.vocabulary.progress import SilentProgress
 from starscale.vocabulary.settings.run import Cuts, FetchSettings
 from support.faulty_proxy import Proxy, proxy
+from support.label_runs import short_run
 from support.places import ROOT
 from support.recorded_progress import RecordedProgress
 from support.tap_surveys import moved
@@ -312,6 +313,29 @@ def test_a_run_fetches_first_and_once(surveys: dict[str, Path], url: str, tables
     ss.run(tmp_path / "run.toml", tmp_path / "run", progress=RecordedProgress(said))
     assert "fetch gaia_dr3: unchanged" in said
     assert "fetch skymapper_dr2: unchanged" in said
+
+
+def test_the_paper_as_one_run_file(surveys: dict[str, Path], url: str, tables: Path, tmp_path: Path) -> None:
+    """examples/turchi2024.toml on a part of the mock sky: every table is fetched, labels of five surveys too."""
+    text = (ROOT / "examples" / "turchi2024.toml").read_text(encoding="utf-8")
+    for name, path in surveys.items():
+        text = text.replace(f'survey = "{name}"', f'survey = "{path}"')
+    (tmp_path / "paper.toml").write_text(text, encoding="utf-8")
+    run_file = short_run(tmp_path / "run.toml", tmp_path / "paper.toml", url, box="[0.0, 360.0, -25.0, 30.0]")
+    plans = ss.plan_run(run_file)
+    assert 't."[Fe/H]" AS feh' in plans["lamost_dr5"].queries["rows"]
+    result = ss.run(run_file, tmp_path / "run")
+    rows = {name: ss.read(tmp_path / "run" / f"fetched_{name}.parquet").height for name in plans}
+    assert rows == {name: estimate.rows for name, estimate in plans.items()}
+    assert min(rows.values()) > 50
+    lamost = ss.read(tables / "mock" / "lamost_dr5.parquet", survey="lamost_dr5")
+    fetched = ss.read(tmp_path / "run" / "fetched_lamost_dr5.parquet")
+    expected = lamost.filter(pl.col("dec").is_between(-25, 30)).sort("obsid")
+    assert fetched.sort("obsid").select("obsid", "teff", "feh").equals(expected.select("obsid", "teff", "feh"))
+    measured = ss.read(tmp_path / "run" / "labels_measurements.parquet")
+    assert set(measured["survey"].cast(pl.String)) == set(plans) - {"gaia_dr3", "skymapper_dr2"}
+    assert result.catalogue.exists()
+    assert "vizier.stellar5" in result.report.read_text(encoding="utf-8")
 
 
 def test_a_dry_run_prints_the_query_and_the_rows(surveys: dict[str, Path], gaia: pl.DataFrame) -> None:
