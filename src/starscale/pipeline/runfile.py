@@ -128,7 +128,7 @@ def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]
     result = dict(below)
     for key, value in above.items():
         old = result.get(key)
-        result[key] = _merge(old, value) if _same_kind(old, value) else value
+        result[key] = _merge(old or {}, value) if _same_kind(old, value) else value
     return result
 
 
