@@ -11,6 +11,7 @@ import pytest
 
 import starscale as ss
 from starscale.cli.main import main
+from starscale.homogenization.kernel.rows import SurveyRows, gather
 from starscale.mock.served import SERVED, in_form, served
 from starscale.pipeline.fetch_step import resolve
 from starscale.pipeline.pipeline import RunSteps
@@ -110,6 +111,17 @@ def test_a_region_without_labels_is_one_error(service: FakeTap, sky: Path, tmp_p
     )
     with pytest.raises(InputError, match=message):
         ss.run(run_file, tmp_path / "run")
+
+
+def test_labels_that_no_star_has_are_one_error(tables: dict[str, pl.DataFrame]) -> None:
+    galah = tables["galah_dr3"]
+    links = pl.DataFrame(schema={"source_id": pl.Int64, "row": pl.UInt32})
+    rows = pl.Series(range(galah.height), dtype=pl.Int32)
+    part = SurveyRows(ss.load_survey("galah_dr3"), galah, links, rows, "galah.parquet")
+    with pytest.raises(
+        InputError, match=r"has a star and a label.*Are galah_dr3 \(RA .* to .*, Dec -.* deg\) and"
+    ):
+        gather([part])
 
 
 def command(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:

@@ -116,8 +116,19 @@ def _one(part: SurveyRows, number: int, problems: Problems) -> tuple[pl.DataFram
     counts["stars"] = table["source_id"].n_unique()
     counts["repeats"] = table.height - counts["stars"]
     if not table.height and not problems.items:
-        problems.add(part.where, f"none of its {counts['rows']} rows has a star and a label", "one or more")
+        fix = f"Are {survey.name}{_area(part)} and the catalogue of the same part of the sky and release?"
+        problems.add(part.where, f"none of its {counts['rows']} rows has a star and a label", "one or more", fix)
     return table, counts
+
+
+def _area(part: SurveyRows) -> str:
+    """Return where the rows of a survey are, in words; empty if their positions are not known."""
+    place = part.survey.position
+    if place is None or not {place.ra, place.dec} <= set(part.table.columns) or not part.table.height:
+        return ""
+    values = (part.table[name].drop_nulls().to_numpy() for name in (place.ra, place.dec))
+    ends = [f"{array.min():.1f} to {array.max():.1f}" for array in values if len(array)]
+    return f" (RA {ends[0]}, Dec {ends[1]} deg)" if len(ends) == 2 else ""
 
 
 def labels_in(
