@@ -12,6 +12,7 @@ import pytest
 from starscale.reports import match as match_plots
 from starscale.reports import plots
 from starscale.reports.accuracy import coverage_in_bins
+from starscale.reports.sky_map import sky
 from starscale.vocabulary.columns import LABELS
 from support.fakes import predictions
 
@@ -51,7 +52,7 @@ def test_no_picture_breaks_or_warns(case: str) -> None:
         match_plots.match_quality({"a": np.clip(plots.numbers(table, "fe_h"), 0, 1), "b": np.empty(0)}),
         plots.kiel(table),
         plots.label_distributions(table, pl.DataFrame(), labels),
-        plots.sky(ra, dec),
+        sky(ra, dec),
     ]
     for picture in pictures:
         assert plots.png(picture, mock=True).startswith(b"\x89PNG")
@@ -116,7 +117,7 @@ def test_sky_map_counts_stars_per_square_degree() -> None:
     rng = np.random.default_rng(5)
     n = 400_000
     ra, dec = rng.uniform(0, 360, n), np.degrees(np.arcsin(rng.uniform(-1, 1, n)))
-    density = plots.sky(ra, dec, weight=3).axes[0].collections[0].get_array()
+    density = sky(ra, dec, weight=3).axes[0].collections[0].get_array()
     assert np.ma.median(density) == pytest.approx(3 * n / 41_253, rel=0.05)
 
 
@@ -124,7 +125,7 @@ def test_sky_map_counts_stars_per_square_degree() -> None:
 def test_a_small_field_is_shown_alone(centre: float) -> None:
     rng = np.random.default_rng(5)
     ra, dec = (centre + rng.uniform(-2, 2, 20_000)) % 360, 60 + rng.uniform(-1, 1, 20_000)
-    axes = plots.sky(ra, dec).axes[0]
+    axes = sky(ra, dec).axes[0]
     assert axes.name == "rectilinear"
     left, right = axes.get_xlim()
     assert 3.9 < left - right < 4.6

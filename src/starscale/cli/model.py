@@ -22,7 +22,7 @@ from starscale.cli.options import (
     say,
 )
 from starscale.io.progress import DisplayedProgress
-from starscale.reports.table import ReportTable
+from starscale.reports.closing import Outcome, closing
 from starscale.tables.api import is_mock
 from starscale.vocabulary.errors import InputError, Problem, Problems
 
@@ -105,14 +105,11 @@ def predict(
         progress=DisplayedProgress(),
         **cluster,
     )
-    rows = [[name, f"{n:,}"] for name, n in counts.flags.items()]
-    typer.echo(ReportTable(["flag", "rows"], rows).text())
+    typer.echo(closing(Outcome.of_prediction(counts, stars, output, mock=bundle.mock)))
     if counts.repeated is not None:
         again = counts.repeated
         text = f"{again.ids:,} identifiers occur more than once ({again.rows:,} rows; for example {again.example})"
         say(f"warning: {text}")
-    mock_data = " (model of MOCK stars)" if bundle.mock else ""
-    typer.echo(f"{counts.predicted:,} of {counts.rows:,} stars predicted{mock_data}; written to {output}")
 
 
 def apply(
@@ -164,7 +161,7 @@ def apply(
         folder=folder,
         progress=DisplayedProgress(),
     )
-    typer.echo(str(done))
+    typer.echo(closing(Outcome.of_run(Path(str(done.folder)))))
 
 
 def _by_survey(values: list[str] | None) -> dict[str, dict[str, str]]:

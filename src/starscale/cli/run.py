@@ -14,6 +14,7 @@ import starscale as ss
 from starscale.cli.estimates import print_estimates
 from starscale.cli.options import Rename, frame, print_figures, renamed, sample_name
 from starscale.io.progress import DisplayedProgress
+from starscale.reports.closing import Outcome, closing
 from starscale.reports.table import ReportTable
 from starscale.reports.text import figures_table
 from starscale.vocabulary.errors import InputError, Problem
@@ -143,9 +144,10 @@ def _print_group(title: str, *texts: str) -> None:
 
 def _print_run(result: Any) -> None:
     metrics = result.metrics
-    print_figures(frame(metrics["test"]), sample_name("test part", metrics["mock"]))
-    for comparison in metrics["compare"]:
+    if "test" in metrics:
+        print_figures(frame(metrics["test"]), sample_name("test part", metrics["mock"]))
+    for comparison in metrics.get("compare", ()):
         sample = f"{comparison['name']}, {comparison['stars']:,} stars that took no part in training"
         typer.echo(f"\nprediction - {sample}")
         typer.echo(figures_table(frame(comparison["figures"])).text())
-    typer.echo(f"\ncatalogue: {result.catalogue}\nreport:    {result.report}")
+    typer.echo(f"\n{closing(Outcome.of_run(result.folder))}")

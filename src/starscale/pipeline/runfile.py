@@ -128,12 +128,13 @@ def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]
     result = dict(below)
     for key, value in above.items():
         old = result.get(key)
-        result[key] = _merge(old or {}, value) if _same_kind(old, value) else value
+        if isinstance(old, Mapping) and isinstance(value, Mapping) and _same_kind(old, value):
+            result[key] = _merge(old, value)
+        else:
+            result[key] = value
     return result
 
 
-def _same_kind(old: Any, value: Any) -> bool:
-    """Return whether a table adds to an inherited one: not a model of another kind, nor a trained one."""
-    if not (isinstance(old, Mapping) and isinstance(value, Mapping)):
-        return False
+def _same_kind(old: Mapping[str, Any], value: Mapping[str, Any]) -> bool:
+    """Return whether a table adds to an inherited one: it is no model of another kind, and no trained one."""
     return value.get("kind") in (None, old.get("kind")) and (_has_bundle(old) or not _has_bundle(value))

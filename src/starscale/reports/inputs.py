@@ -124,7 +124,7 @@ def provenance_section(run: FinishedRun) -> Section:
     """Return the section about the command, the steps, the versions and the settings of the run."""
     record = run.provenance
     made = html(
-        "Made by <code>starscale {command}</code>. Please cite: {citation}; and the surveys of section 2.",
+        "Made by <code>starscale {command}</code>. Please cite: {citation}; and the surveys under “What went in”.",
         command=str(record.get("command", "")),
         citation=str(record.get("citation", "")),
     )

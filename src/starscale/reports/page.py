@@ -10,6 +10,7 @@ from pathlib import Path
 
 from starscale import io
 from starscale.reports.accuracy import accuracy_section, comparisons_section, summary_section, uncertainty_section
+from starscale.reports.applied import applied_section, likeness_section
 from starscale.reports.blocks import render
 from starscale.reports.catalogue import catalogue_section
 from starscale.reports.finished import FinishedRun, mapping
@@ -28,6 +29,16 @@ SECTIONS = (
     accuracy_section,
     uncertainty_section,
     comparisons_section,
+    catalogue_section,
+    provenance_section,
+)
+#: Sections of the page of a model that was applied: there are no labels.
+APPLIED = (
+    applied_section,
+    likeness_section,
+    inputs_section,
+    cuts_section,
+    match_section,
     catalogue_section,
     provenance_section,
 )
@@ -55,7 +66,8 @@ def report(run_folder: str | Path, output: str | Path | None = None) -> Path:
     """
     run = FinishedRun.load(Path(run_folder))
     title = str(run.metrics.get("title") or run.settings.get("title") or "starscale run")
-    page = render(title, _subtitle(run), [section(run) for section in SECTIONS], mock=run.mock)
+    sections = APPLIED if run.applied else SECTIONS
+    page = render(title, _subtitle(run), [section(run) for section in sections], mock=run.mock)
     path = run.folder / REPORT_FILE if output is None else Path(output)
     io.atomic_text(path, page)
     return path

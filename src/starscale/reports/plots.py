@@ -16,7 +16,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import QuadMesh
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogFormatter, MaxNLocator
+from matplotlib.ticker import LogFormatter, MaxNLocator
 
 from starscale.vocabulary.arrays import FloatArray
 from starscale.vocabulary.columns import LABELS
@@ -30,8 +30,6 @@ DPI = 110
 BLUE, ORANGE, GREY = "#0072b2", "#d55e00", "#555555"
 #: Fewest stars in a bin of a running median.
 _FEWEST = 20
-#: A sky map of a field smaller than this (deg) shows the field, not the whole sky.
-_FIELD = 60.0
 
 
 def png(figure: Figure, *, mock: bool = False) -> bytes:
@@ -81,14 +79,14 @@ def one_to_one(test: pl.DataFrame, labels: Sequence[str]) -> Figure:
     """
     figure, panels = grid(1, len(labels), (3.75, 3.25))
     for axes, label in zip(panels[0], labels, strict=False):
-        truth, predicted = _finite(numbers(test, f"{label}_label"), numbers(test, label))
+        truth, predicted = finite(numbers(test, f"{label}_label"), numbers(test, label))
         axes.set(xlabel=f"spectroscopic {axis_name(label)}", ylabel=f"predicted {axis_name(label)}")
         if not len(truth):
             nothing(axes)
             continue
         limits = limits_of(truth, predicted)
         mesh = _density(axes, truth, predicted, (limits, limits))
-        _colourbar(figure, mesh, axes, "stars per bin" if axes is panels[0][-1] else "")
+        colourbar(figure, mesh, axes, "stars per bin" if axes is panels[0][-1] else "")
         axes.plot(limits, limits, "--", color="black", linewidth=1)
         axes.set(xlim=limits, ylim=limits)
         axes.set_box_aspect(1)
@@ -148,7 +146,7 @@ def residual_trends(test: pl.DataFrame, labels: Sequence[str], against: Sequence
         difference = numbers(test, label) - numbers(test, f"{label}_label")
         ylim = _around_zero(difference, percent=99.0)
         for axes, name in zip(row, against, strict=False):
-            x, y = _finite(numbers(test, name if name == "magnitude" else f"{name}_label"), difference)
+            x, y = finite(numbers(test, name if name == "magnitude" else f"{name}_label"), difference)
             if axes is row[0]:
                 axes.set_ylabel(f"error of {axis_name(label)}")
             if row is panels[-1]:
@@ -248,7 +246,7 @@ def kiel(stars: pl.DataFrame) -> Figure:
     teff, logg, fe_h = (numbers(stars, name) for name in ("teff", "logg", "fe_h"))
     coloured = bool(np.isfinite(fe_h).any())
     figure, panels = grid(1, 2 if coloured else 1, (5.2, 4.4))
-    x, y = _finite(teff, logg)
+    x, y = finite(teff, logg)
     xlim, ylim = limits_of(x), limits_of(y)
     for axes in panels[0]:
         axes.set(xlabel=axis_name("teff"), ylabel=axis_name("logg"))
@@ -257,16 +255,16 @@ def kiel(stars: pl.DataFrame) -> Figure:
     if not len(x):
         return figure
     mesh = _density(panels[0][0], x, y, (xlim, ylim))
-    _colourbar(figure, mesh, panels[0][0], "stars per bin")
+    colourbar(figure, mesh, panels[0][0], "stars per bin")
     if coloured:
-        x3, y3, z3 = _finite(teff, logg, fe_h)
+        x3, y3, z3 = finite(teff, logg, fe_h)
         edges = [np.linspace(*limits, _cells(x) + 1) for limits in (xlim, ylim)]
         counts = np.histogram2d(x3, y3, bins=edges)[0]
         sums = np.histogram2d(x3, y3, bins=edges, weights=z3)[0]
         mean = np.divide(sums, counts, out=np.full_like(sums, np.nan), where=counts > 0)
         low, high = limits_of(mean, percent=96.0, pad=0.0)
         mesh = panels[0][1].pcolormesh(*edges, mean.T, cmap="cividis", vmin=low, vmax=high)
-        _colourbar(figure, mesh, panels[0][1], f"mean {axis_name('fe_h')}", extend="both")
+        colourbar(figure, mesh, panels[0][1], f"mean {axis_name('fe_h')}", extend="both")
     for axes in panels[0]:
         axes.set(xlim=xlim[::-1], ylim=ylim[::-1])
     return figure
@@ -285,50 +283,6 @@ def label_distributions(stars: pl.DataFrame, test: pl.DataFrame, labels: Sequenc
     return figure
 
 
-def sky(ra: FloatArray, dec: FloatArray, *, weight: float = 1.0) -> Figure:
-    """Draw the stars per square degree: in Aitoff projection, or a small field alone.
-
-    `ra` and `dec` (ICRS, deg) have shape (n,); each entry represents `weight` stars.
-    """
-    ra, dec = _finite(ra, dec)
-    figure = _figure(8.6, 4.4)
-    angle = np.radians(ra)
-    middle = float(np.degrees(np.arctan2(np.sin(angle).sum(), np.cos(angle).sum())))
-    # Right ascensions near the middle of the field, without the jump at 360 deg.
-    near = middle + (ra - middle + 180) % 360 - 180
-    field = len(ra) > 0 and np.ptp(near) < _FIELD and np.ptp(dec) < _FIELD
-    axes = figure.add_subplot() if field else figure.add_subplot(projection="aitoff")
-    if field:
-        ra = near
-        xlim, ylim = limits_of(ra, percent=100.0), limits_of(dec, percent=100.0)
-        ylim = max(ylim[0], -90.0), min(ylim[1], 90.0)
-        edges = np.linspace(*xlim, 81), np.linspace(*ylim, 61)
-        axes.set(xlabel="RA (deg)", ylabel="Dec (deg)", xlim=xlim[::-1], ylim=ylim)
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x % 360:g}"))
-        axes.set_aspect(1 / max(0.05, np.cos(np.radians(np.mean(ylim)))))
-    else:
-        ra = (ra + 180) % 360 - 180
-        # Cells of equal area have equal noise up to the poles.
-        edges = np.linspace(-180, 180, 145), np.degrees(np.arcsin(np.linspace(-1, 1, 73)))
-        axes.grid(visible=True, linewidth=0.4, color="#999999")
-        # East is to the left, as on charts of the sky.
-        axes.set_xticks(np.radians([-120, -60, 0, 60, 120]), ["120°", "60°", "0°", "300°", "240°"], fontsize=8)
-        for text in axes.get_xticklabels():
-            text.set_bbox({"facecolor": "white", "edgecolor": "none", "alpha": 0.7, "pad": 1})
-        axes.set_yticks(np.radians([-60, -30, 0, 30, 60]), ["-60°", "-30°", "0°", "30°", "60°"], fontsize=8)
-    if not len(ra):
-        nothing(axes)
-        return figure
-    area = np.outer(np.diff(edges[0]), np.degrees(np.diff(np.sin(np.radians(edges[1])))))
-    density = weight * np.histogram2d(ra, dec, bins=edges)[0] / area
-    density[density == 0] = np.nan
-    x, y = edges if field else (-np.radians(edges[0]), np.radians(edges[1]))
-    low, high = np.nanpercentile(density, (1, 99))
-    mesh = axes.pcolormesh(x, y, density.T, cmap="viridis", norm=LogNorm(low, max(high, 1.5 * low)))
-    _colourbar(figure, mesh, axes, "stars per square degree", extend="both")
-    return figure
-
-
 def limits_of(*values: FloatArray, percent: float = 99.8, pad: float = 0.04) -> Limits:
     """Return axis limits: the central `percent` of the finite values, with a margin; never of zero width."""
     joined = np.concatenate([v[np.isfinite(v)] for v in values])
@@ -344,20 +298,21 @@ def _around_zero(values: FloatArray, percent: float = 99.8) -> Limits:
     return -reach, reach
 
 
-def _finite(*arrays: FloatArray) -> list[FloatArray]:
+def finite(*arrays: FloatArray) -> list[FloatArray]:
     """The rows in which every array is finite."""
     mask = np.logical_and.reduce([np.isfinite(a) for a in arrays])
     return [a[mask] for a in arrays]
 
 
-def _figure(width: float, height: float) -> Figure:
+def blank(width: float, height: float) -> Figure:
+    """Make a figure without panels; sizes in inches."""
     return Figure(figsize=(width, height), layout="constrained")
 
 
 def grid(rows: int, columns: int, size: tuple[float, float]) -> tuple[Figure, list[list[Axes]]]:
     """Make a figure with a grid of axes, at least one; `size` of one panel in inches."""
     rows, columns = max(rows, 1), max(columns, 1)
-    figure = _figure(columns * size[0], rows * size[1])
+    figure = blank(columns * size[0], rows * size[1])
     panels = figure.subplots(rows, columns, squeeze=False)
     for axes in panels.flat:
         axes.tick_params(labelsize=8.5, direction="in", top=True, right=True)
@@ -434,7 +389,8 @@ def nothing(axes: Axes, text: str = "no values") -> None:
     axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", color=GREY)
 
 
-def _colourbar(figure: Figure, mesh: QuadMesh, axes: Axes, title: str, *, extend: str = "neither") -> None:
+def colourbar(figure: Figure, mesh: QuadMesh, axes: Axes, title: str, *, extend: str = "neither") -> None:
+    """Draw the colour bar of a map beside its panel."""
     # An inset has the height of the panel in every layout.
     bar = figure.colorbar(mesh, cax=axes.inset_axes((1.025, 0, 0.03, 1)), extend=extend)
     bar.set_label(title, fontsize=8.5)
