@@ -63,6 +63,7 @@ SETTINGS: dict[str, type[BaseModel]] = {
     "features": config.FeaturesConfig,
     "split": SplitConfig,
     "split.clusters": SplitClusters,
+    "bundle": config.BundleConfig,
     'kind = "mixture"': model_config.MixtureConfig,
     'kind = "turchi2024"': model_config.Turchi2024Config,
     'kind = "mean"': baseline_config.MeanConfig,
@@ -150,7 +151,7 @@ def test_every_section_of_the_run_file_is_compared() -> None:
     headings = set(re.findall(r"^##+ (.+)$", page("run_file.md"), re.MULTILINE))
     # [model] has a table for each kind.
     assert headings - {"model"} == set(SETTINGS)
-    reached = {config.RunConfig} | {
+    reached = {config.RunConfig, config.BundleConfig} | {
         model for field in config.RunConfig.model_fields.values() for model in within(field)
     }
     assert reached == set(SETTINGS.values())

@@ -16,7 +16,9 @@ import starscale as ss
 from starscale import io
 from starscale.model.needs import can_go_without, cost_without, needed_columns
 from starscale.model.recognise import recognise
+from starscale.reports.closing import Outcome, closing
 from starscale.vocabulary.flags import CatalogueFlag
+from support.command import command
 from support.recorded_progress import RecordedProgress
 
 NAMES = ("gaia_dr3", "bailer_jones_edr3", "skymapper_dr2")
@@ -239,3 +241,49 @@ def test_a_table_that_may_be_of_two_surveys(tables: list[Path]) -> None:
     twin = survey.model_copy(update={"name": "twin"})
     with pytest.raises(ss.InputError, match="may be a table of gaia_dr3 or twin"):
         recognise(io.open_table(tables[0]), [survey, twin], {"gaia_dr3": ["ra"], "twin": ["ra"]}, "gaia")
+
+
+def test_the_report_says_how_unlike_the_training_stars_they_are(cleaned: ss.Applied) -> None:
+    assert cleaned.report is not None
+    page = cleaned.report.read_text()
+    assert "Unlike the training stars?" in page
+    assert "MODEL_CARD.md" in page
+    share = f"{100 * cleaned.flags['OUT_OF_DOMAIN'] / cleaned.rows:.1f} %"
+    assert share in page
+
+
+def test_five_lines_say_what_came_out(finished: Path, tables: list[Path], cleaned: ss.Applied) -> None:
+    assert cleaned.folder is not None
+    lines = closing(Outcome.of_run(cleaned.folder)).splitlines()
+    assert [line.split(":")[0] for line in lines] == ["rows in", "removed", "rows out", "flagged", "files"]
+    cuts = {f"{survey}.{row.name}": row.in_sequence for survey, a in cleaned.attrition.items() for row in a.rows}
+    lost = cleaned.attrition["gaia_dr3"].n_out - cleaned.rows
+    first, n = max({**cuts, "no counterpart": lost}.items(), key=lambda item: item[1])
+    assert lines[1].startswith(f"removed:   {first} {n:,}, ")
+    most = max(cleaned.flags, key=lambda name: cleaned.flags[name])
+    assert lines[3].startswith(f"flagged:   {most} {cleaned.flags[most]:,} (")
+    assert str(cleaned.report) in lines[4]
+    # A run and the model that it trained, applied to the same tables, remove and predict the same.
+    assert closing(Outcome.of_run(finished)).splitlines()[:4] == lines[:4]
+    found = ss.Predicted(3, 2, {"NOT_PREDICTED": 1, "UNCERTAIN": 0})
+    assert closing(Outcome.of_prediction(found, "stars.csv", "out.fits", mock=False)).splitlines() == [
+        "rows in:   stars.csv 3",
+        "removed:   none",
+        "rows out:  3; 2 of 3 stars predicted",
+        "flagged:   NOT_PREDICTED 1 (33 %)",
+        "files:     catalogue out.fits",
+    ]
+
+
+def test_the_command(finished: Path, tables: list[Path], tmp_path: Path) -> None:
+    given = [word for table in tables for word in ("--table", table)]
+    done = command("apply", finished / "model", *given, "--survey", "gaia_dr3", "-o", tmp_path / "out.csv")
+    assert done.returncode == 2
+    assert "--survey: 1 for 3 tables" in done.stderr
+    done = command("apply", finished / "model", *given, "--rename", "ra=RA", "-o", tmp_path / "out.csv")
+    assert "SURVEY.NEW=OLD" in done.stderr
+    surveys = [word for name in NAMES for word in ("--survey", name)]
+    done = command("apply", finished / "model", *given, *surveys, "-o", tmp_path / "out.csv")
+    assert done.returncode == 0, done.stderr
+    assert "stars predicted (MOCK" in done.stdout
+    assert (tmp_path / "out.csv.run" / "report.html").exists()

@@ -88,7 +88,8 @@ class FinishedRun:
     @property
     def catalogue(self) -> Path:
         """The catalogue of the run."""
-        files = mapping(self.steps.get("predict", {}).get("files"))
+        # Only that of an applied model may have another name.
+        files = mapping(self.steps.get("predict", {}).get("files")) if self.applied else {}
         return self.folder / next(iter(files), "catalogue.parquet")
 
     @property
