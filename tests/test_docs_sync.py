@@ -13,12 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import typer
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 import starscale as ss
-from starscale.cli.main import app
+from starscale.cli.verbs import MODULES, as_command
 from starscale.io.formats import FORMATS
 from starscale.surveys import survey_names
 from starscale.vocabulary.columns import (
@@ -96,7 +95,7 @@ FLAGS: dict[str, type[IntFlag]] = {
 def commands() -> dict[str, Any]:
     """All commands by name; those of a group with the name of the group before theirs."""
     found: dict[str, Any] = {}
-    for name, command in typer.main.get_group(app).commands.items():
+    for name, command in ((verb, as_command(verb)) for verb in MODULES):
         inner = getattr(command, "commands", None)
         found |= {name: command} if inner is None else {f"{name} {each}": c for each, c in inner.items()}
     return found

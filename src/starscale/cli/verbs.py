@@ -71,10 +71,10 @@ class Verbs(TyperGroup):
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
         """Return the verb that the first argument names."""
         name, command, rest = super().resolve_command(ctx, args)
-        return name, _command(name) if isinstance(command, _Named) and name else command, rest
+        return name, as_command(name) if isinstance(command, _Named) and name else command, rest
 
 
-def _command(verb: str) -> Any:
+def as_command(verb: str) -> Any:
     """Return a verb as a command of Typer."""
     alone, what = typer.Typer(**STYLE), load(verb)
     # With a callback it is a group, whatever it contains.
