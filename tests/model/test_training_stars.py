@@ -122,7 +122,7 @@ def test_an_old_bundle_says_that_it_does_not_know() -> None:
     assert found.table is not None
     assert found.table["part"].null_count() == 40
     assert int(ss.evaluate(small_model(), table, progress=said).filter(by="all")["n"][0]) == 40
-    assert [text for text in said.messages if "is of an earlier build" in text] == [
+    assert [text for text in said.messages if "training stars" in text] == [
         "note: the bundle of the model is of an earlier build and has no list of its training stars: "
         "the column part is null",
         "note: table: the bundle of the model is of an earlier build and has no list of its training stars; "

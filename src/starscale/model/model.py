@@ -19,6 +19,7 @@ from starscale.features.features import evaluate_features
 from starscale.features.measurements import Measurement
 from starscale.learn.bundle import digest, load_bundle, save_bundle, well_formed
 from starscale.learn.predictor import Prediction, Predictor
+from starscale.model.label_scale import LabelScale
 from starscale.model.recipe import Recipe
 from starscale.model.training_stars import TrainingStars
 from starscale.surveys.schema import Cut, Survey
@@ -73,6 +74,8 @@ class Model:
         How its table of stars is made from catalogues; None for a model that was trained on a joined table.
     stars : TrainingStars or None
         The stars that it was trained, validated and tested on; None in a bundle of an earlier build.
+    label_scale : LabelScale or None
+        The scale of its labels and the error of it; None in a bundle of an earlier build.
     """
 
     predictor: Predictor
@@ -89,6 +92,7 @@ class Model:
     information: Mapping[str, Any] = field(default_factory=dict)
     recipe: Recipe | None = None
     stars: TrainingStars | None = None
+    label_scale: LabelScale | None = None
     #: Bundle that the model was loaded from.
     _origin: str | None = field(default=None, init=False, repr=False, compare=False)
 
@@ -200,6 +204,8 @@ class Model:
             values[label] = prediction.value[:, i]
             for part in ("error", "lower", "upper", "lower95", "upper95"):
                 values[f"{label}_{part}"] = getattr(prediction, part)[:, i]
+        for label, error in self._scale_errors({name: values[name] for name in self.labels}).items():
+            values[f"{label}_scale_error"] = error
         for (i, a), (j, b) in combinations(enumerate(self.labels), 2):
             values[f"{a}_{b}_corr"] = prediction.correlation[:, i, j]
         values["p_giant"] = prediction.p_giant
@@ -218,6 +224,11 @@ class Model:
         return catalogue.with_columns(
             pl.Series("flags", flags, dtype=pl.Int32), self.part_of(catalogue["source_id"])
         ).select(*self.columns)
+
+    def _scale_errors(self, values: Mapping[str, FloatArray]) -> Mapping[str, FloatArray]:
+        if self.label_scale is None:
+            return {name: np.full(len(value), np.nan) for name, value in values.items()}
+        return self.label_scale.errors(values)
 
     def part_of(self, ids: pl.Series) -> pl.Series:
         """Return the part of the training that stars belong to; null: none, or the model does not know.
@@ -305,6 +316,7 @@ class Model:
             "reddening": self.reddening,
             "mock": self.mock,
             "information": dict(self.information),
+            **({"label_scale": self.label_scale.document()} if self.label_scale else {}),
             **({"recipe": self.recipe.model_dump(mode="json", exclude_defaults=True)} if self.recipe else {}),
         }
 
@@ -339,6 +351,9 @@ class Model:
                 information=document["information"],
                 recipe=validate(Recipe, document["recipe"], f"{path}/bundle.json: recipe")
                 if "recipe" in document
+                else None,
+                label_scale=LabelScale.from_document(document["label_scale"])
+                if "label_scale" in document
                 else None,
                 stars=None if hashes is None else TrainingStars.from_arrays(hashes, str(path)),
             )

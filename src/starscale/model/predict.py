@@ -235,6 +235,10 @@ def _say_notes(model: Model, columns: Sequence[str], where: str, progress: Progr
         progress.message(f"note: {where} has no {', '.join(absent)}: its stars are predicted without spectra")
     if model.stars is None:
         progress.message(f"note: {UNKNOWN}: the column part is null")
+    if model.label_scale is None:
+        progress.message(
+            "note: the bundle of the model is of an earlier build: the columns *_scale_error are null"
+        )
 
 
 def about_model(model: Model, bundle: Path | None) -> dict[str, Any]:

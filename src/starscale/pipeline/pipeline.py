@@ -159,6 +159,7 @@ class RunSteps:
                 "split": dict(trained.counts),
                 "figures": json.loads(trained.figures.write_json()),
                 "missing_bands": trained.model.information["missing_bands"],
+                "label_scale": trained.model.label_scale.document() if trained.model.label_scale else None,
             }
 
         self.folder.step(

@@ -16,11 +16,13 @@ import polars.selectors as cs
 
 from starscale.features.measurements import reddening_column
 from starscale.features.split_rule import split_rule, with_clusters
+from starscale.homogenization.kernel.whole import anchor_of
 from starscale.io.job_folder import FolderLock
 from starscale.io.progress import progress_of
 from starscale.learn.checkpoint import Checkpoint
 from starscale.model.evaluate import evaluate as compare
 from starscale.model.evaluate import summarise
+from starscale.model.label_scale import LabelScale
 from starscale.model.missing import cost_of_missing
 from starscale.model.model import Model
 from starscale.model.training_stars import TrainingStars
@@ -111,6 +113,7 @@ def train_plan(
         "reddening": reddening_column(stars.features, stars.members),
         "mock": config.mock,
         "recipe": recipe_of(run, stars.members),
+        "label_scale": _label_scale(run, table),
     }
     repeats = _repeats(stars, shared, checkpoints, progress, scored=scored)
     first, figures = repeats[0], summarise([repeat.figures for repeat in repeats])
@@ -127,6 +130,17 @@ def train_plan(
     }
     model = replace(first.model, information=information)
     return replace(first, model=model, figures=figures, trials=_all_trials(repeats))
+
+
+def _label_scale(run: RunPlan, table: pl.DataFrame) -> LabelScale:
+    """Return the scale of the labels of a training table, with its error."""
+    names, several = [survey.name for survey in run.label_surveys], run.config.homogenize
+    if len(names) == 1:
+        return LabelScale.of(table, run.config.target, names, names[0])
+    scale = anchor_of(names, several)
+    if several.reference is not None and several.reference.use == "zero_point":
+        scale = f"{scale}, with the zero point of {several.reference.survey}"
+    return LabelScale.of(table, run.config.target, names, scale)
 
 
 def _all_trials(repeats: Sequence[Trained]) -> Trials | None:

@@ -80,7 +80,7 @@ def training_table(run: RunPlan, matched: Path, labels: pl.DataFrame) -> pl.Data
     InputError
         When no star has a label.
     """
-    target = [c for name in run.config.target for c in (name, f"{name}_error")]
+    target = [name + part for name in run.config.target for part in ("", "_error", "_scale_error")]
     key = run.lead.id.column
     chosen = labels.select(pl.col("source_id").alias(key), *target, SURVEYS).filter(
         pl.any_horizontal(*(pl.col(name).is_not_null() for name in run.config.target))

@@ -11,11 +11,13 @@ from markupsafe import Markup
 
 from starscale.features.splits import PARTS
 from starscale.model.evaluate import BINS, FIGURES, evaluate
+from starscale.model.label_scale import LabelScale
 from starscale.reports import plots
 from starscale.reports.blocks import Block, Facts, Paragraph, Section, folded, html
 from starscale.reports.finished import FinishedRun, count, mapping
 from starscale.reports.importance import importance_section
 from starscale.reports.models import models_section
+from starscale.reports.scale_text import scale_table, scale_text
 from starscale.reports.table import ReportTable
 from starscale.reports.text import HEADINGS, figures_table, missing_table
 from starscale.vocabulary.columns import LABELS
@@ -194,8 +196,19 @@ def uncertainty_section(run: FinishedRun) -> Section:
             run.picture(
                 plots.pulls(run.test, run.labels), "Histograms of the error in units of the predicted error", pulls
             ),
+            *_scale(run),
         ],
     )
+
+
+def _scale(run: FinishedRun) -> list[Block]:
+    """Say by how much labels of another survey are expected to differ."""
+    if not (document := mapping(run.result("train").get("label_scale"))):
+        return []
+    scale = LabelScale.from_document(document)
+    caption = "Scale error of every label at the values between which it is interpolated (columns _scale_error)."
+    table = scale_table(scale).captioned(caption)
+    return [Paragraph(scale_text(scale)), folded(table, "Errors of the scale of the labels")]
 
 
 def coverage_in_bins(test: pl.DataFrame, labels: Sequence[str]) -> pl.DataFrame:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import polars as pl
 
 from starscale.model.model import Model
+from starscale.reports.scale_text import scale_table, scale_text
 from starscale.reports.table import ReportTable
 from starscale.reports.text import figures_table, missing_table
 from starscale.vocabulary.columns import LABELS
@@ -41,6 +42,7 @@ def model_card(model: Model, figures: pl.DataFrame) -> str:
         f"## Data\nTraining {split.get('train', '?')}, validation {split.get('validation', '?')}, test "
         f"{split.get('test', '?')} stars.\n\n"
         + ReportTable(["label", "unit", "lowest", "highest"], ranges).markdown(),
+        *scale_section(model),
         f"## Figures on the test part ({information.get('repeats', 1)} repeats; mean +- spread)\n"
         + figures_table(figures).markdown(),
         "## Without a band\nMeasured on test stars that have it.\n\n"
@@ -52,6 +54,14 @@ def model_card(model: Model, figures: pl.DataFrame) -> str:
         f"## Citation\n{CITATION}",
     ]
     return "\n\n".join(sections) + "\n"
+
+
+def scale_section(model: Model) -> list[str]:
+    """Return the section about the scale of the labels; nothing for a model that does not know it."""
+    scale = model.label_scale
+    if scale is None:
+        return []
+    return [f"## Scale of the labels\n{scale_text(scale)}\n\n" + scale_table(scale).markdown()]
 
 
 def _cuts(model: Model) -> list[list[str]]:

@@ -181,6 +181,8 @@ def _finish(merged: pl.DataFrame, survey: Survey) -> pl.DataFrame:
     table = table.with_columns(
         *(pl.lit(None, dtype=pl.Float64).alias(name) for name in LABELS if name not in names),
         *(pl.lit(None, dtype=pl.Float64).alias(f"{name}_error") for name in LABELS if name not in names),
+        # One survey does not tell how far others are from it.
+        *(pl.lit(None, dtype=pl.Float64).alias(f"{name}_scale_error") for name in LABELS),
     )
     spread = table["chi2"].fill_null(0.0).to_numpy()
     degrees = np.maximum(table["_freedom"].to_numpy(), 1)

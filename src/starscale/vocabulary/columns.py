@@ -128,7 +128,19 @@ def _label_columns(label: Label) -> list[Column]:
             for level, suffix in (("68", ""), ("95", "95"))
             for end in ("lower", "upper")
         ),
+        _scale_error(label, "float32"),
     ]
+
+
+def _scale_error(label: Label, dtype: DType) -> Column:
+    return Column(
+        f"{label.name}_scale_error",
+        dtype,
+        label.unit,
+        f"stat.error.sys;{label.ucd}",
+        f"expected difference of the scale of another label survey in {label.name}, not part of "
+        f"{label.name}_error; null: unknown",
+    )
 
 
 def _correlation(a: Label, b: Label) -> Column:
@@ -304,6 +316,7 @@ LABEL_TABLE_COLUMNS: dict[str, Column] = {
             for name, label in LABELS.items()
             for suffix in ("", "_error")
         ),
+        *(_scale_error(label, "float64") for label in LABELS.values()),
         Column("n_surveys", "int32", "", "meta.number", "number of surveys that measured the star"),
         Column("surveys", "int32", "", "meta.code", "bit mask of those surveys, in the order of the run file"),
         Column(

@@ -135,7 +135,7 @@ class Calibration:
         if self.own:
             for s in range(n_surveys):
                 if self.beta[:, s].any():
-                    found[:, :, s], outside[:, s] = self._one(value[:, :, s].T, s)
+                    found[:, :, s], outside[:, s] = self.of_survey(value[:, :, s].T, s)
             return Correction(found, slope, outside)
         shared = self._shared(stars)
         beyond = self._beyond(stars, value)
@@ -151,7 +151,7 @@ class Calibration:
             outside[:, s] = beyond[:, s]
             rows = np.flatnonzero(beyond[:, s])
             if len(rows):
-                shared[:, rows, s] = self._one(stars[rows], s)[0]
+                shared[:, rows, s] = self.of_survey(stars[rows], s)[0]
                 slope[:, :, rows, s] = 0.0
         return Correction(shared, slope, outside)
 
@@ -169,7 +169,7 @@ class Calibration:
         beyond = (stars[:, None, :] < self.low) | (stars[:, None, :] > self.high) | missing
         return there & np.asarray(beyond.any(axis=2))
 
-    def _one(self, labels: FloatArray, survey: int) -> tuple[FloatArray, NDArray[np.bool_]]:
+    def of_survey(self, labels: FloatArray, survey: int) -> tuple[FloatArray, NDArray[np.bool_]]:
         """Corrections of one survey, moved into its range: (3, n) and where that was needed (n,)."""
         inside = np.clip(labels, self.low[survey], self.high[survey])
         moved = (inside != labels) & np.isfinite(labels)

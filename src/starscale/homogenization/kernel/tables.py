@@ -14,6 +14,7 @@ from threadpoolctl import threadpool_limits
 from starscale.homogenization.kernel.basis import AXES
 from starscale.homogenization.kernel.calibration import Calibration
 from starscale.homogenization.kernel.merge import Merged, merge
+from starscale.homogenization.kernel.scale_error import scale_error
 from starscale.io.threads import in_threads
 from starscale.vocabulary.arrays import FloatArray
 from starscale.vocabulary.columns import LABEL_TABLE_COLUMNS, MEASUREMENT_COLUMNS
@@ -46,10 +47,18 @@ def label_tables(
         One row for each of `rows`, columns of `MEASUREMENT_COLUMNS`.
     """
     with threadpool_limits(1, "blas"):
-        chunks = list(_chunks(per_survey))
-        done = in_threads(lambda chunk: _chunk(calibration, rows, chunk), chunks)
+        chunks, measured = list(_chunks(per_survey)), _measured(per_survey, len(calibration.surveys))
+        done = in_threads(lambda chunk: _chunk(calibration, rows, chunk, measured), chunks)
     labels, measurements = zip(*done, strict=True)
     return pl.concat(labels), pl.concat(measurements)
+
+
+def _measured(per_survey: pl.DataFrame, n_surveys: int) -> NDArray[np.bool_]:
+    """Which surveys have which label, shape (3, S)."""
+    there = np.zeros((len(AXES), n_surveys), dtype=bool)
+    for i, name in enumerate(AXES):
+        there[i, per_survey.filter(pl.col(name).is_finite())["survey"].unique().to_numpy()] = True
+    return there
 
 
 def _chunks(per_survey: pl.DataFrame) -> Iterator[pl.DataFrame]:
@@ -61,7 +70,9 @@ def _chunks(per_survey: pl.DataFrame) -> Iterator[pl.DataFrame]:
             yield per_survey[low:high]
 
 
-def _chunk(calibration: Calibration, rows: pl.DataFrame, part: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+def _chunk(
+    calibration: Calibration, rows: pl.DataFrame, part: pl.DataFrame, measured: NDArray[np.bool_]
+) -> tuple[pl.DataFrame, pl.DataFrame]:
     star = part["star"].to_numpy()
     new = np.concatenate([[True], np.diff(star) != 0])
     place, column = np.cumsum(new) - 1, part["survey"].to_numpy().astype(np.intp)
@@ -77,7 +88,8 @@ def _chunk(calibration: Calibration, rows: pl.DataFrame, part: pl.DataFrame) -> 
     merged = merge(calibration, value, calibration.normalised(quoted) * inflation)
     flags = _flags(merged, part, place, torn)
     head = part["source_id"].filter(pl.Series(new))
-    labels = _labels(merged, np.isfinite(value).any(axis=0), flags, head)
+    apart = np.where(np.isfinite(merged.value), scale_error(calibration, merged.value.T, measured), np.nan)
+    labels = _labels(merged, apart, np.isfinite(value).any(axis=0), flags, head)
     return labels, _measurements(calibration, merged, value, rows, part, place, column)
 
 
@@ -114,12 +126,17 @@ def _flags(
 
 
 def _labels(
-    merged: Merged, there: NDArray[np.bool_], flags: NDArray[np.int32], source_id: pl.Series
+    merged: Merged,
+    scale_errors: FloatArray,
+    there: NDArray[np.bool_],
+    flags: NDArray[np.int32],
+    source_id: pl.Series,
 ) -> pl.DataFrame:
     free = merged.free.sum(axis=0)
     columns = [source_id.alias("source_id")]
     for i, name in enumerate(AXES):
-        columns += [pl.Series(name, merged.value[i]), pl.Series(f"{name}_error", merged.error[i])]
+        parts = {"": merged.value, "_error": merged.error, "_scale_error": scale_errors}
+        columns += [pl.Series(name + suffix, values[i]) for suffix, values in parts.items()]
     columns += [
         pl.Series("n_surveys", there.sum(axis=1).astype(np.int32)),
         pl.Series("surveys", (there @ (1 << np.arange(there.shape[1]))).astype(np.int32)),

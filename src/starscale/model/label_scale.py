@@ -1,0 +1,153 @@
+"""The scale of a model's labels, and by how much other label surveys are expected to differ from it."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cache
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from starscale.model.evaluate import BINS
+from starscale.tables.arrays import as_floats
+from starscale.vocabulary.arrays import FloatArray
+
+#: Kinds of stars, and the surface gravity between them.
+KINDS = ("dwarf", "giant")
+GIANT_LOGG = 3.5
+#: Fewest stars of a bin.
+_FEWEST = 20
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorCurve:
+    """The error of the scale of a label, for dwarfs, giants or ("any") all stars: linear between points."""
+
+    label: str
+    kind: str
+    at: tuple[float, ...]
+    error: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LabelScale:
+    """The scale of labels.
+
+    Attributes
+    ----------
+    scale : str
+        The survey whose scale it is.
+    surveys : tuple of str
+        The surveys that the labels come from.
+    source : str
+        Where the errors come from, in words.
+    curves : tuple of ErrorCurve
+    """
+
+    scale: str
+    surveys: tuple[str, ...]
+    source: str
+    curves: tuple[ErrorCurve, ...]
+
+    @classmethod
+    def of(cls, table: pl.DataFrame, labels: Sequence[str], surveys: Sequence[str], scale: str) -> LabelScale:
+        """Return the scale of the labels of a training table.
+
+        Parameters
+        ----------
+        table : polars.DataFrame
+            Labels and, from :func:`starscale.homogenize`, their scale errors. Where there are none, as with one
+            survey, the packaged values are taken.
+        labels : sequence of str
+        surveys : sequence of str
+            The label surveys.
+        scale : str
+            The one whose scale it is.
+        """
+        known = [name for name in labels if _known(table, name)]
+        usual = _usual()
+        curves = [curve for name in known for curve in _curves(table, name)]
+        curves += [ErrorCurve(n, "any", (0.0,), (float(usual["errors"][n]),)) for n in labels if n not in known]
+        words = [f"differences between {len(surveys)} surveys ({', '.join(known)})"] if known else []
+        words += [f"assumed: {usual['source']}"] if len(known) < len(labels) else []
+        return cls(scale, tuple(surveys), "; ".join(words), tuple(curves))
+
+    def errors(self, values: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
+        """Return the scale error of every predicted label; NaN where it was not predicted.
+
+        Parameters
+        ----------
+        values : mapping of str to ndarray, (n,)
+            Predicted labels.
+        """
+        found = {}
+        for name, value in values.items():
+            error = np.full(len(value), np.nan)
+            for curve in self.curves:
+                if curve.label == name:
+                    rows = np.isfinite(value) & _of_kind(values.get("logg"), curve.kind, len(value))
+                    error[rows] = np.interp(value[rows], curve.at, curve.error)
+            found[name] = error
+        return found
+
+    def document(self) -> dict[str, Any]:
+        """Return plain data, from which :meth:`from_document` restores the scale."""
+        return asdict(self)
+
+    @classmethod
+    def from_document(cls, document: Mapping[str, Any]) -> LabelScale:
+        """Undo :meth:`document`."""
+        curves = (ErrorCurve(c["label"], c["kind"], tuple(c["at"]), tuple(c["error"])) for c in document["curves"])
+        return cls(document["scale"], tuple(document["surveys"]), document["source"], tuple(curves))
+
+
+@cache
+def _usual() -> dict[str, Any]:
+    return tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
+
+
+def _known(table: pl.DataFrame, name: str) -> bool:
+    column = f"{name}_scale_error"
+    return column in table.columns and len(table.filter(pl.col(column).is_not_null())) >= _FEWEST
+
+
+def _curves(table: pl.DataFrame, name: str) -> list[ErrorCurve]:
+    """Root mean square of the scale errors of the stars in bins of a label, for dwarfs and giants."""
+    value, error = as_floats(table[name]), as_floats(table[f"{name}_scale_error"])
+    known = np.isfinite(value) & np.isfinite(error)
+    gravity = as_floats(table["logg"]) if "logg" in table.columns else None
+    kinds = (
+        KINDS
+        if gravity is not None
+        and all((known & _of_kind(gravity, kind, len(value))).sum() >= _FEWEST for kind in KINDS)
+        else ("any",)
+    )
+    curves = []
+    for kind in kinds:
+        chosen = known & _of_kind(gravity, kind, len(value))
+        edges = [-np.inf, *BINS[name][1:-1], np.inf]
+        bins = [chosen & (value >= low) & (value < high) for low, high in pairwise(edges)]
+        bins = [rows for rows in bins if rows.sum() >= _FEWEST] or [chosen]
+        curves.append(
+            ErrorCurve(
+                name,
+                kind,
+                tuple(float(value[rows].mean()) for rows in bins),
+                tuple(float(np.sqrt((error[rows] ** 2).mean())) for rows in bins),
+            )
+        )
+    return curves
+
+
+def _of_kind(gravity: FloatArray | None, kind: str, n: int) -> NDArray[np.bool_]:
+    """Where stars are of a kind; without a gravity, no star is known to be a giant. Shape (n,)."""
+    if kind == "any":
+        return np.ones(n, dtype=bool)
+    giant = np.zeros(n, dtype=bool) if gravity is None else np.nan_to_num(gravity, nan=np.inf) < GIANT_LOGG
+    return giant if kind == "giant" else ~giant

@@ -1,0 +1,86 @@
+"""The error of the scale of a model's labels, from the training table into the catalogue."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import starscale as ss
+from starscale import io
+from starscale.model.label_scale import ErrorCurve, LabelScale
+from support.small_model import small_model, small_stars
+
+NAMES = ("one", "two", "three")
+
+
+def labelled(n: int, seed: int, error: float | None = None) -> pl.DataFrame:
+    """Stars with labels whose scale error is 10 K for giants and 20 K for dwarfs, and 1 % of teff more."""
+    rng = np.random.default_rng(seed)
+    teff, logg = rng.uniform(3500, 7500, n), rng.uniform(0, 5, n)
+    kind = np.where(logg < 3.5, 10.0, 20.0)
+    own = kind + 0.01 * teff if error is None else np.full(n, error)
+    return pl.DataFrame({"teff": teff, "logg": logg, "teff_scale_error": own})
+
+
+def test_the_errors_of_the_table_come_back() -> None:
+    scale = LabelScale.of(labelled(5000, 1), ["teff", "logg"], NAMES, "one")
+    assert (scale.scale, scale.surveys) == ("one", NAMES)
+    teff, logg = np.array([4200.0, 4200.0, 6000.0, np.nan]), np.array([2.0, 4.5, 4.0, 2.0])
+    found = scale.errors({"teff": teff, "logg": logg})
+    assert found["teff"][:3] == pytest.approx([52, 62, 80], abs=1.5)
+    assert np.isnan(found["teff"][3])
+    # For gravity the table has none: the packaged value, and the words say so.
+    assert found["logg"].tolist() == [0.1] * 4
+    assert "differences between 3 surveys (teff); assumed: typical uncertainty" in scale.source
+
+
+@settings(max_examples=20)
+@given(error=st.floats(1, 500), n=st.integers(1, 300), seed=st.integers(0, 100))
+def test_a_constant_stays_one(error: float, n: int, seed: int) -> None:
+    table = labelled(n, seed, error)
+    found = LabelScale.of(table, ["teff", "logg"], NAMES, "one").errors(
+        {name: table[name].to_numpy() for name in ("teff", "logg")}
+    )
+    # Fewer stars than a bin needs tell nothing.
+    assert np.allclose(found["teff"], error if n >= 20 else 100.0)
+
+
+def test_a_model_of_one_label_needs_no_gravity() -> None:
+    scale = LabelScale.of(labelled(500, 2).drop("logg"), ["teff"], NAMES, "one")
+    assert {curve.kind for curve in scale.curves} == {"any"}
+    assert np.isfinite(scale.errors({"teff": np.array([1000.0, 5000.0, 50_000.0])})["teff"]).all()
+
+
+def test_labels_of_one_survey_have_the_packaged_errors(finished: Path) -> None:
+    catalogue = io.read(finished / "catalogue.parquet")
+    model = ss.load(finished / "model")
+    assert model.label_scale is not None
+    assert model.label_scale.surveys == ("galah_dr3",)
+    for name, error in (("teff", 100.0), ("logg", 0.1), ("fe_h", 0.1)):
+        own = catalogue.filter(pl.col(name).is_not_null())[f"{name}_scale_error"]
+        assert set(own) == {np.float32(error)}
+        assert catalogue.filter(pl.col(name).is_null())[f"{name}_scale_error"].null_count() == sum(
+            catalogue[name].is_null()
+        )
+    card = (finished / "model" / "MODEL_CARD.md").read_text()
+    assert "The labels are on the scale of galah_dr3" in card
+    assert "another label survey are expected to differ" in (finished / "report.html").read_text()
+
+
+def test_a_bundle_keeps_its_scale(tmp_path: Path) -> None:
+    scale = LabelScale("one", NAMES, "test", (ErrorCurve("teff", "any", (4000.0, 6000.0), (10.0, 30.0)),))
+    model = replace(small_model(), label_scale=scale)
+    model.save(tmp_path / "model", card="")
+    assert ss.load(tmp_path / "model").label_scale == scale
+    assert LabelScale.from_document(json.loads(json.dumps(scale.document()))) == scale
+    found = model.predict(small_stars(20))
+    expected = np.interp(found["teff"].to_numpy(), (4000, 6000), (10, 30))
+    assert np.allclose(found["teff_scale_error"].to_numpy(), expected, rtol=1e-5)
+    assert small_model().predict(small_stars(20))["teff_scale_error"].null_count() == 20
