@@ -6,7 +6,6 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -118,31 +117,23 @@ def _known(table: pl.DataFrame, name: str) -> bool:
 
 
 def _curves(table: pl.DataFrame, name: str) -> list[ErrorCurve]:
-    """Root mean square of the scale errors of the stars in bins of a label, for dwarfs and giants."""
+    """Return the scale errors of dwarfs and giants, or of all stars if one kind has too few."""
     value, error = as_floats(table[name]), as_floats(table[f"{name}_scale_error"])
     known = np.isfinite(value) & np.isfinite(error)
     gravity = as_floats(table["logg"]) if "logg" in table.columns else None
-    kinds = (
-        KINDS
-        if gravity is not None
-        and all((known & _of_kind(gravity, kind, len(value))).sum() >= _FEWEST for kind in KINDS)
-        else ("any",)
-    )
-    curves = []
-    for kind in kinds:
-        chosen = known & _of_kind(gravity, kind, len(value))
-        edges = [-np.inf, *BINS[name][1:-1], np.inf]
-        bins = [chosen & (value >= low) & (value < high) for low, high in pairwise(edges)]
-        bins = [rows for rows in bins if rows.sum() >= _FEWEST] or [chosen]
-        curves.append(
-            ErrorCurve(
-                name,
-                kind,
-                tuple(float(value[rows].mean()) for rows in bins),
-                tuple(float(np.sqrt((error[rows] ** 2).mean())) for rows in bins),
-            )
-        )
-    return curves
+    rows = {kind: known & _of_kind(gravity, kind, len(value)) for kind in KINDS}
+    if min(int(chosen.sum()) for chosen in rows.values()) < _FEWEST:
+        rows = {"any": known}
+    return [ErrorCurve(name, kind, *_binned(name, value[chosen], error[chosen])) for kind, chosen in rows.items()]
+
+
+def _binned(name: str, value: FloatArray, error: FloatArray) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean label, and root mean square of the scale error, of the stars in bins of the label."""
+    number = np.digitize(value, BINS[name][1:-1])
+    bins = [number == n for n in range(len(BINS[name]) - 1) if (number == n).sum() >= _FEWEST]
+    bins = bins or [np.ones(len(value), dtype=bool)]
+    at = tuple(float(value[rows].mean()) for rows in bins)
+    return at, tuple(float(np.sqrt((error[rows] ** 2).mean())) for rows in bins)
 
 
 def _of_kind(gravity: FloatArray | None, kind: str, n: int) -> NDArray[np.bool_]:

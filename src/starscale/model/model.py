@@ -199,13 +199,7 @@ class Model:
         catalogue = clean.select(
             pl.col(self.inputs.id.column).alias("source_id"), ra.alias("ra"), dec.alias("dec")
         )
-        values = {}
-        for i, label in enumerate(self.labels):
-            values[label] = prediction.value[:, i]
-            for part in ("error", "lower", "upper", "lower95", "upper95"):
-                values[f"{label}_{part}"] = getattr(prediction, part)[:, i]
-        for label, error in self._scale_errors({name: values[name] for name in self.labels}).items():
-            values[f"{label}_scale_error"] = error
+        values = self._label_values(prediction)
         for (i, a), (j, b) in combinations(enumerate(self.labels), 2):
             values[f"{a}_{b}_corr"] = prediction.correlation[:, i, j]
         values["p_giant"] = prediction.p_giant
@@ -225,10 +219,17 @@ class Model:
             pl.Series("flags", flags, dtype=pl.Int32), self.part_of(catalogue["source_id"])
         ).select(*self.columns)
 
-    def _scale_errors(self, values: Mapping[str, FloatArray]) -> Mapping[str, FloatArray]:
-        if self.label_scale is None:
-            return {name: np.full(len(value), np.nan) for name, value in values.items()}
-        return self.label_scale.errors(values)
+    def _label_values(self, prediction: Prediction) -> dict[str, FloatArray]:
+        """Return the values, errors, intervals and scale errors of the labels, by the name of the column."""
+        values = {}
+        for i, label in enumerate(self.labels):
+            values[label] = prediction.value[:, i]
+            for part in ("error", "lower", "upper", "lower95", "upper95"):
+                values[f"{label}_{part}"] = getattr(prediction, part)[:, i]
+        known = {label: values[label] for label in self.labels}
+        unknown = np.full(len(prediction.value), np.nan)
+        errors = self.label_scale.errors(known) if self.label_scale else dict.fromkeys(self.labels, unknown)
+        return values | {f"{label}_scale_error": error for label, error in errors.items()}
 
     def part_of(self, ids: pl.Series) -> pl.Series:
         """Return the part of the training that stars belong to; null: none, or the model does not know.
