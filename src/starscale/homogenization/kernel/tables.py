@@ -88,8 +88,8 @@ def _chunk(
     merged = merge(calibration, value, calibration.normalised(quoted) * inflation)
     flags = _flags(merged, part, place, torn)
     head = part["source_id"].filter(pl.Series(new))
-    apart = np.where(np.isfinite(merged.value), scale_error(calibration, merged.value.T, measured), np.nan)
-    labels = _labels(merged, apart, np.isfinite(value).any(axis=0), flags, head)
+    scales = np.where(np.isfinite(merged.value), scale_error(calibration, merged.value.T, measured), np.nan)
+    labels = _labels(merged, scales, np.isfinite(value).any(axis=0), flags, head)
     return labels, _measurements(calibration, merged, value, rows, part, place, column)
 
 
