@@ -105,7 +105,7 @@ def predict(
         progress=DisplayedProgress(),
         **cluster,
     )
-    typer.echo(closing(Outcome.of_prediction(counts, stars, output, mock=bundle.mock)))
+    typer.echo(closing(Outcome.of_prediction(counts, stars, output, mock=bundle.mock or is_mock(stars))))
     if counts.repeated is not None:
         again = counts.repeated
         text = f"{again.ids:,} identifiers occur more than once ({again.rows:,} rows; for example {again.example})"

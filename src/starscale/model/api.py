@@ -11,7 +11,7 @@ from typing import Any
 import polars as pl
 
 from starscale import io
-from starscale.cluster.engine import hats_provenance, on_cluster
+from starscale.cluster.engine import hats_is_mock, hats_provenance, on_cluster
 from starscale.cluster.extra import engine_module
 from starscale.io.formats import by_suffix
 from starscale.io.job_folder import Leftover
@@ -22,7 +22,7 @@ from starscale.model.model import Model
 from starscale.model.predict import CHUNK, Predicted, about_model, predict_file, predict_in_memory
 from starscale.registry.installing import bundle_folder
 from starscale.surveys.spelling import with_rename
-from starscale.tables.api import PROVENANCE_KEY, AnyTable, name_of, refuse_same
+from starscale.tables.api import PROVENANCE_KEY, AnyTable, name_of, refuse_same, says_mock
 from starscale.tables.opening import open_for
 from starscale.vocabulary.errors import InputError, Problem
 from starscale.vocabulary.progress import Progress
@@ -131,7 +131,8 @@ def predict(
             loaded, Path(table), Path(output), bundle=bundle, chunk=chunk, leftover=leftover, progress=display
         )
     found = _predict_table(loaded, table, chunk, display)
-    provenance = record(command="predict", mock=loaded.mock, settings={"chunk": chunk}, inputs={})
+    mock = loaded.mock or says_mock(io.open_table(table, choose=lambda _: ()).metadata)
+    provenance = record(command="predict", mock=mock, settings={"chunk": chunk}, inputs={})
     metadata = {PROVENANCE_KEY: json.dumps({**provenance, "model": about_model(loaded, bundle)})}
     metadata |= loaded.inputs.position_metadata
     io.write(found.table, output, columns=loaded.columns, metadata=metadata)
@@ -195,7 +196,10 @@ def predict_on_cluster(
     sky = catalogue.open_hats(table)
     settings = {"engine": "lsdb", "chunk": chunk}
     provenance = record(
-        command="predict", mock=loaded.mock, settings=settings, inputs={"stars": hats_provenance(sky)}
+        command="predict",
+        mock=loaded.mock or hats_is_mock(sky.name),
+        settings=settings,
+        inputs={"stars": hats_provenance(sky)},
     )
     provenance["versions"] |= catalogue.library_versions()
     provenance["model"] = about_model(loaded, bundle)

@@ -18,7 +18,7 @@ from starscale.io.threads import stream_in_threads, threads
 from starscale.learn.regressor import BLOCK
 from starscale.model.model import Model
 from starscale.model.training_stars import UNKNOWN
-from starscale.tables.api import PROVENANCE_KEY
+from starscale.tables.api import PROVENANCE_KEY, says_mock
 from starscale.tables.opening import open_for
 from starscale.tables.repeated import RepeatedIds, hashed
 from starscale.vocabulary.columns import Column
@@ -224,7 +224,8 @@ def predict_file(
             fix = "Predict again, when nothing writes to it."
             raise InputError(Problem(str(table), "was changed while it was read", fix=fix))
         inputs = {"stars": {"path": str(table), "sha256": checksum.result()}}
-        provenance = record(command="predict", mock=model.mock, settings={"chunk": chunk}, inputs=inputs)
+        mock = model.mock or says_mock(source.metadata)
+        provenance = record(command="predict", mock=mock, settings={"chunk": chunk}, inputs=inputs)
         writer.metadata[PROVENANCE_KEY] = json.dumps({**provenance, "model": provenance_of_model})
     return counter.result(repeated)
 
