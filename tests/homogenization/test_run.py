@@ -49,7 +49,7 @@ def test_labels_of_two_surveys(sky: Path) -> None:
             "unknown survey 'galah'.*Did you mean",
         ),
         (('"apogee_dr17"', '"galah_dr3"'), "'galah_dr3' is named twice"),
-        (('path = "mock/apogee_dr17.parquet"\n', ""), "each needs a path"),
+        (('path = "mock/apogee_dr17.parquet"\n', ""), "each needs a `path` or a `fetch`"),
         (
             ("[homogenize]\n", '[homogenize.reference]\nsurvey = "x"\npath = "no.fits"\n[homogenize]\n'),
             "no.fits: no such",

@@ -264,7 +264,7 @@ def test_rules_between_keys() -> None:
     (text,) = complaints(target=["teff", "teff"])
     assert "each once" in text
     (text,) = complaints(labels=[*RUN["labels"], {"survey": "other"}])
-    assert "each needs a path" in text
+    assert "each needs a `path` or a `fetch`" in text
     with pytest.raises(ValidationError, match="cannot both be 0"):
         Turchi2024Config(epochs_mae=0, epochs_smape=0)
     with pytest.raises(ValidationError, match="widths"):
