@@ -37,6 +37,7 @@ from starscale.vocabulary.settings import models as model_config
 from starscale.vocabulary.settings import run as config
 from starscale.vocabulary.settings.homogenize import ClusterTable, HomogenizeConfig, ReferenceList
 from starscale.vocabulary.settings.run import ImportanceConfig
+from starscale.vocabulary.settings.sample import SampleConfig
 from starscale.vocabulary.settings.split import SplitClusters, SplitConfig
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -60,6 +61,7 @@ SETTINGS: dict[str, type[BaseModel]] = {
     "crosswalk": config.CrosswalkInput,
     "crosswalk.limits": config.CrosswalkLimits,
     "features": config.FeaturesConfig,
+    "sample": SampleConfig,
     "split": SplitConfig,
     "split.clusters": SplitClusters,
     "bundle": config.BundleConfig,

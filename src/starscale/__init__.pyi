@@ -77,6 +77,7 @@ from .vocabulary.settings.run import (
     PhotometryInput,
     RunConfig,
 )
+from .vocabulary.settings.sample import SampleConfig
 from .vocabulary.settings.split import SplitClusters, SplitConfig
 
 # Flags, errors, progress
@@ -136,6 +137,7 @@ __all__ = [
     "RidgeConfig",
     "RunConfig",
     "RunResult",
+    "SampleConfig",
     "Selection",
     "SplitClusters",
     "SplitConfig",

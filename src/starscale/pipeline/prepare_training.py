@@ -87,12 +87,20 @@ class TrainingPreparation(TablePreparation):
         def work() -> dict[str, Any]:
             table = training_table(self.plan, self.folder.file(MATCHED), self.folder.read(LABELS))
             self.folder.write(table, TRAINING, *self.plan.surveys)
+            if config.sample.max_stars == table.height:
+                text = f"note: a sample of {table.height:,} stars with labels is used (max_stars)"
+                self.folder.progress.message(text)
             return {"stars": table.height}
 
         clusters = cluster_path(config.split)
         self.folder.step(
             "training set",
-            settings=[config.split.model_dump(mode="json"), config.seed, config.target],
+            settings=[
+                config.split.model_dump(mode="json"),
+                config.sample.model_dump(mode="json"),
+                config.seed,
+                config.target,
+            ],
             reads={
                 **self.folder.checksums(MATCHED, LABELS),
                 **({str(clusters): self.sums[str(clusters)]} if clusters is not None else {}),

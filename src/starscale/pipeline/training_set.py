@@ -12,6 +12,7 @@ import polars as pl
 
 from starscale import io
 from starscale.crossmatch.linking import link
+from starscale.features.sampling import label_groups, sampled, sky_groups
 from starscale.features.split_rule import with_clusters
 from starscale.features.split_table import SURVEYS, refuse_useless, split_table
 from starscale.pipeline.plan import RunPlan
@@ -19,7 +20,7 @@ from starscale.tables.api import read
 from starscale.tables.cuts import Attrition, apply_cuts, choose_cuts
 from starscale.tables.labels import has_label, label_columns, label_table
 from starscale.tables.stream import rows_of
-from starscale.vocabulary.errors import Problems
+from starscale.vocabulary.errors import InputError, Problem, Problems
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +88,7 @@ def training_table(run: RunPlan, matched: Path, labels: pl.DataFrame) -> pl.Data
     )
     # A catalogue column with the name of a label is replaced: it is not an input (checked in `features_of`).
     source = io.open_table(matched)
+    chosen = _sample(run, source, chosen)
     stars = source.rows_with(key, chosen[key])
     table = stars.drop([name for name in (*target, SURVEYS) if name in stars.columns]).join(
         chosen, on=key, how="inner", maintain_order="left"
@@ -102,6 +104,27 @@ def training_table(run: RunPlan, matched: Path, labels: pl.DataFrame) -> pl.Data
     problems.raise_if_any()
     table = with_clusters(table, run.lead, run.config.split, run.base)
     return table.with_columns(parts(run, table, run.config.seed))
+
+
+def _sample(run: RunPlan, source: io.Source, labels: pl.DataFrame) -> pl.DataFrame:
+    """Return the labels of the stars to be used; of all others, only identifier and position are in memory."""
+    rule, key = run.config.sample, run.lead.id.column
+    if rule.max_stars is None or labels.height <= rule.max_stars:
+        return labels
+    place = run.lead.position
+    if rule.by == "cell" and place is None:
+        raise InputError(Problem(f"survey {run.lead.name}", "has no positions for a sample by cell of the sky"))
+    position = [place.ra, place.dec] if place is not None and rule.by == "cell" else []
+    known = source.rows_with(key, labels[key], [key, *position]).unique(key, keep="first", maintain_order=True)
+    stars = known.join(labels, on=key, how="inner", maintain_order="left")
+    groups = None
+    if rule.by == "cell":
+        groups = sky_groups(stars[position[0]], stars[position[1]], rule.cell_order)
+    elif rule.by == "survey":
+        groups = stars[SURVEYS]
+    elif rule.by == "label":
+        groups = label_groups(stars, run.config.target)
+    return stars.filter(sampled(stars[key], groups, rule)).select(labels.columns)
 
 
 def parts(run: RunPlan, table: pl.DataFrame, seed: int) -> pl.Series:

@@ -16,6 +16,7 @@ from starscale.vocabulary.columns import LabelName
 from starscale.vocabulary.settings.fetch import KINDS, Region, Selection
 from starscale.vocabulary.settings.homogenize import HomogenizeConfig
 from starscale.vocabulary.settings.models import MixtureConfig, ModelConfig
+from starscale.vocabulary.settings.sample import SampleConfig
 from starscale.vocabulary.settings.seed import Seed, within_bits
 from starscale.vocabulary.settings.split import SplitConfig
 from starscale.vocabulary.strict import Frozen
@@ -304,6 +305,8 @@ class RunConfig(TablesConfig):
     #: How the labels of several surveys are put on one scale.
     homogenize: HomogenizeConfig = HomogenizeConfig()
     features: FeaturesConfig = FeaturesConfig()
+    #: Which stars with labels are used, where they are too many.
+    sample: SampleConfig = SampleConfig()
     split: SplitConfig = SplitConfig()
     model: ModelConfig = MixtureConfig()
     models: tuple[ModelEntry, ...] = ()
