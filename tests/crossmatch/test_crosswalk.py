@@ -332,7 +332,7 @@ def test_the_rows_of_the_labels_are_fetched(sky: tuple[Path, Renumbered, Renumbe
         assert found.links.equals(on_disk.links)
         assert found.crosswalk[0]["lost"] == on_disk.crosswalk[0]["lost"]
         assert found.crosswalk[0]["table"] == f"{tap.url}: gaiadr4.dr3_neighbourhood"
-        with pytest.raises(InputError, match="no row of Gaia DR4"):
+        with pytest.raises(InputError, match="no row of gaia_dr3_neighbourhood"):
             fetched[0].walk(pl.Series([5]))
     assert not list(tmp_path.glob("*.parquet"))
 

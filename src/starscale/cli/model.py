@@ -16,13 +16,14 @@ from starscale.cli.options import (
     Rename,
     Scheduler,
     Workers,
+    closing_of_prediction,
+    closing_of_run,
     print_figures,
     renamed,
     sample_name,
     say,
 )
 from starscale.io.progress import DisplayedProgress
-from starscale.reports.closing import Outcome, closing
 from starscale.tables.api import is_mock
 from starscale.vocabulary.errors import InputError, Problem, Problems
 
@@ -105,7 +106,7 @@ def predict(
         progress=DisplayedProgress(),
         **cluster,
     )
-    typer.echo(closing(Outcome.of_prediction(counts, stars, output, mock=bundle.mock or is_mock(stars))))
+    typer.echo(closing_of_prediction(counts, stars, output, mock=bundle.mock or is_mock(stars)))
     if counts.repeated is not None:
         again = counts.repeated
         text = f"{again.ids:,} identifiers occur more than once ({again.rows:,} rows; for example {again.example})"
@@ -161,7 +162,7 @@ def apply(
         folder=folder,
         progress=DisplayedProgress(),
     )
-    typer.echo(closing(Outcome.of_run(Path(str(done.folder)))))
+    typer.echo(closing_of_run(Path(str(done.folder))))
 
 
 def _by_survey(values: list[str] | None) -> dict[str, dict[str, str]]:

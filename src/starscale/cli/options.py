@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -42,6 +43,23 @@ Rename = Annotated[
 def say(text: str) -> None:
     """Print a line on standard error, where it does not mix with results."""
     typer.echo(text, err=True)
+
+
+def closing_of_run(folder: Path) -> str:
+    """Return the closing lines of a run or of an applied model."""
+    report = _closing()
+    return str(report.closing(report.Outcome.of_run(folder)))
+
+
+def closing_of_prediction(found: Any, table: str, output: str | Path, *, mock: bool) -> str:
+    """Return the closing lines of a prediction."""
+    report = _closing()
+    return str(report.closing(report.Outcome.of_prediction(found, table, output, mock=mock)))
+
+
+def _closing() -> Any:
+    # Loads the learning libraries, which a command needs only when it is through.
+    return importlib.import_module("starscale.reports.closing")
 
 
 def named_values(values: Sequence[str] | None, option: str, form: str) -> list[tuple[str, str]]:

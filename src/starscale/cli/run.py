@@ -12,9 +12,8 @@ import typer
 
 import starscale as ss
 from starscale.cli.estimates import print_estimates
-from starscale.cli.options import Rename, frame, print_figures, renamed, sample_name
+from starscale.cli.options import Rename, closing_of_run, frame, print_figures, renamed, sample_name
 from starscale.io.progress import DisplayedProgress
-from starscale.reports.closing import Outcome, closing
 from starscale.reports.table import ReportTable
 from starscale.reports.text import figures_table
 from starscale.vocabulary.errors import InputError, Problem
@@ -150,4 +149,4 @@ def _print_run(result: Any) -> None:
         sample = f"{comparison['name']}, {comparison['stars']:,} stars that took no part in training"
         typer.echo(f"\nprediction - {sample}")
         typer.echo(figures_table(frame(comparison["figures"])).text())
-    typer.echo(f"\n{closing(Outcome.of_run(result.folder))}")
+    typer.echo(f"\n{closing_of_run(result.folder)}")

@@ -313,7 +313,7 @@ def test_ids_are_uploaded_in_slices(
 
 
 def test_no_row_is_an_error_and_leaves_nothing(survey: Survey, tap: FakeTap, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no row of Test stars is in the list of identifiers"):
+    with pytest.raises(InputError, match=r"no row of stars \(Test stars\) is in the list of identifiers"):
         fetch(survey, tmp_path / "o.parquet", ids=[1, 2], retry=QUICK, patience=PATIENT)
     assert [path.name for path in tmp_path.iterdir()] == ["stars.toml"]
 
