@@ -158,6 +158,26 @@ def test_a_dry_run_without_a_network_prints_the_queries(
     assert "5 not known" in text
 
 
+def test_a_dry_run_of_an_applied_model(finished: Path, tmp_path: Path) -> None:
+    text = f"""
+[model]
+bundle = "{finished / "model"}"
+[fetch]
+cone = [10.0, -20.0, 1.0]
+service = "{NOBODY}"
+[catalogue]
+survey = "gaia_dr3"
+fetch = true
+[[photometry]]
+survey = "skymapper_dr2"
+fetch = true
+"""
+    (tmp_path / "run.toml").write_text(text, encoding="utf-8")
+    plans = ss.plan_run(tmp_path / "run.toml")
+    assert list(plans) == ["gaia_dr3", "skymapper_dr2"]
+    assert all("CIRCLE('ICRS', 10.0, -20.0, 1.0)" in p.queries["rows"] for p in plans.values())
+
+
 def test_what_the_service_refuses_is_said_and_the_others_are_counted(
     service: FakeTap, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

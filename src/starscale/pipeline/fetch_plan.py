@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from starscale.io.progress import progress_of
-from starscale.pipeline.fetch_step import estimate, resolve
+from starscale.pipeline.apply import ApplyRun
+from starscale.pipeline.fetch_step import Fetching, estimate, resolve
 from starscale.pipeline.planning import plan
-from starscale.pipeline.runfile import load_run
+from starscale.pipeline.runfile import load_any_run
 from starscale.vocabulary.errors import InputError, StarscaleError
 from starscale.vocabulary.progress import Progress
+from starscale.vocabulary.settings.run import ApplyConfig, RunConfig
 
 if TYPE_CHECKING:
     from starscale.archives.estimate import FetchEstimate
@@ -37,9 +39,8 @@ def plan_run(run_file: str | Path, *, progress: Progress | bool | None = None) -
     InputError
         Bad settings or input: all problems at once.
     """
-    config, base = load_run(run_file)
-    fetching = resolve(config, base, base / "run")
-    plan(fetching.config, base, coming=fetching.files)
+    config, base = load_any_run(run_file)
+    fetching = _fetching(config, base)
     shown = progress_of(progress)
     found: dict[str, FetchEstimate] = {}
     silent: dict[str, str] = {}  # why, of every service that did not answer: it is asked once
@@ -59,3 +60,13 @@ def plan_run(run_file: str | Path, *, progress: Progress | bool | None = None) -
         if found[job.survey.name].rows is None:
             silent[queries.service] = found[job.survey.name].reason
     return found
+
+
+def _fetching(config: RunConfig | ApplyConfig, base: Path) -> Fetching[Any]:
+    """Return what a run would fetch, once everything else that its file names is checked."""
+    output = base / "run"
+    if isinstance(config, ApplyConfig):
+        return ApplyRun.of(config, base, output).fetching
+    fetching = resolve(config, base, output)
+    plan(fetching.config, base, coming=fetching.files)
+    return fetching

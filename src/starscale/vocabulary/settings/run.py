@@ -261,8 +261,8 @@ OWN_MODEL = "model"
 WITHOUT_ESTIMATES, ESTIMATES_ALONE = "without-estimates", "estimates-alone"
 
 
-class TablesConfig(Frozen):
-    """The tables of a run that make one table of stars: a leading catalogue, and those that are joined to it."""
+class AnyRunConfig(Frozen):
+    """What the run file of every kind says."""
 
     title: str = "starscale run"
     extends: str | None = None
@@ -270,9 +270,6 @@ class TablesConfig(Frozen):
     mock: bool = False
     #: Region and settings of every `fetch` below that does not state its own.
     fetch: FetchDefaults = FetchDefaults()
-    catalogue: CatalogueInput
-    photometry: tuple[PhotometryInput, ...] = ()
-    match: MatchConfig = MatchConfig()
 
     @model_validator(mode="before")
     @classmethod
@@ -289,6 +286,14 @@ class TablesConfig(Frozen):
         if isinstance(lead := data.get("catalogue"), Mapping):
             changed["catalogue"] = _with_defaults(lead, defaults)
         return {**data, **changed}
+
+
+class TablesConfig(AnyRunConfig):
+    """The tables of a run that make one table of stars: a leading catalogue, and those that are joined to it."""
+
+    catalogue: CatalogueInput
+    photometry: tuple[PhotometryInput, ...] = ()
+    match: MatchConfig = MatchConfig()
 
 
 class RunConfig(TablesConfig):
@@ -353,13 +358,10 @@ class LeadingTableInput(InputTable):
     join: tuple[InputTable, ...] = ()
 
 
-class ApplyConfig(Frozen):
+class ApplyConfig(AnyRunConfig):
     """Settings of a run that applies a trained model; cuts, match and features are those of its bundle."""
 
     title: str = "starscale apply"
-    extends: str | None = None
-    #: The data are simulated; stated wherever a result is shown.
-    mock: bool = False
     catalogue: LeadingTableInput
     photometry: tuple[InputTable, ...] = ()
     model: BundleConfig
