@@ -123,7 +123,9 @@ class Page:
 
 @pytest.mark.docs
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
-def test_a_reader_can_follow_the_page(path: Path, tmp_path: Path) -> None:
+def test_a_reader_can_follow_the_page(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Every reader has models of their own.
+    monkeypatch.setenv("STARSCALE_MODELS", str(tmp_path / "models-of-the-reader"))
     Page(path, tmp_path).follow()
 
 
