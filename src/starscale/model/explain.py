@@ -12,6 +12,7 @@ import polars as pl
 
 from starscale import io
 from starscale.io import Source
+from starscale.model.api import opened_model
 from starscale.model.explain_text import (
     catalogue_sentences,
     inspection_sentences,
@@ -22,7 +23,6 @@ from starscale.model.explain_text import (
 from starscale.model.inspect import inspect_stars
 from starscale.model.lookup import find_stars, identifiers
 from starscale.model.model import Model
-from starscale.registry.installing import bundle_folder
 from starscale.tables.api import AnyTable, name_of, says_mock
 from starscale.tables.opening import open_for
 from starscale.tables.standardise import spelling
@@ -159,7 +159,7 @@ def _recognise(source: Source) -> _Kind:
 
 def _inspected(model: Model | str | Path, inputs: AnyTable, stars: pl.Series) -> dict[int | str, list[str]]:
     """Return the sentences about the inputs of every star, by identifier."""
-    loaded = model if isinstance(model, Model) else Model.load(bundle_folder(model))
+    loaded, _ = opened_model(model)
     source = open_for(inputs, loaded.inputs, choose=loaded.input_columns)
     where = name_of(inputs)
     names = spelling(source.schema, loaded.inputs)

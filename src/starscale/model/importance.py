@@ -21,10 +21,10 @@ from scipy.stats import spearmanr
 
 from starscale.features.features import feature_columns
 from starscale.io.progress import progress_of
+from starscale.model.api import opened_model
 from starscale.model.evaluate import mad
 from starscale.model.labelled import labelled_stars
 from starscale.model.model import Model
-from starscale.registry.installing import bundle_folder
 from starscale.surveys.spectra import array_lengths
 from starscale.tables.api import AnyTable
 from starscale.tables.arrays import as_floats
@@ -265,7 +265,7 @@ def importance(
     InputError
         No label column, no row to compare, a group with a column that does not exist.
     """
-    loaded = model if isinstance(model, Model) else Model.load(bundle_folder(model))
+    loaded, _ = opened_model(model)
     stars = labelled_stars(loaded, table, progress=progress_of(progress))
     return importance_of(
         loaded,
