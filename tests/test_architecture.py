@@ -190,6 +190,19 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
     assert not {"jax", "equinox", "matplotlib"} & cleaning
 
 
+def test_a_match_loads_no_library_of_other_verbs() -> None:
+    heavy = ("jax", "equinox", "matplotlib", "scipy", "pandas", "astropy", "starscale.homogenization")
+
+    def loaded(verb: str) -> set[str]:
+        script = f"import sys; from starscale.cli.verbs import load; load({verb!r}); "
+        script += f"import starscale.crossmatch.api; print(*(n for n in {heavy!r} if n in sys.modules))"
+        done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+        return set(done.stdout.split())
+
+    assert loaded("match") == set()
+    assert {"scipy", "starscale.homogenization"} <= loaded("homogenize")
+
+
 #: Import all verbs of the command.
 COMMAND = "from starscale.cli.verbs import MODULES, load; [load(verb) for verb in MODULES]"
 

@@ -1,15 +1,13 @@
-"""Commands on tables: convert, clean, match, homogenize, recalibrate."""
+"""Commands on tables: convert, clean, match."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 import starscale as ss
-from starscale import io
 from starscale.cli.options import (
     Engine,
     Output,
@@ -20,16 +18,10 @@ from starscale.cli.options import (
     names,
     renamed,
 )
-from starscale.homogenization.api import companion_paths
 from starscale.io.progress import DisplayedProgress
-from starscale.reports.homogenize_text import homogenize_tables
 from starscale.reports.match_text import losses_table, match_table
 from starscale.reports.text import attrition_table
-from starscale.tables.api import refuse_same
-from starscale.vocabulary.columns import LABELS
-from starscale.vocabulary.errors import InputError, Problem
-from starscale.vocabulary.flags import LabelFlag
-from starscale.vocabulary.settings.run import CrosswalkInput, Cuts, ExtraCut, MatchConfig
+from starscale.vocabulary.settings.run import Cuts, ExtraCut, MatchConfig
 from starscale.vocabulary.strict import validate
 
 
@@ -186,70 +178,3 @@ def match(
     if matched.losses:
         typer.echo("\n" + losses_table(matched.losses).text())
     typer.echo(f"{matched.n_pairs:,} pairs ({pairs}) written to {output}")
-
-
-def homogenize(
-    labels_file: Annotated[Path, typer.Argument(help="Labels file (TOML) with the surveys and settings.")],
-    output: Output,
-    report: Annotated[
-        Path | None, typer.Option(help="HTML page with the diagnostics as tables and figures.")
-    ] = None,
-    crosswalk: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="SURVEY=PATH",
-            help="Table between two releases of Gaia, for labels with identifiers of another release. Repeatable.",
-        ),
-    ] = None,
-) -> None:
-    """Put the labels of several spectroscopic surveys on one scale.
-
-    Also written, next to the labels: every measurement with its correction, the calibration, the diagnostics.
-
-    Example: `starscale homogenize labels.toml -o labels.parquet --report labels.html`
-    """
-    if report is not None:
-        if report.resolve() in (path.resolve() for path in (output, *companion_paths(output).values())):
-            found = "is the page of the report and a file of the labels"
-            raise InputError(Problem(str(report), found, "another name for --report"))
-        io.check_place(report)
-    walks = [
-        CrosswalkInput(survey=_from_here(survey), path=Path(path).absolute())
-        for survey, path in named_values(crosswalk, "--crosswalk", "SURVEY=PATH")
-    ]
-    result = ss.homogenize(labels_file, output, crosswalk=walks, progress=DisplayedProgress())
-    data = json.loads(companion_paths(output)["diagnostics"].read_text(encoding="utf-8"))
-    if report is not None:
-        ss.label_report(companion_paths(output)["diagnostics"], report)
-    for diagnostic in homogenize_tables(data):
-        typer.echo(f"\n{diagnostic.caption}{' (MOCK data)' if data['mock'] else ''}")
-        typer.echo(diagnostic.text())
-    names = ", ".join(
-        str(path) for path in (output, *companion_paths(output).values(), *([report] if report else []))
-    )
-    typer.echo(f"\n{result.labels.height:,} stars on the scale of {result.calibration.anchor}; written: {names}")
-
-
-def _from_here(survey: str) -> str:
-    """Return a survey; the path of a survey file as one that does not depend on a labels file."""
-    return str(Path(survey).absolute()) if survey.endswith(".toml") else survey
-
-
-def recalibrate(
-    table: Annotated[Path, typer.Argument(help="Table of a survey that the calibration contains.")],
-    calibration: Annotated[Path, typer.Option(help="Calibration written by `homogenize`.")],
-    survey: Annotated[str, typer.Option(help="Survey name, or the path of a survey file.")],
-    output: Output,
-) -> None:
-    """Put more rows of a survey on an existing scale, without a new fit.
-
-    Example: `starscale recalibrate new.parquet --calibration labels_calibration.json --survey rave -o out.parquet`
-    """
-    refuse_same(output, table, calibration)
-    result = ss.recalibrate(table, calibration, survey=survey, output=output)
-    labels = [name for name in LABELS if result[name].null_count() < result.height]
-    clamped = int((result["flags"] & int(LabelFlag.CORRECTION_CLAMPED) > 0).sum())
-    typer.echo(
-        f"{result.height:,} rows written to {output}: {', '.join(labels)}; "
-        f"{clamped:,} outside the range of the overlaps"
-    )

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-from astropy import units as u
-from astropy.coordinates import Latitude, Longitude
-from cdshealpix import nested
 from numpy.typing import DTypeLike, NDArray
 
 from starscale.vocabulary.arrays import FloatArray
+from starscale.vocabulary.later import Later
+
+u, coordinates, nested = Later("astropy.units"), Later("astropy.coordinates"), Later("cdshealpix.nested")
 
 #: Order of the finest cells used here: 0.86 arcmin on a side. Numbers of coarser cells follow by a bit shift.
 FINEST = 12
@@ -28,8 +28,8 @@ def cells(ra: FloatArray, dec: FloatArray, order: int) -> NDArray[np.int64]:
 
     Positions must be finite.
     """
-    longitude = Longitude(np.asarray(ra, dtype=np.float64), u.deg)
-    latitude = Latitude(np.asarray(dec, dtype=np.float64), u.deg)
+    longitude = coordinates.Longitude(np.asarray(ra, dtype=np.float64), u.deg)
+    latitude = coordinates.Latitude(np.asarray(dec, dtype=np.float64), u.deg)
     return np.asarray(nested.lonlat_to_healpix(longitude, latitude, order)).astype(np.int64)
 
 

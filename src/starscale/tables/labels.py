@@ -7,7 +7,6 @@ from dataclasses import replace
 
 import numpy as np
 import polars as pl
-from scipy.stats import chi2 as chi2_distribution
 
 from starscale.surveys import Survey
 from starscale.surveys.schema import Cut
@@ -15,6 +14,9 @@ from starscale.tables.cuts import Attrition, apply_cuts
 from starscale.vocabulary.columns import LABEL_TABLE_COLUMNS, LABELS
 from starscale.vocabulary.errors import InputError, Problem
 from starscale.vocabulary.flags import LabelFlag
+from starscale.vocabulary.later import Later
+
+stats = Later("scipy.stats")
 
 #: Stars are flagged if the probability of the spread of their repeated measurements is below this.
 _DISAGREE = 1e-3
@@ -186,7 +188,7 @@ def _finish(merged: pl.DataFrame, survey: Survey) -> pl.DataFrame:
     )
     spread = table["chi2"].fill_null(0.0).to_numpy()
     degrees = np.maximum(table["_freedom"].to_numpy(), 1)
-    disagree = chi2_distribution.sf(spread, degrees) < _DISAGREE
+    disagree = stats.chi2.sf(spread, degrees) < _DISAGREE
     no_error = (
         table.select(pl.any_horizontal(*(pl.col(f"{name}_no_error") for name in names))).to_series().to_numpy()
     )

@@ -5,8 +5,13 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
+from scipy.spatial import cKDTree
 
-from starscale.crossmatch.kernel.curate import Evidence, collapse, curate, rank_keys
+from starscale.crossmatch.kernel.curate import Evidence, collapse, curate, duplicate_pairs, rank_keys
 from starscale.crossmatch.kernel.engine import crossmatch
 from starscale.crossmatch.kernel.link import link_by_position
 from starscale.crossmatch.kernel.losses import REASONS
@@ -71,6 +76,59 @@ def test_curation_does_not_depend_on_the_order_of_rows(seed: int) -> None:
     shuffled = curate(where.take(order), ids.gather(order), ceiling=1e3, duplicates=rule)
     assert straight.height > 10
     assert shuffled.table(ids.gather(order)).sort(key).equals(straight)
+
+
+def scattered(seed: int, n: int, middle: tuple[float, float], size: float) -> Positions:
+    """Positions in a field of a size (deg), a third of them an arcsecond or two from another one."""
+    rng = np.random.default_rng(seed)
+    dec = np.clip(middle[1] + rng.uniform(-size, size, n), -90, 90)
+    ra = middle[0] + rng.uniform(-size, size, n) / np.maximum(np.cos(np.radians(dec)), 1e-4)
+    ra[n // 3 : 2 * (n // 3)] = ra[: n // 3] + rng.normal(0, 3e-4, n // 3)
+    dec[n // 3 : 2 * (n // 3)] = np.clip(dec[: n // 3] + rng.normal(0, 3e-4, n // 3), -90, 90)
+    dec[rng.random(n) < 0.05] = np.nan
+    return Positions(ra % 360, dec, np.full(n, 2016.0), None, None, np.ones(n, dtype=bool))
+
+
+def neighbours(where: Positions, radius: float) -> set[tuple[int, int]]:
+    """Pairs within a radius (arcsec), by scipy's tree."""
+    rows = np.flatnonzero(where.valid)
+    tree = cKDTree(where.directions(rows))
+    pairs = tree.query_pairs(2 * np.sin(np.radians(radius / 3600) / 2), output_type="ndarray")
+    return {(min(pair), max(pair)) for pair in rows[pairs].tolist()}
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    seed=st.integers(0, 10**6),
+    n=st.integers(0, 400),
+    middle=st.sampled_from([(0.0, 0.0), (359.9999, 40.0), (120.0, 90.0), (3.0, -89.999), (200.0, -30.0)]),
+    size=st.sampled_from([0.002, 0.02, 0.5]),
+    radius=st.sampled_from([0.3, 1.5, 5.0]),
+)
+def test_repeated_rows_are_those_of_a_tree(
+    seed: int, n: int, middle: tuple[float, float], size: float, radius: float
+) -> None:
+    where = scattered(seed, n, middle, size)
+    found = duplicate_pairs(where, Duplicates(radius=radius), None)
+    pairs = [(min(pair), max(pair)) for pair in found.tolist()]
+    assert len(pairs) == len(set(pairs))
+    assert set(pairs) == neighbours(where, radius)
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 10**6), n=st.integers(1, 300), links=st.floats(0, 3))
+def test_a_group_has_one_row_for_all(seed: int, n: int, links: float) -> None:
+    rng = np.random.default_rng(seed)
+    pairs = rng.integers(0, n, (int(links * n), 2))
+    where, ids = row(list(range(n)), list(rng.uniform(50, 60, n))), pl.Series(rng.permutation(n))
+    rows = np.unique(pairs)
+    table = collapse(pairs, rank_keys(where, ids, None, rows))
+    stands_for = np.arange(n)
+    stands_for[table["row"].to_numpy()] = table["stands_for"].to_numpy()
+    graph = coo_matrix((np.ones(len(pairs)), tuple(pairs.T)), shape=(n, n))
+    number, group = connected_components(graph, directed=False)
+    assert len(set(stands_for)) == number
+    assert len({(one, other) for one, other in zip(group, stands_for, strict=True)}) == number
 
 
 def test_nothing_to_collapse() -> None:

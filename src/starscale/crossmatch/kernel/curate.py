@@ -12,10 +12,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components
-from scipy.spatial import cKDTree
 
+from starscale.crossmatch.kernel.zones import Zones
 from starscale.surveys.schema import Duplicates
 from starscale.tables.positions import ARCSEC, Positions
 from starscale.vocabulary.arrays import FloatArray
@@ -123,9 +121,10 @@ def duplicate_pairs(positions: Positions, duplicates: Duplicates, evidence: Evid
     rows = np.flatnonzero(positions.valid)
     if not len(rows):
         return np.empty((0, 2), dtype=np.intp)
-    vectors = positions.without_motion().vectors(rows, np.full(len(rows), np.nan))
-    chord = 2 * np.sin(duplicates.radius * ARCSEC / 2)
-    pairs: NDArray[np.intp] = rows[cKDTree(vectors).query_pairs(chord, output_type="ndarray")]
+    reach = duplicates.radius / 3600
+    pairs = Zones.of(positions.ra, positions.dec, reach, rows).themselves(positions.ra, positions.dec, reach)
+    apart = positions.directions(pairs[:, 0]) - positions.directions(pairs[:, 1])
+    pairs = pairs[np.sum(apart**2, axis=1) <= (2 * np.sin(duplicates.radius * ARCSEC / 2)) ** 2]
     if evidence is None or not evidence.magnitudes:
         return pairs
     shared, agree = np.zeros(len(pairs), dtype=int), np.ones(len(pairs), dtype=bool)
@@ -173,15 +172,26 @@ def collapse(links: NDArray[np.intp], keys: pl.DataFrame) -> pl.DataFrame:
     n = len(rows)
     by_row = np.argsort(rows)
     number = by_row[np.searchsorted(rows[by_row], links)] if n else links
-    graph = coo_matrix((np.ones(len(number)), (number[:, 0], number[:, 1])), shape=(n, n))
-    _, group = connected_components(graph, directed=False)
     # Rows are numbered by rank: the first of a group is the best.
-    _, first = np.unique(group, return_index=True)
-    best = first[group]
+    best = _first_of_groups(number, n)
     table = ranked.select("row", "id").with_columns(
         pl.Series("stands_for", rows[best]), ranked["id"].gather(best).alias("stands_for_id")
     )
     return table.filter(pl.col("row") != pl.col("stands_for")).sort("row")
+
+
+def _first_of_groups(links: NDArray[np.intp], n: int) -> NDArray[np.intp]:
+    """Smallest number of the group of each of `n` numbers, of which some are linked. Shape (n,)."""
+    first = np.arange(n)
+    while True:
+        lower = first.copy()
+        for number, other in (links.T, links.T[::-1]):
+            np.minimum.at(lower, number, first[other])
+        # A group that was joined to another follows it as a whole.
+        lower = lower[lower]
+        if np.array_equal(lower, first):
+            return first
+        first = lower
 
 
 def take_out(positions: Positions, out: NDArray[np.bool_]) -> Positions:

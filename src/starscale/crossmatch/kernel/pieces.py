@@ -13,7 +13,6 @@ from functools import cached_property
 
 import numpy as np
 import polars as pl
-from cdshealpix import nested
 from numpy.typing import NDArray
 
 from starscale.crossmatch.kernel.runs import runs
@@ -21,6 +20,9 @@ from starscale.crossmatch.kernel.select import Mode
 from starscale.tables.healpix import FINEST, cell_area, cell_type, placed_cells
 from starscale.tables.positions import Positions
 from starscale.vocabulary.arrays import FloatArray
+from starscale.vocabulary.later import Later
+
+nested = Later("cdshealpix.nested")
 
 #: Order of the cells by which sources are sorted.
 SORT_ORDER = FINEST

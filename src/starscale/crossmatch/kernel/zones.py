@@ -110,6 +110,41 @@ class Zones:
         first, second = (np.concatenate(side) for side in zip(*found, strict=True))
         return first, second
 
+    def themselves(self, ra: FloatArray, dec: FloatArray, reach: float) -> NDArray[np.intp]:
+        """Find every pair of the sorted sources that are closer than a reach, and some that are not.
+
+        Parameters
+        ----------
+        ra, dec : ndarray, (n,)
+            Of the catalogue from which they were sorted, deg.
+        reach : float
+            deg.
+
+        Returns
+        -------
+        ndarray of int, (n_pairs, 2)
+            Rows, the smaller first; no pair twice.
+        """
+        window, edge = _window(self.dec, np.full(len(self.dec), reach + _SLACK)), reach + _SLACK
+        place = self.key[:-1] % _STRIDE
+        upper = (_zone(self.dec, self.height) + 1) * self.height - 90
+        # Pairs across 0 or 360, in two zones, or near a pole: few of the sources can be one of these.
+        special = (place + window >= 360) | (self.dec + edge >= upper) | (window >= 180)
+        number = np.flatnonzero(special)
+        first, second = self.near(ra[self.rows[number]], dec[self.rows[number]], np.full(len(number), reach))
+        found = [(self.rows[number][first], second)]
+        # The others stand one after the other, mostly far apart.
+        at, step = np.flatnonzero(window < 180), 0
+        while len(at):
+            step += 1
+            at = at[at + step < len(self.rows)]
+            at = at[self.key[at + step] <= self.key[at] + window[at]]
+            found.append((self.rows[at], self.rows[at + step]))
+        one, two = (np.concatenate(side) for side in zip(*found, strict=True))
+        low, high = np.minimum(one, two)[one != two], np.maximum(one, two)[one != two]
+        pairs = np.unique((low << ROW_BITS) | high)
+        return np.stack([pairs >> ROW_BITS, pairs & ((1 << ROW_BITS) - 1)], axis=1)
+
     def _within(
         self,
         star: NDArray[np.intp],

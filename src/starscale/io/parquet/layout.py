@@ -82,7 +82,8 @@ def layout_of(path: Path, schema: pa.Schema) -> Layout:
     InputError
         The metadata of astropy cannot be understood: masked values would be read as values.
     """
-    stored = frame_of(schema.empty_table()).schema
+    # Not empty_table(): its arrays import pandas.
+    stored = frame_of(pa.Table.from_batches([], schema)).schema
     metadata = texts(schema.metadata)
     masks = astropy_masks(path, metadata, stored)
     hidden = {*masks.values(), *_unnamed_index(metadata)}

@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import polars as pl
-from astropy import units as u
 
 from starscale.io.units.parsing import parse_unit
 from starscale.io.units.spellings import NOT_STATED
 from starscale.vocabulary.errors import InputError, Problem
+from starscale.vocabulary.later import Later
 
-#: Inverse variances of fluxes.
-_OF_MAGGIES, _OF_JANSKYS = u.mgy**-2, u.Jy**-2
-_SCALE = (1 * u.mgy).to_value(u.Jy, u.zero_point_flux(u.AB)) ** -2
-#: Conversions that are meant wherever they are possible: kelvins and degrees Celsius, maggies and fluxes.
-_EQUIVALENT = (
-    *u.temperature(),
-    *u.zero_point_flux(u.AB),
-    (_OF_MAGGIES, _OF_JANSKYS, lambda value: value * _SCALE, lambda value: value / _SCALE),
-)
+u = Later("astropy.units")
 
 
 def convert(values: pl.Series, from_unit: str, to_unit: str, where: str, *, difference: bool = False) -> pl.Series:
@@ -97,7 +90,20 @@ def _turned(numbers: np.ndarray[Any, Any], old: Any, new: Any, difference: bool)
     if difference and (_is_function(old) or _is_function(new)):
         old, new = (unit.function_unit if _is_function(unit) else unit for unit in (old, new))
     with np.errstate(all="ignore"):
-        return np.asarray(old.to(new, numbers, equivalencies=list(_EQUIVALENT)), dtype=np.float64)
+        return np.asarray(old.to(new, numbers, equivalencies=_equivalent()), dtype=np.float64)
+
+
+@lru_cache
+def _equivalent() -> list[Any]:
+    """Conversions that are meant wherever they are possible: kelvins and degrees Celsius, maggies and fluxes."""
+    # Inverse variances of fluxes.
+    of_maggies, of_janskys = u.mgy**-2, u.Jy**-2
+    scale = (1 * u.mgy).to_value(u.Jy, u.zero_point_flux(u.AB)) ** -2
+    return [
+        *u.temperature(),
+        *u.zero_point_flux(u.AB),
+        (of_maggies, of_janskys, lambda value: value * scale, lambda value: value / scale),
+    ]
 
 
 def is_stated(text: str) -> bool:

@@ -14,8 +14,6 @@ import warnings
 from functools import lru_cache
 from typing import Any
 
-from astropy import units as u
-
 from starscale.io.units.spellings import (
     DIMENSIONLESS,
     EXACT,
@@ -26,6 +24,9 @@ from starscale.io.units.spellings import (
     WHOLE,
     WORDS,
 )
+from starscale.vocabulary.later import Later
+
+u = Later("astropy.units")
 
 _SIGNS = str.maketrans(
     {
@@ -62,7 +63,7 @@ _TOKEN = re.compile(
     r"|(?P<name>[^\W\d]+|%)|(?P<sign>\*\*|[*/().+-])|(?P<blank>\s+)"
 )
 #: Systems of magnitudes with a flux of their own; Vega's is not one number.
-_ZERO_POINTS = {"ab": u.AB, "st": u.ST, "bol": u.Bol}
+_ZERO_POINTS = {"ab": "AB", "st": "ST", "bol": "Bol"}
 _LONG_PREFIXES = {"nano": "n", "micro": "u", "milli": "m", "centi": "c", "kilo": "k", "mega": "M", "giga": "G"}
 _BRACKETED_IS_PLAIN = ("angle", "angular speed", "solid angle")
 #: Marks of angles before a sign: ``"/yr``.
@@ -169,7 +170,8 @@ def _function(name: str, inside: str) -> Any:
         scale = {"mag": u.mag, "mmag": u.mmag, "db": u.dB}[name]
         if inside.lower() == "vega":
             return scale
-        physical = _ZERO_POINTS.get(inside.lower()) or parse_unit(inside)
+        zero = _ZERO_POINTS.get(inside.lower())
+        physical = parse_unit(inside) if zero is None else getattr(u, zero)
         return None if physical is None else _applied(scale, physical)
     # log(g) is the gravity, not the mass (which astropy writes dex(g)); log(cgs) does not say which quantity.
     vague = inside.lower() == "cgs" or (inside == "g" and name != "dex")

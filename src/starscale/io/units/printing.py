@@ -9,11 +9,12 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
-from astropy import units as u
-
 from starscale.io.units.parsing import may_be_unit, parse_unit
 from starscale.vocabulary.columns import Column
+from starscale.vocabulary.later import Later
 from starscale.vocabulary.unit_notes import with_note
+
+u = Later("astropy.units")
 
 #: Largest relative difference of two scales that are the same.
 _ROUNDING = 1e-12
