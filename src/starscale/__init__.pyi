@@ -43,6 +43,7 @@ from .mock import make_sky
 from .pipeline.demo import demo, make_mock
 from .pipeline.fetch_plan import plan_run
 from .pipeline.pipeline import RunResult, run
+from .reports.citing import cite
 from .reports.page import report
 
 # Surveys and settings
@@ -154,6 +155,7 @@ __all__ = [
     "apply",
     "check",
     "check_archive",
+    "cite",
     "clean",
     "compare_models",
     "convert",

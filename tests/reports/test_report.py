@@ -19,8 +19,11 @@ from matplotlib.image import imread
 
 from starscale.model.evaluate import evaluate, summarise
 from starscale.reports import finished, plots
+from starscale.reports.citing import cite
 from starscale.reports.finished import spread_sample
 from starscale.reports.page import report
+from starscale.surveys import load_survey
+from starscale.surveys.citations import entries_of
 from starscale.tables.cuts import Attrition, AttritionRow
 from starscale.vocabulary.columns import LABELS
 from starscale.vocabulary.errors import InputError
@@ -227,6 +230,15 @@ def page(html: str) -> Page:
 def mock_html(tmp_path_factory: pytest.TempPathFactory) -> str:
     path = make_run(tmp_path_factory.mktemp("mock") / "run", mock=True, title=HOSTILE, n=800)
     return report(path).read_text(encoding="utf-8")
+
+
+def test_cite_a_run(folder: Path) -> None:
+    entries = entries_of(cite(folder, bibtex=True))
+    papers = [
+        key for name in ("gaia_dr3", "bailer_jones_edr3", "skymapper_dr2") for key in load_survey(name).bibtex
+    ]
+    assert list(entries)[2:] == papers
+    assert "surveys/my_own.toml\n    its survey file is not here any more" in cite(folder)
 
 
 def test_the_page_is_written_to_output(folder: Path, html: str, tmp_path: Path) -> None:

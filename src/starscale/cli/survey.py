@@ -31,12 +31,14 @@ def list_surveys() -> None:
 @survey.command("show")
 def show(
     name: Annotated[str, typer.Argument(help="Name of a packaged survey, or path of a survey file.")],
+    bibtex: Annotated[bool, typer.Option("--bibtex", help="Print only its papers, as BibTeX.")] = False,
 ) -> None:
     """Print roles, columns, cuts with their sources, archives and citation of a survey.
 
     Example: `starscale survey show skymapper_dr4`
     """
-    typer.echo(ss.describe_survey(ss.load_survey(name)))
+    survey = ss.load_survey(name)
+    typer.echo(ss.cite(survey, bibtex=True) if bibtex else ss.describe_survey(survey))
 
 
 @survey.command("new")

@@ -36,6 +36,7 @@ MODULES = {
     "importance": "explain",
     "publish": "publish",
     "report": "run",
+    "cite": "cite",
     "run": "run",
     "check": "run",
     "schema": "survey",

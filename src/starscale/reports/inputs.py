@@ -34,7 +34,7 @@ def _files(run: FinishedRun) -> ReportTable:
     attritions = {"labels": run.attritions("labels")}
     attritions["leading"] = attritions["photometry"] = run.attritions("clean")
     rows = []
-    for role, survey, path in _named_tables(run.settings):
+    for role, survey, path in named_tables(run.settings):
         name = survey if role == "compare" else _described(survey)[0]
         known = attritions.get(role, {}).get(name)
         n = count(known.n_in if known else None)
@@ -46,13 +46,13 @@ def _files(run: FinishedRun) -> ReportTable:
 
 
 def _surveys(run: FinishedRun) -> ReportTable:
-    found = [_described(survey) for role, survey, _ in _named_tables(run.settings) if role != "compare"]
+    found = [_described(survey) for role, survey, _ in named_tables(run.settings) if role != "compare"]
     rows = list({row[0]: row for row in found}.values())
     caption = "Surveys, as their survey files describe them."
     return ReportTable(["survey", "title", "to cite"], rows, caption=caption, result=False)
 
 
-def _named_tables(settings: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+def named_tables(settings: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
     """Role, survey (or name) and path of every table that a run file names."""
     lead = mapping(settings.get("catalogue"))
     tables = [*([("leading", lead)] if lead else []), *(("joined", table) for table in lead.get("join", ()))]

@@ -13,6 +13,7 @@ from pydantic import Field, model_validator
 
 from starscale.surveys.archive import Access, Copy, HealpixBits
 from starscale.surveys.bands import Band, unit_problems
+from starscale.surveys.citations import Reference
 from starscale.surveys.derived import Sql, combined, derivation_problems, with_inputs
 from starscale.surveys.dust import ColourExtinction, Reddening, ReddeningScale
 from starscale.surveys.names import NameSet, check_names
@@ -227,6 +228,8 @@ class Survey(Frozen):
     archive: Access = Access()
     copies: tuple[Copy, ...] = ()
     citation: tuple[str, ...] = ()
+    #: The same papers as BibTeX: keys of packaged entries, or whole entries.
+    bibtex: tuple[Reference, ...] = ()
     notes: str = ""
     sentinels: tuple[Sentinel, ...] = ()
     id: Identifier
