@@ -41,7 +41,7 @@ from starscale.learn.regressor import (
 )
 from starscale.learn.scaling import LabelScaler
 from starscale.learn.training import Optimiser, n_steps, stacked_skeleton
-from starscale.learn.view import View
+from starscale.learn.view import Lens, View
 from starscale.vocabulary.arrays import FloatArray
 from starscale.vocabulary.settings.models import MixtureConfig
 from starscale.vocabulary.strict import validate
@@ -107,7 +107,10 @@ class _Outputs(NamedTuple):
     solutions: jax.Array | None
 
 
-def _pooled(networks: MixtureNetwork, values: jax.Array, flags: jax.Array, components: int) -> MixtureDensity:
+def _pooled(
+    networks: MixtureNetwork, lens: Lens, values: jax.Array, missing: jax.Array, components: int
+) -> MixtureDensity:
+    values, flags = lens.seen(values, missing)
     members = jax.lax.map(lambda net: MixtureDensity.from_head(net(values, flags), components), networks)
     return MixtureDensity.pooled(members)
 
@@ -116,14 +119,15 @@ def _pooled(networks: MixtureNetwork, values: jax.Array, flags: jax.Array, compo
 @full_precision
 def _predict(
     networks: MixtureNetwork,
+    lens: Lens,
     values: jax.Array,
-    flags: jax.Array,
+    missing: jax.Array,
     cut: jax.Array,
     *,
     components: int,
     threshold: int | None,
 ) -> _Outputs:
-    density = _pooled(networks, values, flags, components)
+    density = _pooled(networks, lens, values, missing, components)
     quantiles = density.quantiles(jnp.asarray(PROBABILITIES, jnp.float32))
     average = density.average()
     p_below = solutions = None
@@ -136,15 +140,23 @@ def _predict(
 @partial(jax.jit, static_argnames=("components",))
 @full_precision
 def _quantiles(
-    networks: MixtureNetwork, values: jax.Array, flags: jax.Array, probabilities: jax.Array, *, components: int
+    networks: MixtureNetwork,
+    lens: Lens,
+    values: jax.Array,
+    missing: jax.Array,
+    probabilities: jax.Array,
+    *,
+    components: int,
 ) -> jax.Array:
-    return jnp.moveaxis(_pooled(networks, values, flags, components).quantiles(probabilities), 0, 2)
+    return jnp.moveaxis(_pooled(networks, lens, values, missing, components).quantiles(probabilities), 0, 2)
 
 
 @partial(jax.jit, static_argnames=("components",))
 @full_precision
-def _means(networks: MixtureNetwork, values: jax.Array, flags: jax.Array, *, components: int) -> jax.Array:
-    return _pooled(networks, values, flags, components).average()
+def _means(
+    networks: MixtureNetwork, lens: Lens, values: jax.Array, missing: jax.Array, *, components: int
+) -> jax.Array:
+    return _pooled(networks, lens, values, missing, components).average()
 
 
 @dataclass(frozen=True)
@@ -283,22 +295,25 @@ class Mixture:
         groups = _members(self.config, len(self.sets.used))
         return [jax.tree.map(lambda leaf, m=members: leaf[m.start : m.stop], self.networks) for members in groups]
 
-    def _blocks(self, inputs: Inputs) -> Iterator[tuple[NDArray[np.intp], MixtureNetwork, jax.Array, jax.Array]]:
-        """Yield row numbers, the networks that predict these rows, and values and flags padded to `BLOCK` rows."""
+    def _blocks(
+        self, inputs: Inputs
+    ) -> Iterator[tuple[NDArray[np.intp], MixtureNetwork, Lens, jax.Array, jax.Array]]:
+        """Yield row numbers, the networks that predict these rows, their view, and `BLOCK` rows of inputs."""
         serving = self.sets.serving(inputs.missing)
         for number, networks in enumerate(self._groups):
             own = np.flatnonzero(serving == number)
             if not own.size:
                 continue
-            view = self.views[number]
+            lens = self.views[number].lens
             for start in range(0, len(own), BLOCK):
                 rows = own[start : start + BLOCK]
                 chunk = inputs.rows(rows)
                 yield (
                     rows,
                     networks,
-                    jnp.asarray(padded(view.values(chunk))),
-                    jnp.asarray(padded(view.flags(chunk))),
+                    lens,
+                    jnp.asarray(padded(chunk.values)),
+                    jnp.asarray(padded(chunk.missing)),
                 )
 
     def settings(self) -> dict[str, Any]:

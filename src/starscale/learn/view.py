@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NamedTuple
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
@@ -47,18 +51,20 @@ class View:
 
     def values(self, inputs: Inputs) -> NDArray[np.float32]:
         """Return values and whitened copy: shape (n, n_values)."""
-        plain = np.where(self.used, inputs.values, np.float32(0))
-        if self.whitening is None or self.center is None:
-            return plain
-        white = (plain - self.center) @ self.whitening
-        # A star with one wrong band is far out here. w / sqrt(1 + (w / squash)^2) bounds it, as it bounds the
-        # inputs.
-        white = white / np.sqrt(1 + (white / SQUASH) ** 2)
-        return np.concatenate([plain, white.astype(np.float32)], axis=1)
+        lens = Lens(self.used, self.flagged, self.center, self.whitening)
+        return np.asarray(_values(lens, inputs.values, np), dtype=np.float32)
 
     def flags(self, inputs: Inputs) -> NDArray[np.float32]:
         """Return 1 where a gap was filled, shape (n, n_inputs)."""
         return (inputs.missing & self.flagged).astype(np.float32)
+
+    @cached_property
+    def lens(self) -> Lens:
+        """The view in single precision on the device, an argument of compiled functions."""
+        center, whitening = (
+            None if array is None else jnp.asarray(array, jnp.float32) for array in (self.center, self.whitening)
+        )
+        return Lens(jnp.asarray(self.used), jnp.asarray(self.flagged), center, whitening)
 
     @classmethod
     def skeleton(cls, *, whiten: bool) -> View:
@@ -67,3 +73,33 @@ class View:
         if not whiten:
             return cls(mask, mask, None, None)
         return cls(mask, mask, expected("inputs"), expected("inputs", "inputs"))
+
+
+class Lens(NamedTuple):
+    """The arrays of a :class:`View`, of numpy or on the device."""
+
+    used: Any
+    flagged: Any
+    center: Any
+    whitening: Any
+
+    def seen(self, values: jax.Array, missing: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """Return values and flags as a network sees them, within a compiled function.
+
+        Parameters
+        ----------
+        values, missing : array, shape (n, n_inputs)
+            Prepared inputs (:class:`.preparation.Inputs`).
+        """
+        return _values(self, values, jnp), (missing & self.flagged).astype(jnp.float32)
+
+
+def _values(lens: Lens, values: Any, module: Any) -> Any:
+    """Return values and their whitened copy; `module` is numpy or jax.numpy."""
+    plain = module.where(lens.used, values, np.float32(0))
+    if lens.whitening is None:
+        return plain
+    white = (plain - lens.center) @ lens.whitening
+    # A star with one wrong band is far out here. w / sqrt(1 + (w / squash)^2) bounds it, as it bounds the inputs.
+    white = white / module.sqrt(1 + (white / SQUASH) ** 2)
+    return module.concatenate([plain, white], axis=1)
