@@ -11,7 +11,7 @@ from unittest.mock import patch
 
 import pytest
 
-from starscale.io.threads import MOST_THREADS, both, cores, in_threads, stream_in_threads, threads
+from starscale.io.threads import both, cores, in_threads, stream_in_threads
 
 
 def test_results_come_in_the_order_of_the_items() -> None:
@@ -48,7 +48,7 @@ def test_items_of_the_next_batch_are_begun_while_one_is_still_at_work() -> None:
         # The first can only end when the second has been begun.
         return later.wait(10)
 
-    with patch("starscale.io.threads.threads", lambda: 2):
+    with patch("starscale.io.threads.cores", lambda: 2):
         assert list(stream_in_threads(work, iter([0, 1]))) == [True, True]
 
 
@@ -99,9 +99,23 @@ def limits(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> SetLimits:
 
 def test_cores_are_those_of_the_affinity(limits: SetLimits) -> None:
     limits(affinity=3)
-    assert (cores(), threads()) == (3, 3)
+    assert cores() == 3
     limits(affinity=64)
-    assert (cores(), threads()) == (64, MOST_THREADS)
+    assert cores() == 64
+
+
+@pytest.mark.parametrize("number", [1, 2, 5, 16])
+def test_as_many_workers_as_cores(limits: SetLimits, number: int) -> None:
+    limits(affinity=number)
+    together = threading.Barrier(number)
+
+    def work(_: int) -> int:
+        # None of them goes on before all cores are at work.
+        together.wait(30)
+        return threading.get_ident()
+
+    for found in (in_threads(work, range(2 * number)), list(stream_in_threads(work, range(2 * number)))):
+        assert len(set(found)) == number
 
 
 def test_without_an_affinity_cores_are_those_of_the_machine(

@@ -16,11 +16,11 @@ from starscale import io
 from starscale.cluster.engine import hats_is_mock, hats_provenance, on_cluster
 from starscale.cluster.extra import engine_module
 from starscale.crossmatch.kernel.driver import MatchJob
-from starscale.crossmatch.kernel.engine import CatalogueInMemory, Match, match_in_memory
-from starscale.crossmatch.kernel.inputs import SkyRows, match_columns, side_of
+from starscale.crossmatch.kernel.engine import Match, match_in_memory
 from starscale.crossmatch.kernel.select import choose_pairs
 from starscale.crossmatch.kernel.tally import MatchStatistics
 from starscale.crossmatch.on_disk import Outputs, match_on_disk
+from starscale.crossmatch.reading import catalogue_in_memory
 from starscale.io.progress import progress_of
 from starscale.surveys import Survey, load_survey
 from starscale.surveys.spelling import with_rename
@@ -29,8 +29,6 @@ from starscale.tables.api import (
     AnyTable,
     described,
     is_mock,
-    name_of,
-    read,
     refuse_same,
     write,
 )
@@ -251,18 +249,11 @@ def _match_tables(
     tables: Sequence[AnyTable], surveys: Sequence[Survey], settings: MatchConfig, progress: Progress
 ) -> Match:
     """Match two tables in memory."""
-    moving, standing = (_in_memory(table, survey) for table, survey in zip(tables, surveys, strict=True))
+    moving = catalogue_in_memory(tables[0], surveys[0], curated=False)
+    standing = catalogue_in_memory(tables[1], surveys[1], curated=settings.curate)
     with progress.task("match", _counted((moving.rows, standing.rows), surveys[1], settings)) as task:
         mode = settings.mode or surveys[1].match_mode
         return match_in_memory(moving, standing, settings, mode, curate=settings.curate, task=task)
-
-
-def _in_memory(table: AnyTable, survey: Survey) -> CatalogueInMemory:
-    where = name_of(table, f"table of {survey.name}")
-    stars = read(table, survey=survey, columns=match_columns(survey))
-    if stars.height == 0:
-        raise InputError(Problem(where, "has no rows", "one or more"))
-    return CatalogueInMemory(SkyRows(side_of(stars, survey, where), table=stars), survey)
 
 
 def _as_tables(found: Match, settings: MatchConfig) -> Matched:

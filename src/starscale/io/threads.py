@@ -15,9 +15,6 @@ from typing import TypeVar
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-#: Most threads that work at the same time: each holds the arrays of its item in memory.
-MOST_THREADS = 4
-
 #: Variables in which a batch system, or the user, states the number of cores of this task.
 _LIMITS = ("STARSCALE_CORES", "SLURM_CPUS_PER_TASK", "PBS_NCPUS", "NCPUS", "NSLOTS", "LSB_DJOB_NUMPROC")
 
@@ -52,11 +49,6 @@ def _quota() -> list[int]:
         return []
 
 
-def threads() -> int:
-    """Return the number of threads for work that holds arrays: the cores, at most :data:`MOST_THREADS`."""
-    return min(cores(), MOST_THREADS)
-
-
 def in_threads(work: Callable[[Item], Result], items: Iterable[Item], most: int | None = None) -> list[Result]:
     """Return the results of `work` on every item, in order; an item is released when its work is done.
 
@@ -65,9 +57,9 @@ def in_threads(work: Callable[[Item], Result], items: Iterable[Item], most: int 
     work : callable
     items : iterable
     most : int, optional
-        Threads; default: :func:`threads`.
+        Threads; default: one for each of :func:`cores`.
     """
-    number = threads() if most is None else most
+    number = cores() if most is None else most
     if number == 1 or (isinstance(items, Sequence) and len(items) == 1):
         return [work(item) for item in items]
     with ThreadPoolExecutor(number) as pool:
@@ -80,7 +72,7 @@ def stream_in_threads(work: Callable[[Item], Result], items: Iterable[Item]) -> 
     Items are taken as threads become free, so their number does not matter and no thread waits for a
     batch to be complete. An error, of an item or of the work, is raised in its place.
     """
-    number = threads()
+    number = cores()
     pool = ThreadPoolExecutor(number, "stream in threads")
     waiting: deque[Future[Result]] = deque()
     try:

@@ -14,7 +14,7 @@ import polars as pl
 from starscale import io
 from starscale.io import Source, Unfinished, Worker, Writer, open_writer, read_ahead, state_of
 from starscale.io.job_folder import Leftover
-from starscale.io.threads import stream_in_threads, threads
+from starscale.io.threads import cores, stream_in_threads
 from starscale.learn.regressor import BLOCK
 from starscale.model.model import Model
 from starscale.model.training_stars import UNKNOWN
@@ -307,7 +307,7 @@ def _slices(batches: Iterable[pl.DataFrame]) -> Iterator[tuple[pl.DataFrame, boo
     """
     for batch in batches:
         rows = max(batch.height, 1)
-        at_once = threads()
+        at_once = cores()
         n = at_once * math.ceil(rows / (at_once * SLICE))
         size = BLOCK * math.ceil(rows / (n * BLOCK))
         starts = range(0, batch.height, size)

@@ -10,4 +10,4 @@ from starscale.vocabulary.arrays import FloatArray
 
 def as_floats(values: pl.Series) -> FloatArray:
     """Return a column as float64, NaN where a value is missing. Shape (n,)."""
-    return values.cast(pl.Float64).fill_null(np.nan).to_numpy().astype(np.float64)
+    return values.cast(pl.Float64).fill_null(np.nan).to_numpy(writable=True)

@@ -108,9 +108,12 @@ def _from_ellipse(table: pl.DataFrame, survey: Survey, role: Position, ellipse: 
     )
 
 
-def motion_errors(table: pl.DataFrame, survey: Survey) -> MotionErrors | None:
-    """Read the errors of proper motions from a standardised table; None if the survey has no motions."""
-    motion, errors = survey.motion, position_errors(table, survey)
+def motion_errors(table: pl.DataFrame, survey: Survey, errors: PositionErrors | None) -> MotionErrors | None:
+    """Read the errors of proper motions from a standardised table; None if the survey has no motions.
+
+    `errors` are those of the positions.
+    """
+    motion = survey.motion
     if motion is None or errors is None:
         return None
     pmra = np.minimum(_or_zero(_numbers(table, motion.pmra_error)), _MOST)

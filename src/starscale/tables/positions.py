@@ -216,12 +216,25 @@ def positions(table: pl.DataFrame, survey: Survey, where: str = "table", *, whol
     ra, dec = as_floats(table[role.ra]), as_floats(table[role.dec])
     problems = Problems()
     problems.items.extend(off_the_sphere(table.select(role.ra, role.dec), survey, where))
-    if whole and len(ra) and not (np.isfinite(ra) & np.isfinite(dec)).any():
-        problems.add(where, f"none of the {len(ra)} rows has a finite position", "ra and dec in degrees")
     problems.raise_if_any()
     epoch, own = _epochs(table, survey)
     found = Positions(ra, dec, epoch, None, None, own, position_errors(table, survey))
+    if whole:
+        refuse_without_positions(found, where)
     return found if survey.motion is None else _with_motions(found, survey.motion, table, survey)
+
+
+def refuse_without_positions(found: Positions, where: str) -> None:
+    """Refuse a table of which no row has a position.
+
+    Raises
+    ------
+    InputError
+        It has rows, and none of them has one.
+    """
+    if len(found) and not found.valid.any():
+        problem = Problem(where, f"none of the {len(found)} rows has a finite position", "ra and dec in degrees")
+        raise InputError(problem)
 
 
 def _with_motions(stars: Positions, motion: Motion, table: pl.DataFrame, survey: Survey) -> Positions:
@@ -234,7 +247,7 @@ def _with_motions(stars: Positions, motion: Motion, table: pl.DataFrame, survey:
     if not {motion.pmra, motion.pmdec} <= set(table.columns):
         return stars
     pmra, pmdec = as_floats(table[motion.pmra]), as_floats(table[motion.pmdec])
-    return replace(stars, pmra=pmra, pmdec=pmdec, motion_errors=motion_errors(table, survey))
+    return replace(stars, pmra=pmra, pmdec=pmdec, motion_errors=motion_errors(table, survey, stars.errors))
 
 
 def _optional(table: pl.DataFrame, name: str | None) -> FloatArray | None:

@@ -11,7 +11,7 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
-from starscale.crossmatch.kernel.curate import Evidence, collapse, curate, duplicate_pairs, rank_keys
+from starscale.crossmatch.kernel.curate import Evidence, collapse, curate, near_pairs, rank_keys
 from starscale.crossmatch.kernel.engine import crossmatch
 from starscale.crossmatch.kernel.link import link_by_position
 from starscale.crossmatch.kernel.losses import REASONS
@@ -109,7 +109,7 @@ def test_repeated_rows_are_those_of_a_tree(
     seed: int, n: int, middle: tuple[float, float], size: float, radius: float
 ) -> None:
     where = scattered(seed, n, middle, size)
-    found = duplicate_pairs(where, Duplicates(radius=radius), None)
+    found = near_pairs(where, Duplicates(radius=radius))
     pairs = [(min(pair), max(pair)) for pair in found.tolist()]
     assert len(pairs) == len(set(pairs))
     assert set(pairs) == neighbours(where, radius)

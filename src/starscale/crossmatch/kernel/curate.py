@@ -102,7 +102,8 @@ def curate(
     left = take_out(positions, imprecise)
     stands_for = np.arange(len(positions))
     if duplicates is not None:
-        links = duplicate_pairs(left, duplicates, evidence)
+        links = near_pairs(left, duplicates)
+        links = links[alike(links, duplicates, evidence)]
         repeats = collapse(links, rank_keys(positions, ids, evidence, np.unique(links)))
         stands_for[repeats["row"].to_numpy()] = repeats["stands_for"].to_numpy()
     return Curated(take_out(left, stands_for != np.arange(len(positions))), imprecise, stands_for)
@@ -116,24 +117,28 @@ def is_imprecise(positions: Positions, ceiling: float) -> NDArray[np.bool_]:
     return np.asarray(np.maximum(errors.east, errors.north) > ceiling**2)
 
 
-def duplicate_pairs(positions: Positions, duplicates: Duplicates, evidence: Evidence | None) -> NDArray[np.intp]:
-    """Pairs of rows that are one source. Shape (n_pairs, 2)."""
+def near_pairs(positions: Positions, duplicates: Duplicates) -> NDArray[np.intp]:
+    """Pairs of rows that are near enough to be one source. Shape (n_pairs, 2)."""
     rows = np.flatnonzero(positions.valid)
     if not len(rows):
         return np.empty((0, 2), dtype=np.intp)
     reach = duplicates.radius / 3600
     pairs = Zones.of(positions.ra, positions.dec, reach, rows).themselves(positions.ra, positions.dec, reach)
     apart = positions.directions(pairs[:, 0]) - positions.directions(pairs[:, 1])
-    pairs = pairs[np.sum(apart**2, axis=1) <= (2 * np.sin(duplicates.radius * ARCSEC / 2)) ** 2]
+    return pairs[np.sum(apart**2, axis=1) <= (2 * np.sin(duplicates.radius * ARCSEC / 2)) ** 2]
+
+
+def alike(pairs: NDArray[np.intp], duplicates: Duplicates, evidence: Evidence | None) -> NDArray[np.bool_]:
+    """Whether nothing that is known of two rows says that they are two sources. Shape (n_pairs,)."""
     if evidence is None or not evidence.magnitudes:
-        return pairs
+        return np.ones(len(pairs), dtype=bool)
     shared, agree = np.zeros(len(pairs), dtype=int), np.ones(len(pairs), dtype=bool)
     for magnitude in evidence.magnitudes.values():
         difference = np.abs(magnitude[pairs[:, 0]] - magnitude[pairs[:, 1]])
         known = np.isfinite(difference)
         shared += known
         agree &= ~known | (difference <= duplicates.tolerance)
-    return pairs[agree & (shared > 0)]
+    return np.asarray(agree & (shared > 0))
 
 
 def rank_keys(

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from starscale.crossmatch.kernel.curate import Evidence, duplicate_pairs, is_imprecise, rank_keys, take_out
+from starscale.crossmatch.kernel.curate import Evidence, alike, is_imprecise, near_pairs, rank_keys, take_out
 from starscale.crossmatch.kernel.pieces import Side, among
 from starscale.surveys import Survey
 from starscale.tables.identifiers import missing_identifiers
@@ -24,9 +24,15 @@ def match_columns(survey: Survey) -> list[str]:
     names: list[object] = [survey.id.column, brightness_column(survey)]
     names += [value for role in roles if role is not None for value in role.model_dump().values()]
     names.append(getattr(getattr(position, "epoch", None), "column", None))
-    if survey.duplicates is not None:
-        names += [survey.duplicates.prefer, *(band.magnitude for band in survey.bands.values())]
-    return list(dict.fromkeys(name for name in names if isinstance(name, str)))
+    return list(dict.fromkeys(name for name in [*names, *evidence_columns(survey)] if isinstance(name, str)))
+
+
+def evidence_columns(survey: Survey) -> list[str]:
+    """Columns that tell which rows of a catalogue are one source; none where no rule says it."""
+    if survey.duplicates is None:
+        return []
+    names = [survey.duplicates.prefer, *(band.magnitude for band in survey.bands.values())]
+    return list(dict.fromkeys(name for name in names if name is not None))
 
 
 def brightness_column(survey: Survey) -> str | None:
@@ -139,8 +145,11 @@ class RepeatSearch:
         imprecise = int(is_imprecise(own.side.positions, ceiling).sum())
         if rule is None or near is None or near.table is None:
             return imprecise, None, None
-        side, known = near.side, evidence(near.table, self.survey)
-        precise = take_out(side.positions, is_imprecise(side.positions, ceiling))
-        pairs = duplicate_pairs(precise, rule, known)
+        side = near.side
+        pairs = near_pairs(take_out(side.positions, is_imprecise(side.positions, ceiling)), rule)
+        # Few rows are near another one; only their other columns are looked at.
+        rows = np.unique(pairs)
+        pairs, side, known = np.searchsorted(rows, pairs), side.take(rows), evidence(near.table[rows], self.survey)
+        pairs = pairs[alike(pairs, rule, known)]
         keys = rank_keys(side.positions, side.ids, known, np.unique(pairs))
         return imprecise, side.rows[pairs], keys.with_columns(pl.Series("row", side.rows[keys["row"].to_numpy()]))

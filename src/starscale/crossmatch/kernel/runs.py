@@ -37,8 +37,11 @@ def give_back() -> None:
     """Give memory that was freed back to the system.
 
     The allocator of the GNU C library keeps what threads have freed for their next requests, which do not come
-    after the last run; other systems have no such call, and nothing is done there.
+    after the last run; other systems have no such call, and nothing is done there. pyarrow keeps as much as it
+    needed to read a table.
     """
+    if "pyarrow" in sys.modules:
+        sys.modules["pyarrow"].default_memory_pool().release_unused()
     if sys.platform == "linux":
         trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
         if trim is not None:

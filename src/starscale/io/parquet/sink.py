@@ -81,7 +81,10 @@ class ParquetSink(Sink):
         if not self._height:
             return
         table = pl.concat(self._held).to_arrow(compat_level=pl.CompatLevel.oldest())
-        self._writer.write_table(table.cast(self._schema), row_group_size=ROW_GROUP)
+        # A cast loads all functions of pyarrow, also where it has nothing to do.
+        same = table.schema.types == self._schema.types
+        table = pa.Table.from_arrays(table.columns, schema=self._schema) if same else table.cast(self._schema)
+        self._writer.write_table(table, row_group_size=ROW_GROUP)
         self._held, self._height = [], 0
 
 
