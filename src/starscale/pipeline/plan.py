@@ -199,7 +199,18 @@ def inputs_survey(
     columns = _described(members, [*run.lead.columns, *required])
     for name in dict.fromkeys(required):
         columns.setdefault(name, ColumnSpec(dtype=_DTYPE.get(table.schema.get(name, pl.Float64()), "float64")))
-    lead = run.lead
+    columns |= {c: run.lead.columns[c] for c in run.lead.used_columns()}
+    return _like_lead(run.lead, columns, _spectra(members, required))
+
+
+def joined_survey(run: TablesPlan, members: Sequence[SurveyColumns]) -> Survey:
+    """Describe all columns of a joined table of a run as a survey."""
+    names = [member.names.get(column, column) for member in members for column in member.survey.columns]
+    return _like_lead(run.lead, _described(members, names), _spectra(members, names))
+
+
+def _like_lead(lead: Survey, columns: dict[str, ColumnSpec], spectra: dict[str, Spectrum]) -> Survey:
+    """Return a survey with the identifiers and positions of the leading one, and other columns."""
     return Survey(
         name=lead.name,
         title=lead.title,
@@ -207,8 +218,8 @@ def inputs_survey(
         id=lead.id,
         position=lead.position,
         motion=lead.motion,
-        columns=columns | {c: lead.columns[c] for c in lead.used_columns()},
-        spectra=_spectra(members, required),
+        columns=columns,
+        spectra=spectra,
         gaia_release=lead.gaia_release,
         names={key: {c: n for c, n in given.items() if c in columns} for key, given in lead.names.items()},
     )

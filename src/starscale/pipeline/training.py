@@ -28,14 +28,22 @@ from starscale.model.model import Model
 from starscale.model.training_stars import TrainingStars
 from starscale.pipeline.comparing import Trials, trial
 from starscale.pipeline.learnable import TrainingArrays
-from starscale.pipeline.plan import RunPlan, all_cuts, inputs_survey, magnitude_column, members_in, recipe_of
+from starscale.pipeline.plan import (
+    RunPlan,
+    all_cuts,
+    inputs_survey,
+    joined_survey,
+    magnitude_column,
+    members_in,
+    recipe_of,
+)
 from starscale.pipeline.planning import plan
 from starscale.pipeline.prepare_training import prepare
 from starscale.pipeline.runfile import load_run
 from starscale.reports.model_card import model_card
 from starscale.tables.api import AnyTable, name_of, read_in_units
 from starscale.tables.own import own_columns
-from starscale.tables.standardise import require
+from starscale.tables.standardise import require, standardise
 from starscale.vocabulary.arrays import FloatArray
 from starscale.vocabulary.columns import LABELS, Column
 from starscale.vocabulary.progress import SILENT, Progress
@@ -286,7 +294,10 @@ def train(
 
 
 def _training_table(run: RunPlan, table: AnyTable) -> pl.DataFrame:
-    """Read a training table that the user gives."""
+    """Read a training table that the user gives, as a prediction reads its table.
+
+    Values that mean "missing" become null, and the computed columns that it lacks are computed.
+    """
 
     def described(columns: Sequence[str]) -> dict[str, Column]:
         known = own_columns()
@@ -299,4 +310,6 @@ def _training_table(run: RunPlan, table: AnyTable) -> pl.DataFrame:
     training, config = read_in_units(table, described), run.config
     target = (c for name in config.target for c in (name, f"{name}_error"))
     require(training.columns, target, name_of(table), "training")
+    survey = joined_survey(run, members_in(run, training.columns))
+    training = standardise(training, survey, where=name_of(table), found_columns=survey.described(), whole=False)
     return with_clusters(training, run.lead, config.split, run.base)
