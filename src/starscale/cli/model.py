@@ -11,6 +11,7 @@ import typer
 import starscale as ss
 from starscale import io
 from starscale.cli.options import (
+    Crosswalk,
     Engine,
     Output,
     Rename,
@@ -22,6 +23,7 @@ from starscale.cli.options import (
     renamed,
     sample_name,
     say,
+    walks,
 )
 from starscale.io.progress import DisplayedProgress
 from starscale.tables.api import is_mock
@@ -59,12 +61,23 @@ def evaluate(
         bool,
         typer.Option("--include-training", help="Also compare stars that the model was trained or calibrated on."),
     ] = False,
+    release: Annotated[
+        str, typer.Option(help="Release of Gaia of the identifiers in the table, if it is not that of the model.")
+    ] = "",
+    crosswalk: Crosswalk = None,
 ) -> None:
     """Compare the predictions of a model with known labels.
 
     Example: `starscale evaluate model/ run/training.parquet -o metrics.json`
     """
-    figures = ss.evaluate(model, table, include_training=include_training, progress=DisplayedProgress())
+    figures = ss.evaluate(
+        model,
+        table,
+        include_training=include_training,
+        release=release,
+        crosswalk=walks(crosswalk),
+        progress=DisplayedProgress(),
+    )
     if output is not None:
         io.atomic_text(output, figures.with_columns(pl.col(pl.Float64).fill_nan(None)).write_json() + "\n")
     bundle = ss.load(model)

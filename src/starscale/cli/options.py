@@ -12,6 +12,7 @@ import typer
 
 from starscale.reports.text import figures_table
 from starscale.vocabulary.errors import Problems
+from starscale.vocabulary.settings.run import CrosswalkInput
 
 Output = Annotated[Path, typer.Option("--output", "-o", help="File to write; its suffix gives the format.")]
 
@@ -37,6 +38,15 @@ Workers = Annotated[
 Rename = Annotated[
     list[str] | None,
     typer.Option(help="NEW=OLD: read the column OLD of the table as the column NEW. Repeatable."),
+]
+
+
+Crosswalk = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="SURVEY=PATH",
+        help="Table between two releases of Gaia, for labels with identifiers of another release. Repeatable.",
+    ),
 ]
 
 
@@ -124,3 +134,19 @@ def print_figures(figures: pl.DataFrame, sample: str) -> None:
 def frame(rows: list[dict[str, Any]]) -> pl.DataFrame:
     """Return the rows of a JSON document as a table."""
     return pl.DataFrame(rows, infer_schema_length=None)
+
+
+def walks(values: Sequence[str] | None) -> list[CrosswalkInput]:
+    """Return the tables between releases of Gaia; a survey file is found from the current folder.
+
+    Raises
+    ------
+    InputError
+        All values that are not SURVEY=PATH.
+    """
+    return [
+        CrosswalkInput(
+            survey=str(Path(survey).absolute()) if survey.endswith(".toml") else survey, path=Path(path).absolute()
+        )
+        for survey, path in named_values(values, "--crosswalk", "SURVEY=PATH")
+    ]

@@ -10,7 +10,7 @@ import typer
 
 import starscale as ss
 from starscale import io
-from starscale.cli.options import Output, named_values
+from starscale.cli.options import Crosswalk, Output, walks
 from starscale.homogenization.api import companion_paths
 from starscale.io.progress import DisplayedProgress
 from starscale.reports.homogenize_text import homogenize_tables
@@ -18,7 +18,6 @@ from starscale.tables.api import refuse_same
 from starscale.vocabulary.columns import LABELS
 from starscale.vocabulary.errors import InputError, Problem
 from starscale.vocabulary.flags import LabelFlag
-from starscale.vocabulary.settings.run import CrosswalkInput
 
 
 def homogenize(
@@ -27,13 +26,7 @@ def homogenize(
     report: Annotated[
         Path | None, typer.Option(help="HTML page with the diagnostics as tables and figures.")
     ] = None,
-    crosswalk: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="SURVEY=PATH",
-            help="Table between two releases of Gaia, for labels with identifiers of another release. Repeatable.",
-        ),
-    ] = None,
+    crosswalk: Crosswalk = None,
 ) -> None:
     """Put the labels of several spectroscopic surveys on one scale.
 
@@ -46,11 +39,7 @@ def homogenize(
             found = "is the page of the report and a file of the labels"
             raise InputError(Problem(str(report), found, "another name for --report"))
         io.check_place(report)
-    walks = [
-        CrosswalkInput(survey=_from_here(survey), path=Path(path).absolute())
-        for survey, path in named_values(crosswalk, "--crosswalk", "SURVEY=PATH")
-    ]
-    result = ss.homogenize(labels_file, output, crosswalk=walks, progress=DisplayedProgress())
+    result = ss.homogenize(labels_file, output, crosswalk=walks(crosswalk), progress=DisplayedProgress())
     data = json.loads(companion_paths(output)["diagnostics"].read_text(encoding="utf-8"))
     if report is not None:
         ss.label_report(companion_paths(output)["diagnostics"], report)
@@ -61,11 +50,6 @@ def homogenize(
         str(path) for path in (output, *companion_paths(output).values(), *([report] if report else []))
     )
     typer.echo(f"\n{result.labels.height:,} stars on the scale of {result.calibration.anchor}; written: {names}")
-
-
-def _from_here(survey: str) -> str:
-    """Return a survey; the path of a survey file as one that does not depend on a labels file."""
-    return str(Path(survey).absolute()) if survey.endswith(".toml") else survey
 
 
 def recalibrate(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from starscale.model.evaluate import evaluate as compare
 from starscale.model.labelled import labelled_stars
 from starscale.model.model import Model
 from starscale.model.predict import CHUNK, Predicted, about_model, predict_file, predict_in_memory
+from starscale.model.renumbering import OtherRelease
 from starscale.registry.installing import bundle_folder
 from starscale.surveys.spelling import with_rename
 from starscale.tables.api import PROVENANCE_KEY, AnyTable, name_of, refuse_same, says_mock
@@ -27,6 +28,7 @@ from starscale.tables.opening import open_for
 from starscale.vocabulary.errors import InputError, Problem
 from starscale.vocabulary.progress import Progress
 from starscale.vocabulary.provenance import record
+from starscale.vocabulary.settings.run import CrosswalkInput
 
 
 def load(path: str | Path) -> Model:
@@ -222,6 +224,8 @@ def evaluate(
     table: AnyTable,
     *,
     include_training: bool = False,
+    release: str = "",
+    crosswalk: Sequence[CrosswalkInput] = (),
     progress: Progress | bool | None = None,
 ) -> pl.DataFrame:
     """Compare the predictions for a table with its known labels.
@@ -237,6 +241,10 @@ def evaluate(
         Whether stars that the model was trained or calibrated on are compared, too. By default they are left out:
         what remains of a training table is its test part. They are found by their identifiers; the bundle of an
         earlier build has no list of them, and knows them in a training table (with a column `part`) only.
+    release : str, optional
+        Release of Gaia that the identifiers of the table are of ("dr3"), if it is not that of the model.
+    crosswalk : sequence of CrosswalkInput, optional
+        Tables that lead from that release to the model's. Rows without an identifier there are left out.
     progress : Progress or bool, optional
         Is told how many stars were left out; True: show it. Default: silent.
 
@@ -251,9 +259,10 @@ def evaluate(
     Raises
     ------
     InputError
-        No label column, or no row to compare.
+        No label column, or no row to compare; a table of another release without a crosswalk.
     """
     loaded, _ = opened_model(model)
-    stars = labelled_stars(loaded, table, include_training=include_training, progress=progress_of(progress))
+    other, display = OtherRelease(release, crosswalk), progress_of(progress)
+    stars = labelled_stars(loaded, table, include_training=include_training, other=other, progress=display)
     catalogue = loaded.predict(stars.table, where=stars.where, found_columns=stars.columns)
     return compare(catalogue, stars.table, stars.labels)

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import polars as pl
 
+from starscale.crossmatch.neighbourhood import Neighbourhood
 from starscale.features.split_rule import parts_by_rule
 from starscale.io.units import convert
 from starscale.model.model import Model
+from starscale.model.renumbering import OtherRelease, renumbered
 from starscale.model.training_stars import UNKNOWN
 from starscale.tables.api import AnyTable, name_of
 from starscale.tables.labels import within_limits
 from starscale.tables.opening import open_for
+from starscale.tables.standardise import spelling
 from starscale.vocabulary.columns import LABELS, Column
 from starscale.vocabulary.errors import InputError, Problem
 from starscale.vocabulary.progress import SILENT, Progress
@@ -42,7 +45,12 @@ class LabelledStars:
 
 
 def labelled_stars(
-    model: Model, table: AnyTable, *, include_training: bool = False, progress: Progress = SILENT
+    model: Model,
+    table: AnyTable,
+    *,
+    include_training: bool = False,
+    other: OtherRelease | None = None,
+    progress: Progress = SILENT,
 ) -> LabelledStars:
     """Read a table with labels, and leave out the stars that the model was trained or calibrated on.
 
@@ -52,6 +60,8 @@ def labelled_stars(
     table : path or table
     include_training : bool
         Whether those stars stay.
+    other : OtherRelease, optional
+        Release of the identifiers in the table, if it is not that of the model.
     progress : Progress
         Is told how many stars were left out.
 
@@ -62,8 +72,22 @@ def labelled_stars(
     """
     where = name_of(table)
     source = open_for(table, model.inputs)
+    chain = (other or OtherRelease()).chain(model, list(source.schema), where)
     stars = source.read()
     known = tuple(name for name in model.labels if name in stars.columns)
+    stars = _in_label_units(stars, known, model, where, source.columns)
+    if not include_training:
+        stars = _renumbered(model, stars, chain, where, source.columns, progress)
+        stars = _without_training(model, stars, where, source.columns, progress)
+    if stars.height == 0:
+        expected = "one or more that the model was neither trained nor calibrated on"
+        raise InputError(Problem(where, "has no rows to compare", expected))
+    return LabelledStars(stars, known, where, source.columns)
+
+
+def _in_label_units(
+    stars: pl.DataFrame, known: Sequence[str], model: Model, where: str, columns: Mapping[str, Column]
+) -> pl.DataFrame:
     if not known:
         expected = f"one or more of the columns {', '.join(model.labels)}"
         raise InputError(Problem(where, "has no label to compare with", expected))
@@ -71,14 +95,29 @@ def labelled_stars(
         label = f"{where}: column {name!r}"
         if not (stars[name].dtype.is_numeric() or stars[name].dtype == pl.Null):
             raise InputError(Problem(label, f"is of type {stars[name].dtype}", "numbers"))
-        stars = stars.with_columns(convert(stars[name], source.columns[name].unit, LABELS[name].scale, label))
-    stars = stars.with_columns(within_limits(known))
-    if not include_training:
-        stars = _without_training(model, stars, where, source.columns, progress)
-    if stars.height == 0:
-        expected = "one or more that the model was neither trained nor calibrated on"
-        raise InputError(Problem(where, "has no rows to compare", expected))
-    return LabelledStars(stars, known, where, source.columns)
+        stars = stars.with_columns(convert(stars[name], columns[name].unit, LABELS[name].scale, label))
+    return stars.with_columns(within_limits(known))
+
+
+def _renumbered(
+    model: Model,
+    stars: pl.DataFrame,
+    chain: Sequence[Neighbourhood],
+    where: str,
+    columns: Mapping[str, Column],
+    progress: Progress,
+) -> pl.DataFrame:
+    """Give the stars the identifiers of the model's release; leave out those that may be stars of the training."""
+    if not chain:
+        return stars
+    key = model.inputs.id.column
+    ids = renumbered(model.standardised(stars, where=where, found_columns=columns)[key], chain)
+    progress.message(
+        f"note: {where}: {len(ids) - ids.null_count():,} of {len(ids):,} rows have identifiers of "
+        f"{chain[-1].goal.release}; the others are left out: whether the model was trained on them is unknown"
+    )
+    there = spelling(stars.columns, model.inputs)[key]
+    return stars.with_columns(ids.alias(there)).filter(ids.is_not_null())
 
 
 def _without_training(
