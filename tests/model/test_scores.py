@@ -76,6 +76,8 @@ def stars(n: int = 400, seed: int = 0, noise: float = 1.0) -> pl.DataFrame:
         dwarf_solution=value,
         domain_score=np.zeros(n),
         label_score=np.zeros(n),
+        consistency_score=np.zeros(n),
+        oddest=np.full(n, -1),
         imputed=np.zeros(n, dtype=bool),
         n_missing=np.zeros(n, dtype=int),
         uncertain=np.zeros(n, dtype=bool),

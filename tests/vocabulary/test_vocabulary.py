@@ -87,13 +87,15 @@ def test_the_columns_of_a_catalogue() -> None:
         "teff_ebv_slope",
         "domain_score",
         "label_score",
+        "consistency_score",
+        "odd_measurement",
         "flags",
         "part",
     ]
     assert list(catalogue_columns(["teff"])) == ["source_id", "ra", "dec", *teff, *tail]
     pairs = ["teff_logg_corr", "teff_fe_h_corr", "logg_fe_h_corr"]
     assert [name for name in catalogue_columns() if name.endswith("corr")] == pairs
-    assert len(catalogue_columns()) == 3 + 7 * 3 + 3 + 1 + 3 * 3 + 4
+    assert len(catalogue_columns()) == 3 + 7 * 3 + 3 + 1 + 3 * 3 + 6
     assert catalogue_columns()["logg_ebv_slope"].unit == "mag**-1"
     assert all(name == column.name for name, column in OWN.items())
     assert catalogue_columns()["logg_lower95"].description == "lower end of the 95 % interval of logg"
@@ -132,6 +134,7 @@ def test_bits_that_are_published_never_change() -> None:
         "OUTSIDE_MAGNITUDES": 128,
         "INPUT_IMPUTED": 256,
         "UNCERTAIN": 512,
+        "INCONSISTENT": 1024,
     }
     assert {f.name: int(f) for f in PairFlag} == {
         "SEVERAL_NEIGHBOURS": 1,

@@ -7,7 +7,7 @@ whatever its expression, is found by resampling the measurements within their er
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain
 
 import numpy as np
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from starscale.features.families import Feature, SurveyColumns
 from starscale.features.features import columns_in, evaluate_features, feature_columns
 from starscale.surveys.schema import Estimate
+from starscale.tables.arrays import as_floats
 from starscale.vocabulary.arrays import FloatArray
 
 #: Noise realisations per star.
@@ -38,11 +39,20 @@ class Measurement:
     errors : mapping of str to tuple of str
         For each column with a known error: the column with its standard deviation, or the two columns with the
         ends of its 68 % interval.
+    logarithmic : bool
+        Whether values are compared by their ratios, as distances are.
     """
 
     name: str
     columns: tuple[str, ...]
     errors: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    logarithmic: bool = False
+
+    @property
+    def values(self) -> dict[str, str]:
+        """The measured columns by what they are called: the measurement, or the column where it has several."""
+        columns = list(self.errors) or list(self.columns[:1])
+        return {self.name: columns[0]} if len(columns) == 1 else {column: column for column in columns}
 
 
 def find_measurements(features: Sequence[Feature], surveys: Sequence[SurveyColumns]) -> tuple[Measurement, ...]:
@@ -55,7 +65,7 @@ def find_measurements(features: Sequence[Feature], surveys: Sequence[SurveyColum
     for measurement in chain.from_iterable(map(_of_survey, surveys)):
         used = tuple(column for column in measurement.columns if column in needed)
         if used:
-            found.append(Measurement(measurement.name, used, measurement.errors))
+            found.append(replace(measurement, columns=used))
     known = {column for measurement in found for column in measurement.columns}
     return (*found, *(Measurement(column, (column,)) for column in sorted(needed - known)))
 
@@ -68,7 +78,7 @@ def _of_survey(catalogue: SurveyColumns) -> Iterator[Measurement]:
         yield Measurement(f"{survey.name}.{band}", names, {names[0]: names[1:]} if spec.error else {})
     if distance := survey.distance:
         names = _named(catalogue, distance.value, distance.lower, distance.upper)
-        yield Measurement("distance", names, _interval(names))
+        yield Measurement("distance", names, _interval(names), logarithmic=True)
     if survey.reddening:
         names = _named(catalogue, survey.reddening.column, survey.reddening.error)
         yield Measurement("reddening", names, {names[0]: names[1:]} if survey.reddening.error else {})
@@ -166,6 +176,52 @@ def feature_noise(
         # A resampled distance below 0 has no logarithm.
         draw[:] = np.nan_to_num(change, nan=0.0, posinf=0.0, neginf=0.0)
     return noise
+
+
+def error_columns(measurements: Sequence[Measurement]) -> list[str]:
+    """Return the columns of the errors of measurements."""
+    return [column for m in measurements for ends in m.errors.values() for column in ends]
+
+
+def measured_names(measurements: Sequence[Measurement]) -> tuple[str, ...]:
+    """Return what the columns of :func:`measured` are called."""
+    return tuple(chain.from_iterable(m.values for m in measurements))
+
+
+def measured(table: pl.DataFrame, measurements: Sequence[Measurement]) -> tuple[FloatArray, FloatArray]:
+    """Return the measured values and their errors, of the measurements as :func:`measured_names` calls them.
+
+    Parameters
+    ----------
+    table : polars.DataFrame, (n, any)
+    measurements : sequence of Measurement
+
+    Returns
+    -------
+    value, error : ndarray, (n, n_names)
+        NaN: missing, an error that is not known, or the elements of a spectrum. Logarithmic measurements are
+        natural logarithms, and their errors relative.
+    """
+    columns = [(m, column) for m in measurements for column in m.values.values()]
+    arrays = {name: _floats(table, name) for m, column in columns for name in (column, *m.errors.get(column, ()))}
+    value, error = np.empty((2, table.height, len(columns)))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        for i, (m, column) in enumerate(columns):
+            ends = [arrays[name] for name in m.errors.get(column, ())]
+            sigma = (ends[1] - ends[0]) / 2 if len(ends) == 2 else ends[0] if ends else np.nan
+            value[:, i], error[:, i] = arrays[column], sigma
+            if m.logarithmic:
+                value[:, i], error[:, i] = np.log(arrays[column]), sigma / arrays[column]
+    # The logarithm of 0, and infinities of damaged tables.
+    value[~np.isfinite(value)] = np.nan
+    return value, error
+
+
+def _floats(table: pl.DataFrame, name: str) -> FloatArray:
+    """Return a column as numbers; NaN where it is null, not there or a spectrum."""
+    if name not in table.columns or table.schema[name].is_nested():
+        return np.full(table.height, np.nan)
+    return as_floats(table[name])
 
 
 def without_noise(

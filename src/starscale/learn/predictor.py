@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from starscale.learn.checkpoint import Checkpoint
 from starscale.learn.compilation import keep_compiled
 from starscale.learn.learners import learner
 from starscale.learn.observations import Measurements, Observations
+from starscale.learn.prediction import Prediction
 from starscale.learn.preparation import InputPreparation
 from starscale.learn.regressor import FitContext, LabelTargets, RawPrediction, Regressor, Threshold
 from starscale.learn.sample import Sample, check_finite_or_missing, check_samples
@@ -24,6 +25,7 @@ from starscale.learn.uncertainty.calibration import (
     calibrate,
     calibration_skeleton,
 )
+from starscale.learn.uncertainty.consistency import Consistency
 from starscale.learn.uncertainty.domain import Domain
 from starscale.learn.uncertainty.label_domain import LabelDomain
 from starscale.vocabulary.arrays import FloatArray
@@ -37,79 +39,9 @@ MIN_PRESENT = 0.5
 UNCERTAIN = 0.05
 #: With fewer validation stars than this, a 99th percentile is poorly determined.
 FEW = 100
+#: Share of the validation stars that the three scores together may call unusual.
+UNUSUAL = 0.015
 GRAVITY = "logg"
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """Predicted labels of n stars, in the units of the vocabulary.
-
-    Parameters
-    ----------
-    value : ndarray, shape (n, n_labels)
-        The median if the learner predicts a distribution: it always lies inside the intervals and has the smallest
-        absolute error, but is biased where errors are skewed. Otherwise the output of the learner.
-    mean : ndarray, shape (n, n_labels)
-        Mean of the distribution (smallest squared error, unbiased on average); equal to `value` for a learner that
-        predicts a point.
-    error : ndarray, shape (n, n_labels)
-        Half of the width of the 68.27 % interval.
-    lower, upper, lower95, upper95 : ndarray, shape (n, n_labels)
-        Ends of the intervals of 68.27 % and 95.45 %.
-    p_giant : ndarray, shape (n,)
-        Probability that logg is below the limit of the model (3.5 by default); NaN if the model has no logg.
-    correlation : ndarray, shape (n, n_labels, n_labels)
-        Correlation of the errors of the labels; with `error` it gives their covariance. NaN from a learner that
-        predicts a point.
-    giant_solution, dwarf_solution : ndarray, shape (n, n_labels)
-        Mean labels of the star given that it is a giant, and given that it is a dwarf. NaN from a learner that
-        predicts a point, or if the model has no logg.
-    domain_score : ndarray, shape (n,)
-        Distance from the inputs of the training stars; above 1 it exceeds that of 99 % of the validation stars.
-    label_score : ndarray, shape (n,)
-        The same for the predicted labels.
-    imputed : ndarray of bool, shape (n,)
-        Whether the star was predicted from filled gaps, because its missing inputs match no group of networks.
-    n_missing : ndarray of int, shape (n,)
-        Number of usable inputs that are missing.
-    predicted : ndarray of bool, shape (n,)
-        False if too many inputs are missing; then everything else but `n_missing` is NaN or False.
-    uncertain : ndarray of bool, shape (n,)
-        Whether the 95.45 % interval of any label is unusually wide: true for 5 % of the validation stars.
-    """
-
-    value: FloatArray
-    mean: FloatArray
-    error: FloatArray
-    lower: FloatArray
-    upper: FloatArray
-    lower95: FloatArray
-    upper95: FloatArray
-    p_giant: FloatArray
-    correlation: FloatArray
-    giant_solution: FloatArray
-    dwarf_solution: FloatArray
-    domain_score: FloatArray
-    label_score: FloatArray
-    imputed: NDArray[np.bool_]
-    n_missing: NDArray[np.int64]
-    predicted: NDArray[np.bool_]
-    uncertain: NDArray[np.bool_]
-
-    @classmethod
-    def empty(cls, n: int, n_labels: int) -> Prediction:
-        """Return a prediction of n stars in which no star is predicted."""
-
-        def missing(*shape: int) -> FloatArray:
-            return np.full((n, *shape), np.nan)
-
-        per_label = ("value", "mean", "error", "lower", "upper", "lower95", "upper95")
-        arrays: dict[str, Any] = {
-            name: missing(n_labels) for name in (*per_label, "giant_solution", "dwarf_solution")
-        }
-        arrays |= {name: missing() for name in ("p_giant", "domain_score", "label_score")}
-        arrays |= {name: np.zeros(n, dtype=bool) for name in ("imputed", "predicted", "uncertain")}
-        return cls(correlation=missing(n_labels, n_labels), n_missing=np.zeros(n, dtype=np.int64), **arrays)
 
 
 @dataclass(frozen=True)
@@ -132,6 +64,8 @@ class Predictor:
         Smallest share of the usable features that a star must have to be predicted.
     warnings : tuple of str
         Notes for the user: features that are not used, labels that could not be calibrated.
+    consistency : Consistency or None
+        Whether measurements agree; None in a bundle of an earlier build, or with too few stars or measurements.
     """
 
     labels: tuple[str, ...]
@@ -146,8 +80,9 @@ class Predictor:
     giant_logg: float
     min_present: float
     warnings: tuple[str, ...]
+    consistency: Consistency | None = None
 
-    def predict(self, x: FloatArray, batch: int = 65536) -> Prediction:
+    def predict(self, x: FloatArray, batch: int = 65536, measured: FloatArray | None = None) -> Prediction:
         """Predict stars.
 
         Parameters
@@ -157,6 +92,8 @@ class Predictor:
         batch : int
             Number of stars that are predicted at a time. It limits the memory and changes the result by no more
             than single-precision rounding.
+        measured : ndarray, shape (2, n, n_measurements), optional
+            Measurements and errors, as :attr:`Sample.measured`; without them, `consistency_score` is not known.
 
         Returns
         -------
@@ -172,9 +109,14 @@ class Predictor:
         if batch < 1:
             raise InputError(Problem("batch", str(batch), "a positive number"))
         parts = [self._predict_batch(x[i : i + batch]) for i in range(0, max(len(x), 1), batch)]
-        return Prediction(
+        found = Prediction(
             **{f.name: np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(Prediction)}
         )
+        if self.consistency is not None and measured is not None and found.predicted.any():
+            rows = np.flatnonzero(found.predicted)
+            disagreement = self.consistency.score(measured[0][rows], measured[1][rows])
+            found.consistency_score[rows], found.oddest[rows] = disagreement.score, disagreement.worst
+        return found
 
     def means(self, x: FloatArray) -> FloatArray:
         """Return only the mean of every label, shape (n, n_labels): the `mean` of :meth:`predict`, but cheaper.
@@ -265,6 +207,7 @@ class Predictor:
             "preparation": self.preparation.settings(),
             "regressor": {"kind": self.regressor.kind, **self.regressor.settings()},
             "calibration": {"kind": self.calibration.kind},
+            **({"consistency": {"measurements": len(self.consistency.used)}} if self.consistency else {}),
         }
         return document, arrays_of(self)
 
@@ -286,6 +229,8 @@ class Predictor:
         keys = ("labels", "features", "giant_logg", "min_present", "warnings", "preparation", "regressor")
         stored = {key: entry(document, key, "model") for key in (*keys, "calibration")}
         regressor_class = learner(entry(stored["regressor"], "kind", "regressor"))
+        # Bundles of earlier builds have none.
+        agreement = document.get("consistency")
         return cls(
             labels=tuple(stored["labels"]),
             features=tuple(stored["features"]),
@@ -299,6 +244,9 @@ class Predictor:
             giant_logg=float(stored["giant_logg"]),
             min_present=float(stored["min_present"]),
             warnings=tuple(stored["warnings"]),
+            consistency=None
+            if agreement is None
+            else Consistency.skeleton(int(entry(agreement, "measurements", "consistency"))),
         )
 
 
@@ -386,19 +334,55 @@ def fit_predictor(
             "domain_score and the flag OUT_OF_DOMAIN are rough",
         )
     usable = preparation.usable
+    domains = (
+        Domain.fit(train.x[:, usable], inputs, validation.x[:, usable], held_out),
+        LabelDomain.fit(train.y, raw.value, seed),
+        _fit_consistency(train, validation, seed),
+    )
+    scores = domains[0].score(validation.x[:, usable], held_out), domains[1].score(raw.value)
+    domain, label_domain, consistency = _with_common_scale(domains, scores, validation)
     return Predictor(
         labels=labels,
         features=names,
         preparation=preparation,
         regressor=regressor,
         calibration=calibration,
-        domain=Domain.fit(train.x[:, usable], inputs, validation.x[:, usable], held_out),
-        label_domain=LabelDomain.fit(train.y, raw.value, seed),
+        domain=domain,
+        label_domain=label_domain,
         label_range=np.stack([np.nanmin(train.y, axis=0), np.nanmax(train.y, axis=0)], axis=1),
         wide=_wide(calibration.intervals(raw)),
         giant_logg=float(giant_logg),
         min_present=MIN_PRESENT * float(np.mean([name not in optional for name in np.array(names)[usable]])),
         warnings=(*preparation.warnings(train.x, names), *notes),
+        consistency=consistency,
+    )
+
+
+def _fit_consistency(train: Sample, validation: Sample, seed: int) -> Consistency | None:
+    """Learn how measurements agree; None where the samples have none, or too few."""
+    if train.measured is None or validation.measured is None:
+        return None
+    return Consistency.fit(tuple(train.measured), tuple(validation.measured), seed)
+
+
+def _with_common_scale(
+    domains: tuple[Domain, LabelDomain, Consistency | None],
+    scores: tuple[FloatArray, FloatArray],
+    validation: Sample,
+) -> tuple[Domain, LabelDomain, Consistency | None]:
+    """Widen all domains by one factor, so that together they call `UNUSUAL` of the validation stars unusual.
+
+    Each has 1 % of them outside, which makes up to 3 %.
+    """
+    domain, label_domain, consistency = domains
+    if consistency is None or validation.measured is None:
+        return domains
+    agreement = np.nan_to_num(consistency.score(*validation.measured).score)
+    factor = max(float(np.quantile(np.max([*scores, agreement], axis=0), 1 - UNUSUAL)), 1.0)
+    return (
+        replace(domain, scale=domain.scale * factor),
+        replace(label_domain, scale=label_domain.scale * factor),
+        replace(consistency, scale=consistency.scale * factor),
     )
 
 

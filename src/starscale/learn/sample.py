@@ -31,6 +31,8 @@ class Sample:
         Errors of the labels, same units.
     noise : ndarray, shape (n_draws, n_stars, n_features), optional
         Changes of the inputs when each measurement is drawn anew within its error; 0 where no error is known.
+    measured : ndarray, shape (2, n_stars, n_measurements), optional
+        The measurements behind the inputs, and their errors; NaN: missing, or an error that is not known.
 
     Raises
     ------
@@ -42,6 +44,7 @@ class Sample:
     y: FloatArray
     y_error: FloatArray | None = None
     noise: NDArray[np.float32] | None = None
+    measured: FloatArray | None = None
 
     def __post_init__(self) -> None:
         for name in ("x", "y", "y_error"):
@@ -64,6 +67,8 @@ class Sample:
             problems.add("y_error", f"has shape {self.y_error.shape}", f"the shape of y, {y}")
         if self.noise is not None and self.noise.shape[1:] != x:
             problems.add("noise", f"has shape {self.noise.shape}", f"draws, and the shape of x, {x}")
+        if self.measured is not None and (self.measured.ndim != 3 or self.measured.shape[:2] != (2, x[0])):
+            problems.add("measured", f"has shape {self.measured.shape}", f"values and errors of {x[0]} stars")
 
     def __len__(self) -> int:
         return int(self.x.shape[0])

@@ -17,7 +17,7 @@ _FARTHEST, _NAMED = 3, 8
 #: Below this P(giant) a star is called a dwarf, above one minus this a giant.
 _SURE = 0.1
 #: Columns of a catalogue that have their own sentences, or none.
-_SAID = ("source_id", "ra", "dec", "flags", "p_giant", "domain_score")
+_SAID = ("source_id", "ra", "dec", "flags", "p_giant", "domain_score", "consistency_score", "odd_measurement")
 #: Endings of the columns of a label, in the order of the sentence.
 _ENDS = ("", "_error", "_lower", "_upper", "_lower95", "_upper95")
 
@@ -30,6 +30,7 @@ def catalogue_sentences(row: Row, columns: Columns) -> list[str]:
         *(_interval(row, label, [name + end for end in _ENDS]) for name, label in labels.items()),
         _giant(row, columns),
         _domain(row, columns),
+        _consistency(row, columns),
     ]
     said = {*_SAID, *(name + end for name in labels for end in _ENDS)}
     return [s for s in sentences if s] + _others(row, columns, said)
@@ -49,6 +50,15 @@ def _domain(row: Row, columns: Columns) -> str:
         return ""
     side = "inside" if score <= 1 else "outside"
     return f"domain_score = {score:.2f}: {side} the training set ({_description('domain_score', columns)})"
+
+
+def _consistency(row: Row, columns: Columns) -> str:
+    score = _number(row, "consistency_score")
+    if score is None:
+        return ""
+    odd = row.get("odd_measurement")
+    verdict = f"{odd} disagrees with the other measurements" if odd else "the measurements agree with each other"
+    return f"consistency_score = {score:.2f}: {verdict} ({_description('consistency_score', columns)})"
 
 
 def label_sentences(row: Row, columns: Columns) -> list[str]:

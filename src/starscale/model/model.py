@@ -16,25 +16,23 @@ import polars as pl
 
 from starscale.features.families import Feature
 from starscale.features.features import evaluate_features
-from starscale.features.measurements import Measurement
+from starscale.features.measurements import Measurement, measured, measured_names
 from starscale.learn.bundle import digest, load_bundle, save_bundle, well_formed
-from starscale.learn.predictor import Prediction, Predictor
+from starscale.learn.prediction import Prediction
+from starscale.learn.predictor import Predictor
+from starscale.model.flagging import Limits, ambiguous, catalogue_flags, odd_measurement
 from starscale.model.label_scale import LabelScale
 from starscale.model.recipe import Recipe
 from starscale.model.training_stars import TrainingStars
 from starscale.surveys.schema import Cut, Survey
 from starscale.surveys.spectra import array_lengths
-from starscale.tables.cuts import apply_cuts, cut_columns
 from starscale.tables.opening import open_for
 from starscale.tables.standardise import spelling, standardise
 from starscale.vocabulary.arrays import FloatArray
 from starscale.vocabulary.columns import Column, catalogue_columns
 from starscale.vocabulary.errors import StarscaleError
-from starscale.vocabulary.flags import CatalogueFlag
 from starscale.vocabulary.strict import validate
 
-#: A solution, dwarf or giant, is possible above this probability.
-_POSSIBLE = 0.1
 #: Step of E(B-V), mag, for the derivative of the labels: small compared with the scale of every feature, large
 #: compared with rounding errors.
 _STEP = 0.01
@@ -156,7 +154,8 @@ class Model:
             table = source.read(self.input_columns(list(source.schema)))
         clean = self.standardised(table, where=where, found_columns=found_columns)
         x = evaluate_features(clean, self.features, where=where)
-        prediction = self.predictor.predict(x)
+        observed = np.stack(measured(clean, self.measurements)) if self.predictor.consistency else None
+        prediction = self.predictor.predict(x, measured=observed)
         return self._catalogue(clean, prediction, self._slopes(clean, prediction, where), where)
 
     def standardised(
@@ -203,21 +202,35 @@ class Model:
         for (i, a), (j, b) in combinations(enumerate(self.labels), 2):
             values[f"{a}_{b}_corr"] = prediction.correlation[:, i, j]
         values["p_giant"] = prediction.p_giant
-        ambiguous = _ambiguous(prediction)
+        possible_twice = ambiguous(prediction)
         for i, label in enumerate(self.labels):
-            values[f"{label}_giant"] = np.where(ambiguous, prediction.giant_solution[:, i], np.nan)
-            values[f"{label}_dwarf"] = np.where(ambiguous, prediction.dwarf_solution[:, i], np.nan)
+            values[f"{label}_giant"] = np.where(possible_twice, prediction.giant_solution[:, i], np.nan)
+            values[f"{label}_dwarf"] = np.where(possible_twice, prediction.dwarf_solution[:, i], np.nan)
             values[f"{label}_ebv_slope"] = slopes[:, i]
         values["domain_score"] = prediction.domain_score
         values["label_score"] = prediction.label_score
+        values["consistency_score"] = prediction.consistency_score
         series = [
             pl.Series(name, np.asarray(value, dtype=np.float32)).fill_nan(None) for name, value in values.items()
         ]
         catalogue = catalogue.with_columns(series)
-        flags = self._flags(clean, catalogue, prediction, where)
+        flags = catalogue_flags(prediction, clean, self._limits, where)
         return catalogue.with_columns(
-            pl.Series("flags", flags, dtype=pl.Int32), self.part_of(catalogue["source_id"])
+            odd_measurement(prediction, measured_names(self.measurements)),
+            pl.Series("flags", flags, dtype=pl.Int32),
+            self.part_of(catalogue["source_id"]),
         ).select(*self.columns)
+
+    @cached_property
+    def _limits(self) -> Limits:
+        position = self.inputs.position
+        return Limits(
+            label_ranges=[self.label_ranges.get(label, (-math.inf, math.inf)) for label in self.labels],
+            cuts=self.cuts,
+            magnitude=self.magnitude,
+            magnitude_range=self.magnitude_range,
+            position=(position.ra, position.dec) if position else (),
+        )
 
     def _label_values(self, prediction: Prediction) -> dict[str, FloatArray]:
         """Return the values, errors, intervals and scale errors of the labels, by the name of the column."""
@@ -247,43 +260,6 @@ class Model:
         if self.stars is None:
             return pl.Series("part", [None] * len(ids), dtype=pl.String)
         return self.stars.part_of(ids)
-
-    def _flags(self, clean: pl.DataFrame, catalogue: pl.DataFrame, prediction: Prediction, where: str) -> Any:
-        outside = prediction.label_score > 1
-        for i, label in enumerate(self.labels):
-            if label in self.label_ranges:
-                low, high = self.label_ranges[label]
-                with np.errstate(invalid="ignore"):
-                    outside |= (prediction.value[:, i] < low) | (prediction.value[:, i] > high)
-        ra, dec = catalogue["ra"].to_numpy(), catalogue["dec"].to_numpy()
-        with np.errstate(invalid="ignore"):
-            conditions = {
-                CatalogueFlag.INPUT_MISSING: prediction.n_missing > 0,
-                CatalogueFlag.NOT_PREDICTED: ~prediction.predicted,
-                CatalogueFlag.OUT_OF_DOMAIN: prediction.domain_score > 1,
-                CatalogueFlag.LABEL_OUT_OF_RANGE: outside,
-                CatalogueFlag.DWARF_OR_GIANT: _ambiguous(prediction),
-                CatalogueFlag.CUT_FAILED: ~self._passes_cuts(clean, where),
-                CatalogueFlag.BAD_POSITION: ~((np.abs(ra - 180) <= 540) & (np.abs(dec) <= 90)),
-                CatalogueFlag.OUTSIDE_MAGNITUDES: self._outside_magnitudes(clean),
-                CatalogueFlag.INPUT_IMPUTED: prediction.imputed,
-                CatalogueFlag.UNCERTAIN: prediction.uncertain,
-            }
-        return sum(
-            (np.where(mask, int(bit), 0) for bit, mask in conditions.items()), np.zeros(clean.height, dtype=int)
-        )
-
-    def _outside_magnitudes(self, clean: pl.DataFrame) -> Any:
-        """Where the magnitude is known and outside the range of the training stars. Shape (n_stars,)."""
-        if self.magnitude is None or self.magnitude not in clean.columns:
-            return np.zeros(clean.height, dtype=bool)
-        low, high = self.magnitude_range
-        return (~clean[self.magnitude].is_between(low, high)).fill_null(False).to_numpy()
-
-    def _passes_cuts(self, clean: pl.DataFrame, where: str) -> Any:
-        """Whether rows pass the cuts whose columns are in the table. Shape (n_stars,)."""
-        possible = [cut for cut in self.cuts if set(cut_columns(cut, where)) <= set(clean.columns)]
-        return apply_cuts(clean, possible, where=where)[0].to_numpy()
 
     def save(self, path: str | Path, *, card: str) -> None:
         """Write the model as a bundle: a directory of safetensors and JSON, and `card` as its README.
@@ -403,12 +379,6 @@ def _with_unit(columns: Mapping[str, Column]) -> dict[str, Column]:
     return {name: column for name, column in columns.items() if column.unit}
 
 
-def _ambiguous(prediction: Prediction) -> Any:
-    """Where the dwarf and the giant solution are both possible. Shape (n_stars,)."""
-    with np.errstate(invalid="ignore"):
-        return np.minimum(prediction.p_giant, 1 - prediction.p_giant) > _POSSIBLE
-
-
 def _measurement(item: Mapping[str, Any]) -> Measurement:
     errors = {column: tuple(ends) for column, ends in item["errors"].items()}
-    return Measurement(item["name"], tuple(item["columns"]), errors)
+    return Measurement(item["name"], tuple(item["columns"]), errors, bool(item.get("logarithmic", False)))

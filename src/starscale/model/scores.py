@@ -21,7 +21,7 @@ from starscale.vocabulary.arrays import FloatArray
 
 if TYPE_CHECKING:
     # Only its fields are read, so that tables are compared without loading the learning libraries.
-    from starscale.learn.predictor import Prediction
+    from starscale.learn.prediction import Prediction
 
 
 #: Probabilities whose quantiles represent a distribution: the midpoints of equal steps.

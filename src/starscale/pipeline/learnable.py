@@ -15,6 +15,7 @@ from starscale.features.measurements import (
     Measurement,
     feature_noise,
     find_measurements,
+    measured,
     spectra_features,
     uses,
     without_noise,
@@ -47,6 +48,8 @@ class TrainingArrays:
         The measurements that the features are computed from.
     x, y, y_error : ndarray, (n, n_features) and (n, n_labels)
         Features, labels and their errors; NaN where missing.
+    measured : ndarray, (2, n, n_measured)
+        Values and errors of the measurements.
     """
 
     run: RunPlan
@@ -57,6 +60,7 @@ class TrainingArrays:
     x: FloatArray
     y: FloatArray
     y_error: FloatArray
+    measured: FloatArray
 
     @classmethod
     def of(cls, run: RunPlan, table: pl.DataFrame) -> TrainingArrays:
@@ -66,7 +70,9 @@ class TrainingArrays:
         x = evaluate_features(table, features, where="training table")
         labels = run.config.target
         y, y_error = _numbers(table, labels), _numbers(table, [f"{name}_error" for name in labels])
-        return cls(run, table, members, features, find_measurements(features, members), x, y, y_error)
+        measurements = find_measurements(features, members)
+        values = np.stack(measured(table, measurements))
+        return cls(run, table, members, features, measurements, x, y, y_error, values)
 
     def rows(self, repeat: int) -> Rows:
         """Return the row numbers of each part, for one repeat of the training."""
@@ -75,7 +81,7 @@ class TrainingArrays:
 
     def sample(self, rows: NDArray[np.intp]) -> Sample:
         """Return the stars of some rows."""
-        return Sample(self.x[rows], self.y[rows], self.y_error[rows])
+        return Sample(self.x[rows], self.y[rows], self.y_error[rows], measured=self.measured[:, rows])
 
     def fit(
         self,

@@ -12,6 +12,7 @@ from starscale.crossmatch.linking import LeadingTable
 from starscale.crossmatch.neighbourhood import Neighbourhood
 from starscale.features.families import Feature, SurveyColumns
 from starscale.features.features import FeatureSet, build_features, feature_columns
+from starscale.features.measurements import error_columns, find_measurements
 from starscale.features.split_table import SURVEYS
 from starscale.model.recipe import Recipe, RecipeTable
 from starscale.surveys import Survey
@@ -196,6 +197,7 @@ def inputs_survey(
     """Describe the input table of the model as a survey, so that it is read like any other table."""
     required = [*feature_columns(features), *(c for m in members for c in _reference_magnitude(m))]
     required += [c for cut in cuts for c in cut_columns(cut, "cuts")]
+    required += _known_errors(members, features, table)
     columns = _described(members, [*run.lead.columns, *required])
     for name in dict.fromkeys(required):
         columns.setdefault(name, ColumnSpec(dtype=_DTYPE.get(table.schema.get(name, pl.Float64()), "float64")))
@@ -223,6 +225,11 @@ def _like_lead(lead: Survey, columns: dict[str, ColumnSpec], spectra: dict[str, 
         gaia_release=lead.gaia_release,
         names={key: {c: n for c, n in given.items() if c in columns} for key, given in lead.names.items()},
     )
+
+
+def _known_errors(members: Sequence[SurveyColumns], features: Sequence[Feature], table: pl.DataFrame) -> list[str]:
+    """Return the columns of errors: they need not be inputs, but tell whether measurements agree."""
+    return [name for name in error_columns(find_measurements(features, members)) if name in table.columns]
 
 
 def _spectra(members: Sequence[SurveyColumns], needed: Sequence[str]) -> dict[str, Spectrum]:

@@ -199,6 +199,21 @@ def catalogue_columns(labels: Iterable[str] = tuple(LABELS)) -> dict[str, Column
             "stat.fit.goodness",
             "distance of the predicted labels from the training labels; below 1 for 99 % of the held-out stars",
         ),
+        Column(
+            "consistency_score",
+            "float32",
+            "",
+            "stat.fit.goodness",
+            "largest deviation of a measurement from what the others predict; below 1 for 99 % of the held-out "
+            "stars; null: unknown",
+        ),
+        Column(
+            "odd_measurement",
+            "string",
+            "",
+            "meta.id.part",
+            "the measurement that deviates most, where consistency_score is above 1; null: none",
+        ),
         Column("flags", "int32", "", "meta.code", "bit mask of warnings; 0: none (docs: flags)"),
         Column(
             "part",

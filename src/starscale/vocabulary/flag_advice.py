@@ -24,6 +24,8 @@ ADVICE: dict[type[IntFlag], dict[str, str]] = {
         "OUTSIDE_MAGNITUDES": "assume that the intervals are too narrow, or exclude the star",
         "INPUT_IMPUTED": "usable with its intervals, which are calibrated for all unusual combinations together",
         "UNCERTAIN": "usable with its intervals; exclude the star if your analysis is sensitive to large errors",
+        "INCONSISTENT": "look at odd_measurement: a wrong band, counterpart, distance or zero point; exclude the "
+        "star unless you know the cause",
     },
     PairFlag: {
         "SEVERAL_NEIGHBOURS": "check match_probability, or select strict pairs",

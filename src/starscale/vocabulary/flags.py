@@ -21,6 +21,7 @@ class CatalogueFlag(IntFlag):
     OUTSIDE_MAGNITUDES = 128
     INPUT_IMPUTED = 256
     UNCERTAIN = 512
+    INCONSISTENT = 1024
 
 
 class PairFlag(IntFlag):
@@ -73,6 +74,10 @@ MEANING: dict[type[IntFlag], dict[IntFlag, str]] = {
         ),
         CatalogueFlag.UNCERTAIN: (
             "the 95 % interval of a label is unusually wide: 5 % of the held-out training stars have one as wide"
+        ),
+        CatalogueFlag.INCONSISTENT: (
+            "the measurements disagree with each other (consistency_score above 1); odd_measurement names the one "
+            "that fits least"
         ),
     },
     PairFlag: {

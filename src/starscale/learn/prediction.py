@@ -1,0 +1,90 @@
+"""What a trained model says of stars."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from starscale.vocabulary.arrays import FloatArray
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Predicted labels of n stars, in the units of the vocabulary.
+
+    Parameters
+    ----------
+    value : ndarray, shape (n, n_labels)
+        The median if the learner predicts a distribution: it always lies inside the intervals and has the smallest
+        absolute error, but is biased where errors are skewed. Otherwise the output of the learner.
+    mean : ndarray, shape (n, n_labels)
+        Mean of the distribution (smallest squared error, unbiased on average); equal to `value` for a learner that
+        predicts a point.
+    error : ndarray, shape (n, n_labels)
+        Half of the width of the 68.27 % interval.
+    lower, upper, lower95, upper95 : ndarray, shape (n, n_labels)
+        Ends of the intervals of 68.27 % and 95.45 %.
+    p_giant : ndarray, shape (n,)
+        Probability that logg is below the limit of the model (3.5 by default); NaN if the model has no logg.
+    correlation : ndarray, shape (n, n_labels, n_labels)
+        Correlation of the errors of the labels; with `error` it gives their covariance. NaN from a learner that
+        predicts a point.
+    giant_solution, dwarf_solution : ndarray, shape (n, n_labels)
+        Mean labels of the star given that it is a giant, and given that it is a dwarf. NaN from a learner that
+        predicts a point, or if the model has no logg.
+    domain_score : ndarray, shape (n,)
+        Distance from the inputs of the training stars; above 1 it exceeds that of 99 % of the validation stars.
+    label_score : ndarray, shape (n,)
+        The same for the predicted labels.
+    consistency_score : ndarray, shape (n,)
+        The same for the agreement of the measurements with each other; NaN: not known.
+    oddest : ndarray of int, shape (n,)
+        Number of the measurement that agrees least with the others; -1: not known.
+    imputed : ndarray of bool, shape (n,)
+        Whether the star was predicted from filled gaps, because its missing inputs match no group of networks.
+    n_missing : ndarray of int, shape (n,)
+        Number of usable inputs that are missing.
+    predicted : ndarray of bool, shape (n,)
+        False if too many inputs are missing; then everything else but `n_missing` is NaN or False.
+    uncertain : ndarray of bool, shape (n,)
+        Whether the 95.45 % interval of any label is unusually wide: true for 5 % of the validation stars.
+    """
+
+    value: FloatArray
+    mean: FloatArray
+    error: FloatArray
+    lower: FloatArray
+    upper: FloatArray
+    lower95: FloatArray
+    upper95: FloatArray
+    p_giant: FloatArray
+    correlation: FloatArray
+    giant_solution: FloatArray
+    dwarf_solution: FloatArray
+    domain_score: FloatArray
+    label_score: FloatArray
+    consistency_score: FloatArray
+    oddest: NDArray[np.intp]
+    imputed: NDArray[np.bool_]
+    n_missing: NDArray[np.int64]
+    predicted: NDArray[np.bool_]
+    uncertain: NDArray[np.bool_]
+
+    @classmethod
+    def empty(cls, n: int, n_labels: int) -> Prediction:
+        """Return a prediction of n stars in which no star is predicted."""
+
+        def missing(*shape: int) -> FloatArray:
+            return np.full((n, *shape), np.nan)
+
+        per_label = ("value", "mean", "error", "lower", "upper", "lower95", "upper95")
+        arrays: dict[str, Any] = {
+            name: missing(n_labels) for name in (*per_label, "giant_solution", "dwarf_solution")
+        }
+        arrays |= {name: missing() for name in ("p_giant", "domain_score", "label_score", "consistency_score")}
+        arrays |= {name: np.zeros(n, dtype=bool) for name in ("imputed", "predicted", "uncertain")}
+        arrays["oddest"] = np.full(n, -1, dtype=np.intp)
+        return cls(correlation=missing(n_labels, n_labels), n_missing=np.zeros(n, dtype=np.int64), **arrays)
