@@ -50,6 +50,8 @@ from starscale.vocabulary.strict import validate
 EPOCHS, STEPS = (20, 40), 2600
 WARM_UP = 0.15
 BETAS = (0.9, 0.98)
+#: Networks of a group whose mean is differentiated, to spare the others a second pass.
+FEW = 2
 #: Median, then the lower and the upper ends of the intervals of LEVELS.
 PROBABILITIES = (0.5, *(0.5 - level / 2 for level in LEVELS), *(0.5 + level / 2 for level in LEVELS))
 
@@ -94,6 +96,8 @@ class _Outputs(NamedTuple):
     Parameters
     ----------
     mean : array, shape (n, n_labels)
+    mean_of_few : array, shape (n, n_labels)
+        By the first `FEW` networks.
     quantiles : array, shape (n_probabilities, n, n_labels)
     correlation : array, shape (n, n_labels, n_labels)
     p_below : array, shape (n,), or None
@@ -101,6 +105,7 @@ class _Outputs(NamedTuple):
     """
 
     mean: jax.Array
+    mean_of_few: jax.Array
     quantiles: jax.Array
     correlation: jax.Array
     p_below: jax.Array | None
@@ -110,9 +115,17 @@ class _Outputs(NamedTuple):
 def _pooled(
     networks: MixtureNetwork, lens: Lens, values: jax.Array, missing: jax.Array, components: int
 ) -> MixtureDensity:
+    return MixtureDensity.pooled(_members_of(networks, lens, values, missing, components))
+
+
+def _members_of(
+    networks: MixtureNetwork, lens: Lens, values: jax.Array, missing: jax.Array, components: int
+) -> MixtureDensity:
     values, flags = lens.seen(values, missing)
-    members = jax.lax.map(lambda net: MixtureDensity.from_head(net(values, flags), components), networks)
-    return MixtureDensity.pooled(members)
+    members: MixtureDensity = jax.lax.map(
+        lambda net: MixtureDensity.from_head(net(values, flags), components), networks
+    )
+    return members
 
 
 @partial(jax.jit, static_argnames=("components", "threshold"))
@@ -127,14 +140,16 @@ def _predict(
     components: int,
     threshold: int | None,
 ) -> _Outputs:
-    density = _pooled(networks, lens, values, missing, components)
+    members = _members_of(networks, lens, values, missing, components)
+    density = MixtureDensity.pooled(members)
+    few = MixtureDensity.pooled(jax.tree.map(lambda array: array[:FEW], members))
     quantiles = density.quantiles(jnp.asarray(PROBABILITIES, jnp.float32))
     average = density.average()
     p_below = solutions = None
     if threshold is not None:
         p_below = density.cdf(jnp.broadcast_to(cut, (1, *average.shape)))[0, :, threshold]
         solutions = jnp.stack(density.conditional_means(threshold, cut), axis=1)
-    return _Outputs(average, quantiles, density.correlation(), p_below, solutions)
+    return _Outputs(average, few.average(), quantiles, density.correlation(), p_below, solutions)
 
 
 @partial(jax.jit, static_argnames=("components",))
@@ -151,11 +166,13 @@ def _quantiles(
     return jnp.moveaxis(_pooled(networks, lens, values, missing, components).quantiles(probabilities), 0, 2)
 
 
-@partial(jax.jit, static_argnames=("components",))
+@partial(jax.jit, static_argnames=("components", "few"))
 @full_precision
 def _means(
-    networks: MixtureNetwork, lens: Lens, values: jax.Array, missing: jax.Array, *, components: int
+    networks: MixtureNetwork, lens: Lens, values: jax.Array, missing: jax.Array, *, components: int, few: bool
 ) -> jax.Array:
+    if few:
+        networks = jax.tree.map(lambda leaf: leaf[:FEW], networks)
     return _pooled(networks, lens, values, missing, components).average()
 
 
@@ -232,7 +249,7 @@ class Mixture:
         """Predict median (the value), mean, intervals, correlations, and the two solutions of a threshold."""
         column, cut = self._standardised(threshold)
         n, n_labels = len(inputs), len(self.labels.mean)
-        mean, quantiles = np.empty((n, n_labels)), np.empty((len(PROBABILITIES), n, n_labels))
+        mean, few, quantiles = *np.empty((2, n, n_labels)), np.empty((len(PROBABILITIES), n, n_labels))
         correlation = np.empty((n, n_labels, n_labels))
         p_below = np.empty(n) if column is not None else None
         solutions = np.empty((n, 2, n_labels)) if column is not None else None
@@ -240,7 +257,7 @@ class Mixture:
         computed = ((rows, _predict(*seen, jnp.float32(cut), **kind)) for rows, *seen in self._blocks(inputs))
         for rows, found in in_flight(computed):
             k = len(rows)
-            mean[rows] = np.asarray(found.mean)[:k]
+            mean[rows], few[rows] = np.asarray(found.mean)[:k], np.asarray(found.mean_of_few)[:k]
             quantiles[:, rows] = np.asarray(found.quantiles)[:, :k]
             correlation[rows] = np.asarray(found.correlation)[:k]
             if p_below is not None and solutions is not None:
@@ -257,6 +274,7 @@ class Mixture:
             solutions=None if solutions is None else self.labels.restore(solutions),
             member=self.sets.serving(inputs.missing),
             imputed=~self.sets.exact(inputs.missing),
+            mean_of_few=self.labels.restore(few),
         )
 
     def _standardised(self, threshold: Threshold | None) -> tuple[int | None, float]:
@@ -276,10 +294,10 @@ class Mixture:
             found[rows] = np.asarray(part)[: len(rows)]
         return np.moveaxis(self.labels.restore(np.moveaxis(found, 2, 0)), 0, 2)
 
-    def means(self, inputs: Inputs) -> FloatArray:
-        """Return the mean of every label: shape (n, n_labels)."""
+    def means(self, inputs: Inputs, *, few: bool = False) -> FloatArray:
+        """Return the mean of every label, shape (n, n_labels), with `few` by the first networks of each group."""
         found = np.empty((len(inputs), len(self.labels.mean)))
-        kind = {"components": self.config.components}
+        kind = {"components": self.config.components, "few": few}
         computed = ((rows, _means(*seen, **kind)) for rows, *seen in self._blocks(inputs))
         for rows, part in in_flight(computed):
             found[rows] = np.asarray(part)[: len(rows)]

@@ -20,6 +20,8 @@ class Prediction:
     value : ndarray, shape (n, n_labels)
         The median if the learner predicts a distribution: it always lies inside the intervals and has the smallest
         absolute error, but is biased where errors are skewed. Otherwise the output of the learner.
+    mean_of_few : ndarray, shape (n, n_labels)
+        The mean by the first networks of an ensemble, for derivatives (:meth:`.predictor.Predictor.means`).
     mean : ndarray, shape (n, n_labels)
         Mean of the distribution (smallest squared error, unbiased on average); equal to `value` for a learner that
         predicts a point.
@@ -55,6 +57,7 @@ class Prediction:
 
     value: FloatArray
     mean: FloatArray
+    mean_of_few: FloatArray
     error: FloatArray
     lower: FloatArray
     upper: FloatArray
@@ -80,7 +83,7 @@ class Prediction:
         def missing(*shape: int) -> FloatArray:
             return np.full((n, *shape), np.nan)
 
-        per_label = ("value", "mean", "error", "lower", "upper", "lower95", "upper95")
+        per_label = ("value", "mean", "mean_of_few", "error", "lower", "upper", "lower95", "upper95")
         arrays: dict[str, Any] = {
             name: missing(n_labels) for name in (*per_label, "giant_solution", "dwarf_solution")
         }

@@ -118,12 +118,12 @@ class Predictor:
             found.consistency_score[rows], found.oddest[rows] = disagreement.score, disagreement.worst
         return found
 
-    def means(self, x: FloatArray) -> FloatArray:
+    def means(self, x: FloatArray, *, few: bool = False) -> FloatArray:
         """Return only the mean of every label, shape (n, n_labels): the `mean` of :meth:`predict`, but cheaper.
 
-        Stars with too few inputs are predicted as well.
+        Stars with too few inputs are predicted as well. With `few`, the `mean_of_few` of :meth:`predict`.
         """
-        return self.regressor.means(self.preparation.apply(self._checked(x)))
+        return self.regressor.means(self.preparation.apply(self._checked(x)), few=few)
 
     def _checked(self, x: FloatArray) -> FloatArray:
         keep_compiled()
@@ -180,6 +180,7 @@ class Predictor:
         raw = self.regressor.predict(inputs, self._threshold())
         ends = self.calibration.intervals(raw, self._threshold())
         result.value[rows], result.mean[rows] = raw.value, raw.mean
+        result.mean_of_few[rows] = raw.mean if raw.mean_of_few is None else raw.mean_of_few
         result.lower[rows], result.lower95[rows] = np.moveaxis(ends.lower, 2, 0)
         result.upper[rows], result.upper95[rows] = np.moveaxis(ends.upper, 2, 0)
         result.error[rows] = (result.upper[rows] - result.lower[rows]) / 2

@@ -64,6 +64,8 @@ class RawPrediction:
         one.
     imputed : ndarray of bool, shape (n,), optional
         Stars that were predicted from filled gaps; None: all stars with any gap.
+    mean_of_few : ndarray, shape (n, n_labels), optional
+        The mean by the first networks of an ensemble; None: the same as `mean`.
     """
 
     value: FloatArray
@@ -75,6 +77,7 @@ class RawPrediction:
     solutions: FloatArray | None = None
     member: NDArray[np.intp] | None = None
     imputed: NDArray[np.bool_] | None = None
+    mean_of_few: FloatArray | None = None
 
     def imputed_stars(self, inputs: Inputs) -> NDArray[np.bool_]:
         """Return which stars were predicted from filled gaps, shape (n,)."""
@@ -161,8 +164,11 @@ class Regressor(Protocol):
         None from a learner that predicts a point.
         """
 
-    def means(self, inputs: Inputs) -> FloatArray:
-        """Return only the mean of every label, shape (n, n_labels); cheaper than :meth:`predict`."""
+    def means(self, inputs: Inputs, *, few: bool = False) -> FloatArray:
+        """Return only the mean of every label, shape (n, n_labels); cheaper than :meth:`predict`.
+
+        With `few` that of the first networks of an ensemble, for derivatives.
+        """
 
     def masked_validations(self, missing: NDArray[np.bool_]) -> Sequence[MaskedValidation]:
         """Return the validation stars, and their masked inputs, that calibrate each network group.
@@ -192,7 +198,7 @@ class PointRegressor:
         """Return None: this learner predicts a point."""
         return None
 
-    def means(self, inputs: Inputs) -> FloatArray:
+    def means(self, inputs: Inputs, *, few: bool = False) -> FloatArray:  # noqa: ARG002
         """Return the predicted means: shape (n, n_labels)."""
         return self.predict(inputs).mean
 

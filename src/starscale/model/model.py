@@ -181,8 +181,8 @@ class Model:
         if self.reddening is None or not rows.size:
             return slopes
         redder = clean[rows].with_columns(pl.col(self.reddening) + _STEP)
-        changed = self.predictor.means(evaluate_features(redder, self.features, where=where))
-        slopes[rows] = (changed - prediction.mean[rows]) / _STEP
+        changed = self.predictor.means(evaluate_features(redder, self.features, where=where), few=True)
+        slopes[rows] = (changed - prediction.mean_of_few[rows]) / _STEP
         slopes[clean[self.reddening].is_null().to_numpy()] = np.nan
         return slopes
 

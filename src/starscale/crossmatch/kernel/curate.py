@@ -125,7 +125,8 @@ def near_pairs(positions: Positions, duplicates: Duplicates) -> NDArray[np.intp]
     reach = duplicates.radius / 3600
     pairs = Zones.of(positions.ra, positions.dec, reach, rows).themselves(positions.ra, positions.dec, reach)
     apart = positions.directions(pairs[:, 0]) - positions.directions(pairs[:, 1])
-    return pairs[np.sum(apart**2, axis=1) <= (2 * np.sin(duplicates.radius * ARCSEC / 2)) ** 2]
+    near: NDArray[np.bool_] = np.sum(apart**2, axis=1) <= (2 * np.sin(duplicates.radius * ARCSEC / 2)) ** 2
+    return pairs[near]
 
 
 def alike(pairs: NDArray[np.intp], duplicates: Duplicates, evidence: Evidence | None) -> NDArray[np.bool_]:

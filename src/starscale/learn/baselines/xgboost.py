@@ -96,10 +96,17 @@ class Xgboost(PointRegressor):
         """The boosters of the means and of the quantiles."""
         return _loaded(self.mean), _loaded(self.quantile)
 
+    def means(self, inputs: Inputs, *, few: bool = False) -> FloatArray:  # noqa: ARG002
+        """Return the mean of every label, shape (n, n_labels), without the trees of the quantiles."""
+        return self.labels.restore(self._means(with_gaps(inputs)))
+
+    def _means(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
+        return np.stack([booster.inplace_predict(values) for booster in self._boosters[0]], axis=1)
+
     def predict(self, inputs: Inputs, threshold: Threshold | None = None) -> RawPrediction:
         """Predict median (the value), mean, intervals, and the probability below the threshold."""
         values = with_gaps(inputs)
-        mean = np.stack([booster.inplace_predict(values) for booster in self._boosters[0]], axis=1)
+        mean = self._means(values)
         nodes = self._nodes(values)
         restored = self.labels.restore(np.moveaxis(nodes, 2, 0))
         p_below = None
