@@ -23,7 +23,7 @@ FEATURES = ("g_r", "r_i", "mg", "e_bv", "const")
 
 #: Fields of a prediction with one value a star.
 OF_STARS = ("p_giant", "domain_score", "label_score", "consistency_score", "oddest", "imputed", "n_missing")
-OF_STARS += ("predicted", "uncertain")
+OF_STARS += ("predicted", "uncertain", "impossible")
 #: What a learner that predicts a point cannot say.
 OF_DISTRIBUTIONS = ("correlation", "giant_solution", "dwarf_solution")
 
@@ -127,7 +127,15 @@ def test_stars_with_too_few_inputs_are_null_and_say_so(model: Predictor) -> None
     np.testing.assert_array_equal(p.predicted[:5], [True, True, False, False, True])
     np.testing.assert_array_equal(p.n_missing[:5], [1, 2, 3, 4, 0])
     for field in fields(Prediction):
-        if field.name not in ("n_missing", "predicted", "imputed", "uncertain", "consistency_score", "oddest"):
+        if field.name not in (
+            "n_missing",
+            "predicted",
+            "imputed",
+            "uncertain",
+            "impossible",
+            "consistency_score",
+            "oddest",
+        ):
             array = getattr(p, field.name)
             assert np.isnan(array[2:4]).all()
             if not (field.name in OF_DISTRIBUTIONS and model.regressor.kind == "turchi2024"):

@@ -81,6 +81,7 @@ def stars(n: int = 400, seed: int = 0, noise: float = 1.0) -> pl.DataFrame:
         imputed=np.zeros(n, dtype=bool),
         n_missing=np.zeros(n, dtype=int),
         uncertain=np.zeros(n, dtype=bool),
+        impossible=np.zeros(n, dtype=bool),
         predicted=np.ones(n, dtype=bool),
     )
     known = pl.DataFrame(

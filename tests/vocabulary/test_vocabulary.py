@@ -135,6 +135,8 @@ def test_bits_that_are_published_never_change() -> None:
         "INPUT_IMPUTED": 256,
         "UNCERTAIN": 512,
         "INCONSISTENT": 1024,
+        "INPUT_IMPLAUSIBLE": 2048,
+        "LABEL_IMPOSSIBLE": 4096,
     }
     assert {f.name: int(f) for f in PairFlag} == {
         "SEVERAL_NEIGHBOURS": 1,

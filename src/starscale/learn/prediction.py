@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from starscale.vocabulary.arrays import FloatArray
+from starscale.vocabulary.columns import LABELS
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,8 @@ class Prediction:
         False if too many inputs are missing; then everything else but `n_missing` is NaN or False.
     uncertain : ndarray of bool, shape (n,)
         Whether the 95.45 % interval of any label is unusually wide: true for 5 % of the validation stars.
+    impossible : ndarray of bool, shape (n,)
+        Whether a label was outside its physical limits; then everything of this label is NaN.
     """
 
     value: FloatArray
@@ -75,6 +79,7 @@ class Prediction:
     n_missing: NDArray[np.int64]
     predicted: NDArray[np.bool_]
     uncertain: NDArray[np.bool_]
+    impossible: NDArray[np.bool_]
 
     @classmethod
     def empty(cls, n: int, n_labels: int) -> Prediction:
@@ -88,6 +93,26 @@ class Prediction:
             name: missing(n_labels) for name in (*per_label, "giant_solution", "dwarf_solution")
         }
         arrays |= {name: missing() for name in ("p_giant", "domain_score", "label_score", "consistency_score")}
-        arrays |= {name: np.zeros(n, dtype=bool) for name in ("imputed", "predicted", "uncertain")}
+        arrays |= {name: np.zeros(n, dtype=bool) for name in ("imputed", "predicted", "uncertain", "impossible")}
         arrays["oddest"] = np.full(n, -1, dtype=np.intp)
         return cls(correlation=missing(n_labels, n_labels), n_missing=np.zeros(n, dtype=np.int64), **arrays)
+
+    def limit(self, labels: Sequence[str]) -> None:
+        """Remove values outside the physical limits of their label, and clip the ends of intervals, in place.
+
+        The limits are those of :data:`starscale.vocabulary.columns.LABELS`, which labels keep too. `error` stays
+        half the width of the interval that was calibrated.
+        """
+        for column, name in enumerate(labels):
+            low, high = LABELS[name].lower, LABELS[name].upper
+            with np.errstate(invalid="ignore"):
+                wrong = (self.value[:, column] < low) | (self.value[:, column] > high)
+            self.impossible[wrong] = True
+            for ends in (self.lower, self.upper, self.lower95, self.upper95):
+                np.clip(ends[:, column], low, high, out=ends[:, column])
+            for each in (self.value, self.mean, self.error, self.lower, self.upper, self.lower95, self.upper95):
+                each[wrong, column] = np.nan
+            for solution in (self.giant_solution, self.dwarf_solution):
+                with np.errstate(invalid="ignore"):
+                    outside = (solution[:, column] < low) | (solution[:, column] > high)
+                solution[outside | wrong, column] = np.nan

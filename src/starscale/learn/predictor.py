@@ -171,6 +171,7 @@ class Predictor:
             self._fill(result, x, usable)
         with np.errstate(invalid="ignore"):
             result.uncertain[:] = (result.upper95 - result.lower95 > self.wide).any(axis=1)
+        result.limit(self.labels)
         return result
 
     def _fill(self, result: Prediction, x: FloatArray, usable: FloatArray) -> None:

@@ -42,7 +42,9 @@ class Limits:
     position: tuple[str, ...]
 
 
-def catalogue_flags(prediction: Prediction, clean: pl.DataFrame, limits: Limits, where: str) -> NDArray[np.int32]:
+def catalogue_flags(
+    prediction: Prediction, clean: pl.DataFrame, implausible: pl.Series | None, limits: Limits, where: str
+) -> NDArray[np.int32]:
     """Return the bit mask of every star.
 
     Parameters
@@ -50,6 +52,8 @@ def catalogue_flags(prediction: Prediction, clean: pl.DataFrame, limits: Limits,
     prediction : Prediction
     clean : polars.DataFrame, (n_stars, any)
         The standardised inputs.
+    implausible : polars.Series of bool or None
+        Where a value of the table was outside the plausible range of its column; None: nowhere.
     limits : Limits
     where : str
         Name of the table in error messages.
@@ -72,6 +76,8 @@ def catalogue_flags(prediction: Prediction, clean: pl.DataFrame, limits: Limits,
             CatalogueFlag.INPUT_IMPUTED: prediction.imputed,
             CatalogueFlag.UNCERTAIN: prediction.uncertain,
             CatalogueFlag.INCONSISTENT: prediction.consistency_score > 1,
+            CatalogueFlag.INPUT_IMPLAUSIBLE: _rows(implausible, clean.height),
+            CatalogueFlag.LABEL_IMPOSSIBLE: prediction.impossible,
         }
     bits = np.zeros(clean.height, dtype=np.int32)
     for bit, mask in conditions.items():
@@ -90,6 +96,11 @@ def odd_measurement(prediction: Prediction, names: Sequence[str]) -> pl.Series:
     with np.errstate(invalid="ignore"):
         odd = np.where(prediction.consistency_score > 1, prediction.oddest, -1)
     return pl.Series("odd_measurement", [*names, None], dtype=pl.String)[np.where(odd < 0, len(names), odd)]
+
+
+def _rows(where: pl.Series | None, n: int) -> NDArray[np.bool_]:
+    """Return a mask of n rows; None: none of them."""
+    return np.zeros(n, dtype=bool) if where is None else where.to_numpy()
 
 
 def _outside_labels(prediction: Prediction, ranges: Sequence[tuple[float, float]]) -> NDArray[np.bool_]:

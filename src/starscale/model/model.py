@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from starscale.features.families import Feature
 from starscale.features.features import evaluate_features
@@ -26,6 +27,7 @@ from starscale.model.recipe import Recipe
 from starscale.model.training_stars import TrainingStars
 from starscale.surveys.schema import Cut, Survey
 from starscale.surveys.spectra import array_lengths
+from starscale.tables.columns.typed import Discarded
 from starscale.tables.opening import open_for
 from starscale.tables.standardise import spelling, standardise
 from starscale.vocabulary.arrays import FloatArray
@@ -152,20 +154,30 @@ class Model:
             source = open_for(table, self.inputs, choose=self.input_columns, name=where)
             where, found_columns = str(source.path), {**(found_columns or {}), **_with_unit(source.columns)}
             table = source.read(self.input_columns(list(source.schema)))
-        clean = self.standardised(table, where=where, found_columns=found_columns)
+        discarded = Discarded()
+        clean = self.standardised(table, where=where, found_columns=found_columns, discarded=discarded)
         x = evaluate_features(clean, self.features, where=where)
         observed = np.stack(measured(clean, self.measurements)) if self.predictor.consistency else None
         prediction = self.predictor.predict(x, measured=observed)
-        return self._catalogue(clean, prediction, self._slopes(clean, prediction, where), where)
+        flags = catalogue_flags(prediction, clean, discarded.rows, self._limits, where)
+        return self._catalogue(clean, prediction, self._slopes(clean, prediction, where), flags)
 
     def standardised(
-        self, table: pl.DataFrame, *, where: str = "table", found_columns: Mapping[str, Column] | None = None
+        self,
+        table: pl.DataFrame,
+        *,
+        where: str = "table",
+        found_columns: Mapping[str, Column] | None = None,
+        discarded: Discarded | None = None,
     ) -> pl.DataFrame:
         """Return the inputs of a table in names, types and units of the model.
 
-        In a table without spectra no star has one.
+        In a table without spectra no star has one. `discarded` receives what became missing because it is
+        outside the plausible range of its column.
         """
-        clean = standardise(table, self.inputs, where=where, found_columns=found_columns, whole=False)
+        clean = standardise(
+            table, self.inputs, where=where, found_columns=found_columns, whole=False, discarded=discarded
+        )
         empty = pl.lit(None, dtype=pl.List(pl.Float32))
         return clean.with_columns(empty.alias(name) for name in self.absent_spectra(clean.columns))
 
@@ -187,7 +199,7 @@ class Model:
         return slopes
 
     def _catalogue(
-        self, clean: pl.DataFrame, prediction: Prediction, slopes: FloatArray, where: str
+        self, clean: pl.DataFrame, prediction: Prediction, slopes: FloatArray, flags: NDArray[np.int32]
     ) -> pl.DataFrame:
         position = self.inputs.position
         empty = pl.lit(None, dtype=pl.Float64)
@@ -214,7 +226,6 @@ class Model:
             pl.Series(name, np.asarray(value, dtype=np.float32)).fill_nan(None) for name, value in values.items()
         ]
         catalogue = catalogue.with_columns(series)
-        flags = catalogue_flags(prediction, clean, self._limits, where)
         return catalogue.with_columns(
             odd_measurement(prediction, measured_names(self.measurements)),
             pl.Series("flags", flags, dtype=pl.Int32),

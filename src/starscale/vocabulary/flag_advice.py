@@ -26,6 +26,8 @@ ADVICE: dict[type[IntFlag], dict[str, str]] = {
         "UNCERTAIN": "usable with its intervals; exclude the star if your analysis is sensitive to large errors",
         "INCONSISTENT": "look at odd_measurement: a wrong band, counterpart, distance or zero point; exclude the "
         "star unless you know the cause",
+        "INPUT_IMPLAUSIBLE": "declare the value as a sentinel if it means missing; if not, correct it",
+        "LABEL_IMPOSSIBLE": "do not use the other labels of the star: the model extrapolates",
     },
     PairFlag: {
         "SEVERAL_NEIGHBOURS": "check match_probability, or select strict pairs",

@@ -22,6 +22,8 @@ class CatalogueFlag(IntFlag):
     INPUT_IMPUTED = 256
     UNCERTAIN = 512
     INCONSISTENT = 1024
+    INPUT_IMPLAUSIBLE = 2048
+    LABEL_IMPOSSIBLE = 4096
 
 
 class PairFlag(IntFlag):
@@ -78,6 +80,13 @@ MEANING: dict[type[IntFlag], dict[IntFlag, str]] = {
         CatalogueFlag.INCONSISTENT: (
             "the measurements disagree with each other (consistency_score above 1); odd_measurement names the one "
             "that fits least"
+        ),
+        CatalogueFlag.INPUT_IMPLAUSIBLE: (
+            "a value was outside the plausible range of its column, such as a magnitude of 99, and was read as "
+            "missing"
+        ),
+        CatalogueFlag.LABEL_IMPOSSIBLE: (
+            "a predicted label was physically impossible and was removed; the limits are in the documentation"
         ),
     },
     PairFlag: {

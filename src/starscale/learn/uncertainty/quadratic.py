@@ -66,8 +66,8 @@ def _robust(terms: FloatArray, y: FloatArray, penalty: FloatArray) -> FloatArray
         weighted = terms * weight[:, None]
         # The constant has no penalty; a tiny one keeps the matrix regular for a handful of stars.
         matrix = weighted.T @ terms + np.diag(penalty + 1e-9)
-        coefficient = np.linalg.solve(matrix, weighted.T @ y)
+        coefficient = np.asarray(np.linalg.solve(matrix, weighted.T @ y), dtype=np.float64)
         residual = np.abs(y - terms @ coefficient)
         spread = max(1.4826 * float(np.median(residual)), np.finfo(float).tiny)
-        weight = 1 / np.maximum(1, residual / (KNEE * spread)) ** 2
+        weight = np.asarray(1 / np.maximum(1, residual / (KNEE * spread)) ** 2, dtype=np.float64)
     return coefficient

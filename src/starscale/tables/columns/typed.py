@@ -28,7 +28,7 @@ _TRUE = ("true", "t", "1", "yes")
 _FALSE = ("false", "f", "0", "no")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass
 class Discarded:
     """Numbers of values that became missing although the table has them, by column.
 
@@ -38,10 +38,18 @@ class Discarded:
         Outside the plausible range of the column.
     invalid : Counter
         In rows for which the condition `valid` of the column, or `keep` of its band, is not true.
+    rows : polars.Series or None
+        Where a value of any column was outside the plausible range, for one table; None: nowhere.
     """
 
     outside: Counter[str] = field(default_factory=Counter)
     invalid: Counter[str] = field(default_factory=Counter)
+    rows: pl.Series | None = None
+
+    def note(self, column: str, wrong: pl.Series) -> None:
+        """Count the values of a column that are outside its plausible range; `wrong` says where."""
+        self.outside[column] += int(wrong.sum())
+        self.rows = wrong if self.rows is None or len(self.rows) != len(wrong) else self.rows | wrong
 
     def document(self) -> dict[str, dict[str, int]]:
         """Return the numbers as plain data."""
@@ -66,7 +74,7 @@ def plausible(values: pl.Series, spec: ColumnSpec, discarded: Discarded | None) 
     upper = np.inf if spec.upper is None else spec.upper
     wrong = ~values.is_between(lower, upper).fill_null(True)
     if discarded is not None and wrong.any():
-        discarded.outside[values.name] += int(wrong.sum())
+        discarded.note(values.name, wrong)
     return without(values, wrong)
 
 
