@@ -205,12 +205,12 @@ def require_columns(where: str, wanted: Sequence[str], present: Sequence[str]) -
     """
     problems = Problems()
     shown = ", ".join(present[:12]) + (f", ... ({len(present)} in all)" if len(present) > 12 else "")
-    there = set(present)
-    for name in dict.fromkeys(wanted):
+    there, times = set(present), Counter(wanted)
+    for name in times:
         if name not in there:
             hint = f"The columns are: {shown or 'none'}."
             problems.add(where, f"has no column {name!r}", fix=did_you_mean(name, present, hint=hint))
-        elif list(wanted).count(name) > 1:
+        elif times[name] > 1:
             problems.add(where, f"column {name!r} is asked for twice", "every column once")
     problems.raise_if_any()
 
@@ -262,13 +262,15 @@ def unique_names(names: Iterable[str]) -> list[str]:
     given = [name.strip() for name in names]
     taken = set(given)
     seen: set[str] = set()
+    reached: dict[str, int] = {}
     result = []
     for position, name in enumerate(given, 1):
         base = name or f"column_{position}"
-        candidate, count = base, 1
+        candidate, count = base, reached.get(base, 1)
         while candidate in seen or (candidate != name and candidate in taken):
             count += 1
             candidate = f"{base}_{count}"
+        reached[base] = count
         seen.add(candidate)
         result.append(candidate)
     return result

@@ -9,20 +9,24 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import safetensors.numpy
 from numpy.typing import NDArray
+from pydantic import Field, model_validator
 from safetensors import SafetensorError
 
 from starscale.io import atomic_directory
 from starscale.learn.arrays import Arrays
 from starscale.learn.predictor import Predictor
+from starscale.learn.stored import StoredPart, check_stored
 from starscale.version import __version__
 from starscale.vocabulary.errors import InputError, Problem, Problems
 from starscale.vocabulary.provenance import fingerprint
+from starscale.vocabulary.strict import validate
 
 FORMAT = "starscale model bundle"
 FORMAT_VERSION = 3
@@ -31,8 +35,33 @@ WEIGHTS = "weights.safetensors"
 CARD = "MODEL_CARD.md"
 #: Hashes of the stars of the training; bundles of earlier builds lack it.
 STARS = "training_stars.safetensors"
+#: Checksums of all files, the index included, in the form of ``sha256sum``; bundles of earlier builds lack it.
+SUMS = "SHA256SUMS"
 
 _AGAIN = "Copy or train the model again."
+#: Largest index that is read, bytes: one with 10,000 features has a tenth of it.
+_LARGEST_INDEX = 64 << 20
+
+
+class StoredFile(StoredPart):
+    """A file of a bundle."""
+
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    size: int = Field(ge=0)
+
+
+class StoredIndex(StoredPart):
+    """The index of a bundle."""
+
+    files: dict[str, StoredFile]
+    model: dict[str, Any]
+    document: dict[str, Any]
+
+    @model_validator(mode="after")
+    def _complete(self) -> StoredIndex:
+        if missing := {WEIGHTS, CARD} - set(self.files):
+            raise ValueError(f"files lacks {' and '.join(sorted(missing))}")
+        return self
 
 
 def save_bundle(
@@ -80,10 +109,16 @@ def save_bundle(
         raise InputError(
             Problem("document", f"cannot be written as JSON ({error})", "plain, finite values")
         ) from None
+    files[INDEX] = (json.dumps(index, indent=1, allow_nan=False) + "\n").encode()
+    files[SUMS] = sums_of(files)
     with atomic_directory(path, marker=INDEX) as directory:
         for name, data in files.items():
             (directory / name).write_bytes(data)
-        (directory / INDEX).write_text(json.dumps(index, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def sums_of(files: Mapping[str, bytes]) -> bytes:
+    """Return the checksums of files in the form of ``sha256sum``."""
+    return "".join(f"{_digest(files[name])}  {name}\n" for name in sorted(files)).encode()
 
 
 def digest(
@@ -115,21 +150,28 @@ def load_bundle(path: Path) -> tuple[Predictor, dict[str, Any], Arrays | None]:
     InputError
         When this is no bundle, a newer one than this version reads, or an incomplete or altered one.
     """
-    with well_formed(path):
+    with named(path):
         index = _read_index(path)
-        files = _read_files(path, index)
+        entries = validate(StoredIndex, index, str(path / INDEX)).files
+        files = _read_files(path, entries)
         arrays = {name: _unpacked(path / name, data) for name, data in files.items() if name != CARD}
-        return Predictor.from_state(index["model"], arrays[WEIGHTS]), index["document"], arrays.get(STARS)
+        check_stored(index["model"], arrays[WEIGHTS], f"{path / INDEX}: model")
+        predictor = Predictor.from_state(index["model"], arrays[WEIGHTS])
+        # Last, because the other checks say more of what is wrong.
+        _check_sums(path, files)
+        return predictor, index["document"], arrays.get(STARS)
 
 
 @contextmanager
-def well_formed(path: Path) -> Iterator[None]:
-    """Refuse an index whose checksum is right and whose content no model has: anyone can write such a bundle."""
+def named(path: Path) -> Iterator[None]:
+    """Put the name of a bundle before every problem that does not state it."""
     try:
         yield
-    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError) as error:
-        found = f"is malformed ({type(error).__name__}: {str(error)[:100]})"
-        raise InputError(Problem(str(path / INDEX), found, "a bundle written by 'starscale train'")) from None
+    except InputError as error:
+        raise InputError(
+            item if str(path) in item.where else replace(item, where=f"{path}: {item.where}")
+            for item in error.problems
+        ) from None
 
 
 def _unpacked(where: Path, data: bytes) -> dict[str, Any]:
@@ -168,29 +210,50 @@ def _read_index(path: Path) -> dict[str, Any]:
 
 def _read_json(where: Path) -> Any:
     try:
-        return json.loads(where.read_text(encoding="utf-8"))
+        if where.stat().st_size > _LARGEST_INDEX:
+            raise InputError(Problem(str(where), "is too large", f"{_LARGEST_INDEX:,} bytes or less"))
+        return json.loads(where.read_text(encoding="utf-8"), parse_constant=_no_number)
     except FileNotFoundError:
         fix = "Give the model's own directory."
         raise InputError(Problem(str(where.parent), f"has no {INDEX}", "a model bundle", fix)) from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(Problem(str(where), f"is damaged: {error}", "complete JSON", _AGAIN)) from None
     except OSError as error:
         raise InputError(Problem(str(where), f"cannot be read ({error})")) from None
 
 
-def _read_files(path: Path, index: Mapping[str, Any]) -> dict[str, bytes]:
+def _check_sums(path: Path, files: Mapping[str, bytes]) -> None:
+    """Compare a bundle with the list of its checksums, if it has one."""
+    where = path / SUMS
+    if not where.is_file():
+        return
+    try:
+        stated, index = where.read_bytes(), (path / INDEX).read_bytes()
+    except OSError as error:
+        raise InputError(Problem(str(where), f"cannot be read ({error})")) from None
+    if stated != sums_of({**files, INDEX: index}):
+        raise InputError(
+            Problem(str(where), "states other checksums than the files of the bundle have", "", _AGAIN)
+        )
+
+
+def _no_number(text: str) -> Any:
+    raise ValueError(f"{text} is no number of JSON")
+
+
+def _read_files(path: Path, entries: Mapping[str, StoredFile]) -> dict[str, bytes]:
     problems, files = Problems(), {}
-    for name in (WEIGHTS, CARD, *([STARS] if STARS in index["files"] else [])):
-        expected = index["files"][name]
+    for name in (WEIGHTS, CARD, *([STARS] if STARS in entries else [])):
+        expected = entries[name]
         try:
             data = (path / name).read_bytes()
         except OSError as error:
             found = "is missing" if isinstance(error, FileNotFoundError) else f"cannot be read ({error})"
-            problems.add(str(path / name), found, f"{expected['size']} bytes", _AGAIN)
+            problems.add(str(path / name), found, f"{expected.size} bytes", _AGAIN)
             continue
-        if _digest(data) != expected["sha256"]:
+        if _digest(data) != expected.sha256:
             found = f"was altered: {len(data)} bytes, and its checksum differs"
-            problems.add(str(path / name), found, f"{expected['size']} bytes as written", _AGAIN)
+            problems.add(str(path / name), found, f"{expected.size} bytes as written", _AGAIN)
         files[name] = data
     problems.raise_if_any()
     return files

@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 from starscale.features.families import Feature
 from starscale.features.features import evaluate_features
 from starscale.features.measurements import Measurement, measured, measured_names
-from starscale.learn.bundle import digest, load_bundle, save_bundle, well_formed
+from starscale.learn.bundle import digest, load_bundle, named, save_bundle
 from starscale.learn.prediction import Prediction
 from starscale.learn.predictor import Predictor
+from starscale.learn.stored_document import check_document
 from starscale.model.flagging import Limits, ambiguous, catalogue_flags, odd_measurement
 from starscale.model.label_scale import LabelScale
 from starscale.model.recipe import Recipe
@@ -32,7 +33,7 @@ from starscale.tables.opening import open_for
 from starscale.tables.standardise import spelling, standardise
 from starscale.vocabulary.arrays import FloatArray
 from starscale.vocabulary.columns import Column, catalogue_columns
-from starscale.vocabulary.errors import StarscaleError
+from starscale.vocabulary.errors import Problems, StarscaleError
 from starscale.vocabulary.strict import validate
 
 #: Step of E(B-V), mag, for the derivative of the labels: small compared with the scale of every feature, large
@@ -323,7 +324,9 @@ class Model:
             Not a bundle, or a file of it is missing, altered or of a newer version.
         """
         predictor, document, hashes = load_bundle(Path(path))
-        with well_formed(Path(path)):
+        with named(Path(path)):
+            check_document(document, f"{path}/bundle.json: document")
+            _same_names(document, predictor)
             model = cls(
                 predictor=predictor,
                 features=tuple(Feature(**item) for item in document["features"]),
@@ -338,10 +341,10 @@ class Model:
                 mock=bool(document["mock"]),
                 information=document["information"],
                 recipe=validate(Recipe, document["recipe"], f"{path}/bundle.json: recipe")
-                if "recipe" in document
+                if document.get("recipe") is not None
                 else None,
                 label_scale=LabelScale.from_document(document["label_scale"])
-                if "label_scale" in document
+                if document.get("label_scale") is not None
                 else None,
                 stars=None if hashes is None else TrainingStars.from_arrays(hashes, str(path)),
             )
@@ -380,6 +383,19 @@ def loaded_once(path: str, sha256: str) -> Model:
                 del _KEPT[oldest]
             _KEPT[sha256] = model
         return _KEPT[sha256]
+
+
+def _same_names(document: Mapping[str, Any], predictor: Predictor) -> None:
+    """Refuse a document with other labels or features than the predictor has."""
+    problems = Problems()
+    features = [item["name"] for item in document["features"]]
+    for what, found, known in (
+        ("labels", document["labels"], predictor.labels),
+        ("features", features, predictor.features),
+    ):
+        if tuple(found) != known:
+            problems.add(f"document: {what}", f"are not those of the model ({', '.join(found[:5])}, ...)")
+    problems.raise_if_any()
 
 
 def _limits(low: float | None, high: float | None) -> tuple[float, float]:

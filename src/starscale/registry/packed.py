@@ -7,7 +7,6 @@ the folder, or an extension of the format ends the reading.
 
 from __future__ import annotations
 
-import hashlib
 import io as streams
 import json
 import tarfile
@@ -16,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from starscale.io import atomic_directory
-from starscale.learn.bundle import CARD, INDEX, STARS, WEIGHTS, load_bundle
+from starscale.learn.bundle import CARD, INDEX, STARS, SUMS, WEIGHTS, load_bundle, sums_of
+from starscale.learn.stored_document import check_document
 from starscale.registry.entries import LARGEST_BUNDLE
 from starscale.vocabulary.errors import InputError, Problem
 
-SUMS = "SHA256SUMS"
 FOLDER = "model"
 #: The files of a bundle, in the order of the archive.
 FILES = (CARD, INDEX, WEIGHTS)
@@ -43,7 +42,7 @@ def pack(folder: Path) -> bytes:
     load_bundle(folder)
     kept = [name for name in (*FILES, *OPTIONAL) if name in FILES or (folder / name).exists()]
     files = {name: (folder / name).read_bytes() for name in kept}
-    files |= {SUMS: _sums(files)}
+    files |= {SUMS: sums_of(files)}
     archive = streams.BytesIO()
     with tarfile.open(fileobj=archive, mode="w", format=tarfile.USTAR_FORMAT) as tar:
         for name in sorted(files):
@@ -71,8 +70,8 @@ def unpack(data: bytes, output: Path, where: str) -> None:
     """
     files = members(data, where)
     with atomic_directory(output, marker=INDEX) as partial:
-        for name in set(files) - {SUMS}:
-            (partial / name).write_bytes(files[name])
+        for name, held in files.items():
+            (partial / name).write_bytes(held)
         try:
             load_bundle(partial)
         except InputError as error:
@@ -105,7 +104,7 @@ def members(data: bytes, where: str) -> dict[str, bytes]:
         raise _bad(where, "holds something after its end")
     if missing := sorted({*FILES, SUMS} - set(files)):
         raise _bad(where, f"lacks {', '.join(missing)}")
-    if files[SUMS] != _sums({name: data for name, data in files.items() if name != SUMS}):
+    if files[SUMS] != sums_of({name: data for name, data in files.items() if name != SUMS}):
         raise _bad(where, f"has files with other checksums than {SUMS} says")
     return files
 
@@ -114,10 +113,11 @@ def document_of(files: Mapping[str, bytes], where: str) -> Mapping[str, Any]:
     """Return what a bundle says of itself."""
     try:
         document = json.loads(files[INDEX])["document"]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         raise _bad(where, f"has no readable {INDEX}") from None
     if not isinstance(document, dict):
         raise _bad(where, f"has no document in {INDEX}")
+    check_document(document, f"{where}: {INDEX}: document")
     return document
 
 
@@ -139,7 +139,3 @@ def _header(block: bytes, where: str) -> tuple[str, int]:
 
 def _bad(where: str, found: str) -> InputError:
     return InputError(Problem(where, found, "a bundle as `starscale models pack` writes it", _FIX))
-
-
-def _sums(files: Mapping[str, bytes]) -> bytes:
-    return "".join(f"{hashlib.sha256(files[name]).hexdigest()}  {name}\n" for name in sorted(files)).encode()

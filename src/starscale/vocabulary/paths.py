@@ -14,9 +14,21 @@ def matching(path: Path) -> list[Path]:
 
     The list is empty if `path` exists, is no pattern, or matches nothing.
     """
-    if not _is_pattern(path) or path.exists():
+    if not _is_pattern(path) or exists(path):
         return []
-    return sorted(Path(path.anchor).glob(str(path.relative_to(path.anchor))))
+    try:
+        return sorted(Path(path.anchor).glob(str(path.relative_to(path.anchor))))
+    except (OSError, ValueError, IndexError):
+        # A pattern that no file name can match.
+        return []
+
+
+def exists(path: Path) -> bool:
+    """Whether there is a file or folder; a name that no file can have (too long, with a zero) has none."""
+    try:
+        return path.exists()
+    except (OSError, ValueError):
+        return False
 
 
 def _is_pattern(path: Path) -> bool:
@@ -25,7 +37,7 @@ def _is_pattern(path: Path) -> bool:
 
 def divided(path: Path) -> tuple[Path, str | None]:
     """Return the file, folder or pattern of a path, and the table that it names: ``stars.fits#2``."""
-    if path.exists() or "#" not in path.name:
+    if exists(path) or "#" not in path.name:
         return path, None
     file, _, part = path.name.rpartition("#")
     return path.with_name(file) if file else path.parent, part
@@ -34,7 +46,7 @@ def divided(path: Path) -> tuple[Path, str | None]:
 def present(path: Path) -> bool:
     """Whether there is a file or folder, or, for a pattern, one or more files."""
     path, _ = divided(path)
-    return path.exists() or bool(matching(path))
+    return exists(path) or bool(matching(path))
 
 
 def missing_path(path: Path, expected: str = "a table", *, role: str = "") -> Problem:
@@ -56,7 +68,7 @@ def missing_path(path: Path, expected: str = "a table", *, role: str = "") -> Pr
         )
     found = f"no such file or folder{f' ({role})' if role else ''}"
     parent = path.parent
-    if not parent.is_dir():
+    if not (exists(parent) and parent.is_dir()):
         return Problem(str(path), f"{found}: the folder {str(parent)!r} does not exist", expected)
     names = sorted(item.name for item in parent.iterdir())
     return Problem(str(path), found, expected, did_you_mean(path.name, names))

@@ -36,8 +36,9 @@ def load_toml(path: Path) -> dict[str, Any]:
         raise InputError(missing_path(path, "a TOML file")) from None
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(Problem(str(path), f"cannot be read ({error})", "a TOML file")) from None
-    except tomllib.TOMLDecodeError as error:
-        raise InputError(Problem(str(path), f"is not valid TOML: {error}")) from None
+    except (ValueError, RecursionError) as error:
+        reason = "it is nested too deeply" if isinstance(error, RecursionError) else error
+        raise InputError(Problem(str(path), f"is not valid TOML: {reason}")) from None
 
 
 def validate(model: type[Model], data: Mapping[str, Any], source: str) -> Model:

@@ -19,6 +19,9 @@ from starscale.vocabulary.errors import InputError, Problem
 BLOCK = 2880
 _CARD = 80
 _MOST_AXES = 999
+_BITS = (8, 16, 32, 64, -32, -64)
+#: Bytes that no file has; the place after them is still one that a file can be asked for.
+_LARGEST = 2**60
 #: Longest header that is read: 999 columns with 100 cards each take half of it.
 _LONGEST = 16 << 20
 
@@ -93,9 +96,11 @@ def _cards(path: Path, raw: bytes, number: int) -> fits.Header:
         warnings.simplefilter("ignore", AstropyWarning)
         try:
             header = fits.Header.fromstring(raw.decode("ascii", "replace").replace("\ufffd", "?"))
-            # Raises an error for cards that cannot be parsed.
+            # Cards are parsed when they are looked at: those that cannot be are found here.
             header.tostring()
-        except (OSError, EOFError, ValueError) as error:
+            for card in header.cards:
+                _ = card.value, card.comment
+        except (OSError, EOFError, ValueError, KeyError, IndexError, fits.VerifyError) as error:
             raise InputError(damaged(path, f"header {number}: {error}")) from error
     return header
 
@@ -107,8 +112,13 @@ def _data_size(header: fits.Header) -> int:
     if header.get("GROUPS", False) is True and axes[:1] == [0]:
         axes = axes[1:]
     pixels = math.prod(axes) if axes else 0
-    bits = abs(int(header.get("BITPIX", 8)))
-    return bits // 8 * whole(header, "GCOUNT", 1) * (whole(header, "PCOUNT", 0) + pixels)
+    bits = header.get("BITPIX", 8)
+    if bits not in _BITS:
+        raise ValueError(f"BITPIX = {bits!r}, expected one of {', '.join(map(str, _BITS))}")
+    size: int = abs(bits) // 8 * whole(header, "GCOUNT", 1) * (whole(header, "PCOUNT", 0) + pixels)
+    if size > _LARGEST:
+        raise ValueError(f"its header states {size:,} bytes of data, more than any file has")
+    return size
 
 
 def whole(header: fits.Header, key: str, default: int | None = None) -> int:

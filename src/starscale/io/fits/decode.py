@@ -13,6 +13,8 @@ from starscale.io.fits.field import BYTES, WHOLE, FitsField
 Bytes = np.ndarray[Any, np.dtype[np.uint8]]
 _NUMPY = {"B": "u1", "I": ">i2", "J": ">i4", "K": ">i8", "E": ">f4", "D": ">f8", "C": ">f4", "M": ">f8"}
 _NATIVE: dict[type[pl.DataType], str] = {pl.Int8: "i1", pl.UInt16: "u2", pl.UInt32: "u4", pl.UInt64: "u8"}
+#: Cells may share bytes of the heap; those of a damaged or hostile file could share all of them.
+_SHARED = 64 << 20
 _TRUE, _FALSE, _UNKNOWN = ord("T"), ord("F"), (0, ord(" "))
 
 
@@ -167,7 +169,7 @@ def _from_heap(field: FitsField, raw: Bytes, heap: Bytes) -> pl.Series:
     filled = counts != 0
     if (counts < 0).any() or (filled & ((starts < 0) | (starts > len(heap) - sizes))).any():
         raise ValueError(f"column {field.name!r} of varying length points beyond the end of the heap")
-    flat = _gathered(heap, starts, sizes)
+    flat = _gathered(field.name, heap, starts, sizes)
     ends = np.concatenate([[0], np.cumsum(counts)])
     if field.base == "A":
         buffers = [None, pa.py_buffer(ends.tobytes()), pa.py_buffer(flat.tobytes())]
@@ -175,7 +177,7 @@ def _from_heap(field: FitsField, raw: Bytes, heap: Bytes) -> pl.Series:
         return _as_text(pl.Series(cells), has_nul=bool((flat == 0).any())).alias(field.name)
     if field.base == "X":
         places = np.cumsum(sizes) - sizes
-        values = pl.Series(_gathered(np.unpackbits(flat), places * 8, counts).astype(bool))
+        values = pl.Series(_gathered(field.name, np.unpackbits(flat), places * 8, counts).astype(bool))
     else:
         values = _elements(field, flat) if len(flat) else pl.Series([], dtype=field.element_dtype)
     if field.base in "CM":
@@ -184,10 +186,12 @@ def _from_heap(field: FitsField, raw: Bytes, heap: Bytes) -> pl.Series:
     return pl.Series(field.name, lists, dtype=field.dtype)
 
 
-def _gathered(heap: Bytes, starts: np.ndarray[Any, Any], sizes: np.ndarray[Any, Any]) -> Bytes:
+def _gathered(name: str, heap: Bytes, starts: np.ndarray[Any, Any], sizes: np.ndarray[Any, Any]) -> Bytes:
     """Return pieces of `heap` one after the other."""
     ends = np.cumsum(sizes)
     total = int(ends[-1]) if len(ends) else 0
+    if total > _SHARED + 4 * len(heap):
+        raise ValueError(f"the cells of column {name!r} take many times the bytes of the heap")
     if not total:
         return np.empty(0, np.uint8)
     first = int(starts[sizes > 0][0])

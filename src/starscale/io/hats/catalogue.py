@@ -97,6 +97,9 @@ def _collection(path: Path) -> Files:
     if not name:
         raise InputError(Problem(str(file), "has no hats_primary_table_url", "the folder of the main table"))
     primary = path / name
+    if Path(name).is_absolute() or ".." in Path(name).parts:
+        found = f"names the main table {name!r}, which lies outside the collection"
+        raise InputError(Problem(str(file), found, "the name of a folder in it"))
     if not primary.is_dir():
         fix = "The collection was not copied whole, or it lies on a server: get that folder too."
         raise InputError(Problem(str(primary), "no such folder", f"the main table that {file.name} names", fix))
@@ -144,6 +147,9 @@ def _partitions(dataset: Path, suffix: str) -> dict[tuple[int, int], list[Path]]
         cell = _CELL.search(file.relative_to(dataset).as_posix())
         if cell is None or not is_data(file, dataset):
             continue
+        if int(cell[1]) > HIGHEST_ORDER:
+            found_here = f"is a cell of order {int(cell[1])}"
+            raise InputError(Problem(str(file), found_here, f"an order from 0 to {HIGHEST_ORDER}"))
         if (cell["rest"] or "").startswith("/") or file.name.endswith(suffix.strip("/")):
             found.setdefault((int(cell[1]), int(cell[2])), []).append(file)
     return found
@@ -215,8 +221,14 @@ def _escaped(char: str) -> str:
 
 def read_properties(path: Path) -> dict[str, str]:
     """Read a Java properties file."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        fix = "The catalogue was not copied whole, or another program changed it."
+        found = f"cannot be read ({error})"
+        raise InputError(Problem(str(path), found, "a properties file in UTF-8", fix)) from None
     pairs = {}
-    for line in path.read_text(encoding="utf-8").splitlines():
+    for line in text.splitlines():
         if line[:1] not in ("#", "!") and (match := _PAIR.match(line)):
             pairs[_plain(match[1])] = _plain(match[2])
     return pairs

@@ -248,17 +248,17 @@ class Decoder:
         if self._flags:
             bits = np.unpackbits(self._cells(every, rows, 0, 0, self._flags), axis=1)
             gone = bits[:, : len(self.columns)].astype(bool)
-        found = {}
+        found, wanted = {}, set(names)
         anchor, offset = 0, self._flags
         for i, item in enumerate(self.columns):
             if item.varying:
-                if item.cells.name in names:
+                if item.cells.name in wanted:
                     ends, sizes = rows.anchors[:, anchor + 1].tolist(), rows.sizes[:, anchor].tolist()
                     parts = [block[end - size : end] for end, size in zip(ends, sizes, strict=True)]
                     found[item.cells.name] = item.lists(parts, rows.counts[:, anchor].tolist(), gone[:, i])
                 anchor, offset = anchor + 1, 0
                 continue
-            if item.cells.name in names:
+            if item.cells.name in wanted:
                 raw = self._cells(every, rows, anchor, offset, item.size)
                 found[item.cells.name] = item.fixed(raw, gone[:, i])
             offset += item.size

@@ -27,6 +27,8 @@ _LATIN = "iso-8859-1"
 _DECLARED = re.compile(rb"""\A(?:\xef\xbb\xbf)?\s*<\?xml[^>]*?\sencoding\s*=\s*["']([\w.:-]+)["']""")
 _TAG = re.compile(rb"""<(?:[^>"']|"[^"]*"|'[^']*')*>""")
 _LONGEST_TAG = 1 << 16
+#: Documents of archives have a tenth of this depth, and single tables.
+_DEEPEST, _MOST_TABLES = 200, 2000
 
 Attributes = dict[str, str]
 
@@ -205,12 +207,12 @@ def _opened(path: Path) -> tuple[IO[bytes], str]:
         encoding = "utf-16-be" if head[:2] == b"\0<" else "utf-16-le" if head[:2] == b"<\0" else "utf-16"
     try:
         name = codecs.lookup(encoding).name
-    except LookupError:
+        "".encode(name)
+    except (LookupError, UnicodeError):
+        # Other codecs turn bytes to bytes.
         file.close()
-        fix = "Convert it to UTF-8."
-        raise InputError(
-            Problem(str(path), f"is in the encoding {encoding!r}, which is not known", "", fix)
-        ) from None
+        said = f"is in the encoding {encoding!r}, which is not known"
+        raise InputError(Problem(str(path), said, fix="Convert it to UTF-8.")) from None
     name = {"ascii": "us-ascii", "iso8859-1": _LATIN}.get(name, name)
     if name in _AS_UTF8:
         return file, "utf-8"
@@ -232,6 +234,7 @@ class _Walk:
         self._stack: list[str] = []
         self._said: list[str] = []
         self._table: TableElement | None = None
+        self._named: dict[str, TableElement] = {}
         self._field: FieldElement | None = None
         self._group = ""
         self._starts: dict[str, Callable[[Attributes], None]] = {
@@ -264,6 +267,8 @@ class _Walk:
         name = local(tag)
         if not self._stack and name != "VOTABLE":
             raise DamagedError(f"its first element is {name}, not VOTABLE")
+        if len(self._stack) >= _DEEPEST:
+            raise DamagedError(f"its elements are nested more than {_DEEPEST} deep")
         self._said.clear()
         if name in self._starts:
             self._starts[name](attributes)
@@ -307,11 +312,14 @@ class _Walk:
     def _start_table(self, attributes: Attributes) -> None:
         self._scope("TABLE", attributes)
         self._table = TableElement(tuple(self._scopes))
-        same = next((t for t in self.document.tables if attributes.get("ref") in t.names), None)
-        if same is not None:
+        if (same := self._named.get(attributes.get("ref", ""))) is not None:
             # A table may have the columns of another.
             self._table.fields = list(same.fields)
         self.document.tables.append(self._table)
+        if len(self.document.tables) > _MOST_TABLES:
+            raise DamagedError(f"it has more than {_MOST_TABLES:,} tables")
+        for known in self._table.names:
+            self._named.setdefault(known, self._table)
 
     def _start_field(self, attributes: Attributes) -> None:
         self._field = FieldElement(attributes)

@@ -19,7 +19,7 @@ from starscale.io.fits.source import open_source as open_fits
 from starscale.io.fits.text import from_card
 from starscale.io.table import CHUNK_ROWS, Doubt, OtherTables, Source, describe, repeated_names, unique_names
 from starscale.io.votable.binary import Decoder
-from starscale.io.votable.cells import cells_of
+from starscale.io.votable.cells import Cells, cells_of
 from starscale.io.votable.choice import chosen_table, cut_off, listed
 from starscale.io.votable.document import Attributes, DamagedError, TableElement, VotableDocument, scan, scan_text
 from starscale.io.votable.position import epoch_of, frame_of, notes_on_times, position_system
@@ -30,6 +30,8 @@ from starscale.vocabulary.columns import POSITION_EPOCH, POSITION_SYSTEM
 from starscale.vocabulary.errors import InputError, Problem
 
 _REFUSED = (OSError, EOFError, ValueError, binascii.Error, zlib.error, expat.ExpatError, pl.exceptions.PolarsError)
+#: Elements of vectors in a small file.
+_MOST_ELEMENTS = 1 << 25
 #: Rows are not decoded in smaller pieces.
 _LEAST_ROWS = 1024
 
@@ -51,6 +53,7 @@ class VotableSource(Source):
         if table.kind.startswith("BINARY"):
             self._decoder, self._rows = _binary(document, table)
         _check_rows(table, self._rows)
+        _check_vectors(self.path, self._cells, self._rows)
         _describe(self, document, table)
 
     @property
@@ -160,6 +163,13 @@ def _count(decoder: Decoder, document: VotableDocument, table: TableElement) -> 
 def _check_rows(table: TableElement, rows: int) -> None:
     if table.stated_rows not in (None, rows):
         raise DamagedError(f"nrows says {table.stated_rows:,} rows, and there are {rows:,}")
+
+
+def _check_vectors(path: Path, cells: Sequence[Cells], rows: int) -> None:
+    """Refuse vectors that are far larger than the file: their cells are empty, and each stands for many nulls."""
+    elements = sum(item.elements for item in cells if item.shape)
+    if elements * max(rows, 1) > _MOST_ELEMENTS + 16 * path.stat().st_size:
+        raise DamagedError(f"its vectors have {elements:,} elements in a row, far more than the file holds")
 
 
 def _counted(rows: int) -> str:

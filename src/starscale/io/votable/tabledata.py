@@ -109,9 +109,9 @@ class RowReader:
     def _frame(self, rows: int, names: Sequence[str]) -> pl.DataFrame:
         width = len(self._columns)
         cells, self._cells = self._cells[: rows * width], self._cells[rows * width :]
-        found = {}
+        found, wanted = {}, set(names)
         for i, item in enumerate(self._columns):
-            if item.name in names:
+            if item.name in wanted:
                 try:
                     found[item.name] = column_of(item, cells[i::width])
                 except CellError as error:
