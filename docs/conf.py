@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
 import starscale
+
+os.environ.setdefault("MPLBACKEND", "Agg")
+sys.path.insert(0, str(Path(__file__).parent))
 
 project = "starscale"
 author = "The starscale developers"
@@ -21,3 +29,10 @@ myst_heading_anchors = 3
 autodoc_typehints = "signature"
 autodoc_member_order = "bysource"
 numpydoc_show_class_members = False
+
+
+def setup(app: Any) -> None:
+    """Draw the pictures of the pages before they are read."""
+    from pictures import draw
+
+    app.connect("builder-inited", lambda _: draw(Path(__file__).parent / "_build" / "pictures"))

@@ -78,6 +78,11 @@ def members(kind: type) -> Iterator[str]:
             yield name
 
 
+def described(thing: Any) -> str:
+    """Arguments and first line of a function; nothing of anything else."""
+    return f"({arguments(thing)})\n    {first_line(thing)}" if inspect.isfunction(thing) else ""
+
+
 def contract() -> str:
     """The whole contract as text."""
     lines = []
@@ -88,6 +93,8 @@ def contract() -> str:
         elif inspect.isclass(thing):
             body = "".join(f"\n    .{member}" for member in members(thing))
             lines.append(f"class {name}\n    {first_line(thing)}{body}")
+        elif inspect.ismodule(thing):
+            lines += [f"{name}.{part}{described(getattr(thing, part))}" for part in sorted(thing.__all__)]
         else:
             lines.append(name)
     return "\n".join(lines) + "\n"

@@ -46,6 +46,9 @@ from .pipeline.pipeline import RunResult, run
 from .reports.citing import cite
 from .reports.page import report
 
+# Pictures
+from . import plots
+
 # Surveys and settings
 from .surveys import Survey, load_survey, survey_names
 from .surveys.describing import describe_survey
@@ -181,6 +184,7 @@ __all__ = [
     "pack_model",
     "plan_fetch",
     "plan_run",
+    "plots",
     "predict",
     "publish",
     "read",

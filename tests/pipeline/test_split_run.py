@@ -23,7 +23,8 @@ from starscale.pipeline.planning import plan
 from starscale.pipeline.prepare_training import prepare
 from starscale.pipeline.runfile import load_run
 from starscale.reports.finished import FinishedRun
-from starscale.reports.importance import importance_bars, importance_section
+from starscale.reports.importance import importance_section
+from starscale.reports.plots import importance_bars
 from starscale.vocabulary.errors import InputError
 from starscale.vocabulary.settings.run import ImportanceConfig
 from support.recorded_progress import RecordedProgress

@@ -9,10 +9,11 @@ import numpy as np
 import polars as pl
 import pytest
 
-from starscale.reports import match as match_plots
+from starscale.plots.columns import numbers
+from starscale.plots.drawing import binomial_error, running_quantiles
+from starscale.plots.style import png
 from starscale.reports import plots
 from starscale.reports.accuracy import coverage_in_bins
-from starscale.reports.sky_map import sky
 from starscale.vocabulary.columns import LABELS
 from support.fakes import predictions
 
@@ -40,7 +41,6 @@ def odd_tables() -> dict[str, pl.DataFrame]:
 def test_no_picture_breaks_or_warns(case: str) -> None:
     table, labels = odd_tables()[case], ["teff", "fe_h"]
     before = table.clone()
-    ra, dec = plots.numbers(table, "ra"), plots.numbers(table, "dec")
     shares = coverage_in_bins(table.head(0) if case == "infinite" else table, labels)
     pictures = [
         plots.one_to_one(table, labels),
@@ -48,20 +48,21 @@ def test_no_picture_breaks_or_warns(case: str) -> None:
         plots.residual_trends(table, labels, [*labels, "magnitude"]),
         plots.pulls(table, labels),
         plots.coverage(shares, labels),
-        match_plots.separations({"a": np.abs(plots.numbers(table, "fe_h")), "b": np.empty(0)}),
-        match_plots.match_quality({"a": np.clip(plots.numbers(table, "fe_h"), 0, 1), "b": np.empty(0)}),
+        plots.separations({"a": np.abs(numbers(table, "fe_h")), "b": np.empty(0)}),
+        plots.match_quality({"a": np.clip(numbers(table, "fe_h"), 0, 1), "b": np.empty(0)}),
         plots.kiel(table),
         plots.label_distributions(table, pl.DataFrame(), labels),
-        sky(ra, dec),
+        plots.sky(table),
+        plots.reliability(table, labels),
     ]
     for picture in pictures:
-        assert plots.png(picture, mock=True).startswith(b"\x89PNG")
+        assert png(picture, mock=True).startswith(b"\x89PNG")
     assert table.equals(before)
 
 
 def test_pictures_change_nothing_global() -> None:
     before = dict(mpl.rcParams)
-    plots.png(plots.kiel(predictions(100)))
+    png(plots.kiel(predictions(100)))
     assert dict(mpl.rcParams) == before
 
 
@@ -98,7 +99,7 @@ def test_kiel_diagram_is_upside_down() -> None:
 def test_running_quantiles_of_a_known_law() -> None:
     rng = np.random.default_rng(1)
     x = rng.uniform(0, 10, 40_000)
-    centre, (low, median, high) = plots.running_quantiles(x, x + rng.standard_normal(len(x)) * 0.1, (0, 10))
+    centre, (low, median, high) = running_quantiles(x, x + rng.standard_normal(len(x)) * 0.1, (0, 10))
     assert len(centre) == 20
     assert np.allclose(median, centre, atol=0.03)
     # Within a bin of half a unit the law itself spreads the central 68 % over 0.34.
@@ -107,17 +108,17 @@ def test_running_quantiles_of_a_known_law() -> None:
 
 def test_running_quantiles_leave_out_bins_with_few_stars() -> None:
     x = np.repeat([0.5, 5.5, 9.5], [19, 20, 400])
-    centre, quantiles = plots.running_quantiles(x, np.zeros_like(x), (0, 10))
+    centre, quantiles = running_quantiles(x, np.zeros_like(x), (0, 10))
     assert centre.tolist() == [5.5, 9.5]
     assert quantiles.shape == (3, 2)
-    assert plots.running_quantiles(x[:5], x[:5], (0, 10))[1].shape == (3, 0)
+    assert running_quantiles(x[:5], x[:5], (0, 10))[1].shape == (3, 0)
 
 
 def test_sky_map_counts_stars_per_square_degree() -> None:
     rng = np.random.default_rng(5)
     n = 400_000
     ra, dec = rng.uniform(0, 360, n), np.degrees(np.arcsin(rng.uniform(-1, 1, n)))
-    density = sky(ra, dec, weight=3).axes[0].collections[0].get_array()
+    density = plots.sky(pl.DataFrame({"ra": ra, "dec": dec}), weight=3).axes[0].collections[0].get_array()
     assert np.ma.median(density) == pytest.approx(3 * n / 41_253, rel=0.05)
 
 
@@ -125,7 +126,7 @@ def test_sky_map_counts_stars_per_square_degree() -> None:
 def test_a_small_field_is_shown_alone(centre: float) -> None:
     rng = np.random.default_rng(5)
     ra, dec = (centre + rng.uniform(-2, 2, 20_000)) % 360, 60 + rng.uniform(-1, 1, 20_000)
-    axes = sky(ra, dec).axes[0]
+    axes = plots.sky(pl.DataFrame({"ra": ra, "dec": dec})).axes[0]
     assert axes.name == "rectilinear"
     left, right = axes.get_xlim()
     assert 3.9 < left - right < 4.6
@@ -154,8 +155,8 @@ def test_coverage_is_by_predicted_value() -> None:
 
 
 def test_binomial_error() -> None:
-    assert plots.binomial_error(np.array([0.68]), np.array([1000.0]))[0] == pytest.approx(0.01475, rel=0.01)
-    assert plots.binomial_error(np.array([1.0]), np.array([20.0]))[0] > 0.02
+    assert binomial_error(np.array([0.68]), np.array([1000.0]))[0] == pytest.approx(0.01475, rel=0.01)
+    assert binomial_error(np.array([1.0]), np.array([20.0]))[0] > 0.02
 
 
 # ---- a browser --------------------------------------------------------------------------------

@@ -34,6 +34,7 @@ MODULES = {
     "apply": "model",
     "explain": "explain",
     "importance": "explain",
+    "plot": "plot",
     "publish": "publish",
     "report": "run",
     "cite": "cite",

@@ -12,6 +12,7 @@ from markupsafe import Markup
 from starscale.features.splits import PARTS
 from starscale.model.evaluate import BINS, FIGURES, evaluate
 from starscale.model.label_scale import LabelScale
+from starscale.plots.drawing import binomial_error
 from starscale.reports import plots
 from starscale.reports.blocks import Block, Facts, Paragraph, Section, folded, html
 from starscale.reports.finished import FinishedRun, count, mapping
@@ -231,7 +232,7 @@ def _coverage_table(shares: pl.DataFrame) -> ReportTable:
     for row in shares.iter_rows(named=True):
         cells = []
         for share in (row["coverage68"], row["coverage95"]):
-            error = plots.binomial_error(share, row["n"])
+            error = binomial_error(share, row["n"])
             cells.append("-" if math.isnan(share) else f"{100 * share:.1f} +- {100 * error:.1f}")
         rows.append([row["label"], row["by"], f"{row['low']:g} to {row['high']:g}", f"{row['n']:,}", *cells])
     return ReportTable(["label", "by", "bin", "n", HEADINGS["coverage68"], HEADINGS["coverage95"]], rows)

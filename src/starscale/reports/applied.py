@@ -7,17 +7,14 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from matplotlib.figure import Figure
 
+from starscale.plots.columns import numbers
 from starscale.reports import plots
 from starscale.reports.blocks import Block, Facts, Paragraph, Picture, Section, html
 from starscale.reports.finished import FinishedRun, count, mapping, spread_sample
-from starscale.reports.plots import BLUE, GREY, ORANGE, grid, histogram, limits_of
-from starscale.reports.sky_map import sky
 from starscale.reports.table import ReportTable
 from starscale.reports.text import attrition_table, figures_table
 from starscale.tables.cuts import Attrition
-from starscale.vocabulary.arrays import FloatArray
 from starscale.vocabulary.flags import CatalogueFlag
 
 _SCORES = ("domain_score", "label_score")
@@ -120,59 +117,27 @@ def _shares(run: FinishedRun) -> ReportTable:
 def _pictures(run: FinishedRun, stars: pl.DataFrame, weight: int, about: Mapping[str, Any]) -> list[Picture]:
     n = count(stars.height)
     of = f"one star in {weight} of the catalogue ({n} stars)" if weight > 1 else f"all {n} stars of the catalogue"
-    scores = {name: plots.numbers(stars, name) for name in _SCORES}
+    scores = {name: numbers(stars, name) for name in _SCORES}
     magnitudes, ends = np.empty(0), about.get("magnitude_range")
     if about.get("magnitude") and ends:
         table, _ = spread_sample(run.folder / "matched.parquet", (str(about["magnitude"]),))
-        magnitudes = plots.numbers(table, str(about["magnitude"]))
+        magnitudes = numbers(table, str(about["magnitude"]))
     caption = (
         f"Scores (1: the limit of the training stars, dashed) and magnitudes (shaded: the range of the training "
         f"stars), {of}."
     )
     found = [
         run.picture(
-            likeness(scores, magnitudes, ends, str(about.get("magnitude") or "")),
+            plots.likeness(scores, magnitudes, ends, str(about.get("magnitude") or "")),
             "Histograms of domain score, label score and magnitude",
             caption,
         )
     ]
     if {"ra", "dec", "flags"} <= set(stars.columns):
         beyond = CatalogueFlag.OUT_OF_DOMAIN | CatalogueFlag.LABEL_OUT_OF_RANGE | CatalogueFlag.OUTSIDE_MAGNITUDES
-        marked = (stars["flags"] & int(beyond) > 0).to_numpy()
+        marked = stars.with_columns((pl.col("flags") & int(beyond) > 0).alias("marked"))
         names = ", ".join(str(flag.name) for flag in beyond)
-        figure = sky(plots.numbers(stars, "ra"), plots.numbers(stars, "dec"), marked=marked)
+        figure = plots.sky(marked, value="marked")
         caption = f"Share of the stars with one of the flags {names} on the sky (ICRS, east to the left), {of}."
         found.append(run.picture(figure, "Map of the share of flagged stars on the sky", caption))
     return found
-
-
-def likeness(scores: Mapping[str, FloatArray], magnitudes: FloatArray, ends: Any, name: str) -> Figure:
-    """Draw the distributions of scores and magnitudes against those of the training stars.
-
-    Parameters
-    ----------
-    scores : mapping of str to ndarray, shape (n,)
-    magnitudes : ndarray, shape (n,)
-    ends : (float, float) or None
-        Magnitudes of the brightest and the faintest training star.
-    name : str
-        Column of the magnitude.
-    """
-    shown = bool(np.isfinite(magnitudes).any()) and ends is not None
-    figure, panels = grid(1, len(scores) + shown, (3.6, 3.0))
-    for axes, (score, values) in zip(panels[0], scores.items(), strict=False):
-        known = values[np.isfinite(values)]
-        logarithm = np.log10(np.clip(known, 1e-3, None))
-        limits = limits_of(logarithm, np.array([-1.0, 0.5]), percent=99.8)
-        histogram(axes, limits, ("", logarithm, BLUE), noun="stars")
-        axes.axvline(0.0, color=GREY, linestyle="--", linewidth=1)
-        axes.set(xlabel=f"log10 {score}", ylabel="share of the stars per bin")
-    if shown:
-        axes = panels[0][-1]
-        low, high = (float(end) for end in ends)
-        histogram(
-            axes, limits_of(magnitudes, np.array([low, high]), percent=99.8), ("", magnitudes, BLUE), noun="stars"
-        )
-        axes.axvspan(low, high, color=ORANGE, alpha=0.12, linewidth=0)
-        axes.set(xlabel=f"{name} (mag)", ylabel="share of the stars per bin")
-    return figure

@@ -14,7 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
-from starscale.reports import plots
+from starscale.plots.style import png
 from starscale.reports.table import ReportTable
 from starscale.version import __version__
 
@@ -37,7 +37,7 @@ class Picture:
     @classmethod
     def of(cls, figure: Figure, alt: str, caption: str, *, mock: bool) -> Picture:
         """Draw a matplotlib figure; that of simulated stars says so itself."""
-        return cls(base64.b64encode(plots.png(figure, mock=mock)).decode("ascii"), alt, caption)
+        return cls(base64.b64encode(png(figure, mock=mock)).decode("ascii"), alt, caption)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from starscale.reports import plots
 from starscale.reports.blocks import Block, Paragraph, Picture, Section
 from starscale.reports.finished import FinishedRun, count, mapping, spread_sample
-from starscale.reports.sky_map import sky
 from starscale.reports.table import ReportTable
 from starscale.vocabulary.columns import LABELS
 from starscale.vocabulary.flags import CatalogueFlag, describe
@@ -42,7 +41,7 @@ def _pictures(run: FinishedRun) -> list[Picture]:
         figure = plots.label_distributions(stars, run.test, labels)
         found.append(run.picture(figure, "Histograms of the predicted labels", caption))
     if {"ra", "dec"} <= set(stars.columns):
-        figure = sky(plots.numbers(stars, "ra"), plots.numbers(stars, "dec"), weight=weight)
+        figure = plots.sky(stars, weight=weight)
         caption = f"Where the stars are (ICRS, east to the left), {of}."
         found.append(run.picture(figure, "Map of the stars on the sky", caption))
     return found

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from starscale import io
-from starscale.reports import homogenize_plots
+from starscale.reports import plots
 from starscale.reports.blocks import Block, Paragraph, Picture, Section, html, render
 from starscale.reports.finished import FinishedRun, count, mapping
 from starscale.reports.homogenize_text import crosswalk_table, homogenize_tables
@@ -82,20 +82,20 @@ def homogenize_section(data: Mapping[str, Any], *, mock: bool) -> Section | None
             Paragraph(text),
             *(Paragraph(html("<b>Note:</b> {note}.", note=note)) for note in data.get("notes", [])),
             Picture.of(
-                homogenize_plots.overlap(surveys, data["overlap"]),
+                plots.overlap(surveys, data["overlap"]),
                 "Matrix of the numbers of common stars",
                 overlap,
                 mock=mock,
             ),
             Picture.of(
-                homogenize_plots.error_factors(data["errors"], surveys),
+                plots.error_factors(data["errors"], surveys),
                 "Error factors of every survey and label",
                 errors,
                 mock=mock,
             ),
             *(
                 Picture.of(
-                    homogenize_plots.residuals(residuals, surveys, name),
+                    plots.residuals(residuals, surveys, name),
                     f"Residuals of {name} before and after",
                     residual.format(name),
                     mock=mock,

@@ -7,15 +7,14 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from matplotlib.figure import Figure
 
 from starscale.crossmatch.kernel.losses import REASONS
 from starscale.crossmatch.kernel.quality import expected_quality
+from starscale.plots.columns import numbers
 from starscale.reports import plots
 from starscale.reports.blocks import Block, Paragraph, Section, html
 from starscale.reports.finished import FinishedRun, count, mapping, spread_sample
 from starscale.reports.match_text import COUNTS, MODEL
-from starscale.reports.plots import BLUE, ORANGE, grid, histogram, nothing
 from starscale.reports.table import ReportTable
 from starscale.vocabulary.arrays import FloatArray
 
@@ -37,14 +36,16 @@ def match_section(run: FinishedRun) -> Section:
             "on the probability."
         )
         alt = "Match probabilities, and expected completeness and contamination"
-        blocks.append(run.picture(match_quality(best), alt, text))
+        blocks.append(run.picture(plots.match_quality(best), alt, text))
     if distances := _separations(run, results):
         text = (
             "Separations of the kept pairs, after the Gaia star was moved to the epoch of the other source. True "
             "counterparts crowd at small separations; the number of chance pairs grows with the separation. The "
             "axis holds 99.9 % of the pairs."
         )
-        blocks.append(run.picture(separations(distances), "Histograms of the separations of the pairs", text))
+        blocks.append(
+            run.picture(plots.separations(distances), "Histograms of the separations of the pairs", text)
+        )
     return Section("match", "Match", blocks)
 
 
@@ -88,7 +89,7 @@ def _best_probabilities(run: FinishedRun, survey: str) -> FloatArray:
     found, _ = spread_sample(run.folder / f"neighbours_{survey}.parquet", ("match_probability", "best"))
     if "best" not in found.columns:
         return np.empty(0)
-    values = plots.numbers(found.filter(pl.col("best").fill_null(False)), "match_probability")
+    values = numbers(found.filter(pl.col("best").fill_null(False)), "match_probability")
     return np.asarray(values[np.isfinite(values)])
 
 
@@ -97,9 +98,7 @@ def _separations(run: FinishedRun, results: Results) -> dict[str, FloatArray]:
     pairs = {
         name: spread_sample(run.folder / f"pairs_{name}.parquet", ("angular_distance",))[0] for name in results
     }
-    return {
-        name: plots.numbers(table, "angular_distance") for name, table in pairs.items() if not table.is_empty()
-    }
+    return {name: numbers(table, "angular_distance") for name, table in pairs.items() if not table.is_empty()}
 
 
 def _quality(best: Mapping[str, FloatArray]) -> ReportTable:
@@ -121,52 +120,3 @@ def _quality(best: Mapping[str, FloatArray]) -> ReportTable:
         "Expected from the probabilities, not measured."
     )
     return ReportTable(headings, rows, caption=text)
-
-
-#: Share of the pairs that the axis of separations holds.
-_SHOWN = 0.999
-
-
-def separations(distances: Mapping[str, FloatArray]) -> Figure:
-    """Draw the distribution of the separations of the kept pairs of each survey, arcsec."""
-    figure, panels = grid(1, len(distances), (3.75, 3.0))
-    for axes, (name, values) in zip(panels[0], distances.items(), strict=False):
-        known = values[np.isfinite(values)]
-        end = float(np.quantile(known, _SHOWN)) if len(known) else 1.0
-        end = end or 1e-3
-        histogram(axes, (0.0, 1.1 * end), ("", values, BLUE), noun="pairs")
-        axes.set(xlabel="separation (arcsec)", ylabel="share of the pairs per bin")
-        axes.set_title(name, fontsize=10)
-    return figure
-
-
-def match_quality(best: Mapping[str, FloatArray]) -> Figure:
-    """Draw the probabilities of the best pairs of each survey, and the quality expected above a threshold.
-
-    Left: distribution of `1 - P`, both axes logarithmic. Right: expected incompleteness and
-    contamination of the pairs above a threshold.
-    """
-    figure, panels = grid(len(best), 2, (4.6, 3.0))
-    edges = np.logspace(-8, 0, 49)
-    for row, (name, values) in zip(panels, best.items(), strict=False):
-        left, right = row
-        probability = values[np.isfinite(values)]
-        if not len(probability):
-            nothing(left)
-            nothing(right)
-            continue
-        left.hist(np.clip(1 - probability, edges[0], 1.0), bins=edges.tolist(), color=BLUE)
-        left.set(xscale="log", yscale="log", xlabel="1 - match probability", ylabel="best pairs per bin")
-        left.set_title(name, fontsize=10)
-        thresholds = 1 - np.logspace(-5, 0, 101)
-        curves = expected_quality(probability, thresholds)
-        x = 1 - thresholds
-        incomplete = np.clip(1 - curves["completeness"].to_numpy(), 1e-8, None)
-        right.plot(x, 100 * incomplete, color=BLUE, label="true pairs that are lost")
-        right.plot(x, 100 * curves["contamination"].to_numpy(), color=ORANGE, label="wrong pairs among the kept")
-        right.set(
-            xscale="log", yscale="log", xlabel="1 - threshold on the probability", ylabel="expected share (%)"
-        )
-        right.set_ylim(1e-4, 100)
-        right.legend(fontsize=8, frameon=False)
-    return figure

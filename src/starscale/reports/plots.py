@@ -1,74 +1,34 @@
-"""Figures of the report: from arrays and tables to matplotlib figures.
+"""Figures of the report: several pictures of :mod:`starscale.plots` as the panels of one figure.
 
-Only matplotlib's object-oriented interface is used, so nothing global changes and no display is
-needed. Missing values are left out; a figure without values says so.
+Nothing global of matplotlib changes and no display is needed. Missing values are left out; a panel without values
+says so.
 """
 
 from __future__ import annotations
 
-import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import polars as pl
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.collections import QuadMesh
-from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogFormatter, MaxNLocator
 
+from starscale.plots import accuracy, diagrams, learning, matching, skymap, surveys, uncertainty
+from starscale.plots.columns import axis_name, numbers
+from starscale.plots.drawing import finite, histogram, limits_of
+from starscale.plots.style import BLUE, GREY, ORANGE, blank, grid, styled
 from starscale.vocabulary.arrays import FloatArray
 from starscale.vocabulary.columns import LABELS
 
-Limits = tuple[float, float]
-#: Title, values and colour of a histogram.
-Sample = tuple[str, FloatArray, str]
-
-DPI = 110
-#: Blue and orange of Okabe and Ito: distinct for every kind of colour vision.
-BLUE, ORANGE, GREY = "#0072b2", "#d55e00", "#555555"
-#: Fewest stars in a bin of a running median.
-_FEWEST = 20
-
-
-def png(figure: Figure, *, mock: bool = False) -> bytes:
-    """Draw a figure as PNG; a title marks mock data, because figures are copied out of pages."""
-    if mock:
-        figure.suptitle("MOCK DATA (simulated stars)", fontsize=9, color="#b00020", fontweight="bold")
-    figure.dpi = DPI
-    canvas = FigureCanvasAgg(figure)
-    # savefig would draw everything once more, and throw it away, to find the layout.
-    if (engine := figure.get_layout_engine()) is not None:
-        engine.execute(figure)
-        figure.set_layout_engine("none")
-    buffer = io.BytesIO()
-    # Without the name of the software the same run gives the same bytes.
-    canvas.print_png(buffer, metadata={"Software": None})  # type: ignore[no-untyped-call]
-    return buffer.getvalue()
-
-
-def numbers(table: pl.DataFrame, name: str) -> FloatArray:
-    """A column as float64, NaN where it is not finite; all NaN where there is no such column. Shape (n_rows,)."""
-    if name not in table.columns:
-        return np.full(table.height, np.nan)
-    values = table[name].cast(pl.Float64).fill_null(np.nan).to_numpy().astype(np.float64)
-    return np.where(np.isfinite(values), values, np.nan)
-
-
-def axis_name(name: str) -> str:
-    """Return the title of an axis: symbol and unit of a label, else the name of the column."""
-    if name == "magnitude":
-        return "magnitude (mag)"
-    if name not in LABELS:
-        return name
-    symbol, _, index = LABELS[name].symbol.partition("_")
-    unit = "K" if LABELS[name].unit == "K" else "dex"
-    return (f"${symbol}_{{\\mathrm{{{index}}}}}$" if index else symbol) + f" ({unit})"
+#: Largest number of bars in a panel: the most important columns over all labels.
+_BARS = 20
+#: Quantities that the residuals of a calibration are drawn against.
+_AXES = ("teff", "logg", "fe_h", "snr")
 
 
 def one_to_one(test: pl.DataFrame, labels: Sequence[str]) -> Figure:
-    """Draw predicted against spectroscopic value, coloured by density (Turchi et al. 2024, Fig. 1).
+    """Draw predicted against spectroscopic value (Turchi et al. 2024, Fig. 1).
 
     Parameters
     ----------
@@ -79,18 +39,7 @@ def one_to_one(test: pl.DataFrame, labels: Sequence[str]) -> Figure:
     """
     figure, panels = grid(1, len(labels), (3.75, 3.25))
     for axes, label in zip(panels[0], labels, strict=False):
-        truth, predicted = finite(numbers(test, f"{label}_label"), numbers(test, label))
-        axes.set(xlabel=f"spectroscopic {axis_name(label)}", ylabel=f"predicted {axis_name(label)}")
-        if not len(truth):
-            nothing(axes)
-            continue
-        limits = limits_of(truth, predicted)
-        mesh = _density(axes, truth, predicted, (limits, limits))
-        colourbar(figure, mesh, axes, "stars per bin" if axes is panels[0][-1] else "")
-        axes.plot(limits, limits, "--", color="black", linewidth=1)
-        axes.set(xlim=limits, ylim=limits)
-        axes.set_box_aspect(1)
-        _note(axes, f"n = {len(truth):,}" + _beyond((truth, limits), (predicted, limits)))
+        accuracy.one_to_one(test, label, ax=axes)
     return figure
 
 
@@ -101,10 +50,7 @@ def error_distribution(test: pl.DataFrame, labels: Sequence[str]) -> Figure:
     """
     figure, panels = grid(1, len(labels), (3.75, 3.2))
     for axes, label in zip(panels[0], labels, strict=False):
-        difference = numbers(test, label) - numbers(test, f"{label}_label")
-        axes.set(xlabel=f"predicted - spectroscopic {axis_name(label)}", ylabel="share of the sample per bin")
-        histogram(axes, _around_zero(difference), ("", difference, BLUE))
-        axes.axvline(0, ymax=0.88, color="black", linewidth=1, linestyle="--")
+        accuracy.error_distribution(test, label, ax=axes)
     return figure
 
 
@@ -114,23 +60,24 @@ def pulls(test: pl.DataFrame, labels: Sequence[str]) -> Figure:
     The parameters are those of :func:`one_to_one`; `test` needs ``<label>_error`` as well.
     """
     figure, panels = grid(1, len(labels), (3.75, 3.2))
-    limits = (-6.0, 6.0)
     for axes, label in zip(panels[0], labels, strict=False):
-        error = numbers(test, f"{label}_error")
-        error[~(error > 0)] = np.nan
-        pull = (numbers(test, label) - numbers(test, f"{label}_label")) / error
-        width = histogram(axes, limits, ("", pull, BLUE))
-        axes.set(xlabel=f"error of {LABELS[label].name} / predicted error", ylabel="share of the sample per bin")
-        if width:
-            x = np.linspace(*limits, 241)
-            y = width * np.exp(-(x**2) / 2) / np.sqrt(2 * np.pi)
-            bottom = axes.get_ylim()[0]
-            axes.plot(x, np.where(y >= bottom, y, np.nan), "--", color="black", linewidth=1)
+        accuracy.pulls(test, label, ax=axes)
+    return figure
+
+
+def reliability(test: pl.DataFrame, labels: Sequence[str]) -> Figure:
+    """Draw which share of the spectroscopic values lies below each predicted quantile.
+
+    The parameters are those of :func:`one_to_one`; `test` needs the intervals, or ``<label>_error``, as well.
+    """
+    figure, panels = grid(1, len(labels), (3.75, 3.25))
+    for axes, label in zip(panels[0], labels, strict=False):
+        uncertainty.reliability(test, label, ax=axes)
     return figure
 
 
 def residual_trends(test: pl.DataFrame, labels: Sequence[str], against: Sequence[str]) -> Figure:
-    """Draw the density of ``prediction - label`` with its running median and central 68 %.
+    """Draw ``prediction - label`` with its running median and central 68 %.
 
     Parameters
     ----------
@@ -143,51 +90,13 @@ def residual_trends(test: pl.DataFrame, labels: Sequence[str], against: Sequence
     """
     figure, panels = grid(len(labels), len(against), (2.85, 2.35))
     for row, label in zip(panels, labels, strict=False):
-        difference = numbers(test, label) - numbers(test, f"{label}_label")
-        ylim = _around_zero(difference, percent=99.0)
         for axes, name in zip(row, against, strict=False):
-            x, y = finite(numbers(test, name if name == "magnitude" else f"{name}_label"), difference)
-            if axes is row[0]:
-                axes.set_ylabel(f"error of {axis_name(label)}")
-            if row is panels[-1]:
-                axes.set_xlabel(("" if name == "magnitude" else "spectroscopic ") + axis_name(name))
-            if not len(x):
-                nothing(axes)
-                continue
-            xlim = limits_of(x)
-            _density(axes, x, y, (xlim, ylim), colours="Greys", lighter=12)
-            centre, (low, median, high) = running_quantiles(x, y, xlim)
-            axes.fill_between(centre, low, high, color=BLUE, alpha=0.2, linewidth=0)
-            axes.plot(centre, np.transpose([low, high]), color=BLUE, linewidth=0.8)
-            axes.plot(centre, median, color=BLUE, linewidth=2)
-            axes.axhline(0, color="black", linewidth=1, linestyle="--")
-            axes.set(xlim=xlim, ylim=ylim)
+            accuracy.residuals(test, label, name if name == "magnitude" else f"{name}_label", ax=axes)
+            if axes is not row[0]:
+                axes.set_ylabel("")
+            if row is not panels[-1]:
+                axes.set_xlabel("")
     return figure
-
-
-def running_quantiles(x: FloatArray, y: FloatArray, limits: Limits) -> tuple[FloatArray, FloatArray]:
-    """Compute 16, 50 and 84 % quantiles of `y` in 20 bins of `x`.
-
-    The bins have equal widths, not equal numbers of stars: the rare stars at either end are visible.
-
-    Parameters
-    ----------
-    x, y : ndarray, (n,)
-        Finite values.
-    limits : tuple of float
-        Ends of the first and the last bin.
-
-    Returns
-    -------
-    centre : ndarray, (n_bins,)
-        Median of `x` in each bin that has 20 stars or more.
-    quantiles : ndarray, (3, n_bins)
-    """
-    number = np.digitize(x, np.linspace(*limits, 21))
-    groups = [rows for i in range(1, 21) if len(rows := np.flatnonzero(number == i)) >= _FEWEST]
-    centre = np.array([np.median(x[rows]) for rows in groups])
-    quantiles = [np.quantile(y[rows], (0.16, 0.5, 0.84)) for rows in groups]
-    return centre, np.array(quantiles).reshape(-1, 3).T
 
 
 def coverage(bins: pl.DataFrame, labels: Sequence[str]) -> Figure:
@@ -201,38 +110,19 @@ def coverage(bins: pl.DataFrame, labels: Sequence[str]) -> Figure:
     labels : sequence of str
         One column of panels each; one row for each `by` that has a bin.
     """
-    drawn = bins.filter(pl.col("n") >= _FEWEST)
+    drawn = bins.filter(pl.col("n") >= 20)
     kinds = [by for by in ("predicted", "magnitude") if by in drawn["by"]] or ["predicted"]
     figure, panels = grid(len(kinds), len(labels), (3.75, 2.8))
     for row, by in zip(panels, kinds, strict=False):
         for axes, label in zip(row, labels, strict=False):
             part = drawn.filter((pl.col("label") == label) & (pl.col("by") == by))
             low, high, n = numbers(part, "low"), numbers(part, "high"), numbers(part, "n")
-            for level, colour, marker in ((68, BLUE, "o"), (95, ORANGE, "s")):
-                share = numbers(part, f"coverage{level}")
-                axes.axhline(level, color=colour, linewidth=1, linestyle="--")
-                bars = 100 * binomial_error(share, n), (high - low) / 2
-                points = axes.errorbar((low + high) / 2, 100 * share, *bars, marker, color=colour, markersize=4)
-                points.set_label(f"{level} % interval")
-            if part.is_empty():
-                nothing(axes, f"no bin with {_FEWEST} stars")
-                axes.set_xticks([])
-            axes.set(ylim=(min(40.0, axes.get_ylim()[0]), 103))
+            shares = [(level, low, high, numbers(part, f"coverage{level}"), n) for level in (68, 95)]
+            with styled():
+                uncertainty.draw_coverage(axes, shares, legend=axes is panels[0][0])
             axes.set_xlabel(f"predicted {axis_name(label)}" if by == "predicted" else axis_name(by))
             axes.set_ylabel(f"{LABELS[label].name}: in interval (%)")
-            if axes is panels[0][0]:
-                axes.legend(fontsize=8, frameon=False, loc="lower left", ncols=2)
     return figure
-
-
-def binomial_error(share: FloatArray, n: FloatArray) -> FloatArray:
-    """Compute the standard error of a share of `n` stars, with half a star added to both counts.
-
-    The added half keeps the error of a share of 0 or 1 above zero.
-    """
-    smooth = (share * n + 0.5) / (n + 1)
-    error: FloatArray = np.sqrt(smooth * (1 - smooth) / (n + 1))
-    return error
 
 
 def kiel(stars: pl.DataFrame) -> Figure:
@@ -243,30 +133,11 @@ def kiel(stars: pl.DataFrame) -> Figure:
     stars : polars.DataFrame, (n, ...)
         `teff`, `logg`, and optionally `fe_h`.
     """
-    teff, logg, fe_h = (numbers(stars, name) for name in ("teff", "logg", "fe_h"))
-    coloured = bool(np.isfinite(fe_h).any())
+    coloured = bool(np.isfinite(numbers(stars, "fe_h")).any())
     figure, panels = grid(1, 2 if coloured else 1, (5.2, 4.4))
-    x, y = finite(teff, logg)
-    xlim, ylim = limits_of(x), limits_of(y)
-    for axes in panels[0]:
-        axes.set(xlabel=axis_name("teff"), ylabel=axis_name("logg"))
-        if not len(x):
-            nothing(axes)
-    if not len(x):
-        return figure
-    mesh = _density(panels[0][0], x, y, (xlim, ylim))
-    colourbar(figure, mesh, panels[0][0], "stars per bin")
+    diagrams.kiel(stars, ax=panels[0][0])
     if coloured:
-        x3, y3, z3 = finite(teff, logg, fe_h)
-        edges = [np.linspace(*limits, _cells(x) + 1) for limits in (xlim, ylim)]
-        counts = np.histogram2d(x3, y3, bins=edges)[0]
-        sums = np.histogram2d(x3, y3, bins=edges, weights=z3)[0]
-        mean = np.divide(sums, counts, out=np.full_like(sums, np.nan), where=counts > 0)
-        low, high = limits_of(mean, percent=96.0, pad=0.0)
-        mesh = panels[0][1].pcolormesh(*edges, mean.T, cmap="cividis", vmin=low, vmax=high)
-        colourbar(figure, mesh, panels[0][1], f"mean {axis_name('fe_h')}", extend="both")
-    for axes in panels[0]:
-        axes.set(xlim=xlim[::-1], ylim=ylim[::-1])
+        diagrams.kiel(stars, colour="fe_h", ax=panels[0][1])
     return figure
 
 
@@ -276,125 +147,169 @@ def label_distributions(stars: pl.DataFrame, test: pl.DataFrame, labels: Sequenc
     for axes, label in zip(panels[0], labels, strict=False):
         predicted, known = numbers(stars, label), numbers(test, f"{label}_label")
         limits = limits_of(predicted, known, percent=99.6)
-        histogram(axes, limits, ("catalogue", predicted, BLUE), ("spectroscopic, test part", known, ORANGE))
+        with styled():
+            histogram(axes, limits, ("catalogue", predicted, BLUE), ("spectroscopic, test part", known, ORANGE))
+            if axes is panels[0][0] and axes.patches:
+                axes.legend(loc="upper left", ncols=2)
         axes.set(xlabel=axis_name(label), ylabel="share of the stars per bin")
-        if axes is panels[0][0] and axes.patches:
-            axes.legend(fontsize=8, frameon=False, loc="upper left", ncols=2)
     return figure
 
 
-def limits_of(*values: FloatArray, percent: float = 99.8, pad: float = 0.04) -> Limits:
-    """Return axis limits: the central `percent` of the finite values, with a margin; never of zero width."""
-    joined = np.concatenate([v[np.isfinite(v)] for v in values])
-    if not len(joined):
-        return 0.0, 1.0
-    low, high = np.percentile(joined, (50 - percent / 2, 50 + percent / 2))
-    margin = pad * (high - low) if high - low > 1e-9 * max(abs(high), 1.0) else max(abs(high) * 0.01, 0.1)
-    return float(low - margin), float(high + margin)
+def sky(stars: pl.DataFrame, *, value: str | None = None, weight: float = 1.0) -> Figure:
+    """Draw the stars per square degree, or the mean of a column: a field alone, or the whole sky.
 
-
-def _around_zero(values: FloatArray, percent: float = 99.8) -> Limits:
-    reach = max(map(abs, limits_of(values, percent=percent)))
-    return -reach, reach
-
-
-def finite(*arrays: FloatArray) -> list[FloatArray]:
-    """The rows in which every array is finite."""
-    mask = np.logical_and.reduce([np.isfinite(a) for a in arrays])
-    return [a[mask] for a in arrays]
-
-
-def blank(width: float, height: float) -> Figure:
-    """Make a figure without panels; sizes in inches."""
-    return Figure(figsize=(width, height), layout="constrained")
-
-
-def grid(rows: int, columns: int, size: tuple[float, float]) -> tuple[Figure, list[list[Axes]]]:
-    """Make a figure with a grid of axes, at least one; `size` of one panel in inches."""
-    rows, columns = max(rows, 1), max(columns, 1)
-    figure = blank(columns * size[0], rows * size[1])
-    panels = figure.subplots(rows, columns, squeeze=False)
-    for axes in panels.flat:
-        axes.tick_params(labelsize=8.5, direction="in", top=True, right=True)
-        axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
-    return figure, panels.tolist()
-
-
-def _density(
-    axes: Axes,
-    x: FloatArray,
-    y: FloatArray,
-    limits: tuple[Limits, Limits],
-    *,
-    colours: str = "viridis",
-    lighter: float = 1,
-) -> QuadMesh:
-    """Draw counts in cells on a logarithmic colour scale; empty cells stay white.
-
-    With `lighter` above 1 the scale ends that many times above the highest count, for a background.
+    Parameters
+    ----------
+    stars : polars.DataFrame, (n, ...)
+        `ra` and `dec`, deg, and `value`.
+    value : str, optional
+        Column of which the map shows the mean, or the share of yes.
+    weight : float
+        Number of stars that each row represents.
     """
-    counts, x_edges, y_edges = np.histogram2d(x, y, bins=_cells(x), range=limits)
-    counts[counts == 0] = np.nan
-    most = float(np.nanmax(counts)) if np.isfinite(counts).any() else 1.0
-    scale = LogNorm(1 / lighter**0.5, lighter * max(most, 2.0))
-    return axes.pcolormesh(x_edges, y_edges, counts.T, cmap=colours, norm=scale)
+    projection = None if skymap.is_field(numbers(stars, "ra"), numbers(stars, "dec")) else "aitoff"
+    with styled():
+        figure = blank(8.6, 4.4)
+        axes = figure.add_subplot(projection=projection)
+    skymap.sky(stars, value=value, weight=weight, ax=axes)
+    return figure
 
 
-def _cells(x: FloatArray) -> int:
-    """Cells along one axis of a density: coarser where there are few stars."""
-    return int(np.clip(len(x) ** 0.5, 30, 100))
+def importance_bars(table: pl.DataFrame) -> Figure:
+    """Draw the relative increase of the RMSE, one panel a label, the most important column or group at the top.
 
-
-def histogram(axes: Axes, limits: Limits, *samples: Sample, noun: str = "n") -> float:
-    """Draw shares per bin on a log scale, of all finite values of each sample.
-
-    Returns the width of a bin; 0 when no sample has a value.
+    Parameters
+    ----------
+    table : polars.DataFrame
+        From :func:`starscale.model.importance.permutation_importance`.
     """
-    drawn = [(title, values[np.isfinite(values)], colour) for title, values, colour in samples]
-    drawn = [sample for sample in drawn if len(sample[1])]
-    if not drawn:
-        nothing(axes)
-        return 0.0
-    fewest = min(len(values) for _, values, _ in drawn)
-    edges = np.linspace(*limits, 1 + int(np.clip(3 * fewest ** (1 / 3), 24, 80)))
-    floor, top = 1.0, 0.0
-    for title, values, colour in drawn:
-        share = np.histogram(values, bins=edges)[0] / len(values)
-        if len(drawn) == 1:
-            axes.stairs(share, edges, color=colour, fill=True, alpha=0.2)
-        axes.stairs(share, edges, color=colour, linewidth=1.2, label=title)
-        # The axis starts at half a star: bins with one star are visible, empty ones are not.
-        floor, top = min(floor, 0.5 / len(values)), max(top, share.max(), 1 / len(values))
-    axes.set_yscale("log")
-    # A quarter of the height is head room for the note or the legend.
-    axes.set(xlim=limits, ylim=(floor, top * (top / floor) ** 0.25))
-    if len(samples) == 1:
-        values = drawn[0][1]
-        _note(axes, f"{noun} = {len(values):,}" + _beyond((values, limits)))
-    return float(edges[1] - edges[0])
+    labels = [name for name in LABELS if name in table["label"]]
+    mean = table.group_by("group", maintain_order=True).agg((pl.col("rmse_increase") / pl.col("rmse")).mean())
+    order = mean.sort("rmse_increase", descending=True, maintain_order=True)["group"].to_list()[:_BARS]
+    figure, panels = grid(1, len(labels), (3.1, 0.7 + 0.26 * len(order)))
+    for i, (axes, label) in enumerate(zip(panels[0], labels, strict=False)):
+        with styled():
+            learning.importance_bars(axes, table.filter(label=label), order)
+        if i:
+            axes.set_yticklabels([])
+        axes.set_title(label)
+    return figure
 
 
-def _beyond(*pairs: tuple[FloatArray, Limits]) -> str:
-    """Text with the number of stars outside the axes, so that none is hidden silently."""
-    outside = np.logical_or.reduce([(v < low) | (v > high) for v, (low, high) in pairs]).sum()
-    return f", {outside:,} off the axes" if outside else ""
+def missing_bands(costs: pl.DataFrame, labels: Sequence[str]) -> Figure:
+    """Draw by which factor the errors of the same stars grow without each measurement, one panel a label."""
+    longest = int(costs["missing"].n_unique())
+    figure, panels = grid(1, len(labels), (3.75, 0.9 + 0.24 * longest))
+    for axes, label in zip(panels[0], labels, strict=False):
+        learning.missing_bands(costs, label, ax=axes)
+    return figure
 
 
-def _note(axes: Axes, text: str) -> None:
-    axes.text(0.03, 0.97, text, transform=axes.transAxes, ha="left", va="top", fontsize=8, color=GREY)
+def separations(distances: Mapping[str, FloatArray]) -> Figure:
+    """Draw the distribution of the separations of the kept pairs of each survey, arcsec."""
+    figure, panels = grid(1, len(distances), (3.75, 3.0))
+    for axes, (name, values) in zip(panels[0], distances.items(), strict=False):
+        matching.separations(pl.DataFrame({"angular_distance": values}), ax=axes)
+        axes.set_title(name)
+    return figure
 
 
-def nothing(axes: Axes, text: str = "no values") -> None:
-    """Write on a panel that there is nothing to draw."""
-    axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", color=GREY)
+def match_quality(best: Mapping[str, FloatArray]) -> Figure:
+    """Draw the probabilities of the best pairs of each survey, and the quality expected above a threshold.
+
+    Left: distribution of `1 - P`, both axes logarithmic. Right: expected incompleteness and
+    contamination of the pairs above a threshold.
+    """
+    figure, panels = grid(len(best), 2, (4.6, 3.0))
+    for row, (name, values) in zip(panels, best.items(), strict=False):
+        pairs = pl.DataFrame({"match_probability": values})
+        matching.match_probabilities(pairs, ax=row[0])
+        matching.purity(pairs, ax=row[1])
+        row[0].set_title(name)
+    return figure
 
 
-def colourbar(figure: Figure, mesh: QuadMesh, axes: Axes, title: str, *, extend: str = "neither") -> None:
-    """Draw the colour bar of a map beside its panel."""
-    # An inset has the height of the panel in every layout.
-    bar = figure.colorbar(mesh, cax=axes.inset_axes((1.025, 0, 0.03, 1)), extend=extend)
-    bar.set_label(title, fontsize=8.5)
-    bar.ax.tick_params(which="both", labelsize=8)
-    if isinstance(mesh.norm, LogNorm):
-        bar.ax.yaxis.set_major_formatter(LogFormatter())
-        bar.ax.yaxis.set_minor_formatter(LogFormatter(minor_thresholds=(1, 0.4)))
+def likeness(scores: Mapping[str, FloatArray], magnitudes: FloatArray, ends: Any, name: str) -> Figure:
+    """Draw the distributions of scores and magnitudes against those of the training stars.
+
+    Parameters
+    ----------
+    scores : mapping of str to ndarray, shape (n,)
+    magnitudes : ndarray, shape (n,)
+    ends : (float, float) or None
+        Magnitudes of the brightest and the faintest training star.
+    name : str
+        Column of the magnitude.
+    """
+    shown = bool(np.isfinite(magnitudes).any()) and ends is not None
+    figure, panels = grid(1, len(scores) + shown, (3.6, 3.0))
+    for axes, (score, values) in zip(panels[0], scores.items(), strict=False):
+        logarithm = np.log10(np.clip(finite(values)[0], 1e-3, None))
+        limits = limits_of(logarithm, np.array([-1.0, 0.5]), percent=99.8)
+        histogram(axes, limits, ("", logarithm, BLUE))
+        axes.axvline(0.0, color=GREY, linestyle="--", linewidth=1)
+        axes.set(xlabel=f"log10 {score}", ylabel="share of the stars per bin")
+    if shown:
+        axes = panels[0][-1]
+        low, high = (float(end) for end in ends)
+        limits = limits_of(magnitudes, np.array([low, high]), percent=99.8)
+        histogram(axes, limits, ("", magnitudes, BLUE))
+        axes.axvspan(low, high, color=ORANGE, alpha=0.12, linewidth=0)
+        axes.set(xlabel=f"{name} (mag)", ylabel="share of the stars per bin")
+    return figure
+
+
+def overlap(names: Sequence[str], counts: Sequence[Sequence[int]]) -> Figure:
+    """Draw the matrix of the stars that every two surveys have in common."""
+    with styled():
+        figure = blank(2.6 + 0.85 * len(names), 1.6 + 0.6 * len(names))
+        surveys.draw_overlap(figure.add_subplot(), names, counts)
+    return figure
+
+
+def residuals(rows: Sequence[Mapping[str, Any]], names: Sequence[str], label: str) -> Figure:
+    """Draw each survey minus the others against labels and signal-to-noise: before (top), after (bottom).
+
+    Parameters
+    ----------
+    rows : sequence of mapping
+        `residuals` of the diagnostics of a calibration.
+    names : sequence of str
+        Surveys; their order sets the colours.
+    label : str
+    """
+    mine = [row for row in rows if row["label"] == label]
+    shown = [by for by in _AXES if any(row["by"] == by for row in mine)]
+    n = max(len(shown), 1)
+    with styled():
+        figure = blank(2.9 * n + 0.6, 4.9)
+        panels: Any = figure.subplots(2, n, squeeze=False, sharey=True, sharex="col")
+        for line, when in zip(panels, ("before", "after"), strict=True):
+            for axes, by in zip(line, shown, strict=False):
+                surveys.draw_residuals(axes, mine, names, by, when)
+            line[0].set_ylabel(f"survey - others, {when}\n{axis_name(label)}")
+        for axes, by in zip(panels[1], shown, strict=False):
+            axes.set_xlabel("signal-to-noise ratio" if by == "snr" else axis_name(by))
+        _legend(figure, panels[0][0])
+    return figure
+
+
+def _legend(figure: Figure, axes: Axes) -> None:
+    """One legend below all panels; none for axes without lines."""
+    handles, names = axes.get_legend_handles_labels()
+    if handles:
+        figure.legend(handles, names, loc="outside lower center", ncols=min(len(names), 5))
+
+
+def error_factors(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> Figure:
+    """Draw the error factors from repeats, from the N-cornered hat, and the adopted ones; one panel a label."""
+    labels = [name for name in LABELS if any(row["label"] == name for row in rows)]
+    n = max(len(labels), 1)
+    with styled():
+        figure = blank(3.1 * n + 1.2, 1.3 + 0.34 * len(names))
+        panels: Any = figure.subplots(1, n, squeeze=False, sharey=True)
+    for axes, label in zip(panels[0], labels, strict=False):
+        surveys.draw_error_factors(axes, [row for row in rows if row["label"] == label], names)
+        axes.set(title=label, xlabel="factor on quoted errors")
+    panels[0][0].set_yticks(range(len(names)), list(names)[::-1], fontsize=8)
+    return figure

@@ -44,6 +44,15 @@ def placed_cells(ra: FloatArray, dec: FloatArray, order: int) -> NDArray[np.sign
     return pixels
 
 
+def cell_centres(pixels: NDArray[np.signedinteger], order: int) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Unit vectors to the centres of nested cells. Shapes (n,)."""
+    if not len(pixels):
+        return np.empty(0), np.empty(0), np.empty(0)
+    longitude, latitude = nested.healpix_to_lonlat(pixels.astype(np.uint64), order)
+    a, d = np.asarray(longitude.to_value(u.rad)), np.asarray(latitude.to_value(u.rad))
+    return np.cos(d) * np.cos(a), np.cos(d) * np.sin(a), np.sin(d)
+
+
 def neighbourhoods(pixels: NDArray[np.signedinteger], order: int) -> NDArray[np.signedinteger]:
     """Every cell with its up to eight neighbours; -1 where there are fewer. Shape (n, 9)."""
     kind: DTypeLike = cell_type(order)
