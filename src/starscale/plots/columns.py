@@ -106,7 +106,7 @@ class PlotTable:
         if about is not None and about.unit:
             return about.unit
         known = catalogue_columns().get(name)
-        return known.unit if known is not None else ""
+        return known.unit if known is not None else _usual_unit(name)
 
     def title(self, name: str, unit: str | None = None) -> str:
         """Return the title of an axis with a column: symbol or name, and unit where one is known."""
@@ -131,6 +131,12 @@ def axis_name(name: str, unit: str = "") -> str:
         return f"{name} ({_printed(unit)})" if unit else name
     symbol, _, index = LABELS[label].symbol.partition("_")
     return (f"${symbol}_{{\\mathrm{{{index}}}}}$" if index else symbol) + f" ({label_unit(label)})"
+
+
+def _usual_unit(name: str) -> str:
+    """Unit that a name tells in every catalogue: those of labels and of magnitudes; empty for other names."""
+    label = next((item for item in LABELS if name.startswith(f"{item}_")), None)
+    return label_unit(label) if label else "mag" if name.endswith("_mag") else ""
 
 
 def _printed(unit: str) -> str:
