@@ -46,6 +46,20 @@ def plot(
     if list_kinds:
         typer.echo("\n".join(map(_described, kinds())))
         return
+    _check(kind, table, output)
+    assert kind is not None and table is not None and output is not None  # noqa: S101, PT018
+    draw = getattr(ss.plots, kind.replace("-", "_"))
+    arguments = _arguments(draw, kind, settings)
+    # A picture that is written needs no display.
+    importlib.import_module("matplotlib").use("Agg")
+    axes = draw(_table(table), **arguments)
+    with io.atomic(output) as partial:
+        axes.get_figure(root=True).savefig(partial, format=output.suffix[1:].lower(), dpi=200)
+    typer.echo(f"{kind} written to {output}")
+
+
+def _check(kind: str | None, table: Path | None, output: Path | None) -> None:
+    """Refuse a command without a kind that exists, a table, and a file of a known format."""
     problems = Problems()
     if kind is None or table is None:
         expected = "KIND TABLE -o FILE; --list names the kinds"
@@ -57,15 +71,6 @@ def plot(
         found = "was not given" if output is None else f"ends in {output.suffix!r}"
         problems.add("--output", found, f"a file that ends in {', '.join(SUFFIXES)}")
     problems.raise_if_any()
-    assert kind is not None and table is not None and output is not None  # noqa: S101, PT018
-    draw = getattr(ss.plots, kind.replace("-", "_"))
-    arguments = _arguments(draw, kind, settings)
-    # A picture that is written needs no display.
-    importlib.import_module("matplotlib").use("Agg")
-    axes = draw(_table(table), **arguments)
-    with io.atomic(output) as partial:
-        axes.get_figure(root=True).savefig(partial, format=output.suffix[1:].lower(), dpi=200)
-    typer.echo(f"{kind} written to {output}")
 
 
 def kinds() -> list[str]:

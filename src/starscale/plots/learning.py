@@ -68,16 +68,16 @@ def _of_label(data: PlotTable, label: str | None) -> tuple[str, pl.DataFrame]:
 def importance_bars(axes: Axes, rows: pl.DataFrame, order: Sequence[str]) -> None:
     """Draw the increase of the RMSE of the groups in `order`, per cent; a missing row leaves a gap."""
     known = {row["group"]: row for row in rows.iter_rows(named=True)}
-    shown = [known.get(group) or {} for group in order]
+    shown = [known.get(group, {}) for group in order]
     if not shown:
         nothing(axes)
     value = np.array([_ratio(row, "rmse_increase") for row in shown], dtype=float)
-    error = np.array([_ratio(row, "rmse_increase_spread") for row in shown], dtype=float)
+    error = np.nan_to_num(np.array([_ratio(row, "rmse_increase_spread") for row in shown], dtype=float))
     colours = [ORANGE if len(row.get("columns") or ()) > 1 else BLUE for row in shown]
-    whiskers = {"linewidth": 1}
-    axes.barh(range(len(shown)), value, xerr=np.nan_to_num(error), color=colours, height=0.7, error_kw=whiskers)
+    axes.barh(range(len(shown)), value, xerr=error, color=colours, height=0.7, error_kw={"linewidth": 1})
     axes.axvline(0, color="black", linewidth=0.8)
-    axes.set_yticks(range(len(shown)), [_bar_name(group, known.get(group)) for group in order], fontsize=8)
+    names = [_bar_name(group, row) for group, row in zip(order, shown, strict=True)]
+    axes.set_yticks(range(len(shown)), names, fontsize=8)
     axes.tick_params(axis="y", length=0)
     axes.invert_yaxis()
     axes.set_xlabel("increase of RMSE (%)")
@@ -88,8 +88,8 @@ def _ratio(row: Mapping[str, Any], name: str) -> float:
     return 100 * value / rmse if value is not None and rmse else float("nan")
 
 
-def _bar_name(group: str, row: Mapping[str, Any] | None) -> str:
-    columns: Sequence[str] = (row or {}).get("columns") or ()
+def _bar_name(group: str, row: Mapping[str, Any]) -> str:
+    columns: Sequence[str] = row.get("columns") or ()
     if len(columns) > 1 and len(group) > _NAME:
         return f"{columns[0]} + {len(columns) - 1} more"
     return group if len(group) <= _NAME else f"{group[: _NAME - 3]}..."
@@ -162,19 +162,25 @@ def training_curves(
     drawn = list(chosen or [name for name in data.frame.columns if name != epoch])
     if not drawn:
         raise InputError(Problem(data.where, f"has only the column {epoch!r}", "a column of losses"))
-    x, lowest = data.numbers(epoch), np.inf
     with canvas(ax, mock=data.mock) as axes:
-        for name, colour, marker in zip(drawn, COLOURS * 9, MARKERS * 9, strict=False):
-            at, y = finite(x, data.numbers(name))
-            axes.plot(at, y, color=colour, label=name)
-            if len(y):
-                best = int(np.argmin(y))
-                lowest = min(lowest, float(y[best]))
-                axes.plot(at[best], y[best], marker, color=colour, markerfacecolor="none", markersize=6)
+        lowest = [_curve(axes, data, epoch, name, i) for i, name in enumerate(drawn)]
         axes.set(xlabel="epoch", ylabel="loss")
-        if not np.isfinite(lowest):
+        if np.isnan(lowest).all():
             nothing(axes)
-        elif lowest > 0:
+        elif np.nanmin(lowest) > 0:
             axes.set_yscale("log")
         axes.legend()
     return axes
+
+
+def _curve(axes: Axes, data: PlotTable, epoch: str, name: str, i: int) -> float:
+    """Draw a curve with a mark at its lowest value, which is returned; NaN for a column without values."""
+    x, y = finite(data.numbers(epoch), data.numbers(name))
+    colour = COLOURS[i % len(COLOURS)]
+    axes.plot(x, y, color=colour, label=name)
+    if not len(y):
+        return float("nan")
+    best = int(np.argmin(y))
+    look: Any = {"color": colour, "markerfacecolor": "none", "markersize": 6}
+    axes.plot(x[best], y[best], MARKERS[i % len(MARKERS)], **look)
+    return float(y[best])

@@ -24,12 +24,9 @@ _FIELD, _POLE = 30.0, 80.0
 #: Stars that a cell of the whole sky holds on average, and the finest order.
 _PER_CELL, _FINEST = 12, 6
 
-#: Cells of the finest order.
-Cells = NDArray[np.signedinteger]
-
 
 @dataclass(frozen=True, slots=True)
-class SkyRows:
+class MapRows:
     """Places and values of stars, and how many stars each stands for.
 
     Attributes
@@ -91,7 +88,7 @@ def sky(
     share = value is not None and str(data.frame.schema[value]) == "Boolean"
     title = "stars per square degree" if value is None else f"mean {data.title(value)}"
     title = f"{value}: share of the stars (%)" if share else title
-    rows = SkyRows(places[0], places[1], places[2] if value else None, weight, title, share)
+    rows = MapRows(places[0], places[1], places[2] if value else None, weight, title, share)
     cell = placed_cells(rows.ra, rows.dec, _FINEST)
     centre, field = _extent(cell)
     with canvas(ax, mock=data.mock, projection=None if field else "aitoff") as axes:
@@ -114,7 +111,7 @@ def _values(data: PlotTable, value: str | None) -> list[FloatArray]:
     return [data.numbers(value)] if value else []
 
 
-def _extent(cell: Cells) -> tuple[tuple[float, float], bool]:
+def _extent(cell: NDArray[np.signedinteger]) -> tuple[tuple[float, float], bool]:
     """Mean direction of the cells with stars, deg, and whether all of them are in a field around it."""
     x, y, z = cell_centres(np.unique(cell), _FINEST)
     mean = np.array([x.sum(), y.sum(), z.sum()])
@@ -127,7 +124,7 @@ def _extent(cell: Cells) -> tuple[tuple[float, float], bool]:
     return centre, nearest > np.cos(np.radians(_FIELD))
 
 
-def _field(axes: Axes, rows: SkyRows, centre: tuple[float, float]) -> None:
+def _field(axes: Axes, rows: MapRows, centre: tuple[float, float]) -> None:
     """Draw a small field in right ascension and declination; around a pole, in offsets from its centre."""
     if np.abs(rows.dec).max() < _POLE:
         # Right ascensions near the middle of the field, without the jump at 360 deg.
@@ -164,14 +161,14 @@ def _offsets(ra: FloatArray, dec: FloatArray, centre: tuple[float, float]) -> tu
     return np.degrees(east), np.degrees(north)
 
 
-def _shown(rows: SkyRows, count: FloatArray, sums: FloatArray | None, area: FloatArray | float) -> FloatArray:
+def _shown(rows: MapRows, count: FloatArray, sums: FloatArray | None, area: FloatArray | float) -> FloatArray:
     """What the map shows in every cell, NaN where there is no star."""
     full = np.where(count > 0, count, np.nan)
     shown: FloatArray = rows.weight * full / area if sums is None else (100 if rows.share else 1) * sums / full
     return shown
 
 
-def _whole(axes: Axes, rows: SkyRows, finest: Cells) -> None:
+def _whole(axes: Axes, rows: MapRows, finest: NDArray[np.signedinteger]) -> None:
     """Draw the whole sky in HEALPix cells, which have equal areas."""
     order = _order(finest)
     # A coarser cell holds the finer ones whose numbers begin with its own.
@@ -193,7 +190,7 @@ def _whole(axes: Axes, rows: SkyRows, finest: Cells) -> None:
     _mesh(axes, edges, values, rows)
 
 
-def _order(cell: Cells) -> int:
+def _order(cell: NDArray[np.signedinteger]) -> int:
     """Order of HEALPix at which a cell with stars holds some of them."""
     filled = len(np.unique(cell >> 2 * (_FINEST - 3))) / 768
     return int(np.clip(np.log2(len(cell) / (12 * filled * _PER_CELL)) / 2, 2, _FINEST))
@@ -211,7 +208,7 @@ def _chart(axes: Axes, *, projected: bool) -> None:
     axes.set_yticks(np.radians([-60, -30, 0, 30, 60]), ["-60°", "-30°", "0°", "30°", "60°"], fontsize=8)
 
 
-def _mesh(axes: Axes, edges: tuple[FloatArray, FloatArray], shown: FloatArray, rows: SkyRows) -> None:
+def _mesh(axes: Axes, edges: tuple[FloatArray, FloatArray], shown: FloatArray, rows: MapRows) -> None:
     if rows.share:
         mesh = axes.pcolormesh(*edges, shown.T, cmap="cividis", norm=Normalize(0, 100), rasterized=True)
         colourbar(mesh, axes, rows.title)

@@ -144,13 +144,12 @@ def draw_residuals(axes: Axes, bins: Sequence[Record], surveys: Sequence[str], b
     """
     for k, survey in enumerate(surveys):
         mine = [row for row in bins if row["survey"] == survey and row["by"] == by]
-        place = np.array([_middle(row, by) for row in mine])
-        y = np.array(
-            [row[f"median_{when}"] if row[f"median_{when}"] is not None else np.nan for row in mine], dtype=float
-        )
-        error = np.array([row["median_error"] or 0.0 for row in mine], dtype=float)
+        y = np.array([row[f"median_{when}"] for row in mine], dtype=float)
+        error = np.nan_to_num(np.array([row["median_error"] for row in mine], dtype=float))
         look: Any = {"color": COLOURS[k % len(COLOURS)], "marker": MARKERS[k % len(MARKERS)]}
-        axes.errorbar(place, y, error, markersize=4, linewidth=1, label=survey, **look)
+        axes.errorbar(
+            [_middle(row, by) for row in mine], y, error, markersize=4, linewidth=1, label=survey, **look
+        )
     axes.axhline(0, color="black", linewidth=0.8)
     if by == "snr":
         axes.set_xscale("log")
