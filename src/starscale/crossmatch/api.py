@@ -37,6 +37,7 @@ from starscale.vocabulary.errors import InputError, Problem
 from starscale.vocabulary.progress import SILENT, Progress
 from starscale.vocabulary.provenance import record
 from starscale.vocabulary.settings.run import MatchConfig
+from starscale.vocabulary.summary import Figures, Summarised
 
 #: Rows of both tables in a tile, averaged over the whole sky: fewer take more time, more take more memory.
 TILE = 20_000
@@ -44,8 +45,8 @@ TILE = 20_000
 IN_MEMORY = 2_000_000
 
 
-@dataclass(frozen=True, slots=True)
-class Matched:
+@dataclass(frozen=True, slots=True, repr=False)
+class Matched(Summarised):
     """Result of :func:`match`. The tables are None when they were written to files.
 
     Attributes
@@ -79,6 +80,19 @@ class Matched:
     neighbours: pl.DataFrame | None = None
     unmatched: pl.DataFrame | None = None
     duplicates: pl.DataFrame | None = None
+
+    def _key_figures(self) -> Figures:
+        known, found = self.statistics, [(f"lost: {reason}", n) for reason, n in self.losses.items() if n]
+        rows: list[tuple[str, object]] = [
+            ("leading sources", known.n_lead),
+            ("external sources", known.n_external),
+        ]
+        rows += [
+            ("radius", f"{known.radius:.4g} arcsec"),
+            ("median separation", f"{known.median_distance:.3g} arcsec"),
+        ]
+        where = "written to files" if self.pairs is None else "in memory"
+        return f"Matched: {self.n_pairs:,} pairs ({known.mode}, {known.method}), {where}", [*rows, *found]
 
 
 def match(

@@ -35,14 +35,15 @@ from starscale.vocabulary.arrays import FloatArray
 from starscale.vocabulary.columns import Column, catalogue_columns
 from starscale.vocabulary.errors import Problems, StarscaleError
 from starscale.vocabulary.strict import validate
+from starscale.vocabulary.summary import Figures, Summarised, error_rows, listed
 
 #: Step of E(B-V), mag, for the derivative of the labels: small compared with the scale of every feature, large
 #: compared with rounding errors.
 _STEP = 0.01
 
 
-@dataclass(frozen=True)
-class Model:
+@dataclass(frozen=True, repr=False)
+class Model(Summarised):
     """A trained model, with everything that is needed for a prediction.
 
     Attributes
@@ -96,6 +97,20 @@ class Model:
     label_scale: LabelScale | None = None
     #: Bundle that the model was loaded from.
     _origin: str | None = field(default=None, init=False, repr=False, compare=False)
+
+    def _key_figures(self) -> Figures:
+        about = self.information
+        split = dict(about.get("split") or {})
+        rows: list[tuple[str, object]] = [("labels", ", ".join(self.labels))]
+        rows += [("stars", ", ".join(f"{n:,} {part}" for part, n in split.items()))] if split else []
+        rows += error_rows(about.get("figures") or ())
+        rows += [
+            (f"range of {name}", f"{low:.5g} to {high:.5g}") for name, (low, high) in self.label_ranges.items()
+        ]
+        rows += [("inputs", listed(feature.name for feature in self.features))]
+        rows += [("cuts", listed(cut.name for cut in self.cuts))]
+        rows += [("bundle", self._origin)] if self._origin else []
+        return f"Model {about.get('title') or 'without a title'}{' (MOCK stars)' * self.mock}", rows
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         """Go to another process as the path of the bundle, if there is one; with all weights otherwise."""

@@ -21,6 +21,7 @@ from starscale.vocabulary.arrays import FloatArray
 from starscale.vocabulary.errors import InputError, Problems, did_you_mean
 from starscale.vocabulary.progress import SILENT, Progress
 from starscale.vocabulary.settings.run import OWN_MODEL, ModelEntry
+from starscale.vocabulary.summary import Figures, Summarised
 
 #: Smallest number of stars for the timing of a prediction.
 TIMED = 4096
@@ -35,8 +36,8 @@ class Entry:
     run: RunPlan
 
 
-@dataclass(frozen=True)
-class Comparison:
+@dataclass(frozen=True, repr=False)
+class Comparison(Summarised):
     """Models compared on the same stars.
 
     Attributes
@@ -58,6 +59,16 @@ class Comparison:
     reference: str
     labels: tuple[str, ...]
     mock: bool
+
+    def _key_figures(self) -> Figures:
+        title = (
+            f"Comparison{' (MOCK stars)' * self.mock}: MAD on the test part, and its ratio to {self.reference!r}"
+        )
+        rows: dict[str, list[str]] = {}
+        for row in self.figures.filter(by="all").iter_rows(named=True):
+            ratio = "" if row["mad_ratio"] is None else f" ({row['mad_ratio']:.3f})"
+            rows.setdefault(str(row["model"]), []).append(f"{row['label']} {row['mad']:.3g}{ratio}")
+        return title, [(model, ", ".join(errors)) for model, errors in rows.items()]
 
 
 def entries_of(run: RunPlan, only: Sequence[str] = ()) -> list[Entry]:

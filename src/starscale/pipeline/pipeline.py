@@ -30,13 +30,14 @@ from starscale.reports.page import report
 from starscale.vocabulary.progress import SILENT, Progress
 from starscale.vocabulary.provenance import record
 from starscale.vocabulary.settings.run import ApplyConfig
+from starscale.vocabulary.summary import Figures, Summarised, error_rows
 
 TEST = "test.parquet"
 METRICS, REPORT, MODEL = "metrics.json", "report.html", "model"
 
 
-@dataclass(frozen=True, slots=True)
-class RunResult:
+@dataclass(frozen=True, slots=True, repr=False)
+class RunResult(Summarised):
     """The folder and the metrics of a finished run."""
 
     folder: Path
@@ -51,6 +52,18 @@ class RunResult:
     def report(self) -> Path:
         """Path of the report."""
         return self.folder / REPORT
+
+    def _key_figures(self) -> Figures:
+        mock = " (MOCK stars)" if self.metrics.get("mock") else ""
+        parts = dict(self.metrics.get("split") or {})
+        rows: list[tuple[str, object]] = [("title", self.metrics.get("title") or "-"), ("folder", self.folder)]
+        rows += [("stars", ", ".join(f"{n:,} {part}" for part, n in parts.items()))] if parts else []
+        rows += error_rows(self.metrics.get("test") or ())
+        rows += [
+            (f"errors against {item['name']}", f"{item['stars']:,} stars")
+            for item in self.metrics.get("compare") or ()
+        ]
+        return f"RunResult{mock}", [*rows, ("catalogue", self.catalogue), ("report", self.report)]
 
 
 def run(run_file: str | Path, output: str | Path, *, progress: Progress | bool | None = None) -> RunResult:

@@ -21,6 +21,7 @@ from starscale.surveys.releases import CrosswalkColumns, GaiaIdentifier, GaiaRel
 from starscale.surveys.spectra import Spectrum
 from starscale.vocabulary.columns import LABELS, POSITION_EPOCH, POSITION_SYSTEM, Column, DType, LabelName
 from starscale.vocabulary.strict import Frozen
+from starscale.vocabulary.summary import Figures, Summarised, listed
 
 #: A value that means "missing": a number, or a string such as "null".
 Sentinel = float | str
@@ -216,7 +217,7 @@ class Cut(Frozen):
     description: str = ""
 
 
-class Survey(Frozen):
+class Survey(Summarised, Frozen):
     """Description of a catalogue."""
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
@@ -274,6 +275,13 @@ class Survey(Frozen):
     rename: dict[str, str] = Field(default_factory=dict)
     #: Surveys with further columns for the rows of this one, joined on the identifier.
     joins: tuple[Annotated[str, Field(min_length=1)], ...] = ()
+
+    def _key_figures(self) -> Figures:
+        rows: list[tuple[str, object]] = [("identifier", self.id.column)]
+        rows += [("columns", listed(self.columns)), ("bands", listed(self.bands)), ("labels", listed(self.labels))]
+        rows += [("cuts", listed(cut.name for cut in self.cuts))]
+        rows += [("archive", f"{self.table} at {self.service}")] if self.table else []
+        return f"Survey {self.name}: {self.title} ({self.kind})", rows
 
     @model_validator(mode="after")
     def _columns_of_fluxes(self) -> Survey:

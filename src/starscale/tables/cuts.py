@@ -12,6 +12,7 @@ from starscale.surveys.schema import Cut
 from starscale.tables.sql import RowExpression, row_expression, unclean_columns
 from starscale.vocabulary.errors import Problems, did_you_mean
 from starscale.vocabulary.settings.run import Cuts
+from starscale.vocabulary.summary import Figures, Summarised
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +43,8 @@ class AttritionRow:
     of: str = "star"
 
 
-@dataclass(frozen=True, slots=True)
-class Attrition:
+@dataclass(frozen=True, slots=True, repr=False)
+class Attrition(Summarised):
     """Rows that a list of cuts removes; the sum of two attritions is that of both pieces of a table.
 
     Attributes
@@ -61,6 +62,11 @@ class Attrition:
     def n_out(self) -> int:
         """Number of rows that pass every cut of stars."""
         return next((row.remaining for row in reversed(self.rows) if row.of == "star"), self.n_in)
+
+    def _key_figures(self) -> Figures:
+        share = f" ({100 * self.n_out / self.n_in:.1f} %)" if self.n_in else ""
+        title = f"Attrition: {self.n_in:,} rows, of which all cuts leave {self.n_out:,}{share}"
+        return title, [(row.name, f"removes {row.in_sequence:,}, leaves {row.remaining:,}") for row in self.rows]
 
     def __add__(self, other: Attrition) -> Attrition:
         if [r.keep for r in self.rows] != [r.keep for r in other.rows]:
