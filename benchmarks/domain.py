@@ -8,7 +8,9 @@ flagged more often than theirs.
 
     python benchmarks/domain.py                        a mock sky of 30,000 stars, a small network
     python benchmarks/domain.py --stars 100000         a larger one
-    python benchmarks/domain.py --run FOLDER           a finished run of a mock sky
+    python benchmarks/domain.py --run FOLDER           a finished run, beside the folder mock/ of its sky
+
+Then the levels of quality: how many stars of the sky have each, and how many labels their intervals hold.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ import starscale as ss
 from starscale import io
 from starscale.model.model import Model
 from starscale.reports.table import ReportTable
-from starscale.vocabulary.flags import CatalogueFlag
+from starscale.vocabulary.flags import QUALITIES, CatalogueFlag
 
 ROOT = Path(__file__).resolve().parents[1]
 OUT = ROOT / "build" / "domain"
@@ -110,10 +112,12 @@ def changes(model: Model, stars: pl.DataFrame) -> Iterator[tuple[str, pl.DataFra
         yield name, stars.with_columns(pl.col(column) + sign * shift for column, shift in moved)
 
 
-def measured(model: Model, stars: pl.DataFrame) -> tuple[float, float, float, str]:
-    """Per cent flagged, beyond `FAR` errors, and beyond without a flag; the measurement named most often."""
+def measured(model: Model, stars: pl.DataFrame) -> tuple[float, float, float, float, str]:
+    """Per cent flagged, beyond `FAR` errors, beyond without a flag, and the same without the agreement of
+    measurements; the measurement named most often."""
     found = model.predict(stars)
-    flagged = found["flags"].to_numpy() & int(UNLIKE) > 0
+    bits = found["flags"].to_numpy()
+    flagged, without = (bits & int(mask) > 0 for mask in (UNLIKE, UNLIKE & ~CatalogueFlag.INCONSISTENT))
     away = [
         np.abs(found[name].to_numpy() - stars[f"{name}_label"].to_numpy()) / found[f"{name}_error"].to_numpy()
         for name in model.labels
@@ -122,17 +126,42 @@ def measured(model: Model, stars: pl.DataFrame) -> tuple[float, float, float, st
         far = (np.array(away) > FAR).any(axis=0)
     named = found["odd_measurement"].drop_nulls().value_counts(sort=True)
     most = f"{named[0, 0]} ({100 * named[0, 1] / len(found):.0f} %)" if len(named) else ""
-    return 100 * flagged.mean(), 100 * far.mean(), 100 * (far & ~flagged).mean(), most
+    shares = (flagged, far, far & ~flagged, far & ~without)
+    return *(100 * float(share.mean()) for share in shares), most
+
+
+def levels(folder: Path, model: Model, stars: pl.DataFrame) -> ReportTable:
+    """Per cent of the predicted stars of the sky in every level, and of labels and true values in intervals."""
+    sky = model.predict(io.read(folder / "matched.parquet")).filter(pl.col(model.labels[0]).is_not_null())
+    truth = sky.select("source_id").join(_truth(folder, model), on="source_id", how="left", maintain_order="left")
+    tables = [(model.predict(stars), stars), (sky, truth)]
+    rows = []
+    for quality in QUALITIES:
+        share = 100 * float((sky["quality"] == quality).mean())
+        cells = []
+        for catalogue, known in tables:
+            mask = catalogue["quality"] == quality
+            cells.append(f"{int(mask.sum()):,}")
+            for name in model.labels:
+                inside = known[f"{name}_label"].is_between(catalogue[f"{name}_lower"], catalogue[f"{name}_upper"])
+                held = inside.filter(mask).mean()
+                cells.append("-" if held is None else f"{100 * held:.1f}")
+        rows.append([quality, f"{share:.1f}", *cells])
+    found = [f"{name} {of}" for of in ("label", "truth") for name in model.labels]
+    n = len(model.labels)
+    return ReportTable(["quality", "of the sky, %", "test stars", *found[:n], "stars", *found[n:]], rows)
+
+
+def _truth(folder: Path, model: Model) -> pl.DataFrame:
+    """Return identifiers and true labels of the sky beside the run."""
+    path = folder.parent / "mock" / "truth.parquet"
+    names = [pl.col(name).alias(f"{name}_label") for name in model.labels]
+    return io.read(path).select("source_id", *names)
 
 
 def kinds(folder: Path, model: Model) -> Iterator[tuple[str, pl.DataFrame]]:
     """Yield the stars of the sky that are of another kind than most, with their true labels."""
-    path = folder.parent / "mock" / "truth.parquet"
-    if not path.is_file():
-        return
-    known = io.read(path)
-    truth = known.select("source_id", *(pl.col(name).alias(f"{name}_label") for name in model.labels))
-    stars = io.read(folder / "matched.parquet").join(truth, on="source_id", how="inner")
+    stars = io.read(folder / "matched.parquet").join(_truth(folder, model), on="source_id", how="inner")
     teff, fe_h = pl.col("teff_label"), pl.col("fe_h_label")
     for name, rule in (("M dwarfs", teff < 3900), ("hot stars", teff > 7500), ("[Fe/H] below -2.5", fe_h < -2.5)):
         yield f"{name} of the sky", stars.filter(rule)
@@ -153,10 +182,10 @@ def main() -> int:
     for name, changed in cases:
         if not len(changed):
             continue
-        flagged, far, unflagged, most = measured(model, changed)
+        flagged, far, unflagged, before, most = measured(model, changed)
         bad = flagged > FALSE if name == "nothing" else unflagged > BAR
         missed = missed or bad
-        shares = (f"{value:.1f}" for value in (flagged, far, unflagged))
+        shares = (f"{value:.1f}" for value in (flagged, far, unflagged, before))
         rows.append([name, f"{len(changed):,}", *shares, most, "missed" if bad else ""])
     head = [
         "changed",
@@ -164,11 +193,14 @@ def main() -> int:
         "flagged, %",
         f"beyond {FAR:g} errors, %",
         "beyond and no flag, %",
+        "without INCONSISTENT",
         "named most often",
     ]
     bars = f"bars: {BAR:g} % beyond and no flag, {FALSE:g} % false flags"
     print(f"MOCK: wrong inputs of the test stars of {folder}; {bars}")
     print(ReportTable((*head, "bar"), rows).text())
+    print("MOCK: levels of quality, and per cent of the labels of test stars and of true values in 68 % intervals")
+    print(levels(folder, model, stars).text())
     return int(missed)
 
 

@@ -90,12 +90,13 @@ def test_the_columns_of_a_catalogue() -> None:
         "consistency_score",
         "odd_measurement",
         "flags",
+        "quality",
         "part",
     ]
     assert list(catalogue_columns(["teff"])) == ["source_id", "ra", "dec", *teff, *tail]
     pairs = ["teff_logg_corr", "teff_fe_h_corr", "logg_fe_h_corr"]
     assert [name for name in catalogue_columns() if name.endswith("corr")] == pairs
-    assert len(catalogue_columns()) == 3 + 7 * 3 + 3 + 1 + 3 * 3 + 6
+    assert len(catalogue_columns()) == 3 + 7 * 3 + 3 + 1 + 3 * 3 + 7
     assert catalogue_columns()["logg_ebv_slope"].unit == "mag**-1"
     assert all(name == column.name for name, column in OWN.items())
     assert catalogue_columns()["logg_lower95"].description == "lower end of the 95 % interval of logg"

@@ -31,6 +31,7 @@ class StoredMeasurement(StoredPart):
     name: Name
     columns: list[Name]
     errors: dict[Name, Annotated[list[Name], Field(min_length=1, max_length=2)]]
+    logarithmic: bool = False
 
 
 class StoredCurve(StoredPart):

@@ -251,7 +251,8 @@ def evaluate(
     Returns
     -------
     polars.DataFrame
-        One row for each label and bin: `label`, `by` ("all" or the binned quantity), `low`, `high`, `n`, and
+        One row for each label and bin: `label`, `by` ("all", the binned quantity, or "quality", whose levels are
+        numbered from 0, good, to 3, bad), `low`, `high`, `n`, and
         the figures of merit of ``prediction - label``: `mean`, `median`, `std`, `mad`, `rmse`, `outliers` (share
         beyond three MAD of the median), `coverage68`, `coverage95` (share of labels inside the interval) and
         `error` (median predicted error).

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from starscale.tables.arrays import as_floats
 from starscale.vocabulary.arrays import FloatArray
+from starscale.vocabulary.flags import QUALITIES
 
 #: Ratio of the standard deviation of a Gaussian to its median absolute deviation.
 MAD_SCALE = 1.4826
@@ -97,7 +98,8 @@ def evaluate(
     -------
     polars.DataFrame
         One row for each label and bin: `label`, `by` ("all" or the binned quantity), `low`,
-        `high`, `n`, and :data:`FIGURES`.
+        `high`, `n`, and :data:`FIGURES`. For `by` = "quality", `low` and `high` are the number of the level in
+        :data:`QUALITIES`.
     """
     binned = {name: as_floats(reference[name]) for name in labels if name in bins}
     if magnitude is not None:
@@ -111,7 +113,8 @@ def evaluate(
             for s in ("", "95")
         )
         error = as_floats(catalogue[f"{label}_error"])
-        for by, low, high, mask in _bins(np.isfinite(difference), binned, bins):
+        known = np.isfinite(difference)
+        for by, low, high, mask in (*_bins(known, binned, bins), *_levels(known, catalogue)):
             found = figures(difference[mask], inside68[mask], inside95[mask], error[mask])
             rows.append({"label": label, "by": by, "low": low, "high": high, **found})
     return pl.DataFrame(rows, infer_schema_length=None)
@@ -128,6 +131,19 @@ def _bins(
                 mask = known & (values >= low) & (values < high)
             if mask.any():
                 yield by, low, high, mask
+
+
+def _levels(
+    known: NDArray[np.bool_], catalogue: pl.DataFrame
+) -> Iterator[tuple[str, float, float, NDArray[np.bool_]]]:
+    """Yield the stars of every level of quality, if the catalogue has them."""
+    if "quality" not in catalogue.columns:
+        return
+    quality = catalogue["quality"].to_numpy()
+    for number, name in enumerate(QUALITIES):
+        mask = known & (quality == name)
+        if mask.any():
+            yield "quality", float(number), float(number), mask
 
 
 def summarise(repeats: Sequence[pl.DataFrame]) -> pl.DataFrame:

@@ -13,7 +13,7 @@ from starscale.learn.prediction import Prediction
 from starscale.surveys.schema import Cut
 from starscale.tables.arrays import as_floats
 from starscale.tables.cuts import apply_cuts, cut_columns
-from starscale.vocabulary.flags import CatalogueFlag
+from starscale.vocabulary.flags import QUALITIES, SEVERITY, CatalogueFlag
 
 #: A solution, dwarf or giant, is possible above this probability.
 _POSSIBLE = 0.1
@@ -83,6 +83,15 @@ def catalogue_flags(
     for bit, mask in conditions.items():
         bits[mask] |= int(bit)
     return bits
+
+
+def quality(flags: NDArray[np.int32]) -> pl.Series:
+    """Return the level of every star: the worst of its flags (:data:`SEVERITY`)."""
+    level = np.zeros(len(flags), dtype=np.intp)
+    for number, name in enumerate(QUALITIES):
+        mask = sum(int(bit) for bit, severity in SEVERITY.items() if severity == name)
+        level[flags & mask > 0] = number
+    return pl.Series("quality", QUALITIES, dtype=pl.String)[level]
 
 
 def ambiguous(prediction: Prediction) -> NDArray[np.bool_]:

@@ -22,7 +22,7 @@ from starscale.learn.bundle import digest, load_bundle, named, save_bundle
 from starscale.learn.prediction import Prediction
 from starscale.learn.predictor import Predictor
 from starscale.learn.stored_document import check_document
-from starscale.model.flagging import Limits, ambiguous, catalogue_flags, odd_measurement
+from starscale.model.flagging import Limits, ambiguous, catalogue_flags, odd_measurement, quality
 from starscale.model.label_scale import LabelScale
 from starscale.model.recipe import Recipe
 from starscale.model.training_stars import TrainingStars
@@ -245,6 +245,7 @@ class Model(Summarised):
         return catalogue.with_columns(
             odd_measurement(prediction, measured_names(self.measurements)),
             pl.Series("flags", flags, dtype=pl.Int32),
+            quality(flags),
             self.part_of(catalogue["source_id"]),
         ).select(*self.columns)
 

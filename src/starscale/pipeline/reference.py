@@ -46,7 +46,7 @@ def compare_with_reference(
     wanted = [
         f"{name}{part}" for name in labels for part in ("", "_error", "_lower", "_upper", "_lower95", "_upper95")
     ]
-    found = stars.rows_with("source_id", known["source_id"], ["source_id", "flags", "part", *wanted])
+    found = stars.rows_with("source_id", known["source_id"], ["source_id", "flags", "quality", "part", *wanted])
     used = pl.col("part").is_in(["train", "validation"]).fill_null(False)
     left_out = found.filter(used)["flags"]
     found = found.filter(~used)

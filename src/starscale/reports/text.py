@@ -11,6 +11,7 @@ import polars as pl
 from starscale.reports.table import ReportTable
 from starscale.tables.cuts import Attrition
 from starscale.vocabulary.columns import LABELS
+from starscale.vocabulary.flags import QUALITIES
 
 _WITH_PREDICTED = {
     "mean": "mean",
@@ -57,10 +58,15 @@ def figures_table(table: pl.DataFrame, by: str = "all", *, predicted_error: bool
     for row in table.filter(pl.col("by") == by).iter_rows(named=True):
         label = LABELS[row["label"]]
         unit = "K" if label.unit == "K" else "dex"
-        bins = [] if by == "all" else [f"{row['low']:g} to {row['high']:g}"]
+        bins = [] if by == "all" else [bin_text(by, row["low"], row["high"])]
         figures = [figure(row, name, label.decimals) for name in shown]
         rows.append([f"{label.name} ({unit})", *bins, f"{row['n']:.0f}", *figures])
     return ReportTable(["label", *(() if by == "all" else (by,)), "n", *shown.values()], rows)
+
+
+def bin_text(by: str, low: float, high: float) -> str:
+    """Return a bin of a quantity in words."""
+    return QUALITIES[int(low)] if by == "quality" else f"{low:g} to {high:g}"
 
 
 def missing_table(costs: Sequence[Mapping[str, Any]]) -> ReportTable:

@@ -216,6 +216,13 @@ def catalogue_columns(labels: Iterable[str] = tuple(LABELS)) -> dict[str, Column
         ),
         Column("flags", "int32", "", "meta.code", "bit mask of warnings; 0: none (docs: flags)"),
         Column(
+            "quality",
+            "string",
+            "",
+            "meta.code.qual",
+            "good, usable, doubtful or bad: the worst level of the flags (docs: quality)",
+        ),
+        Column(
             "part",
             "string",
             "",

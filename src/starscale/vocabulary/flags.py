@@ -26,6 +26,27 @@ class CatalogueFlag(IntFlag):
     LABEL_IMPOSSIBLE = 4096
 
 
+#: Levels of quality of a predicted star, the best first.
+QUALITIES = ("good", "usable", "doubtful", "bad")
+#: Level of a star that carries the bit and no worse one: by how its values and intervals held where the truth was
+#: known (docs: quality), and, where a bit is rare in mock data, by what it says of the values.
+SEVERITY: dict[CatalogueFlag, str] = {
+    CatalogueFlag.INPUT_MISSING: "good",
+    CatalogueFlag.NOT_PREDICTED: "bad",
+    CatalogueFlag.OUT_OF_DOMAIN: "bad",
+    CatalogueFlag.LABEL_OUT_OF_RANGE: "doubtful",
+    CatalogueFlag.DWARF_OR_GIANT: "usable",
+    CatalogueFlag.CUT_FAILED: "doubtful",
+    CatalogueFlag.BAD_POSITION: "good",
+    CatalogueFlag.OUTSIDE_MAGNITUDES: "doubtful",
+    CatalogueFlag.INPUT_IMPUTED: "usable",
+    CatalogueFlag.UNCERTAIN: "usable",
+    CatalogueFlag.INCONSISTENT: "doubtful",
+    CatalogueFlag.INPUT_IMPLAUSIBLE: "usable",
+    CatalogueFlag.LABEL_IMPOSSIBLE: "bad",
+}
+
+
 class PairFlag(IntFlag):
     """Bits of `xm_flag` in a table of pairs."""
 
