@@ -153,6 +153,9 @@ def apply(
         Path | None,
         typer.Option(help="Folder for the tables between, the record and the report; default: OUTPUT.run."),
     ] = None,
+    engine: Engine = "local",
+    scheduler: Scheduler = None,
+    workers: Workers = None,
 ) -> None:
     """Apply a model to catalogues that are not matched yet: clean, match, join, predict and report.
 
@@ -166,6 +169,7 @@ def apply(
             "Leave all out where columns or provenance tell them.",
         )
         raise InputError(Problem("--survey", found, "one for each --table, in the same order, or none", fix))
+    cluster: dict[str, Any] = {"engine": engine, "scheduler": scheduler, "workers": workers}
     done = ss.apply(
         model,
         list(zip(table, survey, strict=True)) if survey else table,
@@ -174,6 +178,7 @@ def apply(
         rename=_by_survey(rename),
         folder=folder,
         progress=DisplayedProgress(),
+        **cluster,
     )
     typer.echo(closing_of_run(Path(str(done.folder))))
 

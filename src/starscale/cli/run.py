@@ -12,7 +12,17 @@ import typer
 
 import starscale as ss
 from starscale.cli.estimates import print_estimates
-from starscale.cli.options import Rename, closing_of_run, frame, print_figures, renamed, sample_name
+from starscale.cli.options import (
+    Engine,
+    Rename,
+    Scheduler,
+    Workers,
+    closing_of_run,
+    frame,
+    print_figures,
+    renamed,
+    sample_name,
+)
 from starscale.io.progress import DisplayedProgress
 from starscale.reports.table import ReportTable
 from starscale.reports.text import figures_table
@@ -73,6 +83,9 @@ def run(
         bool,
         typer.Option("--dry-run", help="Print the queries to archives with their rows and bytes, and do nothing."),
     ] = False,
+    engine: Engine = "local",
+    scheduler: Scheduler = None,
+    workers: Workers = None,
 ) -> None:
     """Run all steps of a run file; steps with unchanged inputs are skipped.
 
@@ -81,7 +94,8 @@ def run(
     if dry_run:
         print_estimates(ss.plan_run(run_file, progress=DisplayedProgress()))
         return
-    _print_run(ss.run(run_file, output, progress=DisplayedProgress()))
+    cluster: dict[str, Any] = {"engine": engine, "scheduler": scheduler, "workers": workers}
+    _print_run(ss.run(run_file, output, progress=DisplayedProgress(), **cluster))
 
 
 def check(

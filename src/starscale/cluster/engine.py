@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from starscale import io
+from starscale.io.formats import by_suffix
+from starscale.io.hats.catalogue import COLLECTION, PROPERTIES
 from starscale.tables.api import says_mock
-from starscale.vocabulary.errors import Problems, did_you_mean
+from starscale.vocabulary.errors import InputError, Problem, Problems, did_you_mean
 
 #: Where rows are processed: in this process, or by LSDB on the workers of a Dask cluster.
 ENGINES = ("local", "lsdb")
@@ -30,6 +32,25 @@ def on_cluster(engine: str, **cluster: Any) -> bool:
                 problems.add(name, "is for engine 'lsdb' only", fix="Choose the engine 'lsdb', or leave it out.")
     problems.raise_if_any()
     return engine == "lsdb"
+
+
+def refuse_other_than_hats(output: str | Path) -> None:
+    """Refuse an output whose suffix is that of another format than HATS.
+
+    Raises
+    ------
+    InputError
+        With the format.
+    """
+    known = by_suffix(Path(output).name)
+    if known is not None and Path(output).suffix != ".hats":
+        fix = "Name a folder, such as catalogue.hats, or use the engine 'local'."
+        raise InputError(Problem(str(output), f"is {known.title}", "HATS, which engine 'lsdb' writes", fix))
+
+
+def is_hats(path: Path) -> bool:
+    """Whether a path is the folder of a HATS catalogue or collection."""
+    return any((path / name).is_file() for name in (COLLECTION, *PROPERTIES))
 
 
 def hats_provenance(sky: Any) -> dict[str, Any]:

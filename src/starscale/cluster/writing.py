@@ -48,7 +48,13 @@ class Partition:
     @property
     def file(self) -> str:
         """Its data file, inside the folder of the catalogue."""
-        return f"dataset/Norder={self.order}/Dir={self.pixel // 10_000 * 10_000}/Npix={self.pixel}.parquet"
+        return data_file((self.order, self.pixel))
+
+
+def data_file(cell: tuple[int, int]) -> str:
+    """Return the data file of a cell (order and number), inside the folder of a catalogue of starscale."""
+    order, pixel = cell
+    return f"dataset/Norder={order}/Dir={pixel // 10_000 * 10_000}/Npix={pixel}.parquet"
 
 
 def write_partition(
@@ -79,17 +85,32 @@ def write_partition(
     StarscaleError
         The folder is gone, or the disk refuses.
     """
-    order, pixel = cell
-    spots = frame[index.name].to_numpy() >> (2 * (INDEX_ORDER - MAP_ORDER))
-    cells, counts = np.unique(spots, return_counts=True)
-    found = Partition(order, pixel, frame.height, cells.astype(np.int64), counts.astype(np.int64))
-    # A late worker must not create a folder again that was removed after a failure.
-    if not folder.is_dir():
-        raise StarscaleError(f"{folder}: does not exist for this worker. Does it share the disk of the output?")
+    found = counted(cell, frame[index.name])
+    check_folder(folder)
     if frame.height:
         with open_writer(folder / found.file, frame.schema, columns=columns, metadata=metadata) as writer:
             writer.append(frame)
     return found
+
+
+def counted(cell: tuple[int, int], index: pl.Series) -> Partition:
+    """Return what is known of a partition, given the cells of order 29 of its rows."""
+    spots = index.to_numpy() >> (2 * (INDEX_ORDER - MAP_ORDER))
+    cells, counts = np.unique(spots, return_counts=True)
+    return Partition(*cell, len(index), cells.astype(np.int64), counts.astype(np.int64))
+
+
+def check_folder(folder: Path) -> None:
+    """Refuse to write a partition into a folder that is gone.
+
+    Raises
+    ------
+    StarscaleError
+        There is no such folder.
+    """
+    # A late worker must not create a folder again that was removed after a failure.
+    if not folder.is_dir():
+        raise StarscaleError(f"{folder}: does not exist for this worker. Does it share the disk of the output?")
 
 
 def finish_catalogue(

@@ -308,8 +308,9 @@ def _match_on_cluster(
     progress: Progress,
     **cluster: Any,
 ) -> Matched:
-    """Match two HATS catalogues on a cluster given by the fields of :class:`starscale.cluster.cluster.Where`."""
-    where = engine_module("cluster.cluster").Where(**cluster)
+    """Match two HATS catalogues, given by their paths, URLs, or as LSDB has opened them, on a cluster."""
+    # Before anything is read.
+    engine_module("cluster.cluster").Where(**cluster)
     catalogue = engine_module("cluster.catalogue")
     skies = [catalogue.open_hats(source) for source in (left, right)]
     provenance = record(
@@ -319,13 +320,26 @@ def _match_on_cluster(
         inputs={sky.name: hats_provenance(sky) for sky in skies},
     )
     provenance["versions"] |= catalogue.library_versions()
+    return match_skies(skies, outputs, surveys, settings, provenance, progress, **cluster)
+
+
+def match_skies(
+    skies: Sequence[Any],
+    outputs: Outputs,
+    surveys: Sequence[Survey],
+    settings: MatchConfig,
+    provenance: Mapping[str, Any],
+    progress: Progress,
+    **cluster: Any,
+) -> Matched:
+    """Match two HATS catalogues on a cluster given by the fields of :class:`starscale.cluster.cluster.Where`."""
     rows = [sky.rows for sky in skies]
     total = None if None in rows else sum(rows) + _counted(rows, surveys[1], settings)
     with progress.task("match", total) as task:
         job: MatchJob = engine_module("crossmatch.on_cluster.match").match_hats(
             *skies,
             outputs,
-            where,
+            engine_module("cluster.cluster").Where(**cluster),
             left_survey=surveys[0],
             right_survey=surveys[1],
             config=settings,

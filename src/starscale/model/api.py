@@ -11,9 +11,8 @@ from typing import Any
 import polars as pl
 
 from starscale import io
-from starscale.cluster.engine import hats_is_mock, hats_provenance, on_cluster
+from starscale.cluster.engine import hats_is_mock, hats_provenance, on_cluster, refuse_other_than_hats
 from starscale.cluster.extra import engine_module
-from starscale.io.formats import by_suffix
 from starscale.io.job_folder import Leftover
 from starscale.io.progress import progress_of
 from starscale.model.evaluate import evaluate as compare
@@ -164,6 +163,7 @@ def predict_on_cluster(
     *,
     chunk: int,
     progress: Progress,
+    made_from: Path | None = None,
     **cluster: Any,
 ) -> Predicted:
     """Predict a HATS catalogue into another one on a Dask cluster.
@@ -178,6 +178,8 @@ def predict_on_cluster(
     chunk : int
         Rows at a time.
     progress : Progress
+    made_from : Path, optional
+        The bundle of a model that is not as it was loaded, for the provenance.
     **cluster
         See :class:`starscale.cluster.cluster.Where`.
 
@@ -189,10 +191,7 @@ def predict_on_cluster(
     where = engine_module("cluster.cluster").Where(**cluster)
     catalogue = engine_module("cluster.catalogue")
     path = Path(output).expanduser()
-    known = by_suffix(path.name)
-    if known is not None and path.suffix != ".hats":
-        fix = "Name a folder, such as catalogue.hats, or use the engine 'local'."
-        raise InputError(Problem(str(output), f"is {known.title}", "HATS, which engine 'lsdb' writes", fix))
+    refuse_other_than_hats(path)
     refuse_same(path, table)
     loaded, bundle = opened_model(model)
     sky = catalogue.open_hats(table)
@@ -204,7 +203,7 @@ def predict_on_cluster(
         inputs={"stars": hats_provenance(sky)},
     )
     provenance["versions"] |= catalogue.library_versions()
-    provenance["model"] = about_model(loaded, bundle)
+    provenance["model"] = about_model(loaded, bundle or made_from)
     with progress.task("predicting", sky.rows) as task:
         found: Predicted = engine_module("model.on_cluster").predict_sky(
             loaded,

@@ -17,7 +17,7 @@ import numpy as np
 import polars as pl
 from dask import delayed
 
-from starscale.cluster.catalogue import HEALPIX, HatsCatalogue, spatial_index, table_of
+from starscale.cluster.catalogue import HEALPIX, HatsCatalogue, open_hats, spatial_index, table_of
 from starscale.cluster.cluster import Group, Where, connected, finished_groups
 from starscale.cluster.writing import Partition, finish_catalogue, write_partition
 from starscale.io import atomic_directory, work_folder
@@ -130,6 +130,47 @@ def predict_sky(
         name = target.name.removesuffix(".hats")
         finish_catalogue(folder, name, [p.partition for p in parts], HEALPIX, ("ra", "dec"), metadata)
     return counts
+
+
+def lazy_catalogue(model: Model, bundle: Path, stars: Path) -> Any:
+    """Return a catalogue of LSDB whose partitions are predicted when they are computed.
+
+    Parameters
+    ----------
+    model : Model
+    bundle : Path
+        Where to keep the model for the workers.
+    stars : Path
+        A HATS catalogue with the columns of the model. Both must stay.
+
+    Returns
+    -------
+    lsdb.catalog.Catalog
+        The columns of :meth:`starscale.model.model.Model.predict`; the position has the names of `stars`.
+    """
+    sky = open_hats(stars)
+    columns = model.input_columns(list(sky.schema))
+    model.save(bundle, card="")
+    chosen = sky.choose(list(dict.fromkeys([*columns, *sky.position]))).catalogue
+    found = {name: sky.columns[name] for name in columns if name in sky.columns}
+    return chosen.map_partitions(_predicted_partition, Model.load(bundle), columns, found, sky.name, sky.position)
+
+
+def _predicted_partition(
+    partition: Any,
+    model: Model,
+    columns: Sequence[str],
+    found: Mapping[str, Column],
+    where: str,
+    position: tuple[str, str],
+) -> Any:
+    """Predict a partition; on a worker, and for the columns of the catalogue without rows."""
+    catalogue = model.predict(table_of(partition, columns), where=where, found_columns=found)
+    # LSDB looks for the position under the names that it had.
+    catalogue = catalogue.rename(dict(zip(("ra", "dec"), position, strict=True)))
+    predicted = catalogue.to_pandas(use_pyarrow_extension_array=True)
+    predicted.index = partition.index
+    return predicted
 
 
 def _collected(

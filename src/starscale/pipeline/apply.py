@@ -7,16 +7,20 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
 from starscale import io
+from starscale.cluster.engine import refuse_other_than_hats
+from starscale.io.hats.catalogue import INDEX
 from starscale.io.progress import progress_of
 from starscale.model.api import opened_model
 from starscale.model.model import Model
 from starscale.model.recipe import Recipe
 from starscale.pipeline.apply_plan import ApplyPlan, GivenTable, check_given, given_in, plan_apply, recipe_of_model
 from starscale.pipeline.apply_steps import ApplySteps
+from starscale.pipeline.engines.engine import check_engine, opened_engine
 from starscale.pipeline.fetch_step import Fetching, fetch_step, resolve
 from starscale.pipeline.folder import RunFolder, run_lock
 from starscale.reports.finished import FinishedRun, mapping
@@ -29,7 +33,8 @@ from starscale.vocabulary.progress import Progress
 from starscale.vocabulary.provenance import record
 from starscale.vocabulary.settings.run import ApplyConfig, TablesConfig
 
-CATALOGUE = "catalogue.parquet"
+#: The catalogue of a run, whose suffix is that of the engine.
+CATALOGUE = "catalogue"
 
 
 @dataclass(frozen=True, repr=False)
@@ -86,8 +91,13 @@ def apply(
     clean: bool = False,
     rename: Mapping[str, Mapping[str, str]] | None = None,
     folder: str | Path | None = None,
+    engine: str = "local",
+    client: Any = None,
+    scheduler: str | None = None,
+    workers: int | None = None,
+    lazy: bool = False,
     progress: Progress | bool | None = None,
-) -> Applied:
+) -> Applied | Any:
     """Apply a trained model to catalogues: clean, match, join and predict them as its bundle says.
 
     The steps are those of :func:`run`, so the values are those of :func:`predict` for the same stars. Tables on
@@ -110,12 +120,24 @@ def apply(
         By survey: names in the table, by column of the survey.
     folder : path, optional
         Folder for the tables between, the record and the report; default: ``<output>.run``.
+    engine : {"local", "lsdb"}
+        Where to clean, match, join and predict: in this process, or by LSDB on a Dask cluster (extra ``lsdb``),
+        with the same rows and values. Catalogues that are not HATS are put on partitions first. `output` is HATS.
+    client : distributed.Client, optional
+        Client of a running cluster, for the engine ``lsdb``.
+    scheduler : str, optional
+        Address of a running Dask scheduler, instead of `client`.
+    workers : int, optional
+        Worker processes to start on this machine, instead of `client`; default: one per core.
+    lazy : bool
+        Return an LSDB catalogue whose partitions are predicted when they are computed. Only what must see the
+        whole sky, up to the table of stars, is done at once, by the engine ``lsdb``, in `folder`, which must stay.
     progress : Progress or bool, optional
         Receives the progress; True: show it. Default: silent.
 
     Returns
     -------
-    Applied
+    Applied, or lsdb.catalog.Catalog if `lazy`
 
     Raises
     ------
@@ -123,12 +145,11 @@ def apply(
         A model without a recipe, a table of another survey or release, a missing table or column; all problems at
         once, before the first step. No star left after cuts and match.
     """
+    engine, cluster = "lsdb" if lazy else engine, {"client": client, "scheduler": scheduler, "workers": workers}
+    given = [entry if isinstance(entry, tuple) else (entry, None) for entry in tables]
+    _check_outputs(output, folder, given, lazy=lazy, hats=check_engine(engine, **cluster))
     loaded, bundle = opened_model(model)
     names = _checked_names(rename or {}, recipe_of_model(loaded, bundle))
-    given = [entry if isinstance(entry, tuple) else (entry, None) for entry in tables]
-    if output is not None:
-        refuse_same(output, *(table for table, _ in given))
-        io.check_target(Path(output))
     with ExitStack() as stack:
         place = _place(output, folder) or Path(
             stack.enter_context(tempfile.TemporaryDirectory(prefix="starscale-"))
@@ -139,9 +160,37 @@ def apply(
         ]
         plan = plan_apply(loaded, bundle, on_disk, Path(), title=_title(loaded), clean=clean, rename=names)
         stack.enter_context(run_lock(place))
-        made = RunFolder.open(place, _record("apply", plan), progress_of(progress))
-        ApplySteps(plan, made, Path(output or place / CATALOGUE)).everything()
+        where = stack.enter_context(opened_engine(engine, place, **cluster))
+        made = RunFolder.open(place, {**_record("apply", plan), **where.about}, progress_of(progress))
+        steps = ApplySteps(plan, made, Path(output or place / f"{CATALOGUE}{where.suffix}"), where)
+        if lazy:
+            return steps.lazily()
+        steps.everything()
         return _result(place, plan, output, _place(output, folder))
+
+
+def _check_outputs(
+    output: str | Path | None,
+    folder: str | Path | None,
+    given: Sequence[tuple[AnyTable, Any]],
+    *,
+    lazy: bool,
+    hats: bool,
+) -> None:
+    """Check that the output suits the engine, and that a lazy catalogue has none, but a folder."""
+    problems = Problems()
+    if lazy and output is not None:
+        fix = "Leave it out; the catalogue writes itself: write_catalog(...)."
+        problems.add("output", "is given with lazy=True", "a catalogue that is not computed yet", fix)
+    if lazy and folder is None:
+        fix = "Give the folder; it must stay as long as the catalogue is used."
+        problems.add("folder", "is missing with lazy=True", "a place for the table of stars", fix)
+    problems.raise_if_any()
+    if output is not None:
+        refuse_same(output, *(table for table, _ in given))
+        if hats:
+            refuse_other_than_hats(output)
+        io.check_target(Path(output))
 
 
 def _place(output: str | Path | None, folder: str | Path | None) -> Path | None:
@@ -202,18 +251,27 @@ class ApplyRun:
         return None if self.fetching.jobs else self.plan()
 
 
-def apply_run(config: ApplyConfig, base: Path, output: Path, run_file: str, progress: Progress) -> None:
-    """Do a run that applies a trained model, in its folder."""
+def apply_run(
+    config: ApplyConfig,
+    base: Path,
+    output: Path,
+    run_file: str,
+    progress: Progress,
+    *,
+    engine: str,
+    **cluster: Any,
+) -> None:
+    """Do a run that applies a trained model, in its folder; `cluster` is as for :func:`opened_engine`."""
     run = ApplyRun.of(config, base, output)
     # Without a table to fetch, everything is checked before the folder is made.
     plan = run.checked
-    with run_lock(output):
+    with run_lock(output), opened_engine(engine, output, **cluster) as where:
         made = RunFolder.open(output, record(command=f"run {run_file}", mock=config.mock), progress)
         for job in run.fetching.jobs:
             fetch_step(job, made, base, mock=config.mock)
         plan = plan or run.plan()
-        made.record.update(_record(f"run {run_file}", plan))
-        ApplySteps(plan, made, output / CATALOGUE).everything()
+        made.record.update({**_record(f"run {run_file}", plan), **where.about})
+        ApplySteps(plan, made, output / f"{CATALOGUE}{where.suffix}", where).everything()
 
 
 def _bundle_of(config: ApplyConfig, base: Path) -> Path | str:
@@ -265,7 +323,8 @@ def _result(place: Path, plan: ApplyPlan, output: str | Path | None, folder: Pat
         {survey: int(result["n_kept"]) for survey, result in finished.results("match").items()},
         plan.warnings,
         plan.tables.config.mock,
-        io.read(place / CATALOGUE) if output is None else None,
+        # The index of HATS is for files.
+        io.read(finished.catalogue).drop(INDEX, strict=False) if output is None else None,
         None if output is None else Path(output),
         folder,
     )

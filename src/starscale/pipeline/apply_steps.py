@@ -12,13 +12,14 @@ from typing import Any
 
 import polars as pl
 
+from starscale.cluster.extra import engine_module
 from starscale.io import open_table
 from starscale.learn.bundle import CARD
 from starscale.model.model import Model
-from starscale.model.predict import predict_file
 from starscale.pipeline.apply_plan import ApplyPlan
+from starscale.pipeline.engines.engine import LOCAL, Engine
 from starscale.pipeline.folder import RunFolder
-from starscale.pipeline.prepare import MATCHED, TablePreparation, table_checksums
+from starscale.pipeline.prepare import TablePreparation, table_checksums
 from starscale.reports.page import report
 from starscale.tables.cuts import Attrition, apply_cuts, cut_columns
 from starscale.tables.standardise import spelling
@@ -27,7 +28,14 @@ from starscale.vocabulary.provenance import METHODS
 
 
 def predict_step(
-    folder: RunFolder, model: Model, bundle: Path | None, reads: Mapping[str, str], catalogue: str
+    folder: RunFolder,
+    model: Model,
+    bundle: Path | None,
+    table: str,
+    catalogue: str,
+    *,
+    reads: Mapping[str, str],
+    engine: Engine = LOCAL,
 ) -> dict[str, Any]:
     """Predict the table of stars of a run; an interrupted prediction resumes.
 
@@ -37,18 +45,19 @@ def predict_step(
     model : Model
     bundle : Path or None
         Where it was loaded from.
+    table, catalogue : str
+        The table of stars and the file to write, from the folder.
     reads : mapping of str to str
-        What the prediction depends on, with checksums.
-    catalogue : str
-        The file to write, from the folder.
+        What the prediction depends on besides the table, with checksums.
+    engine : Engine
     """
 
     def work() -> dict[str, Any]:
-        table, output = folder.file(MATCHED), folder.file(catalogue)
-        # Completed parts of a catalogue with other settings cannot be used.
-        found = predict_file(model, table, output, bundle=bundle, leftover="renew", progress=folder.progress)
+        stars, output = folder.file(table), folder.file(catalogue)
+        found = engine.predict(model, stars, output, bundle=bundle, progress=folder.progress)
         return {name: value for name, value in asdict(found).items() if name != "table"}
 
+    reads = {**reads, **folder.checksums(table)}
     return folder.step("predict", settings=None, reads=reads, writes=[catalogue], work=work)
 
 
@@ -86,35 +95,48 @@ class ApplySteps:
         Its record says what is done.
     catalogue : Path
         The file to write.
+    engine : Engine
     """
 
-    def __init__(self, plan: ApplyPlan, folder: RunFolder, catalogue: Path) -> None:
-        self.plan, self.folder = plan, folder
+    def __init__(self, plan: ApplyPlan, folder: RunFolder, catalogue: Path, engine: Engine = LOCAL) -> None:
+        self.plan, self.folder, self.engine = plan, folder, engine
         self.catalogue = os.path.relpath(catalogue, folder.path)
         self.sums = table_checksums(plan.tables)
         for path, digest in self.sums.items():
             folder.record["inputs"][path] = {"sha256": digest}
         folder.record["applied"] = about_applied(plan, folder.path)
+        self._tables = TablePreparation(plan.tables, folder, self.sums, absent=plan.absent, engine=engine)
 
     def everything(self) -> None:
         """Do all steps and write the report."""
-        for kind, texts in (("note", self.plan.notes), ("warning", self.plan.warnings)):
-            for text in texts:
-                self.folder.progress.message(f"{kind}: {text}")
+        self._say()
         self.table_of_stars()
         if not self.plan.clean:
             self._cuts()
-        reads = {"model": self.plan.model.digest(), **self.folder.checksums(MATCHED)}
-        predict_step(self.folder, self.plan.model, self.plan.bundle, reads, self.catalogue)
+        model, stars = self.plan.model, self._tables.matched_file
+        reads = {"model": model.digest()}
+        predict_step(self.folder, model, self.plan.bundle, stars, self.catalogue, reads=reads, engine=self.engine)
         self.folder.save()
         self.folder.progress.message("report ...")
         report(self.folder.path)
 
+    def lazily(self) -> Any:
+        """Make the table of stars, and return a catalogue of LSDB that is predicted when it is computed."""
+        self._say()
+        self.table_of_stars()
+        self.folder.save()
+        bundle, stars = self.folder.file("model"), self.folder.file(self._tables.matched_file)
+        return engine_module("model.on_cluster").lazy_catalogue(self.plan.model, bundle, stars)
+
+    def _say(self) -> None:
+        for kind, texts in (("note", self.plan.notes), ("warning", self.plan.warnings)):
+            for text in texts:
+                self.folder.progress.message(f"{kind}: {text}")
+
     def table_of_stars(self) -> None:
         """Clean, match and join: the steps of every run."""
-        steps = TablePreparation(self.plan.tables, self.folder, self.sums, absent=self.plan.absent)
-        steps.pairs()
-        steps.join()
+        self._tables.pairs()
+        self._tables.join()
 
     def _cuts(self) -> None:
         """Count the stars that fail each cut of the model, which sets a flag only."""
@@ -125,17 +147,17 @@ class ApplySteps:
         self.folder.step(
             "cuts",
             settings=[cut.model_dump(mode="json") for cut in self.plan.model.cuts],
-            reads=self.folder.checksums(MATCHED),
+            reads=self.folder.checksums(self._tables.matched_file),
             writes=[],
             work=work,
         )
 
     def _failures(self) -> Iterator[Attrition]:
         """Yield the stars that fail the cuts, for one piece of the table of stars after the other."""
-        path = self.folder.file(MATCHED)
+        path = self.folder.file(self._tables.matched_file)
         # The table has the names of its own surveys; the cuts have those of the model.
         names, cuts = spelling(open_table(path).schema, self.plan.model.inputs), self.plan.model.cuts
         used = list(dict.fromkeys(column for cut in cuts for column in cut_columns(cut, "bundle")))
         for frame in rows_of(path, [names[column] for column in used] or None):
             renamed = frame.select(pl.col(names[column]).alias(column) for column in used) if used else frame
-            yield apply_cuts(renamed, cuts, where=MATCHED)[1]
+            yield apply_cuts(renamed, cuts, where=path.name)[1]

@@ -16,16 +16,17 @@ from starscale.pipeline.apply import CATALOGUE, apply_run
 from starscale.pipeline.apply_steps import predict_step
 from starscale.pipeline.compare_step import compare_step, own_step
 from starscale.pipeline.comparing import Comparison, Trials, entries_of
+from starscale.pipeline.engines.engine import LOCAL, Engine, check_engine, opened_engine
 from starscale.pipeline.fetch_step import FetchJob, fetch_step, resolve
 from starscale.pipeline.folder import RunFolder, run_lock
 from starscale.pipeline.importance_step import importance_step
 from starscale.pipeline.plan import RunPlan
 from starscale.pipeline.planning import plan
-from starscale.pipeline.prepare import MATCHED
 from starscale.pipeline.prepare_training import TRAINING, TrainingPreparation, input_checksums
 from starscale.pipeline.reference import compare_with_reference
 from starscale.pipeline.runfile import load_any_run
 from starscale.pipeline.training import settings, train_plan
+from starscale.reports.finished import FinishedRun
 from starscale.reports.page import report
 from starscale.vocabulary.progress import SILENT, Progress
 from starscale.vocabulary.provenance import record
@@ -46,7 +47,7 @@ class RunResult(Summarised):
     @property
     def catalogue(self) -> Path:
         """Path of the catalogue."""
-        return self.folder / CATALOGUE
+        return FinishedRun.load(self.folder).catalogue
 
     @property
     def report(self) -> Path:
@@ -66,7 +67,16 @@ class RunResult(Summarised):
         return f"RunResult{mock}", [*rows, ("catalogue", self.catalogue), ("report", self.report)]
 
 
-def run(run_file: str | Path, output: str | Path, *, progress: Progress | bool | None = None) -> RunResult:
+def run(
+    run_file: str | Path,
+    output: str | Path,
+    *,
+    engine: str = "local",
+    client: Any = None,
+    scheduler: str | None = None,
+    workers: int | None = None,
+    progress: Progress | bool | None = None,
+) -> RunResult:
     """Do a whole run, which trains a model or applies a trained one.
 
     Steps whose inputs are unchanged since an earlier run in the same folder are skipped.
@@ -77,6 +87,15 @@ def run(run_file: str | Path, output: str | Path, *, progress: Progress | bool |
         TOML.
     output : path
         Directory for everything that the run writes.
+    engine : {"local", "lsdb"}
+        Where to clean, match, join and predict: in this process, or on a Dask cluster (extra ``lsdb``), which
+        writes HATS catalogues with the same rows. The model is trained in this process.
+    client : distributed.Client, optional
+        Client of a running cluster, for the engine ``lsdb``.
+    scheduler : str, optional
+        Address of a running Dask scheduler, instead of `client`.
+    workers : int, optional
+        Worker processes to start on this machine, instead of `client`; default: one per core.
     progress : Progress or bool, optional
         Receives the progress; True: show it. Default: silent.
 
@@ -90,16 +109,19 @@ def run(run_file: str | Path, output: str | Path, *, progress: Progress | bool |
         Bad settings or input: all problems at once, before the first step. Also when another process runs in
         the folder.
     """
+    cluster = {"client": client, "scheduler": scheduler, "workers": workers}
+    check_engine(engine, **cluster)
     config, base = load_any_run(run_file)
     if isinstance(config, ApplyConfig):
-        apply_run(config, base, Path(output), str(run_file), progress_of(progress))
+        apply_run(config, base, Path(output), str(run_file), progress_of(progress), engine=engine, **cluster)
         return RunResult(Path(output), {"title": config.title})
     fetching = resolve(config, base, Path(output))
     the_plan = with_ablation(plan(fetching.config, base, coming=fetching.files))
     # Built here only to be checked before the first step.
     entries_of(the_plan)
-    with run_lock(Path(output)):
-        return RunSteps(the_plan, Path(output), str(run_file), progress_of(progress), fetching.jobs).everything()
+    with run_lock(Path(output)), opened_engine(engine, Path(output), **cluster) as where:
+        display = progress_of(progress)
+        return RunSteps(the_plan, Path(output), str(run_file), display, fetching.jobs, where).everything()
 
 
 class RunSteps:
@@ -112,9 +134,12 @@ class RunSteps:
         run_file: str,
         progress: Progress = SILENT,
         jobs: tuple[FetchJob, ...] = (),
+        engine: Engine = LOCAL,
     ) -> None:
-        self.plan, self.config = the_plan, the_plan.config
+        self.plan, self.config, self.engine = the_plan, the_plan.config, engine
+        self.catalogue = f"{CATALOGUE}{engine.suffix}"
         provenance = record(command=f"run {run_file}", mock=self.config.mock, settings=settings(the_plan))
+        provenance |= engine.about
         self.folder = RunFolder.open(output, provenance, progress)
         self._cost: dict[str, Any] | None = None  # of training the run's own model, if this run trained it
         for job in jobs:
@@ -123,6 +148,7 @@ class RunSteps:
         provenance_inputs = self.folder.record["inputs"]
         for path, digest in self.sums.items():
             provenance_inputs[path] = {"sha256": digest}
+        self._tables = TrainingPreparation(the_plan, self.folder, self.sums, engine=engine)
 
     def everything(self) -> RunResult:
         """Do all steps and write the report."""
@@ -147,7 +173,7 @@ class RunSteps:
 
     def training_set(self) -> None:
         """Do the steps up to the training table."""
-        TrainingPreparation(self.plan, self.folder, self.sums).everything()
+        self._tables.everything()
 
     def _train(self) -> None:
         config = self.config
@@ -193,8 +219,10 @@ class RunSteps:
 
     def _predict(self) -> None:
         bundle = self.folder.file(MODEL)
-        reads = self.folder.checksums(MODEL, MATCHED)
-        predict_step(self.folder, Model.load(bundle), bundle, reads, CATALOGUE)
+        reads, stars = self.folder.checksums(MODEL), self._tables.matched_file
+        predict_step(
+            self.folder, Model.load(bundle), bundle, stars, self.catalogue, reads=reads, engine=self.engine
+        )
 
     def _metrics(self) -> dict[str, Any]:
         train_step = self.folder.record["steps"]["train"]["result"]
@@ -209,7 +237,9 @@ class RunSteps:
                 "compare": [
                     table
                     for reference in self.config.compare
-                    for table in compare_with_reference(self.plan, self.folder, CATALOGUE, reference)
+                    for table in compare_with_reference(
+                        self.plan, self.folder, self.catalogue, self._tables.matched_file, reference
+                    )
                 ],
             }
             io.atomic_text(self.folder.file(METRICS), json.dumps(metrics, indent=1) + "\n")
@@ -219,7 +249,7 @@ class RunSteps:
             "evaluate",
             settings=[r.model_dump(mode="json") for r in self.config.compare],
             reads={
-                **self.folder.checksums(CATALOGUE, TRAINING, TEST),
+                **self.folder.checksums(self.catalogue, TRAINING, TEST),
                 **{str(r.path): self.sums[str(r.path)] for r in self.config.compare},
             },
             writes=[METRICS],

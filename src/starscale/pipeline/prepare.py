@@ -14,23 +14,21 @@ from typing import Any
 import polars as pl
 
 from starscale import io
-from starscale.crossmatch.api import Matched, match_files
-from starscale.crossmatch.join import CleanSides, Counterparts, join_on_disk, keep_clean_pairs
+from starscale.crossmatch.api import Matched
+from starscale.crossmatch.join import CleanSides, Counterparts, keep_clean_pairs
 from starscale.crossmatch.on_disk import Outputs
+from starscale.pipeline.engines.engine import LOCAL, Engine
 from starscale.pipeline.folder import RunFolder
 from starscale.pipeline.plan import TablesPlan, tables_of
 from starscale.surveys import Survey
 from starscale.surveys.derived import underivable
 from starscale.tables.api import described
-from starscale.tables.clean import clean_file
 from starscale.tables.columns.typed import Discarded
 from starscale.tables.cuts import Attrition
 from starscale.tables.standardise import require
 from starscale.tables.stream import columns_of
 from starscale.vocabulary.errors import InputError, Problem
 from starscale.vocabulary.settings.run import Cuts
-
-MATCHED = "matched.parquet"
 
 
 def table_checksums(plan: TablesPlan, others: Sequence[Path] = ()) -> dict[str, str]:
@@ -51,12 +49,15 @@ class TablePreparation:
         Checksums of the tables that the run reads, by their path in the run file.
     absent : mapping of str to polars.DataType
         Columns without values that the joined table gets, in place of a survey that is not there.
+    engine : Engine
+        Cleans, matches and joins.
     """
 
     plan: TablesPlan
     folder: RunFolder
     sums: Mapping[str, str]
     absent: Mapping[str, pl.DataType] = field(default_factory=dict, kw_only=True)
+    engine: Engine = field(default=LOCAL, kw_only=True)
 
     def pairs(self) -> None:
         """Clean every catalogue, and match each with the leading one."""
@@ -68,7 +69,15 @@ class TablePreparation:
     @property
     def lead_file(self) -> str:
         """Name of the cleaned leading catalogue in the folder."""
-        return _clean_name(self.plan.lead)
+        return self._clean_name(self.plan.lead)
+
+    @property
+    def matched_file(self) -> str:
+        """Name of the table of stars in the folder."""
+        return f"matched{self.engine.suffix}"
+
+    def _clean_name(self, survey: Survey) -> str:
+        return f"clean_{survey.name}{self.engine.suffix}"
 
     def _clean_lead(self) -> None:
         table, plan = self.plan.config.catalogue, self.plan
@@ -103,17 +112,17 @@ class TablePreparation:
             f"clean {survey.name}",
             settings=[entry.model_dump(mode="json"), surveys_as_data(survey)],
             reads={str(entry.path): self.sums[str(entry.path)]},
-            writes=[_clean_name(survey)],
+            writes=[self._clean_name(survey)],
             work=work,
         )
 
     def _cut(self, source: Path, survey: Survey, joined: list[tuple[Path, Survey]], cuts: Cuts) -> dict[str, Any]:
-        name, progress = _clean_name(survey), self.folder.progress
+        name, progress = self._clean_name(survey), self.folder.progress
         provenance = {**self.folder.provenance, "table": name}
         target = self.folder.file(name)
         discarded = Discarded()
-        attrition = clean_file(
-            source, target, survey, joined, cuts, lambda _: provenance, progress=progress, discarded=discarded
+        attrition = self.engine.clean(
+            source, target, survey, joined, cuts, provenance, progress=progress, discarded=discarded
         )
         return {"attrition": asdict(attrition), "discarded": discarded.document()}
 
@@ -123,7 +132,7 @@ class TablePreparation:
         files = {
             kind: f"{kind}_{survey.name}.parquet" for kind in ("pairs", "neighbours", "unmatched", "duplicates")
         }
-        clean = [self.lead_file, _clean_name(survey)]
+        clean = [self.lead_file, self._clean_name(survey)]
 
         def work() -> dict[str, Any]:
             outputs = {kind: self.folder.file(name) for kind, name in files.items()}
@@ -151,19 +160,19 @@ class TablePreparation:
 
     def _match_clean(self, survey: Survey, outputs: dict[str, Path]) -> Matched:
         """Match the rows of both catalogues that passed the cuts."""
-        paths = [self.folder.file(name) for name in (self.lead_file, _clean_name(survey))]
+        paths = [self.folder.file(name) for name in (self.lead_file, self._clean_name(survey))]
         surveys, settings = [self.plan.lead, survey], self.plan.config.match
-        return match_files(paths, surveys, settings, Outputs(**outputs), self.folder.provenance)
+        return self.engine.match(paths, surveys, settings, Outputs(**outputs), self.folder.provenance)
 
     def _match_whole(self, number: int, survey: Survey, outputs: dict[str, Path]) -> Matched:
         """Match the whole catalogues, and remove the pairs of rows that did not pass the cuts."""
         plan, config = self.plan, self.plan.config
         paths = [plan.path(config.catalogue.path), plan.path(config.photometry[number].path)]
-        lead, external = (self.folder.file(name) for name in (self.lead_file, _clean_name(survey)))
+        lead, external = (self.folder.file(name) for name in (self.lead_file, self._clean_name(survey)))
         with io.work_folder(outputs["pairs"]) as folder:
             whole = {kind: folder / f"{kind}.parquet" for kind in ("pairs", "unmatched")}
             wanted = Outputs(**{**outputs, **whole})
-            found = match_files(paths, [plan.lead, survey], config.match, wanted, self.folder.provenance)
+            found = self.engine.match(paths, [plan.lead, survey], config.match, wanted, self.folder.provenance)
             kept, losses = keep_clean_pairs(
                 whole,
                 CleanSides(lead, plan.lead.id.column, external, survey.id.column),
@@ -180,31 +189,27 @@ class TablePreparation:
 
         def work() -> dict[str, Any]:
             file = self.folder.file
-            stars = join_on_disk(
+            stars = self.engine.join(
                 file(self.lead_file),
                 self.plan.lead,
-                [Counterparts(s, file(_clean_name(s)), file(f"pairs_{s.name}.parquet")) for s in surveys],
-                file(MATCHED),
+                [Counterparts(s, file(self._clean_name(s)), file(f"pairs_{s.name}.parquet")) for s in surveys],
+                file(self.matched_file),
                 columns=described(*self.plan.surveys),
                 absent=self.absent,
-                metadata=self.folder.metadata(MATCHED),
+                metadata=self.folder.metadata(self.matched_file),
             )
             if stars == 0:
                 raise InputError(_no_star(self.folder))
             return {"stars": stars}
 
-        files = [name for s in surveys for name in (f"pairs_{s.name}.parquet", _clean_name(s))]
+        files = [name for s in surveys for name in (f"pairs_{s.name}.parquet", self._clean_name(s))]
         self.folder.step(
             "join",
             settings=[*surveys_as_data(*self.plan.surveys), *([sorted(self.absent)] if self.absent else [])],
             reads=self.folder.checksums(self.lead_file, *files),
-            writes=[MATCHED],
+            writes=[self.matched_file],
             work=work,
         )
-
-
-def _clean_name(survey: Survey) -> str:
-    return f"clean_{survey.name}.parquet"
 
 
 def surveys_as_data(*surveys: Survey) -> list[Any]:

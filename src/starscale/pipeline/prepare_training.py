@@ -17,7 +17,7 @@ from starscale.pipeline.folder import RunFolder
 from starscale.pipeline.homogenize_step import LABELS, homogenize_step
 from starscale.pipeline.plan import RunPlan
 from starscale.pipeline.planning import labels_plan_of
-from starscale.pipeline.prepare import MATCHED, TablePreparation, surveys_as_data, table_checksums
+from starscale.pipeline.prepare import TablePreparation, surveys_as_data, table_checksums
 from starscale.pipeline.training_set import label_stars, training_table
 from starscale.vocabulary.progress import SILENT, Progress
 
@@ -85,7 +85,7 @@ class TrainingPreparation(TablePreparation):
         config = self.plan.config
 
         def work() -> dict[str, Any]:
-            table = training_table(self.plan, self.folder.file(MATCHED), self.folder.read(LABELS))
+            table = training_table(self.plan, self.folder.file(self.matched_file), self.folder.read(LABELS))
             self.folder.write(table, TRAINING, *self.plan.surveys)
             if config.sample.max_stars == table.height:
                 text = f"note: a sample of {table.height:,} stars with labels is used (max_stars)"
@@ -102,7 +102,7 @@ class TrainingPreparation(TablePreparation):
                 config.target,
             ],
             reads={
-                **self.folder.checksums(MATCHED, LABELS),
+                **self.folder.checksums(self.matched_file, LABELS),
                 **({str(clusters): self.sums[str(clusters)]} if clusters is not None else {}),
             },
             writes=[TRAINING],

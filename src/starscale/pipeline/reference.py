@@ -12,7 +12,6 @@ from starscale import io
 from starscale.model.evaluate import evaluate
 from starscale.pipeline.folder import RunFolder
 from starscale.pipeline.plan import RunPlan, magnitude_column, members_in
-from starscale.pipeline.prepare import MATCHED
 from starscale.tables.labels import within_limits
 from starscale.tables.sql import row_expression
 from starscale.vocabulary.errors import Problems, did_you_mean
@@ -20,7 +19,7 @@ from starscale.vocabulary.settings.run import Reference
 
 
 def compare_with_reference(
-    plan: RunPlan, folder: RunFolder, catalogue: str, reference: Reference
+    plan: RunPlan, folder: RunFolder, catalogue: str, matched: str, reference: Reference
 ) -> list[dict[str, Any]]:
     """Compare stars that were not used in training with a reference: all of them, and those without a flag.
 
@@ -30,8 +29,8 @@ def compare_with_reference(
     ----------
     plan : RunPlan
     folder : RunFolder
-    catalogue : str
-        Name of the catalogue in the folder of the run.
+    catalogue, matched : str
+        Names of the catalogue and of the table of stars in the folder of the run.
     reference : Reference
 
     Returns
@@ -52,7 +51,7 @@ def compare_with_reference(
     found = found.filter(~used)
     both = found.join(known, on="source_id", how="inner", suffix="_reference", maintain_order="left")
     truth = both.select(pl.col(f"{name}_reference").alias(name) for name in labels)
-    brightness = _brightness(plan, folder, both["source_id"])
+    brightness = _brightness(plan, folder.file(matched), both["source_id"])
     tables = []
     for name, mask, left in (
         (reference.name, pl.repeat(True, both.height, eager=True), len(left_out)),
@@ -65,9 +64,9 @@ def compare_with_reference(
     return tables
 
 
-def _brightness(plan: RunPlan, folder: RunFolder, stars: pl.Series) -> pl.Series | None:
+def _brightness(plan: RunPlan, table: Path, stars: pl.Series) -> pl.Series | None:
     """Return the magnitudes of stars, null where unknown; None without a magnitude column."""
-    key, matched = plan.lead.id.column, io.open_table(folder.file(MATCHED))
+    key, matched = plan.lead.id.column, io.open_table(table)
     magnitude = magnitude_column(members_in(plan, list(matched.schema)), list(matched.schema))
     if magnitude is None:
         return None

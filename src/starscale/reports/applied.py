@@ -120,7 +120,7 @@ def _pictures(run: FinishedRun, stars: pl.DataFrame, weight: int, about: Mapping
     scores = {name: numbers(stars, name) for name in _SCORES}
     magnitudes, ends = np.empty(0), about.get("magnitude_range")
     if about.get("magnitude") and ends:
-        table, _ = spread_sample(run.folder / "matched.parquet", (str(about["magnitude"]),))
+        table, _ = spread_sample(run.matched, (str(about["magnitude"]),))
         magnitudes = numbers(table, str(about["magnitude"]))
     caption = (
         f"Scores (1: the limit of the training stars, dashed) and magnitudes (shaded: the range of the training "

@@ -88,9 +88,19 @@ class FinishedRun:
     @property
     def catalogue(self) -> Path:
         """The catalogue of the run."""
-        # Only that of an applied model may have another name.
+        # That of an applied model has the name that the user chose.
         files = mapping(self.steps.get("predict", {}).get("files")) if self.applied else {}
-        return self.folder / next(iter(files), "catalogue.parquet")
+        return self.folder / next(iter(files)) if files else self._written("predict", "catalogue")
+
+    @property
+    def matched(self) -> Path:
+        """The table of stars of the run, before the prediction."""
+        return self._written("join", "matched")
+
+    def _written(self, step: str, stem: str) -> Path:
+        """Return the file of a step, whose suffix depends on the engine."""
+        files = mapping(self.steps.get(step, {}).get("files"))
+        return self.folder / next((name for name in files if Path(name).stem == stem), f"{stem}.parquet")
 
     @property
     def untested(self) -> bool:

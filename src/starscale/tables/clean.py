@@ -153,16 +153,16 @@ def _clean_in_memory(
     where, discarded = name_of(table), Discarded()
     stars = read_counted(table, survey, discarded=discarded)
     if stars.height == 0:
-        raise _no_rows(where)
+        raise no_rows(where)
     for other, of in join:
         stars = _join_in_memory(stars, other, of, survey, discarded)
     chosen = cuts_of_survey(survey, cuts, where)
     stars, attrition = cut_rows(stars, chosen, survey, where)
-    _say(discarded, stars.columns, survey, progress)
+    say_discarded(discarded, stars.columns, survey, progress)
     return Cleaned(stars, attrition, dict(discarded.outside), dict(discarded.invalid))
 
 
-def _say(discarded: Discarded, columns: Sequence[str], survey: Survey, progress: Progress) -> None:
+def say_discarded(discarded: Discarded, columns: Sequence[str], survey: Survey, progress: Progress) -> None:
     """Tell which values became missing, and which may be invalid because nothing says whether they are."""
     for name, lacking in unjudged(survey.columns, columns).items():
         progress.message(f"note: whether {name} is valid is unknown: the table has no {', '.join(lacking)}")
@@ -184,7 +184,8 @@ def _join_in_memory(
     return join_by_id(stars, extra, lead=lead, survey=survey)
 
 
-def _no_rows(where: str) -> InputError:
+def no_rows(where: str) -> InputError:
+    """Return the error for a table without rows."""
     return InputError(Problem(where, "has no rows", "one or more"))
 
 
@@ -237,7 +238,7 @@ def clean_file(
     """
     source = open_for(table, survey)
     if source.n_rows == 0:
-        raise _no_rows(str(table))
+        raise no_rows(str(table))
     chosen = cuts_of_survey(survey, cuts, str(table))
     columns = described(survey, *(other for _, other in join)) | carried(source.columns, survey)
     counts = Discarded() if discarded is None else discarded
@@ -263,7 +264,7 @@ def clean_file(
         if writer is not None:
             writer.metadata |= about_positions(columns_of(table, survey), [survey])
             writer.metadata[PROVENANCE_KEY] = json.dumps(provenance(attrition), default=str)
-    _say(counts, columns_of(table, survey), survey, progress)
+    say_discarded(counts, columns_of(table, survey), survey, progress)
     return attrition
 
 
