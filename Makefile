@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # Workers of the test run; the suite is meant for two cores.
 WORKERS ?= 2
 
-.PHONY: help environment demo test oldest newest oldest-lsdb new-examples often nightly test-slow service-tests lint types shape docs docs-test real match-quality homogenize learners bench ci clean
+.PHONY: help environment demo test oldest newest oldest-lsdb new-examples often fuzz nightly test-slow service-tests lint types shape docs docs-test real match-quality homogenize learners bench ci clean
 
 help:            ## this list
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 18
@@ -63,6 +63,12 @@ new-examples: $(VENV)/.dev ## the tests, with other random examples than in ever
 
 often: $(VENV)/.dev       ## the slow tests, with four times the random examples and kills
 	STARSCALE_OFTEN=4 $(BIN)/python -m pytest -q -n $(WORKERS) -m slow
+
+# Files of each kind, and the first of their numbers.
+FUZZ_INPUTS ?= 100000
+FUZZ_FIRST ?= 1000000
+fuzz: $(VENV)/.dev        ## changed files of every kind (FUZZ_INPUTS of each): a result or one clear error; hours
+	$(BIN)/python tests/fuzz/campaign.py --inputs $(FUZZ_INPUTS) --first $(FUZZ_FIRST)
 
 nightly: oldest newest oldest-lsdb new-examples often  ## what is too long for every change: other versions and examples
 

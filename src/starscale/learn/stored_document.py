@@ -145,12 +145,12 @@ class StoredDocument(StoredPart):
         return self
 
 
-def check_document(document: Mapping[str, Any], where: str) -> None:
-    """Check what a model says of its use.
+def check_document(document: Mapping[str, Any], where: str) -> StoredDocument:
+    """Check what a model says of its use, and return it.
 
     Raises
     ------
     InputError
         A key is missing, of another type, or contradicts another one.
     """
-    validate(StoredDocument, document, where)
+    return validate(StoredDocument, document, where)

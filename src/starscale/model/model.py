@@ -341,18 +341,18 @@ class Model(Summarised):
         """
         predictor, document, hashes = load_bundle(Path(path))
         with named(Path(path)):
-            check_document(document, f"{path}/bundle.json: document")
+            stored = check_document(document, f"{path}/bundle.json: document")
             _same_names(document, predictor)
             model = cls(
                 predictor=predictor,
-                features=tuple(Feature(**item) for item in document["features"]),
+                features=tuple(Feature(**item.model_dump()) for item in stored.features),
                 inputs=validate(Survey, document["inputs"], f"{path}/bundle.json: inputs"),
                 labels=tuple(document["labels"]),
                 cuts=tuple(validate(Cut, item, f"{path}/bundle.json: cuts") for item in document["cuts"]),
                 label_ranges={name: (low, high) for name, (low, high) in document["label_ranges"].items()},
                 magnitude=document["magnitude"],
                 magnitude_range=_limits(*document["magnitude_range"]),
-                measurements=tuple(_measurement(item) for item in document["measurements"]),
+                measurements=tuple(_measurement(item.model_dump()) for item in stored.measurements),
                 reddening=document["reddening"],
                 mock=bool(document["mock"]),
                 information=document["information"],

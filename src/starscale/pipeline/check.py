@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,6 +32,7 @@ from starscale.tables.own import own_kind
 from starscale.tables.positions import positions
 from starscale.vocabulary.errors import InputError, Problem, Problems
 from starscale.vocabulary.provenance import PROVENANCE_FILE
+from starscale.vocabulary.run_record import read_record
 from starscale.vocabulary.settings.labels import LabelsConfig
 from starscale.vocabulary.settings.run import ApplyConfig
 from starscale.vocabulary.strict import load_toml, validate
@@ -232,15 +232,9 @@ def _written_by(metadata: Mapping[str, str]) -> list[str]:
 
 def _run_folder(path: Path) -> Findings:
     """Check the files of a run against its record: present, unchanged, every row readable."""
-    try:
-        record = json.loads((path / PROVENANCE_FILE).read_text(encoding="utf-8"))
-        steps = {name: step["files"] for name, step in record["steps"].items()}
-        mock = bool(record.get("mock"))
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-        fix = "Run it again; steps that are done are recognised by their files."
-        raise InputError(
-            Problem(str(path / PROVENANCE_FILE), f"cannot be understood ({error})", fix=fix)
-        ) from None
+    record = read_record(path / PROVENANCE_FILE)
+    steps = {name: step.files for name, step in record.steps.items()}
+    mock = record.mock
     found = Findings(
         [f"{path}: the folder of a run, {len(steps)} steps" + (", MOCK (simulated) data" if mock else "")]
     )

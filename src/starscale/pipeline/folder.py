@@ -16,8 +16,10 @@ from starscale.io import atomic_text, checksum, read
 from starscale.io.job_folder import FolderLock, unchanged
 from starscale.surveys import Survey
 from starscale.tables.api import PROVENANCE_KEY, described, write
+from starscale.vocabulary.errors import InputError
 from starscale.vocabulary.progress import Progress
 from starscale.vocabulary.provenance import PROVENANCE_FILE, fingerprint, program
+from starscale.vocabulary.run_record import read_record
 
 
 @dataclass
@@ -37,8 +39,8 @@ class RunFolder:
     def open(cls, path: Path, record: Mapping[str, Any], progress: Progress) -> RunFolder:
         """Open the folder; the steps are added to the provenance `record`."""
         try:
-            previous = json.loads((path / PROVENANCE_FILE).read_text(encoding="utf-8")).get("steps", {})
-        except (OSError, ValueError, AttributeError):
+            previous = read_record(path / PROVENANCE_FILE).model_dump()["steps"]
+        except InputError:
             # Without a readable record, every step is done again.
             previous = {}
         return cls(path, progress, {**record, "steps": {}}, previous)

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 
 from starscale.io.hats.catalogue import Files, parquet_files
 from starscale.io.parquet.layout import ASTROPY, PANDAS, Layout, astropy_header, frame_of, layout_of, texts
+from starscale.io.parquet.pages import PageError, check_pages
 from starscale.io.parquet.partitions import folder_columns
 from starscale.io.sniff import detect
 from starscale.io.table import CHUNK_ROWS, Source, describe, julian_year, without_nan
@@ -115,8 +116,10 @@ class ParquetSource(Source):
         """Read successive row groups of a file, in the schema of the whole table."""
         schema = pl.Schema({name: self.schema[name] for name in columns})
         sizes = [table.metadata.row_group(number).num_rows for number in range(table.metadata.num_row_groups)]
+        stored = file.layout.stored(columns)
+        check_pages(file.path, table.metadata, groups, stored)
         # pyarrow before 19 refuses an empty list of row groups.
-        batches = table.iter_batches(rows, groups, file.layout.stored(columns), use_threads=True) if groups else ()
+        batches = table.iter_batches(rows, groups, stored, use_threads=True) if groups else ()
         row, stop = (sum(sizes[: groups[0]]), sum(sizes[: groups[-1] + 1])) if groups else (0, 0)
         for batch in batches:
             yield fitted(file.layout.meant(frame_of(batch), columns, row, batch.num_rows), schema, file.path)
@@ -231,7 +234,7 @@ def _reading(file: Path) -> Iterator[None]:
     """Explain errors of a file that is damaged, or that was removed after it was opened."""
     try:
         yield
-    except (pa.ArrowException, pl.exceptions.PolarsError, OSError) as error:
+    except (pa.ArrowException, pl.exceptions.PolarsError, OSError, PageError) as error:
         raise InputError(_damaged(file, error) if file.exists() else _missing(file)) from error
 
 

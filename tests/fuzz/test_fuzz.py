@@ -1,0 +1,33 @@
+"""Changed files of every kind end in a result or in one clear error.
+
+Each file is made from a number, which a failure names; ``python tests/fuzz/campaign.py --one KIND:NUMBER`` repeats
+it, and ``make fuzz`` tries many more. Inputs that make an outside library crash or hang are not kept.
+"""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from fuzz.campaign import campaign
+from fuzz.kinds import KINDS
+
+#: Numbers of the fast and of the slow test; STARSCALE_NEW_EXAMPLES=1 tries others.
+FAST, SLOW = 8, 100
+FIRST = int.from_bytes(os.urandom(4), "little") if os.environ.get("STARSCALE_NEW_EXAMPLES") else 0
+
+
+def failures(first: int, count: int) -> list[str]:
+    # All in one child process: what costs most is to start it.
+    cases = [(kind, seed) for kind in KINDS for seed in range(first, first + count)]
+    return [str(failure) for failure in campaign(cases)]
+
+
+def test_a_few_changed_files_of_every_kind() -> None:
+    assert failures(FIRST, FAST) == []
+
+
+@pytest.mark.slow
+def test_more_changed_files_of_every_kind() -> None:
+    assert failures(FIRST + FAST, SLOW) == []

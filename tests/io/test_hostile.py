@@ -1,0 +1,164 @@
+"""Small files that ask for much, or contradict themselves, end in one error at once."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from astropy.io import fits
+
+import starscale as ss
+from starscale import io
+from starscale.io.hats.catalogue import read_properties
+from starscale.io.table import unique_names
+from support.votable_documents import cells, document, field, save
+
+
+@pytest.fixture(autouse=True)
+def soon() -> Iterator[None]:
+    """Each test takes a moment."""
+    start = time.process_time()
+    yield
+    assert time.process_time() - start < 5
+
+
+def refused(path: Path, said: str) -> None:
+    with pytest.raises(ss.InputError, match=said) as caught:
+        io.open_table(path).read()
+    assert str(path) in str(caught.value)
+
+
+def table_of(path: Path, *columns: fits.Column, changes: dict[str, object] | None = None) -> Path:
+    """A FITS file in which cards of the table have other values."""
+    unit = fits.BinTableHDU.from_columns(columns)
+    fits.HDUList([fits.PrimaryHDU(), unit]).writeto(path)
+    data = bytearray(path.read_bytes())
+    for key, value in (changes or {}).items():
+        at = data.index(key.ljust(8).encode(), 2880)
+        data[at : at + 80] = f"{key:8}= {value!s:>20}".ljust(80).encode()
+    path.write_bytes(data)
+    return path
+
+
+NUMBERS = fits.Column("a", "J", array=np.arange(3))
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"TTYPE1": "'a" + "x" * 70}, "damaged FITS file"),
+        ({"BITPIX": "'8'"}, "BITPIX"),
+        ({"BITPIX": "1E999"}, "BITPIX"),
+        ({"NAXIS2": 10**18}, "NAXIS2|bytes of data"),
+        ({"NAXIS2": 10**40}, "more than any file has"),
+        ({"NAXIS": 10**15}, "NAXIS = "),
+        ({"GCOUNT": 2**62}, "more than any file has"),
+    ],
+    ids=str,
+)
+def test_fits_headers(tmp_path: Path, changes: dict[str, object], said: str) -> None:
+    refused(table_of(tmp_path / "t.fits", NUMBERS, changes=changes), said)
+
+
+def test_fits_cards_that_cannot_be_parsed(tmp_path: Path) -> None:
+    path = table_of(tmp_path / "t.fits", NUMBERS)
+    data = path.read_bytes()
+    path.write_bytes(data.replace(b"TTYPE1  = 'a", b"CONTINUE  1.a"))
+    refused(path, "damaged FITS file")
+
+
+def test_fits_rows_of_no_byte(tmp_path: Path) -> None:
+    changes = {"NAXIS1": 0, "NAXIS2": 10**12, "TFORM1": "'0J'"}
+    refused(table_of(tmp_path / "t.fits", NUMBERS, changes=changes), "without a byte")
+
+
+def test_fits_cells_that_all_point_to_the_same_heap(tmp_path: Path) -> None:
+    rows, size = 2000, 100_000
+    lists = np.empty(rows, dtype=object)
+    lists[:] = [np.zeros(size if i == 0 else 0, np.uint8) for i in range(rows)]
+    path = table_of(tmp_path / "t.fits", fits.Column("p", "PB()", array=lists))
+    data, begin = bytearray(path.read_bytes()), 2 * 2880
+    assert int.from_bytes(data[begin : begin + 4], "big") == size
+    data[begin : begin + 8 * rows] = data[begin : begin + 8] * rows
+    path.write_bytes(data)
+    refused(path, "many times the bytes of the heap")
+
+
+def test_votable_depth_and_number_of_tables(tmp_path: Path) -> None:
+    deep = document(field("a", "int"), cells(("1",)), before="<RESOURCE>" * 5000)
+    refused(save(tmp_path / "deep.vot", deep), "nested more than")
+    many = document(field("a", "int"), cells(("1",)), after='</TABLE><TABLE name="x" ref="x">' * 20_000)
+    refused(save(tmp_path / "many.vot", many), "tables|damaged")
+
+
+@pytest.mark.parametrize("encoding", ["base64", "rot13", "hex", "undefined", "no-such"])
+def test_votable_encodings_that_are_no_encodings_of_text(tmp_path: Path, encoding: str) -> None:
+    text = document(field("a", "int"), cells(("1",))).replace(
+        'version="1.0"', f'version="1.0" encoding="{encoding}"'
+    )
+    refused(save(tmp_path / "t.vot", text), "encoding")
+
+
+@pytest.mark.parametrize("size", ["1000000", "9223372036854775807", "10000x10000"])
+def test_votable_vectors_that_the_file_does_not_hold(tmp_path: Path, size: str) -> None:
+    text = document(field("a", "int", arraysize=size), cells(*[("",)] * 1000))
+    refused(save(tmp_path / "t.vot", text), "far more than the file holds")
+
+
+def test_names_that_are_all_the_same() -> None:
+    names = unique_names(["a"] * 30_000)
+    assert names[:3] == ["a", "a_2", "a_3"]
+    assert len(set(names)) == 30_000
+
+
+def test_properties_that_are_no_text(tmp_path: Path) -> None:
+    (tmp_path / "properties").write_bytes(b"a = \xff\xfe")
+    with pytest.raises(ss.InputError, match="cannot be read"):
+        read_properties(tmp_path / "properties")
+
+
+@pytest.mark.parametrize("name", ["../other", "/etc", "a/../../b"])
+def test_a_collection_that_names_a_table_outside_of_it(tmp_path: Path, name: str) -> None:
+    (tmp_path / "c").mkdir()
+    (tmp_path / "c" / "collection.properties").write_text(f"hats_primary_table_url={name}\n")
+    refused(tmp_path / "c", "outside the collection")
+
+
+def test_a_cell_beyond_the_highest_order(tmp_path: Path) -> None:
+    sky = pl.DataFrame({"source_id": [1, 2], "ra": [1.0, 2.0], "dec": [1.0, 2.0]})
+    io.write(sky, tmp_path / "s.hats")
+    file = next((tmp_path / "s.hats" / "dataset").rglob("Npix*.parquet"))
+    target = tmp_path / "s.hats" / "dataset" / "Norder=99" / "Dir=0"
+    target.mkdir(parents=True)
+    file.rename(target / file.name)
+    with pytest.raises(ss.InputError, match="order from 0 to 29"):
+        io.open_table(tmp_path / "s.hats")
+
+
+def test_pages_of_parquet_files_are_looked_at_before_they_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "t.parquet"
+    pl.DataFrame({"a": range(100), "b": ["x"] * 100}).write_parquet(path)
+    data = bytearray(path.read_bytes())
+    data[4:24] = b"\xff" * 20
+    path.write_bytes(data)
+    assert io.open_table(path).n_rows == 100
+    refused(path, "header of a page|a page of column 'a'|over 64 bits")
+
+
+@pytest.mark.parametrize("name", ["a" * 5000, "x\\u0000y", "[[[", "**/**x"])
+def test_run_files_with_names_that_no_file_has(tmp_path: Path, name: str) -> None:
+    tables = f'[catalogue]\nsurvey = "gaia_dr3"\npath = "{name}"\n'
+    tables += f'[[labels]]\nsurvey = "galah_dr3"\npath = "{name}"\n'
+    (tmp_path / "run.toml").write_text(tables)
+    with pytest.raises(ss.InputError, match=r"no such file|matches no file"):
+        ss.check(tmp_path / "run.toml")
+
+
+def test_a_run_file_that_is_nested_too_deeply(tmp_path: Path) -> None:
+    (tmp_path / "run.toml").write_text("a = " + "[" * 100_000)
+    with pytest.raises(ss.InputError, match="nested too deeply"):
+        ss.check(tmp_path / "run.toml")
