@@ -12,6 +12,7 @@ from .crossmatch.kernel.tally import MatchStatistics
 from .publication.api import Published, publish
 from .tables.api import read, write
 from .tables.clean import Cleaned, clean
+from .tables.columns.parallax import CorrectedParallaxes, correct_parallax
 from .tables.convert import Converted, convert
 from .tables.cuts import Attrition
 from .tables.drafting import draft_survey
@@ -102,6 +103,7 @@ __all__ = [
     "Column",
     "Comparison",
     "Converted",
+    "CorrectedParallaxes",
     "CrosswalkInput",
     "CrosswalkLimits",
     "Cuts",
@@ -162,6 +164,7 @@ __all__ = [
     "clean",
     "compare_models",
     "convert",
+    "correct_parallax",
     "demo",
     "describe_model",
     "describe_survey",

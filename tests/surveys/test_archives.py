@@ -19,6 +19,7 @@ from support.places import EXAMPLES, ROOT
 #: Packaged survey, a table of the archive, columns that we describe and that table does not have.
 ARCHIVE_TABLES = [
     ("gaia_dr3", "archive_schema/gaia_dr3.csv", set()),
+    ("gaia_dr3_calibration", "archive_schema/gaia_dr3.csv", set()),
     ("bailer_jones_edr3", "archive_schema/distance_gaia_dr3.csv", set()),
     ("skymapper_dr2", "archive_schema/skymapper_dr2.csv", set()),
     ("sdss_dr13", "archive_schema/sdss_dr13.csv", set()),

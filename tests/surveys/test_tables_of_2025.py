@@ -8,8 +8,13 @@ import numpy as np
 import polars as pl
 import pytest
 from astropy.io import fits
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import starscale as ss
+from starscale.surveys import load_survey
+from starscale.tables.positions import positions
+from starscale.tables.standardise import standardise
 
 
 def published(feh: float, teff: float, logg: float, cut: float, low: list[float], high: list[float]) -> float:
@@ -123,3 +128,36 @@ def test_vectors_of_jplus_are_read_by_filter() -> None:
     assert table["mag_uJAVA"].to_list() == pytest.approx([14.4])
     # The flag of the last filter.
     assert table["mag_J0861"].to_list() == [None]
+
+
+@settings(max_examples=20)
+@given(
+    st.lists(
+        st.lists(st.tuples(st.one_of(st.none(), st.floats(60600, 60700)), st.booleans()), min_size=6, max_size=6),
+        min_size=1,
+        max_size=5,
+    )
+)
+def test_the_epoch_of_rubin_is_the_mean_of_the_bands_that_are_used(
+    rows: list[list[tuple[float | None, bool]]],
+) -> None:
+    table = pl.DataFrame({"objectId": range(1, len(rows) + 1)})
+    for i, band in enumerate("ugrizy"):
+        epochs = pl.Series(f"{band}_epoch", [row[i][0] for row in rows], dtype=pl.Float64)
+        table = table.with_columns(epochs, pl.Series(f"{band}_psfFlux_flag", [row[i][1] for row in rows]))
+    survey = load_survey("rubin_dp1")
+    found = standardise(table, survey)["mean_epoch"]
+    for row, value in zip(rows, found, strict=True):
+        used = [epoch for epoch, failed in row if epoch is not None and not failed]
+        assert value == (pytest.approx(np.mean(used), rel=1e-12) if used else None)
+    years = positions(standardise(table.with_columns(coord_ra=1.0, coord_dec=2.0), survey), survey).epoch
+    days = (found.fill_null(51544.5 + 365.25 * 24.9) - 51544.5) / 365.25
+    assert years == pytest.approx(2000 + days.to_numpy(), abs=1e-6)
+
+
+def test_errors_of_gaia_magnitudes_from_their_ratios() -> None:
+    ratios = np.array([10.0, 100.0, 1e4, 0.0, -1.0, np.nan])
+    table = pl.DataFrame({"source_id": np.arange(1, 7) * 2**40, "phot_rp_mean_flux_over_error": ratios})
+    found = standardise(table, load_survey("gaia_dr3_calibration"))["phot_rp_mean_mag_error"].to_list()
+    assert found[:3] == pytest.approx(np.hypot(2.5 / np.log(10) / ratios[:3], 0.0037793818), rel=1e-6)
+    assert found[3:] == [None] * 3

@@ -1,4 +1,4 @@
-"""The command redden: E(B-V) of a dust map."""
+"""Commands that add columns to a table of stars: redden (E(B-V) of a dust map), parallax (without its bias)."""
 
 from __future__ import annotations
 
@@ -44,3 +44,19 @@ def redden(
     for bit, meaning in REDDENING_MEANING.items():
         if n := done.flags.get(str(bit.name)):
             typer.echo(f"  {n:,} rows: {meaning}")
+
+
+def parallax(
+    table: Annotated[str, typer.Argument(help="Table with parallaxes.")],
+    survey: Annotated[str, typer.Option(help="Survey name, or the path of a survey file.")],
+    output: Output,
+    rename: Rename = None,
+) -> None:
+    """Add the bias of the parallax and the parallax without it to a table.
+
+    Example: `starscale parallax gaia.parquet --survey gaia_dr4 -o corrected.parquet`
+    """
+    done = ss.correct_parallax(
+        table, survey=survey, output=output, rename=renamed(rename), progress=DisplayedProgress()
+    )
+    typer.echo(f"{done.n_values:,} of {done.n_rows:,} rows with a corrected parallax written to {output}")

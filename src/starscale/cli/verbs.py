@@ -23,6 +23,7 @@ MODULES = {
     "convert": "tables",
     "clean": "tables",
     "redden": "dust",
+    "parallax": "dust",
     "match": "tables",
     "homogenize": "scales",
     "recalibrate": "scales",

@@ -17,6 +17,7 @@ from starscale.surveys.citations import Reference
 from starscale.surveys.derived import Sql, combined, derivation_problems, with_inputs
 from starscale.surveys.dust import ColourExtinction, Reddening, ReddeningScale
 from starscale.surveys.names import NameSet, check_names
+from starscale.surveys.parallax import ParallaxBias
 from starscale.surveys.releases import CrosswalkColumns, GaiaIdentifier, GaiaRelease
 from starscale.surveys.spectra import Spectrum
 from starscale.vocabulary.columns import LABELS, POSITION_EPOCH, POSITION_SYSTEM, Column, DType, LabelName
@@ -256,6 +257,7 @@ class Survey(Summarised, Frozen):
     colour_extinction: ColourExtinction | None = None
     reddening: Reddening | None = None
     distance: Distance | None = None
+    parallax_bias: ParallaxBias | None = None
     estimates: dict[LabelName, Estimate] = Field(default_factory=dict)
     #: Spectra as coefficients in array columns; a star has all of them or none.
     spectra: dict[str, Spectrum] = Field(default_factory=dict)
@@ -307,8 +309,7 @@ class Survey(Summarised, Frozen):
     def _described_columns(self) -> Survey:
         if problems := derivation_problems(self.columns):
             raise ValueError("; ".join(problems))
-        used = self.used_columns()
-        unknown = sorted(set(used) - set(self.columns))
+        unknown = sorted({*self.used_columns(), *self._columns_of_bias()} - set(self.columns))
         if unknown:
             raise ValueError(f"columns that are used but not described under [columns]: {', '.join(unknown)}")
         both = sorted({name for names in self.other_releases.values() for name in names} & set(self.columns))
@@ -364,6 +365,9 @@ class Survey(Summarised, Frozen):
         )
         values = (value for role in roles if role is not None for value in role.model_dump().values())
         return [*(value for value in values if isinstance(value, str)), epoch.column if epoch else None]
+
+    def _columns_of_bias(self) -> tuple[str, ...]:
+        return self.parallax_bias.columns if self.parallax_bias else ()
 
     def _columns_of_bands(self) -> list[str | None]:
         return [name for band in self.bands.values() for name in (band.magnitude, band.error)]
