@@ -169,3 +169,11 @@ def test_a_checkpoint_removes_its_own_files_only(tmp_path: Path) -> None:
         assert len(list(tmp_path.glob("checkpoint-*"))) == 1, number
     kept.done()
     assert [item.name for item in tmp_path.iterdir()] == ["weights.safetensors"]
+
+
+@pytest.mark.parametrize("files", ["x", ["a"], {"../a": "0"}, {"..": "0"}, {"a": 1}, None])
+def test_a_line_that_names_no_files_of_the_folder_ends_the_record(tmp_path: Path, files: object) -> None:
+    job = begun(tmp_path / "job")
+    with (tmp_path / "job" / "parts.jsonl").open("a") as record:
+        record.write(json.dumps({"files": files, "part": "p"}) + "\n")
+    assert JobFolder(tmp_path / "job", job.names).parts == job.parts

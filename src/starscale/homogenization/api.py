@@ -393,7 +393,7 @@ def load_calibration(path: str | Path) -> Calibration:
         document = json.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(Problem(str(path), f"cannot be read ({error.strerror})", "a calibration")) from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(Problem(str(path), f"is not JSON ({error})", "a calibration")) from None
     if not isinstance(document, dict):
         raise InputError(Problem(str(path), "is not a JSON object", "a calibration"))

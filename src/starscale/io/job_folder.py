@@ -128,7 +128,7 @@ def refuse_foreign(folder: Path, output: Path, record: str = JOB) -> None:
 
 def _document(path: Path) -> dict[str, Any] | None:
     """Return the object in a JSON file, or None if there is none that can be read."""
-    with suppress(OSError, ValueError):
+    with suppress(OSError, ValueError, RecursionError):
         document = json.loads(path.read_text(encoding="utf-8"))
         if isinstance(document, dict):
             return document
@@ -237,9 +237,18 @@ def _line(part: Mapping[str, Any]) -> str:
 
 def _entries(record: Path) -> Iterator[dict[str, Any]]:
     """Yield the recorded parts; a line that a kill left incomplete ends them."""
-    with suppress(OSError, ValueError, KeyError, TypeError):
+    with suppress(OSError, ValueError, RecursionError):
         for line in record.read_text(encoding="utf-8").splitlines():
             part = json.loads(line)
-            if not all(Path(name).name == name for name in part["files"]):
+            if not _is_part(part):
                 return
             yield part
+
+
+def _is_part(part: Any) -> bool:
+    """Whether a line of the record names files of the folder, with their checksums."""
+    files = part.get("files") if isinstance(part, dict) else None
+    return isinstance(files, dict) and all(
+        isinstance(digest, str) and Path(name).name == name and not name.startswith(".")
+        for name, digest in files.items()
+    )

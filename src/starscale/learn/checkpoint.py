@@ -60,6 +60,8 @@ class Checkpoint:
         stored = [entry for entry in job.parts if entry.get("part") == part]
         if not job.is_of(self._key) or not stored or not job.intact(stored[-1]):
             return None
+        if len(stored[-1]["files"]) != 1:
+            return None
         (name,) = stored[-1]["files"]
         try:
             arrays = safetensors.numpy.load_file(job.file(name))
@@ -90,7 +92,7 @@ class Checkpoint:
             self._job.begin(self._key)
         job = self._job
         whole = {name: np.asarray(array, order="C") for name, array in arrays().items()}
-        before = {name for entry in job.parts if entry["part"] == part for name in entry["files"]}
+        before = {name for entry in job.parts if entry.get("part") == part for name in entry["files"]}
         # A new name each time: the state before stays valid until the new one is recorded.
         name = f"checkpoint-{re.sub('[^a-z0-9]+', '_', part.lower())}-{len(job.parts)}.safetensors"
         with atomic(job.file(name)) as partial:

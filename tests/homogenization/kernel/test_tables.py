@@ -224,6 +224,10 @@ def test_the_document_is_readable_and_applies_as_before(parts: list[SurveyRows],
         ({"basis": {}}, "basis"),
         ({"covariance": {}}, "damaged"),
         ({"anchor": "nobody"}, "damaged"),
+        ({"own": "yes"}, "own"),
+        ({"snr_bins": [2.0, 1.0]}, "damaged"),
+        ({"covariance_of": ["second", "second"]}, "damaged"),
+        ({"notes": None}, "notes"),
     ],
 )
 def test_a_damaged_document_is_refused(result: Homogenized, change: dict[str, Any], words: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 
 from starscale.homogenization.kernel.basis import AXES, Basis
 from starscale.homogenization.kernel.errors import Factor
+from starscale.homogenization.kernel.stored import StoredCalibration
 from starscale.vocabulary.arrays import FloatArray
 from starscale.vocabulary.errors import InputError, Problem, did_you_mean
+from starscale.vocabulary.strict import validate
 
 FORMAT = "starscale calibration 1"
 #: Step of the numerical slope of a correction, in spreads of the labels.
@@ -223,6 +225,13 @@ class Calibration:
         if document.get("format") != FORMAT:
             found = f"is not a calibration of this version (format {document.get('format')!r})"
             raise InputError(Problem(where, found, repr(FORMAT)))
+        try:
+            validate(StoredCalibration, document, where)
+        except InputError as error:
+            raise InputError(
+                replace(item, found=f"is damaged ({item.found})", expected="a calibration")
+                for item in error.problems
+            ) from None
         try:
             return cls._restored(document)
         except (KeyError, TypeError, ValueError, IndexError) as error:
