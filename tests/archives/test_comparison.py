@@ -53,6 +53,9 @@ def described(name: str, style: int = 0) -> list[Row]:
     ]
     keys = [(join.table, join.on) for join in place.joins]
     keys += [(n.table, c) for n in place.neighbours for c in (n.lead_id, n.external_id, *n.columns)]
+    bridges = [n.bridge for n in place.neighbours if n.bridge is not None]
+    keys += [(n.table, n.bridge.on) for n in place.neighbours if n.bridge is not None]
+    keys += [(bridge.table, column) for bridge in bridges for column in (bridge.on, bridge.external_id)]
     rows += [{"table_name": t, "column_name": c, "datatype": "long", "unit": None} for t, c in keys]
     return [*rows, {"table_name": place.table, "column_name": "solution_id", "datatype": "long", "unit": None}]
 
@@ -149,6 +152,10 @@ def test_tables_listed_without_their_schema(tap: FakeTap) -> None:
 def test_columns_of_the_archives_own_match(tap: FakeTap) -> None:
     rows = [row for row in described("tmass") if row["column_name"] != "number_of_mates"]
     assert "column 'number_of_mates': does not exist" in problems(tap, "tmass", rows)
+    rows = [row for row in described("tmass") if row["column_name"] != "original_psc_source_id"]
+    assert "column 'original_psc_source_id': does not exist" in problems(tap, "tmass", rows)
+    rows = [row for row in described("tmass") if row["table_name"] != "gaiadr3.tmass_psc_xsc_join"]
+    assert "table gaiadr3.tmass_psc_xsc_join: does not exist" in problems(tap, "tmass", rows)
 
 
 COMPUTED = {name for name, spec in load_survey("gaia_dr4").columns.items() if spec.expression is not None}

@@ -113,6 +113,7 @@ def check_archive(
 
 def _tables(place: Copy) -> list[str]:
     named = [place.table, *(join.table for join in place.joins), *(other.table for other in place.neighbours)]
+    named += [other.bridge.table for other in place.neighbours if other.bridge is not None]
     return list(dict.fromkeys(named))
 
 
@@ -137,7 +138,11 @@ def _keys(place: Copy) -> Iterator[tuple[str, list[str], str]]:
             yield table, [join.on], f"the join of {join.table}"
     for other in place.neighbours:
         purpose = "the archive's own match"
-        yield other.table, [other.lead_id, other.external_id, *other.columns], purpose
+        bridge = other.bridge
+        external = other.external_id if bridge is None else bridge.on
+        yield other.table, [other.lead_id, external, *other.columns], purpose
+        if bridge is not None:
+            yield bridge.table, [bridge.on, bridge.external_id], purpose
         if other.row_id is not None:
             yield place.table, [other.row_id], purpose
 

@@ -42,6 +42,16 @@ class ArchiveJoin(Frozen):
     columns: tuple[str, ...] = Field(min_length=1)
 
 
+class Bridge(Frozen):
+    """A table between a table of neighbours and that of a survey, where an entry has several names."""
+
+    table: TableName
+    #: Column of the table of neighbours and of this one by which they are joined.
+    on: ColumnName
+    #: Column of this table that refers to the survey's, in place of that of the table of neighbours.
+    external_id: ColumnName
+
+
 class Neighbours(Frozen):
     """The archive's own match of a Gaia release with the survey: its table of best neighbours.
 
@@ -54,6 +64,7 @@ class Neighbours(Frozen):
     external_id: ColumnName = "original_ext_source_id"
     #: Column of the survey's table that `external_id` refers to; by default the survey's identifier.
     row_id: ColumnName | None = None
+    bridge: Bridge | None = None
     columns: tuple[ColumnName, ...] = (
         "angular_distance",
         "number_of_neighbours",

@@ -81,6 +81,16 @@ def test_the_whole_join_in_one_query() -> None:
     assert "(t.ruwe <= 1.4)" in text
 
 
+def test_2mass_is_matched_through_the_table_of_its_names() -> None:
+    text = query("gaia_dr3", match=("tmass",), columns=("j_m", "angular_distance"), cuts=Cuts())
+    assert (
+        "JOIN gaiadr3.tmass_psc_xsc_best_neighbour AS t_n1 ON t.source_id = t_n1.source_id\n"
+        "JOIN gaiadr3.tmass_psc_xsc_join AS t_n1_b "
+        "ON t_n1.clean_tmass_psc_xsc_oid = t_n1_b.clean_tmass_psc_xsc_oid\n"
+        "JOIN gaiadr1.tmass_original_valid AS t_s1 ON t_n1_b.original_psc_source_id = t_s1.designation\n"
+    ) in text
+
+
 def test_columns_that_two_surveys_share_get_the_name_of_theirs() -> None:
     text = query("gaia_dr3", match=("sdss_dr13",))
     assert "t_s1.ra AS ra_sdss_dr13" in text

@@ -246,7 +246,11 @@ class _Builder:
         if known == other.name:
             raise InputError(Problem(f"survey {known}", "cannot be matched with itself"))
         self.joins.append(f"JOIN {table.table} AS {link} ON {lead_id} = {link}.{table.lead_id}")
-        self.joins.append(f"JOIN {place.table} AS {alias} ON {link}.{table.external_id} = {alias}.{row}")
+        external = f"{link}.{table.external_id}"
+        if (bridge := table.bridge) is not None:
+            external = f"{link}_b.{bridge.external_id}"
+            self.joins.append(f"JOIN {bridge.table} AS {link}_b ON {link}.{bridge.on} = {link}_b.{bridge.on}")
+        self.joins.append(f"JOIN {place.table} AS {alias} ON {external} = {alias}.{row}")
         self.add(other, place, alias)
         for column in table.columns:
             self.extra[self.name(column, other)] = f"{link}.{column}"
