@@ -56,6 +56,27 @@ def _columns(given: dict[str, object]) -> fits.ColDefs:
     return fits.ColDefs([fits.Column(name, kinds[a.dtype.kind], array=a) for name, a in arrays.items()])
 
 
+@pytest.mark.parametrize("shape", [(25,), (5, 5), None])
+def test_errors_of_the_second_pipeline_of_desi(tmp_path: Path, shape: tuple[int, ...] | None) -> None:
+    write_desi(tmp_path / "mwsall.fits")
+    errors = np.array([0.05, 0.1, 0.2, 60.0, 0.15])
+    with fits.open(tmp_path / "mwsall.fits") as file:
+        if shape is not None:
+            one = np.outer(errors, errors) * (0.3 + 0.7 * np.eye(5))
+            covariances = np.stack([k * one for k in (1, 4, 0, -1, 9)]).reshape(5, *shape)
+            column = fits.Column("COVAR", "25D", array=covariances, dim="(5,5)" if len(shape) == 2 else None)
+            table = fits.BinTableHDU.from_columns([*file["SPTAB"].columns, column], name="SPTAB")
+            file[2] = table
+        file.writeto(tmp_path / "new.fits")
+    found = ss.read(tmp_path / "new.fits", survey="desi_dr1_mws_sp")
+    for name, error in (("feh", 0.05), ("teff", 60.0), ("logg", 0.15)):
+        if shape is None:
+            assert f"sp_{name}_error" not in found.columns
+        else:
+            expected = [error, 2 * error, None, None, 3 * error]
+            assert found[f"sp_{name}_error"].to_list() == pytest.approx(expected)
+
+
 @pytest.mark.parametrize(
     ("name", "column", "polynomials"),
     [
