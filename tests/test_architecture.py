@@ -192,17 +192,19 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
     assert not {"jax", "equinox", "matplotlib"} & cleaning
 
 
-def test_a_match_loads_no_library_of_other_verbs() -> None:
-    heavy = ("jax", "equinox", "matplotlib", "scipy", "pandas", "astropy", "starscale.homogenization")
+def test_a_match_and_a_check_load_no_library_of_other_verbs() -> None:
+    heavy = ("jax", "equinox", "matplotlib", "jinja2", "scipy", "pandas", "astropy")
 
-    def loaded(verb: str) -> set[str]:
-        script = f"import sys; from starscale.cli.verbs import load; load({verb!r}); "
-        script += f"import starscale.crossmatch.api; print(*(n for n in {heavy!r} if n in sys.modules))"
+    def loaded(verb: str, module: str) -> set[str]:
+        script = f"import sys, {module}; from starscale.cli.verbs import load; load({verb!r}); "
+        script += f"print(*(n for n in {heavy!r} if n in sys.modules))"
         done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
         return set(done.stdout.split())
 
-    assert loaded("match") == set()
-    assert {"scipy", "starscale.homogenization"} <= loaded("homogenize")
+    assert loaded("match", "starscale.crossmatch.api") == set()
+    assert loaded("check", "starscale.pipeline.check, starscale.pipeline.pipeline") == set()
+    # And so the check can fail.
+    assert {"jax", "matplotlib"} <= loaded("train", "starscale.learn, starscale.reports.plots")
 
 
 #: Import all verbs of the command.
@@ -219,7 +221,7 @@ def test_the_extra_of_the_baselines_is_loaded_by_a_baseline_alone() -> None:
 
     learners = "import starscale.learn.learners"
     assert loaded(f"{learners}, starscale.pipeline.compare_models; {COMMAND}") == set()
-    libraries = "from starscale.learn.baselines.common import library"
+    libraries = "from starscale.vocabulary.libraries import library"
     assert loaded(f"{libraries}; library('xgboost', 'xgboost')") >= {"xgboost"}
 
 

@@ -14,10 +14,11 @@ from polars.testing import assert_frame_equal
 
 import starscale as ss
 from starscale import io
-from starscale.crossmatch import api, on_disk, tiles
+from starscale.crossmatch import api, free_memory, on_disk, tiles
 from starscale.io.scatter import Scatter
 from starscale.vocabulary.errors import InputError, StarscaleError
 from starscale.vocabulary.settings.run import MatchConfig
+from support.recorded_progress import RecordedProgress
 
 TABLES = ("neighbours", "unmatched", "duplicates")
 
@@ -96,7 +97,8 @@ def test_large_tables_go_through_tiles_by_themselves(
 ) -> None:
     seen = []
     real = on_disk.match_on_disk
-    monkeypatch.setattr("starscale.crossmatch.api.IN_MEMORY", 100)
+    monkeypatch.setattr(api, "IN_MEMORY", 100)
+    monkeypatch.setattr(api, "free_memory", lambda: 1000)
     # 192 tiles of the whole sky.
     monkeypatch.setattr("starscale.crossmatch.api.TILE", 30)
     monkeypatch.setattr(
@@ -104,6 +106,41 @@ def test_large_tables_go_through_tiles_by_themselves(
     )
     run(sky, tmp_path)
     assert seen == [2]
+
+
+@pytest.mark.parametrize(
+    ("rows", "free", "order", "said"),
+    [
+        (2_000_000, 0, None, []),
+        (20_000_000, 16e9, None, ["match in memory: 20,000,000 rows need about 8.0 GB, and 16.0 GB are free"]),
+        (20_000_000, 15e9, 3, ["match in tiles of HEALPix order 3, on disk: 20,000,000 rows"]),
+        (20_000_000, None, 3, ["what is free is not known"]),
+    ],
+)
+def test_the_free_memory_decides_on_tiles(
+    rows: int, free: float | None, order: int | None, said: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(api, "free_memory", lambda: free)
+    heard: list[str] = []
+    assert api._tiles_of(rows, RecordedProgress(heard)) == order
+    assert len(heard) == len(said)
+    assert all(text in line for text, line in zip(said, heard, strict=True))
+
+
+def test_free_memory_is_that_of_the_machine_or_of_the_container(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(free_memory, "_MACHINE", tmp_path / "meminfo")
+    monkeypatch.setattr(free_memory, "_CONTAINER", tmp_path)
+    assert free_memory.free_memory() is None
+    (tmp_path / "meminfo").write_text("MemTotal:  9000 kB\nMemAvailable:  5000 kB\n")
+    (tmp_path / "memory.max").write_text("max\n")
+    assert free_memory.free_memory() == 5000 * 1024
+    for name, text in {"max": "1000\n", "current": "700\n", "stat": "anon 5\ninactive_file 300\n"}.items():
+        (tmp_path / f"memory.{name}").write_text(text)
+    assert free_memory.free_memory() == 600
+    (tmp_path / "meminfo").write_text("nothing")
+    assert free_memory.free_memory() == 600
 
 
 @given(rows=st.integers(1, 10**10))

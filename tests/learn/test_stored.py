@@ -15,7 +15,7 @@ import pytest
 import safetensors.numpy
 
 import starscale as ss
-from starscale.learn.bundle import INDEX, SUMS, WEIGHTS
+from starscale.vocabulary.bundle import INDEX, SUMS, WEIGHTS
 from starscale.vocabulary.provenance import fingerprint
 
 OLD = Path(__file__).resolve().parents[1] / "data" / "old_bundle" / "model"

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 import starscale as ss
 from starscale import io
 from starscale.features.splits import PARTS
-from starscale.learn.bundle import STARS
 from starscale.model.training_stars import TrainingStars
+from starscale.vocabulary.bundle import STARS
 from support.recorded_progress import RecordedProgress
 from support.small_model import small_model, small_stars
 

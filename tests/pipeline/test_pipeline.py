@@ -130,11 +130,23 @@ def test_comparison_leaves_training_stars_out(finished: Path) -> None:
 
 
 def test_second_run_does_nothing_again(sky: Path, finished: Path) -> None:
-    before = {path: path.stat().st_mtime_ns for path in finished.rglob("*.parquet")}
+    files = [*finished.rglob("*.parquet"), finished / "report.html"]
+    before = {path: path.stat().st_mtime_ns for path in files}
     said: list[str] = []
     ss.run(sky / "run.toml", finished, progress=RecordedProgress(said))
-    assert before == {path: path.stat().st_mtime_ns for path in finished.rglob("*.parquet")}
-    assert sum(text.endswith("unchanged") for text in said) == len(said) - 1  # the report is always written
+    assert before == {path: path.stat().st_mtime_ns for path in files}
+    assert {text for text in said if not text.endswith("unchanged")} == set()
+    assert "report: unchanged" in said
+
+
+def test_a_report_that_was_changed_is_drawn_again(sky: Path, finished: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "run"
+    shutil.copytree(finished, copy)
+    (copy / "report.html").write_text("notes")
+    said: list[str] = []
+    ss.run(sky / "run.toml", copy, progress=RecordedProgress(said))
+    assert [text for text in said if not text.endswith("unchanged")] == ["report ..."]
+    assert "<html" in (copy / "report.html").read_text()
 
 
 def test_a_changed_setting_redoes_what_depends_on_it_and_no_more(

@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import starscale as ss
-from starscale.learn.bundle import INDEX
 from starscale.registry.packed import FILES
+from starscale.vocabulary.bundle import INDEX
 from starscale.vocabulary.provenance import fingerprint
 
 

@@ -18,10 +18,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from starscale.features.splits import PARTS
-from starscale.learn.bundle import STARS
 from starscale.model.model import Model
 from starscale.model.training_stars import TrainingStars
 from starscale.registry.packed import FILES, SUMS, members, pack, unpack
+from starscale.vocabulary.bundle import STARS
 from starscale.vocabulary.errors import InputError
 from support.small_model import small_model, small_stars
 

@@ -15,6 +15,7 @@ import polars as pl
 from starscale import io
 from starscale.cluster.engine import hats_is_mock, hats_provenance, on_cluster
 from starscale.cluster.extra import engine_module
+from starscale.crossmatch.free_memory import free_memory
 from starscale.crossmatch.kernel.driver import MatchJob
 from starscale.crossmatch.kernel.engine import Match, match_in_memory
 from starscale.crossmatch.kernel.select import choose_pairs
@@ -41,8 +42,10 @@ from starscale.vocabulary.summary import Figures, Summarised
 
 #: Rows of both tables in a tile, averaged over the whole sky: fewer take more time, more take more memory.
 TILE = 20_000
-#: Rows of both tables together above which the match is tiled by default.
+#: Rows of both tables together that are matched in memory whatever is free.
 IN_MEMORY = 2_000_000
+#: Memory that a row needs at most in a usual field, bytes, and the share of the free memory that a match takes.
+ROW_BYTES, SHARE = 400, 0.5
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -134,8 +137,8 @@ def match(
         Files for the other tables of :class:`Matched`; they need `output`.
     order : int, optional
         Match in tiles of this HEALPix order, 0 to 10, with only one tile and its margin in memory; needs tables
-        on disk and `output`. Default: tables of more than two million rows together are tiled, with an order that
-        suits the number of rows; smaller tables are matched in memory. The rows are the same.
+        on disk and `output`. Default: tables are matched in memory as long as half of the free memory holds them,
+        otherwise in tiles of an order that suits the number of rows. The rows are the same.
     engine : {"local", "lsdb"}
         Match in this process, or with LSDB on a Dask cluster (extra ``lsdb``; needs `output`).
     client : distributed.Client, optional
@@ -210,10 +213,10 @@ def match_files(
     order: int | None = None,
     progress: Progress = SILENT,
 ) -> Matched:
-    """Match two tables on disk and write the result; in memory where they are small and no `order` is given."""
+    """Match two tables on disk and write the result; in memory where they fit there and no `order` is given."""
     rows = [open_for(path, survey).n_rows for path, survey in zip(paths, surveys, strict=True)]
-    if order is None and sum(rows) > IN_MEMORY:
-        order = order_for(sum(rows))
+    if order is None:
+        order = _tiles_of(sum(rows), progress)
     if order is None:
         return _write(_match_tables(paths, surveys, settings, progress), settings, outputs, provenance)
     with progress.task("match", sum(rows) + _counted(rows, surveys[1], settings)) as task:
@@ -230,6 +233,18 @@ def match_files(
             task=task,
         )
     return _without_tables(job)
+
+
+def _tiles_of(rows: int, progress: Progress) -> int | None:
+    """Return the order of the tiles for so many rows, and say why; None: they are matched in memory."""
+    if rows <= IN_MEMORY:
+        return None
+    needed, free = rows * ROW_BYTES, free_memory()
+    order = None if free is not None and needed <= SHARE * free else order_for(rows)
+    how = "in memory" if order is None else f"in tiles of HEALPix order {order}, on disk"
+    have = "what is free is not known" if free is None else f"{free / 1e9:.1f} GB are free"
+    progress.message(f"match {how}: {rows:,} rows need about {needed / 1e9:.1f} GB, and {have}")
+    return order
 
 
 def order_for(rows: int) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import polars as pl
-from scipy.spatial import cKDTree
 
 from starscale.features.split_table import CLUSTER, star_positions
 from starscale.surveys import Survey
@@ -13,7 +12,10 @@ from starscale.tables.positions import Positions
 from starscale.tables.standardise import require
 from starscale.vocabulary.arrays import FloatArray
 from starscale.vocabulary.errors import InputError, Problem
+from starscale.vocabulary.later import Later
 from starscale.vocabulary.settings.split import SplitClusters
+
+spatial = Later("scipy.spatial")
 
 
 def name_clusters(
@@ -92,7 +94,7 @@ def _in_circles(
     rows = np.flatnonzero(places.valid)
     stars = places.triads(rows)[0]
     best, name = np.full(len(places), np.inf), np.full(len(places), -1)
-    tree = cKDTree(stars)
+    tree = spatial.cKDTree(stars)
     for i, (centre, reach) in enumerate(zip(towards, np.radians(radius), strict=True)):
         # Chord of an angle a on the unit sphere: 2 sin(a / 2).
         inside = np.asarray(tree.query_ball_point(centre, 2 * np.sin(reach / 2)), dtype=np.intp)

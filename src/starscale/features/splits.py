@@ -10,13 +10,15 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components
-from scipy.spatial import cKDTree
 
 from starscale.tables.hashes import splitmix, stable_hash
 from starscale.tables.positions import ARCSEC, Positions
+from starscale.vocabulary.later import Later
 from starscale.vocabulary.settings.split import SplitConfig
+
+sparse = Later("scipy.sparse")
+csgraph = Later("scipy.sparse.csgraph")
+spatial = Later("scipy.spatial")
 
 PARTS = ("train", "validation", "test")
 #: Epoch (Julian year) at which positions are compared; fixed, so that it does not depend on the other rows.
@@ -30,7 +32,8 @@ def near_pairs(where: Positions, radius: float) -> NDArray[np.intp]:
         return np.empty((0, 2), dtype=np.intp)
     vectors = where.vectors(rows, np.full(len(rows), EPOCH))
     chord = 2 * np.sin(radius * ARCSEC / 2)
-    return rows[cKDTree(vectors).query_pairs(chord, output_type="ndarray")]
+    pairs: NDArray[np.intp] = spatial.cKDTree(vectors).query_pairs(chord, output_type="ndarray")
+    return rows[pairs]
 
 
 def same_pairs(keys: pl.Series) -> NDArray[np.intp]:
@@ -45,8 +48,8 @@ def same_pairs(keys: pl.Series) -> NDArray[np.intp]:
 def chained(n: int, *pairs: NDArray[np.intp]) -> NDArray[np.intp]:
     """Number the connected groups of `n` rows, given pairs of connected rows. Shape (n,)."""
     links = np.concatenate([np.empty((0, 2), dtype=np.intp), *pairs])
-    graph = coo_matrix((np.ones(len(links)), (links[:, 0], links[:, 1])), shape=(n, n))
-    return connected_components(graph, directed=False)[1].astype(np.intp)
+    graph = sparse.coo_matrix((np.ones(len(links)), (links[:, 0], links[:, 1])), shape=(n, n))
+    return np.asarray(csgraph.connected_components(graph, directed=False)[1], dtype=np.intp)
 
 
 def position_groups(where: Positions, radius: float) -> NDArray[np.intp]:

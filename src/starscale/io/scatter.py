@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
-import pyarrow as pa
 from numpy.typing import NDArray
-from pyarrow import ipc
+
+from starscale.vocabulary.later import Later
+
+pa, ipc = Later("pyarrow"), Later("pyarrow.ipc")
 
 
 class Scatter:
@@ -49,7 +52,7 @@ class Scatter:
         empty = pl.DataFrame(schema=self._schema)
         if group not in self._groups:
             return empty
-        parts: list[pa.Table] = []
+        parts: list[Any] = []
         with pa.OSFile(str(self._path(group))) as file:
             # Every call of append() wrote one stream.
             while file.tell() < file.size():

@@ -24,19 +24,13 @@ from starscale.learn.arrays import Arrays
 from starscale.learn.predictor import Predictor
 from starscale.learn.stored import StoredPart, check_stored
 from starscale.version import __version__
+from starscale.vocabulary.bundle import CARD, INDEX, STARS, SUMS, WEIGHTS
 from starscale.vocabulary.errors import InputError, Problem, Problems
 from starscale.vocabulary.provenance import fingerprint
 from starscale.vocabulary.strict import validate
 
 FORMAT = "starscale model bundle"
 FORMAT_VERSION = 3
-INDEX = "bundle.json"
-WEIGHTS = "weights.safetensors"
-CARD = "MODEL_CARD.md"
-#: Hashes of the stars of the training; bundles of earlier builds lack it.
-STARS = "training_stars.safetensors"
-#: Checksums of all files, the index included, in the form of ``sha256sum``; bundles of earlier builds lack it.
-SUMS = "SHA256SUMS"
 
 _AGAIN = "Copy or train the model again."
 #: Largest index that is read, bytes: one with 10,000 features has a tenth of it.

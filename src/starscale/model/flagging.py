@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from starscale.learn.prediction import Prediction
 from starscale.surveys.schema import Cut
 from starscale.tables.arrays import as_floats
 from starscale.tables.cuts import apply_cuts, cut_columns
 from starscale.vocabulary.flags import QUALITIES, SEVERITY, CatalogueFlag
+
+if TYPE_CHECKING:
+    from starscale.learn.prediction import Prediction
 
 #: A solution, dwarf or giant, is possible above this probability.
 _POSSIBLE = 0.1

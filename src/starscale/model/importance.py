@@ -15,9 +15,6 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from scipy.cluster.hierarchy import fcluster, linkage
-from scipy.spatial.distance import squareform
-from scipy.stats import spearmanr
 
 from starscale.features.features import feature_columns
 from starscale.io.progress import progress_of
@@ -32,8 +29,13 @@ from starscale.tables.standardise import spelling, standardise
 from starscale.vocabulary.arrays import FloatArray
 from starscale.vocabulary.columns import Column
 from starscale.vocabulary.errors import InputError, Problem
+from starscale.vocabulary.later import Later
 from starscale.vocabulary.progress import SILENT, Progress
 from starscale.vocabulary.settings.run import ImportanceConfig
+
+hierarchy = Later("scipy.cluster.hierarchy")
+spatial_distance = Later("scipy.spatial.distance")
+stats = Later("scipy.stats")
 
 #: From a table of stars to a table with a column for each label, row by row.
 Predict = Callable[[pl.DataFrame], pl.DataFrame]
@@ -183,7 +185,9 @@ def correlated(table: pl.DataFrame, columns: Sequence[str], correlation: float) 
     for i in range(n):
         for j in range(i):
             distance[i, j] = distance[j, i] = 1 - abs(_spearman(values[:, i], values[:, j]))
-    number = fcluster(linkage(squareform(distance), "average"), 1 - correlation, "distance")
+    number = hierarchy.fcluster(
+        hierarchy.linkage(spatial_distance.squareform(distance), "average"), 1 - correlation, "distance"
+    )
     return [
         tuple(name for name, k in zip(columns, number, strict=True) if k == group)
         for group in dict.fromkeys(number.tolist())
@@ -194,7 +198,7 @@ def _spearman(a: FloatArray, b: FloatArray) -> float:
     both = np.isfinite(a) & np.isfinite(b)
     if both.sum() < 3 or np.ptp(a[both]) == 0 or np.ptp(b[both]) == 0:
         return 0.0
-    return float(spearmanr(a[both], b[both]).statistic)
+    return float(stats.spearmanr(a[both], b[both]).statistic)
 
 
 def _check(table: pl.DataFrame, labels: Sequence[str], groups: Mapping[str, Sequence[str]]) -> None:

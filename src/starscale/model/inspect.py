@@ -4,16 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
 
 from starscale.features.features import evaluate_features, feature_columns
-from starscale.learn.uncertainty.contributions import Contributions, contributions
 from starscale.model.model import Model
 from starscale.surveys.schema import Cut
 from starscale.tables.cuts import apply_cuts, cut_columns
 from starscale.vocabulary.columns import Column
+from starscale.vocabulary.later import Later
+
+if TYPE_CHECKING:
+    from starscale.learn.uncertainty.contributions import Contributions
+
+learnt = Later("starscale.learn.uncertainty.contributions")
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +114,7 @@ def inspect_stars(
         As :meth:`Model.predict`.
     """
     clean = model.standardised(table, where=where, found_columns=found_columns)
-    far = contributions(model.predictor, evaluate_features(clean, model.features, where=where))
+    far = learnt.contributions(model.predictor, evaluate_features(clean, model.features, where=where))
     features = {feature.name: feature for feature in model.features}
     columns = {name: feature_columns([features[name]]) for name in far.features}
     units = [features[name].unit for name in far.features]

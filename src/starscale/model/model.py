@@ -9,7 +9,7 @@ from functools import cached_property
 from itertools import combinations
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
@@ -18,10 +18,6 @@ from numpy.typing import NDArray
 from starscale.features.families import Feature
 from starscale.features.features import evaluate_features
 from starscale.features.measurements import Measurement, measured, measured_names
-from starscale.learn.bundle import digest, load_bundle, named, save_bundle
-from starscale.learn.prediction import Prediction
-from starscale.learn.predictor import Predictor
-from starscale.learn.stored_document import check_document
 from starscale.model.flagging import Limits, ambiguous, catalogue_flags, odd_measurement, quality
 from starscale.model.label_scale import LabelScale
 from starscale.model.recipe import Recipe
@@ -34,8 +30,16 @@ from starscale.tables.standardise import spelling, standardise
 from starscale.vocabulary.arrays import FloatArray
 from starscale.vocabulary.columns import Column, catalogue_columns
 from starscale.vocabulary.errors import Problems, StarscaleError
+from starscale.vocabulary.later import Later
 from starscale.vocabulary.strict import validate
 from starscale.vocabulary.summary import Figures, Summarised, error_rows, listed
+
+if TYPE_CHECKING:
+    from starscale.learn.prediction import Prediction
+    from starscale.learn.predictor import Predictor
+
+#: Loads the learning libraries, which a list or a check of models does not need.
+bundles, documents = Later("starscale.learn.bundle"), Later("starscale.learn.stored_document")
 
 #: Step of E(B-V), mag, for the derivative of the labels: small compared with the scale of every feature, large
 #: compared with rounding errors.
@@ -120,7 +124,7 @@ class Model(Summarised):
 
     @cached_property
     def _digest(self) -> str:
-        return digest(self.predictor, self._document(), self._hashes)
+        return str(bundles.digest(self.predictor, self._document(), self._hashes))
 
     @property
     def columns(self) -> dict[str, Column]:
@@ -297,7 +301,7 @@ class Model(Summarised):
         StarscaleError
             The directory cannot be written.
         """
-        save_bundle(Path(path), self.predictor, self._document(), card, self._hashes)
+        bundles.save_bundle(Path(path), self.predictor, self._document(), card, self._hashes)
 
     def digest(self) -> str:
         """Return the SHA-256 of everything that a prediction depends on."""
@@ -339,9 +343,9 @@ class Model(Summarised):
         InputError
             Not a bundle, or a file of it is missing, altered or of a newer version.
         """
-        predictor, document, hashes = load_bundle(Path(path))
-        with named(Path(path)):
-            stored = check_document(document, f"{path}/bundle.json: document")
+        predictor, document, hashes = bundles.load_bundle(Path(path))
+        with bundles.named(Path(path)):
+            stored = documents.check_document(document, f"{path}/bundle.json: document")
             _same_names(document, predictor)
             model = cls(
                 predictor=predictor,

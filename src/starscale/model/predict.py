@@ -15,7 +15,6 @@ from starscale import io
 from starscale.io import Source, Unfinished, Worker, Writer, open_writer, read_ahead, state_of
 from starscale.io.job_folder import Leftover
 from starscale.io.threads import cores, stream_in_threads
-from starscale.learn.regressor import BLOCK
 from starscale.model.model import Model
 from starscale.model.training_stars import UNKNOWN
 from starscale.tables.api import PROVENANCE_KEY, says_mock
@@ -24,8 +23,11 @@ from starscale.tables.repeated import RepeatedIds, hashed
 from starscale.vocabulary.columns import Column
 from starscale.vocabulary.errors import InputError, Problem
 from starscale.vocabulary.flags import CatalogueFlag
+from starscale.vocabulary.later import Later
 from starscale.vocabulary.progress import SILENT, Progress, Task
 from starscale.vocabulary.provenance import METHODS, program, record, versions
+
+learnt = Later("starscale.learn.regressor")
 
 #: Rows of a chunk: enough that fixed costs are negligible, few enough for the memory of any laptop, and so few
 #: that reading, computing and writing overlap for small tables too.
@@ -309,7 +311,8 @@ def _slices(batches: Iterable[pl.DataFrame]) -> Iterator[tuple[pl.DataFrame, boo
         rows = max(batch.height, 1)
         at_once = cores()
         n = at_once * math.ceil(rows / (at_once * SLICE))
-        size = BLOCK * math.ceil(rows / (n * BLOCK))
+        block = learnt.BLOCK
+        size = block * math.ceil(rows / (n * block))
         starts = range(0, batch.height, size)
         for start in starts:
             yield batch.slice(start, size), start == starts[-1]

@@ -23,8 +23,7 @@ from starscale.pipeline.apply_steps import ApplySteps
 from starscale.pipeline.engines.engine import check_engine, opened_engine
 from starscale.pipeline.fetch_step import Fetching, fetch_step, resolve
 from starscale.pipeline.folder import RunFolder, run_lock
-from starscale.reports.finished import FinishedRun, mapping
-from starscale.reports.page import REPORT_FILE
+from starscale.reports.finished import REPORT_FILE, FinishedRun, mapping
 from starscale.surveys import Survey, load_survey
 from starscale.tables.api import AnyTable, refuse_same, write
 from starscale.tables.cuts import Attrition

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from functools import reduce
 from operator import add
@@ -14,22 +14,25 @@ import polars as pl
 
 from starscale.cluster.extra import engine_module
 from starscale.io import open_table
-from starscale.learn.bundle import CARD
 from starscale.model.model import Model
 from starscale.pipeline.apply_plan import ApplyPlan
 from starscale.pipeline.engines.engine import LOCAL, Engine
 from starscale.pipeline.folder import RunFolder
 from starscale.pipeline.prepare import TablePreparation, table_checksums
-from starscale.reports.page import report
+from starscale.reports.finished import REPORT_FILE
 from starscale.tables.cuts import Attrition, apply_cuts, cut_columns
 from starscale.tables.standardise import spelling
 from starscale.tables.stream import rows_of
+from starscale.vocabulary.bundle import CARD
+from starscale.vocabulary.later import Later
 from starscale.vocabulary.provenance import METHODS
+
+page = Later("starscale.reports.page")
 
 
 def predict_step(
     folder: RunFolder,
-    model: Model,
+    model: Callable[[], Model],
     bundle: Path | None,
     table: str,
     catalogue: str,
@@ -42,7 +45,8 @@ def predict_step(
     Parameters
     ----------
     folder : RunFolder
-    model : Model
+    model : callable
+        Returns the model; called where there is something to predict.
     bundle : Path or None
         Where it was loaded from.
     table, catalogue : str
@@ -54,7 +58,7 @@ def predict_step(
 
     def work() -> dict[str, Any]:
         stars, output = folder.file(table), folder.file(catalogue)
-        found = engine.predict(model, stars, output, bundle=bundle, progress=folder.progress)
+        found = engine.predict(model(), stars, output, bundle=bundle, progress=folder.progress)
         return {name: value for name, value in asdict(found).items() if name != "table"}
 
     reads = {**reads, **folder.checksums(table)}
@@ -101,7 +105,7 @@ class ApplySteps:
     def __init__(self, plan: ApplyPlan, folder: RunFolder, catalogue: Path, engine: Engine = LOCAL) -> None:
         self.plan, self.folder, self.engine = plan, folder, engine
         self.catalogue = os.path.relpath(catalogue, folder.path)
-        self.sums = table_checksums(plan.tables)
+        self.sums = table_checksums(plan.tables, sums=folder.sums)
         for path, digest in self.sums.items():
             folder.record["inputs"][path] = {"sha256": digest}
         folder.record["applied"] = about_applied(plan, folder.path)
@@ -115,10 +119,10 @@ class ApplySteps:
             self._cuts()
         model, stars = self.plan.model, self._tables.matched_file
         reads = {"model": model.digest()}
-        predict_step(self.folder, model, self.plan.bundle, stars, self.catalogue, reads=reads, engine=self.engine)
-        self.folder.save()
-        self.folder.progress.message("report ...")
-        report(self.folder.path)
+        predict_step(
+            self.folder, lambda: model, self.plan.bundle, stars, self.catalogue, reads=reads, engine=self.engine
+        )
+        self.folder.report(REPORT_FILE, lambda folder: page.report(folder))
 
     def lazily(self) -> Any:
         """Make the table of stars, and return a catalogue of LSDB that is predicted when it is computed."""

@@ -5,23 +5,26 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
 
 from starscale.features.families import SurveyColumns
 from starscale.features.features import load_feature_set
-from starscale.learn.baselines.common import missing_library
-from starscale.learn.predictor import Predictor
 from starscale.model.scores import PROBABILITIES, compare, scored_stars
 from starscale.pipeline.learnable import Rows, TrainingArrays
 from starscale.pipeline.plan import RunPlan, features_of, magnitude_column, members_in
 from starscale.vocabulary.arrays import FloatArray
 from starscale.vocabulary.errors import InputError, Problems, did_you_mean
+from starscale.vocabulary.libraries import missing_library
 from starscale.vocabulary.progress import SILENT, Progress
 from starscale.vocabulary.settings.run import OWN_MODEL, ModelEntry
 from starscale.vocabulary.summary import Figures, Summarised
+
+if TYPE_CHECKING:
+    from starscale.learn.predictor import Predictor
+
 
 #: Smallest number of stars for the timing of a prediction.
 TIMED = 4096

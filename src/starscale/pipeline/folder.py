@@ -12,8 +12,8 @@ from typing import Any
 
 import polars as pl
 
-from starscale.io import atomic_text, checksum, read
-from starscale.io.job_folder import FolderLock, unchanged
+from starscale.io import KnownSums, atomic_text, read
+from starscale.io.job_folder import FolderLock
 from starscale.surveys import Survey
 from starscale.tables.api import PROVENANCE_KEY, described, write
 from starscale.vocabulary.errors import InputError
@@ -21,29 +21,37 @@ from starscale.vocabulary.progress import Progress
 from starscale.vocabulary.provenance import PROVENANCE_FILE, fingerprint, program
 from starscale.vocabulary.run_record import read_record
 
+#: Keys of the record, beside those of the run: checksums of files that were not touched since, and of the report.
+_KNOWN, _DRAWN = "known_files", "report_sha256"
+
 
 @dataclass
 class RunFolder:
     """The directory of a run, and the record of the steps that filled it.
 
     The key of a step is the fingerprint of the program, of the step's settings, and of the checksums of its
-    inputs. A step is skipped if the record holds the same key and its files are present and unchanged.
+    inputs. A step is skipped if the record holds the same key and its files are present and unchanged. A file that
+    was not touched since an earlier run (:class:`starscale.io.KnownSums`) is not read for it.
     """
 
     path: Path
     progress: Progress
     record: dict[str, Any] = field(default_factory=dict)
     _previous: dict[str, Any] = field(default_factory=dict)
+    sums: KnownSums = field(default_factory=KnownSums)
+    _document: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
     def open(cls, path: Path, record: Mapping[str, Any], progress: Progress) -> RunFolder:
         """Open the folder; the steps are added to the provenance `record`."""
         try:
-            previous = read_record(path / PROVENANCE_FILE).model_dump()["steps"]
+            document = read_record(path / PROVENANCE_FILE).model_dump()
+            previous = document["steps"]
         except InputError:
             # Without a readable record, every step is done again.
-            previous = {}
-        return cls(path, progress, {**record, "steps": {}}, previous)
+            document, previous = {}, {}
+        known = KnownSums(document.pop(_KNOWN, None))
+        return cls(path, progress, {**record, "steps": {}}, previous, known, document)
 
     def file(self, name: str) -> Path:
         """Return the path of a file of the run."""
@@ -120,7 +128,7 @@ class RunFolder:
         self.record["steps"][name] = {
             "key": key,
             "reads": dict(reads),
-            "files": {file: checksum(self.file(file)) for file in writes},
+            "files": {file: self.sums.of(self.file(file)) for file in writes},
             "seconds": round(seconds, 2),
             "result": result,
         }
@@ -133,7 +141,33 @@ class RunFolder:
             self.record["steps"].setdefault(name, self._previous[name])
 
     def _unchanged(self, files: Mapping[str, str], writes: Sequence[str]) -> bool:
-        return set(files) == set(writes) and unchanged(self.path, files)
+        if set(files) != set(writes):
+            return False
+        paths = {self.file(name): digest for name, digest in files.items()}
+        return all(path.exists() and self.sums.of(path) == digest for path, digest in paths.items())
+
+    def report(self, name: str, draw: Callable[[Path], object]) -> None:
+        """Write the record, and draw the report of it, unless both are there already.
+
+        Parameters
+        ----------
+        name : str
+            File of the report.
+        draw : callable
+            Draws it, from the folder.
+        """
+        before, path = dict(self._document), self.file(name)
+        created, drawn = before.pop("created", None), before.pop(_DRAWN, None)
+        same = json.loads(json.dumps(self.record, default=str)) == before
+        if same and drawn is not None and path.exists() and self.sums.of(path) == drawn:
+            self.progress.message("report: unchanged")
+            # More files may be known by now.
+            self._write({"created": created, **self.record, _DRAWN: drawn})
+            return
+        self.save()
+        self.progress.message("report ...")
+        draw(self.path)
+        self._write({**self._document, _DRAWN: self.sums.of(path)})
 
     def left_over(self) -> list[str]:
         """Return the files of an earlier run with other settings that are not part of this run."""
@@ -143,8 +177,12 @@ class RunFolder:
 
     def save(self) -> None:
         """Write the record with the current time."""
-        document = {"created": datetime.now(UTC).isoformat(timespec="seconds"), **self.record}
-        atomic_text(self.file(PROVENANCE_FILE), json.dumps(document, indent=1, default=str) + "\n")
+        self._document = {"created": datetime.now(UTC).isoformat(timespec="seconds"), **self.record}
+        self._write(self._document)
+
+    def _write(self, document: Mapping[str, Any]) -> None:
+        text = json.dumps({**document, _KNOWN: self.sums.document()}, indent=1, default=str)
+        atomic_text(self.file(PROVENANCE_FILE), text + "\n")
 
 
 def run_lock(output: Path) -> FolderLock:

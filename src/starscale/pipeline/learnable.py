@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
@@ -21,14 +22,19 @@ from starscale.features.measurements import (
     without_noise,
 )
 from starscale.features.splits import PARTS
-from starscale.learn.checkpoint import Checkpoint
-from starscale.learn.observations import Measurements
-from starscale.learn.predictor import Predictor, fit_predictor
-from starscale.learn.sample import Sample
 from starscale.pipeline.plan import RunPlan, features_of, members_in
 from starscale.pipeline.training_set import parts
 from starscale.vocabulary.arrays import FloatArray
+from starscale.vocabulary.later import Later
 from starscale.vocabulary.progress import SILENT, Progress
+
+if TYPE_CHECKING:
+    from starscale.learn.checkpoint import Checkpoint
+    from starscale.learn.predictor import Predictor
+    from starscale.learn.sample import Sample
+
+observations, predictors = Later("starscale.learn.observations"), Later("starscale.learn.predictor")
+samples = Later("starscale.learn.sample")
 
 Rows = Mapping[str, NDArray[np.intp]]
 
@@ -81,7 +87,10 @@ class TrainingArrays:
 
     def sample(self, rows: NDArray[np.intp]) -> Sample:
         """Return the stars of some rows."""
-        return Sample(self.x[rows], self.y[rows], self.y_error[rows], measured=self.measured[:, rows])
+        stars: Sample = samples.Sample(
+            self.x[rows], self.y[rows], self.y_error[rows], measured=self.measured[:, rows]
+        )
+        return stars
 
     def fit(
         self,
@@ -96,7 +105,7 @@ class TrainingArrays:
         seed = config.seed + repeat
         noise = feature_noise(self.table[stars], self.features, self.measurements, self.x[stars], seed)
         title = f"{title} {repeat + 1} of {config.repeats}" if config.repeats > 1 else title
-        return fit_predictor(
+        predictor: Predictor = predictors.fit_predictor(
             config.model,
             config.target,
             replace(self.sample(stars), noise=noise),
@@ -105,7 +114,7 @@ class TrainingArrays:
             progress=progress,
             title=title,
             features=[feature.name for feature in self.features],
-            measurements=Measurements(
+            measurements=observations.Measurements(
                 tuple(m.name for m in self.measurements),
                 uses(self.features, self.measurements),
                 np.array([feature.log_error for feature in self.features]),
@@ -113,6 +122,7 @@ class TrainingArrays:
             optional=spectra_features(self.features, self.members),
             checkpoint=checkpoint,
         )
+        return predictor
 
 
 def _numbers(table: pl.DataFrame, names: Sequence[str]) -> FloatArray:

@@ -27,11 +27,13 @@ from starscale.pipeline.reference import compare_with_reference
 from starscale.pipeline.runfile import load_any_run
 from starscale.pipeline.training import settings, train_plan
 from starscale.reports.finished import FinishedRun
-from starscale.reports.page import report
+from starscale.vocabulary.later import Later
 from starscale.vocabulary.progress import SILENT, Progress
 from starscale.vocabulary.provenance import record
 from starscale.vocabulary.settings.run import ApplyConfig
 from starscale.vocabulary.summary import Figures, Summarised, error_rows
+
+page = Later("starscale.reports.page")
 
 TEST = "test.parquet"
 METRICS, REPORT, MODEL = "metrics.json", "report.html", "model"
@@ -144,7 +146,7 @@ class RunSteps:
         self._cost: dict[str, Any] | None = None  # of training the run's own model, if this run trained it
         for job in jobs:
             fetch_step(job, self.folder, the_plan.base, mock=self.config.mock)
-        self.sums = input_checksums(the_plan)
+        self.sums = input_checksums(the_plan, self.folder.sums)
         provenance_inputs = self.folder.record["inputs"]
         for path, digest in self.sums.items():
             provenance_inputs[path] = {"sha256": digest}
@@ -160,7 +162,7 @@ class RunSteps:
         metrics = self._metrics()
         if self.config.models:
             self.comparison()
-        self._report()
+        self.folder.report(REPORT, lambda folder: page.report(folder))
         for file in self.folder.left_over():
             self.folder.progress.message(
                 f"note: {file} was written by an earlier run with other settings and is not part of this one"
@@ -221,7 +223,7 @@ class RunSteps:
         bundle = self.folder.file(MODEL)
         reads, stars = self.folder.checksums(MODEL), self._tables.matched_file
         predict_step(
-            self.folder, Model.load(bundle), bundle, stars, self.catalogue, reads=reads, engine=self.engine
+            self.folder, lambda: Model.load(bundle), bundle, stars, self.catalogue, reads=reads, engine=self.engine
         )
 
     def _metrics(self) -> dict[str, Any]:
@@ -255,8 +257,3 @@ class RunSteps:
             writes=[METRICS],
             work=work,
         )
-
-    def _report(self) -> None:
-        self.folder.save()
-        self.folder.progress.message("report ...")
-        report(self.folder.path)

@@ -31,10 +31,16 @@ from starscale.vocabulary.errors import InputError, Problem
 from starscale.vocabulary.settings.run import Cuts
 
 
-def table_checksums(plan: TablesPlan, others: Sequence[Path] = ()) -> dict[str, str]:
-    """Return the checksums of the tables of a plan, and of `others`, by their path in the run file."""
+def table_checksums(
+    plan: TablesPlan, others: Sequence[Path] = (), sums: io.KnownSums | None = None
+) -> dict[str, str]:
+    """Return the checksums of the tables of a plan, and of `others`, by their path in the run file.
+
+    Those that `sums` knows are not read for it.
+    """
+    known = io.KnownSums() if sums is None else sums
     paths = [*(t.path for t in tables_of(plan.config) if t.path is not None), *others]
-    return {str(path): io.checksum(plan.path(path)) for path in dict.fromkeys(paths)}
+    return {str(path): known.of(plan.path(path)) for path in dict.fromkeys(paths)}
 
 
 @dataclass(frozen=True)

@@ -24,8 +24,11 @@ from starscale.vocabulary.progress import SILENT, Progress
 TRAINING = "training.parquet"
 
 
-def input_checksums(plan: RunPlan) -> dict[str, str]:
-    """Return the checksums of all tables that a run reads, by their path in the run file."""
+def input_checksums(plan: RunPlan, sums: io.KnownSums | None = None) -> dict[str, str]:
+    """Return the checksums of all tables that a run reads, by their path in the run file.
+
+    Those that `sums` knows are not read for it.
+    """
     config = plan.config
     paths = [r.path for r in config.compare]
     paths += [item.path for item in plan.crosswalks if item.path is not None]
@@ -33,7 +36,7 @@ def input_checksums(plan: RunPlan) -> dict[str, str]:
         paths += labels_plan_of(plan).paths
     if (clusters := cluster_path(config.split)) is not None:
         paths.append(clusters)
-    return table_checksums(plan, paths)
+    return table_checksums(plan, paths, sums)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
@@ -19,7 +19,6 @@ from starscale.features.split_rule import split_rule, with_clusters
 from starscale.homogenization.kernel.whole import anchor_of
 from starscale.io.job_folder import FolderLock
 from starscale.io.progress import progress_of
-from starscale.learn.checkpoint import Checkpoint
 from starscale.model.evaluate import evaluate as compare
 from starscale.model.evaluate import summarise
 from starscale.model.label_scale import LabelScale
@@ -46,8 +45,14 @@ from starscale.tables.own import own_columns
 from starscale.tables.standardise import require, standardise
 from starscale.vocabulary.arrays import FloatArray
 from starscale.vocabulary.columns import LABELS, Column
+from starscale.vocabulary.later import Later
 from starscale.vocabulary.progress import SILENT, Progress
 from starscale.vocabulary.provenance import fingerprint, program, record
+
+if TYPE_CHECKING:
+    from starscale.learn.checkpoint import Checkpoint
+
+learnt = Later("starscale.learn.checkpoint")
 
 _ANOTHER_TRAINING = "holds the state of a training with other data, settings or another version of the program"
 
@@ -170,12 +175,12 @@ def _repeats(
     """Do all repeats; one process at a time uses the folder of the checkpoints, which is removed afterwards."""
     repeats = range(stars.run.config.repeats)
     if checkpoints is None:
-        return [_repeat(stars, repeat, shared, Checkpoint(), progress, scored=scored) for repeat in repeats]
+        return [_repeat(stars, repeat, shared, learnt.Checkpoint(), progress, scored=scored) for repeat in repeats]
     key = fingerprint(
         {"program": program(), "settings": settings(stars.run), "stars": _digest(stars.x, stars.y, stars.y_error)}
     )
     with FolderLock(checkpoints, checkpoints, "Wait for it, or give another folder for the checkpoints."):
-        kept = [Checkpoint(checkpoints / f"repeat{repeat}", key) for repeat in repeats]
+        kept = [learnt.Checkpoint(checkpoints / f"repeat{repeat}", key) for repeat in repeats]
         if any(checkpoint.foreign for checkpoint in kept):
             progress.message(f"note: training starts anew: {checkpoints} {_ANOTHER_TRAINING}")
         trained = [_repeat(stars, n, shared, kept[n], progress, scored=scored) for n in repeats]

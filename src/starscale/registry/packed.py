@@ -15,10 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from starscale.io import atomic_directory
-from starscale.learn.bundle import CARD, INDEX, STARS, SUMS, WEIGHTS, load_bundle, sums_of
-from starscale.learn.stored_document import check_document
 from starscale.registry.entries import LARGEST_BUNDLE
+from starscale.vocabulary.bundle import CARD, INDEX, STARS, SUMS, WEIGHTS
 from starscale.vocabulary.errors import InputError, Problem
+from starscale.vocabulary.later import Later
+
+bundles, documents = Later("starscale.learn.bundle"), Later("starscale.learn.stored_document")
 
 FOLDER = "model"
 #: The files of a bundle, in the order of the archive.
@@ -39,10 +41,10 @@ def pack(folder: Path) -> bytes:
     InputError
         Not a bundle, or an incomplete or altered one.
     """
-    load_bundle(folder)
+    bundles.load_bundle(folder)
     kept = [name for name in (*FILES, *OPTIONAL) if name in FILES or (folder / name).exists()]
     files = {name: (folder / name).read_bytes() for name in kept}
-    files |= {SUMS: sums_of(files)}
+    files |= {SUMS: bundles.sums_of(files)}
     archive = streams.BytesIO()
     with tarfile.open(fileobj=archive, mode="w", format=tarfile.USTAR_FORMAT) as tar:
         for name in sorted(files):
@@ -73,7 +75,7 @@ def unpack(data: bytes, output: Path, where: str) -> None:
         for name, held in files.items():
             (partial / name).write_bytes(held)
         try:
-            load_bundle(partial)
+            bundles.load_bundle(partial)
         except InputError as error:
             said = "; ".join(str(problem).replace(f"{partial}/", "") for problem in error.problems)
             raise InputError(Problem(where, f"holds no good bundle: {said}", fix=_FIX)) from None
@@ -104,7 +106,7 @@ def members(data: bytes, where: str) -> dict[str, bytes]:
         raise _bad(where, "holds something after its end")
     if missing := sorted({*FILES, SUMS} - set(files)):
         raise _bad(where, f"lacks {', '.join(missing)}")
-    if files[SUMS] != sums_of({name: data for name, data in files.items() if name != SUMS}):
+    if files[SUMS] != bundles.sums_of({name: data for name, data in files.items() if name != SUMS}):
         raise _bad(where, f"has files with other checksums than {SUMS} says")
     return files
 
@@ -117,7 +119,7 @@ def document_of(files: Mapping[str, bytes], where: str) -> Mapping[str, Any]:
         raise _bad(where, f"has no readable {INDEX}") from None
     if not isinstance(document, dict):
         raise _bad(where, f"has no document in {INDEX}")
-    check_document(document, f"{where}: {INDEX}: document")
+    documents.check_document(document, f"{where}: {INDEX}: document")
     return document
 
 

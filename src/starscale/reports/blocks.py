@@ -9,14 +9,18 @@ from __future__ import annotations
 import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
-from matplotlib.figure import Figure
 
-from starscale.plots.style import png
 from starscale.reports.table import ReportTable
 from starscale.version import __version__
+from starscale.vocabulary.later import Later
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+jinja2, style = Later("jinja2"), Later("starscale.plots.style")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +41,7 @@ class Picture:
     @classmethod
     def of(cls, figure: Figure, alt: str, caption: str, *, mock: bool) -> Picture:
         """Draw a matplotlib figure; that of simulated stars says so itself."""
-        return cls(base64.b64encode(png(figure, mock=mock)).decode("ascii"), alt, caption)
+        return cls(base64.b64encode(style.png(figure, mock=mock)).decode("ascii"), alt, caption)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,15 +107,10 @@ def render(title: str, subtitle: str, sections: Sequence[Section], *, mock: bool
     mock : bool
         The stars are simulated: a banner and every caption say so.
     """
-    loader = PackageLoader("starscale.reports")
-    layout = Environment(
-        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    loader = jinja2.PackageLoader("starscale.reports")
+    layout = jinja2.Environment(
+        loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     layout.filters["kind"] = lambda block: type(block).__name__
-    return layout.get_template("page.html").render(
-        title=title,
-        subtitle=subtitle,
-        sections=sections,
-        mock=mock,
-        version=__version__,
-    )
+    page = layout.get_template("page.html")
+    return str(page.render(title=title, subtitle=subtitle, sections=sections, mock=mock, version=__version__))

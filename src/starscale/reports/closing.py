@@ -8,8 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from starscale.model.predict import Predicted
-from starscale.reports.finished import FinishedRun, mapping
-from starscale.reports.page import REPORT_FILE
+from starscale.reports.finished import REPORT_FILE, FinishedRun, mapping
 
 #: Cuts and flags that are named; the others are counted.
 _NAMED = 5

@@ -7,10 +7,9 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
-from matplotlib.figure import Figure
 
 from starscale import io
 from starscale.reports.blocks import Picture
@@ -18,6 +17,12 @@ from starscale.tables.cuts import Attrition
 from starscale.vocabulary.columns import LABELS
 from starscale.vocabulary.errors import InputError, Problem
 from starscale.vocabulary.provenance import PROVENANCE_FILE
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+#: Name of the page in the folder of a run.
+REPORT_FILE = "report.html"
 
 #: Rows of the catalogue, or of the pairs, that a figure is drawn from; they are spread evenly over the table.
 SAMPLE = 200_000

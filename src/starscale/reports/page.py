@@ -13,12 +13,11 @@ from starscale.reports.accuracy import accuracy_section, comparisons_section, su
 from starscale.reports.applied import applied_section, likeness_section
 from starscale.reports.blocks import render
 from starscale.reports.catalogue import catalogue_section
-from starscale.reports.finished import FinishedRun, mapping
+from starscale.reports.finished import REPORT_FILE, FinishedRun, mapping
 from starscale.reports.homogenize import labels_section
 from starscale.reports.inputs import cuts_section, inputs_section, provenance_section
 from starscale.reports.match import match_section
 
-REPORT_FILE = "report.html"
 #: Sections of the page, in order.
 SECTIONS = (
     summary_section,

@@ -15,12 +15,14 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.interpolate import BSpline
 
 from starscale.vocabulary.arrays import FloatArray
 from starscale.vocabulary.columns import LabelName
 from starscale.vocabulary.errors import InputError, Problem
+from starscale.vocabulary.later import Later
 from starscale.vocabulary.settings.homogenize import HomogenizeConfig
+
+interpolate = Later("scipy.interpolate")
 
 AXES: tuple[LabelName, ...] = ("teff", "logg", "fe_h")
 _TEFF, _LOGG, _FE_H = (AXES.index(name) for name in ("teff", "logg", "fe_h"))
@@ -185,7 +187,7 @@ def curve_table(segments: int) -> FloatArray:
     inner = np.linspace(0, 1, segments + 1)
     step = 1 / segments
     knots = np.concatenate([-step * np.arange(_DEGREE, 0, -1), inner, 1 + step * np.arange(1, _DEGREE + 1)])
-    splines = BSpline.design_matrix(np.linspace(0, 1, _GRID), knots, _DEGREE).toarray()
+    splines = interpolate.BSpline.design_matrix(np.linspace(0, 1, _GRID), knots, _DEGREE).toarray()
     second = np.diff(np.eye(splines.shape[1]), n=2, axis=0)
     values, vectors = np.linalg.eigh(second.T @ second)
     table = splines @ (vectors[:, 2:] / np.sqrt(values[2:]))

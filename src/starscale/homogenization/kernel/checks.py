@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.stats import spearmanr
 
 from starscale.homogenization.kernel.basis import AXES
 from starscale.homogenization.kernel.measured import Measured
 from starscale.vocabulary.arrays import FloatArray
 from starscale.vocabulary.errors import Problems
+from starscale.vocabulary.later import Later
+
+stats = Later("scipy.stats")
 
 _FEWEST = 30
 #: Share of identical values above which two surveys count as one.
@@ -61,7 +63,7 @@ def _unrelated(measured: Measured, label: int, s: int, problems: Problems) -> No
     known = measured.error[label, both]
     spread, error = np.std(others[label, both]), np.nanmedian(known)
     # Labels that vary less than their errors have no rank correlation.
-    if not spread > 3 * error or float(spearmanr(own[both], others[label, both])[0]) > _UNRELATED:
+    if not spread > 3 * error or float(stats.spearmanr(own[both], others[label, both])[0]) > _UNRELATED:
         return
     found = (
         f"does not follow the other surveys' {AXES[label]} "
@@ -70,7 +72,11 @@ def _unrelated(measured: Measured, label: int, s: int, problems: Problems) -> No
     fix = "Does the survey file name the right columns?"
     for i, name in enumerate(AXES):
         common = np.isfinite(own) & np.isfinite(others[i])
-        if i != label and common.sum() >= _FEWEST and abs(spearmanr(own[common], others[i, common])[0]) > _RELATED:
+        if (
+            i != label
+            and common.sum() >= _FEWEST
+            and abs(stats.spearmanr(own[common], others[i, common])[0]) > _RELATED
+        ):
             fix = f"It follows their {name}: are two columns swapped in the survey file?"
     problems.add(f"survey {measured.surveys[s]}: {AXES[label]}", found, f"{AXES[label]} of the same stars", fix)
 

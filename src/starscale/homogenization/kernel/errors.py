@@ -14,12 +14,14 @@ from itertools import combinations
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from scipy.optimize import nnls
 
 from starscale.homogenization.kernel.basis import AXES
 from starscale.homogenization.kernel.measured import Measured, pair_counts
 from starscale.homogenization.kernel.scale import core_width
 from starscale.vocabulary.arrays import FloatArray
+from starscale.vocabulary.later import Later
+
+optimize = Later("scipy.optimize")
 
 #: Fewest pairs of repeats that give a factor.
 FEWEST = 20
@@ -236,7 +238,7 @@ def _hat_solved(
     # One common factor is assumed for the null space, with a weight too small to matter elsewhere.
     equal = 1e-3 * weight.mean() * (np.eye(n_surveys) - used / max(used.sum(), 1))[used]
     matrix = np.concatenate([weight[:, None] * design, equal * used])
-    solution = nnls(matrix, np.concatenate([weight * widths, np.zeros(len(equal))]))[0]
+    solution = optimize.nnls(matrix, np.concatenate([weight * widths, np.zeros(len(equal))]))[0]
     return np.where(used, solution, np.nan), told
 
 

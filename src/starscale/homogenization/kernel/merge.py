@@ -6,11 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import chi2 as chi2_distribution
 
 from starscale.homogenization.kernel.calibration import Calibration, Correction
 from starscale.homogenization.kernel.consensus import Consensus, consensus
 from starscale.vocabulary.arrays import FloatArray
+from starscale.vocabulary.later import Later
+
+stats = Later("scipy.stats")
 
 #: Probability of chi^2 below which the error of a star is inflated (Birge 1932).
 DISAGREE = 1e-2
@@ -157,7 +159,7 @@ def odd_ones(value: FloatArray, error: FloatArray) -> NDArray[np.bool_]:
     worst = away.argmax(axis=1)
     at = np.arange(len(rows))
     free = good.sum(axis=1) - 2
-    agree = chi2_distribution.sf(spread[at, worst], free) > _AGREE
+    agree = stats.chi2.sf(spread[at, worst], free) > _AGREE
     odd[rows, worst] = (away[at, worst] > _OUTLIER) & agree
     return odd
 
@@ -219,6 +221,6 @@ class _Means:
         self.chi2[rows] = (residual * np.linalg.solve(full, residual[:, :, None])[:, :, 0]).sum(axis=1)
         self.error[rows] = total**-0.5
         free = self.free[rows]
-        self.disagree[rows] = chi2_distribution.sf(self.chi2[rows], free) < DISAGREE
+        self.disagree[rows] = stats.chi2.sf(self.chi2[rows], free) < DISAGREE
         birge = np.sqrt(np.maximum(self.chi2[rows] / free, 1.0))
         self.error[rows] *= np.where(self.disagree[rows], birge, 1.0)

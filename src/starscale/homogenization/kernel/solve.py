@@ -14,7 +14,6 @@ from operator import add
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import cho_factor, cho_solve
 
 from starscale.homogenization.kernel.basis import Basis
 from starscale.homogenization.kernel.robust import robust_weights
@@ -27,6 +26,9 @@ from starscale.homogenization.kernel.widths import (
     precision_of,
 )
 from starscale.vocabulary.arrays import FloatArray
+from starscale.vocabulary.later import Later
+
+linalg = Later("scipy.linalg")
 
 _ROUNDS = 2
 
@@ -160,7 +162,7 @@ def solve(
         solution, factor = _solved(whole, precision)
         beta = _expanded(solution, free, n_surveys)
         lost, inflation = robust_weights(functions, value, ideal, beta, huber, redescend=redescend)
-    inverse = cho_solve(factor, np.eye(len(precision))) * inflation
+    inverse = linalg.cho_solve(factor, np.eye(len(precision))) * inflation
     covariance = np.zeros((n_surveys, p, n_surveys, p))
     covariance[np.ix_(free, range(p), free, range(p))] = inverse.reshape(len(free), p, len(free), p)
     held_out = np.zeros_like(value)
@@ -215,8 +217,8 @@ def _typical_difference(value: FloatArray) -> float:
 
 
 def _solved(normal: Normal, precision: FloatArray) -> tuple[FloatArray, tuple[FloatArray, bool]]:
-    factor = cho_factor(normal.matrix + np.diag(precision), check_finite=False)
-    return np.asarray(cho_solve(factor, normal.right, check_finite=False)), factor
+    factor = linalg.cho_factor(normal.matrix + np.diag(precision), check_finite=False)
+    return np.asarray(linalg.cho_solve(factor, normal.right, check_finite=False)), factor
 
 
 def _expanded(beta: FloatArray, free: Sequence[int], n_surveys: int) -> FloatArray:

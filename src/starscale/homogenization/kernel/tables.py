@@ -8,7 +8,6 @@ from itertools import pairwise
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from scipy.stats import chi2 as chi2_distribution
 from threadpoolctl import threadpool_limits
 
 from starscale.homogenization.kernel.basis import AXES
@@ -19,6 +18,9 @@ from starscale.io.threads import in_threads
 from starscale.vocabulary.arrays import FloatArray
 from starscale.vocabulary.columns import LABEL_TABLE_COLUMNS, MEASUREMENT_COLUMNS
 from starscale.vocabulary.flags import LabelFlag
+from starscale.vocabulary.later import Later
+
+stats = Later("scipy.stats")
 
 #: Stars in a chunk, which bounds the memory.
 _CHUNK = 50_000
@@ -102,7 +104,7 @@ def _repeats(
     chi2 = part[f"{AXES[label]}_chi2"].to_numpy() / factor**2
     ratio, apart = np.ones(len(chi2)), np.zeros(len(chi2), dtype=bool)
     several = np.flatnonzero(free > 0)
-    apart[several] = chi2_distribution.sf(chi2[several], free[several]) < _REPEATS_DISAGREE
+    apart[several] = stats.chi2.sf(chi2[several], free[several]) < _REPEATS_DISAGREE
     ratio[apart] = np.sqrt(chi2[apart] / free[apart])
     return ratio, apart
 

@@ -15,10 +15,12 @@ from functools import reduce
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import cho_factor, cho_solve, solve_triangular
 
 from starscale.homogenization.kernel.basis import Basis
 from starscale.vocabulary.arrays import FloatArray
+from starscale.vocabulary.later import Later
+
+linalg = Later("scipy.linalg")
 
 #: Standard deviations of the groups of coefficients (`Basis.groups`) after the constant, in units of the typical
 #: difference between surveys; 0 leaves a group out.
@@ -105,9 +107,9 @@ def most_probable(
     for _ in range(_ROUNDS if open_.any() else 0):
         chosen = {i: tuple(w) for i, w in enumerate(width)}
         precision = precision_of(basis, chosen, unit, range(len(free)))
-        factor = cho_factor(whole.matrix + np.diag(precision), lower=True, check_finite=False)
-        beta = cho_solve(factor, whole.right, check_finite=False).reshape(len(free), -1)
-        half = solve_triangular(factor[0], np.eye(len(precision)), lower=True, check_finite=False)
+        factor = linalg.cho_factor(whole.matrix + np.diag(precision), lower=True, check_finite=False)
+        beta = linalg.cho_solve(factor, whole.right, check_finite=False).reshape(len(free), -1)
+        half = linalg.solve_triangular(factor[0], np.eye(len(precision)), lower=True, check_finite=False)
         variance = (half**2).sum(axis=0).reshape(len(free), -1)
         squares, used = beta**2 @ member.T / unit**2, variance @ member.T / unit**2
         told = np.maximum(member.sum(axis=1) - used / np.maximum(width, _NARROWEST) ** 2, 1e-9)
@@ -189,7 +191,7 @@ def _scores(other: Normal, part: Normal, precision: FloatArray, trials: FloatArr
     if rest.any():
         block = other.matrix[np.ix_(rest, rest)] + np.diag(precision[rest])
         right = np.concatenate([other.right[rest, None], other.matrix[rest][:, mine]], axis=1)
-        solved = cho_solve(cho_factor(block, check_finite=False), right, check_finite=False)
+        solved = linalg.cho_solve(linalg.cho_factor(block, check_finite=False), right, check_finite=False)
         base[rest], lift[rest] = solved[:, 0], -solved[:, 1:]
     reduced = lift.T @ other.matrix[:, mine]
     matrix = reduced + trials[:, :, None] * np.eye(size)

@@ -10,12 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from starscale.learn.arrays import entry, expected, stored_as
-from starscale.learn.baselines.common import library, mean_square
+from starscale.learn.baselines.common import mean_square
 from starscale.learn.preparation import Inputs, Scaling
 from starscale.learn.regressor import FitContext, LabelTargets, PointRegressor, RawPrediction, Threshold, note_of
 from starscale.learn.scaling import LabelScaler
 from starscale.vocabulary.arrays import FloatArray
 from starscale.vocabulary.errors import InputError, Problem
+from starscale.vocabulary.libraries import library
 from starscale.vocabulary.progress import Task
 from starscale.vocabulary.settings.models import RandomForestConfig
 

@@ -13,11 +13,12 @@ from scipy.spatial.distance import cdist
 
 from starscale.io.threads import cores, in_threads
 from starscale.learn.arrays import entry, expected, stored_as
-from starscale.learn.baselines.common import library, mean_square
+from starscale.learn.baselines.common import mean_square
 from starscale.learn.preparation import Inputs, Scaling
 from starscale.learn.regressor import FitContext, LabelTargets, PointRegressor, RawPrediction, Threshold, note_of
 from starscale.learn.scaling import LabelScaler
 from starscale.vocabulary.arrays import FloatArray
+from starscale.vocabulary.libraries import library
 from starscale.vocabulary.settings.models import SvrConfig
 
 #: Number of stars whose distances from all support vectors are in memory at a time.

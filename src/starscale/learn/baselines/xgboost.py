@@ -21,12 +21,12 @@ from scipy.special import ndtr, ndtri
 
 from starscale.io.threads import cores
 from starscale.learn.arrays import entry, expected, stored_as
-from starscale.learn.baselines.common import library
 from starscale.learn.preparation import Inputs, Scaling
 from starscale.learn.regressor import FitContext, LabelTargets, PointRegressor, RawPrediction, Threshold
 from starscale.learn.scaling import LabelScaler
 from starscale.vocabulary.arrays import FloatArray
 from starscale.vocabulary.errors import InputError, Problem
+from starscale.vocabulary.libraries import library
 from starscale.vocabulary.settings.models import XgboostConfig
 
 #: Fitted quantiles, in standard deviations of a Gaussian: the ends of the intervals of LEVELS, and three between.
