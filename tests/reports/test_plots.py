@@ -76,7 +76,7 @@ def test_one_to_one_has_equal_axes_and_a_diagonal() -> None:
     ]
     for axes in panels:
         assert axes.get_xlim() == axes.get_ylim()
-        assert np.array_equal(*axes.lines[0].get_data())
+        assert np.array_equal(*axes.lines[-1].get_data())
 
 
 def test_error_distribution_is_a_share_on_a_log_scale() -> None:

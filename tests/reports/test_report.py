@@ -18,6 +18,8 @@ import pytest
 from matplotlib.image import imread
 
 from starscale.model.evaluate import evaluate, summarise
+from starscale.plots import style
+from starscale.plots.style import png
 from starscale.reports import finished, plots
 from starscale.reports.citing import cite
 from starscale.reports.finished import spread_sample
@@ -158,7 +160,7 @@ def make_run(
 @pytest.fixture
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """For tests of what is said, not shown: drawing takes the most time."""
-    monkeypatch.setattr(plots, "png", lambda figure, *, mock=False: b"\x89PNG")
+    monkeypatch.setattr(style, "png", lambda figure, *, mock=False: b"\x89PNG")
 
 
 class Page(HTMLParser):
@@ -270,8 +272,8 @@ def test_nothing_outside_is_needed(html: str, page: Page) -> None:
 
 
 def test_pictures_are_pngs_with_a_text(html: str) -> None:
-    images = re.findall(r'<img alt="([^"]+)" src="data:image/png;base64,([^"]+)">', html)
-    assert len(images) == 10
+    images = re.findall(r'<img alt="([^"]+)" src="data:image/png;base64,([^"]+)" width="\d+">', html)
+    assert len(images) == 11
     assert all(base64.b64decode(data, validate=True).startswith(b"\x89PNG") for _, data in images)
 
 
@@ -355,9 +357,7 @@ def test_mock_is_not_said_of_observed_stars(html: str, page: Page) -> None:
 
 def test_mock_pictures_say_so_themselves() -> None:
     test = predictions(300)
-    assert plots.png(plots.one_to_one(test, list(LABELS)), mock=True) != plots.png(
-        plots.one_to_one(test, list(LABELS))
-    )
+    assert png(plots.one_to_one(test, list(LABELS)), mock=True) != png(plots.one_to_one(test, list(LABELS)))
 
 
 @pytest.mark.usefixtures("undrawn")

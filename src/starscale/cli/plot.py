@@ -55,6 +55,7 @@ def plot(
     axes = draw(_table(table), **arguments)
     with io.atomic(output) as partial:
         axes.get_figure(root=True).savefig(partial, format=output.suffix[1:].lower(), dpi=200)
+    importlib.import_module("matplotlib.pyplot").close(axes.get_figure(root=True))
     typer.echo(f"{kind} written to {output}")
 
 

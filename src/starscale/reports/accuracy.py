@@ -124,8 +124,8 @@ def _error_pictures(run: FinishedRun) -> list[Block]:
         run.picture(
             plots.one_to_one(test, labels),
             "Predicted against spectroscopic value, one panel a label",
-            f"Predicted against spectroscopic value, {of}, coloured by density. Dashed: one to one. As Fig. 1 of "
-            "Turchi et al. (2024).",
+            f"Predicted against spectroscopic value, {of}, as points or, where they are many, by density. Dashed: "
+            "one to one. MAD and std are those of the difference. As Fig. 1 of Turchi et al. (2024).",
         ),
         run.picture(
             plots.error_distribution(test, labels),
@@ -154,9 +154,14 @@ def missing_section(run: FinishedRun) -> Section | None:
         "labels inside the 68 % interval, and the median predicted error."
     )
     table = missing_table(costs).captioned(caption)
-    return Section(
-        "missing", "Cost of a missing band", [Paragraph(text), folded(table, "Errors without each measurement")]
+    drawn = pl.DataFrame(list(costs), infer_schema_length=None)
+    picture = run.picture(
+        plots.missing_bands(drawn, [name for name in LABELS if name in drawn["label"]]),
+        "Ratio of the errors without and with each measurement",
+        "Ratio of the MAD of the same stars without and with a measurement (dashed: no loss), with their number.",
     )
+    folded_table = folded(table, "Errors without each measurement")
+    return Section("missing", "Cost of a missing band", [Paragraph(text), picture, folded_table])
 
 
 def uncertainty_section(run: FinishedRun) -> Section:
@@ -194,6 +199,13 @@ def uncertainty_section(run: FinishedRun) -> Section:
                 coverage,
             ),
             folded(_coverage_table(shares).captioned(caption), f"Coverage by predicted value{bright}"),
+            run.picture(
+                plots.reliability(run.test, run.labels),
+                "Share of the spectroscopic values below each predicted quantile",
+                f"Share of the spectroscopic values below each predicted quantile, {of}. Dashed: perfect "
+                "quantiles; grey: what 95 % of perfect ones would give at each point with this number of stars. A "
+                "curve that is flatter than the diagonal in the middle means intervals that are too narrow.",
+            ),
             run.picture(
                 plots.pulls(run.test, run.labels), "Histograms of the error in units of the predicted error", pulls
             ),
@@ -283,7 +295,9 @@ def _figures(rows: Any) -> pl.DataFrame:
 def _sample(run: FinishedRun) -> Markup:
     """What the errors are, and of which stars."""
     size, repeats = mapping(run.metrics.get("split")).get("test"), int(run.metrics.get("repeats") or 1)
-    spread = f"; mean ± standard deviation over {repeats} trainings with other splits" if repeats > 1 else ""
+    spread = ""
+    if repeats > 1:
+        spread = f"; mean ± standard deviation over {repeats} trainings with other splits, n is a mean as well"
     return html(
         "prediction &minus; spectroscopic value, on the test part ({n} stars that the model never saw){spread}",
         n=count(size),

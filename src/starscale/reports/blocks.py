@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 jinja2, style = Later("jinja2"), Later("starscale.plots.style")
 
+#: Pixels of a page for an inch of a figure: its letters have the size of those of a table.
+_PIXELS = 110
+
 
 @dataclass(frozen=True, slots=True)
 class Paragraph:
@@ -32,16 +35,18 @@ class Paragraph:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A figure as PNG in base64, its description for screen readers, and its caption."""
+    """A figure as PNG in base64, its description for screen readers, its caption, and its width on a page (px)."""
 
     image: str
     alt: str
     caption: str
+    width: int = 0
 
     @classmethod
     def of(cls, figure: Figure, alt: str, caption: str, *, mock: bool) -> Picture:
         """Draw a matplotlib figure; that of simulated stars says so itself."""
-        return cls(base64.b64encode(style.png(figure, mock=mock)).decode("ascii"), alt, caption)
+        image = base64.b64encode(style.png(figure, mock=mock)).decode("ascii")
+        return cls(image, alt, caption, round(_PIXELS * figure.get_figwidth()))
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,9 @@ def importance_section(run: FinishedRun) -> Section | None:
         "from it changed with it. The increase of the errors says how far <b>this model relies</b> on the "
         "column, not what a survey without the band would cost: a model trained without it relies on the other "
         "columns. A column of a group looks less important alone than it is, because the rest of the group "
-        "holds the same information.",
+        "holds the same information. “all inputs” are shuffled together: every star gets the inputs of another "
+        "star, which is at least a possible one. A single column makes stars that do not exist, so that it can "
+        "raise the errors more than all inputs do.",
         correlation=result.get("correlation", ""),
         stars=f"{max(table['n'].to_list()):,}",
         repeats=result.get("repeats", ""),
