@@ -8,10 +8,10 @@ there, and the pages of a column must hold its values.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
+from os import SEEK_END
 from pathlib import Path
 from typing import IO, Any
-
-import pyarrow.parquet as pq
 
 _DATA, _INDEX, _DICTIONARY, _DATA_2 = range(4)
 #: Fields of a page header: of every kind, and the structs that hold the number of values.
@@ -22,6 +22,11 @@ _FIRST, _MOST = 1 << 10, 16 << 20
 #: A page is larger only where it is packed by less than this factor.
 _LARGEST, _FACTOR = 256 << 20, 1000
 _DEEPEST = 16
+#: Longest footer that is parsed here.
+LONGEST = 256 << 10
+#: Fields of the footer, and of the metadata of a column.
+_ROW_GROUPS, _ABOUT_COLUMN = 4, 3
+_PATH, _VALUES, _DATA_AT, _DICTIONARY_AT = 3, 5, 9, 11
 
 Struct = dict[int, Any]
 
@@ -30,42 +35,74 @@ class PageError(ValueError):
     """The pages of a column are not as the footer says."""
 
 
-def check_pages(path: Path, footer: pq.FileMetaData, groups: Iterable[int], columns: Iterable[str]) -> None:
+def check_pages(path: Path, groups: Iterable[int], columns: Iterable[str]) -> None:
     """Walk over the pages of columns (their first names) in some row groups.
+
+    The footer is parsed here: asked for a column whose statistics contradict themselves, pyarrow ends the process.
+    A footer that is longer than :data:`LONGEST` is trusted; parsing it would take longer than reading.
 
     Raises
     ------
     PageError
         A header is none, a page does not lie in the file, or the pages hold another number of values than stated.
     """
-    wanted = set(columns)
-    end = path.stat().st_size - 8 - footer.serialized_size
+    wanted = {name.encode("utf-8", "surrogateescape") for name in columns}
     with path.open("rb") as file:
+        end = file.seek(-8, SEEK_END) - (size := int.from_bytes(file.read(4), "little"))
+        if size > LONGEST or end < 4:
+            return
+        file.seek(end)
+        chunks = _chunks(file.read(size))
         for number in groups:
-            group = footer.row_group(number)
-            for place in range(group.num_columns):
-                chunk = group.column(place)
-                if chunk.path_in_schema.partition(".")[0] in wanted:
+            for chunk in chunks[number] if number < len(chunks) else ():
+                if chunk.name in wanted:
                     _walk(file, chunk, end)
 
 
-def _walk(file: IO[bytes], chunk: Any, end: int) -> None:
-    name, values = chunk.path_in_schema, 0
-    start = chunk.data_page_offset
-    if chunk.dictionary_page_offset is not None:
-        start = min(start, chunk.dictionary_page_offset)
-    while values < chunk.num_values:
+def _chunks(footer: bytes) -> list[list[_Chunk]]:
+    """Return the columns of every row group."""
+    try:
+        groups = _Compact(footer).struct(0)[_ROW_GROUPS]
+        return [[_Chunk.of(column[_ABOUT_COLUMN]) for column in group[1]] for group in groups]
+    except (LookupError, TypeError, AttributeError) as error:
+        raise PageError(f"its footer makes no sense ({error})") from None
+
+
+@dataclass(frozen=True, slots=True)
+class _Chunk:
+    """A column of a row group: its first name, the number of its values, the place of its first page."""
+
+    name: bytes
+    values: int
+    start: int
+
+    @classmethod
+    def of(cls, about: Struct) -> _Chunk:
+        """Read the metadata of a column."""
+        places = [_number(about, key) for key in (_DATA_AT, _DICTIONARY_AT) if key in about]
+        # Some writers state 0 where there is no dictionary.
+        return cls(about[_PATH][0], _number(about, _VALUES), min(place for place in places if place))
+
+    @property
+    def label(self) -> str:
+        """The name for a message."""
+        return repr(self.name.decode("utf-8", "replace"))
+
+
+def _walk(file: IO[bytes], chunk: _Chunk, end: int) -> None:
+    start, values = chunk.start, 0
+    while values < chunk.values:
         if not 4 <= start < end:
-            raise PageError(f"column {name!r} ends after {values} of {chunk.num_values} values")
+            raise PageError(f"column {chunk.label} ends after {values} of {chunk.values} values")
         header, length = _header(file, start, end)
         kind, packed = header.get(_KIND), _number(header, _PACKED)
         start += length + packed
         if kind not in (*_VALUES_IN, _INDEX) or start > end:
-            raise PageError(f"a page of column {name!r} has no header that makes sense")
-        held = _held(header, packed, name)
+            raise PageError(f"a page of column {chunk.label} has no header that makes sense")
+        held = _held(header, packed, chunk.label)
         if kind in (_DATA, _DATA_2):
-            if held > chunk.num_values - values:
-                raise PageError(f"the pages of column {name!r} hold more than its {chunk.num_values} values")
+            if held > chunk.values - values:
+                raise PageError(f"the pages of column {chunk.label} hold more than its {chunk.values} values")
             values += held
 
 
@@ -75,9 +112,9 @@ def _held(header: Struct, packed: int, name: str) -> int:
     about = header.get(_VALUES_IN.get(header[_KIND], -1), {})
     held = _number(about, 1) if header[_KIND] != _INDEX and isinstance(about, dict) else 0
     if unpacked > _LARGEST and unpacked > _FACTOR * packed:
-        raise PageError(f"a page of column {name!r} would grow from {packed:,} to {unpacked:,} bytes")
+        raise PageError(f"a page of column {name} would grow from {packed:,} to {unpacked:,} bytes")
     if header[_KIND] == _DICTIONARY and held > 8 * unpacked:
-        raise PageError(f"a page of column {name!r} states {held:,} values in {unpacked:,} bytes")
+        raise PageError(f"a page of column {name} states {held:,} values in {unpacked:,} bytes")
     return held
 
 
@@ -121,7 +158,7 @@ class _Compact:
         }
 
     def struct(self, depth: int) -> Struct:
-        """Return the fields by number: numbers and structs; others are passed over."""
+        """Return the fields by number."""
         fields: Struct = {}
         number = 0
         if depth > _DEEPEST:
@@ -136,24 +173,25 @@ class _Compact:
             raise PageError("the header of a page holds something that no header does")
         return self._read[kind](depth + 1)
 
-    def _list(self, depth: int) -> None:
+    def _list(self, depth: int) -> list[Any]:
         head = self._byte()
         size = head >> 4 if head >> 4 < 15 else self._varint()
         if size > len(self._data) - self.place:
             raise IndexError
-        for _ in range(size):
-            # A truth value in a list takes a byte.
-            self._value(head & 15 if head & 15 > 2 else 3, depth)
+        # A truth value in a list takes a byte.
+        kind = head & 15 if head & 15 > 2 else 3
+        return [self._value(kind, depth) for _ in range(size)]
 
     def _byte(self) -> int:
         value = self._data[self.place]
         self.place += 1
         return value
 
-    def _take(self, size: int) -> None:
+    def _take(self, size: int) -> bytes:
         if size > len(self._data) - self.place:
             raise IndexError
         self.place += size
+        return self._data[self.place - size : self.place]
 
     def _varint(self) -> int:
         value = 0

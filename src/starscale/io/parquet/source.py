@@ -23,6 +23,8 @@ from starscale.vocabulary.columns import POSITION_EPOCH, POSITION_SYSTEM, Column
 from starscale.vocabulary.errors import InputError, Problem, Problems
 from starscale.vocabulary.paths import matching
 
+#: What reading a damaged file raises beside the exceptions of the libraries.
+_REFUSED = (OSError, UnicodeDecodeError, PageError)
 #: File-level keys about the storage, not about the table.
 _INTERNAL = ("ARROW:schema", PANDAS, ASTROPY)
 #: Key of the data-less VOTable of the VOParquet convention (IVOA note "Parquet in the VO").
@@ -117,7 +119,7 @@ class ParquetSource(Source):
         schema = pl.Schema({name: self.schema[name] for name in columns})
         sizes = [table.metadata.row_group(number).num_rows for number in range(table.metadata.num_row_groups)]
         stored = file.layout.stored(columns)
-        check_pages(file.path, table.metadata, groups, stored)
+        check_pages(file.path, groups, stored)
         # pyarrow before 19 refuses an empty list of row groups.
         batches = table.iter_batches(rows, groups, stored, use_threads=True) if groups else ()
         row, stop = (sum(sizes[: groups[0]]), sum(sizes[: groups[-1] + 1])) if groups else (0, 0)
@@ -234,7 +236,7 @@ def _reading(file: Path) -> Iterator[None]:
     """Explain errors of a file that is damaged, or that was removed after it was opened."""
     try:
         yield
-    except (pa.ArrowException, pl.exceptions.PolarsError, OSError, PageError) as error:
+    except (pa.ArrowException, pl.exceptions.PolarsError, pl.exceptions.PanicException, *_REFUSED) as error:
         raise InputError(_damaged(file, error) if file.exists() else _missing(file)) from error
 
 
