@@ -152,6 +152,20 @@ def levels(folder: Path, model: Model, stars: pl.DataFrame) -> ReportTable:
     return ReportTable(["quality", "of the sky, %", "test stars", *found[:n], "stars", *found[n:]], rows)
 
 
+def truth_errors(folder: Path, model: Model) -> ReportTable:
+    """Per cent of the true values of good stars within both errors, and their medians."""
+    sky = model.predict(io.read(folder / "matched.parquet")).filter(pl.col("quality") == "good")
+    both = sky.join(_truth(folder, model), on="source_id", how="inner")
+    rows = []
+    for name in model.labels:
+        away = (both[name] - both[f"{name}_label"]).abs()
+        errors = [both[f"{name}_error{end}"] for end in ("", "_truth")]
+        held = [f"{100 * float((away < error).mean()):.1f}" for error in errors]
+        rows.append([name, *held, *(f"{error.median():.3g}" for error in errors)])
+    head = ["label", "within error, %", "within error_truth, %", "median error", "median error_truth"]
+    return ReportTable(head, rows)
+
+
 def _truth(folder: Path, model: Model) -> pl.DataFrame:
     """Return identifiers and true labels of the sky beside the run."""
     path = folder.parent / "mock" / "truth.parquet"
@@ -201,6 +215,8 @@ def main() -> int:
     print(ReportTable((*head, "bar"), rows).text())
     print("MOCK: levels of quality, and per cent of the labels of test stars and of true values in 68 % intervals")
     print(levels(folder, model, stars).text())
+    print("MOCK: true values of good stars within the error against labels, and within that against the truth")
+    print(truth_errors(folder, model).text())
     return int(missed)
 
 

@@ -21,7 +21,9 @@ def test_an_old_bundle_gives_the_predictions_of_its_time() -> None:
     found = ss.load(OLD / "model").predict(ss.read(OLD / "table.parquet"))
     stored = pl.read_parquet(OLD / "predictions.parquet")
     # It has neither a list of its training stars, nor an error of its scale, nor relations between measurements.
-    new = found.select("part", pl.selectors.ends_with("_scale_error"), "consistency_score", "odd_measurement")
+    new = found.select(
+        "part", pl.selectors.ends_with("_scale_error", "_error_truth"), "consistency_score", "odd_measurement"
+    )
     assert set(new.null_count().row(0)) == {found.height}
     assert found["quality"].is_not_null().all()
     found = found.drop(*new.columns, "quality")

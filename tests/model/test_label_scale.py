@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import starscale as ss
 from starscale import io
-from starscale.model.label_scale import ErrorCurve, LabelScale
+from starscale.model.label_scale import FLOOR, ErrorCurve, LabelNoise, LabelScale, curves_from
 from support.small_model import small_model, small_stars
 
 NAMES = ("one", "two", "three")
@@ -84,3 +84,35 @@ def test_a_bundle_keeps_its_scale(tmp_path: Path) -> None:
     expected = np.interp(found["teff"].to_numpy(), (4000, 6000), (10, 30))
     assert np.allclose(found["teff_scale_error"].to_numpy(), expected, rtol=1e-5)
     assert small_model().predict(small_stars(20))["teff_scale_error"].null_count() == 20
+
+
+@given(st.floats(10, 200), st.floats(1, 300))
+@settings(max_examples=20, deadline=None)
+def test_the_errors_of_labels_are_taken_out_in_quadrature_down_to_a_floor(noise: float, error: float) -> None:
+    n = 60
+    stars = pl.DataFrame({"teff": np.linspace(4000, 7000, n), "teff_error": np.full(n, noise)})
+    found = LabelNoise.of(stars, ["teff"])
+    stored = LabelNoise(curves_from([asdict(curve) for curve in found.curves]))
+    assert stored == found
+    values, errors = {"teff": np.array([5000.0, np.nan])}, {"teff": np.array([error, np.nan])}
+    expected = max(error**2 - noise**2, (FLOOR * error) ** 2) ** 0.5
+    np.testing.assert_allclose(found.errors(values, errors)["teff"], [expected, np.nan], rtol=1e-9)
+
+
+def test_errors_of_labels_differ_between_dwarfs_and_giants_and_may_be_unknown() -> None:
+    n = 200
+    giant = np.arange(n) % 2 == 0
+    stars = pl.DataFrame(
+        {
+            "teff": np.full(n, 4800.0),
+            "teff_error": np.where(giant, 30.0, 60.0),
+            "logg": np.where(giant, 2.0, 4.5),
+            "logg_error": np.zeros(n),
+        }
+    )
+    noise = LabelNoise.of(stars, ["teff", "logg"])
+    values = {"teff": np.array([4800.0, 4800.0]), "logg": np.array([2.0, 4.5])}
+    found = noise.errors(values, {"teff": np.array([100.0, 100.0]), "logg": np.array([0.2, 0.2])})
+    np.testing.assert_allclose(found["teff"], np.sqrt([100.0**2 - 30.0**2, 100.0**2 - 60.0**2]))
+    # An error of 0 is no error that a survey states.
+    assert np.isnan(found["logg"]).all()

@@ -79,7 +79,10 @@ def test_every_column_says_what_it_is(column: Column) -> None:
 
 
 def test_the_columns_of_a_catalogue() -> None:
-    teff = [f"teff{end}" for end in ("", "_error", "_lower", "_upper", "_lower95", "_upper95", "_scale_error")]
+    teff = [
+        f"teff{end}"
+        for end in ("", "_error", "_lower", "_upper", "_lower95", "_upper95", "_scale_error", "_error_truth")
+    ]
     tail = [
         "p_giant",
         "teff_giant",
@@ -96,7 +99,7 @@ def test_the_columns_of_a_catalogue() -> None:
     assert list(catalogue_columns(["teff"])) == ["source_id", "ra", "dec", *teff, *tail]
     pairs = ["teff_logg_corr", "teff_fe_h_corr", "logg_fe_h_corr"]
     assert [name for name in catalogue_columns() if name.endswith("corr")] == pairs
-    assert len(catalogue_columns()) == 3 + 7 * 3 + 3 + 1 + 3 * 3 + 7
+    assert len(catalogue_columns()) == 3 + 8 * 3 + 3 + 1 + 3 * 3 + 7
     assert catalogue_columns()["logg_ebv_slope"].unit == "mag**-1"
     assert all(name == column.name for name, column in OWN.items())
     assert catalogue_columns()["logg_lower95"].description == "lower end of the 95 % interval of logg"

@@ -134,6 +134,7 @@ class StoredDocument(StoredPart):
     information: StoredInformation
     recipe: dict[str, Any] | None = None
     label_scale: StoredScale | None = None
+    label_noise: list[StoredCurve] | None = None
 
     @model_validator(mode="after")
     def _fit(self) -> StoredDocument:

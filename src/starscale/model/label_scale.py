@@ -22,6 +22,8 @@ KINDS = ("dwarf", "giant")
 GIANT_LOGG = 3.5
 #: Fewest stars of a bin.
 _FEWEST = 20
+#: Least error against the truth, as a share of the error against labels: stated errors of labels are uncertain.
+FLOOR = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,7 @@ class LabelScale:
         """
         known = [name for name in labels if _known(table, name)]
         usual = _usual()
-        curves = [curve for name in known for curve in _curves(table, name)]
+        curves = [curve for name in known for curve in error_curves(table, name, f"{name}_scale_error")]
         curves += [ErrorCurve(n, "any", (0.0,), (float(usual["errors"][n]),)) for n in labels if n not in known]
         words = [f"differences between {len(surveys)} surveys ({', '.join(known)})"] if known else []
         words += [f"assumed: {usual['source']}"] if len(known) < len(labels) else []
@@ -85,15 +87,7 @@ class LabelScale:
         values : mapping of str to ndarray, (n,)
             Predicted labels.
         """
-        found = {}
-        for name, value in values.items():
-            error = np.full(len(value), np.nan)
-            for curve in self.curves:
-                if curve.label == name:
-                    rows = np.isfinite(value) & _of_kind(values.get("logg"), curve.kind, len(value))
-                    error[rows] = np.interp(value[rows], curve.at, curve.error)
-            found[name] = error
-        return found
+        return interpolated(self.curves, values)
 
     def document(self) -> dict[str, Any]:
         """Return plain data, from which :meth:`from_document` restores the scale."""
@@ -102,8 +96,48 @@ class LabelScale:
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> LabelScale:
         """Undo :meth:`document`."""
-        curves = (ErrorCurve(c["label"], c["kind"], tuple(c["at"]), tuple(c["error"])) for c in document["curves"])
-        return cls(document["scale"], tuple(document["surveys"]), document["source"], tuple(curves))
+        return cls(
+            document["scale"], tuple(document["surveys"]), document["source"], curves_from(document["curves"])
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class LabelNoise:
+    """The typical errors of the labels that a model was trained on, by label and kind of star.
+
+    Attributes
+    ----------
+    curves : tuple of ErrorCurve
+    """
+
+    curves: tuple[ErrorCurve, ...]
+
+    @classmethod
+    def of(cls, table: pl.DataFrame, labels: Sequence[str]) -> LabelNoise:
+        """Return the errors of the labels of a training table; labels whose errors are not known have no curve."""
+        positive = [pl.when(pl.col(f"{name}_error") > 0).then(f"{name}_error") for name in labels]
+        stars = table.with_columns(positive)
+        known = [name for name in labels if len(stars[f"{name}_error"].drop_nulls()) >= _FEWEST]
+        return cls(tuple(curve for name in known for curve in error_curves(stars, name, f"{name}_error")))
+
+    def errors(
+        self, values: Mapping[str, FloatArray], against_labels: Mapping[str, FloatArray]
+    ) -> dict[str, FloatArray]:
+        """Return the errors against the true values; NaN where the errors of the labels are not known.
+
+        With e the error against labels and n the typical error of a label, it is
+        ``sqrt(max(e^2 - n^2, (f e)^2))`` with the floor f = `FLOOR`: labels and predictions err independently.
+
+        Parameters
+        ----------
+        values, against_labels : mapping of str to ndarray, (n,)
+            Predicted labels and their errors.
+        """
+        noise = interpolated(self.curves, values)
+        return {
+            name: np.sqrt(np.maximum(error**2 - noise[name] ** 2, (FLOOR * error) ** 2))
+            for name, error in against_labels.items()
+        }
 
 
 @cache
@@ -116,9 +150,27 @@ def _known(table: pl.DataFrame, name: str) -> bool:
     return column in table.columns and len(table.filter(pl.col(column).is_not_null())) >= _FEWEST
 
 
-def _curves(table: pl.DataFrame, name: str) -> list[ErrorCurve]:
-    """Return the scale errors of dwarfs and giants, or of all stars if one kind has too few."""
-    value, error = as_floats(table[name]), as_floats(table[f"{name}_scale_error"])
+def interpolated(curves: Sequence[ErrorCurve], values: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
+    """Return the error of every predicted label by its curves; NaN where it was not predicted or has no curve."""
+    found = {}
+    for name, value in values.items():
+        error = np.full(len(value), np.nan)
+        for curve in curves:
+            if curve.label == name:
+                rows = np.isfinite(value) & _of_kind(values.get("logg"), curve.kind, len(value))
+                error[rows] = np.interp(value[rows], curve.at, curve.error)
+        found[name] = error
+    return found
+
+
+def curves_from(document: Sequence[Mapping[str, Any]]) -> tuple[ErrorCurve, ...]:
+    """Return curves from plain data."""
+    return tuple(ErrorCurve(c["label"], c["kind"], tuple(c["at"]), tuple(c["error"])) for c in document)
+
+
+def error_curves(table: pl.DataFrame, name: str, column: str) -> list[ErrorCurve]:
+    """Return the errors of a label, of dwarfs and giants, or of all stars if one kind has too few."""
+    value, error = as_floats(table[name]), as_floats(table[column])
     known = np.isfinite(value) & np.isfinite(error)
     gravity = as_floats(table["logg"]) if "logg" in table.columns else None
     rows = {kind: known & _of_kind(gravity, kind, len(value)) for kind in KINDS}

@@ -19,7 +19,7 @@ from starscale.features.families import Feature
 from starscale.features.features import evaluate_features
 from starscale.features.measurements import Measurement, measured, measured_names
 from starscale.model.flagging import Limits, ambiguous, catalogue_flags, odd_measurement, quality
-from starscale.model.label_scale import LabelScale
+from starscale.model.label_scale import LabelNoise, LabelScale, curves_from
 from starscale.model.recipe import Recipe
 from starscale.model.training_stars import TrainingStars
 from starscale.surveys.schema import Cut, Survey
@@ -82,6 +82,8 @@ class Model(Summarised):
         The stars that it was trained, validated and tested on; None in a bundle of an earlier build.
     label_scale : LabelScale or None
         The scale of its labels and the error of it; None in a bundle of an earlier build.
+    label_noise : LabelNoise or None
+        The typical errors of its labels; None in a bundle of an earlier build.
     """
 
     predictor: Predictor
@@ -99,6 +101,7 @@ class Model(Summarised):
     recipe: Recipe | None = None
     stars: TrainingStars | None = None
     label_scale: LabelScale | None = None
+    label_noise: LabelNoise | None = None
     #: Bundle that the model was loaded from.
     _origin: str | None = field(default=None, init=False, repr=False, compare=False)
 
@@ -274,7 +277,12 @@ class Model(Summarised):
         known = {label: values[label] for label in self.labels}
         unknown = np.full(len(prediction.value), np.nan)
         errors = self.label_scale.errors(known) if self.label_scale else dict.fromkeys(self.labels, unknown)
-        return values | {f"{label}_scale_error": error for label, error in errors.items()}
+        values |= {f"{label}_scale_error": error for label, error in errors.items()}
+        against = {label: values[f"{label}_error"] for label in self.labels}
+        truth = (
+            self.label_noise.errors(known, against) if self.label_noise else dict.fromkeys(self.labels, unknown)
+        )
+        return values | {f"{label}_error_truth": error for label, error in truth.items()}
 
     def part_of(self, ids: pl.Series) -> pl.Series:
         """Return the part of the training that stars belong to; null: none, or the model does not know.
@@ -325,6 +333,7 @@ class Model(Summarised):
             "reddening": self.reddening,
             "mock": self.mock,
             "information": dict(self.information),
+            **({"label_noise": [asdict(curve) for curve in self.label_noise.curves]} if self.label_noise else {}),
             **({"label_scale": self.label_scale.document()} if self.label_scale else {}),
             **({"recipe": self.recipe.model_dump(mode="json", exclude_defaults=True)} if self.recipe else {}),
         }
@@ -365,6 +374,9 @@ class Model(Summarised):
                 else None,
                 label_scale=LabelScale.from_document(document["label_scale"])
                 if document.get("label_scale") is not None
+                else None,
+                label_noise=LabelNoise(curves_from(document["label_noise"]))
+                if "label_noise" in document
                 else None,
                 stars=None if hashes is None else TrainingStars.from_arrays(hashes, str(path)),
             )

@@ -21,7 +21,7 @@ from starscale.io.job_folder import FolderLock
 from starscale.io.progress import progress_of
 from starscale.model.evaluate import evaluate as compare
 from starscale.model.evaluate import summarise
-from starscale.model.label_scale import LabelScale
+from starscale.model.label_scale import LabelNoise, LabelScale
 from starscale.model.missing import cost_of_missing
 from starscale.model.model import Model
 from starscale.model.training_stars import TrainingStars
@@ -127,6 +127,7 @@ def train_plan(
         "mock": config.mock,
         "recipe": recipe_of(run, stars.members),
         "label_scale": _label_scale(run, table),
+        "label_noise": LabelNoise.of(table, config.target),
     }
     repeats = _repeats(stars, shared, checkpoints, progress, scored=scored)
     first, figures = repeats[0], summarise([repeat.figures for repeat in repeats])

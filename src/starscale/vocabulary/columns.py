@@ -129,6 +129,13 @@ def _label_columns(label: Label) -> list[Column]:
             for end in ("lower", "upper")
         ),
         _scale_error(label, "float32"),
+        replace(
+            base,
+            name=f"{label.name}_error_truth",
+            ucd=f"stat.error;{label.ucd}",
+            description=f"error of {label.name} against the true value: {label.name}_error without the typical "
+            "error of the labels; null: unknown",
+        ),
     ]
 
 

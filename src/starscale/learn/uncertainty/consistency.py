@@ -213,7 +213,7 @@ class Consistency:
         predicted, variance = np.empty(z.shape), squared_error.copy()
         for i in range(len(z)):
             slope, predicted[i] = self._predicted(i, z)
-            variance[i] += _summed(slope, slope, squared_error)
+            variance[i] += np.einsum("jn,jn->n", np.square(slope, out=slope), squared_error)
         return z - predicted, variance
 
     def _with_gaps(self, z: FloatArray, squared_error: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -235,13 +235,14 @@ class Consistency:
         for i in range(len(z)):
             slope, predicted[i] = self._predicted(i, filled - alone[i] * reply[i][:, number])
             slope += through[i][:, number]
-            variance[i] += _summed(slope, slope, squared_error)
+            variance[i] += np.einsum("jn,jn->n", np.square(slope, out=slope), squared_error)
         return z - predicted, variance
 
     def _predicted(self, i: int, z: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return df_i/dz, shape (k, n), and f_i, shape (n,), from complete measurements, shape (k, n)."""
-        slope = 2 * self.quadratic[i] @ z + self.linear[i][:, None]
-        return slope, self.constant[i] + 0.5 * (_summed(slope, z) + self.linear[i] @ z)
+        slope = (2 * self.quadratic[i]) @ z
+        slope += self.linear[i][:, None]
+        return slope, self.constant[i] + 0.5 * (np.einsum("jn,jn->n", slope, z) + self.linear[i] @ z)
 
     @cached_property
     def _known_gaps(self) -> dict[bytes, _Gaps]:
@@ -287,14 +288,6 @@ class Consistency:
         square, cube = expected("measurements", "measurements"), expected(*["measurements"] * 3)
         imputer = GaussianImputer(k, square)
         return cls(expected(n_given, dtype=np.bool_), k, k, k, imputer, k, square, cube, k, k)
-
-
-def _summed(first: FloatArray, *others: FloatArray) -> FloatArray:
-    """Return the sum over the first axis of the product of arrays of one shape."""
-    product = first * others[0]
-    for other in others[1:]:
-        product *= other
-    return np.asarray(product.sum(axis=0))
 
 
 def _positive(scale: FloatArray | float) -> FloatArray:
