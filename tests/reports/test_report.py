@@ -337,7 +337,7 @@ def test_what_must_be_said(page: Page, text: str) -> None:
 def test_every_flag_with_its_meaning_count_and_share(page: Page) -> None:
     meaning = {bit: text for bit, _, text in describe(CatalogueFlag)}
     for i, bit in enumerate(CatalogueFlag):
-        assert f"{bit.name} {int(bit)} {meaning[int(bit)]} {111 * i} {100 * 111 * i / 68001:.2f} %" in page.words
+        assert f"{bit.name} {int(bit)} {meaning[int(bit)]} {111 * i:,} {100 * 111 * i / 68001:.2f} %" in page.words
 
 
 def test_mock_is_said_everywhere(mock_html: str) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -47,6 +48,12 @@ class Measurement:
     columns: tuple[str, ...]
     errors: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     logarithmic: bool = False
+
+    @classmethod
+    def from_document(cls, item: Mapping[str, Any]) -> Measurement:
+        """Return a measurement from plain data, as a bundle stores it."""
+        errors = {column: tuple(ends) for column, ends in item["errors"].items()}
+        return cls(item["name"], tuple(item["columns"]), errors, bool(item.get("logarithmic", False)))
 
     @property
     def values(self) -> dict[str, str]:

@@ -83,7 +83,7 @@ class Model(Summarised):
     label_scale : LabelScale or None
         The scale of its labels and the error of it; None in a bundle of an earlier build.
     label_noise : LabelNoise or None
-        The typical errors of its labels; None in a bundle of an earlier build.
+        The typical errors of its labels; None likewise.
     """
 
     predictor: Predictor
@@ -274,8 +274,7 @@ class Model(Summarised):
             values[label] = prediction.value[:, i]
             for part in ("error", "lower", "upper", "lower95", "upper95"):
                 values[f"{label}_{part}"] = getattr(prediction, part)[:, i]
-        known = {label: values[label] for label in self.labels}
-        unknown = np.full(len(prediction.value), np.nan)
+        known, unknown = {label: values[label] for label in self.labels}, np.full(len(prediction.value), np.nan)
         errors = self.label_scale.errors(known) if self.label_scale else dict.fromkeys(self.labels, unknown)
         values |= {f"{label}_scale_error": error for label, error in errors.items()}
         against = {label: values[f"{label}_error"] for label in self.labels}
@@ -333,9 +332,16 @@ class Model(Summarised):
             "reddening": self.reddening,
             "mock": self.mock,
             "information": dict(self.information),
-            **({"label_noise": [asdict(curve) for curve in self.label_noise.curves]} if self.label_noise else {}),
-            **({"label_scale": self.label_scale.document()} if self.label_scale else {}),
-            **({"recipe": self.recipe.model_dump(mode="json", exclude_defaults=True)} if self.recipe else {}),
+            **self._optional(),
+        }
+
+    def _optional(self) -> dict[str, Any]:
+        """Return the parts of the document that earlier bundles lack."""
+        noise, scale, recipe = self.label_noise, self.label_scale, self.recipe
+        return {
+            **({"label_noise": [asdict(curve) for curve in noise.curves]} if noise else {}),
+            **({"label_scale": scale.document()} if scale else {}),
+            **({"recipe": recipe.model_dump(mode="json", exclude_defaults=True)} if recipe else {}),
         }
 
     @classmethod
@@ -365,7 +371,7 @@ class Model(Summarised):
                 label_ranges={name: (low, high) for name, (low, high) in document["label_ranges"].items()},
                 magnitude=document["magnitude"],
                 magnitude_range=_limits(*document["magnitude_range"]),
-                measurements=tuple(_measurement(item.model_dump()) for item in stored.measurements),
+                measurements=tuple(Measurement.from_document(item.model_dump()) for item in stored.measurements),
                 reddening=document["reddening"],
                 mock=bool(document["mock"]),
                 information=document["information"],
@@ -436,8 +442,3 @@ def _limits(low: float | None, high: float | None) -> tuple[float, float]:
 
 def _with_unit(columns: Mapping[str, Column]) -> dict[str, Column]:
     return {name: column for name, column in columns.items() if column.unit}
-
-
-def _measurement(item: Mapping[str, Any]) -> Measurement:
-    errors = {column: tuple(ends) for column, ends in item["errors"].items()}
-    return Measurement(item["name"], tuple(item["columns"]), errors, bool(item.get("logarithmic", False)))
