@@ -66,7 +66,7 @@ class RunResult(Summarised):
             (f"errors against {item['name']}", f"{item['stars']:,} stars")
             for item in self.metrics.get("compare") or ()
         ]
-        return f"RunResult{mock}", [*rows, ("catalogue", self.catalogue), ("report", self.report)]
+        return f"RunResult{mock}", [*rows, ("report", self.report)]
 
 
 def run(
