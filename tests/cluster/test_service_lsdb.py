@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 
 import starscale as ss
@@ -18,6 +21,23 @@ from support.places import SOURCE, SUPPORT
 pytestmark = pytest.mark.service
 
 CLIENT = SUPPORT / "lsdb_client.py"
+
+OWN = """
+name = "own"
+title = "A survey whose files hold degrees"
+kind = "photometric"
+id = { column = "object" }
+[position]
+ra = "ra"
+dec = "dec"
+ra_error = "e_ra"
+dec_error = "e_ra"
+[columns]
+object = { dtype = "int64" }
+ra = { unit = "deg" }
+dec = { unit = "deg" }
+e_ra = { unit = "mas", file_unit = "deg", description = "error of the position" }
+"""
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +93,14 @@ def test_two_workers_give_the_rows_of_one_machine(
     assert provenance["mock"]
     assert provenance["model"]["sha256"]
     assert provenance["inputs"]["stars"]["partitions"] >= 24
-    found = work(python, "opened", target)
+    # Values that were converted from the unit of files say so to LSDB as well, and are not converted again.
+    survey, other = tmp_path / "own.toml", tmp_path / "own.hats"
+    survey.write_text(OWN)
+    raw = {"object": [1, 2], "ra": [1.0, 2.0], "dec": [1.0, 2.0], "e_ra": [1e-5, None]}
+    ss.clean(pl.DataFrame(raw), survey=survey, output=other)
+    found = work(python, "opened", target, other, survey)
+    assert found["error"] == [pytest.approx(36.0), None]
+    assert found["noted"]
     assert found["rows"] == found["computed"] == found["near"] == local.height
     assert found["unit"] == "K"
     assert found["valid"]
@@ -161,3 +188,92 @@ def test_the_crossmatch_of_lsdb_takes_our_algorithm(python: Path, sky: Path) -> 
     done = work(python, "algorithm", *tables)
     assert done["same"]
     assert done["pairs"] > 1000
+
+
+NAMES = ("gaia_dr3", "bailer_jones_edr3", "skymapper_dr2")
+
+
+@pytest.fixture(scope="module")
+def catalogues(skies: list[Path], sky: Path) -> list[Path]:
+    """Catalogues that are neither cleaned nor matched, and distances, which have no partitions."""
+    return [skies[0], sky / "mock" / "bailer_jones_edr3.parquet", skies[1]]
+
+
+@pytest.fixture(scope="module")
+def applied(finished: Path, catalogues: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the path on one machine makes of them."""
+    output = tmp_path_factory.mktemp("applied") / "local.parquet"
+    ss.apply(finished / "model", catalogues, output, clean=True)
+    return output
+
+
+def compare_applied(local: Path, spread: Path) -> None:
+    """All tables of an applied model: values, columns, and order of the rows."""
+    there = {path.stem: path for path in Path(f"{spread}.run").iterdir()}
+    for name in (
+        "clean_gaia_dr3",
+        "clean_skymapper_dr2",
+        "matched",
+        "pairs_skymapper_dr2",
+        "unmatched_skymapper_dr2",
+    ):
+        assert ss.read(there[name]).equals(ss.read(f"{local}.run/{name}.parquet")), name
+    assert there["matched"].suffix == ".hats"
+    assert ss.read(spread).drop("_healpix_29").equals(ss.read(local))
+    records = [json.loads(Path(f"{path}.run", "provenance.json").read_text()) for path in (local, spread)]
+    counts = [{name: step["result"] for name, step in record["steps"].items()} for record in records]
+    assert counts[0] == counts[1]
+    assert records[1]["engine"]["name"] == "lsdb"
+
+
+def apply_command(finished: Path, tables: list[Path], output: Path, workers: int) -> list[object]:
+    given = [word for table in tables for word in ("--table", table)]
+    options = ["--clean", "--engine", "lsdb", "--workers", workers]
+    return ["-m", "starscale", "apply", finished / "model", *given, "-o", output, *options]
+
+
+def test_a_model_is_applied_on_partitions(
+    python: Path, finished: Path, catalogues: list[Path], applied: Path, tmp_path: Path
+) -> None:
+    """A worker is killed in the middle; and the same catalogue computed on demand."""
+    output = tmp_path / "spread.hats"
+    found = work(python, "apply", finished / "model", output, *catalogues)
+    compare_applied(applied, output)
+    assert found["killed"] == 1
+    assert found["rows"] == ss.read(applied).height
+    assert found["same"]
+    assert 0 < found["near"] < found["rows"]
+    assert found["partitions"] >= 20
+
+
+def test_apply_resumes_with_one_worker_when_its_process_was_killed(
+    python: Path, finished: Path, catalogues: list[Path], applied: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "spread.hats"
+    command = [str(word) for word in (python, *apply_command(finished, catalogues, output, 1))]
+    environment = {**os.environ, "PYTHONPATH": str(SOURCE)}
+    process = subprocess.Popen(command, env=environment, start_new_session=True, stderr=subprocess.DEVNULL)
+    record = Path(f"{output}.run") / "provenance.json"
+    while "clean gaia_dr3" not in (json.loads(record.read_text())["steps"] if record.exists() else {}):
+        assert process.poll() is None
+        time.sleep(0.1)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    done = started(python, *apply_command(finished, catalogues, output, 1))
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "clean gaia_dr3: unchanged" in done.stderr
+    compare_applied(applied, output)
+    assert not list(tmp_path.rglob("*.partial-*"))
+
+
+def test_four_workers_and_tables_that_are_not_hats(
+    python: Path, finished: Path, sky: Path, applied: Path, tmp_path: Path
+) -> None:
+    tables = [sky / "mock" / f"{name}.parquet" for name in NAMES]
+    output = tmp_path / "spread.hats"
+    done = started(python, *apply_command(finished, tables, output, 4))
+    assert done.returncode == 0, done.stderr[-3000:]
+    # Rows come in the order of the sky.
+    spread = ss.read(output)
+    assert spread["_healpix_29"].is_sorted()
+    assert spread.drop("_healpix_29").sort("source_id").equals(ss.read(applied).sort("source_id"))

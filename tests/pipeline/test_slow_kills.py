@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import random
 import shutil
@@ -69,6 +70,41 @@ def test_killed_at_random_moments(
     assert not list(tmp_path.glob("*.unfinished"))
     with capsys.disabled():
         sys.stdout.write(f"\n{suffix}: {kills} kills, {finishes + 1} catalogues, all identical\n")
+
+
+@pytest.mark.slow
+def test_an_applied_model_that_is_killed_ends_in_the_same_tables(bundle: Path, sky: Path, tmp_path: Path) -> None:
+    """At later and later moments: while catalogues are cleaned, matched, joined, predicted, reported."""
+    names = ("gaia_dr3", "bailer_jones_edr3", "skymapper_dr2")
+    tables = [sky / "mock" / f"{name}.parquet" for name in names]
+    whole, target = tmp_path / "whole" / "out.parquet", tmp_path / "out.parquet"
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["starscale.pipeline.apply"])
+    started = time.monotonic()
+    process = context.Process(target=ss.apply, args=(bundle, tables, whole))
+    process.start()
+    process.join()
+    assert process.exitcode == 0
+    length, kills = time.monotonic() - started, 0
+    for share in (0.2, 0.4, 0.6, 0.8):
+        process = context.Process(target=ss.apply, args=(bundle, tables, target))
+        process.start()
+        process.join(share * length)
+        if process.is_alive():
+            process.kill()
+            kills += 1
+        process.join()
+    assert kills >= 1
+    ss.apply(bundle, tables, target)
+    assert io.read(target).equals(io.read(whole))
+    here, there = (Path(f"{path}.run") for path in (target, whole))
+    assert {path.name for path in here.iterdir()} == {path.name for path in there.iterdir()}
+    for path in there.glob("*.parquet"):
+        assert io.read(here / path.name).equals(io.read(path)), path.name
+    steps = [json.loads((folder / "provenance.json").read_text())["steps"] for folder in (here, there)]
+    results = [{name: step["result"] for name, step in some.items()} for some in steps]
+    assert results[0] == results[1]
+    assert not list(tmp_path.rglob("*.unfinished"))
 
 
 def remove(path: Path) -> None:

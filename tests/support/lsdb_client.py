@@ -2,10 +2,11 @@
 
 lsdb_client.py make TABLE RA DEC ROWS FOLDER       write a HATS catalogue of many partitions
 lsdb_client.py kill BUNDLE HATS FOLDER             predict it, and kill one of two workers in the middle
+lsdb_client.py apply MODEL OUT TABLE ...           apply it, kill one of two workers in the middle; again, lazily
 lsdb_client.py match LEFT RIGHT MODE FOLDER        match two of them, here and with two workers
 lsdb_client.py algorithm LEFT RIGHT                match two tables by the crossmatch of LSDB with our algorithm
 lsdb_client.py partitions BUNDLE HATS              predict it with map_partitions of LSDB
-lsdb_client.py opened HATS                         print what lsdb.open_catalog finds
+lsdb_client.py opened HATS OTHER SURVEY            what lsdb.open_catalog finds, and OTHER as a table of SURVEY
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ import sys
 import tempfile
 import threading
 import time
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -30,12 +32,14 @@ from distributed import Client, LocalCluster
 from hats.io.validation import is_valid_catalog
 
 import starscale as ss
+from starscale.cluster.catalogue import open_hats, table_of
 from starscale.crossmatch.kernel.density import DensityMap
 from starscale.crossmatch.kernel.inputs import match_columns
 from starscale.crossmatch.on_cluster.algorithm import ROW, Reader, StarscaleCrossmatch, save_density
 from starscale.learn.mixture import _predict
 from starscale.model.model import Model
 from starscale.surveys import load_survey
+from starscale.tables.standardise import standardise
 from starscale.vocabulary.settings.run import MatchConfig
 
 
@@ -55,16 +59,17 @@ def make(table: str, ra: str, dec: str, rows: str, folder: str) -> None:
     say(partitions=len(catalogue.get_healpix_pixels()))
 
 
-def kill(bundle: str, hats: str, folder: str) -> None:
-    """With the user's own client; a worker dies by SIGKILL when the first partitions are written."""
+@contextmanager
+def dying(folder: Path) -> Iterator[tuple[Client, list[int]]]:
+    """Two workers, one of which dies by SIGKILL when the first partitions of a catalogue are written."""
     killed: list[int] = []
-    written = f"{Path(folder).name}.partial-*/dataset/*/*/*.parquet"
+    written = f"{folder.name}.partial-*/dataset/*/*/*.parquet"
     with ExitStack() as stack:
         cluster = stack.enter_context(LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None))
         client = stack.enter_context(Client(cluster))
 
         def watch() -> None:
-            while len(list(Path(folder).parent.glob(written))) < 3:
+            while len(list(folder.parent.glob(written))) < 3:
                 time.sleep(0.01)
             process = next(iter(client.run(os.getpid).values()))
             os.kill(process, signal.SIGKILL)
@@ -72,9 +77,31 @@ def kill(bundle: str, hats: str, folder: str) -> None:
 
         thread = threading.Thread(target=watch, daemon=True)
         thread.start()
-        counts = ss.predict(ss.load(bundle), hats, folder, engine="lsdb", client=client)
+        yield client, killed
         thread.join(timeout=60)
-        say(rows=counts.rows, killed=len(killed), client=client.status)
+
+
+def kill(bundle: str, hats: str, folder: str) -> None:
+    """With the user's own client; a worker dies in the middle."""
+    with dying(Path(folder)) as (client, killed):
+        counts = ss.predict(ss.load(bundle), hats, folder, engine="lsdb", client=client)
+        status = client.status
+    say(rows=counts.rows, killed=len(killed), client=status)
+
+
+def apply(bundle: str, output: str, *tables: str) -> None:
+    """A worker dies while stars are cleaned; then a part of the same, computed on demand."""
+    folder = Path(f"{output}.run")
+    folder.mkdir()
+    with dying(folder / "clean_gaia_dr3.hats") as (client, killed):
+        applied = ss.apply(bundle, list(tables), output, clean=True, engine="lsdb", client=client)
+        stars = ss.apply(bundle, list(tables), clean=True, lazy=True, folder=folder, client=client)
+        first = ss.read(output).row(0, named=True)
+        near = stars.cone_search(ra=first["ra"], dec=first["dec"], radius_arcsec=7200).compute(progress_bar=False)
+    written = ss.read(output).filter(pl.col("source_id").is_in(ss.read(near)["source_id"].implode()))
+    lazily = ss.read(near).select(written.columns[1:])
+    same = lazily.sort("source_id").equals(written.drop(written.columns[0]).sort("source_id"))
+    say(rows=applied.rows, killed=len(killed), near=lazily.height, same=same, partitions=stars.npartitions)
 
 
 def match(left: str, right: str, mode: str, folder: str) -> None:
@@ -180,8 +207,11 @@ def partitions(bundle: str, hats: str) -> None:
     say(rows=len(found), same=same, indices=[*indices, found.index.name], sent=sent, **found_loads)
 
 
-def opened(folder: str) -> None:
-    """What LSDB itself finds."""
+def opened(folder: str, other: str, survey: str) -> None:
+    """What LSDB itself finds, and the values of a catalogue in the units of its survey."""
+    sky = open_hats(other)
+    table = table_of(sky.catalogue.compute(progress_bar=False), list(sky.schema))
+    values = standardise(table, load_survey(survey), found_columns=sky.columns)
     catalogue = lsdb.open_catalog(folder)
     info = catalogue.hc_structure.catalog_info
     near = catalogue.cone_search(ra=0, dec=-90, radius_arcsec=3600 * 180)
@@ -192,6 +222,8 @@ def opened(folder: str) -> None:
         position=[info.ra_column, info.dec_column],
         unit=catalogue.hc_structure.original_schema.field("teff").metadata[b"unit"].decode(),
         valid=is_valid_catalog(folder, strict=True),
+        error=values["e_ra"].to_list(),
+        noted=sky.columns["e_ra"].converted,
     )
 
 
@@ -201,5 +233,5 @@ def say(**found: Any) -> None:
 
 
 if __name__ == "__main__":
-    verbs = (make, kill, match, algorithm, partitions, opened)
+    verbs = (make, kill, apply, match, algorithm, partitions, opened)
     {verb.__name__: verb for verb in verbs}[sys.argv[1]](*sys.argv[2:])
