@@ -190,9 +190,6 @@ def test_the_crossmatch_of_lsdb_takes_our_algorithm(python: Path, sky: Path) -> 
     assert done["pairs"] > 1000
 
 
-NAMES = ("gaia_dr3", "bailer_jones_edr3", "skymapper_dr2")
-
-
 @pytest.fixture(scope="module")
 def catalogues(skies: list[Path], sky: Path) -> list[Path]:
     """Catalogues that are neither cleaned nor matched, and distances, which have no partitions."""
@@ -210,13 +207,8 @@ def applied(finished: Path, catalogues: list[Path], tmp_path_factory: pytest.Tem
 def compare_applied(local: Path, spread: Path) -> None:
     """All tables of an applied model: values, columns, and order of the rows."""
     there = {path.stem: path for path in Path(f"{spread}.run").iterdir()}
-    for name in (
-        "clean_gaia_dr3",
-        "clean_skymapper_dr2",
-        "matched",
-        "pairs_skymapper_dr2",
-        "unmatched_skymapper_dr2",
-    ):
+    names = [f"{kind}_skymapper_dr2" for kind in ("clean", "pairs", "neighbours", "unmatched", "duplicates")]
+    for name in ("clean_gaia_dr3", "matched", *names):
         assert ss.read(there[name]).equals(ss.read(f"{local}.run/{name}.parquet")), name
     assert there["matched"].suffix == ".hats"
     assert ss.read(spread).drop("_healpix_29").equals(ss.read(local))
@@ -266,14 +258,36 @@ def test_apply_resumes_with_one_worker_when_its_process_was_killed(
     assert not list(tmp_path.rglob("*.partial-*"))
 
 
-def test_four_workers_and_tables_that_are_not_hats(
-    python: Path, finished: Path, sky: Path, applied: Path, tmp_path: Path
+RUN_FILE = """\
+mock = true
+catalogue.survey = "gaia_dr3"
+catalogue.path = "{gaia}"
+catalogue.join = [{{ survey = "bailer_jones_edr3", path = "{mock}/bailer_jones_edr3.parquet" }}]
+photometry = [{{ survey = "skymapper_dr2", path = "{mock}/skymapper_dr2.parquet" }}]
+labels = [{{ survey = "galah_dr3", path = "{mock}/galah_dr3.parquet" }}]
+sample.max_stars = 200
+importance.apply = false
+model.kind = "mean"
+
+[[compare]]
+name = "truth (mock)"
+path = "{mock}/truth.parquet"
+columns = {{ teff = "teff" }}
+"""
+
+
+def test_a_training_run_with_four_workers_and_a_table_that_is_not_hats(
+    python: Path, skies: list[Path], sky: Path, tmp_path: Path
 ) -> None:
-    tables = [sky / "mock" / f"{name}.parquet" for name in NAMES]
-    output = tmp_path / "spread.hats"
-    done = started(python, *apply_command(finished, tables, output, 4))
+    """Photometry comes in the order of its stars, so that even the sample of the training is the same."""
+    run_file = tmp_path / "run.toml"
+    run_file.write_text(RUN_FILE.format(gaia=skies[0], mock=sky / "mock"))
+    local, spread = tmp_path / "local", tmp_path / "spread"
+    ss.run(run_file, local)
+    done = started(python, "-m", "starscale", "run", run_file, "-o", spread, "--engine", "lsdb", "--workers", 4)
     assert done.returncode == 0, done.stderr[-3000:]
-    # Rows come in the order of the sky.
-    spread = ss.read(output)
-    assert spread["_healpix_29"].is_sorted()
-    assert spread.drop("_healpix_29").sort("source_id").equals(ss.read(applied).sort("source_id"))
+    assert ss.read(spread / "training.parquet").equals(ss.read(local / "training.parquet"))
+    assert ss.read(spread / "matched.hats").equals(ss.read(local / "matched.parquet"))
+    assert ss.read(spread / "catalogue.hats").drop("_healpix_29").equals(ss.read(local / "catalogue.parquet"))
+    assert (spread / "metrics.json").read_text() == (local / "metrics.json").read_text()
+    assert str(spread / "catalogue.hats") in done.stdout

@@ -86,7 +86,7 @@ def test_an_applied_model_that_is_killed_ends_in_the_same_tables(bundle: Path, s
     process.join()
     assert process.exitcode == 0
     length, kills = time.monotonic() - started, 0
-    for share in (0.2, 0.4, 0.6, 0.8):
+    for share in (0.3, 0.7):
         process = context.Process(target=ss.apply, args=(bundle, tables, target))
         process.start()
         process.join(share * length)

@@ -61,7 +61,7 @@ def match_hats(
     StarscaleError
         As the match in memory; the message names a partition that fails.
     """
-    with work_folder(outputs.pairs) as folder, connected(where, folder / "dask") as client:
+    with work_folder(outputs.pairs.resolve()) as folder, connected(where, folder / "dask") as client:
         job = MatchJob(
             PartitionedCatalogue(left, left_survey, client, folder / "left"),
             PartitionedCatalogue(right, right_survey, client, folder / "right"),

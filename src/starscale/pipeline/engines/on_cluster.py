@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ from starscale.vocabulary.settings.run import Cuts, MatchConfig
 
 
 class OnCluster:
-    """Does the work of a run on a cluster.
+    """Does the work of a run on a cluster; the workers get absolute paths, since they may run in another folder.
 
     Parameters
     ----------
@@ -40,7 +41,7 @@ class OnCluster:
     suffix = ".hats"
 
     def __init__(self, client: Any, scratch: Path) -> None:
-        self._client, self._scratch = client, scratch
+        self._client, self._scratch = client, scratch.resolve()
         self._placed: dict[Path, Path] = {}
         self.about: Mapping[str, Any] = {"engine": {"name": "lsdb", **library_versions()}}
 
@@ -61,7 +62,7 @@ class OnCluster:
         return clean_sky(
             self._client,
             sky,
-            output,
+            output.resolve(),
             survey,
             join,
             cuts,
@@ -97,10 +98,10 @@ class OnCluster:
         """Join stars with their counterparts on the partitions of the stars."""
         return join_sky(
             self._client,
-            lead,
+            lead.resolve(),
             lead_survey,
-            photometry,
-            target,
+            [replace(one, table=one.table.resolve()) for one in photometry],
+            target.resolve(),
             columns=columns,
             metadata=metadata,
             absent=absent,
@@ -111,13 +112,19 @@ class OnCluster:
     ) -> Predicted:
         """Predict a catalogue on its partitions."""
         return predict_on_cluster(
-            model, table, output, chunk=CHUNK, progress=progress, made_from=bundle, client=self._client
+            model,
+            table.resolve(),
+            output.resolve(),
+            chunk=CHUNK,
+            progress=progress,
+            made_from=bundle,
+            client=self._client,
         )
 
     def _hats(self, table: Path, survey: Survey) -> Path:
         """Return the HATS catalogue of a table, which is made if the table is none."""
         if is_hats(table):
-            return table
+            return table.resolve()
         if table not in self._placed:
             target = self._scratch / f"{len(self._placed)}.hats"
             place(table, survey, target)
