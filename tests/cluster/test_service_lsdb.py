@@ -52,7 +52,7 @@ def started(python: Path, *arguments: object) -> subprocess.CompletedProcess[str
     # The engine must be of this very checkout, whatever is installed beside LSDB.
     environment = {**os.environ, "PYTHONPATH": str(SOURCE)}
     command = [str(python), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=400, env=environment)
+    return subprocess.run(command, capture_output=True, text=True, timeout=900, env=environment)
 
 
 def work(python: Path, *arguments: object) -> Any:
