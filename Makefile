@@ -47,7 +47,7 @@ oldest:                   ## the fast tests with the lowest versions of pyprojec
 	python3.11 -m venv .venv-oldest
 	.venv-oldest/bin/python -m pip install --quiet --disable-pip-version-check uv
 	.venv-oldest/bin/uv pip install --quiet --python .venv-oldest/bin/python --resolution lowest-direct -e '.[baselines]'
-	.venv-oldest/bin/uv pip install --quiet --python .venv-oldest/bin/python 'hypothesis>=6.120' 'pandas==2.2.*' 'pytest>=8.3' 'pytest-xdist>=3.6' 'radon>=6'
+	.venv-oldest/bin/uv pip install --quiet --python .venv-oldest/bin/python 'hypothesis>=6.120' 'pandas==2.2.*' 'duckdb>=1.2' 'pytest>=8.3' 'pytest-xdist>=3.6' 'radon>=6'
 	.venv-oldest/bin/python -m pytest -q -n $(WORKERS) $(OLDEST_TESTS)
 
 newest:                   ## the fast tests with the newest versions, on the newest Python found

@@ -258,9 +258,11 @@ def test_nan_is_missing_in_vectors_too(tmp_path: Path, suffix: str) -> None:
 
 def test_nan_is_missing_in_lists_and_matrices(tmp_path: Path) -> None:
     matrices = pl.Series([[[1.0], [np.nan]], None], dtype=pl.Array(pl.Float64, (2, 1)))
-    table = pl.DataFrame({"l": [[1.0, np.nan], None], "e": [[], [np.nan]], "m": matrices})
+    lists = [[[1.0, np.nan], None], None]
+    table = pl.DataFrame({"l": [[1.0, np.nan], None], "e": [[], [np.nan]], "m": matrices, "n": lists})
     io.write(table, tmp_path / "t.parquet")
     expected = {"l": [[1.0, None], None], "e": [[], [None]], "m": [[[1.0], [None]], None]}
+    expected["n"] = [[[1.0, None], None], None]
     assert io.read(tmp_path / "t.parquet").to_dict(as_series=False) == expected
 
 

@@ -158,7 +158,7 @@ def check_objects(unit: u.UnitBase) -> None:
 
 @settings(max_examples=30, deadline=None)
 @given(UNITS)
-@example(u.Unit("as"))
+@example(getattr(u, "attosecond", u.fs))  # astropy 7.0 has none
 def test_a_unit_of_astropy_as_text(unit: u.UnitBase) -> None:
     check_objects(unit)
 

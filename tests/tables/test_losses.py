@@ -16,6 +16,7 @@ from starscale import io
 from starscale.tables.losses import losses
 from starscale.vocabulary.columns import Column
 from starscale.vocabulary.errors import InputError
+from support.versions import whole_vectors
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "formats.md"
 BEGIN, END = "<!-- losses: python tests/tables/test_losses.py -->\n", "<!-- end of losses -->\n"
@@ -108,6 +109,7 @@ def parts() -> tuple[str, str, str]:
     return before, inside, after
 
 
+@whole_vectors
 def test_the_page_says_what_each_format_does_not_keep() -> None:
     assert parts()[1] == table()
 

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import polars as pl
 
@@ -218,20 +219,31 @@ def require_columns(where: str, wanted: Sequence[str], present: Sequence[str]) -
 def without_nan(frame: pl.DataFrame) -> pl.DataFrame:
     """Return a frame in which NaN is null: every format, and every table in memory, is read so."""
     there = [
-        series for series in frame if (values := _elements(series)).dtype.is_float() and values.is_nan().any()
+        series for series in frame if _innermost(series.dtype).is_float() and _elements(series).is_nan().any()
     ]
     return frame.with_columns(map(_filled, there)) if there else frame
 
 
+def _innermost(dtype: pl.DataType) -> pl.DataType:
+    """Return the type of the elements of vectors and lists; other types as they are."""
+    while isinstance(dtype, (pl.List, pl.Array)):
+        dtype = cast("pl.DataType", dtype.inner)
+    return dtype
+
+
 def _elements(series: pl.Series) -> pl.Series:
     """Return the numbers of vectors and lists as one series; other columns as they are."""
-    return series.explode() if isinstance(series.dtype, pl.List) else flat(series)
+    while isinstance(series.dtype, pl.List):
+        series = series.explode()
+    return flat(series)
 
 
 def _filled(series: pl.Series) -> pl.Series:
     """Return a column with null in place of NaN; a vector that is missing as a whole stays missing."""
     if isinstance(series.dtype, pl.List):
-        return series.list.eval(pl.element().fill_nan(None))
+        inner = pl.element().map_batches(_filled, return_dtype=series.dtype.inner)
+        nested = isinstance(series.dtype.inner, (pl.List, pl.Array))
+        return series.list.eval(inner if nested else pl.element().fill_nan(None))
     filled = flat(series).fill_nan(None)
     if not isinstance(series.dtype, pl.Array):
         return filled

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from starscale import io
 from starscale.vocabulary.errors import InputError
+from support.versions import masks_of_astropy
 
 
 def ascii_table(path: Path, lines: list[str], columns: list[tuple[str, str, int]], **keywords: object) -> Path:
@@ -142,12 +143,14 @@ def _as_astropy_reads_it(folder: Path, rows: list[tuple[int, float, str, bool]])
     assert np.array_equal(theirs, back["x"].fill_null(np.nan).to_numpy(), equal_nan=True)
 
 
+@masks_of_astropy
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=numbers)
 def test_any_ascii_table(tmp_path: Path, rows: list[tuple[int, float, str, bool]]) -> None:
     _as_astropy_reads_it(tmp_path, rows)
 
 
+@masks_of_astropy
 @pytest.mark.slow
 @settings(max_examples=1000, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=numbers)

@@ -16,6 +16,7 @@ from polars.testing import assert_frame_equal
 
 from starscale import io
 from starscale.vocabulary.errors import InputError
+from support.versions import masks_of_astropy
 
 
 def stored(path: Path, form: str, values: Any, **keywords: object) -> Path:
@@ -97,6 +98,7 @@ def test_the_null_of_an_unsigned_column(tmp_path: Path, null: int, comment: str,
 KINDS = ("u1", "i2", "u2", "i4", "u4", "i8", "u8")
 
 
+@masks_of_astropy
 def test_masked_numbers_of_astropy(tmp_path: Path) -> None:
     mask = [False, True, False]
     table = Table({kind: MaskedColumn(np.array([1, 2, 3], kind), mask=mask) for kind in KINDS})

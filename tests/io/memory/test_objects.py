@@ -308,7 +308,9 @@ def test_objects_of_astropy_in_an_ecsv_file(tmp_path: Path) -> None:
 
 
 def test_types_of_arrow() -> None:
-    plain = pa.table({"half": pa.array([0.5, None], pa.float16()), "code": pa.array([5, 5]).dictionary_encode()})
+    plain = pa.table(
+        {"half": pa.array([np.float16(0.5), None], pa.float16()), "code": pa.array([5, 5]).dictionary_encode()}
+    )
     assert io.read(plain).to_dict(as_series=False) == {"half": [0.5, None], "code": [5, 5]}
     odd = pa.table({"a": pa.array([None], pa.decimal256(50, 2)), "b": pa.array([None], pa.uuid())})
     with pytest.raises(InputError, match="2 problems"):

@@ -26,7 +26,8 @@ def described(about: str) -> str:
 
 
 def values(path: Path, about: str, data: str) -> list[Any]:
-    return io.read(save(path, document(about, data)))["x"].to_list()
+    # Not to_list: polars 1.37 fails on lists of lists of texts.
+    return io.read(save(path, document(about, data)))["x"].to_arrow().to_pylist()
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ format="parquet.votable")``). File-level metadata are stored under their own key
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import cast
+from typing import Any, cast
 
 import polars as pl
 import pyarrow as pa
@@ -22,6 +22,9 @@ from starscale.vocabulary.errors import InputError, Problems
 
 #: Rows of a row group: enough to compress well, few enough for one chunk in memory.
 ROW_GROUP = 65_536
+
+#: Older versions of pyarrow can neither write nor read vectors of one length where one of them is missing.
+WHOLE_VECTORS = int(pa.__version__.split(".")[0]) >= 26
 
 _VOTABLE_TYPES: dict[pl.DataType, str] = {
     pl.Boolean(): "boolean",
@@ -80,7 +83,11 @@ class ParquetSink(Sink):
     def _flush(self) -> None:
         if not self._height:
             return
-        table = pl.concat(self._held).to_arrow(compat_level=pl.CompatLevel.oldest())
+        held = pl.concat(self._held)
+        if not WHOLE_VECTORS:
+            vectors = [name for name, dtype in held.schema.items() if isinstance(dtype, (pl.Array, pl.List))]
+            held = held.with_columns(_as_lists(pl.col(name), held.schema[name]) for name in vectors)
+        table = held.to_arrow(compat_level=pl.CompatLevel.oldest())
         # A cast loads all functions of pyarrow, also where it has nothing to do.
         same = table.schema.types == self._schema.types
         table = pa.Table.from_arrays(table.columns, schema=self._schema) if same else table.cast(self._schema)
@@ -99,7 +106,7 @@ def arrow_schema(schema: pl.Schema, columns: Mapping[str, Column]) -> pa.Schema:
     Text is `string` rather than polars's `large_string`, from which astropy before 8 cannot make a column.
     """
     try:
-        plain = pl.DataFrame(schema=schema).to_arrow(compat_level=pl.CompatLevel.oldest()).schema
+        plain = pl.DataFrame(schema=_storable(schema)).to_arrow(compat_level=pl.CompatLevel.oldest()).schema
     except pa.ArrowInvalid:
         raise _not_in_arrow(schema) from None
     fields = []
@@ -110,6 +117,22 @@ def arrow_schema(schema: pl.Schema, columns: Mapping[str, Column]) -> pa.Schema:
             item = item.with_type(pa.string())
         fields.append(item.with_metadata({key: value for key, value in pairs.items() if value} or None))
     return pa.schema(fields)
+
+
+def _storable(schema: pl.Schema) -> pl.Schema:
+    """Return the types that are stored: where pyarrow is old, vectors of one length as vectors of any length."""
+    return schema if WHOLE_VECTORS else pl.Schema({name: _of_any_length(dtype) for name, dtype in schema.items()})
+
+
+def _of_any_length(dtype: Any) -> Any:
+    return pl.List(_of_any_length(dtype.inner)) if isinstance(dtype, pl.Array) else dtype
+
+
+def _as_lists(vectors: pl.Expr, dtype: Any) -> pl.Expr:
+    # A cast refuses missing matrices; a slice is built anew, without the elements that a missing list may have.
+    lists = (vectors.arr.to_list() if isinstance(dtype, pl.Array) else vectors).list.slice(0, None)
+    nested = isinstance(dtype.inner, (pl.Array, pl.List))
+    return lists.list.eval(_as_lists(pl.element(), dtype.inner)) if nested else lists
 
 
 def _not_in_arrow(schema: pl.Schema) -> InputError:

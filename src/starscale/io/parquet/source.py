@@ -295,5 +295,8 @@ def _compare_rows(files: Files, found: Sequence[_File]) -> None:
 
 def _damaged(path: Path, error: Exception | str) -> Problem:
     reason = (str(error).splitlines() or [type(error).__name__])[0]
+    if reason.startswith("Expected all lists to be of size"):
+        found = f"has vectors of one length, some of them missing, which pyarrow {pa.__version__} cannot read"
+        return Problem(str(path), found, fix="Install pyarrow 26 or newer.")
     fix = "It was probably cut short: make or download it again."
     return Problem(str(path), f"is a damaged Parquet file ({reason})", fix=fix)
