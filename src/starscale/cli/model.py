@@ -62,8 +62,9 @@ def evaluate(
         typer.Option("--include-training", help="Also compare stars that the model was trained or calibrated on."),
     ] = False,
     release: Annotated[
-        str, typer.Option(help="Release of Gaia of the identifiers in the table, if it is not that of the model.")
-    ] = "",
+        str | None,
+        typer.Option(help="Release of Gaia of the identifiers in the table, if it is not that of the model."),
+    ] = None,
     crosswalk: Crosswalk = None,
 ) -> None:
     """Compare the predictions of a model with known labels.
@@ -74,7 +75,7 @@ def evaluate(
         model,
         table,
         include_training=include_training,
-        release=release,
+        release=release or "",
         crosswalk=walks(crosswalk),
         progress=DisplayedProgress(),
     )
