@@ -34,8 +34,9 @@ _MOST_FIELDS = 999
 #: Number of columns where there are more.
 _EXTENDED = "XT_NCOL"
 _MOST_EXTENDED = 32_767
-#: Most cells that take no byte of the file; a damaged or hostile header could state any number of them.
-_MOST_EMPTY = 10_000_000
+#: Most cells that take no byte of the file, and beyond these for each byte of the rows; the header of a damaged or
+#: hostile file could state any number of them.
+_MOST_EMPTY, _EMPTY_PER_BYTE = 10_000_000, 100
 #: Most tables of a file that are listed.
 _MOST_LISTED = 100
 
@@ -185,7 +186,7 @@ def _table(path: Path, unit: HeaderUnit, primary: fits.Header) -> FitsTable:
     record, rows = whole(header, "NAXIS1"), whole(header, "NAXIS2")
     names, fields = _fields(path, header, record)
     empty = sum(not field.width for field in fields)
-    if rows * empty > _MOST_EMPTY:
+    if rows * empty > _MOST_EMPTY + _EMPTY_PER_BYTE * rows * record:
         raise ValueError(f"{rows:,} rows of {empty} columns without a byte")
     heap = whole(header, "THEAP", record * rows)
     heap_size = record * rows + whole(header, "PCOUNT", 0) - heap

@@ -17,6 +17,7 @@ import polars as pl
 
 from starscale.io.fits.source import open_source as open_fits
 from starscale.io.fits.text import from_card
+from starscale.io.packed import is_packed
 from starscale.io.table import CHUNK_ROWS, Doubt, OtherTables, Source, describe, repeated_names, unique_names
 from starscale.io.votable.binary import Decoder
 from starscale.io.votable.cells import Cells, cells_of
@@ -30,8 +31,8 @@ from starscale.vocabulary.columns import POSITION_EPOCH, POSITION_SYSTEM
 from starscale.vocabulary.errors import InputError, Problem
 
 _REFUSED = (OSError, EOFError, ValueError, binascii.Error, zlib.error, expat.ExpatError, pl.exceptions.PolarsError)
-#: Elements of vectors in a small file.
-_MOST_ELEMENTS = 1 << 25
+#: Elements of vectors in a small file, and beyond these for each byte of a file, plain and packed.
+_MOST_ELEMENTS, _PER_BYTE, _PER_PACKED_BYTE = 1 << 25, 64, 160
 #: Rows are not decoded in smaller pieces.
 _LEAST_ROWS = 1024
 
@@ -52,8 +53,9 @@ class VotableSource(Source):
         self._rows = table.rows
         if table.kind.startswith("BINARY"):
             self._decoder, self._rows = _binary(document, table)
+        else:
+            _check_vectors(self.path, self._cells, self._rows)
         _check_rows(table, self._rows)
-        _check_vectors(self.path, self._cells, self._rows)
         _describe(self, document, table)
 
     @property
@@ -168,7 +170,8 @@ def _check_rows(table: TableElement, rows: int) -> None:
 def _check_vectors(path: Path, cells: Sequence[Cells], rows: int) -> None:
     """Refuse vectors that are far larger than the file: their cells are empty, and each stands for many nulls."""
     elements = sum(item.elements for item in cells if item.shape)
-    if elements * max(rows, 1) > _MOST_ELEMENTS + 16 * path.stat().st_size:
+    per_byte = _PER_PACKED_BYTE if is_packed(path) else _PER_BYTE
+    if elements * max(rows, 1) > _MOST_ELEMENTS + per_byte * path.stat().st_size:
         raise DamagedError(f"its vectors have {elements:,} elements in a row, far more than the file holds")
 
 
