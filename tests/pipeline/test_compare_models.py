@@ -18,13 +18,13 @@ from starscale import io
 from starscale.cli.main import app
 from starscale.features.families import SurveyColumns
 from starscale.features.features import build_features, load_feature_set
-from starscale.learn.baselines import common as libraries
 from starscale.learn.checkpoint import Checkpoint
 from starscale.pipeline.comparing import Trial, Trials, _statistics, entries_of
 from starscale.pipeline.learnable import Rows, TrainingArrays
 from starscale.pipeline.planning import plan
 from starscale.pipeline.runfile import load_run
 from starscale.surveys import load_survey
+from starscale.vocabulary import libraries
 from starscale.vocabulary.comparison_columns import COMPARED, COMPARED_CSV, COMPARISON_COLUMNS, scored_file
 from starscale.vocabulary.errors import InputError
 from starscale.vocabulary.progress import SILENT, Progress

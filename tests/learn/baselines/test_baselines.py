@@ -16,7 +16,6 @@ from sklearn.svm import SVR
 
 from starscale.learn import Prediction, Sample, fit_predictor
 from starscale.learn.arrays import arrays_of, filled
-from starscale.learn.baselines import common as libraries
 from starscale.learn.baselines.forest import Forest, RandomForest
 from starscale.learn.baselines.knn import Knn
 from starscale.learn.baselines.ridge import Ridge
@@ -26,6 +25,7 @@ from starscale.learn.learners import LEARNERS
 from starscale.learn.observations import Measurements, Observations
 from starscale.learn.preparation import InputPreparation, Inputs
 from starscale.learn.regressor import FitContext, LabelTargets
+from starscale.vocabulary import libraries
 from starscale.vocabulary.errors import InputError
 from starscale.vocabulary.settings.models import (
     BaselineConfig,
