@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import shutil
 import signal
 import sys
 import tempfile
@@ -95,7 +96,9 @@ def apply(bundle: str, output: str, *tables: str) -> None:
     folder.mkdir()
     with dying(folder / "clean_gaia_dr3.hats") as (client, killed):
         applied = ss.apply(bundle, list(tables), output, clean=True, engine="lsdb", client=client)
-        stars = ss.apply(bundle, list(tables), clean=True, lazy=True, folder=folder, client=client)
+        # The record of the folder says what its last call has done, so this one gets a copy.
+        lazy = shutil.copytree(folder, f"{output}.lazy")
+        stars = ss.apply(bundle, list(tables), clean=True, lazy=True, folder=lazy, client=client)
         first = ss.read(output).row(0, named=True)
         near = stars.cone_search(ra=first["ra"], dec=first["dec"], radius_arcsec=7200).compute(progress_bar=False)
     written = ss.read(output).filter(pl.col("source_id").is_in(ss.read(near)["source_id"].implode()))
