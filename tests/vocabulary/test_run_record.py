@@ -32,6 +32,11 @@ def test_a_record_is_read_with_all_that_it_holds(tmp_path: Path) -> None:
         ({"steps": []}, "steps: "),
         ({"steps": {"clean": {**STEP, "files": ["a"]}}}, "steps.clean.files"),
         ({"steps": {"clean": {**STEP, "files": {"../a": "0"}}}}, "is not the name of a file in the folder"),
+        ({"steps": {"predict": {**STEP, "files": {"../a": "0"}}}}, "is not the name of a file in the folder"),
+        (
+            {"applied": {"kind": "mean"}, "steps": {"join": {**STEP, "files": {"../a": "0"}}}},
+            "is not the name of a file in the folder",
+        ),
         ({"steps": {"clean": {**STEP, "files": {"/etc/passwd": "0"}}}}, "is not the name of a file in the folder"),
         ({"steps": {"clean": {**STEP, "result": 3}}}, "steps.clean.result"),
         ({"mock": "yes", "steps": {}}, "mock: "),
@@ -44,3 +49,9 @@ def test_something_else_is_refused(tmp_path: Path, document: Any, said: str) -> 
     assert str(tmp_path) in str(caught.value)
     with pytest.raises(ss.InputError):
         ss.check(tmp_path)
+
+
+def test_the_catalogue_of_an_applied_model_may_be_outside_its_folder(tmp_path: Path) -> None:
+    """It is where the user wants it; without it no step of an applied model would be recognised again."""
+    document = {"applied": {"kind": "mean"}, "steps": {"predict": {**STEP, "files": {"../out.parquet": "0"}}}}
+    assert list(read_record(saved(tmp_path, document)).steps["predict"].files) == ["../out.parquet"]

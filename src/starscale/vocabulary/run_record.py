@@ -6,16 +6,20 @@ import json
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError, model_validator
 
 from starscale.vocabulary.errors import InputError, Problem
 
 _FIX = "Run it again; steps that are done are recognised by their files."
 
 
-def _inside(name: str) -> str:
+#: The step of an applied model whose file the user places, also outside the folder.
+_PLACED = "predict"
+
+
+def _relative(name: str) -> str:
     path = PurePosixPath(name)
-    if path.is_absolute() or ".." in path.parts or not path.parts or "\0" in name:
+    if path.is_absolute() or not path.parts or "\0" in name:
         raise ValueError(f"{name[:100]!r} is not the name of a file in the folder")
     return name
 
@@ -26,7 +30,7 @@ class RecordedStep(BaseModel):
     model_config = ConfigDict(extra="allow", strict=True)
 
     key: str
-    files: dict[Annotated[str, AfterValidator(_inside)], str]
+    files: dict[Annotated[str, AfterValidator(_relative)], str]
     result: dict[str, Any]
 
 
@@ -37,6 +41,15 @@ class RunRecord(BaseModel):
 
     mock: bool = False
     steps: dict[str, RecordedStep]
+
+    @model_validator(mode="after")
+    def _inside(self) -> RunRecord:
+        applied = bool((self.model_extra or {}).get("applied"))
+        for step, recorded in self.steps.items():
+            outside = [name for name in recorded.files if ".." in PurePosixPath(name).parts]
+            if outside and not (applied and step == _PLACED):
+                raise ValueError(f"step {step}: {outside[0][:100]!r} is not the name of a file in the folder")
+        return self
 
 
 def read_record(path: Path) -> RunRecord:
