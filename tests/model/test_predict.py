@@ -262,7 +262,7 @@ def test_slices_are_the_batches_cut_for_all_threads(heights: list[int], threads:
     batches = [pl.DataFrame({"x": pl.int_range(height, eager=True)}) for height in heights]
     with (
         patch("starscale.io.threads.cores", lambda: threads),
-        patch("starscale.model.predict.threads", lambda: threads),
+        patch("starscale.model.predict.cores", lambda: threads),
     ):
         slices = list(_slices(batches))
     assert [last for _, last in slices].count(True) == sum(height > 0 for height in heights)

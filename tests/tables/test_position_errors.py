@@ -74,7 +74,8 @@ def test_absurdly_large_errors_stay_finite() -> None:
     """And leave an ellipse with an area, correlated or not."""
     rows = table(e_ra=[1e30, 1e30, 0.1], e_dec=[1e30, 1e30, 50.0], rho=[0.0, 1.0, 0.0], e_pm=[1e30, 1e30, 1.0])
     described = survey(ra_error="e_ra", dec_error="e_dec", ra_dec_corr="rho")
-    found, motion = position_errors(rows, described), motion_errors(rows, described)
+    found = position_errors(rows, described)
+    motion = motion_errors(rows, described, found)
     assert found is not None
     assert motion is not None
     assert found.east.dtype == np.float32
@@ -104,10 +105,9 @@ def test_an_ellipse_excludes_the_other_description() -> None:
 
 
 def test_errors_of_motions() -> None:
-    found = motion_errors(
-        table(e_ra=[0.1, 0.1], e_dec=[100.0, 100.0], e_pm=[2.0, None], rho=[-0.5, 0.5]),
-        survey(ra_error="e_ra", dec_error="e_dec"),
-    )
+    stars = table(e_ra=[0.1, 0.1], e_dec=[100.0, 100.0], e_pm=[2.0, None], rho=[-0.5, 0.5])
+    described = survey(ra_error="e_ra", dec_error="e_dec")
+    found = motion_errors(stars, described, position_errors(stars, described))
     assert found is not None
     assert found.pmra.tolist() == [2.0, 0.0]
     assert found.pmdec.tolist() == [0.0, 0.0]
@@ -125,4 +125,4 @@ def test_an_error_in_a_unit_of_something_else() -> None:
 def test_surveys_without_positions_have_no_errors() -> None:
     bare = load_survey("bailer_jones_edr3")
     assert position_errors(pl.DataFrame(), bare) is None
-    assert motion_errors(pl.DataFrame(), bare) is None
+    assert motion_errors(pl.DataFrame(), bare, None) is None
