@@ -374,3 +374,11 @@ def test_any_metadata_survives_fits(tmp_path: Path, metadata: dict[str, str]) ->
     io.write(TABLE, tmp_path / "t.fits", metadata=metadata)
     back = io.open_table(tmp_path / "t.fits").metadata
     assert {key: back.get(key) for key in metadata} == metadata
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".fits", ".vot", ".ecsv", ".csv", ".tsv"])
+def test_names_that_polars_takes_for_patterns(suffix: str, tmp_path: Path) -> None:
+    table = pl.DataFrame({"id": [1, 2], "*": [1.5, None], "^.*$": ["a", None], "^i": [3, 4]})
+    io.write(table, tmp_path / f"t{suffix}")
+    assert_frame_equal(io.read(tmp_path / f"t{suffix}"), table)
+    assert_frame_equal(io.read(tmp_path / f"t{suffix}", columns=["^.*$", "*"]), table[["^.*$", "*"]])

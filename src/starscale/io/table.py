@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import cast
 
 import polars as pl
+import polars.selectors as cs
 
 from starscale.io.portable import flat
 from starscale.vocabulary.columns import Column, DType
@@ -159,7 +160,7 @@ class Source(ABC):
         read = self.choose([*chosen, *({column} - set(chosen))])
         empty = pl.DataFrame(schema={name: self.schema[name] for name in chosen})
         wanted = pl.col(column).is_in(values.implode())
-        found = (without_nan(frame).filter(wanted).select(chosen) for frame in self.frames(CHUNK_ROWS, read))
+        found = (picked(without_nan(frame).filter(wanted), chosen) for frame in self.frames(CHUNK_ROWS, read))
         return pl.concat([empty, *found])
 
     def choose(self, columns: Sequence[str] | None) -> list[str]:
@@ -214,6 +215,16 @@ def require_columns(where: str, wanted: Sequence[str], present: Sequence[str]) -
         elif times[name] > 1:
             problems.add(where, f"column {name!r} is asked for twice", "every column once")
     problems.raise_if_any()
+
+
+def column_of(name: str) -> pl.Expr:
+    """Return a column by its name; polars takes ``*`` and names between ``^`` and ``$`` for patterns."""
+    return cs.by_name(name).as_expr() if name == "*" or name.startswith("^") else pl.col(name)
+
+
+def picked(frame: pl.DataFrame, names: Iterable[str]) -> pl.DataFrame:
+    """Return columns by their names, in this order."""
+    return pl.DataFrame([frame.get_column(name) for name in names])
 
 
 def without_nan(frame: pl.DataFrame) -> pl.DataFrame:

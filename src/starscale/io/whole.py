@@ -9,7 +9,7 @@ from pathlib import Path
 import polars as pl
 
 from starscale.io.portable import plain_frame, plain_schema
-from starscale.io.table import Sink, Source, WritePlan, without_nan
+from starscale.io.table import Sink, Source, WritePlan, picked, without_nan
 from starscale.vocabulary.columns import Column
 
 
@@ -33,11 +33,11 @@ class WholeSource(Source):
 
     def read(self, columns: Sequence[str] | None = None) -> pl.DataFrame:
         """Return the table, or the named columns of it."""
-        return without_nan(self._frame if columns is None else self._frame.select(self.choose(columns)))
+        return without_nan(self._frame if columns is None else picked(self._frame, self.choose(columns)))
 
     def frames(self, rows: int, columns: Sequence[str]) -> Iterator[pl.DataFrame]:
         """Yield slices of the table."""
-        yield from self._frame.select(columns).iter_slices(rows)
+        yield from picked(self._frame, columns).iter_slices(rows)
 
 
 class WholeSink(Sink):

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import polars as pl
 
+from starscale.io.table import picked
 from starscale.vocabulary.errors import InputError, Problem, Problems
 
 #: Most files whose differences are listed column by column.
@@ -183,7 +184,7 @@ def fitted(frame: pl.DataFrame, schema: pl.Schema, where: Path) -> pl.DataFrame:
     InputError
         A whole number is not exact in floating point.
     """
-    chosen = frame.select(list(schema))
+    chosen = picked(frame, schema)
     if chosen.schema == schema:
         return chosen
     problems = Problems()

@@ -228,8 +228,12 @@ def _like_lead(lead: Survey, columns: dict[str, ColumnSpec], spectra: dict[str, 
 
 
 def _known_errors(members: Sequence[SurveyColumns], features: Sequence[Feature], table: pl.DataFrame) -> list[str]:
-    """Return the columns of errors: they need not be inputs, but tell whether measurements agree."""
-    return [name for name in error_columns(find_measurements(features, members)) if name in table.columns]
+    """Return the columns of errors: they need not be inputs, but tell whether measurements agree.
+
+    Those of spectra do not: no element of a spectrum is compared with the others.
+    """
+    errors = error_columns(find_measurements(features, members))
+    return [name for name in errors if name in table.columns and not table.schema[name].is_nested()]
 
 
 def _spectra(members: Sequence[SurveyColumns], needed: Sequence[str]) -> dict[str, Spectrum]:

@@ -13,6 +13,7 @@ from typing import Any, Final
 import polars as pl
 
 from starscale.io.csv.fields import MISSING, NAN, QUOTED_MARK
+from starscale.io.table import column_of
 
 # A single T or F may be a spectral type or a flag, and stays text.
 _TRUE: Final = ("true", "True", "TRUE")
@@ -78,7 +79,7 @@ def narrow(found: dict[str, Kind], frame: pl.DataFrame, *, padded: bool) -> None
     """
     alive = {name: kind for name, kind in found.items() if kind.kinds}
     if padded:
-        frame = frame.select(pl.col(list(alive)).str.strip_chars())
+        frame = frame.select(column_of(name).str.strip_chars() for name in alive)
     answers = _answers(frame, {name: _quick_questions(name, kind) for name, kind in alive.items()})
     unclear = {name: _questions(name, alive[name]) for name, said in answers.items() if _unclear(said)}
     for name, said in _answers(frame, unclear).items():
@@ -119,7 +120,7 @@ def _tried(kind: Kind) -> pl.DataType:
 
 
 def _quick_questions(name: str, kind: Kind) -> dict[str, pl.Expr]:
-    text, tried = pl.col(name), _tried(kind)
+    text, tried = column_of(name), _tried(kind)
     number = cast_text(text, tried)
     # A zero and a digit at the beginning; cheaper than a regular expression.
     zero = [(text >= f"{sign}00") & (text < f"{sign}0:") for sign in ("", "-", "+")]
@@ -135,7 +136,7 @@ def _quick_questions(name: str, kind: Kind) -> dict[str, pl.Expr]:
 
 
 def _questions(name: str, kind: Kind) -> dict[str, pl.Expr]:
-    text = pl.col(name)
+    text = column_of(name)
     word = text.filter(text.is_in(NO_NUMBER))
     return {
         "words": word.unique().implode(),
@@ -148,7 +149,7 @@ def _questions(name: str, kind: Kind) -> dict[str, pl.Expr]:
 
 def _beyond_doubles(name: str) -> pl.Expr:
     """Whether there are whole numbers that no double holds."""
-    number = cast_text(pl.col(name), pl.Int128())
+    number = cast_text(column_of(name), pl.Int128())
     return (number != number.cast(_FLOAT).cast(pl.Int128, strict=False)).any()
 
 

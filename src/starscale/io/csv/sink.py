@@ -14,7 +14,7 @@ import polars as pl
 
 from starscale.io.csv.fields import MISSING, NAN, QUOTED_MARK
 from starscale.io.portable import plain_frame, plain_schema
-from starscale.io.table import CHUNK_ROWS, Sink, WritePlan
+from starscale.io.table import CHUNK_ROWS, Sink, WritePlan, column_of
 from starscale.vocabulary.errors import InputError, Problem, Problems
 
 _MARK = "\ufeff"
@@ -75,9 +75,9 @@ def _written(frame: pl.DataFrame, separator: str) -> bytes:
     )
     # A line feed in a text makes polars put quotation marks around it; it is removed again.
     frame = frame.with_columns(
-        pl.when(pl.col(name).is_in(words) | pl.col(name).str.starts_with(_MARK))
-        .then(QUOTED_MARK + pl.col(name) + "\n")
-        .otherwise(pl.col(name))
+        pl.when(column_of(name).is_in(words) | column_of(name).str.starts_with(_MARK))
+        .then(QUOTED_MARK + column_of(name) + "\n")
+        .otherwise(column_of(name))
         .alias(name)
         for name in doubtful
     )

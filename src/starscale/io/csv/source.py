@@ -23,7 +23,7 @@ from starscale.io.csv.lines import is_plain, pieces
 from starscale.io.csv.numbered import numbered_columns
 from starscale.io.csv.rows import LeftOut, TextRows
 from starscale.io.csv.spelled import SpelledNumbers, as_usual
-from starscale.io.table import CHUNK_ROWS, Source, describe, repeated_names, unique_names
+from starscale.io.table import CHUNK_ROWS, Source, column_of, describe, repeated_names, unique_names
 from starscale.vocabulary.errors import InputError, Problem
 
 _EXTRA = "\0extra"
@@ -108,12 +108,12 @@ class CsvSource(Source):
     def _cast(self, name: str) -> pl.Expr:
         dtype, kind = self.schema[name], self._kinds[name]
         if dtype == pl.String:
-            return plain_text(pl.col(name), kind, self._missing, marked=self._reader.marked).alias(name)
+            return plain_text(column_of(name), kind, self._missing, marked=self._reader.marked).alias(name)
         return self._number(name, dtype).alias(name)
 
     def _number(self, name: str, dtype: pl.DataType) -> pl.Expr:
         """Return a column as numbers or truth values; what is none is missing."""
-        text = pl.col(name).str.strip_chars() if self._reader.padded else pl.col(name)
+        text = column_of(name).str.strip_chars() if self._reader.padded else column_of(name)
         if name in self._spelled:
             text = as_usual(text)
         return cast_text(text.str.strip_prefix(QUOTED_MARK) if self._reader.marked else text, dtype)
@@ -140,7 +140,7 @@ class CsvSource(Source):
         names = list(self._kinds)
         if len(names) < 2 or not frame[names[0]].is_in(names).any():
             return
-        rows = frame.with_row_index("\0row", self._rows + 1).filter(pl.col(names[0]).is_in(names))
+        rows = frame.with_row_index("\0row", self._rows + 1).filter(column_of(names[0]).is_in(names))
         for row in rows.select("\0row", *names).iter_rows():
             if sorted(str(text).strip() for text in row[1:]) == sorted(names):
                 found = f"row {row[0]} is a header with the columns in another order"

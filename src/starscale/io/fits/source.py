@@ -21,7 +21,7 @@ from starscale.io.fits.serialized import Serialized, serialized
 from starscale.io.fits.verify import Verification
 from starscale.io.masks import masked
 from starscale.io.packed import DAMAGE
-from starscale.io.table import Doubt, OtherTables, Source, describe, repeated_names
+from starscale.io.table import Doubt, OtherTables, Source, describe, picked, repeated_names
 from starscale.io.votable.position import epoch_of, frame_of
 from starscale.vocabulary.errors import InputError, Problem
 
@@ -109,7 +109,7 @@ class FitsSource(Source):
             for cells in reader.cells(skip, rows, fields):
                 stored = pl.DataFrame([_series(*pair, heap) for pair in zip(fields, cells, strict=True)])
                 hidden = [masked(stored[name], stored[mask]) for name, mask in masks.items()]
-                yield stored.with_columns(hidden).select(columns)
+                yield picked(stored.with_columns(hidden), columns)
         except (OSError, *DAMAGE, ValueError, pl.exceptions.PolarsError) as error:
             raise InputError(damaged(self.path, str(error))) from error
 

@@ -30,7 +30,7 @@ from starscale.io.hats.catalogue import HIGHEST_ORDER, INDEX, PROPERTIES, UNPLAC
 from starscale.io.hats.runs import SortedRuns
 from starscale.io.parquet.sink import ROW_GROUP, ParquetSink, arrow_schema
 from starscale.io.sky_columns import position_columns
-from starscale.io.table import CHUNK_ROWS, Sink, WritePlan
+from starscale.io.table import CHUNK_ROWS, Sink, WritePlan, picked
 from starscale.version import __version__
 from starscale.vocabulary.arrays import FloatArray
 from starscale.vocabulary.columns import Column
@@ -115,7 +115,7 @@ class HatsSink(Sink):
             index = index_of(
                 *(piece[name].cast(pl.Float64).fill_null(np.nan).to_numpy() for name in self._position)
             )
-            marked = piece.with_columns(pl.Series(INDEX, index)).select(list(self._schema))
+            marked = picked(piece.with_columns(pl.Series(INDEX, index)), self._schema)
             placed = index >= 0
             coarse = index[placed] >> 2 * (HIGHEST_ORDER - COUNTED)
             self._counts += np.bincount(coarse, minlength=len(self._counts))

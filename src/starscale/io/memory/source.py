@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+import polars.selectors as cs
 
 from starscale.io.memory.contents import REFUSED, Contents
-from starscale.io.table import describe, julian_year
+from starscale.io.table import describe, julian_year, picked
 from starscale.io.whole import WholeSource
 from starscale.vocabulary.columns import POSITION_EPOCH, POSITION_SYSTEM
 from starscale.vocabulary.errors import InputError, Problem
@@ -72,8 +73,10 @@ def _of_polars(table: pl.DataFrame | pl.LazyFrame, choose: Choose | None, where:
         raise InputError(Problem(where, f"cannot be computed: {error}")) from error
     columns = names if choose is None else list(choose(names))
     try:
-        chosen = table if columns == names else table.select(columns)
-        frame = chosen.collect() if isinstance(chosen, pl.LazyFrame) else chosen
+        chosen = (
+            table if columns == names or isinstance(table, pl.DataFrame) else table.select(cs.by_name(*columns))
+        )
+        frame = picked(chosen.collect() if isinstance(chosen, pl.LazyFrame) else chosen, columns)
     except pl.exceptions.PolarsError as error:
         raise InputError(Problem(where, f"cannot be computed: {error}")) from error
     if objects := {series.name: series.to_list() for series in frame if series.dtype == pl.Object}:

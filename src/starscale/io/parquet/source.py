@@ -17,7 +17,7 @@ from starscale.io.parquet.layout import ASTROPY, PANDAS, Layout, astropy_header,
 from starscale.io.parquet.pages import PageError, check_pages
 from starscale.io.parquet.partitions import folder_columns
 from starscale.io.sniff import detect
-from starscale.io.table import CHUNK_ROWS, Source, describe, julian_year, without_nan
+from starscale.io.table import CHUNK_ROWS, Source, describe, julian_year, picked, without_nan
 from starscale.io.widening import common_schema, fitted, same_units
 from starscale.vocabulary.columns import POSITION_EPOCH, POSITION_SYSTEM, Column
 from starscale.vocabulary.errors import InputError, Problem, Problems
@@ -89,7 +89,7 @@ class ParquetSource(Source):
             with _reading(file.path), _opened(file.path, self.verify) as table:
                 groups = _groups_with(table.metadata, column, values)
                 found += [
-                    without_nan(frame).filter(wanted).select(chosen)
+                    picked(without_nan(frame).filter(wanted), chosen)
                     for group in groups
                     for frame in self._frames(file, table, [group], CHUNK_ROWS, read)
                 ]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import polars as pl
 
-from starscale.io.table import OtherTables, Source
+from starscale.io.table import OtherTables, Source, picked
 from starscale.vocabulary.errors import InputError, Problem, Problems
 
 #: Between the names of tables in a path: ``file.fits#RVTAB+SPTAB``.
@@ -88,7 +88,7 @@ class RowMatchedSource(Source):
             wanted.setdefault(label, {})[there] = name
         streams = [self._stream(label, skip, rows, names) for label, names in wanted.items()]
         for frames in zip(*streams, strict=True):
-            yield pl.concat(frames, how="horizontal").select(columns)
+            yield picked(pl.concat(frames, how="horizontal"), columns)
 
     def _stream(self, label: str, skip: int, rows: int, names: Mapping[str, str]) -> Iterator[pl.DataFrame]:
         """Yield frames of exactly `rows` rows of one table, with columns under their new names."""
