@@ -26,7 +26,7 @@ from starscale.io.csv.kinds import Kind, plain_text
 from starscale.io.csv.layout import CsvLayout
 from starscale.io.csv.lines import text_lines
 from starscale.io.csv.source import CsvSource
-from starscale.io.table import Sink, Source, WritePlan, describe, julian_year, unique_names
+from starscale.io.table import Sink, Source, WritePlan, column_of, describe, julian_year, unique_names
 from starscale.io.units import unit_text
 from starscale.io.whole import WholeSink, WholeSource
 from starscale.vocabulary.columns import POSITION_EPOCH, POSITION_SYSTEM
@@ -94,10 +94,10 @@ class EcsvSource(CsvSource):
     def _cast(self, name: str) -> pl.Expr:
         dtype = self.schema[name]
         if dtype == pl.String:
-            text = plain_text(pl.col(name), _TEXT, self._missing, marked=self._reader.marked)
+            text = plain_text(column_of(name), _TEXT, self._missing, marked=self._reader.marked)
             return text.replace("", None).alias(name)
         if isinstance(dtype, pl.Array):
-            return pl.col(name).map_batches(lambda cells: _vectors(cells, dtype), dtype).alias(name)
+            return column_of(name).map_batches(lambda cells: _vectors(cells, dtype), dtype).alias(name)
         wide: pl.DataType = pl.UInt64() if dtype == pl.UInt64 else pl.Int64() if dtype.is_integer() else dtype
         # A number beyond a narrow type is an error, not a missing value.
         return self._number(name, wide).cast(dtype, strict=True).alias(name)
