@@ -73,12 +73,10 @@ def _of_polars(table: pl.DataFrame | pl.LazyFrame, choose: Choose | None, where:
         raise InputError(Problem(where, f"cannot be computed: {error}")) from error
     columns = names if choose is None else list(choose(names))
     try:
-        chosen = (
-            table if columns == names or isinstance(table, pl.DataFrame) else table.select(cs.by_name(*columns))
-        )
-        frame = picked(chosen.collect() if isinstance(chosen, pl.LazyFrame) else chosen, columns)
+        frame = table if isinstance(table, pl.DataFrame) else table.select(cs.by_name(*columns)).collect()
     except pl.exceptions.PolarsError as error:
         raise InputError(Problem(where, f"cannot be computed: {error}")) from error
+    frame = picked(frame, columns)
     if objects := {series.name: series.to_list() for series in frame if series.dtype == pl.Object}:
         from_objects = importlib.import_module("starscale.io.memory.values").from_objects
         contents = Contents(list(objects), lambda name: from_objects(name, objects[name]))
