@@ -76,7 +76,7 @@ def _of_polars(table: pl.DataFrame | pl.LazyFrame, choose: Choose | None, where:
         frame = table if isinstance(table, pl.DataFrame) else table.select(cs.by_name(*columns)).collect()
     except pl.exceptions.PolarsError as error:
         raise InputError(Problem(where, f"cannot be computed: {error}")) from error
-    frame = picked(frame, columns)
+    frame = frame if columns == frame.columns else picked(frame, columns)
     if objects := {series.name: series.to_list() for series in frame if series.dtype == pl.Object}:
         from_objects = importlib.import_module("starscale.io.memory.values").from_objects
         contents = Contents(list(objects), lambda name: from_objects(name, objects[name]))
