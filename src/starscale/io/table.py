@@ -224,7 +224,7 @@ def column_of(name: str) -> pl.Expr:
 
 def picked(frame: pl.DataFrame, names: Iterable[str]) -> pl.DataFrame:
     """Return columns by their names, in this order."""
-    return pl.DataFrame([frame.get_column(name) for name in names])
+    return pl.DataFrame({name: frame.get_column(name) for name in names})
 
 
 def without_nan(frame: pl.DataFrame) -> pl.DataFrame:
