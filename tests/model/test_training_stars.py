@@ -121,6 +121,12 @@ def test_an_old_bundle_says_that_it_does_not_know() -> None:
     found = ss.predict(small_model(), table, progress=said)
     assert found.table is not None
     assert found.table["part"].null_count() == 40
+    (note,) = [text for text in said.messages if "null columns" in text]
+    names = note.rpartition(": ")[2].split(", ")
+    assert names[:2] == ["*_scale_error", "*_error_truth"]
+    for name in names:
+        for column in [c for c in found.table.columns if c.endswith(name.lstrip("*"))]:
+            assert found.table[column].null_count() == 40
     assert int(ss.evaluate(small_model(), table, progress=said).filter(by="all")["n"][0]) == 40
     assert [text for text in said.messages if "training stars" in text] == [
         "note: the bundle of the model is of an earlier build and has no list of its training stars: "

@@ -238,10 +238,14 @@ def _say_notes(model: Model, columns: Sequence[str], where: str, progress: Progr
         progress.message(f"note: {where} has no {', '.join(absent)}: its stars are predicted without spectra")
     if model.stars is None:
         progress.message(f"note: {UNKNOWN}: the column part is null")
-    if model.label_scale is None:
-        progress.message(
-            "note: the bundle of the model is of an earlier build: the columns *_scale_error are null"
-        )
+    unknown = {
+        "*_scale_error": model.label_scale,
+        "*_error_truth": model.label_noise,
+        "consistency_score, odd_measurement": model.predictor.consistency,
+    }
+    if null := [names for names, known in unknown.items() if known is None]:
+        reason = "was made by an earlier build, or from too few stars or measurements"
+        progress.message(f"note: the bundle of the model {reason}: null columns: {', '.join(null)}")
 
 
 def about_model(model: Model, bundle: Path | None) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.axes import Axes
 
-from starscale.plots.columns import PlotTable, label_unit
+from starscale.plots.columns import PlotTable, label_unit, short_name
 from starscale.plots.drawing import (
     around_zero,
     beyond,
@@ -151,7 +151,7 @@ def pulls(
     width = data.numbers(quoted)
     pull = (data.numbers(label) - data.numbers(known)) / np.where(width > 0, width, np.nan)
     with canvas(ax, mock=data.mock) as axes:
-        name = LABELS[label].name if label in LABELS else label
+        name = short_name(label)
         bin_width = histogram(axes, limits, ("", pull, BLUE))
         axes.set(xlabel=f"error of {name} / predicted error", ylabel="share of the sample per bin")
         if bin_width:

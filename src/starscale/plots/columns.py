@@ -153,3 +153,8 @@ def label_unit(label: str) -> str:
     """Unit of the differences of a label, for people; empty where it is no label."""
     label = label.removesuffix("_label")
     return "" if label not in LABELS else "K" if LABELS[label].unit == "K" else "dex"
+
+
+def short_name(label: str) -> str:
+    """Return what a label is called without its unit; a column that is no label keeps its name."""
+    return LABELS[label].name if label in LABELS else label

@@ -8,12 +8,11 @@ from statistics import NormalDist
 import numpy as np
 from matplotlib.axes import Axes
 
-from starscale.plots.columns import PlotTable
+from starscale.plots.columns import PlotTable, short_name
 from starscale.plots.drawing import FEWEST, binomial_error, counted, finite, in_blocks, limits_of, note, nothing
 from starscale.plots.style import BLUE, GREY, MARKERS, ORANGE, canvas
 from starscale.tables.api import AnyTable
 from starscale.vocabulary.arrays import FloatArray
-from starscale.vocabulary.columns import LABELS
 from starscale.vocabulary.errors import InputError, Problem
 
 #: Suffixes of the ends of intervals, and the share that lies in them (%).
@@ -68,7 +67,7 @@ def coverage(
                 series.append((level, edges_low, edges_high, share, n))
         draw_coverage(axes, series)
         axes.set_xlabel(("predicted " if along == label else "") + data.title(along))
-        axes.set_ylabel(f"{LABELS[label].name if label in LABELS else label}: in interval (%)")
+        axes.set_ylabel(f"{short_name(label)}: in interval (%)")
     return axes
 
 
@@ -189,7 +188,7 @@ def reliability(
     """
     uniform, mock = _uniform(table, label, reference, error)
     with canvas(ax, mock=mock) as axes:
-        name = LABELS[label].name if label in LABELS else label
+        name = short_name(label)
         axes.set(xlabel=f"predicted quantile of {name} (%)", ylabel="known values below it (%)")
         axes.set(xlim=(0, 100), ylim=(0, 100))
         axes.set_box_aspect(1)
@@ -241,7 +240,7 @@ def pit(
     """
     uniform, mock = _uniform(table, label, reference, error)
     with canvas(ax, mock=mock) as axes:
-        name = LABELS[label].name if label in LABELS else label
+        name = short_name(label)
         axes.set(xlabel=f"PIT: predicted quantile of the known {name}", ylabel="stars per bin / expected")
         axes.set_xlim(0, 1)
         if not len(uniform):
