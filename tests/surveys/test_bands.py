@@ -115,6 +115,69 @@ def test_units_of_a_file_are_converted() -> None:
         standardise(table, plain, found_columns={"f": stated["f"]})
 
 
+#: Spellings of units of flux, with their size in nJy; of the inverse variance, `{}` is the spelling.
+SPELLED = {
+    "nJy": 1.0,
+    "muJy": 1e3,
+    "uJy (AB)": 1e3,
+    "micro Jy": 1e3,
+    "3.631uJy": 3631.0,
+    "3.631×10^-6 Jy": 3631.0,
+    "nanomaggies": 3630.7805,
+    "nanomaggies (AB)": 3630.7805,
+    "nanomaggy": 3630.7805,
+    "10-23 erg/s/cm2/Hz": 1e9,
+}
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    st.sampled_from(sorted(SPELLED)),
+    st.sampled_from(["1/({})^2", "({})^-2", "1/({})**2", "({})-2", ""]),
+    st.lists(st.tuples(st.floats(-1e3, 1e6), st.floats(1, 1e4)), min_size=1, max_size=5),
+)
+def test_spellings_of_units_of_fluxes(text: str, weight: str, rows: list[tuple[float, float]]) -> None:
+    flux, error = (pl.Series(values) for values in zip(*rows, strict=True))
+    expected = standardise(pl.DataFrame({"id": range(len(rows)), "f": flux, "e": error}), of_flux())
+    size = SPELLED[text]
+    name, values = ("w", (error / size) ** -2.0) if weight else ("e", error / size)
+    units = {"f": text, name: weight.format(text) if weight else text}
+    table = pl.DataFrame({"id": range(len(rows)), "f": flux / size, name: values})
+    stated = {n: Column(n, "float64", unit, "", "") for n, unit in units.items()}
+    found = standardise(table, of_flux(ivar=bool(weight)), found_columns=stated)
+    for column in ("u_mag", "u_err"):
+        assert found[column].to_numpy() == pytest.approx(expected[column].to_numpy(), rel=1e-6)
+
+
+@pytest.mark.parametrize("unit", ["flux", "1", "mag", "3.631", "nJy.s", "1/nJy^2"])
+def test_a_file_with_another_unit_of_a_flux_is_refused(unit: str) -> None:
+    table = pl.DataFrame({"id": [1], "f": [0.5], "e": [0.1]})
+    with pytest.raises(InputError, match="column 'f'") as refusal:
+        standardise(table, of_flux(), found_columns={"f": Column("f", "float64", unit, "", "")})
+    assert len(refusal.value.problems) == 1
+    assert repr(unit) in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("units", "words"),
+    [
+        ({"f": "fluxes"}, "bands.u: the flux 'f' is in 'fluxes'; expected a unit of flux"),
+        ({"f": "1"}, "bands.u: the flux 'f' is in '1'"),
+        ({"f": "3.631"}, "bands.u: the flux 'f' is in '3.631'"),
+        ({"f": "mag(ST)"}, r"bands.u: the flux 'f' is in 'mag\(ST\)'"),
+        ({"w": "uJy-2"}, r"bands.u: the inverse variance 'w' is in 'uJy-2'; expected \(nJy\)\*\*-2"),
+        ({"w": "nJy"}, "bands.u: the inverse variance 'w' is in 'nJy'"),
+        ({"w": "weight"}, "bands.u: the inverse variance 'w' is in 'weight'"),
+    ],
+)
+def test_units_that_are_declared_for_fluxes_must_fit(units: dict[str, str], words: str) -> None:
+    columns = {"f": {"unit": units.get("f", "nJy")}, "w": {"unit": units.get("w", "1/nJy^2")}}
+    band = {"magnitude": "m", "error": "e", "flux": "f", "flux_ivar": "w", "zero_point": 31.4, "softening": 1}
+    with pytest.raises(InputError, match=words) as refusal:
+        standardise(pl.DataFrame({"id": [1], "f": [1.0], "w": [1.0]}), survey(band, columns))
+    assert len(refusal.value.problems) == 1
+
+
 @pytest.mark.parametrize(("ivar", "unit", "values"), [(False, "uJy", 0.1), (True, "uJy-2", 100.0)])
 def test_an_error_without_a_unit_is_in_that_of_its_flux(ivar: bool, unit: str, values: float) -> None:
     of = of_flux(ivar=ivar)

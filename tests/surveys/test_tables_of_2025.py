@@ -151,6 +151,13 @@ def test_vectors_of_jplus_are_read_by_filter() -> None:
     assert table["mag_J0861"].to_list() == [None]
 
 
+def test_vectors_of_another_release_of_jplus_are_refused() -> None:
+    rows = {"tile_id": [85560], "number": [12], "alpha_j2000": [1.0], "delta_j2000": [2.0]}
+    rows |= {"mag_psfcor": [[14.0] * 13], "mag_err_psfcor": [[0.01] * 12], "mask_flags": [[0] * 12]}
+    with pytest.raises(ss.InputError, match=r"(?s)'mag_psfcor': has vectors of length 13 .*expected length 12"):
+        ss.read(pl.DataFrame(rows), survey="jplus_dr3")
+
+
 @settings(max_examples=20)
 @given(
     st.lists(

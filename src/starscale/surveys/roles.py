@@ -32,4 +32,4 @@ def _of_fluxes(survey: Survey) -> Iterator[tuple[str, tuple[str | None, ...]]]:
         if band.flux is not None:
             unit = survey.columns[band.flux].unit
             yield unit, (band.flux_error,)
-            yield f"{unit}**-2", (band.flux_ivar,)
+            yield f"({unit})**-2", (band.flux_ivar,)

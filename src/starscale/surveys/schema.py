@@ -164,14 +164,8 @@ _ERROR = {"stat.error", "stat.stdev", "arith.diff"}
 
 #: Plausible magnitudes by kind of survey. Nothing is brighter than the lower limits in an optical or near-infrared
 #: band; a sentinel that was dereddened (99.269, -9.73) lies outside.
-_MAGNITUDES: dict[str, tuple[float, float]] = {
-    "astrometric": (-3.0, 30.0),
-    "photometric": (-8.0, 40.0),
-    "spectroscopic": (-8.0, 40.0),
-    "distances": (-8.0, 40.0),
-    "spectra": (-8.0, 40.0),
-    "crosswalk": (-8.0, 40.0),
-}
+_MAGNITUDES = {"astrometric": (-3.0, 30.0)}
+_OTHER_MAGNITUDES = (-8.0, 40.0)
 
 #: Ratio of true E(B-V) to that of the SFD map (Schlafly & Finkbeiner 2011, ApJ 737, 103).
 TRUE_OVER_SFD = 0.86
@@ -246,6 +240,8 @@ class Survey(Summarised, Frozen):
     #: Tables of the file whose rows belong together (names or numbers), read as one with columns such as
     #: ``RVTAB.TEFF``; or the one that holds the survey. A path that names a table itself goes before.
     tables: tuple[Annotated[str, Field(min_length=1)], ...] = ()
+    #: Number of elements of vector columns of which some are named; a table with other vectors is refused.
+    vectors: dict[str, Annotated[int, Field(ge=1)]] = Field(default_factory=dict)
     columns: dict[str, ColumnSpec]
     bands: dict[str, Band] = Field(default_factory=dict)
     #: Two bands with a long baseline in wavelength: an additional colour of the default feature set.
@@ -374,7 +370,7 @@ class Survey(Summarised, Frozen):
 
     def limited(self) -> dict[str, ColumnSpec]:
         """Return the columns, those of magnitudes with the plausible range of their band."""
-        columns, (low, high) = dict(self.columns), _MAGNITUDES[self.kind]
+        columns, (low, high) = dict(self.columns), _MAGNITUDES.get(self.kind, _OTHER_MAGNITUDES)
         for band in self.bands.values():
             spec = columns[band.magnitude]
             lower, upper = (

@@ -64,14 +64,17 @@ def with_elements(source: Source, survey: Survey) -> Source:
             except InputError as error:
                 refused.setdefault(column, error)
     found = spelling([*source.schema, *elements], survey)
-    problems = Problems()
-    for column, refusal in refused.items():
-        if column not in found:
-            problems.items.extend(refusal.problems)
-    problems.raise_if_any()
+    _raise([refusal for column, refusal in refused.items() if column not in found])
     used = {text: element for text, element in elements.items() if text in found.values()}
     hidden = {element.vector for element in used.values()} - set(found.values())
     return ElementSource(source, used, hidden) if used else source
+
+
+def _raise(refused: list[InputError]) -> None:
+    """Raise all problems in one error; elements of one vector of another length have one."""
+    problems = Problems()
+    problems.items.extend(dict.fromkeys(one for refusal in refused for one in refusal.problems))
+    problems.raise_if_any()
 
 
 def refuse_elements(names: Iterable[str], survey: Survey, where: str) -> None:
@@ -95,11 +98,13 @@ def _possible(names: Iterable[str], survey: Survey) -> dict[str, dict[str, Eleme
     by_lower: dict[str, str] = {}
     for name in names:
         by_lower.setdefault(name.lower(), name)
+    lengths = {vector.lower(): of for vector, of in survey.vectors.items()}
     found: dict[str, dict[str, Element]] = {}
     for column, text in _candidates(survey):
         element = element_of(text)
         if element is not None and text.lower() not in by_lower and element.vector.lower() in by_lower:
-            there = Element(by_lower[element.vector.lower()], element.index)
+            low = element.vector.lower()
+            there = Element(by_lower[low], element.index, lengths.get(low))
             found.setdefault(column, {})[text] = there
     return found
 

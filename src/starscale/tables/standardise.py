@@ -20,6 +20,7 @@ from starscale.surveys.schema import ColumnSpec
 from starscale.surveys.spectra import array_lengths
 from starscale.surveys.spelling import find_spelling, spelling_problems
 from starscale.tables.columns.derived import derive
+from starscale.tables.columns.flux_units import flux_unit_problems
 from starscale.tables.columns.typed import POLARS_TYPE, Discarded, cast, plausible, without
 from starscale.tables.columns.vectors import standard_array, whole_spectra
 from starscale.tables.coordinates import off_the_sphere
@@ -96,6 +97,7 @@ def standardise(
     present = {column: name for column, name in spelled.columns.items() if name in table.columns}
     problems.items.extend(release_problems(names, survey, where))
     problems.items.extend(spelling_problems(names, survey, where))
+    problems.items.extend(flux_unit_problems(survey, where))
     late = survey.id.column not in present and survey.id.column in derivable(survey.columns, present)
     if not late:
         problems.items.extend(_id_problems(table, survey, present.get(survey.id.column), names, where, whole))

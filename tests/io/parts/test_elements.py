@@ -132,6 +132,37 @@ def test_a_list_that_is_too_short_in_one_row(tmp_path: Path) -> None:
         ss.read(path, survey=survey(one=("m[1]",)))
 
 
+@pytest.mark.parametrize("form", WRITERS)
+@settings(max_examples=4, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(
+    shape=st.lists(st.integers(2, 5), min_size=1, max_size=2), rows=st.integers(1, 4), stated=st.integers(2, 26)
+)
+def test_vectors_of_another_length_are_refused(
+    tmp_path: Path, form: str, shape: list[int], rows: int, stated: int
+) -> None:
+    shape = shape[:1] if form == "votable" else shape
+    values = np.arange(rows * np.prod(shape), dtype=float).reshape(rows, *shape)
+    path = WRITERS[form](Table({"source_id": np.arange(rows), "Values": values}), tmp_path)
+    of = survey(one=(f"values[{','.join('1' * len(shape))}]",))
+    right = of.model_copy(update={"vectors": {"values": int(np.prod(shape))}})
+    expected = values[(slice(None), *[1] * len(shape))]
+    np.testing.assert_array_equal(ss.read(path, survey=right)["one"].to_numpy(), expected)
+    if stated != np.prod(shape):
+        other = of.model_copy(update={"vectors": {"values": stated}})
+        with pytest.raises(ss.InputError, match=f"'Values': has vectors of .*expected length {stated}, as the"):
+            ss.read(path, survey=other)
+
+
+def test_one_vector_of_another_length_is_refused_with_its_number_of_rows(tmp_path: Path) -> None:
+    lists = pa.table({"source_id": [1, 2, 3], "m": [[1.0, 2.0], [1.0, 2.0, 3.0], None]})
+    pq.write_table(lists, path := tmp_path / "t.parquet")
+    of = survey(one=("m[1]",)).model_copy(update={"vectors": {"M": 2}})
+    with pytest.raises(ss.InputError, match=r"'m': has vectors of length 3 in 1 of 3 rows; expected length 2"):
+        ss.read(path, survey=of)
+    with pytest.raises(ss.InputError, match=r"has vectors of length 3 in 1 of 3 rows"):
+        ss.clean(path, survey=of, output=tmp_path / "o.parquet")
+
+
 def test_names_that_only_look_like_elements() -> None:
     table = pl.DataFrame({"source_id": [1], "v[3]": [7.0], "mass[Msun]": [1.0], "v": [[1.0, 2.0]]})
     read = ss.read(table, survey=survey(speed=("v[3]",), mass=("mass[Msun]",)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,10 +17,14 @@ _ELEMENT = re.compile(r"(?P<vector>.+)\[(?P<index>\s*-?\d+\s*(?:,\s*-?\d+\s*)*)\
 
 @dataclass(frozen=True, slots=True)
 class Element:
-    """One number of every vector of a column; it counts from 0, and the last axis changes fastest, as in numpy."""
+    """One number of every vector of a column; it counts from 0, and the last axis changes fastest, as in numpy.
+
+    `length` is the number of elements that a vector must have, of all axes together; None: any.
+    """
 
     vector: str
     index: tuple[int, ...]
+    length: int | None = None
 
     def __str__(self) -> str:
         return f"{self.vector}[{','.join(map(str, self.index))}]"
@@ -30,7 +35,7 @@ class Element:
         Raises
         ------
         InputError
-            The column is no vector, has other axes, or is too short.
+            The column is no vector, has other axes or another length, or is too short.
         """
         axes = axes_of(vector)
         if not axes:
@@ -39,6 +44,8 @@ class Element:
         if len(self.index) != len(axes):
             found = f"has {len(axes)} axes ({shape_text(vector)}), and {self} has {len(self.index)}"
             raise InputError(Problem(where, found, "one number for each axis"))
+        if self.length is not None and None not in axes and math.prod(filter(None, axes)) != self.length:
+            raise InputError(self._of_another_length(where, f"has vectors of {shape_text(vector)}"))
         for place, length in zip(self.index, axes, strict=True):
             if place < 0 or (length is not None and place >= length):
                 raise InputError(self._beyond(where, shape_text(vector), length))
@@ -50,8 +57,9 @@ class Element:
         Raises
         ------
         InputError
-            A vector is too short.
+            A vector is too short, or has another length than it must have.
         """
+        self._check_lengths(values, where)
         for place in self.index:
             if not isinstance(values.dtype, pl.List):
                 values = values.arr.get(place)
@@ -62,6 +70,24 @@ class Element:
                 raise InputError(self._beyond(where, f"length {short[0]} in {len(short)} rows", int(short[0])))
             values = values.list.get(place, null_on_oob=True)
         return values
+
+    def _check_lengths(self, values: pl.Series, where: str) -> None:
+        """Refuse vectors of varying length of which one has another length than it must have."""
+        axes = axes_of(values.dtype)
+        if self.length is None or None not in axes:
+            return
+        flat = values.arr.to_list() if isinstance(values.dtype, pl.Array) else values
+        for _ in axes[1:]:
+            flat = flat.list.eval(pl.element().explode())
+        lengths = flat.list.len()
+        other = lengths.filter((lengths > 0) & (lengths != self.length))
+        if len(other):
+            found = f"has vectors of length {other[0]} in {len(other):,} of {len(lengths):,} rows"
+            raise InputError(self._of_another_length(where, found))
+
+    def _of_another_length(self, where: str, found: str) -> Problem:
+        expected = f"length {self.length}, as the survey file says"
+        return Problem(where, found, expected, "Is it a table of the release that the survey file describes?")
 
     def _beyond(self, where: str, length: str, last: int | None) -> Problem:
         expected = "a number from 0" + (f" to {last - 1}" if last else "")

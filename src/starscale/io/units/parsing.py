@@ -68,6 +68,13 @@ _LONG_PREFIXES = {"nano": "n", "micro": "u", "milli": "m", "centi": "c", "kilo":
 _BRACKETED_IS_PLAIN = ("angle", "angular speed", "solid angle")
 #: Marks of angles before a sign: ``"/yr``.
 _ANGLE_MARKS = (("''", "arcsec"), ('"', "arcsec"), ("'", "arcmin"))
+#: The system of a flux before or after its unit, which is no part of it: ``nanomaggies (AB)``, ``AB uJy``.
+_FLUX_SYSTEM = re.compile(
+    r"(?:AB[ _,-]+)?(?P<flux>[\w .*/^()+-]*?(?:jy|jansk|mgy|magg)[\w .*/^()+-]*?)(?:[ ,]*[(\[]?\bAB\b[)\]]?)?",
+    re.IGNORECASE,
+)
+#: A power of a unit in parentheses: ``1/(nJy)^2``, ``(nanomaggies)^-2``.
+_POWER = re.compile(r"(?P<over>1?\s*/\s*)?\((?P<unit>.+)\)\s*(?:\*\*)?\s*\(?(?P<power>[+-]?\s*\d)\)?")
 #: What is said of a quantity beside its unit: ``deg (J2000)``, ``decimal degrees``.
 _ABOUT = re.compile(
     r"(?:decimal\s+(?P<after>.+))|(?P<before>.*[\w)])\s*[,;]?\s*[(\[]?\b(?:decimal|[JB]\d{4}(?:\.\d+)?|ICRS|FK[45])\b[)\]]?",
@@ -142,6 +149,15 @@ def _expression(plain: str) -> Any:
         if kind == u.dimensionless_unscaled:
             return kind
         return inner if kind in (None, inner) else None
+    return _flux_or_power(plain)
+
+
+def _flux_or_power(plain: str) -> Any:
+    """Parse a flux with its system, a power of a unit in parentheses, or a product."""
+    if (match := _FLUX_SYSTEM.fullmatch(plain)) and match["flux"] != plain:
+        return parse_unit(match["flux"])
+    if match := _POWER.fullmatch(plain):
+        return _power(parse_unit(match["unit"]), match)
     return _product(plain)
 
 
@@ -177,6 +193,14 @@ def _function(name: str, inside: str) -> Any:
     vague = inside.lower() == "cgs" or (inside == "g" and name != "dex")
     inner = u.dimensionless_unscaled if vague else parse_unit(inside)
     return None if inner is None else _logarithm(inner)
+
+
+def _power(unit: Any, match: re.Match[str]) -> Any:
+    """Return a unit to the power that a text states; None where that has no meaning."""
+    if unit is None or isinstance(unit, u.function.FunctionUnitBase):
+        return None
+    power = int(match["power"].replace(" ", ""))
+    return unit ** (-power if match["over"] else power)
 
 
 def _logarithm(physical: Any) -> Any:

@@ -60,6 +60,9 @@ PHRASES = (
     (r"\bkm\.?s(ec)?\s*(\*\*)?\s*(-1|\(-1\))(?!\d)", "km/s"),
     (r"(?<![a-z0-9])e-(?!\d)", " electron "),
     (r"(?<=[a-z0-9)]) per (?=[a-z0-9(])", "/"),
+    (r"\b(nano|micro|milli)[ -](?=jansk|jy\b|magg)", r"\1"),
+    # A number times a power of ten.
+    (r"(?<![\w.])(\d+(?:\.\d+)?)\s*[*x]?\s*\b10(?:\*\*)?\(?([+-]\d{1,2})\)?", r"\1e\2"),
 )
 
 #: Units by a word in any case of letters.
@@ -112,11 +115,11 @@ WORDS = {
         "DN": "dn",
         "1e-6": "ppm",
         "%": "% percent percents pct percentage",
-        "nmgy": "nmgy nanomaggy nanomaggies nanomaggys nmaggy nmaggies",
-        "mgy": "mgy maggy maggies maggys",
+        "nmgy": "nmgy nanomaggy nanomaggie nanomaggies nanomaggys nmaggy nmaggies",
+        "mgy": "mgy maggy maggie maggies maggys",
         "Jy": "jy jansky janskys janskies",
         "mJy": "millijansky millijanskys",
-        "uJy": "ujy microjansky microjanskys",
+        "uJy": "ujy mujy microjansky microjanskys",
         "nJy": "njy nanojansky nanojanskys",
         "dB": "db decibel decibels",
         "Hz": "hz",
