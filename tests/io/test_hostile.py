@@ -76,6 +76,16 @@ def test_fits_rows_of_no_byte(tmp_path: Path) -> None:
     refused(table_of(tmp_path / "t.fits", NUMBERS, changes=changes), "without a byte")
 
 
+@pytest.mark.parametrize(
+    "axes", ["'(0,99999999,99999999)'", "'" + "1,0,9," * 10 + "'", "'(1,1,1,1,1,1,1,1,1,1,1)'"]
+)
+def test_fits_axes_that_no_cell_has_are_left_out(tmp_path: Path, axes: str) -> None:
+    path = table_of(
+        tmp_path / "t.fits", fits.Column("a", "J", dim="(1)", array=np.arange(3)), changes={"TDIM1": axes}
+    )
+    assert io.read(path)["a"].to_list() == [0, 1, 2]
+
+
 def test_fits_cells_that_all_point_to_the_same_heap(tmp_path: Path) -> None:
     rows, size = 2000, 100_000
     lists = np.empty(rows, dtype=object)

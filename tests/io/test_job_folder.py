@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import json
+import os
+import platform
 import subprocess
 import sys
 from contextlib import nullcontext
@@ -105,13 +109,38 @@ def test_a_second_process_is_refused_until_the_first_ends(tmp_path: Path) -> Non
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "locked\n"
-        with pytest.raises(InputError, match=r"out: is being written by another process.*Wait for it"):
+        with pytest.raises(
+            InputError, match=rf"out: is being written by another process \(number {process.pid}.*Wait"
+        ):
             FolderLock(folder, Path("out"))
         process.kill()
     # A lock ends with its process, even if its file stays.
     with FolderLock(folder, Path("out")):
         assert (folder / "lock").exists()
     assert not folder.exists()
+
+
+def test_without_locks_of_the_file_system_the_named_process_decides(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "no locks")
+
+    monkeypatch.setattr(fcntl, "flock", none)
+    with (
+        FolderLock(tmp_path / "job", Path("out")),
+        pytest.raises(InputError, match=f"another process \\(number {os.getpid()} on {platform.node()}"),
+    ):
+        FolderLock(tmp_path / "job", Path("out"))
+    (tmp_path / "job").mkdir()
+    (tmp_path / "job" / "lock").write_text("5 another.machine\n")
+    with pytest.raises(InputError, match=r"on another\.machine.*If that process has ended, remove"):
+        FolderLock(tmp_path / "job", Path("out"))
+    with subprocess.Popen(["true"]) as ended:
+        ended.wait()
+    (tmp_path / "job" / "lock").write_text(f"{ended.pid} {platform.node()}\n")
+    FolderLock(tmp_path / "job", Path("out")).release()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_an_unfinished_folder_of_an_earlier_build_is_refused_with_what_to_do(tmp_path: Path) -> None:

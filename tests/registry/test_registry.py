@@ -87,6 +87,19 @@ def test_a_bad_download_leaves_nothing_and_a_good_one_follows(
     assert pack(ss.get_model("small", registry=tmp_path / "good.toml")) == packed
 
 
+def test_an_address_leads_to_no_other_host_unless_the_user_knows_it(
+    packed: bytes, tmp_path: Path, home: Path, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.files = {"small.tar": packed}
+    other = server.address("plain/small.tar").replace("127.0.0.1", "localhost")
+    (tmp_path / "r.toml").write_text(entry(f'address = "{server.address(f"away/{other}")}"', packed))
+    with pytest.raises(ss.InputError, match=r"another host, localhost.*STARSCALE_HOSTS=localhost"):
+        ss.get_model("small", registry=tmp_path / "r.toml")
+    assert everything(home) == []
+    monkeypatch.setenv("STARSCALE_HOSTS", "example.org, localhost")
+    assert pack(ss.get_model("small", registry=tmp_path / "r.toml")) == packed
+
+
 def test_a_model_that_is_not_here_is_not_downloaded_unasked(packed: bytes, tmp_path: Path, server: Server) -> None:
     (tmp_path / "r.toml").write_text(entry(f'address = "{server.address("plain/small.tar")}"', packed))
     assert ss.add_models(tmp_path / "r.toml") == ["small"]

@@ -11,12 +11,13 @@ import errno
 import fcntl
 import json
 import os
+import platform
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import IO, Any, Literal, Self
 
 from starscale.io.atomic import atomic_json, atomic_text, explained
 from starscale.io.checksum import checksum
@@ -30,6 +31,10 @@ Leftover = Literal["refuse", "renew", "restart"]
 
 class FolderLock:
     """Holds the lock of a folder until :meth:`release` or the end of the process.
+
+    The lock is that of the operating system on the file ``lock``, so it ends with its process, however that ends.
+    The file names the process and its machine. On a file system without locks, these decide: the lock is taken
+    over if the process was one of this machine and has ended.
 
     Parameters
     ----------
@@ -59,17 +64,31 @@ class FolderLock:
         self._path, self._temporary = folder / LOCK, temporary
         with explained(output, folder):
             folder.mkdir(parents=True, exist_ok=True)
-            self._file = self._path.open("a")
-        if not self._taken():
+            self._file = self._path.open("a+")
+            taken = self._taken()
+            if taken:
+                self._file.truncate(0)
+                self._file.write(f"{os.getpid()} {platform.node()}\n")
+                self._file.flush()
+        if not taken:
+            owner = _owner(self._file)
             self._file.close()
-            raise InputError(Problem(str(output), f"is being written by another process (in {folder})", fix=fix))
+            who = f"number {owner[0]} on {owner[1]}, " if owner else ""
+            if owner and owner[1] != platform.node():
+                fix += f" If that process has ended, remove {self._path}."
+            raise InputError(
+                Problem(str(output), f"is being written by another process ({who}in {folder})", fix=fix)
+            )
 
     def _taken(self) -> bool:
         try:
             fcntl.flock(self._file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            # Some network file systems have no locks; there the user must avoid two processes.
             if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
+                return False
+            # Some network file systems have no locks.
+            owner = _owner(self._file)
+            if owner and (owner[1] != platform.node() or _runs(owner[0])):
                 return False
         # Another process may have finished, and removed the lock, between opening and locking.
         with suppress(OSError):
@@ -92,6 +111,26 @@ class FolderLock:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.release()
+
+
+def _owner(file: IO[str]) -> tuple[int, str] | None:
+    """Return the process and the machine that a lock names."""
+    with suppress(OSError, ValueError):
+        file.seek(0)
+        number, _, machine = file.read(300).strip().partition(" ")
+        return int(number), machine
+    return None
+
+
+def _runs(number: int) -> bool:
+    """Whether this machine has a process of this number."""
+    try:
+        os.kill(number, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def refuse_foreign(folder: Path, output: Path, record: str = JOB) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Callable
 from functools import cache, wraps
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import ParamSpec, TypeVar
 
 import jax
 import jax.numpy as jnp
+import jaxlib
 
 from starscale.version import __version__
 
@@ -27,7 +29,8 @@ VARIABLE = "STARSCALE_CACHE"
 def keep_compiled() -> None:
     """Store compiled functions in the user's cache folder, unless jax has been given a folder already.
 
-    The next training or prediction need not compile them again.
+    The next training or prediction need not compile them again. Programs that are read there are run: the folder
+    is open to its user alone, and one that others could write to is not used. Other versions are kept apart.
     """
     folder = os.environ.get(VARIABLE)
     if folder == "" or getattr(jax.config, "jax_compilation_cache_dir", None) is not None:
@@ -36,14 +39,29 @@ def keep_compiled() -> None:
         base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "starscale"
     else:
         base = Path(folder)
-    try:
-        (base / __version__).mkdir(parents=True, exist_ok=True)
-    except OSError:
-        # A read-only home directory costs the time of compiling again, no more.
+    programs = base / f"{__version__}-jax{jax.__version__}-jaxlib{jaxlib.__version__}"
+    # Without such a folder, as in a read-only home directory, they are compiled again, no more.
+    if not private_folder(programs):
         return
-    jax.config.update("jax_compilation_cache_dir", str(base / __version__))  # type: ignore[no-untyped-call]
+    jax.config.update("jax_compilation_cache_dir", str(programs))  # type: ignore[no-untyped-call]
     # Small programs are compiled as fast as they are read.
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)  # type: ignore[no-untyped-call]
+
+
+def private_folder(path: Path) -> bool:
+    """Make a folder that its user alone may open; return whether that is so, and nobody else owns it."""
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.mkdir(mode=0o700, exist_ok=True)
+        if (found := path.lstat()).st_uid != os.getuid() or not stat.S_ISDIR(found.st_mode):
+            return False
+        path.chmod(0o700)
+        # Who may write to the folder above could put another one in the place of this one.
+        above = path.parent.stat()
+        shared = bool(above.st_mode & stat.S_IWOTH) and not above.st_mode & stat.S_ISVTX
+        return above.st_uid in (0, os.getuid()) and not shared
+    except OSError:
+        return False
 
 
 def full_precision(function: Callable[P, T]) -> Callable[P, T]:

@@ -1,12 +1,14 @@
 """Addresses of registry files and bundles, and downloads that are checked before they count.
 
 Only ``https:`` and ``file:`` are read, and plain ``http:`` from this machine itself. A file that comes over the
-network never leads to files of this machine.
+network never leads to files of this machine, and an address leads to no other host than the user knows
+(:data:`HOSTS`).
 """
 
 from __future__ import annotations
 
 import logging
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +20,9 @@ from urllib.request import url2pathname
 from starscale.io import checksum
 from starscale.vocabulary.errors import InputError, Problem
 from starscale.vocabulary.progress import SILENT, Progress, Task
+
+#: Environment variable: hosts, divided by commas, that an address may lead to besides its own; ``*``: any.
+HOSTS = "STARSCALE_HOSTS"
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 #: Seconds to connect, and between two blocks of an answer.
@@ -181,12 +186,16 @@ class DownloadCounter:
 
 
 def _redirected(response: Any, *_: Any, **__: Any) -> None:
-    """Refuse to be led away from https."""
+    """Refuse to be led away from https, or to another host."""
     if response.is_redirect:
         target = urljoin(response.url, response.headers["location"])
         if urlsplit(response.url).scheme == "https" and urlsplit(target).scheme != "https":
             raise InputError(Problem(response.url, f"leads to {target}", "an address that begins with https://"))
-        check_address(target)
+        host = check_address(target).hostname or ""
+        known = [name.strip() for name in os.environ.get(HOSTS, "").split(",")]
+        if host not in (urlsplit(response.url).hostname, *known) and "*" not in known:
+            fix = f"If you trust it, set {HOSTS}={host}."
+            raise InputError(Problem(response.url, f"leads to another host, {host}", "the file itself", fix))
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from pydantic import AfterValidator
 
 from starscale.vocabulary.errors import did_you_mean
 from starscale.vocabulary.sql.grammar import parse
+from starscale.vocabulary.sql.growth import LONGEST, longest_text
 from starscale.vocabulary.sql.tokens import NotSQLError
 from starscale.vocabulary.sql.tree import columns_in
 
@@ -77,10 +78,21 @@ def derivation_problems(columns: Mapping[str, _Described]) -> list[str]:
             problems.append(f"columns.{name}.expression: the column is computed from itself")
     if not problems:
         try:
-            computed(columns)
+            problems += _growing(columns)
         except CycleError as error:
             problems.append(f"columns that are computed from one another: {' <- '.join(error.args[1])}")
     return problems
+
+
+def _growing(columns: Mapping[str, _Described]) -> list[str]:
+    """Say which column is the first whose texts, made from those of others, become too long."""
+    lengths: dict[str, float] = {}
+    for name in computed(columns):
+        if (expression := columns[name].expression) is not None:
+            lengths[name] = longest_text(parse(expression), lengths)
+            if lengths[name] > LONGEST:
+                return [f"columns.{name}.expression: its texts would become longer than {LONGEST:,} bytes"]
+    return []
 
 
 def computed(columns: Mapping[str, _Described]) -> list[str]:

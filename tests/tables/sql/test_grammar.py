@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from types import SimpleNamespace
 
 import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from starscale.surveys.derived import derivation_problems
 from starscale.surveys.schema import Cut
 from starscale.tables.cuts import apply_cuts
 from starscale.tables.sql import rename_columns, row_expression
@@ -243,3 +245,25 @@ def test_any_text_is_an_expression_or_refused(text: str) -> None:
             assert len(expression.on(TABLE)) == TABLE.height
     except InputError:
         return
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"REPLACE(REPLACE(t, 'a', '{'a' * 200}'), 'a', '{'a' * 200}')",
+        f"CONCAT({'t, ' * 300}t)",
+        f"t{' || t' * 300}",
+    ],
+    ids=["replace", "concat", "joined"],
+)
+def test_texts_that_would_fill_the_memory_are_refused(text: str) -> None:
+    with pytest.raises(NotSQLError, match="longer than 16,384 bytes"):
+        parse(text)
+
+
+def test_columns_that_double_their_texts_are_refused() -> None:
+    columns = {"t0": SimpleNamespace(expression=None, valid=None)}
+    for i in range(40):
+        columns[f"t{i + 1}"] = SimpleNamespace(expression=f"t{i} || t{i}", valid=None)
+    (problem,) = derivation_problems(columns)
+    assert "columns.t9.expression" in problem

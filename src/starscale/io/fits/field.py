@@ -51,6 +51,8 @@ WHOLE: dict[type[pl.DataType], tuple[int, int]] = {
 }
 #: How astropy.io.fits comments on NAXIS1.
 _ASTROPY = "length of dimension 1"
+#: Axes of a cell, and elements of a cell whose axes hold none, that a table may have.
+_AXES, _MOST_EMPTY = 8, 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,8 +225,9 @@ def _cell(code: str, repeat: int, letters: int, dim: str) -> tuple[tuple[int, ..
     if code in "PQ":
         return (), 0
     axes = tuple(int(n) for n in re.findall(r"\d+", dim))[::-1]
-    # TDIM may name fewer elements than there are: the others are undefined.
-    if math.prod(axes) > repeat:
+    # TDIM may name fewer elements than there are: the others are undefined. An axis of no element must not hide
+    # axes that no cell has.
+    if math.prod(axes) > repeat or math.prod(n or 1 for n in axes) > max(repeat, _MOST_EMPTY) or len(axes) > _AXES:
         axes = ()
     if code == "A":
         return _text_cell(repeat, letters, axes)

@@ -13,14 +13,16 @@ from os import SEEK_END
 from pathlib import Path
 from typing import IO, Any
 
+from starscale.io.packed import is_bomb
+
 _DATA, _INDEX, _DICTIONARY, _DATA_2 = range(4)
 #: Fields of a page header: of every kind, and the structs that hold the number of values.
 _KIND, _UNPACKED, _PACKED = 1, 2, 3
 _VALUES_IN = {_DATA: 5, _DICTIONARY: 7, _DATA_2: 8}
 #: Bytes of a header that are read at first, and at most.
 _FIRST, _MOST = 1 << 10, 16 << 20
-#: A page is larger only where it is packed by less than this factor.
-_LARGEST, _FACTOR = 256 << 20, 1000
+#: A page is larger than others may be only where it is packed by less than this factor.
+_FACTOR = 1000
 _DEEPEST = 16
 #: Longest footer that is parsed here.
 LONGEST = 256 << 10
@@ -111,7 +113,7 @@ def _held(header: Struct, packed: int, name: str) -> int:
     unpacked = _number(header, _UNPACKED)
     about = header.get(_VALUES_IN.get(header[_KIND], -1), {})
     held = _number(about, 1) if header[_KIND] != _INDEX and isinstance(about, dict) else 0
-    if unpacked > _LARGEST and unpacked > _FACTOR * packed:
+    if is_bomb(unpacked, packed, _FACTOR):
         raise PageError(f"a page of column {name} would grow from {packed:,} to {unpacked:,} bytes")
     if header[_KIND] == _DICTIONARY and held > 8 * unpacked:
         raise PageError(f"a page of column {name} states {held:,} values in {unpacked:,} bytes")

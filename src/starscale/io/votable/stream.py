@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from itertools import chain
 from xml.parsers import expat
 
+from starscale.io.packed import is_bomb
 from starscale.io.votable.document import DamagedError, TableElement, VotableDocument
 
 _BLANKS = b" \t\r\n"
@@ -81,12 +82,18 @@ def _unpacked_base64(blocks: Iterator[bytes]) -> Iterator[bytes]:
 
 def _gunzipped(blocks: Iterator[bytes]) -> Iterator[bytes]:
     unpacker = zlib.decompressobj(_GZIP)
+    packed = unpacked = 0
     for block in blocks:
         rest = block
+        packed += len(block)
         while rest:
             if unpacker.eof:
                 unpacker = zlib.decompressobj(_GZIP)
-            yield unpacker.decompress(rest, _MOST)
+            piece = unpacker.decompress(rest, _MOST)
+            unpacked += len(piece)
+            if is_bomb(unpacked, packed):
+                raise DamagedError("its gzip data unpack to far more than a table does")
+            yield piece
             rest = unpacker.unconsumed_tail or unpacker.unused_data
     if not unpacker.eof:
         raise DamagedError("its gzip data are cut short")

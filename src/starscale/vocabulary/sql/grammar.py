@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 
+from starscale.vocabulary.sql.growth import LONGEST, longest_text
 from starscale.vocabulary.sql.names import FUNCTIONS, MOMENTS, TYPES, refused_function
 from starscale.vocabulary.sql.tokens import NotSQLError, Token, tokens_of
 from starscale.vocabulary.sql.tree import (
@@ -83,6 +84,8 @@ def parse(text: str) -> Node:
     for node, depth in walk(tree):
         if depth > DEEPEST:
             raise NotSQLError(_TOO_DEEP, node.at)
+    if longest_text(tree) > LONGEST:
+        raise NotSQLError(f"its texts would become longer than {LONGEST:,} bytes", 0)
     return tree
 
 
