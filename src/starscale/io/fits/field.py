@@ -224,15 +224,20 @@ def _cell(code: str, repeat: int, letters: int, dim: str) -> tuple[tuple[int, ..
     """
     if code in "PQ":
         return (), 0
-    axes = tuple(int(n) for n in re.findall(r"\d+", dim))[::-1]
-    # TDIM may name fewer elements than there are: the others are undefined. An axis of no element must not hide
-    # axes that no cell has.
-    if math.prod(axes) > repeat or math.prod(n or 1 for n in axes) > max(repeat, _MOST_EMPTY) or len(axes) > _AXES:
-        axes = ()
+    axes = _axes(dim, repeat)
     if code == "A":
         return _text_cell(repeat, letters, axes)
     shape = axes or (() if repeat == 1 else (repeat,))
     return ((*shape, 2) if code in "CM" else shape), 0
+
+
+def _axes(dim: str, repeat: int) -> tuple[int, ...]:
+    """Return the axes that a TDIM names, the slowest first; none where `repeat` elements cannot have them."""
+    axes = tuple(int(n) for n in re.findall(r"\d+", dim))[::-1]
+    # TDIM may name fewer elements than there are: the others are undefined. An axis of no element must not hide
+    # axes that no cell has.
+    possible = math.prod(axes) <= repeat and math.prod(n or 1 for n in axes) <= max(repeat, _MOST_EMPTY)
+    return axes if possible and len(axes) <= _AXES else ()
 
 
 def _text_cell(repeat: int, letters: int, axes: tuple[int, ...]) -> tuple[tuple[int, ...], int]:

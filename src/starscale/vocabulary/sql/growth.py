@@ -25,14 +25,23 @@ def longest_text(tree: Node, columns: Mapping[str, float] | None = None) -> floa
     if isinstance(tree, ColumnName):
         return (columns or {}).get(tree.name, COLUMN)
     lengths = [longest_text(part, columns) for part in parts(tree)]
-    if isinstance(tree, Call) and tree.name == "REPLACE":
-        found, new = (max(_bytes(argument), 1.0) for argument in tree.arguments[1:])
-        return lengths[0] * max(new / found, 1.0)
-    if isinstance(tree, Call) and tree.name == "CONCAT":
+    if _joins(tree):
         return sum(lengths)
-    if isinstance(tree, Chain) and tree.rest[0][0] == "||":
-        return sum(lengths)
-    return max(lengths, default=0.0)
+    return max(lengths, default=0.0) * _factor(tree)
+
+
+def _joins(node: Node) -> bool:
+    return (isinstance(node, Call) and node.name == "CONCAT") or (
+        isinstance(node, Chain) and node.rest[0][0] == "||"
+    )
+
+
+def _factor(node: Node) -> float:
+    """Return by how much a function makes its text longer."""
+    if not (isinstance(node, Call) and node.name == "REPLACE"):
+        return 1.0
+    found, new = (max(_bytes(argument), 1.0) for argument in node.arguments[1:])
+    return max(new / found, 1.0)
 
 
 def _bytes(node: Node) -> float:
