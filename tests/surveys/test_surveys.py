@@ -34,6 +34,7 @@ def survey(request: pytest.FixtureRequest) -> Survey:
 def test_the_promised_surveys_are_packaged() -> None:
     assert set(PACKAGED) == {
         *("gaia_dr2", "gaia_dr3", "gaia_dr4", "gaia_dr3_xp", "gaia_dr3_calibration", "bailer_jones_edr3"),
+        "gaia_dr2_calibration",
         *("gaia_dr2_neighbourhood", "gaia_dr3_neighbourhood"),
         *(
             "allwise",

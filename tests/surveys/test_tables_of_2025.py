@@ -183,9 +183,20 @@ def test_the_epoch_of_rubin_is_the_mean_of_the_bands_that_are_used(
     assert years == pytest.approx(2000 + days.to_numpy(), abs=1e-6)
 
 
-def test_errors_of_gaia_magnitudes_from_their_ratios() -> None:
+@pytest.mark.parametrize(
+    ("name", "errors"),
+    [
+        ("gaia_dr2_calibration", {"g": 0.0018, "bp": 0.0014, "rp": 0.0019}),
+        ("gaia_dr3_calibration", {"g": 0.0027553202, "bp": 0.0027901700, "rp": 0.0037793818}),
+        ("gaia_dr4", {"g": 0.0027553202, "bp": 0.0027901700, "rp": 0.0037793818}),
+    ],
+)
+def test_errors_of_gaia_magnitudes_from_their_ratios(name: str, errors: dict[str, float]) -> None:
     ratios = np.array([10.0, 100.0, 1e4, 0.0, -1.0, np.nan])
-    table = pl.DataFrame({"source_id": np.arange(1, 7) * 2**40, "phot_rp_mean_flux_over_error": ratios})
-    found = standardise(table, load_survey("gaia_dr3_calibration"))["phot_rp_mean_mag_error"].to_list()
-    assert found[:3] == pytest.approx(np.hypot(2.5 / np.log(10) / ratios[:3], 0.0037793818), rel=1e-6)
-    assert found[3:] == [None] * 3
+    table = pl.DataFrame({"source_id": np.arange(1, 7) * 2**40})
+    table = table.with_columns(pl.Series(f"phot_{band}_mean_flux_over_error", ratios) for band in errors)
+    found = standardise(table, load_survey(name))
+    for band, zero_point in errors.items():
+        values = found[f"phot_{band}_mean_mag_error"].to_list()
+        assert values[:3] == pytest.approx(np.hypot(2.5 / np.log(10) / ratios[:3], zero_point), rel=1e-6)
+        assert values[3:] == [None] * 3
