@@ -216,7 +216,7 @@ def test_every_option_is_described_with_its_default(name: str) -> None:
     for parameter in COMMANDS[name].params:
         if parameter.param_type_name == "argument":
             assert parameter.name.upper() in text
-        elif "--help" not in parameter.opts:
+        elif "--help" not in parameter.opts and not parameter.hidden:
             names = [*sorted(parameter.opts, key=len), *parameter.secondary_opts]
             if parameter.required:
                 default = "*required*"

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from starscale.io.progress import DisplayedProgress
+from starscale.cli.printing import progress as shown
 from starscale.reports.compare_text import compared_table, costs_table, ratios_table
 from starscale.vocabulary.comparison_columns import COMPARED, COMPARED_CSV
 from starscale.vocabulary.settings.run import ESTIMATES_ALONE, OWN_MODEL, WITHOUT_ESTIMATES
@@ -46,7 +46,7 @@ def ablate(
 def _compare(run_file: Path, output: Path, *, only: Sequence[str], ablation: bool = False) -> None:
     # The learning libraries are loaded by a command that learns only.
     work = importlib.import_module("starscale.pipeline.compare_models").compare_models
-    compared = work(run_file, output, only=only, ablation=ablation, progress=DisplayedProgress())
+    compared = work(run_file, output, only=only, ablation=ablation, progress=shown())
     sample = "test part, MOCK data" if compared.mock else "test part"
     typer.echo(f"\nmodels compared ({sample})\n{compared_table(compared.figures).text()}")
     poor = compared_table(compared.figures, "metal-poor")

@@ -7,9 +7,9 @@ from typing import Annotated
 import typer
 
 import starscale as ss
-from starscale.cli.options import Output, Rename, renamed
+from starscale.cli.options import Output, Rename, renamed, survey_option
+from starscale.cli.printing import progress as shown
 from starscale.dust.reddening import REDDENING_MEANING
-from starscale.io.progress import DisplayedProgress
 
 
 def redden(
@@ -18,7 +18,7 @@ def redden(
         str,
         typer.Option("--map", help="sfd, csfd, bayestar19, edenhofer2023, decaps; or a TOML file about a map."),
     ],
-    survey: Annotated[str, typer.Option(help="Survey name, or the path of a survey file.")],
+    survey: Annotated[str, survey_option()],
     output: Output,
     distance: Annotated[
         str | None, typer.Option(help="Column with distances in pc; default: that of the survey.")
@@ -38,7 +38,7 @@ def redden(
         distance=distance,
         column=column,
         rename=renamed(rename),
-        progress=DisplayedProgress(),
+        progress=shown(),
     )
     typer.echo(f"{done.n_values:,} of {done.n_rows:,} rows with E(B-V) ({done.scale}) written to {output}")
     for bit, meaning in REDDENING_MEANING.items():
@@ -48,7 +48,7 @@ def redden(
 
 def parallax(
     table: Annotated[str, typer.Argument(help="Table with parallaxes.")],
-    survey: Annotated[str, typer.Option(help="Survey name, or the path of a survey file.")],
+    survey: Annotated[str, survey_option()],
     output: Output,
     rename: Rename = None,
 ) -> None:
@@ -56,7 +56,5 @@ def parallax(
 
     Example: `starscale parallax gaia.parquet --survey gaia_dr4 -o corrected.parquet`
     """
-    done = ss.correct_parallax(
-        table, survey=survey, output=output, rename=renamed(rename), progress=DisplayedProgress()
-    )
+    done = ss.correct_parallax(table, survey=survey, output=output, rename=renamed(rename), progress=shown())
     typer.echo(f"{done.n_values:,} of {done.n_rows:,} rows with a corrected parallax written to {output}")

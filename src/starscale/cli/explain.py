@@ -9,7 +9,7 @@ import typer
 
 import starscale as ss
 from starscale import io
-from starscale.cli.options import named_values, names, sample_name
+from starscale.cli.options import model_argument, named_values, names, sample_name
 from starscale.reports.importance_text import importance_json, importance_tables
 from starscale.tables.api import is_mock
 from starscale.vocabulary.errors import InputError, Problem
@@ -53,7 +53,7 @@ def explain(
 
 
 def importance(
-    model: Annotated[Path, typer.Argument(help="Model bundle.")],
+    model: Annotated[Path, model_argument()],
     table: Annotated[
         Path, typer.Argument(help="Table with the model's inputs and labels; of a training table, the test part.")
     ],

@@ -9,8 +9,9 @@ from typing import Annotated, Any
 import typer
 
 from starscale.cli.estimates import print_estimate
-from starscale.cli.options import named_values, names, say
-from starscale.io.progress import DisplayedProgress
+from starscale.cli.options import named_values, names, survey_argument
+from starscale.cli.printing import progress as shown
+from starscale.cli.printing import say
 from starscale.reports.text import attrition_table
 from starscale.vocabulary.errors import InputError, Problem
 from starscale.vocabulary.settings.run import Cuts, ExtraCut, FetchSettings
@@ -18,7 +19,7 @@ from starscale.vocabulary.strict import validate
 
 
 def fetch(
-    survey: Annotated[str, typer.Argument(help="Survey name, or the path of a survey file.")],
+    survey: Annotated[str, survey_argument()],
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="File to write; its suffix gives the format.")
     ] = None,
@@ -101,9 +102,7 @@ def fetch(
         print_estimate(plan(survey, **selection, settings=settings, ask=_ask))
         return
     work = importlib.import_module("starscale.archives.api").fetch
-    done = work(
-        survey, output, **selection, settings=settings, fresh=fresh, ask=_ask, progress=DisplayedProgress()
-    )
+    done = work(survey, output, **selection, settings=settings, fresh=fresh, ask=_ask, progress=shown())
     _print_fetched(done, settings)
 
 

@@ -13,17 +13,11 @@ from typing import Annotated
 import typer
 
 import starscale as ss
-from starscale.cli.verbs import STYLE, Verbs
+from starscale.cli.printing import printing, say
+from starscale.cli.verbs import STYLE, Log, Quiet, Verbose, Verbs
 from starscale.vocabulary.errors import StarscaleError
 
-app = typer.Typer(
-    name="starscale",
-    cls=Verbs,
-    help="Put every star on one scale: effective temperature, surface gravity and metallicity for the stars of "
-    "photometric surveys, learnt from spectroscopic ones.",
-    no_args_is_help=True,
-    **STYLE,
-)
+app = typer.Typer(name="starscale", cls=Verbs, no_args_is_help=True, add_completion=True, **STYLE)
 
 
 def _version(value: bool) -> None:
@@ -34,11 +28,12 @@ def _version(value: bool) -> None:
 
 @app.callback()
 def _options(
-    version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and stop.")
-    ] = False,
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True)] = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+    log: Log = None,
 ) -> None:
-    del version
+    del version, quiet, verbose, log
 
 
 class _Stopped(SystemExit):
@@ -54,11 +49,12 @@ def main() -> None:
     # An exception, so that everything half-written is cleared away first.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _stop)
-    try:
-        app()
-    except StarscaleError as error:
-        typer.echo("\n".join([f"starscale: {error}", *getattr(error, "__notes__", ())]), err=True)
-        sys.exit(2)
-    except _Stopped as stopped:
-        typer.echo("\n".join(["starscale: stopped", *getattr(stopped, "__notes__", ())]), err=True)
-        raise
+    with printing():
+        try:
+            app(prog_name="starscale")
+        except StarscaleError as error:
+            say("\n".join([f"starscale: {error}", *getattr(error, "__notes__", ())]), error=True)
+            sys.exit(2)
+        except _Stopped as stopped:
+            say("\n".join(["starscale: stopped", *getattr(stopped, "__notes__", ())]), error=True)
+            raise

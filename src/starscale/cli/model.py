@@ -10,6 +10,7 @@ import typer
 
 import starscale as ss
 from starscale import io
+from starscale.cli.announcing import announce
 from starscale.cli.options import (
     Crosswalk,
     Engine,
@@ -19,13 +20,14 @@ from starscale.cli.options import (
     Workers,
     closing_of_prediction,
     closing_of_run,
+    model_argument,
     print_figures,
     renamed,
     sample_name,
-    say,
     walks,
 )
-from starscale.io.progress import DisplayedProgress
+from starscale.cli.printing import progress as shown
+from starscale.cli.printing import say
 from starscale.tables.api import is_mock
 from starscale.vocabulary.errors import InputError, Problem, Problems
 
@@ -42,7 +44,7 @@ def train(
 
     Example: `starscale train run.toml -o model/`
     """
-    trained = ss.train(run_file, table=table, output=output, progress=DisplayedProgress())
+    trained = ss.train(run_file, table=table, output=output, progress=shown())
     print_figures(trained.figures, sample_name("test part", trained.model.mock))
     for warning in trained.model.predictor.warnings:
         say(f"warning: {warning}")
@@ -50,7 +52,7 @@ def train(
 
 
 def evaluate(
-    model: Annotated[Path, typer.Argument(help="Model bundle.")],
+    model: Annotated[Path, model_argument()],
     table: Annotated[
         Path, typer.Argument(help="Table with inputs and labels. Stars of the model's training are left out.")
     ],
@@ -77,7 +79,7 @@ def evaluate(
         include_training=include_training,
         release=release or "",
         crosswalk=walks(crosswalk),
-        progress=DisplayedProgress(),
+        progress=shown(),
     )
     if output is not None:
         io.atomic_text(output, figures.with_columns(pl.col(pl.Float64).fill_nan(None)).write_json() + "\n")
@@ -87,7 +89,7 @@ def evaluate(
 
 
 def predict(
-    model: Annotated[Path, typer.Argument(help="Model bundle.")],
+    model: Annotated[Path, model_argument()],
     stars: Annotated[str, typer.Argument(help="Table with the columns of all surveys of the model.")],
     output: Output,
     chunk: Annotated[int, typer.Option(min=1, help="Rows per batch.")] = 65_536,
@@ -110,6 +112,7 @@ def predict(
     for warning in bundle.information.get("warnings", ()):
         say(f"warning about the model: {warning}")
     cluster: dict[str, Any] = {"engine": engine, "scheduler": scheduler, "workers": workers}
+    announce("predict", output, stars)
     counts = ss.predict(
         model,
         stars,
@@ -117,7 +120,7 @@ def predict(
         chunk=chunk,
         restart=restart,
         rename=renamed(rename),
-        progress=DisplayedProgress(),
+        progress=shown(),
         **cluster,
     )
     typer.echo(closing_of_prediction(counts, stars, output, mock=bundle.mock or is_mock(stars)))
@@ -128,7 +131,7 @@ def predict(
 
 
 def apply(
-    model: Annotated[str, typer.Argument(help="Model bundle, or the name of a model.")],
+    model: Annotated[str, model_argument()],
     output: Output,
     table: Annotated[
         list[str],
@@ -178,7 +181,7 @@ def apply(
         clean=clean,
         rename=_by_survey(rename),
         folder=folder,
-        progress=DisplayedProgress(),
+        progress=shown(),
         **cluster,
     )
     typer.echo(closing_of_run(Path(str(done.folder))))

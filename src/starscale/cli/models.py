@@ -8,8 +8,9 @@ from typing import Annotated
 import typer
 
 import starscale as ss
-from starscale.cli.options import say
-from starscale.io.progress import DisplayedProgress
+from starscale.cli.options import model_argument
+from starscale.cli.printing import progress as shown
+from starscale.cli.printing import say
 from starscale.reports.table import ReportTable
 
 models = typer.Typer(help="Trained models by name: list, show, get, add and pack.", no_args_is_help=True)
@@ -40,7 +41,7 @@ def list_models(registry: Registry = None) -> None:
 
 @models.command("show")
 def show(
-    name: Annotated[str, typer.Argument(help="Name of a model.")],
+    name: Annotated[str, model_argument("Name of a model.")],
     registry: Registry = None,
 ) -> None:
     """Print labels, scale, surveys, figures, licence, citation and place of a model.
@@ -52,14 +53,14 @@ def show(
 
 @models.command("get")
 def get(
-    name: Annotated[str, typer.Argument(help="Name of a model.")],
+    name: Annotated[str, model_argument("Name of a model.")],
     registry: Registry = None,
 ) -> None:
     """Download a model, check it and keep it; afterwards its name needs no network.
 
     Example: `starscale models get segue_colours`
     """
-    folder = ss.get_model(name, registry=registry, progress=DisplayedProgress())
+    folder = ss.get_model(name, registry=registry, progress=shown())
     typer.echo(f"model {name} in {folder}/; use: starscale predict {name} TABLE -o catalogue.fits")
 
 

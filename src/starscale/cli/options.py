@@ -10,34 +10,50 @@ from typing import Annotated, Any
 import polars as pl
 import typer
 
+from starscale.cli import completion
 from starscale.reports.text import figures_table
 from starscale.vocabulary.errors import Problems
 from starscale.vocabulary.settings.run import CrosswalkInput
 
-Output = Annotated[Path, typer.Option("--output", "-o", help="File to write; its suffix gives the format.")]
+Output = Annotated[
+    Path, typer.Option("--output", "-o", metavar="FILE", help="File to write; its suffix gives the format.")
+]
+
+
+def survey_option(*names: str, help: str = "Survey name, or the path of a survey file.") -> Any:  # noqa: A002
+    """Return an option for a survey, whose name the shell completes."""
+    return typer.Option(*names, metavar="SURVEY", help=help, autocompletion=completion.survey_names)
+
+
+def survey_argument(help: str = "Survey name, or the path of a survey file.") -> Any:  # noqa: A002
+    """Return an argument for a survey, whose name the shell completes."""
+    return typer.Argument(help=help, autocompletion=completion.survey_names)
+
+
+def model_argument(help: str = "Model bundle (folder), or the name of a model.") -> Any:  # noqa: A002
+    """Return an argument for a model, whose name the shell completes."""
+    return typer.Argument(help=help, autocompletion=completion.model_names)
 
 
 Engine = Annotated[
     str,
-    typer.Option(
-        help="local: in this process; lsdb: on a Dask cluster, from HATS catalogues. The rows are the same."
-    ),
+    typer.Option(help="local, or lsdb: HATS catalogues on a Dask cluster; the same rows."),
 ]
 
 
 Scheduler = Annotated[
-    str | None, typer.Option(help="Engine lsdb: address of a running Dask scheduler, tcp://HOST:PORT.")
+    str | None, typer.Option(metavar="tcp://HOST:PORT", help="With lsdb: a Dask scheduler that runs.")
 ]
 
 
 Workers = Annotated[
-    int | None, typer.Option(min=1, help="Engine lsdb: worker processes on this machine; default: one a core.")
+    int | None, typer.Option(min=1, metavar="N", help="With lsdb: processes here; default: one a core.")
 ]
 
 
 Rename = Annotated[
     list[str] | None,
-    typer.Option(help="NEW=OLD: read the column OLD of the table as the column NEW. Repeatable."),
+    typer.Option(metavar="NEW=OLD", help="Read the column OLD as the column NEW. Repeatable."),
 ]
 
 
@@ -48,11 +64,6 @@ Crosswalk = Annotated[
         help="Table between two releases of Gaia, for labels with identifiers of another release. Repeatable.",
     ),
 ]
-
-
-def say(text: str) -> None:
-    """Print a line on standard error, where it does not mix with results."""
-    typer.echo(text, err=True)
 
 
 def closing_of_run(folder: Path) -> str:

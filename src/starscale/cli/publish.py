@@ -9,7 +9,7 @@ import typer
 
 import starscale as ss
 from starscale.cli.options import named_values
-from starscale.io.progress import DisplayedProgress
+from starscale.cli.printing import progress as shown
 from starscale.vocabulary.errors import Problems
 
 
@@ -45,7 +45,7 @@ def publish(
         abstract=abstract or "",
         columns=column,
         decimals=_decimals(decimals),
-        progress=DisplayedProgress(),
+        progress=shown(),
     )
     data = "rows of MOCK data" if done.mock else "rows"
     typer.echo(f"{done.rows:,} {data} written to {', '.join(map(str, done.files))}")

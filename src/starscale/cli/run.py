@@ -22,8 +22,9 @@ from starscale.cli.options import (
     print_figures,
     renamed,
     sample_name,
+    survey_option,
 )
-from starscale.io.progress import DisplayedProgress
+from starscale.cli.printing import progress as shown
 from starscale.reports.table import ReportTable
 from starscale.reports.text import figures_table
 from starscale.vocabulary.errors import InputError, Problem
@@ -44,7 +45,7 @@ def demo(
 
     Example: `starscale demo -o demo --stars 20000`
     """
-    result = ss.demo(output, stars=stars, seed=seed, progress=DisplayedProgress())
+    result = ss.demo(output, stars=stars, seed=seed, progress=shown())
     _print_run(result)
     # What the same program reaches on real stars stands beside it.
     figures = frame(ss.load(REAL_MODEL).information["figures"])
@@ -92,10 +93,10 @@ def run(
     Example: `starscale run run.toml -o run/`
     """
     if dry_run:
-        print_estimates(ss.plan_run(run_file, progress=DisplayedProgress()))
+        print_estimates(ss.plan_run(run_file, progress=shown()))
         return
     cluster: dict[str, Any] = {"engine": engine, "scheduler": scheduler, "workers": workers}
-    _print_run(ss.run(run_file, output, progress=DisplayedProgress(), **cluster))
+    _print_run(ss.run(run_file, output, progress=shown(), **cluster))
 
 
 def check(
@@ -107,11 +108,11 @@ def check(
             metavar="PATH",
         ),
     ] = None,
-    survey: Annotated[str | None, typer.Option(help="For a table: the survey that it should belong to.")] = None,
+    survey: Annotated[str | None, survey_option(help="For a table: the survey that it should belong to.")] = None,
     rename: Rename = None,
     archive: Annotated[
         str | None,
-        typer.Option(metavar="SURVEY", help="Instead of PATH: a survey to compare with its archive's TAP_SCHEMA."),
+        survey_option(help="Instead of PATH: a survey to compare with its archive's TAP_SCHEMA."),
     ] = None,
     at: Annotated[
         str | None, typer.Option(help="With --archive: one of the survey's archives; default: the main one.")

@@ -10,9 +10,9 @@ import typer
 
 import starscale as ss
 from starscale import io
-from starscale.cli.options import Crosswalk, Output, walks
+from starscale.cli.options import Crosswalk, Output, survey_option, walks
+from starscale.cli.printing import progress as shown
 from starscale.homogenization.api import companion_paths
-from starscale.io.progress import DisplayedProgress
 from starscale.reports.homogenize_text import homogenize_tables
 from starscale.tables.api import refuse_same
 from starscale.vocabulary.columns import LABELS
@@ -39,7 +39,7 @@ def homogenize(
             found = "is the page of the report and a file of the labels"
             raise InputError(Problem(str(report), found, "another name for --report"))
         io.check_place(report)
-    result = ss.homogenize(labels_file, output, crosswalk=walks(crosswalk), progress=DisplayedProgress())
+    result = ss.homogenize(labels_file, output, crosswalk=walks(crosswalk), progress=shown())
     data = json.loads(companion_paths(output)["diagnostics"].read_text(encoding="utf-8"))
     if report is not None:
         ss.label_report(companion_paths(output)["diagnostics"], report)
@@ -55,7 +55,7 @@ def homogenize(
 def recalibrate(
     table: Annotated[Path, typer.Argument(help="Table of a survey that the calibration contains.")],
     calibration: Annotated[Path, typer.Option(help="Calibration written by `homogenize`.")],
-    survey: Annotated[str, typer.Option(help="Survey name, or the path of a survey file.")],
+    survey: Annotated[str, survey_option()],
     output: Output,
 ) -> None:
     """Put more rows of a survey on an existing scale, without a new fit.

@@ -10,6 +10,7 @@ import typer
 from pydantic import BaseModel
 
 import starscale as ss
+from starscale.cli.options import survey_argument
 from starscale.reports.table import ReportTable
 from starscale.vocabulary.errors import InputError, Problem, did_you_mean
 
@@ -30,7 +31,7 @@ def list_surveys() -> None:
 
 @survey.command("show")
 def show(
-    name: Annotated[str, typer.Argument(help="Name of a packaged survey, or path of a survey file.")],
+    name: Annotated[str, survey_argument("Name of a packaged survey, or path of a survey file.")],
     bibtex: Annotated[bool, typer.Option("--bibtex", help="Print only its papers, as BibTeX.")] = False,
 ) -> None:
     """Print roles, columns, cuts with their sources, archives and citation of a survey.

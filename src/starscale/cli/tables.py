@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 import starscale as ss
+from starscale.cli.announcing import announce
 from starscale.cli.options import (
     Engine,
     Output,
@@ -17,8 +18,9 @@ from starscale.cli.options import (
     named_values,
     names,
     renamed,
+    survey_option,
 )
-from starscale.io.progress import DisplayedProgress
+from starscale.cli.printing import progress as shown
 from starscale.reports.match_text import losses_table, match_table
 from starscale.reports.text import attrition_table
 from starscale.vocabulary.settings.run import Cuts, ExtraCut, MatchConfig
@@ -43,6 +45,7 @@ def convert(
 
     Example: `starscale convert "gaia/GaiaSource_*.csv.gz" -o gaia.parquet --columns source_id,ra,dec`
     """
+    announce("convert", output, table)
     chosen = None if columns is None else names(columns)
     done = ss.convert(
         table,
@@ -50,7 +53,7 @@ def convert(
         columns=chosen,
         rename=renamed(rename),
         verify=not ignore_checksum,
-        progress=DisplayedProgress(),
+        progress=shown(),
     )
     typer.echo(f"{done.n_rows:,} rows written to {output}")
     typer.echo("not kept by this format:" if done.lost else "everything is kept")
@@ -60,7 +63,7 @@ def convert(
 
 def clean(
     table: Annotated[Path, typer.Argument(help="Table to clean.")],
-    survey: Annotated[str, typer.Option(help="Survey name, or the path of a survey file.")],
+    survey: Annotated[str, survey_option()],
     output: Output,
     join: Annotated[
         list[str] | None,
@@ -82,7 +85,8 @@ def clean(
     extra = tuple(ExtraCut(name=n, keep=k) for n, k in named_values(cut, "--cut", "NAME=SQL"))
     joins = [(Path(path), name) for name, path in named_values(join, "--join", "SURVEY=PATH")]
     cuts = Cuts(without=tuple(without or ()), extra=extra)
-    display = DisplayedProgress()
+    display = shown()
+    announce("clean", output, table)
     cleaned = ss.clean(
         table, survey=survey, join=joins, cuts=cuts, rename=renamed(rename), output=output, progress=display
     )
@@ -92,60 +96,58 @@ def clean(
 
 
 def match(
-    left: Annotated[
-        str, typer.Argument(help="Gaia catalogue; its stars are moved to the epoch of the other catalogue.")
-    ],
+    left: Annotated[str, typer.Argument(help="Gaia catalogue; its stars are moved to the other epoch.")],
     right: Annotated[str, typer.Argument(help="Catalogue to match with Gaia.")],
-    left_survey: Annotated[str, typer.Option("--left", help="Survey of the first catalogue.")],
-    right_survey: Annotated[str, typer.Option("--right", help="Survey of the second catalogue.")],
+    left_survey: Annotated[str, survey_option("--left", help="Survey of the first catalogue.")],
+    right_survey: Annotated[str, survey_option("--right", help="Survey of the second catalogue.")],
     output: Output,
     method: Annotated[
-        str, typer.Option(help="figure_of_merit: by errors, density and motions; nearest: by separation alone.")
+        str, typer.Option(help="figure_of_merit (errors, density, motions) or nearest.")
     ] = "figure_of_merit",
     mode: Annotated[
         str | None,
         typer.Option(
-            help="dense: a counterpart is sought for every Gaia star; sparse: a Gaia star for every source, "
-            "one-to-one. Default: from the survey file."
+            help="dense: a counterpart for every Gaia star; sparse: a Gaia star for every source. Default: by "
+            "the survey."
         ),
     ] = None,
     radius: Annotated[
         float | None,
-        typer.Option(help="Largest separation, arcsec, up to 60; default 5, or 1 with --method nearest."),
+        typer.Option(metavar="ARCSEC", help="Largest separation, up to 60. Default: 5; nearest: 1."),
     ] = None,
     errors: Annotated[
         str,
-        typer.Option(help="calibrated: position errors fitted to the pairs; stated: those of the catalogues."),
+        typer.Option(help="Of positions: calibrated with the pairs, or as stated."),
     ] = "calibrated",
     pairs: Annotated[
         str,
         typer.Option(
-            help="strict: exactly one good neighbour on both sides; loose: one neighbour, no mates; best: the "
-            "best neighbour of every source."
+            help="strict: one good neighbour on both sides; loose: one neighbour, no mates; best: the best of "
+            "every source."
         ),
     ] = "strict",
     proper_motion: Annotated[bool, typer.Option(help="Move the stars along their proper motions.")] = True,
-    neighbours: Annotated[Path | None, typer.Option(help="File for all good neighbours.")] = None,
+    neighbours: Annotated[Path | None, typer.Option(metavar="FILE", help="File for all good neighbours.")] = None,
     unmatched: Annotated[
-        Path | None, typer.Option(help="File for sources without a pair, with the reason.")
+        Path | None, typer.Option(metavar="FILE", help="File for sources without a pair, with the reason.")
     ] = None,
     duplicates: Annotated[
-        Path | None, typer.Option(help="File for entries of the second catalogue that duplicate another entry.")
+        Path | None, typer.Option(metavar="FILE", help="File for repeated entries of the second catalogue.")
     ] = None,
     tiles: Annotated[
         int | None,
         typer.Option(
             min=0,
             max=10,
-            help="HEALPix order of the tiles of a match on disk; by default only large tables are tiled. The "
-            "pairs are the same.",
+            metavar="ORDER",
+            help="HEALPix order of tiles on disk; default: as the size asks; same pairs.",
         ),
     ] = None,
     left_rename: Annotated[
-        list[str] | None, typer.Option(help="NEW=OLD: a column of the first table. Repeatable.")
+        list[str] | None, typer.Option(metavar="NEW=OLD", help="A column of the first table. Repeatable.")
     ] = None,
     right_rename: Annotated[
-        list[str] | None, typer.Option(help="NEW=OLD: a column of the second table. Repeatable.")
+        list[str] | None, typer.Option(metavar="NEW=OLD", help="A column of the second table. Repeatable.")
     ] = None,
     engine: Engine = "local",
     scheduler: Scheduler = None,
@@ -158,6 +160,7 @@ def match(
     given = {"method": method, "mode": mode, "radius": radius, "errors": errors, "pairs": pairs}
     settings = validate(MatchConfig, {**given, "proper_motion": proper_motion}, "options of match")
     files: dict[str, Any] = {"neighbours": neighbours, "unmatched": unmatched, "duplicates": duplicates}
+    announce("match", output, left, right)
     matched = ss.match(
         left,
         right,
@@ -171,7 +174,7 @@ def match(
         engine=engine,
         scheduler=scheduler,
         workers=workers,
-        progress=DisplayedProgress(),
+        progress=shown(),
         **files,
     )
     typer.echo(match_table(matched.statistics, matched.model).text())

@@ -10,10 +10,16 @@ import importlib
 import inspect
 from functools import lru_cache
 from importlib import resources
-from typing import Any
+from pathlib import Path
+from types import MethodType
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup
+
+from starscale.cli import printing
+from starscale.cli.help import overview, verb_help
+from starscale.version import __version__
 
 #: Modules of this folder, by verb, in the order of use.
 MODULES = {
@@ -47,11 +53,40 @@ MODULES = {
 }
 #: Settings of the command and of every verb.
 STYLE: dict[str, Any] = {
-    "add_completion": False,
     "pretty_exceptions_enable": False,
-    "rich_markup_mode": "markdown",
+    "rich_markup_mode": None,
     "context_settings": {"help_option_names": ["-h", "--help"]},
 }
+
+
+# When the shell completes a line, options are only looked at: nothing is opened then.
+def _quiet(context: typer.Context, value: bool) -> bool:
+    printing.session.quiet |= value and not context.resilient_parsing
+    return value
+
+
+def _verbose(context: typer.Context, value: bool) -> bool:
+    if value and not context.resilient_parsing and not printing.session.verbose:
+        printing.session.verbose = True
+        printing.introduce(__version__)
+    return value
+
+
+def _log(context: typer.Context, value: Path | None) -> Path | None:
+    if value is not None and not context.resilient_parsing:
+        printing.session.open_log(value)
+        printing.introduce(__version__)
+    return value
+
+
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", callback=_quiet, expose_value=False, hidden=True)]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", callback=_verbose, expose_value=False, hidden=True)]
+Log = Annotated[Path | None, typer.Option("--log", callback=_log, expose_value=False, hidden=True)]
+
+
+def everywhere(quiet: Quiet = False, verbose: Verbose = False, log: Log = None) -> None:
+    """Take the options of every command; their callbacks set what is printed."""
+    del quiet, verbose, log
 
 
 def load(verb: str) -> Any:
@@ -71,6 +106,10 @@ class Verbs(TyperGroup):
         for verb in MODULES:
             self.add_command(_Named(name=verb, help=help_of(verb)))
 
+    def get_help(self, ctx: Any) -> str:  # noqa: ARG002
+        """Return the list of the verbs."""
+        return overview()
+
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
         """Return the verb that the first argument names."""
         name, command, rest = super().resolve_command(ctx, args)
@@ -79,15 +118,26 @@ class Verbs(TyperGroup):
 
 def as_command(verb: str) -> Any:
     """Return a verb as a command of Typer."""
-    alone, what = typer.Typer(**STYLE), load(verb)
+    alone, what = typer.Typer(add_completion=False, **STYLE), load(verb)
     # With a callback it is a group, whatever it contains.
-    alone.callback()(lambda: None)
+    alone.callback()(everywhere)
     if isinstance(what, typer.Typer):
         alone.add_typer(what, name=verb)
     else:
         alone.command(verb)(what)
     group: Any = typer.main.get_command(alone)
-    return group.commands[verb]
+    return _dressed(group.commands[verb], group.params)
+
+
+def _dressed(command: Any, shared: list[Any]) -> Any:
+    """Give a command, and those inside it, our help and the options of every command."""
+    command.get_help = MethodType(verb_help, command)
+    inner = getattr(command, "commands", None)
+    if inner is None:
+        command.params = [*command.params, *(item for item in shared if getattr(item, "hidden", False))]
+    for each in (inner or {}).values():
+        _dressed(each, shared)
+    return command
 
 
 @lru_cache

@@ -1,0 +1,54 @@
+"""What a long command says before it begins: rows, and the time that they took elsewhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from starscale import io
+from starscale.cli.printing import say
+from starscale.vocabulary.errors import StarscaleError
+
+#: Microseconds a row on two cores, least and most seen (docs/large.md, docs/measurements.md); match: of both
+#: tables together, in memory and in tiles; predict: the paper's networks and the default's.
+MICROSECONDS = {"clean": (2.1, 7.6), "match": (0.7, 31.0), "predict": (41.9, 115.0)}
+#: Formats that state their number of rows.
+_COUNTED = (".parquet", ".fits")
+#: Seconds below which a time is not worth a word.
+_LONG = 20.0
+
+
+def announce(verb: str, output: str | Path, *tables: str | Path) -> None:
+    """Say which rows a command works on, and about how long where that was measured.
+
+    Says nothing of tables that cannot be opened, or whose rows would have to be counted first.
+    """
+    rows = [_rows(Path(table)) for table in tables]
+    if not all(rows):
+        return
+    counted = " and ".join(f"{n:,} rows of {table}" for n, table in zip(rows, tables, strict=True))
+    say(f"{verb}: {counted}, to {output}{expected(verb, sum(rows))}")
+
+
+def expected(verb: str, rows: int) -> str:
+    """Return the time that so many rows take, or nothing where it is short or was never measured."""
+    if verb not in MICROSECONDS:
+        return ""
+    low, high = (rows * each / 1e6 for each in MICROSECONDS[verb])
+    return f"; {_time(low)} to {_time(high)} by rates measured on two cores" if high >= _LONG else ""
+
+
+def _time(seconds: float) -> str:
+    for size, name in ((3600.0, "hours"), (60.0, "minutes")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {name}"
+    return f"{max(seconds, 1):.0f} s"
+
+
+def _rows(table: Path) -> int:
+    """Return the rows that a file states; 0 where it states none."""
+    if table.suffix.lower() not in _COUNTED or not table.is_file():
+        return 0
+    try:
+        return io.open_table(table).n_rows
+    except StarscaleError:
+        return 0
