@@ -86,7 +86,7 @@ class _Shown(io.TextIOBase):
     def write(self, text: str) -> int:
         *whole, self._line = (self._line + text).split("\n")
         session.note("\n".join(whole))
-        return self._guarded(lambda: self._stream.write(text))
+        return int(self._guarded(lambda: self._stream.write(text)))
 
     def flush(self) -> None:
         self._guarded(self._stream.flush)
