@@ -37,6 +37,7 @@ LAYERS = (
     "homogenization",
     "plots",
     "reports",
+    "validation",
     "pipeline",
     "",
     "cli",

@@ -47,6 +47,10 @@ from .pipeline.pipeline import RunResult, run
 from .reports.citing import cite
 from .reports.page import report
 
+# Catalogues tested
+from .validation.api import validate
+from .validation.result import Validated
+
 # Pictures
 from . import plots
 
@@ -153,6 +157,7 @@ __all__ = [
     "Task",
     "Trained",
     "Turchi2024Config",
+    "Validated",
     "XgboostConfig",
     "__version__",
     "add_models",
@@ -196,5 +201,6 @@ __all__ = [
     "run",
     "survey_names",
     "train",
+    "validate",
     "write",
 ]

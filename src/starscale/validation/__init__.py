@@ -1,0 +1,1 @@
+"""A catalogue tested with clusters, benchmark stars, seismology, other catalogues and wide binaries."""
