@@ -151,6 +151,12 @@ def test_an_epoch_is_known_even_where_a_row_has_none(survey: Survey) -> None:
         assert 1990 < survey.position.epoch.default < 2030
 
 
+def test_a_sentinel_of_all_columns_is_no_value_of_any(survey: Survey) -> None:
+    """99 is a right ascension, a flag, and the number of an object; below -90 there is no declination."""
+    if survey.name != "splus_segue":  # the example, on a stripe of the sky without such positions
+        assert [s for s in survey.sentinels if not isinstance(s, str) and s > -90] == []
+
+
 def test_sources_are_named(survey: Survey) -> None:
     assert survey.citation or survey.name.startswith("mock_")
     assert [cut.name for cut in survey.cuts if not (cut.source and cut.description)] == []
