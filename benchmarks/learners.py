@@ -210,8 +210,8 @@ def ideal_labels(path: Path) -> None:
     ss.write(merged.with_columns(pl.col(pl.Float64).fill_nan(None)), path)
 
 
-def part_c(only: list[str]) -> None:
-    """Real SDSS colours: [Fe/H] alone."""
+def sdss_table() -> None:
+    """Write the table of part c."""
     rows = ss.read(DATA / "real" / "sdss_colours_feh.csv")
     colours = ["ug", "gr", "ri", "iz"]
     # Rows with the same photometry are one star: they must not stand on two sides of a split.
@@ -219,6 +219,11 @@ def part_c(only: list[str]) -> None:
     ss.write(
         stars.with_row_index("star").with_columns(pl.col("star").cast(pl.Int64)), OUT / "sdss_colours.parquet"
     )
+
+
+def part_c(only: list[str]) -> None:
+    """Real SDSS colours: [Fe/H] alone."""
+    sdss_table()
     table = Table("sdss", only)
     table.show("REAL: SDSS colours with SEGUE [Fe/H]")
     table.bars(TREES, "mae", (1.0,))

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import base64
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from matplotlib.figure import Figure
 
 import starscale as ss
+from starscale.plots import style
 
 # The same examples in every run, so that a change fails by its own fault; STARSCALE_NEW_EXAMPLES=1 draws others.
 settings.register_profile("starscale", derandomize=not os.environ.get("STARSCALE_NEW_EXAMPLES"), deadline=None)
@@ -31,6 +34,37 @@ def _no_models_of_the_user(tmp_path_factory: pytest.TempPathFactory) -> Iterator
     """Models that the user of this machine has by name take no part, and none is added to them."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("STARSCALE_MODELS", str(tmp_path_factory.mktemp("models")))
+        yield
+
+
+#: Folders of the tests that look at pictures.
+_PICTURED = {"plots", "reports"}
+#: A picture of one pixel.
+_PIXEL = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mNk+A8AAQUBAScY42YAAAAASUVORK5CYII="
+)
+_draw = style.png
+_pictured = True
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Say, before its fixtures, whether a test looks at pictures."""
+    global _pictured
+    _pictured = not _PICTURED.isdisjoint(item.path.parts)
+
+
+def _png(figure: Figure, *, mock: bool = False) -> bytes:
+    if _pictured:
+        return _draw(figure, mock=mock)
+    return _PIXEL
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _pictures_where_they_are_looked_at() -> Iterator[None]:
+    """Drawing the pictures of a report takes most of the time of a small run."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(style, "png", _png)
         yield
 
 

@@ -33,6 +33,7 @@ from .model.model import Model
 from .model.predict import Predicted
 from .pipeline.compare_models import compare_models
 from .pipeline.comparing import Comparison
+from .pipeline.distil import Distilled, distil
 from .pipeline.training import Trained, train
 from .registry.api import Packed, add_models, get_model, pack_model
 from .registry.listing import describe_model, list_models
@@ -111,6 +112,7 @@ __all__ = [
     "CrosswalkInput",
     "CrosswalkLimits",
     "Cuts",
+    "Distilled",
     "Explanation",
     "ExtraCut",
     "Feature",
@@ -173,6 +175,7 @@ __all__ = [
     "demo",
     "describe_model",
     "describe_survey",
+    "distil",
     "draft_survey",
     "evaluate",
     "explain",

@@ -27,6 +27,7 @@ GROUPS: dict[str, dict[str, str]] = {
     },
     "Learn": {
         "train": "from a run file",
+        "distil": "small and fast",
         "evaluate": "against labels",
         "compare-models": "same splits",
         "ablate": "without GSP-Phot",

@@ -51,6 +51,29 @@ def train(
     typer.echo(f"model written to {output}/")
 
 
+def distil(
+    run_file: Annotated[Path, typer.Argument(help="Run file (TOML) of the model.")],
+    model: Annotated[Path, typer.Argument(help="Bundle of the ensemble.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the bundle of the small model.")],
+    table: Annotated[
+        Path | None,
+        typer.Option(help="Training table written by `run`; default: made from the tables of the run file."),
+    ] = None,
+    limit: Annotated[
+        float, typer.Option(min=0, help="Largest loss in CRPS of any label, as a fraction, with which it is kept.")
+    ] = 0.01,
+) -> None:
+    """Train a small, fast model on the predictions of an ensemble; an interrupted training resumes.
+
+    Example: `starscale distil run.toml run/model --table run/training.parquet -o run/small`
+    """
+    found = ss.distil(run_file, model, table=table, output=output, limit=limit, progress=shown())
+    print_figures(found.figures, sample_name("test part", found.model.mock))
+    for label, ratio in (found.crps_ratio or {}).items():
+        say(f"{label}: CRPS {ratio:.4f} times that of the ensemble on the validation stars")
+    typer.echo(f"model written to {output}/")
+
+
 def evaluate(
     model: Annotated[Path, model_argument()],
     table: Annotated[

@@ -34,6 +34,7 @@ MODULES = {
     "homogenize": "scales",
     "recalibrate": "scales",
     "train": "model",
+    "distil": "model",
     "evaluate": "model",
     "compare-models": "compare",
     "ablate": "compare",

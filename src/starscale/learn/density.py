@@ -53,6 +53,15 @@ class MixtureDensity(NamedTuple):
         terms = -0.5 * z**2 - self.log_sigma - 0.5 * jnp.log(2 * jnp.pi)
         return jax.nn.logsumexp(self.log_weight + (terms * present[:, None, :]).sum(axis=2), axis=1)
 
+    def draw(self, key: jax.Array, n: int) -> jax.Array:
+        """Draw labels of each star: shape (n_stars, n, n_labels)."""
+        which, where = jax.random.split(key)
+        component = jax.random.categorical(
+            which, self.log_weight[:, None, :], shape=(self.log_weight.shape[0], n)
+        )[:, :, None]
+        mean, log_sigma = (jnp.take_along_axis(a, component, axis=1) for a in (self.mean, self.log_sigma))
+        return mean + jnp.exp(log_sigma) * jax.random.normal(where, mean.shape)
+
     def average(self) -> jax.Array:
         """Mean of each label: shape (n, n_labels)."""
         return (jnp.exp(self.log_weight)[:, :, None] * self.mean).sum(axis=1)

@@ -40,6 +40,7 @@ def train_together(
     epochs: int,
     context: FitContext,
     together: bool | None = None,
+    phase: str = PHASE,
 ) -> Any:
     """Train networks of one shape.
 
@@ -68,11 +69,11 @@ def train_together(
         together = jax.default_backend() != "cpu"
     init = jax.jit(optimiser.init)
     states = [TrainState(network, None, init(network)) for network in networks]
-    first, states = _resumed(states, context.checkpoint)
+    first, states = _resumed(states, context.checkpoint, phase)
     keys = jax.random.split(seeded(context.seed), len(networks))
     options: dict[str, Any] = {"loss": loss, "optimiser": optimiser, "batch": batch}
     trainer = (_Batched if together else _Threaded)(states, groups)
-    with context.task(PHASE, epochs) as task:
+    with context.task(phase, epochs) as task:
         if first > 1:
             task.resumed(first - 1)
         for epoch in range(first, epochs + 1):
@@ -80,9 +81,9 @@ def train_together(
             for number, members in enumerate(groups):
                 epoch_keys = [jax.random.fold_in(keys[i], epoch) for i in members]
                 losses += trainer.run(number, data(epoch, number), epoch_keys, options)
-            figures = {"training": float(np.mean([mean_loss(values, PHASE, epoch) for values in losses]))}
+            figures = {"training": float(np.mean([mean_loss(values, phase, epoch) for values in losses]))}
             task.advance(1, note_of(figures))
-            context.checkpoint.save(PHASE, partial(_arrays, trainer, epoch), now=epoch == epochs)
+            context.checkpoint.save(phase, partial(_arrays, trainer, epoch), now=epoch == epochs)
     return stacked([state.params for state in trainer.states()])
 
 
@@ -145,9 +146,9 @@ def _arrays(trainer: _Threaded | _Batched, epoch: int) -> Arrays:
     return {**arrays_of(trainer.states()), _EPOCH: np.array([epoch])}
 
 
-def _resumed(states: list[TrainState], checkpoint: Checkpoint) -> tuple[int, list[TrainState]]:
+def _resumed(states: list[TrainState], checkpoint: Checkpoint, phase: str) -> tuple[int, list[TrainState]]:
     """Return the next epoch, and the states of the checkpoint, or the initial ones if there is none."""
-    arrays = checkpoint.load(PHASE)
+    arrays = checkpoint.load(phase)
     if arrays is None:
         return 1, states
     epoch = int(arrays.pop(_EPOCH)[0])

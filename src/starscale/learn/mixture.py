@@ -77,7 +77,7 @@ def _decays(network: MixtureNetwork) -> Any:
 
 
 @lru_cache(maxsize=8)
-def _optimiser(learning_rate: float, weight_decay: float, total_steps: int) -> Optimiser:
+def one_cycle(learning_rate: float, weight_decay: float, total_steps: int) -> Optimiser:
     """AdamW with one cycle of the learning rate: a linear rise, then half a cosine down to 0."""
     warm = max(round(WARM_UP * total_steps), 1)
     schedule = optax.join_schedules(
@@ -112,9 +112,10 @@ class _Outputs(NamedTuple):
     solutions: jax.Array | None
 
 
-def _pooled(
+def pooled(
     networks: MixtureNetwork, lens: Lens, values: jax.Array, missing: jax.Array, components: int
 ) -> MixtureDensity:
+    """Return the mixture that a group of networks predicts, on the device."""
     return MixtureDensity.pooled(_members_of(networks, lens, values, missing, components))
 
 
@@ -163,7 +164,7 @@ def _quantiles(
     *,
     components: int,
 ) -> jax.Array:
-    return jnp.moveaxis(_pooled(networks, lens, values, missing, components).quantiles(probabilities), 0, 2)
+    return jnp.moveaxis(pooled(networks, lens, values, missing, components).quantiles(probabilities), 0, 2)
 
 
 @partial(jax.jit, static_argnames=("components", "few"))
@@ -173,7 +174,7 @@ def _means(
 ) -> jax.Array:
     if few:
         networks = jax.tree.map(lambda leaf: leaf[:FEW], networks)
-    return _pooled(networks, lens, values, missing, components).average()
+    return pooled(networks, lens, values, missing, components).average()
 
 
 @dataclass(frozen=True)
@@ -229,14 +230,14 @@ class Mixture:
             copy, view = observed(epoch, number == len(sets.used)), views[number]
             return (jnp.asarray(view.values(copy)), jnp.asarray(view.flags(copy)), *fixed)
 
-        rng, groups = np.random.default_rng(seed), _members(config, len(sets.used))
+        rng, groups = np.random.default_rng(seed), member_numbers(config, len(sets.used))
         epochs = n_epochs(config, len(inputs))
         networks = train_together(
-            [_new_network(rng, config, y.shape[1], len(views[0].used)) for _ in range(groups[-1].stop)],
+            [new_network(rng, config, y.shape[1], len(views[0].used)) for _ in range(groups[-1].stop)],
             stars,
             groups,
             loss=_MixtureLoss(config.components),
-            optimiser=_optimiser(
+            optimiser=one_cycle(
                 config.learning_rate, config.weight_decay, epochs * n_steps(len(inputs), config.batch)
             ),
             batch=config.batch,
@@ -308,9 +309,9 @@ class Mixture:
         return self.sets.masked_validations(missing)
 
     @cached_property
-    def _groups(self) -> list[MixtureNetwork]:
+    def groups(self) -> list[MixtureNetwork]:
         """The networks of every set of bands, cut out once: it takes as long as predicting hundreds of stars."""
-        groups = _members(self.config, len(self.sets.used))
+        groups = member_numbers(self.config, len(self.sets.used))
         return [jax.tree.map(lambda leaf, m=members: leaf[m.start : m.stop], self.networks) for members in groups]
 
     def _blocks(
@@ -318,7 +319,7 @@ class Mixture:
     ) -> Iterator[tuple[NDArray[np.intp], MixtureNetwork, Lens, jax.Array, jax.Array]]:
         """Yield row numbers, the networks that predict these rows, their view, and `BLOCK` rows of inputs."""
         serving = self.sets.serving(inputs.missing)
-        for number, networks in enumerate(self._groups):
+        for number, networks in enumerate(self.groups):
             own = np.flatnonzero(serving == number)
             if not own.size:
                 continue
@@ -350,8 +351,8 @@ class Mixture:
             entry(document, key, "regressor") for key in ("config", "n_inputs", "n_labels", "n_sets")
         )
         config = validate(MixtureConfig, stored, "stored model: regressor.config")
-        groups = _members(config, n_sets)
-        one = _new_network(np.random.default_rng(), config, n_labels, n_inputs)
+        groups = member_numbers(config, n_sets)
+        one = new_network(np.random.default_rng(), config, n_labels, n_inputs)
         return cls(
             config,
             BandSets(expected(n_sets, n_inputs, dtype=np.bool_), config.rare_members > 0),
@@ -368,7 +369,7 @@ def n_epochs(config: MixtureConfig, n_stars: int) -> int:
     return int(np.clip(STEPS // n_steps(n_stars, config.batch), *EPOCHS))
 
 
-def _members(config: MixtureConfig, n_sets: int) -> list[range]:
+def member_numbers(config: MixtureConfig, n_sets: int) -> list[range]:
     """Return the numbers of the networks of every set, and of the shared ones if there are any."""
     sizes = [config.members, *[config.set_members] * (n_sets - 1)]
     if config.rare_members:
@@ -386,7 +387,8 @@ def _views(sets: BandSets, inputs: Inputs, *, whiten: bool) -> tuple[View, ...]:
     return tuple(views)
 
 
-def _new_network(rng: np.random.Generator, config: MixtureConfig, n_labels: int, n_inputs: int) -> MixtureNetwork:
+def new_network(rng: np.random.Generator, config: MixtureConfig, n_labels: int, n_inputs: int) -> MixtureNetwork:
+    """Return an untrained network of these settings."""
     return MixtureNetwork(
         rng,
         n_values=2 * n_inputs if config.whiten else n_inputs,

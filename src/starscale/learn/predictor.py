@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 from starscale.learn.arrays import Arrays, arrays_of, entry, expected, filled
 from starscale.learn.checkpoint import Checkpoint
 from starscale.learn.compilation import keep_compiled
+from starscale.learn.distillation import distilled
 from starscale.learn.learners import learner
+from starscale.learn.mixture import Mixture
 from starscale.learn.observations import Measurements, Observations
 from starscale.learn.prediction import Prediction
 from starscale.learn.preparation import InputPreparation
@@ -266,6 +268,7 @@ def fit_predictor(
     measurements: Measurements | None = None,
     optional: Sequence[str] = (),
     checkpoint: Checkpoint | None = None,
+    teacher: Predictor | None = None,
 ) -> Predictor:
     """Train a model, calibrate its intervals and fit its domain.
 
@@ -297,6 +300,8 @@ def fit_predictor(
         is to be predicted from what it has.
     checkpoint : Checkpoint, optional
         Keeps the state of the training, so that an interrupted one can resume.
+    teacher : Predictor, optional
+        A model of the same stars, an ensemble: train small networks on its predictions (:mod:`.distillation`).
 
     Returns
     -------
@@ -313,15 +318,20 @@ def fit_predictor(
     labels = tuple(labels)
     names = check_samples(labels, train, validation, features)
     learner_class = learner(config.kind)
-    preparation = InputPreparation.fit(train.x, learner_class.scaling, seed)
+    preparation = teacher.preparation if teacher else InputPreparation.fit(train.x, learner_class.scaling, seed)
     inputs, held_out = preparation.apply(train.x), preparation.apply(validation.x)
     measured = (measurements or Measurements.alone(names)).of(preparation.usable)
     context = FitContext(
         seed, Observations(train, preparation, measured), progress, title, checkpoint or Checkpoint()
     )
-    regressor = learner_class.fit(
-        config, (inputs, LabelTargets(labels, train.y)), (held_out, LabelTargets(labels, validation.y)), context
-    )
+    parts = (inputs, LabelTargets(labels, train.y)), (held_out, LabelTargets(labels, validation.y))
+    regressor: Regressor
+    if teacher is None:
+        regressor = learner_class.fit(config, *parts, context)
+    elif isinstance(teacher.regressor, Mixture):
+        regressor = distilled(teacher.regressor, context)
+    else:
+        raise InputError(Problem("model", f"is of the kind {teacher.regressor.kind}", "one of the kind mixture"))
     raw = regressor.predict(held_out)
     if not np.isfinite(raw.value).all():
         raise StarscaleError(

@@ -99,8 +99,12 @@ class TrainingArrays:
         title: str,
         checkpoint: Checkpoint | None = None,
         progress: Progress = SILENT,
+        teacher: Predictor | None = None,
     ) -> Predictor:
-        """Train the run's model on the training part; every phase of the training is a task of `progress`."""
+        """Train the run's model on the training part; every phase of the training is a task of `progress`.
+
+        With a `teacher`, small networks are trained on its predictions.
+        """
         config, stars = self.run.config, rows["train"]
         seed = config.seed + repeat
         noise = feature_noise(self.table[stars], self.features, self.measurements, self.x[stars], seed)
@@ -121,6 +125,7 @@ class TrainingArrays:
             ),
             optional=spectra_features(self.features, self.members),
             checkpoint=checkpoint,
+            teacher=teacher,
         )
         return predictor
 

@@ -93,6 +93,7 @@ def train_plan(
     provenance: Mapping[str, Any] | None = None,
     checkpoints: Path | None = None,
     scored: bool = False,
+    teacher: Model | None = None,
     progress: Progress = SILENT,
 ) -> Trained:
     """Train the model of a run on its training table, once for every repeat.
@@ -112,6 +113,8 @@ def train_plan(
         call resumes there.
     scored : bool
         Whether every repeat is also scored on its test part, for a comparison of models.
+    teacher : Model, optional
+        An ensemble that was trained on the same stars; small networks are trained on its predictions.
     progress : Progress
     """
     config = run.config
@@ -129,7 +132,7 @@ def train_plan(
         "label_scale": _label_scale(run, table),
         "label_noise": LabelNoise.of(table, config.target),
     }
-    repeats = _repeats(stars, shared, checkpoints, progress, scored=scored)
+    repeats = _repeats(stars, shared, checkpoints, progress, teacher, scored=scored)
     first, figures = repeats[0], summarise([repeat.figures for repeat in repeats])
     missing = cost_of_missing(first.model, table[stars.rows(0)["test"]]).with_columns(cs.float().fill_nan(None))
     information = {
@@ -170,21 +173,31 @@ def _repeats(
     shared: Mapping[str, Any],
     checkpoints: Path | None,
     progress: Progress,
+    teacher: Model | None,
     *,
     scored: bool,
 ) -> list[Trained]:
     """Do all repeats; one process at a time uses the folder of the checkpoints, which is removed afterwards."""
     repeats = range(stars.run.config.repeats)
+
+    def one(repeat: int, checkpoint: Checkpoint) -> Trained:
+        return _repeat(stars, repeat, shared, checkpoint, progress, teacher, scored=scored)
+
     if checkpoints is None:
-        return [_repeat(stars, repeat, shared, learnt.Checkpoint(), progress, scored=scored) for repeat in repeats]
+        return [one(repeat, learnt.Checkpoint()) for repeat in repeats]
     key = fingerprint(
-        {"program": program(), "settings": settings(stars.run), "stars": _digest(stars.x, stars.y, stars.y_error)}
+        {
+            "program": program(),
+            "settings": settings(stars.run),
+            "stars": _digest(stars.x, stars.y, stars.y_error),
+            "teacher": None if teacher is None else teacher.digest(),
+        }
     )
     with FolderLock(checkpoints, checkpoints, "Wait for it, or give another folder for the checkpoints."):
         kept = [learnt.Checkpoint(checkpoints / f"repeat{repeat}", key) for repeat in repeats]
         if any(checkpoint.foreign for checkpoint in kept):
             progress.message(f"note: training starts anew: {checkpoints} {_ANOTHER_TRAINING}")
-        trained = [_repeat(stars, n, shared, kept[n], progress, scored=scored) for n in repeats]
+        trained = [one(repeat, kept[repeat]) for repeat in repeats]
         for checkpoint in kept:
             checkpoint.done()
     return trained
@@ -196,6 +209,7 @@ def _repeat(
     shared: Mapping[str, Any],
     checkpoint: Checkpoint,
     progress: Progress,
+    teacher: Model | None,
     *,
     scored: bool,
 ) -> Trained:
@@ -204,7 +218,8 @@ def _repeat(
     magnitude = magnitude_column(stars.members, table.columns)
     rows = stars.rows(repeat)
     started = time.perf_counter()
-    predictor = stars.fit(rows, repeat, "training", checkpoint, progress)
+    teaching = None if teacher is None else teacher.predictor
+    predictor = stars.fit(rows, repeat, "training", checkpoint, progress, teaching)
     seconds = None if checkpoint.resumed else time.perf_counter() - started
     model = Model(
         predictor=predictor,
@@ -292,14 +307,14 @@ def train(
     folder = None if checkpoints is None else Path(checkpoints)
     if output is not None and folder is None:
         folder = Path(output).with_name(f".{Path(output).name}.checkpoints")
-    training = prepare(the_plan, folder, display) if table is None else _training_table(the_plan, table)
+    training = prepare(the_plan, folder, display) if table is None else training_table_of(the_plan, table)
     trained = train_plan(the_plan, training, checkpoints=folder, progress=display)
     if output is not None:
         trained.save(output)
     return trained
 
 
-def _training_table(run: RunPlan, table: AnyTable) -> pl.DataFrame:
+def training_table_of(run: RunPlan, table: AnyTable) -> pl.DataFrame:
     """Read a training table that the user gives, as a prediction reads its table.
 
     Values that mean "missing" become null, and the computed columns that it lacks are computed.

@@ -42,6 +42,7 @@ def model_card(model: Model, figures: pl.DataFrame) -> str:
         f"## Data\nTraining {split.get('train', '?')}, validation {split.get('validation', '?')}, test "
         f"{split.get('test', '?')} stars.\n\n"
         + ReportTable(["label", "unit", "lowest", "highest"], ranges).markdown(),
+        *_distilled(model),
         *scale_section(model),
         f"## Figures on the test part ({information.get('repeats', 1)} repeats; mean +- spread)\n"
         + figures_table(figures).markdown(),
@@ -54,6 +55,17 @@ def model_card(model: Model, figures: pl.DataFrame) -> str:
         f"## Citation\n{CITATION}",
     ]
     return "\n\n".join(sections) + "\n"
+
+
+def _distilled(model: Model) -> list[str]:
+    """Return the section about the ensemble that taught a small model; nothing for any other."""
+    about = model.information.get("distilled")
+    if about is None:
+        return []
+    rows = [[name, f"{ratio:.4f}"] for name, ratio in about["crps_ratio"].items()]
+    text = f"Trained on the predictions of the ensemble {about['model'][:16]}, and calibrated by itself."
+    table = ReportTable(["label", "CRPS over that of the ensemble, validation stars"], rows).markdown()
+    return [f"## A small model of an ensemble\n{text}\n\n{table}"]
 
 
 def scale_section(model: Model) -> list[str]:
