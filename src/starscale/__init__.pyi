@@ -51,6 +51,7 @@ from .reports.page import report
 # Catalogues tested
 from .validation.api import validate
 from .validation.result import Validated
+from .validation.selecting import SelectionFunction, selection_function
 
 # Pictures
 from . import plots
@@ -151,6 +152,7 @@ __all__ = [
     "RunResult",
     "SampleConfig",
     "Selection",
+    "SelectionFunction",
     "SplitClusters",
     "SplitConfig",
     "StarscaleError",
@@ -202,6 +204,7 @@ __all__ = [
     "recalibrate",
     "report",
     "run",
+    "selection_function",
     "survey_names",
     "train",
     "validate",

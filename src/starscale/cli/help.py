@@ -44,6 +44,7 @@ GROUPS: dict[str, dict[str, str]] = {
     "Look": {
         "report": "page of a run",
         "plot": "picture of a table",
+        "validate": "with known stars",
         "explain": "one star in words",
         "cite": "what to cite",
         "survey": "list, show, new",

@@ -43,6 +43,7 @@ MODULES = {
     "explain": "explain",
     "importance": "explain",
     "plot": "plot",
+    "validate": "validate",
     "publish": "publish",
     "report": "run",
     "cite": "cite",

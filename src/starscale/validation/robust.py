@@ -18,7 +18,9 @@ _BIWEIGHT = 4.685
 #: Residuals farther than this times the scatter are left out of it; the standard deviation of what is left of a
 #: unit Gaussian; and by how much the iteration enlarges the error of the scatter (the limits move with it).
 _CLIP, _CLIPPED, _ENLARGED = 3.0, 0.98658, 1.12
-_ROUNDS = 100
+_ROUNDS, _CLOSE = 100, 1e-6
+#: Rounds to the start, which need not be exact.
+_START = 15
 #: No star has the weight of an error below this share of the median error.
 _FLOOR = 0.5
 _MAD = 1.4826
@@ -75,10 +77,8 @@ def _least_absolute(a: FloatArray, b: FloatArray) -> FloatArray:
     """Coefficients of the smallest sum of absolute residuals, by weighted least squares in turns."""
     beta = _solved(a, b, np.ones(len(b)))
     floor = 1e-6 * max(float(np.median(np.abs(b))), 1e-12)
-    for _ in range(_ROUNDS):
-        last, beta = beta, _solved(a, b, 1 / np.maximum(np.abs(b - a @ beta), floor))
-        if np.allclose(beta, last, rtol=1e-9, atol=1e-12):
-            break
+    for _ in range(_START):
+        beta = _solved(a, b, 1 / np.maximum(np.abs(b - a @ beta), floor))
     return beta
 
 
@@ -87,7 +87,7 @@ def _biweight(a: FloatArray, b: FloatArray, beta: FloatArray, scale: float) -> t
     for _ in range(_ROUNDS):
         inside = np.maximum(1 - ((b - a @ beta) / (_BIWEIGHT * scale)) ** 2, 0.0)
         last, beta = beta, _solved(a, b, inside**2)
-        if np.allclose(beta, last, rtol=1e-9, atol=1e-12):
+        if np.abs(a @ (beta - last)).max() < _CLOSE * scale:
             break
     residual = b - a @ beta
     square = (residual / (_BIWEIGHT * scale)) ** 2
@@ -100,8 +100,9 @@ def _biweight(a: FloatArray, b: FloatArray, beta: FloatArray, scale: float) -> t
 
 
 def _solved(a: FloatArray, b: FloatArray, weight: FloatArray) -> FloatArray:
-    root = np.sqrt(weight)
-    return np.asarray(np.linalg.lstsq(a * root[:, None], b * root, rcond=None)[0], dtype=np.float64)
+    # Columns are centred and of order one, so the normal equations are well conditioned.
+    weighted = (a * weight[:, None]).T
+    return np.asarray(np.linalg.lstsq(weighted @ a, weighted @ b, rcond=None)[0], dtype=np.float64)
 
 
 def _scatter(pull: FloatArray, p: int) -> tuple[float, float, np.ndarray[tuple[int, ...], np.dtype[np.bool_]]]:
@@ -113,7 +114,7 @@ def _scatter(pull: FloatArray, p: int) -> tuple[float, float, np.ndarray[tuple[i
     for _ in range(_ROUNDS):
         last, ratio = ratio, freedom * float(np.sqrt(np.mean(pull[kept] ** 2))) / _CLIPPED if kept.any() else 0.0
         kept = np.abs(pull) <= _CLIP * ratio
-        if np.isclose(ratio, last, rtol=1e-9):
+        if abs(ratio - last) <= _CLOSE * ratio:
             break
     if not ratio > 0:
         return ratio, 0.0, kept
