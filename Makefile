@@ -32,8 +32,9 @@ environment: $(VENV)/.docs ## all that tests and documentation need
 demo: $(VENV)/.core       ## a mock sky, every step on it, a catalogue and a report in demo/
 	$(BIN)/starscale demo -o demo
 
+# Tests of one file share what they are prepared with, so that they stay together.
 test: $(VENV)/.dev        ## the fast tests
-	$(BIN)/python -m pytest -q -n $(WORKERS)
+	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile
 
 test-slow: $(VENV)/.dev   ## the slow tests
 	$(BIN)/python -m pytest -q -n $(WORKERS) -m slow

@@ -18,7 +18,6 @@ from starscale import io
 from starscale.cli.main import app
 from starscale.features.families import SurveyColumns
 from starscale.features.features import build_features, load_feature_set
-from starscale.learn.checkpoint import Checkpoint
 from starscale.pipeline.comparing import Trial, Trials, _statistics, entries_of
 from starscale.pipeline.learnable import Rows, TrainingArrays
 from starscale.pipeline.planning import plan
@@ -27,7 +26,6 @@ from starscale.surveys import load_survey
 from starscale.vocabulary import libraries
 from starscale.vocabulary.comparison_columns import COMPARED, COMPARED_CSV, COMPARISON_COLUMNS, scored_file
 from starscale.vocabulary.errors import InputError
-from starscale.vocabulary.progress import SILENT, Progress
 from starscale.vocabulary.settings.run import FeaturesConfig
 from support.recorded_progress import RecordedProgress
 
@@ -267,16 +265,9 @@ def test_a_run_trains_its_own_model_once(run_file: Path, folder: Path, finished:
     fitted: list[str] = []
     fit = TrainingArrays.fit
 
-    def counted(
-        self: TrainingArrays,
-        rows: Rows,
-        repeat: int,
-        title: str,
-        checkpoint: Checkpoint | None = None,
-        progress: Progress = SILENT,
-    ) -> Any:
+    def counted(self: TrainingArrays, rows: Rows, repeat: int, title: str, *others: Any) -> Any:
         fitted.append(title.removesuffix("training").rstrip(", "))
-        return fit(self, rows, repeat, title, checkpoint, progress)
+        return fit(self, rows, repeat, title, *others)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(TrainingArrays, "fit", counted)
