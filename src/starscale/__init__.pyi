@@ -10,6 +10,7 @@ from .dust.reddening import ReddeningFlag
 from .crossmatch.api import Matched, match
 from .crossmatch.kernel.tally import MatchStatistics
 from .publication.api import Published, publish
+from .publication.send import Sent, send
 from .tables.api import read, write
 from .tables.clean import Cleaned, clean
 from .tables.columns.parallax import CorrectedParallaxes, correct_parallax
@@ -153,6 +154,7 @@ __all__ = [
     "SampleConfig",
     "Selection",
     "SelectionFunction",
+    "Sent",
     "SplitClusters",
     "SplitConfig",
     "StarscaleError",
@@ -205,6 +207,7 @@ __all__ = [
     "report",
     "run",
     "selection_function",
+    "send",
     "survey_names",
     "train",
     "validate",

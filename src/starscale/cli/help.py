@@ -45,6 +45,7 @@ GROUPS: dict[str, dict[str, str]] = {
         "report": "page of a run",
         "plot": "picture of a table",
         "validate": "with known stars",
+        "send": "to TOPCAT, Aladin",
         "explain": "one star in words",
         "cite": "what to cite",
         "survey": "list, show, new",

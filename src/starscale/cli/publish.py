@@ -20,7 +20,7 @@ def publish(
         typer.Option(
             "--output",
             "-o",
-            help="Folder for ReadMe and table (CDS); or a file that ends in .mrt or .txt, for both in one (AAS).",
+            help="Folder for ReadMe and table (CDS); or a file: .mrt or .txt (AAS), .rd (DaCHS).",
         ),
     ],
     title: Annotated[str | None, typer.Option(help="Title of the catalogue.")] = None,

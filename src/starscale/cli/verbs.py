@@ -44,6 +44,7 @@ MODULES = {
     "importance": "explain",
     "plot": "plot",
     "validate": "validate",
+    "send": "send",
     "publish": "publish",
     "report": "run",
     "cite": "cite",

@@ -1,4 +1,4 @@
-"""The verb `publish`: a catalogue in the formats of CDS and the AAS journals."""
+"""The verb `publish`: a catalogue in the formats of CDS, the AAS journals and GAVO DaCHS."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from starscale.io.table import CHUNK_ROWS, Source, require_columns
 from starscale.io.units import same_unit
 from starscale.publication.cds import CdsLayout, Extent, checked, data_lines, layout, readable, widest
 from starscale.publication.cds_readme import DataFile, Publication, mrt_head, readme
+from starscale.publication.dachs import SUFFIX, check_names, write_descriptor
 from starscale.tables.api import PROVENANCE_KEY, AnyTable, name_of, refuse_same, says_mock
 from starscale.tables.own import own_columns_of
 from starscale.vocabulary.columns import (
@@ -95,6 +96,8 @@ def publish(
     output : path
         A folder, for CDS: it receives `ReadMe` and the table, named as the catalogue with the suffix ``.dat``.
         Or a file that ends in ``.mrt`` or ``.txt``: one machine-readable table of the AAS journals.
+        Or a file that ends in ``.rd``: a resource descriptor of GAVO DaCHS, to publish the table by TAP, with the
+        data as VOTable in ``data/`` next to it.
     title, bibcode, abstract : str
     authors, keywords : sequence of str
         Information that only the author has. What is not given is marked ``[TO BE FILLED IN: ...]``.
@@ -122,6 +125,8 @@ def publish(
     target, source = Path(output).expanduser(), io.open_table(table)
     chosen = source.choose(_publishable(source) if columns is None else columns)
     about = Publication(title, tuple(authors), bibcode, tuple(keywords), abstract)
+    if target.suffix.lower() == SUFFIX:
+        return _publish_descriptor(source, chosen, target, about, progress)
     single = target.suffix.lower() in MRT_SUFFIXES
     name = target.name if single else f"{Path(name_of(table)).name.split('.')[0]}.dat"
     mock = says_mock(source.metadata)
@@ -135,6 +140,19 @@ def publish(
             return Published((target,), source.n_rows, about.missing_in_mrt, mock)
         _write_folder(target, readme(about, data, description), name, rows)
     return Published((target / README, target / name), source.n_rows, about.missing, mock)
+
+
+def _publish_descriptor(
+    source: Source, columns: Sequence[str], target: Path, about: Publication, progress: Progress | bool | None
+) -> Published:
+    """Write a resource descriptor of DaCHS with the data."""
+    check_names(columns, str(source.path))
+    checked(pl.Schema({name: source.schema[name] for name in columns}), str(source.path))
+    mock = says_mock(source.metadata)
+    with progress_of(progress).task("publishing", source.n_rows) as task:
+        files = write_descriptor(source, _known(source, columns), target, about, _description(source, mock), task)
+    missing = [name for name, given in (("title", about.title), ("authors", about.authors)) if not given]
+    return Published(files, source.n_rows, tuple(missing), mock)
 
 
 def _publishable(source: Source) -> list[str]:
