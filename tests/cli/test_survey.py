@@ -24,6 +24,16 @@ def test_surveys_are_listed_shown_and_drafted(tmp_path: Path) -> None:
     assert ss.load_survey(tmp_path / "mine.toml").id.column == "id"
 
 
+def test_a_survey_file_is_printed_to_be_changed(tmp_path: Path) -> None:
+    mine = tmp_path / "mine.toml"
+    for name in ("gaia_dr4", "jplus_dr3"):
+        mine.write_text(CliRunner().invoke(app, ["survey", "show", name, "--toml"]).output, encoding="utf-8")
+        assert ss.load_survey(mine) == ss.load_survey(name)
+        again = CliRunner().invoke(app, ["survey", "show", str(mine), "--toml"]).output
+        assert again == mine.read_text(encoding="utf-8")
+    assert CliRunner().invoke(app, ["survey", "show", "gaia_dr9", "--toml"]).exit_code != 0
+
+
 @pytest.mark.parametrize(("document", "key"), [("run", "catalogue"), ("survey", "bands"), ("labels", "labels")])
 def test_a_schema_is_json_with_the_keys_of_its_file(document: str, key: str) -> None:
     result = CliRunner().invoke(app, ["schema", document])

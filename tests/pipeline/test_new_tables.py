@@ -1,6 +1,6 @@
 """Tables of the new kinds through check, clean, match and a run: vectors, fluxes, three-column ids, five HDUs.
 
-The mock sky of the session, in the form of other surveys: J-PLUS (vectors), the Legacy Surveys (fluxes, some of them
+The mock sky of the session, in the form of other surveys: J-PLUS (vectors), Legacy Surveys (fluxes, some of them
 negative, identifiers of three columns), SkyMapper with a quality of each band, and DESI (five tables of one file).
 """
 

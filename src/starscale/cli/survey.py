@@ -12,6 +12,7 @@ from pydantic import BaseModel
 import starscale as ss
 from starscale.cli.options import survey_argument
 from starscale.reports.table import ReportTable
+from starscale.surveys import survey_text
 from starscale.vocabulary.errors import InputError, Problem, did_you_mean
 
 survey = typer.Typer(help="Survey files: list, show, and draft one for a table.", no_args_is_help=True)
@@ -33,11 +34,15 @@ def list_surveys() -> None:
 def show(
     name: Annotated[str, survey_argument("Name of a packaged survey, or path of a survey file.")],
     bibtex: Annotated[bool, typer.Option("--bibtex", help="Print only its papers, as BibTeX.")] = False,
+    toml: Annotated[bool, typer.Option("--toml", help="Print the survey file itself, to be changed.")] = False,
 ) -> None:
     """Print roles, columns, cuts with their sources, archives and citation of a survey.
 
     Example: `starscale survey show skymapper_dr4`
     """
+    if toml:
+        typer.echo(survey_text(name), nl=False)
+        return
     survey = ss.load_survey(name)
     typer.echo(ss.cite(survey, bibtex=True) if bibtex else ss.describe_survey(survey))
 

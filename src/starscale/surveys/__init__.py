@@ -10,7 +10,7 @@ from starscale.surveys.schema import Survey
 from starscale.vocabulary.errors import InputError, Problem, did_you_mean
 from starscale.vocabulary.strict import load_toml, validate
 
-__all__ = ["Survey", "load_survey", "survey_names"]
+__all__ = ["Survey", "load_survey", "survey_names", "survey_text"]
 
 _FOLDER = resources.files(__package__)
 
@@ -54,6 +54,24 @@ def load_survey(survey: str | Path | Survey, *, base: Path | None = None) -> Sur
         fix = did_you_mean(text, survey_names(), hint="Give your own survey by the path of its .toml file.")
         raise InputError(Problem(f"survey {text!r}", "unknown name", f"one of {', '.join(survey_names())}", fix))
     return _packaged(text)
+
+
+def survey_text(survey: str) -> str:
+    """Return the text of a survey file, with its comments, as the beginning of a file of your own.
+
+    Parameters
+    ----------
+    survey : str
+        Packaged name, or the path of a TOML file.
+
+    Raises
+    ------
+    InputError
+        If the name is unknown, or the file is not a valid survey file.
+    """
+    load_survey(survey)
+    file = Path(survey) if survey.endswith(".toml") else _FOLDER / f"{survey}.toml"
+    return file.read_text(encoding="utf-8")
 
 
 @lru_cache
