@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # Workers of the test run; the suite is meant for two cores.
 WORKERS ?= 2
 
-.PHONY: help environment demo test oldest newest oldest-lsdb new-examples often fuzz nightly test-slow service-tests lint types shape docs docs-test real match-quality homogenize learners bench ci clean
+.PHONY: help environment demo test oldest newest oldest-lsdb new-examples often fuzz nightly test-slow service-tests lint types shape docs docs-test release release-check real match-quality homogenize learners bench ci clean
 
 help:            ## this list
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 18
@@ -77,8 +77,8 @@ service-tests: $(VENV)/.dev  ## tests that need other programs (a browser, a TAP
 	./.ci/service-tests $(BIN)/python
 
 lint: $(VENV)/.dev        ## style
-	$(BIN)/ruff check src tests benchmarks examples docs
-	$(BIN)/ruff format --check src tests benchmarks examples docs
+	$(BIN)/ruff check src tests benchmarks examples docs release
+	$(BIN)/ruff format --check src tests benchmarks examples docs release
 
 types: $(VENV)/.dev       ## types
 	$(BIN)/mypy
@@ -113,8 +113,14 @@ bench: $(VENV)/.dev       ## speed, as ratios to what one would use instead
 	$(BIN)/python benchmarks/crossmatch_speed.py
 	$(BIN)/python benchmarks/homogenize_speed.py
 
+release:                  ## changelog from changes/, version numbers: make release VERSION=0.2.0
+	$(PYTHON) release/changelog.py $(VERSION)
+
+release-check:            ## wheel and sdist: twine check, each installed alone and used
+	PYTHON=$(PYTHON) ./release/check
+
 ci:                       ## everything that continuous integration does
 	./.ci/run
 
 clean:                    ## remove what was built
-	rm -rf $(VENV) .venv-lsdb .venv-lsdb-oldest .venv-oldest .venv-newest build dist demo docs/_build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-lsdb .venv-lsdb-oldest .venv-oldest .venv-newest .venv-release build dist demo docs/_build .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from pathlib import Path
 from typing import Any
 
 import starscale
 
+_HERE = Path(__file__).parent
 os.environ.setdefault("MPLBACKEND", "Agg")
-sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(_HERE))
 
 project = "starscale"
 author = "The starscale developers"
 project_copyright = author
 version = release = starscale.__version__
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.mathjax", "numpydoc"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "mathml", "numpydoc"]
 exclude_patterns = ["_build"]
 html_theme = "furo"
 html_title = f"starscale {release}"
+html_math_renderer = "mathml"
 
 myst_enable_extensions = ["dollarmath"]
 # Sections can be linked to as page.md#section, as on the pages of a repository.
@@ -28,11 +31,36 @@ myst_heading_anchors = 3
 
 autodoc_typehints = "signature"
 autodoc_member_order = "bysource"
+# Defaults as they are written; settings would show the functions that make them.
+autodoc_preserve_defaults = True
 numpydoc_show_class_members = False
 
 
-def setup(app: Any) -> None:
-    """Draw the pictures of the pages before they are read."""
-    from pictures import draw
+def _readable(_app: Any, _what: str, _name: str, _obj: Any, _options: Any, signature: Any, back: Any) -> Any:
+    """Leave out of a signature what only the machine can read."""
+    if signature is None:
+        return None
+    return re.sub(
+        r"<function <lambda>[^>]*>|<factory>|<object object at [^>]*>|PydanticUndefined", "...", signature
+    ), back
 
-    app.connect("builder-inited", lambda _: draw(Path(__file__).parent / "_build" / "pictures"))
+
+def _prepare(_app: Any) -> None:
+    """Draw the pictures, and write the pages that are made, before pages are read."""
+    import notebooks
+    import pictures
+    import reference
+
+    import gallery
+
+    made = _HERE / "_build" / "pictures"
+    pictures.draw(made)
+    gallery.draw(made / "gallery")
+    notebooks.write(_HERE / "tutorials", _HERE / "_build" / "notebooks")
+    reference.write(_HERE / "reference")
+
+
+def setup(app: Any) -> None:
+    """Connect what the pages need."""
+    app.connect("builder-inited", _prepare)
+    app.connect("autodoc-process-signature", _readable)

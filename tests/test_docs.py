@@ -28,7 +28,11 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [
+    ROOT / "README.md",
+    *sorted((ROOT / "docs").glob("*.md")),
+    *sorted((ROOT / "docs").glob("tutorials/*.md")),
+]
 
 _FENCE = re.compile(r"^(?P<fence>`{3,})(?P<kind>[a-z{}-]*)\s*$")
 _FILE = re.compile(r"`(?P<name>[\w./-]+)`:$")

@@ -5,6 +5,7 @@ A failing test prints the row that the page should have.
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -42,7 +43,12 @@ from starscale.vocabulary.settings.split import SplitClusters, SplitConfig
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
-PAGES = [*sorted(ROOT.glob("*.md")), *sorted(DOCS.glob("*.md")), *sorted((ROOT / "changes").glob("*.md"))]
+PAGES = [
+    *sorted(ROOT.glob("*.md")),
+    *sorted(DOCS.glob("*.md")),
+    *sorted(DOCS.glob("tutorials/*.md")),
+    *sorted((ROOT / "changes").glob("*.md")),
+]
 
 SETTINGS: dict[str, type[BaseModel]] = {
     "Top level": config.RunConfig,
@@ -228,12 +234,63 @@ def test_every_option_is_described_with_its_default(name: str) -> None:
     assert described == expected
 
 
-def test_every_public_name_is_on_the_python_page() -> None:
-    text = page("python.md")
-    missing = [name for name in ss.__all__ if not re.search(rf"(`|\.){name}(`|$)|auto\w+:: {name}\b", text, re.M)]
-    assert not missing
-    documented = re.findall(r"auto\w+:: (?:starscale\.)?(\w+)(?:\(\))?$", text, re.M)
-    assert {name for name in ss.__all__ if name != "__version__"} <= set(documented)
+def test_every_public_name_has_a_page_of_the_reference() -> None:
+    pages = docs_module("reference").pages()
+    names = {name for name in ss.__all__ if name not in ("__version__", "plots")}
+    pictures = {f"plots.{name}" for name in ss.plots.__all__ if name.islower()}
+    assert set(pages) == names | pictures | {"index", "plots"}
+    for name in names | pictures:
+        assert re.search(
+            rf"auto(function|class|exception):: starscale\.{re.escape(name)}(\(\))?$", pages[name], re.M
+        )
+        assert f":doc:`{name}`" in pages["plots" if name in pictures else "index"]
+    # Verbs are also listed by what they are for.
+    assert {"predict", "clean", "run"} <= {name for name in ss.__all__ if f"`{name}`" in page("python.md")}
+
+
+def docs_module(name: str) -> Any:
+    """A module of the folder docs, which is no package."""
+    found = importlib.util.spec_from_file_location(name, DOCS / f"{name}.py")
+    assert found is not None
+    assert found.loader is not None
+    module = importlib.util.module_from_spec(found)
+    found.loader.exec_module(module)
+    return module
+
+
+def test_every_script_of_the_gallery_is_shown_with_its_picture() -> None:
+    scripts = {path.stem for path in (ROOT / "examples/gallery").glob("*.py")}
+    assert len(scripts) >= 10
+    text = page("gallery.md")
+    assert set(re.findall(r"literalinclude\} \.\./examples/gallery/(\w+)\.py", text)) == scripts
+    assert set(re.findall(r"figure\} _build/pictures/gallery/(\w+)\.png", text)) == scripts
+    for name in scripts:
+        assert f'"{name}.png"' in (ROOT / f"examples/gallery/{name}.py").read_text()
+
+
+TUTORIALS = sorted((DOCS / "tutorials").glob("*.md"))
+
+
+def test_a_tutorial_becomes_a_notebook() -> None:
+    fence = "`" * 3
+    text = f"# T\n\nSave `a.toml`:\n\n{fence}toml\nx = 1\n{fence}\n\n{fence}python\ny = 2\n{fence}\n\n"
+    text += "<!-- not run -->\n"
+    text += f"{fence}bash\nstop\n{fence}\n\n{fence}bash\ngo\n{fence}\n\n{fence}text\nout\n{fence}\n"
+    cells = docs_module("notebooks").notebook(text)["cells"]
+    code = [cell["source"] for cell in cells if cell["cell_type"] == "code"]
+    assert code == ["%%writefile a.toml\nx = 1", "y = 2", "%%bash -e\ngo"]
+    shown = "".join(cell["source"] for cell in cells if cell["cell_type"] == "markdown")
+    assert shown.startswith("# T")
+    assert "stop" in shown
+    assert "out" in shown
+
+
+@pytest.mark.parametrize("path", TUTORIALS, ids=lambda path: path.stem)
+def test_a_tutorial_can_be_downloaded_and_is_listed(path: Path) -> None:
+    assert f"{{download}}`notebook <../_build/notebooks/{path.stem}.ipynb>`" in path.read_text(encoding="utf-8")
+    assert f"tutorials/{path.stem}\n" in page("index.md")
+    cells = docs_module("notebooks").notebook(path.read_text(encoding="utf-8"))["cells"]
+    assert any(cell["cell_type"] == "code" for cell in cells)
 
 
 def test_every_suffix_is_on_the_formats_page() -> None:

@@ -14,7 +14,8 @@ from starscale.model.evaluate import BINS, FIGURES, evaluate
 from starscale.model.label_scale import LabelScale
 from starscale.plots.drawing import binomial_error
 from starscale.reports import plots
-from starscale.reports.blocks import Block, Facts, Paragraph, Section, folded, html
+from starscale.reports.answers import answers
+from starscale.reports.blocks import Answers, Block, Facts, Paragraph, Section, folded, html
 from starscale.reports.finished import FinishedRun, count, mapping
 from starscale.reports.importance import importance_section
 from starscale.reports.models import models_section
@@ -29,8 +30,8 @@ _FIGURES_SCHEMA = {"label": pl.String, "by": pl.String, **dict.fromkeys(_NUMBERS
 
 def summary_section(run: FinishedRun) -> Section:
     """Return the section with the numbers of stars from the tables to the catalogue, and the errors."""
-    blocks: list[Block] = [Facts(_facts(run))]
     figures = _figures(run.metrics.get("test"))
+    blocks: list[Block] = [Answers(answers(run, figures)), Facts(_facts(run))]
     if figures.is_empty():
         blocks.append(Paragraph("The run has no figures of merit yet: it did not come to its end."))
     else:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
+from starscale.reports import pictured
 from starscale.reports.table import ReportTable
 from starscale.version import __version__
 from starscale.vocabulary.later import Later
@@ -35,23 +36,48 @@ class Paragraph:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A figure as PNG in base64, its description for screen readers, its caption, and its width on a page (px)."""
+    """A figure on a page.
+
+    Parameters
+    ----------
+    image : str
+        PNG in base64.
+    alt, caption : str
+        For screen readers; below the figure.
+    width : int
+        Pixels of the page.
+    data : str
+        Numbers of the figure: CSV, gzipped, in base64.
+    places : str
+        Cells and points that the page names under the pointer; empty for none.
+    """
 
     image: str
     alt: str
     caption: str
     width: int = 0
+    data: str = ""
+    places: str = ""
 
     @classmethod
-    def of(cls, figure: Figure, alt: str, caption: str, *, mock: bool) -> Picture:
+    def of(cls, figure: Figure, alt: str, caption: str, *, mock: bool, hover: bool = False) -> Picture:
         """Draw a matplotlib figure; that of simulated stars says so itself."""
         image = base64.b64encode(style.png(figure, mock=mock)).decode("ascii")
-        return cls(image, alt, caption, round(_PIXELS * figure.get_figwidth()))
+        # After the drawing, which decides where the panels lie.
+        places = pictured.places(figure) if hover else ""
+        return cls(image, alt, caption, round(_PIXELS * figure.get_figwidth()), pictured.table(figure), places)
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
     """A few numbers in large type, each with its meaning."""
+
+    pairs: Sequence[tuple[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """Questions that every reader has, each with its answer."""
 
     pairs: Sequence[tuple[str, str]]
 
@@ -88,7 +114,7 @@ class Section:
     blocks: Sequence[Block]
 
 
-Block = Paragraph | ReportTable | Picture | Facts | Listing | Details | Section
+Block = Paragraph | ReportTable | Picture | Facts | Answers | Listing | Details | Section
 
 
 def html(text: str, **values: object) -> Markup:
@@ -102,7 +128,7 @@ def folded(table: ReportTable, summary: str = "") -> Details:
 
 
 def render(title: str, subtitle: str, sections: Sequence[Section], *, mock: bool) -> str:
-    """Return a page that needs no other file, no network and no scripts.
+    """Return a page that needs no other file and no network; its script works on what is in it.
 
     Parameters
     ----------

@@ -31,7 +31,7 @@ def _pictures(run: FinishedRun) -> list[Picture]:
     if {"teff", "logg"} <= set(labels):
         coloured = " and by mean predicted [Fe/H]" if "fe_h" in labels else ""
         caption = f"Kiel diagram of the predicted labels, {of}, by density{coloured}."
-        found.append(run.picture(plots.kiel(stars), "Kiel diagram of the catalogue", caption))
+        found.append(run.picture(plots.kiel(stars), "Kiel diagram of the catalogue", caption, hover=True))
     if labels:
         known = (
             ", and of the spectroscopic labels of the test part. Where the first reaches beyond the second, the "
@@ -43,7 +43,7 @@ def _pictures(run: FinishedRun) -> list[Picture]:
     if {"ra", "dec"} <= set(stars.columns):
         figure = plots.sky(stars, weight=weight)
         caption = f"Where the stars are (ICRS, east to the left), {of}."
-        found.append(run.picture(figure, "Map of the stars on the sky", caption))
+        found.append(run.picture(figure, "Map of the stars on the sky", caption, hover=True))
     return found
 
 

@@ -112,9 +112,9 @@ class FinishedRun:
         """Whether there are no predictions of a test part."""
         return self.test.is_empty() or not self.labels
 
-    def picture(self, figure: Figure, alt: str, caption: str) -> Picture:
+    def picture(self, figure: Figure, alt: str, caption: str, *, hover: bool = False) -> Picture:
         """Draw a figure for the report of this run."""
-        return Picture.of(figure, alt, caption, mock=self.mock)
+        return Picture.of(figure, alt, caption, mock=self.mock, hover=hover)
 
     def result(self, step: str) -> Mapping[str, Any]:
         """Return the recorded result of a step; empty if the step was not done."""

@@ -1,7 +1,8 @@
 """The report of a run: one HTML page about its inputs, its results and their accuracy.
 
-The page is one file: no network, no scripts. The steps of the run computed every number on it; the report arranges
-them and draws the figures. Each section is a function ``section(run) -> Section`` in one of the modules here.
+The page is one file, without a network; its script zooms, names what is under the pointer and saves data. The
+steps of the run computed every number on it; the report arranges them and draws the figures. Each section is a
+function ``section(run) -> Section`` in one of the modules here.
 """
 
 from __future__ import annotations

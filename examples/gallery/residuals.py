@@ -1,0 +1,13 @@
+"""Error of an estimate against magnitude, with running median."""
+
+from pathlib import Path
+
+import starscale as ss
+
+if not Path("mock").exists():  # simulated stars; read your own table instead
+    ss.make_mock("mock", stars=5000)
+
+truth = ss.read("mock/truth.parquet").select("source_id", "teff")
+stars = ss.read("mock/gaia_dr3.parquet").join(truth, on="source_id")
+axes = ss.plots.residuals(stars, "teff_gspphot", "phot_g_mean_mag", reference="teff")
+axes.get_figure(root=True).savefig("residuals.png", dpi=110)

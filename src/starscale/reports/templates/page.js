@@ -1,0 +1,128 @@
+"use strict";
+// Nothing is loaded from anywhere: data and pictures are in the page.
+(() => {
+  const unpack = async text => {
+    const bytes = Uint8Array.from(atob(text), c => c.charCodeAt(0));
+    return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"))).text();
+  };
+  const save = (name, parts, type) => {
+    const link = document.createElement("a");
+    link.href = URL.createObjectURL(new Blob(parts, { type }));
+    link.download = name;
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+  };
+  // A page of PDF with the picture at its full resolution.
+  const pdf = (image, name) => {
+    const canvas = document.createElement("canvas");
+    const [w, h] = [canvas.width, canvas.height] = [image.naturalWidth, image.naturalHeight];
+    const draw = canvas.getContext("2d");
+    draw.fillStyle = "#fff";
+    draw.fillRect(0, 0, w, h);
+    draw.drawImage(image, 0, 0);
+    const jpeg = Uint8Array.from(atob(canvas.toDataURL("image/jpeg", 0.96).split(",")[1]), c => c.charCodeAt(0));
+    const [pw, ph] = [w * 72 / 200, h * 72 / 200].map(x => x.toFixed(2));
+    const content = `q ${pw} 0 0 ${ph} 0 0 cm /I Do Q`;
+    const parts = ["%PDF-1.4\n"], offsets = [];
+    let size = parts[0].length;
+    const add = part => { parts.push(part); size += part.length; };
+    const object = (n, text) => { offsets[n] = size; add(`${n} 0 obj\n${text}`); };
+    object(1, "<< /Type /Catalog /Pages 2 0 R >>\nendobj\n");
+    object(2, "<< /Type /Pages /Kids [3 0 R] /Count 1 >>\nendobj\n");
+    object(3, `<< /Type /Page /Parent 2 0 R /MediaBox [0 0 ${pw} ${ph}] /Contents 4 0 R ` +
+      "/Resources << /XObject << /I 5 0 R >> >> >>\nendobj\n");
+    object(4, `<< /Length ${content.length} >>\nstream\n${content}\nendstream\nendobj\n`);
+    object(5, `<< /Type /XObject /Subtype /Image /Width ${w} /Height ${h} /ColorSpace /DeviceRGB ` +
+      `/BitsPerComponent 8 /Filter /DCTDecode /Length ${jpeg.length} >>\nstream\n`);
+    add(jpeg);
+    add("\nendstream\nendobj\n");
+    const table = offsets.slice(1).map(at => `${String(at).padStart(10, "0")} 00000 n \n`).join("");
+    const start = size;
+    add(`xref\n0 6\n0000000000 65535 f \n${table}trailer\n<< /Size 6 /Root 1 0 R >>\nstartxref\n${start}\n%%EOF\n`);
+    save(name, parts, "application/pdf");
+  };
+  // A picture in a window of its own: wheel, drag, and the keys + - 0 and the arrows.
+  const zoom = (image, opener) => {
+    const box = document.createElement("dialog");
+    box.className = "zoom";
+    box.setAttribute("aria-label", `${image.alt}; plus and minus zoom, arrows move, Escape closes`);
+    const close = document.createElement("button");
+    close.type = "button";
+    close.textContent = "Close";
+    const large = document.createElement("img");
+    large.src = image.src;
+    large.alt = image.alt;
+    box.append(close, large);
+    document.body.append(box);
+    let [scale, x, y] = [1, 0, 0];
+    const place = () => { large.style.transform = `translate(${x}px, ${y}px) scale(${scale})`; };
+    const to = factor => { scale = Math.min(12, Math.max(1, scale * factor)); if (scale === 1) x = y = 0; place(); };
+    box.addEventListener("wheel", e => { e.preventDefault(); to(e.deltaY < 0 ? 1.2 : 1 / 1.2); }, { passive: false });
+    large.addEventListener("pointerdown", e => { e.preventDefault(); large.setPointerCapture(e.pointerId); });
+    large.addEventListener("pointermove", e => {
+      if (large.hasPointerCapture(e.pointerId)) { x += e.movementX; y += e.movementY; place(); }
+    });
+    const keys = { "+": () => to(1.4), "-": () => to(1 / 1.4), "0": () => to(0), ArrowLeft: () => { x += 60; },
+      ArrowRight: () => { x -= 60; }, ArrowUp: () => { y += 60; }, ArrowDown: () => { y -= 60; } };
+    box.addEventListener("keydown", e => { if (keys[e.key]) { e.preventDefault(); keys[e.key](); place(); } });
+    close.addEventListener("click", () => box.close());
+    box.addEventListener("close", () => { box.remove(); opener.focus(); });
+    box.showModal();
+  };
+  // Names the nearest cell or point under the pointer.
+  const hover = async (image, tip) => {
+    const panels = JSON.parse(await unpack(image.dataset.places));
+    image.addEventListener("pointermove", e => {
+      const at = image.getBoundingClientRect();
+      const [px, py] = [(e.clientX - at.left) / at.width * 1e4, (e.clientY - at.top) / at.height * 1e4];
+      const ratio = at.height / at.width;
+      let best = null, nearest = 200 ** 2;
+      for (const panel of panels) for (const row of panel.rows) {
+        const far = (row[0] - px) ** 2 + ((row[1] - py) * ratio) ** 2;
+        if (far < nearest) [nearest, best] = [far, [panel, row]];
+      }
+      tip.hidden = !best;
+      if (!best) return;
+      const [panel, row] = best;
+      const words = [`${panel.x}: ${row[2]}`, `${panel.y}: ${row[3]}`];
+      if (row[4]) words.push(`${panel.value}: ${row[4]}`);
+      tip.textContent = words.join("   ");
+      tip.style.left = `${Math.min(e.clientX + 14, innerWidth - tip.offsetWidth - 8)}px`;
+      tip.style.top = `${e.clientY + 18}px`;
+    });
+    image.addEventListener("pointerleave", () => { tip.hidden = true; });
+  };
+  const tip = document.createElement("div");
+  tip.className = "tip";
+  tip.hidden = true;
+  document.body.append(tip);
+  const can = "DecompressionStream" in window;
+  for (const figure of document.querySelectorAll("figure")) {
+    const image = figure.querySelector("img");
+    const name = figure.querySelector("b").textContent.replace(/\W+/g, "-").replace(/-$/, "").toLowerCase();
+    const buttons = { PDF: () => pdf(image, `${name}.pdf`), Zoom: e => zoom(image, e.currentTarget) };
+    for (const [label, work] of Object.entries(buttons)) {
+      const button = document.createElement("button");
+      button.type = "button";
+      button.textContent = label;
+      button.setAttribute("aria-label", `${label}: ${image.alt}`);
+      button.addEventListener("click", work);
+      figure.querySelector(".tools").append(button);
+    }
+    const link = figure.querySelector("a[download]");
+    if (can && link) link.addEventListener("click", async e => {
+      e.preventDefault();
+      save(`${name}.csv`, [await unpack(link.href.split(",")[1])], "text/csv");
+    });
+    if (can && image.dataset.places) hover(image, tip);
+  }
+  // The entry of the section that is read is marked in the list of contents.
+  const entries = new Map([...document.querySelectorAll("nav a")].map(a => [a.hash.slice(1), a]));
+  const seen = new IntersectionObserver(found => {
+    for (const item of found) if (item.isIntersecting) {
+      for (const a of entries.values()) a.removeAttribute("aria-current");
+      entries.get(item.target.id)?.setAttribute("aria-current", "true");
+    }
+  }, { rootMargin: "-10% 0px -80% 0px" });
+  for (const id of entries.keys()) seen.observe(document.getElementById(id));
+})();
