@@ -26,7 +26,10 @@ def test_an_old_bundle_gives_the_predictions_of_its_time() -> None:
     )
     assert set(new.null_count().row(0)) == {found.height}
     assert found["quality"].is_not_null().all()
-    found = found.drop(*new.columns, "quality")
+    below = [name for name in found.columns if "_below_" in name]
+    assert below == ["p_fe_h_below_m1", "p_fe_h_below_m2", "p_fe_h_below_m3"]
+    assert found[below[1]].is_between(found[below[2]], found[below[0]]).drop_nulls().all()
+    found = found.drop(*new.columns, *below, "quality")
     assert stored["teff"].is_not_null().sum() > 20
     # Slopes are differences of nearby predictions, in K or dex per magnitude: their rounding errors are larger.
     slopes = pl.selectors.ends_with("_slope")
@@ -42,6 +45,11 @@ def test_an_old_bundle_is_saved_with_the_same_arrays_and_keys(tmp_path: Path) ->
     before, after = (json.loads((folder / "bundle.json").read_text()) for folder in folders)
     assert after["model"] == before["model"]
     assert after["format_version"] == before["format_version"]
+
+
+def test_an_old_bundle_has_no_other_prior() -> None:
+    with pytest.raises(ss.InputError, match=r"the density of the training labels.*Train the model again\."):
+        ss.predict(OLD / "model", OLD / "table.parquet", prior="flat")
 
 
 def test_a_bundle_of_a_newer_version_is_refused_with_advice(tmp_path: Path) -> None:

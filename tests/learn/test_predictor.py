@@ -8,6 +8,9 @@ import numpy as np
 import pytest
 
 from starscale.learn import Prediction, Predictor, Sample, fit_predictor
+from starscale.learn.regressor import Threshold
+from starscale.learn.uncertainty.prior import LabelDensity
+from starscale.vocabulary.arrays import FloatArray
 from starscale.vocabulary.errors import InputError
 from starscale.vocabulary.settings.models import MixtureConfig, Turchi2024Config
 
@@ -68,11 +71,44 @@ def assert_same(first: Prediction, second: Prediction, tolerance: float = 0.0) -
         )
 
 
+def test_thresholds_add_probabilities_and_another_prior_changes_its_label_alone(model: Predictor) -> None:
+    x = sample(300, 4).x
+    below = [Threshold(2, value) for value in (-1.5, -0.5, 0.5)]
+    plain, asked = model.predict(x), model.predict(x, below=below)
+    assert_same(plain, replace(asked, p_below=plain.p_below))
+    assert ((np.diff(asked.p_below, axis=1) >= 0) & (asked.p_below[:, 1:] <= 1)).all()
+    assert abs(asked.p_below[:, 1].mean() - 0.5) < 0.15
+    if model.density is None:
+        with pytest.raises(TypeError, match="no other prior"):
+            model.predict(x, tilt=LabelDensity.fit(sample(300, 1).y).tilt({2: None}))
+        return
+    flat = model.predict(x, below=below, tilt=model.density.tilt({2: None}))
+    for field in ("value", "mean", "lower", "upper95"):
+        np.testing.assert_array_equal(getattr(flat, field)[:, :2], getattr(plain, field)[:, :2])
+    assert (flat.lower[:, 2] <= flat.value[:, 2]).all()
+    assert (flat.value[:, 2] <= flat.upper[:, 2]).all()
+    # Farther from the common labels, for nearly all stars.
+    assert flat.value[:, 2].std() > 1.1 * plain.value[:, 2].std()
+    same = model.predict(x, tilt=model.density.tilt({2: common_labels(model)}))
+    np.testing.assert_allclose(same.value, plain.value, atol=0.02 * 300, rtol=0.02)
+    np.testing.assert_allclose(same.value[:, 2], plain.value[:, 2], atol=0.02)
+    document, arrays = model.state()
+    again = Predictor.from_state(document, arrays)
+    assert_same(again.predict(x, below=below), asked)
+
+
+def common_labels(model: Predictor) -> tuple[FloatArray, FloatArray]:
+    """The prior of the training as one that a user gives."""
+    assert model.density is not None
+    edges = model.density.edges[2]
+    return 0.5 * (edges[1:] + edges[:-1]), model.density.density[2]
+
+
 def test_result_is_complete_and_in_order(model: Predictor) -> None:
     test = sample(500, 2)
     p = model.predict(test.x)
     for field in fields(Prediction):
-        expected = {"correlation": (500, 3, 3)} | dict.fromkeys(OF_STARS, (500,))
+        expected = {"correlation": (500, 3, 3), "p_below": (500, 0)} | dict.fromkeys(OF_STARS, (500,))
         assert getattr(p, field.name).shape == expected.get(field.name, (500, 3))
     assert (p.lower95 <= p.lower).all()
     assert (p.lower <= p.value).all()

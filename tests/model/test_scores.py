@@ -75,6 +75,7 @@ def stars(n: int = 400, seed: int = 0, noise: float = 1.0) -> pl.DataFrame:
         correlation=np.tile(np.eye(3), (n, 1, 1)),
         giant_solution=value,
         dwarf_solution=value,
+        p_below=np.zeros((n, 0)),
         domain_score=np.zeros(n),
         label_score=np.zeros(n),
         consistency_score=np.zeros(n),

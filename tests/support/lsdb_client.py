@@ -37,7 +37,7 @@ from starscale.cluster.catalogue import open_hats, table_of
 from starscale.crossmatch.kernel.density import DensityMap
 from starscale.crossmatch.kernel.inputs import match_columns
 from starscale.crossmatch.on_cluster.algorithm import ROW, Reader, StarscaleCrossmatch, save_density
-from starscale.learn.mixture import _predict
+from starscale.learn.density import predict_block
 from starscale.model.model import Model
 from starscale.surveys import load_survey
 from starscale.tables.standardise import standardise
@@ -159,7 +159,7 @@ def algorithm(left: str, right: str) -> None:
 
 def loads() -> list[int]:
     """How often this process has read a bundle, and how many programs of the networks it has compiled."""
-    return [len(_LOADS), _predict._cache_size()]
+    return [len(_LOADS), predict_block._cache_size()]
 
 
 _LOADS: list[str] = []

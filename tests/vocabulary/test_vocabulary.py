@@ -99,7 +99,12 @@ def test_the_columns_of_a_catalogue() -> None:
     assert list(catalogue_columns(["teff"])) == ["source_id", "ra", "dec", *teff, *tail]
     pairs = ["teff_logg_corr", "teff_fe_h_corr", "logg_fe_h_corr"]
     assert [name for name in catalogue_columns() if name.endswith("corr")] == pairs
-    assert len(catalogue_columns()) == 3 + 8 * 3 + 3 + 1 + 3 * 3 + 7
+    assert len(catalogue_columns()) == 3 + 8 * 3 + 3 + 1 + 3 + 3 * 3 + 7
+    wanted = catalogue_columns(["fe_h", "teff"], {"teff": [5000], "fe_h": [0.5, -2.25]})
+    names = ["p_fe_h_below_0p5", "p_fe_h_below_m2p25", "p_teff_below_5000"]
+    assert [name for name in wanted if "below" in name] == names
+    assert wanted["p_teff_below_5000"].description == "probability that teff is below 5000 K; null: unknown"
+    assert [name for name in catalogue_columns() if "below" in name] == [f"p_fe_h_below_m{i}" for i in (1, 2, 3)]
     assert catalogue_columns()["logg_ebv_slope"].unit == "mag**-1"
     assert all(name == column.name for name, column in OWN.items())
     assert catalogue_columns()["logg_lower95"].description == "lower end of the 95 % interval of logg"

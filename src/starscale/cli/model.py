@@ -22,8 +22,10 @@ from starscale.cli.options import (
     closing_of_run,
     model_argument,
     print_figures,
+    prior_of,
     renamed,
     sample_name,
+    thresholds,
     walks,
 )
 from starscale.cli.printing import progress as shown
@@ -121,6 +123,20 @@ def predict(
         typer.Option("--restart", help="Start from the first row instead of resuming an interrupted prediction."),
     ] = False,
     rename: Rename = None,
+    below: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="LABEL=VALUE,...",
+            help="Give the probability that a label is below these values; default: fe_h=-1,-2,-3. Repeatable.",
+        ),
+    ] = None,
+    prior: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="PRIOR or LABEL=PRIOR",
+            help="What is known of labels before: training, flat, or a table of LABEL and density. Repeatable.",
+        ),
+    ] = None,
     engine: Engine = "local",
     scheduler: Scheduler = None,
     workers: Workers = None,
@@ -143,6 +159,8 @@ def predict(
         chunk=chunk,
         restart=restart,
         rename=renamed(rename),
+        below=thresholds(below),
+        prior=prior_of(prior),
         progress=shown(),
         **cluster,
     )

@@ -147,6 +147,36 @@ def frame(rows: list[dict[str, Any]]) -> pl.DataFrame:
     return pl.DataFrame(rows, infer_schema_length=None)
 
 
+def thresholds(values: Sequence[str] | None) -> dict[str, list[float]] | None:
+    """Return the values of every label that are asked for; None: the usual ones.
+
+    Raises
+    ------
+    InputError
+        All values that are not LABEL=NUMBER,...
+    """
+    if values is None:
+        return None
+    found: dict[str, list[float]] = {}
+    problems = Problems()
+    for label, text in named_values(values, "--below", "LABEL=VALUE,..."):
+        try:
+            found.setdefault(label, []).extend(float(value) for value in names(text))
+        except ValueError:
+            problems.add("--below", f"{label}={text}", "numbers, such as fe_h=-2,-2.5")
+    problems.raise_if_any()
+    return found
+
+
+def prior_of(values: Sequence[str] | None) -> str | dict[str, str]:
+    """Return a prior for all labels, or for each label that is named; default: that of the training."""
+    if not values:
+        return "training"
+    if len(values) == 1 and "=" not in values[0]:
+        return values[0]
+    return dict(named_values(values, "--prior", "LABEL=PRIOR"))
+
+
 def walks(values: Sequence[str] | None) -> list[CrosswalkInput]:
     """Return the tables between releases of Gaia; a survey file is found from the current folder.
 

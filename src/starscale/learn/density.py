@@ -1,17 +1,27 @@
-"""Mixtures of diagonal Gaussians: density, moments, quantiles."""
+"""Mixtures of diagonal Gaussians: density, moments, quantiles; and what networks predict for blocks of stars."""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+
+from starscale.learn.compilation import full_precision
+from starscale.learn.networks import MixtureNetwork
+from starscale.learn.regressor import LEVELS
+from starscale.learn.view import Lens
 
 #: Halvings of the bracket of a quantile; it ends narrower than single precision resolves.
 BISECTIONS = 24
 #: ``log sigma = 3 tanh(s / 3) - 1`` keeps every width between exp(-4) and exp(2) standard deviations.
 LOG_SIGMA_RANGE = 3.0
 LOG_SIGMA_CENTER = -1.0
+#: Networks of a group whose mean is differentiated, to spare the others a second pass.
+FEW = 2
+#: Median, then the lower and the upper ends of the intervals of LEVELS.
+PROBABILITIES = (0.5, *(0.5 - level / 2 for level in LEVELS), *(0.5 + level / 2 for level in LEVELS))
 
 
 class MixtureDensity(NamedTuple):
@@ -98,6 +108,19 @@ class MixtureDensity(NamedTuple):
         """Marginal probability of each label below `t`, shape (n_values, n, n_labels) in and out."""
         return _stars_first(_cdf(*self._stars_last(), jnp.moveaxis(t, 1, 2)))
 
+    def below(self, label: int, cut: jax.Array) -> jax.Array:
+        """Probability that one label is below `cut`: shape (n,)."""
+        z = (cut - self.mean[:, :, label]) * jnp.exp(-self.log_sigma[:, :, label])
+        return jnp.clip((jnp.exp(self.log_weight) * jax.scipy.special.ndtr(z)).sum(axis=1), 0, 1)
+
+    def tilted(self, label: int, edges: jax.Array, weight: jax.Array) -> BinnedDensity:
+        """Return the marginal density of one label times a weight in bins; the outermost extend to infinity."""
+        inverse_sigma = jnp.exp(-self.log_sigma[:, :, label, None])
+        inner = jax.scipy.special.ndtr((edges[1:-1] - self.mean[:, :, label, None]) * inverse_sigma)
+        below = (jnp.exp(self.log_weight)[:, :, None] * inner).sum(axis=1)
+        mass = jnp.diff(below, prepend=0.0, append=1.0, axis=1) * weight
+        return BinnedDensity(edges, mass / mass.sum(axis=1, keepdims=True))
+
     def quantiles(self, probabilities: jax.Array) -> jax.Array:
         """Quantiles of each label's marginal: shape (n_probabilities, n, n_labels).
 
@@ -126,6 +149,36 @@ class MixtureDensity(NamedTuple):
         )
 
 
+class BinnedDensity(NamedTuple):
+    """The density of one label of n stars, constant in bins.
+
+    Parameters
+    ----------
+    edges : array, shape (n_bins + 1,)
+    mass : array, shape (n, n_bins)
+        Sums to 1 over the bins.
+    """
+
+    edges: jax.Array
+    mass: jax.Array
+
+    def average(self) -> jax.Array:
+        """Mean: shape (n,)."""
+        return self.mass @ (0.5 * (self.edges[1:] + self.edges[:-1]))
+
+    def quantiles(self, probabilities: jax.Array) -> jax.Array:
+        """Quantiles: shape (n_probabilities, n)."""
+        return jax.vmap(jnp.interp, in_axes=(None, 0, None), out_axes=1)(probabilities, self._below(), self.edges)
+
+    def below(self, cuts: jax.Array) -> jax.Array:
+        """Probability below each cut: shape (n_cuts, n)."""
+        return jax.vmap(jnp.interp, in_axes=(None, None, 0), out_axes=1)(cuts, self.edges, self._below())
+
+    def _below(self) -> jax.Array:
+        """Probability below every edge: shape (n, n_bins + 1)."""
+        return jnp.pad(jnp.clip(jnp.cumsum(self.mass, axis=1), 0, 1), ((0, 0), (1, 0)))
+
+
 def _stars_first(array: jax.Array) -> jax.Array:
     return jnp.moveaxis(array, 2, 1)
 
@@ -137,3 +190,119 @@ def _cdf(weight: jax.Array, mean: jax.Array, inverse_sigma: jax.Array, t: jax.Ar
         total += w * jax.lax.erf((t - m) * (i * 2**-0.5))
     # The weights sum to 1 but for rounding, hence the clipping.
     return jnp.clip(0.5 + 0.5 * total, 0, 1)
+
+
+class BlockOutputs(NamedTuple):
+    """Standardised prediction of a block of n stars.
+
+    Parameters
+    ----------
+    mean : array, shape (n, n_labels)
+    mean_of_few : array, shape (n, n_labels)
+        By the first `FEW` networks.
+    quantiles : array, shape (n, n_probabilities, n_labels)
+    correlation : array, shape (n, n_labels, n_labels)
+    p_below : array, shape (n,), or None
+    solutions : array, shape (n, 2, n_labels), or None
+    below : array, shape (n, n_thresholds)
+    """
+
+    mean: jax.Array
+    mean_of_few: jax.Array
+    quantiles: jax.Array
+    correlation: jax.Array
+    p_below: jax.Array | None
+    solutions: jax.Array | None
+    below: jax.Array
+
+
+def pooled(
+    networks: MixtureNetwork, lens: Lens, values: jax.Array, missing: jax.Array, components: int
+) -> MixtureDensity:
+    """Return the mixture that a group of networks predicts, on the device."""
+    return MixtureDensity.pooled(_members_of(networks, lens, values, missing, components))
+
+
+def _members_of(
+    networks: MixtureNetwork, lens: Lens, values: jax.Array, missing: jax.Array, components: int
+) -> MixtureDensity:
+    values, flags = lens.seen(values, missing)
+    members: MixtureDensity = jax.lax.map(
+        lambda net: MixtureDensity.from_head(net(values, flags), components), networks
+    )
+    return members
+
+
+@partial(jax.jit, static_argnames=("components", "threshold", "below"))
+@full_precision
+def predict_block(
+    networks: MixtureNetwork,
+    lens: Lens,
+    values: jax.Array,
+    missing: jax.Array,
+    cuts: jax.Array,
+    *,
+    components: int,
+    threshold: int | None,
+    below: tuple[int, ...],
+) -> BlockOutputs:
+    """Predict everything of a block; `cuts` are those of `threshold` and of the labels of `below`."""
+    members = _members_of(networks, lens, values, missing, components)
+    density = MixtureDensity.pooled(members)
+    few = MixtureDensity.pooled(jax.tree.map(lambda array: array[:FEW], members))
+    quantiles = jnp.moveaxis(density.quantiles(jnp.asarray(PROBABILITIES, jnp.float32)), 0, 1)
+    average = density.average()
+    p_below = solutions = None
+    if threshold is not None:
+        cut = cuts[0]
+        p_below = density.cdf(jnp.broadcast_to(cut, (1, *average.shape)))[0, :, threshold]
+        solutions = jnp.stack(density.conditional_means(threshold, cut), axis=1)
+    shares = [density.below(label, cuts[i + 1]) for i, label in enumerate(below)]
+    further = jnp.stack(shares, axis=1) if shares else jnp.zeros((len(average), 0))
+    return BlockOutputs(average, few.average(), quantiles, density.correlation(), p_below, solutions, further)
+
+
+@partial(jax.jit, static_argnames=("components", "label"))
+@full_precision
+def tilted_block(
+    networks: MixtureNetwork,
+    lens: Lens,
+    values: jax.Array,
+    missing: jax.Array,
+    edges: jax.Array,
+    weight: jax.Array,
+    cuts: jax.Array,
+    *,
+    components: int,
+    label: int,
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Mean, quantiles and probabilities below `cuts` of one label under another prior."""
+    density = pooled(networks, lens, values, missing, components).tilted(label, edges, weight)
+    quantiles = density.quantiles(jnp.asarray(PROBABILITIES, jnp.float32))
+    return density.average(), quantiles.T, density.below(cuts).T
+
+
+@partial(jax.jit, static_argnames=("components",))
+@full_precision
+def quantiles_of_block(
+    networks: MixtureNetwork,
+    lens: Lens,
+    values: jax.Array,
+    missing: jax.Array,
+    probabilities: jax.Array,
+    *,
+    components: int,
+) -> jax.Array:
+    """Quantiles of the pooled mixture: shape (n, n_labels, n_probabilities)."""
+    return jnp.moveaxis(pooled(networks, lens, values, missing, components).quantiles(probabilities), 0, 2)
+
+
+@partial(jax.jit, static_argnames=("components", "few"))
+@full_precision
+def means_of_block(
+    networks: MixtureNetwork, lens: Lens, values: jax.Array, missing: jax.Array, *, components: int, few: bool
+) -> jax.Array:
+    """Means of the pooled mixture, with `few` of the first networks alone: shape (n, n_labels)."""
+    if few:
+        networks = jax.tree.map(lambda leaf: leaf[:FEW], networks)
+    return pooled(networks, lens, values, missing, components).average()

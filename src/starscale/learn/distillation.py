@@ -17,9 +17,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from starscale.learn.compilation import seeded
-from starscale.learn.density import MixtureDensity
+from starscale.learn.density import MixtureDensity, pooled
 from starscale.learn.ensemble import train_together
-from starscale.learn.mixture import Mixture, member_numbers, n_epochs, new_network, one_cycle, pooled
+from starscale.learn.mixture import Mixture, member_numbers, n_epochs, new_network, one_cycle
 from starscale.learn.networks import MixtureNetwork
 from starscale.learn.preparation import Inputs
 from starscale.learn.regressor import BLOCK, FitContext, padded

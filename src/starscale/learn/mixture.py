@@ -9,10 +9,10 @@ without some bands are predicted by networks that were trained without them (:mo
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property, lru_cache, partial
+from dataclasses import dataclass, field, replace
+from functools import cached_property, lru_cache
 from itertools import accumulate, pairwise
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -22,8 +22,14 @@ from numpy.typing import NDArray
 
 from starscale.learn.arrays import entry, expected, stored_as
 from starscale.learn.band_sets import BandSets
-from starscale.learn.compilation import full_precision
-from starscale.learn.density import MixtureDensity
+from starscale.learn.density import (
+    PROBABILITIES,
+    MixtureDensity,
+    means_of_block,
+    predict_block,
+    quantiles_of_block,
+    tilted_block,
+)
 from starscale.learn.ensemble import train_together
 from starscale.learn.losses import negative_log_likelihood, rarity_weights
 from starscale.learn.networks import MixtureNetwork
@@ -36,6 +42,7 @@ from starscale.learn.regressor import (
     MaskedValidation,
     RawPrediction,
     Threshold,
+    Tilt,
     in_flight,
     padded,
 )
@@ -50,10 +57,6 @@ from starscale.vocabulary.strict import validate
 EPOCHS, STEPS = (20, 40), 2600
 WARM_UP = 0.15
 BETAS = (0.9, 0.98)
-#: Networks of a group whose mean is differentiated, to spare the others a second pass.
-FEW = 2
-#: Median, then the lower and the upper ends of the intervals of LEVELS.
-PROBABILITIES = (0.5, *(0.5 - level / 2 for level in LEVELS), *(0.5 + level / 2 for level in LEVELS))
 
 
 @dataclass(frozen=True)
@@ -88,93 +91,6 @@ def one_cycle(learning_rate: float, weight_decay: float, total_steps: int) -> Op
         [warm],
     )
     return optax.adamw(schedule, *BETAS, weight_decay=weight_decay, mask=_decays)  # type: ignore[no-any-return]
-
-
-class _Outputs(NamedTuple):
-    """Standardised prediction of a block of n stars.
-
-    Parameters
-    ----------
-    mean : array, shape (n, n_labels)
-    mean_of_few : array, shape (n, n_labels)
-        By the first `FEW` networks.
-    quantiles : array, shape (n_probabilities, n, n_labels)
-    correlation : array, shape (n, n_labels, n_labels)
-    p_below : array, shape (n,), or None
-    solutions : array, shape (n, 2, n_labels), or None
-    """
-
-    mean: jax.Array
-    mean_of_few: jax.Array
-    quantiles: jax.Array
-    correlation: jax.Array
-    p_below: jax.Array | None
-    solutions: jax.Array | None
-
-
-def pooled(
-    networks: MixtureNetwork, lens: Lens, values: jax.Array, missing: jax.Array, components: int
-) -> MixtureDensity:
-    """Return the mixture that a group of networks predicts, on the device."""
-    return MixtureDensity.pooled(_members_of(networks, lens, values, missing, components))
-
-
-def _members_of(
-    networks: MixtureNetwork, lens: Lens, values: jax.Array, missing: jax.Array, components: int
-) -> MixtureDensity:
-    values, flags = lens.seen(values, missing)
-    members: MixtureDensity = jax.lax.map(
-        lambda net: MixtureDensity.from_head(net(values, flags), components), networks
-    )
-    return members
-
-
-@partial(jax.jit, static_argnames=("components", "threshold"))
-@full_precision
-def _predict(
-    networks: MixtureNetwork,
-    lens: Lens,
-    values: jax.Array,
-    missing: jax.Array,
-    cut: jax.Array,
-    *,
-    components: int,
-    threshold: int | None,
-) -> _Outputs:
-    members = _members_of(networks, lens, values, missing, components)
-    density = MixtureDensity.pooled(members)
-    few = MixtureDensity.pooled(jax.tree.map(lambda array: array[:FEW], members))
-    quantiles = density.quantiles(jnp.asarray(PROBABILITIES, jnp.float32))
-    average = density.average()
-    p_below = solutions = None
-    if threshold is not None:
-        p_below = density.cdf(jnp.broadcast_to(cut, (1, *average.shape)))[0, :, threshold]
-        solutions = jnp.stack(density.conditional_means(threshold, cut), axis=1)
-    return _Outputs(average, few.average(), quantiles, density.correlation(), p_below, solutions)
-
-
-@partial(jax.jit, static_argnames=("components",))
-@full_precision
-def _quantiles(
-    networks: MixtureNetwork,
-    lens: Lens,
-    values: jax.Array,
-    missing: jax.Array,
-    probabilities: jax.Array,
-    *,
-    components: int,
-) -> jax.Array:
-    return jnp.moveaxis(pooled(networks, lens, values, missing, components).quantiles(probabilities), 0, 2)
-
-
-@partial(jax.jit, static_argnames=("components", "few"))
-@full_precision
-def _means(
-    networks: MixtureNetwork, lens: Lens, values: jax.Array, missing: jax.Array, *, components: int, few: bool
-) -> jax.Array:
-    if few:
-        networks = jax.tree.map(lambda leaf: leaf[:FEW], networks)
-    return pooled(networks, lens, values, missing, components).average()
 
 
 @dataclass(frozen=True)
@@ -248,35 +164,92 @@ class Mixture:
 
     def predict(self, inputs: Inputs, threshold: Threshold | None = None) -> RawPrediction:
         """Predict median (the value), mean, intervals, correlations, and the two solutions of a threshold."""
-        column, cut = self._standardised(threshold)
-        n, n_labels = len(inputs), len(self.labels.mean)
-        mean, few, quantiles = *np.empty((2, n, n_labels)), np.empty((len(PROBABILITIES), n, n_labels))
-        correlation = np.empty((n, n_labels, n_labels))
-        p_below = np.empty(n) if column is not None else None
-        solutions = np.empty((n, 2, n_labels)) if column is not None else None
-        kind = {"components": self.config.components, "threshold": column}
-        computed = ((rows, _predict(*seen, jnp.float32(cut), **kind)) for rows, *seen in self._blocks(inputs))
-        for rows, found in in_flight(computed):
-            k = len(rows)
-            mean[rows], few[rows] = np.asarray(found.mean)[:k], np.asarray(found.mean_of_few)[:k]
-            quantiles[:, rows] = np.asarray(found.quantiles)[:, :k]
-            correlation[rows] = np.asarray(found.correlation)[:k]
-            if p_below is not None and solutions is not None:
-                p_below[rows], solutions[rows] = np.asarray(found.p_below)[:k], np.asarray(found.solutions)[:k]
-        median, *ends = self.labels.restore(quantiles)
+        return self.predict_density(inputs, threshold, (), None)
+
+    def predict_density(
+        self, inputs: Inputs, threshold: Threshold | None, below: tuple[Threshold, ...], tilt: Tilt | None
+    ) -> RawPrediction:
+        """Predict also the probabilities below further thresholds, and labels under other priors."""
+        (column, cut), *further = (self._standardised(item) for item in (threshold, *below))
+        cuts = jnp.asarray([cut, *(value for _, value in further)], jnp.float32)
+        found = self._outputs(inputs, cuts, column, tuple(item.label for item in below))
+        median, *ends = np.moveaxis(self.labels.restore(found["quantiles"]), 1, 0)
         n_levels = len(LEVELS)
-        return RawPrediction(
+        raw = RawPrediction(
             value=median,
-            mean=self.labels.restore(mean),
+            mean=self.labels.restore(found["mean"]),
             lower=np.stack(ends[:n_levels], axis=-1),
             upper=np.stack(ends[n_levels:], axis=-1),
-            p_below=p_below,
-            correlation=correlation,
-            solutions=None if solutions is None else self.labels.restore(solutions),
+            p_below=found.get("p_below"),
+            correlation=found["correlation"],
+            solutions=self.labels.restore(found["solutions"]) if "solutions" in found else None,
             member=self.sets.serving(inputs.missing),
             imputed=~self.sets.exact(inputs.missing),
-            mean_of_few=self.labels.restore(few),
+            mean_of_few=self.labels.restore(found["mean_of_few"]),
+            below=found["below"],
         )
+        return raw if tilt is None else self._tilted(raw, inputs, threshold, below, tilt)
+
+    def _outputs(
+        self, inputs: Inputs, cuts: jax.Array, threshold: int | None, below: tuple[int, ...]
+    ) -> dict[str, FloatArray]:
+        """Return the fields of :class:`.density.BlockOutputs` of all stars, the stars along the first axis."""
+        kind = {"components": self.config.components, "threshold": threshold, "below": below}
+        computed = ((rows, predict_block(*seen, cuts, **kind)) for rows, *seen in self._blocks(inputs))
+        n, n_labels = len(inputs), len(self.labels.mean)
+        shapes: dict[str, tuple[int, ...]] = {
+            "mean": (n_labels,),
+            "mean_of_few": (n_labels,),
+            "quantiles": (len(PROBABILITIES), n_labels),
+            "correlation": (n_labels, n_labels),
+            "below": (len(below),),
+            **({} if threshold is None else {"p_below": (), "solutions": (2, n_labels)}),
+        }
+        found = {name: np.empty((n, *shape)) for name, shape in shapes.items()}
+        for rows, block in in_flight(computed):
+            for name, array in found.items():
+                array[rows] = np.asarray(getattr(block, name))[: len(rows)]
+        return found
+
+    def _tilted(
+        self,
+        raw: RawPrediction,
+        inputs: Inputs,
+        threshold: Threshold | None,
+        below: tuple[Threshold, ...],
+        tilt: Tilt,
+    ) -> RawPrediction:
+        """Return a prediction with the labels of other priors in the place of those of the training."""
+        found = {name: np.array(getattr(raw, name)) for name in ("value", "mean", "lower", "upper", "below")}
+        p_below = raw.p_below
+        for label in tilt.changed:
+            own = [number for number, item in enumerate(below) if item.label == label]
+            of_limit = [threshold] if threshold is not None and threshold.label == label else []
+            cuts = [*of_limit, *(below[number] for number in own)]
+            mean, quantiles, shares = self._under(inputs, label, tilt, [item.value for item in cuts])
+            found["value"][:, label], found["mean"][:, label] = quantiles[:, 0], mean
+            found["lower"][:, label], found["upper"][:, label] = np.split(quantiles[:, 1:], 2, axis=1)
+            found["below"][:, own] = shares[:, len(of_limit) :]
+            if of_limit:
+                p_below = shares[:, 0]
+        return replace(raw, p_below=p_below, **found)
+
+    def _under(
+        self, inputs: Inputs, label: int, tilt: Tilt, cuts: Sequence[float]
+    ) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Mean (n,), quantiles (n, n_probabilities) and probabilities below `cuts` of a label with a new prior."""
+        center, width = self.labels.mean[label], self.labels.width[label]
+        bins = jnp.asarray((tilt.edges[label] - center) / width, jnp.float32)
+        weight = jnp.asarray(tilt.weight[label], jnp.float32)
+        scaled = jnp.asarray((np.array(cuts, dtype=np.float64) - center) / width, jnp.float32)
+        mean, found = np.empty(len(inputs)), np.empty((len(inputs), len(PROBABILITIES)))
+        shares = np.empty((len(inputs), len(cuts)))
+        kind = {"components": self.config.components, "label": label}
+        given = (bins, weight, scaled)
+        computed = ((rows, tilted_block(*seen, *given, **kind)) for rows, *seen in self._blocks(inputs))
+        for rows, part in in_flight(computed):
+            mean[rows], found[rows], shares[rows] = (np.asarray(array)[: len(rows)] for array in part)
+        return center + width * mean, center + width * found, shares
 
     def _standardised(self, threshold: Threshold | None) -> tuple[int | None, float]:
         """Return the column of a threshold and its value on the scale of the networks."""
@@ -290,7 +263,7 @@ class Mixture:
         found = np.empty((len(inputs), len(self.labels.mean), len(probabilities)))
         wanted = jnp.asarray(probabilities, jnp.float32)
         kind = {"components": self.config.components}
-        computed = ((rows, _quantiles(*seen, wanted, **kind)) for rows, *seen in self._blocks(inputs))
+        computed = ((rows, quantiles_of_block(*seen, wanted, **kind)) for rows, *seen in self._blocks(inputs))
         for rows, part in in_flight(computed):
             found[rows] = np.asarray(part)[: len(rows)]
         return np.moveaxis(self.labels.restore(np.moveaxis(found, 2, 0)), 0, 2)
@@ -299,7 +272,7 @@ class Mixture:
         """Return the mean of every label, shape (n, n_labels), with `few` by the first networks of each group."""
         found = np.empty((len(inputs), len(self.labels.mean)))
         kind = {"components": self.config.components, "few": few}
-        computed = ((rows, _means(*seen, **kind)) for rows, *seen in self._blocks(inputs))
+        computed = ((rows, means_of_block(*seen, **kind)) for rows, *seen in self._blocks(inputs))
         for rows, part in in_flight(computed):
             found[rows] = np.asarray(part)[: len(rows)]
         return self.labels.restore(found)

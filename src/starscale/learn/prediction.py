@@ -39,6 +39,8 @@ class Prediction:
     giant_solution, dwarf_solution : ndarray, shape (n, n_labels)
         Mean labels of the star given that it is a giant, and given that it is a dwarf. NaN from a learner that
         predicts a point, or if the model has no logg.
+    p_below : ndarray, shape (n, n_thresholds)
+        Probabilities that labels are below the thresholds that were asked for.
     domain_score : ndarray, shape (n,)
         Distance from the inputs of the training stars; above 1 it exceeds that of 99 % of the validation stars.
     label_score : ndarray, shape (n,)
@@ -71,6 +73,7 @@ class Prediction:
     correlation: FloatArray
     giant_solution: FloatArray
     dwarf_solution: FloatArray
+    p_below: FloatArray
     domain_score: FloatArray
     label_score: FloatArray
     consistency_score: FloatArray
@@ -82,7 +85,7 @@ class Prediction:
     impossible: NDArray[np.bool_]
 
     @classmethod
-    def empty(cls, n: int, n_labels: int) -> Prediction:
+    def empty(cls, n: int, n_labels: int, n_thresholds: int = 0) -> Prediction:
         """Return a prediction of n stars in which no star is predicted."""
 
         def missing(*shape: int) -> FloatArray:
@@ -94,6 +97,7 @@ class Prediction:
         }
         arrays |= {name: missing() for name in ("p_giant", "domain_score", "label_score", "consistency_score")}
         arrays |= {name: np.zeros(n, dtype=bool) for name in ("imputed", "predicted", "uncertain", "impossible")}
+        arrays["p_below"] = missing(n_thresholds)
         arrays["oddest"] = np.full(n, -1, dtype=np.intp)
         return cls(correlation=missing(n_labels, n_labels), n_missing=np.zeros(n, dtype=np.int64), **arrays)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -17,12 +17,27 @@ from starscale.learn.learners import learner
 from starscale.learn.mixture import Mixture
 from starscale.learn.observations import Measurements, Observations
 from starscale.learn.prediction import Prediction
-from starscale.learn.preparation import InputPreparation
-from starscale.learn.regressor import FitContext, LabelTargets, RawPrediction, Regressor, Threshold
+from starscale.learn.preparation import InputPreparation, Inputs
+from starscale.learn.regressor import (
+    DensityRegressor,
+    FitContext,
+    LabelTargets,
+    RawPrediction,
+    Regressor,
+    Threshold,
+    Tilt,
+)
 from starscale.learn.sample import Sample, check_finite_or_missing, check_samples
+from starscale.learn.uncertainty.around import (
+    below_of,
+    calibrated_below,
+    fit_below,
+    fit_consistency,
+    wide_limits,
+    with_common_scale,
+)
 from starscale.learn.uncertainty.calibration import (
     IntervalCalibration,
-    Intervals,
     ResidualConformal,
     calibrate,
     calibration_skeleton,
@@ -30,6 +45,8 @@ from starscale.learn.uncertainty.calibration import (
 from starscale.learn.uncertainty.consistency import Consistency
 from starscale.learn.uncertainty.domain import Domain
 from starscale.learn.uncertainty.label_domain import LabelDomain
+from starscale.learn.uncertainty.prior import LabelDensity
+from starscale.learn.uncertainty.thresholds import BelowCalibration
 from starscale.vocabulary.arrays import FloatArray
 from starscale.vocabulary.errors import InputError, Problem, StarscaleError
 from starscale.vocabulary.progress import SILENT, Progress
@@ -37,12 +54,8 @@ from starscale.vocabulary.settings.models import ModelConfig
 
 #: Smallest share of the usable features that a star must have to be predicted.
 MIN_PRESENT = 0.5
-#: Share of the validation stars whose intervals are flagged as uncertain.
-UNCERTAIN = 0.05
 #: With fewer validation stars than this, a 99th percentile is poorly determined.
 FEW = 100
-#: Share of the validation stars that the three scores together may call unusual.
-UNUSUAL = 0.015
 GRAVITY = "logg"
 
 
@@ -59,7 +72,7 @@ class Predictor:
     label_range : ndarray, shape (n_labels, 2)
         Smallest and largest training label.
     wide : ndarray, shape (n_labels,)
-        Widths of the 95.45 % interval above which a star is flagged as uncertain (:func:`_wide`).
+        Widths of the 95.45 % interval above which a star is flagged as uncertain (:func:`.around.wide_limits`).
     giant_logg : float
         Stars below this surface gravity count as giants.
     min_present : float
@@ -68,6 +81,11 @@ class Predictor:
         Notes for the user: features that are not used, labels that could not be calibrated.
     consistency : Consistency or None
         Whether measurements agree; None in a bundle of an earlier build, or with too few stars or measurements.
+    below : BelowCalibration or None
+        Calibration of the probabilities to be below a threshold; None in a bundle of an earlier build.
+    density : LabelDensity or None
+        The prior of the training stars, to be exchanged for another one; None in a bundle of an earlier build, and
+        for a learner that predicts no density.
     """
 
     labels: tuple[str, ...]
@@ -83,8 +101,18 @@ class Predictor:
     min_present: float
     warnings: tuple[str, ...]
     consistency: Consistency | None = None
+    below: BelowCalibration | None = None
+    density: LabelDensity | None = None
 
-    def predict(self, x: FloatArray, batch: int = 65536, measured: FloatArray | None = None) -> Prediction:
+    def predict(
+        self,
+        x: FloatArray,
+        batch: int = 65536,
+        measured: FloatArray | None = None,
+        *,
+        below: Sequence[Threshold] = (),
+        tilt: Tilt | None = None,
+    ) -> Prediction:
         """Predict stars.
 
         Parameters
@@ -96,6 +124,10 @@ class Predictor:
             than single-precision rounding.
         measured : ndarray, shape (2, n, n_measurements), optional
             Measurements and errors, as :attr:`Sample.measured`; without them, `consistency_score` is not known.
+        below : sequence of Threshold
+            For which the probabilities to be below are wanted.
+        tilt : Tilt, optional
+            Another prior (:meth:`.uncertainty.prior.LabelDensity.tilt`), for a learner that predicts a density.
 
         Returns
         -------
@@ -110,7 +142,8 @@ class Predictor:
         x = self._checked(x)
         if batch < 1:
             raise InputError(Problem("batch", str(batch), "a positive number"))
-        parts = [self._predict_batch(x[i : i + batch]) for i in range(0, max(len(x), 1), batch)]
+        asked, starts = (tuple(below), tilt), range(0, max(len(x), 1), batch)
+        parts = [self._predict_batch(x[i : i + batch], *asked) for i in starts]
         found = Prediction(
             **{f.name: np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(Prediction)}
         )
@@ -164,23 +197,33 @@ class Predictor:
             found = self.regressor.predict(inputs).value[:, :, None] + self.calibration.quantiles(probabilities)
         return found
 
-    def _predict_batch(self, x: FloatArray) -> Prediction:
+    def _predict_batch(self, x: FloatArray, below: tuple[Threshold, ...], tilt: Tilt | None) -> Prediction:
         usable = x[:, self.preparation.usable]
-        result = Prediction.empty(len(x), len(self.labels))
+        result = Prediction.empty(len(x), len(self.labels), len(below))
         result.n_missing[:] = np.isnan(usable).sum(axis=1)
         result.predicted[:] = result.n_missing <= (1 - self.min_present) * usable.shape[1]
         if result.predicted.any():
-            self._fill(result, x, usable)
+            self._fill(result, x, usable, below, tilt)
         with np.errstate(invalid="ignore"):
             result.uncertain[:] = (result.upper95 - result.lower95 > self.wide).any(axis=1)
         result.limit(self.labels)
         return result
 
-    def _fill(self, result: Prediction, x: FloatArray, usable: FloatArray) -> None:
+    def _fill(
+        self,
+        result: Prediction,
+        x: FloatArray,
+        usable: FloatArray,
+        below: tuple[Threshold, ...],
+        tilt: Tilt | None,
+    ) -> None:
         """Write the predictions of the stars that can be predicted into `result`."""
         rows = result.predicted
         inputs = self.preparation.apply(x[rows])
-        raw = self.regressor.predict(inputs, self._threshold())
+        raw = self._raw(inputs, below, tilt)
+        if below:
+            p_below = below_of(self.regressor, self.calibration, inputs, raw, below)
+            result.p_below[rows] = calibrated_below(self.below, raw, p_below, below)
         ends = self.calibration.intervals(raw, self._threshold())
         result.value[rows], result.mean[rows] = raw.value, raw.mean
         result.mean_of_few[rows] = raw.mean if raw.mean_of_few is None else raw.mean_of_few
@@ -197,6 +240,13 @@ class Predictor:
         result.label_score[rows] = self.label_domain.score(raw.value)
         result.imputed[rows] = raw.imputed_stars(inputs)
 
+    def _raw(self, inputs: Inputs, below: tuple[Threshold, ...], tilt: Tilt | None) -> RawPrediction:
+        if isinstance(self.regressor, DensityRegressor):
+            return self.regressor.predict_density(inputs, self._threshold(), below, tilt)
+        if tilt is not None:
+            raise TypeError("a learner without a density has no other prior")
+        return self.regressor.predict(inputs, self._threshold())
+
     def _threshold(self) -> Threshold | None:
         return Threshold(self.labels.index(GRAVITY), self.giant_logg) if GRAVITY in self.labels else None
 
@@ -212,6 +262,8 @@ class Predictor:
             "regressor": {"kind": self.regressor.kind, **self.regressor.settings()},
             "calibration": {"kind": self.calibration.kind},
             **({"consistency": {"measurements": len(self.consistency.used)}} if self.consistency else {}),
+            **({"below": {}} if self.below else {}),
+            **({"density": {}} if self.density else {}),
         }
         return document, arrays_of(self)
 
@@ -251,6 +303,8 @@ class Predictor:
             consistency=None
             if agreement is None
             else Consistency.skeleton(int(entry(agreement, "measurements", "consistency"))),
+            below=BelowCalibration.skeleton() if "below" in document else None,
+            density=LabelDensity.skeleton() if "density" in document else None,
         )
 
 
@@ -349,10 +403,10 @@ def fit_predictor(
     domains = (
         Domain.fit(train.x[:, usable], inputs, validation.x[:, usable], held_out),
         LabelDomain.fit(train.y, raw.value, seed),
-        _fit_consistency(train, validation, seed),
+        fit_consistency(train, validation, seed),
     )
     scores = domains[0].score(validation.x[:, usable], held_out), domains[1].score(raw.value)
-    domain, label_domain, consistency = _with_common_scale(domains, scores, validation)
+    domain, label_domain, consistency = with_common_scale(domains, scores, validation)
     return Predictor(
         labels=labels,
         features=names,
@@ -362,54 +416,14 @@ def fit_predictor(
         domain=domain,
         label_domain=label_domain,
         label_range=np.stack([np.nanmin(train.y, axis=0), np.nanmax(train.y, axis=0)], axis=1),
-        wide=_wide(calibration.intervals(raw)),
+        wide=wide_limits(calibration.intervals(raw)),
         giant_logg=float(giant_logg),
         min_present=MIN_PRESENT * float(np.mean([name not in optional for name in np.array(names)[usable]])),
         warnings=(*preparation.warnings(train.x, names), *notes),
         consistency=consistency,
+        below=fit_below(regressor, calibration, held_out, raw, validation.y),
+        density=LabelDensity.fit(train.y) if isinstance(regressor, DensityRegressor) else None,
     )
-
-
-def _fit_consistency(train: Sample, validation: Sample, seed: int) -> Consistency | None:
-    """Learn how measurements agree; None where the samples have none, or too few."""
-    if train.measured is None or validation.measured is None:
-        return None
-    return Consistency.fit(tuple(train.measured), tuple(validation.measured), seed)
-
-
-def _with_common_scale(
-    domains: tuple[Domain, LabelDomain, Consistency | None],
-    scores: tuple[FloatArray, FloatArray],
-    validation: Sample,
-) -> tuple[Domain, LabelDomain, Consistency | None]:
-    """Widen all domains by one factor, so that together they call `UNUSUAL` of the validation stars unusual.
-
-    Each has 1 % of them outside, which makes up to 3 %.
-    """
-    domain, label_domain, consistency = domains
-    if consistency is None or validation.measured is None:
-        return domains
-    agreement = np.nan_to_num(consistency.score(*validation.measured).score)
-    factor = max(float(np.quantile(np.max([*scores, agreement], axis=0), 1 - UNUSUAL)), 1.0)
-    return (
-        replace(domain, scale=domain.scale * factor),
-        replace(label_domain, scale=label_domain.scale * factor),
-        replace(consistency, scale=consistency.scale * factor),
-    )
-
-
-def _wide(ends: Intervals) -> FloatArray:
-    """Widths of the 95.45 % interval above which a star is flagged as uncertain; shape (n_labels,).
-
-    With w_ij the width of the interval of label j for validation star i and m_j its median over the stars, the
-    limit of label j is ``q m_j``, where q is the 95th percentile over the stars of ``max_j w_ij / m_j``: the same
-    multiple of the median for every label, exceeded in at least one label by 5 % of the stars.
-    """
-    widths = ends.upper[..., -1] - ends.lower[..., -1]
-    usual = np.maximum(np.median(widths, axis=0), np.finfo(np.float64).tiny)
-    limit = np.quantile((widths / usual).max(axis=1), 1 - UNCERTAIN)
-    # A learner whose intervals all have the same width flags no star, whatever the rounding.
-    return np.asarray(limit * usual * (1 + 1e-9))
 
 
 def _with_masked(

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from typing import Any, ClassVar, Protocol, Self, TypeVar
+from typing import Any, ClassVar, Protocol, Self, TypeVar, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,6 +66,8 @@ class RawPrediction:
         Stars that were predicted from filled gaps; None: all stars with any gap.
     mean_of_few : ndarray, shape (n, n_labels), optional
         The mean by the first networks of an ensemble; None: the same as `mean`.
+    below : ndarray, shape (n, n_thresholds), optional
+        Probabilities that labels are below further thresholds; None from a learner without a density.
     """
 
     value: FloatArray
@@ -78,6 +80,7 @@ class RawPrediction:
     member: NDArray[np.intp] | None = None
     imputed: NDArray[np.bool_] | None = None
     mean_of_few: FloatArray | None = None
+    below: FloatArray | None = None
 
     def imputed_stars(self, inputs: Inputs) -> NDArray[np.bool_]:
         """Return which stars were predicted from filled gaps, shape (n,)."""
@@ -185,6 +188,38 @@ class Regressor(Protocol):
     @classmethod
     def skeleton(cls, document: Mapping[str, Any]) -> Self:
         """Return a learner with these settings, to be filled with stored arrays (:func:`.arrays.filled`)."""
+
+
+@dataclass(frozen=True)
+class Tilt:
+    """Factors that turn the density of labels into that under another prior.
+
+    Parameters
+    ----------
+    edges : ndarray, shape (n_labels, n_bins + 1)
+        The first and the last bin extend to infinity.
+    weight : ndarray, shape (n_labels, n_bins)
+        The new density over that of the training; a label that keeps its prior has ones.
+    changed : tuple of int
+        Numbers of the labels that have another prior.
+    """
+
+    edges: FloatArray
+    weight: FloatArray
+    changed: tuple[int, ...]
+
+
+@runtime_checkable
+class DensityRegressor(Regressor, Protocol):
+    """A learner that predicts a density."""
+
+    def predict_density(
+        self, inputs: Inputs, threshold: Threshold | None, below: tuple[Threshold, ...], tilt: Tilt | None
+    ) -> RawPrediction:
+        """Do what :meth:`predict` does, with the probabilities below further thresholds, under other priors.
+
+        Another prior of a label changes the value, the mean, the intervals and the probabilities of that label.
+        """
 
 
 class PointRegressor:

@@ -15,6 +15,7 @@ from starscale.cluster.engine import hats_is_mock, hats_provenance, on_cluster, 
 from starscale.cluster.extra import engine_module
 from starscale.io.job_folder import Leftover
 from starscale.io.progress import progress_of
+from starscale.model.asked import TRAINING, Prior, asked
 from starscale.model.evaluate import evaluate as compare
 from starscale.model.labelled import labelled_stars
 from starscale.model.model import Model
@@ -59,6 +60,8 @@ def predict(
     chunk: int = CHUNK,
     restart: bool = False,
     rename: Mapping[str, str] | None = None,
+    below: Mapping[str, Sequence[float]] | None = None,
+    prior: Prior = TRAINING,
     engine: str = "local",
     client: Any = None,
     scheduler: str | None = None,
@@ -88,6 +91,14 @@ def predict(
         refused.
     rename : mapping of str to str, optional
         Names in the table, by name of an input of the model.
+    below : mapping of str to sequence of float, optional
+        Thresholds by label: the catalogue gives the calibrated probability to be below each, as
+        `p_fe_h_below_m2p5` for ``{"fe_h": [-2.5]}``. Default: -1, -2 and -3 for `fe_h`.
+    prior : {"training", "flat"}, path, table or mapping
+        What is taken to be known of a label before the star was measured. "training": labels are as common as in
+        the training. "flat": all labels in the range of the training are equally common, for unbiased samples of
+        rare stars, at the price of more scatter. A table with a column of the label and one called `density`
+        gives any other. A mapping says it for some of the labels: ``{"fe_h": "flat"}``.
     engine : {"local", "lsdb"}
         Where to compute: in this process, or by LSDB on a Dask cluster (extra ``lsdb``), from HATS to HATS, with
         the same rows and values. `table` may then also be a URL, or a catalogue that LSDB has opened.
@@ -119,8 +130,11 @@ def predict(
             raise InputError(Problem("rename", "is given with the engine 'lsdb'", "the engine 'local'", fix))
         if output is None:
             raise InputError(Problem("output", "is missing", "a HATS folder, which the engine 'lsdb' writes to"))
-        return predict_on_cluster(model, table, output, chunk=chunk, progress=display, **cluster)
+        return predict_on_cluster(
+            model, table, output, chunk=chunk, below=below, prior=prior, progress=display, **cluster
+        )
     loaded, bundle = opened_model(model)
+    loaded = _asking(loaded, below, prior)
     if rename:
         loaded = replace(loaded, inputs=with_rename(loaded.inputs, rename))
     if output is None:
@@ -133,11 +147,19 @@ def predict(
         )
     found = _predict_table(loaded, table, chunk, display)
     mock = loaded.mock or says_mock(io.open_table(table, choose=lambda _: ()).metadata)
-    provenance = record(command="predict", mock=mock, settings={"chunk": chunk}, inputs={})
+    settings = {"chunk": chunk, **loaded.asked.document()}
+    provenance = record(command="predict", mock=mock, settings=settings, inputs={})
     metadata = {PROVENANCE_KEY: json.dumps({**provenance, "model": about_model(loaded, bundle)})}
     metadata |= loaded.inputs.position_metadata
     io.write(found.table, output, columns=loaded.columns, metadata=metadata)
     return replace(found, table=None)
+
+
+def _asking(model: Model, below: Mapping[str, Sequence[float]] | None, prior: Prior) -> Model:
+    """Return a model with what a user asks of it; the model itself if nothing is asked."""
+    if below is None and isinstance(prior, str) and prior == TRAINING:
+        return model
+    return replace(model, asked=asked(model.labels, below, prior))
 
 
 def opened_model(model: Model | str | Path) -> tuple[Model, Path | None]:
@@ -163,6 +185,8 @@ def predict_on_cluster(
     *,
     chunk: int,
     progress: Progress,
+    below: Mapping[str, Sequence[float]] | None = None,
+    prior: Prior = TRAINING,
     made_from: Path | None = None,
     **cluster: Any,
 ) -> Predicted:
@@ -178,6 +202,9 @@ def predict_on_cluster(
     chunk : int
         Rows at a time.
     progress : Progress
+    below : mapping of str to sequence of float, optional
+    prior : str, path, table or mapping
+        See :func:`predict`.
     made_from : Path, optional
         The bundle of a model that is not as it was loaded, for the provenance.
     **cluster
@@ -194,8 +221,9 @@ def predict_on_cluster(
     refuse_other_than_hats(path)
     refuse_same(path, table)
     loaded, bundle = opened_model(model)
+    loaded = _asking(loaded, below, prior)
     sky = catalogue.open_hats(table)
-    settings = {"engine": "lsdb", "chunk": chunk}
+    settings = {"engine": "lsdb", "chunk": chunk, **loaded.asked.document()}
     provenance = record(
         command="predict",
         mock=loaded.mock or hats_is_mock(sky.name),

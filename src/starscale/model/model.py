@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from starscale.features.families import Feature
 from starscale.features.features import evaluate_features
 from starscale.features.measurements import Measurement, measured, measured_names
+from starscale.model.asked import Asked, tilt_of
 from starscale.model.flagging import Limits, ambiguous, catalogue_flags, odd_measurement, quality
 from starscale.model.label_scale import LabelNoise, LabelScale, curves_from
 from starscale.model.recipe import Recipe
@@ -84,6 +85,8 @@ class Model(Summarised):
         The scale of its labels and the error of it; None in a bundle of an earlier build.
     label_noise : LabelNoise or None
         The typical errors of its labels; None likewise.
+    asked : Asked
+        Thresholds and priors of its catalogues; not part of the bundle.
     """
 
     predictor: Predictor
@@ -102,6 +105,7 @@ class Model(Summarised):
     stars: TrainingStars | None = None
     label_scale: LabelScale | None = None
     label_noise: LabelNoise | None = None
+    asked: Asked = field(default_factory=Asked, repr=False)
     #: Bundle that the model was loaded from.
     _origin: str | None = field(default=None, init=False, repr=False, compare=False)
 
@@ -132,7 +136,7 @@ class Model(Summarised):
     @property
     def columns(self) -> dict[str, Column]:
         """Columns of the catalogue that :meth:`predict` returns."""
-        columns = catalogue_columns(self.labels)
+        columns = catalogue_columns(self.labels, self.asked.below)
         id_type = self.inputs.columns[self.inputs.id.column].dtype
         columns["source_id"] = Column(
             "source_id",
@@ -181,7 +185,8 @@ class Model(Summarised):
         clean = self.standardised(table, where=where, found_columns=found_columns, discarded=discarded)
         x = evaluate_features(clean, self.features, where=where)
         observed = np.stack(measured(clean, self.measurements)) if self.predictor.consistency else None
-        prediction = self.predictor.predict(x, measured=observed)
+        below, tilt = self.asked.thresholds(self.labels), tilt_of(self.predictor, self.asked)
+        prediction = self.predictor.predict(x, measured=observed, below=below, tilt=tilt)
         flags = catalogue_flags(prediction, clean, discarded.rows, self._limits, where)
         return self._catalogue(clean, prediction, self._slopes(clean, prediction, where), flags)
 
@@ -237,6 +242,7 @@ class Model(Summarised):
         for (i, a), (j, b) in combinations(enumerate(self.labels), 2):
             values[f"{a}_{b}_corr"] = prediction.correlation[:, i, j]
         values["p_giant"] = prediction.p_giant
+        values |= dict(zip(self.asked.columns(self.labels), prediction.p_below.T, strict=True))
         possible_twice = ambiguous(prediction)
         for i, label in enumerate(self.labels):
             values[f"{label}_giant"] = np.where(possible_twice, prediction.giant_solution[:, i], np.nan)

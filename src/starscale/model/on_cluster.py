@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from starscale.cluster.catalogue import HEALPIX, HatsCatalogue, open_hats, spati
 from starscale.cluster.cluster import Group, Where, connected, finished_groups
 from starscale.cluster.writing import Partition, finish_catalogue, write_partition
 from starscale.io import atomic_directory, work_folder
+from starscale.model.asked import Asked
 from starscale.model.model import Model, loaded_once
 from starscale.model.predict import CHUNK, SLICE, Predicted, RepeatedStars, repeated_stars
 from starscale.tables.opening import refuse_elements
@@ -47,6 +48,7 @@ class _Task:
     found_columns: Mapping[str, Column]
     metadata: Mapping[str, str]
     position: tuple[str, str]
+    asked: Asked
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +125,7 @@ def predict_sky(
             found_columns={name: sky.columns[name] for name in columns if name in sky.columns},
             metadata=metadata,
             position=sky.position,
+            asked=model.asked,
         )
         parts, counts = _collected(client, chosen, _groups(sky, client), piece, work, task or SilentTask())
         if not counts.rows:
@@ -240,7 +243,7 @@ def _count(parts: list[_Done], repeated: RepeatedStars | None) -> Predicted:
 
 def _predict_partitions(partitions: Sequence[Any], cells: Sequence[tuple[int, int]], task: _Task) -> list[_Done]:
     """Predict some partitions together, and write the data file of each; on a worker."""
-    model = loaded_once(task.bundle, task.sha256)
+    model = replace(loaded_once(task.bundle, task.sha256), asked=task.asked)
     tables = [table_of(partition, task.columns) for partition in partitions]
     table = pl.concat(tables)
     pieces = [

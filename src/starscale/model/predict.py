@@ -197,6 +197,7 @@ def predict_file(
         "table": table.name,
         "rows": source.n_rows,
         "model": model.digest(),
+        "asked": model.asked.document(),
         "chunk": chunk,
         "program": program(),
         "versions": versions(),
@@ -227,7 +228,8 @@ def predict_file(
             raise InputError(Problem(str(table), "was changed while it was read", fix=fix))
         inputs = {"stars": {"path": str(table), "sha256": checksum.result()}}
         mock = model.mock or says_mock(source.metadata)
-        provenance = record(command="predict", mock=mock, settings={"chunk": chunk}, inputs=inputs)
+        settings = {"chunk": chunk, **model.asked.document()}
+        provenance = record(command="predict", mock=mock, settings=settings, inputs=inputs)
         writer.metadata[PROVENANCE_KEY] = json.dumps({**provenance, "model": provenance_of_model})
     return counter.result(repeated)
 
@@ -238,6 +240,10 @@ def _say_notes(model: Model, columns: Sequence[str], where: str, progress: Progr
         progress.message(f"note: {where} has no {', '.join(absent)}: its stars are predicted without spectra")
     if model.stars is None:
         progress.message(f"note: {UNKNOWN}: the column part is null")
+    if model.predictor.below is None and model.asked.below:
+        progress.message(
+            "note: the bundle of the model was made by an earlier build: p_*_below_* is not calibrated"
+        )
     unknown = {
         "*_scale_error": model.label_scale,
         "*_error_truth": model.label_noise,

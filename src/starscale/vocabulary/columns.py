@@ -6,7 +6,7 @@ units; every file that is written states the units.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Literal
@@ -96,6 +96,9 @@ LABELS: dict[str, Label] = {
     )
 }
 
+#: Thresholds of labels for which a catalogue gives the probability to be below, unless others are wanted.
+BELOW: dict[str, tuple[float, ...]] = {"fe_h": (-1.0, -2.0, -3.0)}
+
 SOURCE_ID = Column("source_id", "int64", "", "meta.id;meta.main", "identifier in the leading catalogue")
 RA = Column("ra", "float64", "deg", "pos.eq.ra;meta.main", "right ascension (ICRS) at the catalogue's epoch")
 DEC = Column("dec", "float64", "deg", "pos.eq.dec;meta.main", "declination (ICRS) at the catalogue's epoch")
@@ -181,14 +184,29 @@ def _derivative(label: Label) -> Column:
     )
 
 
-def catalogue_columns(labels: Iterable[str] = tuple(LABELS)) -> dict[str, Column]:
-    """Return the columns of a predicted catalogue, in order, for the labels of the model."""
-    columns = [SOURCE_ID, RA, DEC]
+def below_column(label: Label, threshold: float) -> Column:
+    """Return the column of the probability that a label is below a threshold: `p_fe_h_below_m2p5` for -2.5."""
+    text, unit = f"{threshold:.10g}", " K" if label.unit == "K" else ""
+    return Column(
+        f"p_{label.name}_below_{text.replace('-', 'm').replace('.', 'p')}",
+        "float32",
+        "",
+        "stat.probability",
+        f"probability that {label.name} is below {text}{unit}; null: unknown",
+    )
+
+
+def catalogue_columns(
+    labels: Iterable[str] = tuple(LABELS), below: Mapping[str, Sequence[float]] = BELOW
+) -> dict[str, Column]:
+    """Return the columns of a predicted catalogue, in order, for the labels of the model and thresholds."""
+    labels, columns = tuple(labels), [SOURCE_ID, RA, DEC]
     for name in labels:
         columns += _label_columns(LABELS[name])
     names = [LABELS[name] for name in labels]
     columns += [_correlation(a, b) for a, b in combinations(names, 2)]
     columns.append(Column("p_giant", "float32", "", "stat.probability", "probability that logg is below 3.5"))
+    columns += [below_column(label, value) for label in names for value in below.get(label.name, ())]
     columns += [_solution(label, kind) for kind in ("giant", "dwarf") for label in names]
     columns += [_derivative(label) for label in names]
     columns += [

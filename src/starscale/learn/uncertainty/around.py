@@ -1,0 +1,110 @@
+"""What is fitted around a learner: the edges of its domain, the widths that are unusual, further distributions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from starscale.learn.preparation import Inputs
+from starscale.learn.regressor import DensityRegressor, RawPrediction, Regressor, Threshold
+from starscale.learn.sample import Sample
+from starscale.learn.uncertainty.calibration import IntervalCalibration, Intervals, ResidualConformal
+from starscale.learn.uncertainty.consistency import Consistency
+from starscale.learn.uncertainty.domain import Domain
+from starscale.learn.uncertainty.label_domain import LabelDomain
+from starscale.learn.uncertainty.thresholds import BelowCalibration
+from starscale.vocabulary.arrays import FloatArray
+
+#: Share of the validation stars whose intervals are flagged as uncertain.
+UNCERTAIN = 0.05
+#: Share of the validation stars that the three scores together may call unusual.
+UNUSUAL = 0.015
+
+
+def fit_consistency(train: Sample, validation: Sample, seed: int) -> Consistency | None:
+    """Learn how measurements agree; None where the samples have none, or too few."""
+    if train.measured is None or validation.measured is None:
+        return None
+    return Consistency.fit(tuple(train.measured), tuple(validation.measured), seed)
+
+
+def with_common_scale(
+    domains: tuple[Domain, LabelDomain, Consistency | None],
+    scores: tuple[FloatArray, FloatArray],
+    validation: Sample,
+) -> tuple[Domain, LabelDomain, Consistency | None]:
+    """Widen all domains by one factor, so that together they call `UNUSUAL` of the validation stars unusual.
+
+    Each has 1 % of them outside, which makes up to 3 %.
+    """
+    domain, label_domain, consistency = domains
+    if consistency is None or validation.measured is None:
+        return domains
+    agreement = np.nan_to_num(consistency.score(*validation.measured).score)
+    factor = max(float(np.quantile(np.max([*scores, agreement], axis=0), 1 - UNUSUAL)), 1.0)
+    return (
+        replace(domain, scale=domain.scale * factor),
+        replace(label_domain, scale=label_domain.scale * factor),
+        replace(consistency, scale=consistency.scale * factor),
+    )
+
+
+def wide_limits(ends: Intervals) -> FloatArray:
+    """Widths of the 95.45 % interval above which a star is flagged as uncertain; shape (n_labels,).
+
+    With w_ij the width of the interval of label j for validation star i and m_j its median over the stars, the
+    limit of label j is ``q m_j``, where q is the 95th percentile over the stars of ``max_j w_ij / m_j``: the same
+    multiple of the median for every label, exceeded in at least one label by 5 % of the stars.
+    """
+    widths = ends.upper[..., -1] - ends.lower[..., -1]
+    usual = np.maximum(np.median(widths, axis=0), np.finfo(np.float64).tiny)
+    limit = np.quantile((widths / usual).max(axis=1), 1 - UNCERTAIN)
+    # A learner whose intervals all have the same width flags no star, whatever the rounding.
+    return np.asarray(limit * usual * (1 + 1e-9))
+
+
+def below_of(
+    regressor: Regressor,
+    calibration: IntervalCalibration,
+    inputs: Inputs,
+    raw: RawPrediction,
+    below: Sequence[Threshold],
+) -> FloatArray:
+    """Return uncalibrated probabilities to be below thresholds, of any learner: shape (n, n_thresholds).
+
+    Those of a learner that predicts a point come from the residuals of held-out stars.
+    """
+    if raw.below is not None:
+        return raw.below
+    if isinstance(calibration, ResidualConformal):
+        found = [calibration.intervals(raw, item).p_below for item in below]
+    else:
+        found = [regressor.predict(inputs, item).p_below for item in below]
+    return np.stack([np.full(len(raw.value), np.nan) if p is None else p for p in found], axis=1)
+
+
+def calibrated_below(
+    calibration: BelowCalibration | None, raw: RawPrediction, p: FloatArray, below: Sequence[Threshold]
+) -> FloatArray:
+    """Calibrate probabilities to be below thresholds, shape (n, n_thresholds), if it is known how."""
+    if calibration is None:
+        return p
+    columns = [calibration.apply(item.label, p[:, [i]], raw.value[:, item.label]) for i, item in enumerate(below)]
+    return np.concatenate(columns, axis=1)
+
+
+def fit_below(
+    regressor: Regressor, calibration: IntervalCalibration, inputs: Inputs, raw: RawPrediction, y: FloatArray
+) -> BelowCalibration:
+    """Calibrate the probabilities to be below thresholds, on held-out stars with labels `y`."""
+
+    def p_below(label: int, thresholds: FloatArray) -> FloatArray:
+        below = tuple(Threshold(label, float(value)) for value in thresholds)
+        if isinstance(regressor, DensityRegressor):
+            predicted = regressor.predict_density(inputs, None, below, None)
+            return below_of(regressor, calibration, inputs, predicted, below)
+        return below_of(regressor, calibration, inputs, raw, below)
+
+    return BelowCalibration.fit(p_below, raw.value, y)

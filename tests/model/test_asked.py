@@ -1,0 +1,60 @@
+"""Thresholds and priors as a user gives them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from starscale.model.asked import Asked, LabelPrior, asked
+from starscale.vocabulary.errors import InputError
+
+LABELS = ("teff", "fe_h")
+
+
+def test_thresholds_name_their_columns() -> None:
+    assert Asked().columns(LABELS) == ["p_fe_h_below_m1", "p_fe_h_below_m2", "p_fe_h_below_m3"]
+    wanted = asked(LABELS, {"fe_h": [-2.5, -2, -2.5], "teff": [5000]})
+    assert wanted.columns(LABELS) == ["p_teff_below_5000", "p_fe_h_below_m2p5", "p_fe_h_below_m2"]
+    assert [(item.label, item.value) for item in wanted.thresholds(LABELS)] == [(0, 5000), (1, -2.5), (1, -2)]
+    assert asked(LABELS, {}).columns(LABELS) == []
+    assert Asked().document() == {}
+    assert wanted.document() == {"below": {"fe_h": [-2.5, -2.0], "teff": [5000.0]}}
+
+
+def test_priors_for_all_labels_or_for_one(tmp_path: Path) -> None:
+    table = pl.DataFrame({"fe_h": [0.0, -3.0, -1.0], "density": [1.0, 0.0, 2.0]})
+    table.write_csv(tmp_path / "prior.csv")
+    given = LabelPrior((-3.0, -1.0, 0.0), (0.0, 2.0, 1.0))
+    assert asked(LABELS, prior="training").prior == {}
+    assert asked(LABELS, prior="flat").prior == {"teff": LabelPrior(), "fe_h": LabelPrior()}
+    assert asked(LABELS, prior={"fe_h": "flat", "teff": "training"}).prior == {"fe_h": LabelPrior()}
+    for prior in (table, str(tmp_path / "prior.csv"), {"fe_h": table}, {"fe_h": tmp_path / "prior.csv"}):
+        assert asked(LABELS, prior=prior).prior == {"fe_h": given}
+    document = asked(LABELS, prior={"teff": "flat", "fe_h": table}).document()
+    assert document == {
+        "prior": {"teff": "flat", "fe_h": {"value": [-3.0, -1.0, 0.0], "density": [0.0, 2.0, 1.0]}}
+    }
+
+
+@pytest.mark.parametrize(
+    ("below", "prior", "words"),
+    [
+        ({"feh": [-2]}, "training", "below: 'feh' is no label|below: feh: .*Did you mean 'fe_h'"),
+        ({"fe_h": [-99], "teff": ["x"]}, "training", r"2 problems:(.|\n)*-99(.|\n)*a list of numbers"),
+        ({"fe_h": range(-2, 30)}, "training", "between -8 and 2 dex"),
+        (None, "flatt", "no such table.*Did you mean 'flat'"),
+        (None, {"fe": "flat"}, "'fe' is no label of the model"),
+        (None, pl.DataFrame({"density": [1.0]}), "expected one of teff, fe_h, and 'density'"),
+        (None, {"fe_h": pl.DataFrame({"fe_h": [1.0, 2.0]})}, "has no column 'density'"),
+        (None, pl.DataFrame({"fe_h": [1.0, 1.0], "density": [1.0, 1.0]}), "two or more different, finite values"),
+        (None, pl.DataFrame({"fe_h": [0.0, 1.0], "density": [1.0, -1.0]}), "missing, negative or"),
+        (None, pl.DataFrame({"fe_h": [0.0, 1.0], "density": [0.0, None]}), "missing, negative or"),
+        (None, pl.DataFrame({"fe_h": [0.0, 1.0], "density": [0.0, 0.0]}), "missing, negative or"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(below: Any, prior: Any, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        asked(LABELS, below, prior)
