@@ -19,6 +19,7 @@ from starscale.cli.main import app
 from starscale.io.csv.source import CsvSource
 from starscale.vocabulary.columns import Column
 from starscale.vocabulary.errors import InputError
+from support.often import OFTEN
 
 TABLE = pl.DataFrame(
     {"source_id": range(10), "g": [float(i) for i in range(10)], "name": [f"s{i}" for i in range(10)]}
@@ -216,7 +217,7 @@ def test_the_pieces_of_a_table(
 
 
 @pytest.mark.slow
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100 * OFTEN, deadline=None)
 @given(tables=pieces(), suffix=st.sampled_from([".fits", ".vot", ".ecsv", ".csv", ".parquet"]))
 def test_many_tables_in_pieces(
     tmp_path_factory: pytest.TempPathFactory, tables: list[pl.DataFrame], suffix: str

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from starscale.io.units import as_cds, as_fits, as_generic, as_vounit, parse_unit, unit_text
 from starscale.vocabulary.columns import Column
 from starscale.vocabulary.unit_notes import restored
+from support.often import OFTEN
 from support.units import UNITS, same
 
 DEX_G = u.dex(u.cm / u.s**2)
@@ -154,7 +155,7 @@ def test_every_notation_says_the_same_unit(text: str) -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=500, deadline=None)  # astropy takes 50 ms to refuse a unit
+@settings(max_examples=200 * OFTEN, deadline=None)  # astropy takes 50 ms to refuse a unit
 @given(TEXTS)
 def test_every_notation_says_the_same_unit_many(text: str) -> None:
     check_printed(text)
@@ -172,7 +173,7 @@ def test_a_unit_of_astropy_as_text(unit: u.UnitBase) -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=3_000, deadline=None)  # 5 ms each
+@settings(max_examples=1_000 * OFTEN, deadline=None)  # 5 ms each
 @given(UNITS)
 def test_a_unit_of_astropy_as_text_many(unit: u.UnitBase) -> None:
     check_objects(unit)

@@ -23,6 +23,7 @@ from starscale.archives.build import listed_positions
 from starscale.io.units import same_unit
 from starscale.tables.api import read_in_units
 from support.kinds_of_tables import KINDS, Stated, astropy_table, quantities
+from support.often import OFTEN
 from support.small_model import SURVEY, small_model, small_stars
 
 #: Units that a table may have, with the unit of the survey last.
@@ -76,7 +77,7 @@ def test_read_predict_and_clean(drawn: tuple[pl.DataFrame, str, Stated]) -> None
 
 @pytest.mark.slow
 @given(drawn=star_tables())
-@settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=100 * OFTEN, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_read_predict_and_clean_often(drawn: tuple[pl.DataFrame, str, Stated]) -> None:
     """250 examples, since each of them predicts four times."""
     agrees(drawn)

@@ -17,6 +17,7 @@ import starscale as ss
 from starscale import io
 from starscale.cli.main import app
 from starscale.vocabulary.columns import Column
+from support.often import OFTEN
 from support.recorded_progress import RecordedProgress
 
 KEEPING = (".parquet", ".fits", ".vot", ".ecsv")
@@ -174,7 +175,7 @@ def test_a_chain_of_formats_keeps_everything(
 
 
 @pytest.mark.slow
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=80 * OFTEN, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(table=described_tables(), suffixes=CHAINS)
 def test_many_chains_of_formats(
     tmp_path_factory: pytest.TempPathFactory, table: tuple[pl.DataFrame, dict[str, Column]], suffixes: list[str]

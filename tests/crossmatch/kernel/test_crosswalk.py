@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from starscale.crossmatch.kernel.crosswalk import CLAIMED, FAR, TIED, UNKNOWN, UNLIKE, one_to_one
 from starscale.vocabulary.settings.run import CrosswalkLimits
+from support.often import OFTEN
 from support.renumbered import DROPPED, renumber
 
 LIMITS = CrosswalkLimits()
@@ -65,7 +66,7 @@ def test_pairs_are_those_of_a_plain_search(rows: list[Row]) -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=1000)
+@settings(max_examples=400 * OFTEN)
 @given(ROWS)
 def test_pairs_are_those_of_a_plain_search_for_many_tables(rows: list[Row]) -> None:
     check(rows)

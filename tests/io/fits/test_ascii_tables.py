@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from starscale import io
 from starscale.vocabulary.errors import InputError
+from support.often import OFTEN
 from support.versions import masks_of_astropy
 
 
@@ -152,7 +153,7 @@ def test_any_ascii_table(tmp_path: Path, rows: list[tuple[int, float, str, bool]
 
 @masks_of_astropy
 @pytest.mark.slow
-@settings(max_examples=1000, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=400 * OFTEN, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=numbers)
 def test_many_ascii_tables(tmp_path: Path, rows: list[tuple[int, float, str, bool]]) -> None:
     _as_astropy_reads_it(tmp_path, rows)

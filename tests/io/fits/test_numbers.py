@@ -16,6 +16,7 @@ from polars.testing import assert_frame_equal
 
 from starscale import io
 from starscale.vocabulary.errors import InputError
+from support.often import OFTEN
 from support.versions import masks_of_astropy
 
 
@@ -182,7 +183,7 @@ def test_any_offset_is_exact(tmp_path: Path, drawn: tuple[str, list[int], int, i
 
 
 @pytest.mark.slow
-@settings(max_examples=1000, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=400 * OFTEN, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(drawn=offsets)
 def test_many_offsets_are_exact(tmp_path: Path, drawn: tuple[str, list[int], int, int, int | None]) -> None:
     in_exact_numbers(tmp_path, drawn)

@@ -15,6 +15,7 @@ from polars.testing import assert_frame_equal
 from starscale import io
 from starscale.io.widening import EXACT, widened
 from starscale.vocabulary.errors import InputError
+from support.often import OFTEN
 
 INTEGERS = (pl.Int8, pl.Int16, pl.Int32, pl.Int64, pl.UInt8, pl.UInt16, pl.UInt32, pl.UInt64)
 LIMITS = {kind: pl.select(low=kind().min(), high=kind().max()).row(0) for kind in INTEGERS}
@@ -155,7 +156,7 @@ def test_no_value_changes_in_a_folder(tmp_path_factory: pytest.TempPathFactory, 
 
 
 @pytest.mark.slow
-@settings(max_examples=10_000, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=4_000 * OFTEN, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(kinds=st.tuples(*[st.sampled_from(NUMBERS)] * 2), data=st.data())
 def test_a_wider_type_holds_every_value(kinds: tuple[type[pl.DataType], ...], data: st.DataObject) -> None:
     one, two = kinds

@@ -24,6 +24,7 @@ from starscale import io
 from starscale.io.units import same_unit
 from starscale.vocabulary.columns import Column
 from starscale.vocabulary.errors import InputError
+from support.often import OFTEN
 
 
 def of_astropy(path: Path, table: Table) -> Path:
@@ -182,7 +183,7 @@ def test_tables_of_astropy(tmp_path: Path, table: Table) -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150 * OFTEN, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(table=masked_tables())
 def test_many_tables_of_astropy(tmp_path: Path, table: Table) -> None:
     compare(table, tmp_path / "t.parquet")

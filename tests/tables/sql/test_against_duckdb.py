@@ -345,14 +345,14 @@ def test_values(seed: int, pair: Pair) -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=1500 * OFTEN, deadline=None)
+@settings(max_examples=600 * OFTEN, deadline=None)
 @given(SEEDS, conditions(2))
 def test_many_conditions(seed: int, pair: Pair) -> None:
     compare(seed, pair)
 
 
 @pytest.mark.slow
-@settings(max_examples=2000 * OFTEN, deadline=None)
+@settings(max_examples=800 * OFTEN, deadline=None)
 @given(SEEDS, st.one_of(whole, reals(2), text))
 def test_many_values(seed: int, pair: Pair) -> None:
     compare(seed, pair)
