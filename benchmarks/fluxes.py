@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import sys
 from importlib import resources
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -134,6 +135,55 @@ def figures(title: str, cases: Cases, objects: pl.DataFrame) -> None:
     print(ReportTable(["learner", "label", *cases], rows).text())
 
 
+#: Other inputs beside u, for the largest gain that u can give.
+OTHERS = {"all": "vgriz", "g, r, i, z": "griz", "g, i": "gi", "g": "g"}
+GAIA = ("phot_bp_mean_mag", "phot_rp_mean_mag", "teff_gspphot", "logg_gspphot", "mh_gspphot")
+
+
+def limits(same: pl.DataFrame, deep: pl.DataFrame) -> None:
+    """Print the largest gain that u can give to the stars below 5 in u, in per cent of the error of a label.
+
+    The true u is that of the table without added noise. A cubic of the other inputs is fitted to it and to the
+    labels; of the residuals, those of u with their noise explain a share of those of the label.
+    """
+    near = deep.filter(pl.col("u_flux") < 5 * pl.col("u_flux_error"))
+    near = near.join(same.select("source_id", true="u_psf"), on="source_id")
+    needed = [*(f"{name}_psf" for name in FILTERS), "true", "e_u_psf", "r_med_geo", *GAIA, *LABELS]
+    near = near.drop_nulls(needed).filter(pl.all_horizontal(pl.col(*LABELS).is_finite()))
+    noise, rows = float(near["e_u_psf"].median() or 0.0), []  # type: ignore[arg-type]
+    for name, bands in OTHERS.items():
+        given = [near[f"{band}_psf"].to_numpy() for band in bands]
+        colours = [a - b for a, b in pairwise(given)]
+        inputs = [*near.select(*GAIA).to_numpy().T, near["g_psf"].to_numpy() - 5 * np.log10(near["r_med_geo"])]
+        design = _cubic([*colours, *inputs] if name == "all" else colours or given)
+        u = _residual(design, near["true"].to_numpy() - near["g_psf"].to_numpy())
+        cells = []
+        for label in LABELS:
+            y = _residual(design, near[label].to_numpy())
+            whole = (np.abs(u) < 4 * _width(u)) & (np.abs(y) < 4 * _width(y))
+            share, scatter = np.corrcoef(u[whole], y[whole])[0, 1] ** 2, u[whole].std()
+            cells += [f"{100 * (1 - np.sqrt(1 - share * scatter**2 / (scatter**2 + noise**2))):.1f}"]
+        rows.append([name, f"{_width(u):.2f}", *cells])
+    print(f"\nlargest gain of u below 5, error {noise:.2f} mag, per cent")
+    print(ReportTable(["other inputs", "scatter of u (mag)", *LABELS], rows).text())
+
+
+def _cubic(inputs: list[np.ndarray]) -> np.ndarray:
+    """Return a constant, the inputs, their squares, products and cubes."""
+    x = np.column_stack([(values - values.mean()) / values.std() for values in inputs])
+    products = [x[:, i] * x[:, j] for i in range(x.shape[1]) for j in range(i, x.shape[1])]
+    return np.column_stack([np.ones(len(x)), x, *products, x**3])
+
+
+def _width(values: np.ndarray) -> float:
+    low, high = np.percentile(values, [16, 84])
+    return float(high - low) / 2
+
+
+def _residual(design: np.ndarray, values: np.ndarray) -> np.ndarray:
+    return values - design @ np.linalg.lstsq(design, values, rcond=None)[0]
+
+
 def main() -> None:
     stars, repeats = int((sys.argv[1:] or ["150000"])[0]), int((sys.argv[2:] or ["3"])[0])
     OUT.mkdir(parents=True, exist_ok=True)
@@ -163,6 +213,7 @@ def main() -> None:
     faint = seen.filter(pl.col("u_flux") < 5 * pl.col("u_flux_error"))
     negative = faint.filter(pl.col("u_flux") < 0).height
     print(f"\n{faint.height:,} of {seen.height:,} stars with labels are below 5 in u, {negative:,} negative")
+    limits(pl.read_parquet(OUT / "fluxes" / "training.parquet"), labelled)
     figures("noise in u, stars below 5 in u", near, faint)
     figures("noise in u, all stars", near, deep)
 
