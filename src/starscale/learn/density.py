@@ -108,7 +108,7 @@ class MixtureDensity(NamedTuple):
         """Marginal probability of each label below `t`, shape (n_values, n, n_labels) in and out."""
         return _stars_first(_cdf(*self._stars_last(), jnp.moveaxis(t, 1, 2)))
 
-    def below(self, label: int, cut: jax.Array) -> jax.Array:
+    def below(self, label: int | jax.Array, cut: jax.Array) -> jax.Array:
         """Probability that one label is below `cut`: shape (n,)."""
         z = (cut - self.mean[:, :, label]) * jnp.exp(-self.log_sigma[:, :, label])
         return jnp.clip((jnp.exp(self.log_weight) * jax.scipy.special.ndtr(z)).sum(axis=1), 0, 1)
@@ -233,7 +233,7 @@ def _members_of(
     return members
 
 
-@partial(jax.jit, static_argnames=("components", "threshold", "below"))
+@partial(jax.jit, static_argnames=("components", "threshold"))
 @full_precision
 def predict_block(
     networks: MixtureNetwork,
@@ -241,10 +241,10 @@ def predict_block(
     values: jax.Array,
     missing: jax.Array,
     cuts: jax.Array,
+    below: jax.Array,
     *,
     components: int,
     threshold: int | None,
-    below: tuple[int, ...],
 ) -> BlockOutputs:
     """Predict everything of a block; `cuts` are those of `threshold` and of the labels of `below`."""
     members = _members_of(networks, lens, values, missing, components)
@@ -257,8 +257,8 @@ def predict_block(
         cut = cuts[0]
         p_below = density.cdf(jnp.broadcast_to(cut, (1, *average.shape)))[0, :, threshold]
         solutions = jnp.stack(density.conditional_means(threshold, cut), axis=1)
-    shares = [density.below(label, cuts[i + 1]) for i, label in enumerate(below)]
-    further = jnp.stack(shares, axis=1) if shares else jnp.zeros((len(average), 0))
+    # Labels as an array: one compiled program serves thresholds of all labels.
+    further = jax.vmap(density.below, out_axes=1)(below, cuts[1:]) if below.size else average[:, :0]
     return BlockOutputs(average, few.average(), quantiles, density.correlation(), p_below, solutions, further)
 
 

@@ -172,7 +172,7 @@ class Mixture:
         """Predict also the probabilities below further thresholds, and labels under other priors."""
         (column, cut), *further = (self._standardised(item) for item in (threshold, *below))
         cuts = jnp.asarray([cut, *(value for _, value in further)], jnp.float32)
-        found = self._outputs(inputs, cuts, column, tuple(item.label for item in below))
+        found = self._outputs(inputs, cuts, column, jnp.asarray([item.label for item in below], jnp.int32))
         median, *ends = np.moveaxis(self.labels.restore(found["quantiles"]), 1, 0)
         n_levels = len(LEVELS)
         raw = RawPrediction(
@@ -191,11 +191,11 @@ class Mixture:
         return raw if tilt is None else self._tilted(raw, inputs, threshold, below, tilt)
 
     def _outputs(
-        self, inputs: Inputs, cuts: jax.Array, threshold: int | None, below: tuple[int, ...]
+        self, inputs: Inputs, cuts: jax.Array, threshold: int | None, below: jax.Array
     ) -> dict[str, FloatArray]:
         """Return the fields of :class:`.density.BlockOutputs` of all stars, the stars along the first axis."""
-        kind = {"components": self.config.components, "threshold": threshold, "below": below}
-        computed = ((rows, predict_block(*seen, cuts, **kind)) for rows, *seen in self._blocks(inputs))
+        kind = {"components": self.config.components, "threshold": threshold}
+        computed = ((rows, predict_block(*seen, cuts, below, **kind)) for rows, *seen in self._blocks(inputs))
         n, n_labels = len(inputs), len(self.labels.mean)
         shapes: dict[str, tuple[int, ...]] = {
             "mean": (n_labels,),
