@@ -21,6 +21,8 @@ plots, style = Later("starscale.plots"), Later("starscale.plots.style")
 
 #: Most clusters that are drawn, each in a panel.
 _PANELS = 12
+#: Members below this number are drawn as larger points.
+_FEW = 200
 _WIDE, _TALL = 3.5, 3.0
 _TITLES = {
     "clusters": "Clusters",
@@ -66,7 +68,10 @@ def _verdicts(result: Validated) -> Section:
         level=result.level,
     )
     blocks: list[Block] = [Facts(facts)]
-    blocks += [Paragraph(html("<b>Fault:</b> {fault}.", fault=fault)) for fault in result.fault_sentences]
+    blocks += [
+        Paragraph(html("<b>Fault:</b> {fault}.", fault=fault.replace("+-", "±")))
+        for fault in result.fault_sentences
+    ]
     if not result.fault_sentences:
         blocks.append(Paragraph("No fault was found." if result.passed else f"Nothing was tested: {TOO_FEW}."))
     blocks += [Paragraph(html("<b>Note:</b> {note}.", note=note)) for note in result.notes]
@@ -185,6 +190,10 @@ def _clusters(checks: pl.DataFrame, stars: pl.DataFrame, mock: bool) -> list[Blo
     for name, axes in zip(names, flat, strict=False):
         members = stars.filter(pl.col(CLUSTER) == name).with_columns(pl.col("fe_h").median().alias("_median"))
         plots.residuals(members, "fe_h", "teff", reference="_median", ax=axes)
+        if members.height < _FEW:
+            # Few stars of a density are hard to see.
+            difference = members["fe_h"] - members["_median"]
+            axes.plot(members["teff"], difference, "o", color=style.BLUE, markersize=3, markeredgewidth=0)
         axes.set(title=name, ylabel="[Fe/H] - median (dex)")
     for axes in flat[len(names) :]:
         axes.set_axis_off()
