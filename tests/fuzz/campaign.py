@@ -32,8 +32,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from fuzz.kinds import KINDS
 from starscale.vocabulary.errors import StarscaleError
 
-#: Seconds and bytes that one file may cost.
-SECONDS, MEMORY = 10, 2 * 2**30
+#: Seconds of processor and bytes that one file may cost; seconds on the clock, where it only waits.
+SECONDS, MEMORY, WAIT = 10, 2 * 2**30, 60
 
 
 Case = tuple[str, int]
@@ -68,8 +68,10 @@ def one(kind: str, seed: int, folder: Path) -> Failure | None:
     place.mkdir()
     target = KINDS[kind].changed(place, random)
     before = {item for item in folder.rglob("*") if item != place / "out"}
-    signal.signal(signal.SIGALRM, _ring)
-    signal.alarm(SECONDS)
+    for number in (signal.SIGPROF, signal.SIGALRM):
+        signal.signal(number, _ring)
+    signal.setitimer(signal.ITIMER_PROF, SECONDS)
+    signal.alarm(WAIT)
     failure: Failure | None = None
     try:
         KINDS[kind].read(target, place / "out", random)
@@ -82,6 +84,7 @@ def one(kind: str, seed: int, folder: Path) -> Failure | None:
     except BaseException as error:  # noqa: BLE001  what is to be found
         failure = Failure(kind, seed, f"{type(error).__name__}: {str(error)[:300]}", traceback.format_exc())
     finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
         signal.alarm(0)
     made = {item for item in folder.rglob("*") if place / "out" not in (item, *item.parents)} - before
     if failure is None and made:
@@ -102,7 +105,7 @@ def _work(cases: Sequence[Case], folder: Path, pipe: Connection) -> None:
     for kind, seed in cases:
         pipe.send((kind, seed))
         # Ends the process where a library does not return.
-        faulthandler.dump_traceback_later(SECONDS + 5, exit=True, file=sys.__stderr__)
+        faulthandler.dump_traceback_later(WAIT + 5, exit=True, file=sys.__stderr__)
         failure = one(kind, seed, folder)
         faulthandler.cancel_dump_traceback_later()
         grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -143,3 +143,7 @@ def write_matches(
             append(outputs.neighbours, rows.neighbours)
             append(outputs.unmatched, rows.unmatched)
         append(outputs.duplicates, job.duplicates)
+        account = {"rows": job.account.document()}
+        for writer in writers.values():
+            about = json.loads(writer.metadata.get(PROVENANCE_KEY, "{}"))
+            writer.metadata[PROVENANCE_KEY] = json.dumps({**about, **account})

@@ -20,6 +20,7 @@ from starscale.model.training_stars import UNKNOWN
 from starscale.tables.api import PROVENANCE_KEY, says_mock
 from starscale.tables.opening import open_for
 from starscale.tables.repeated import RepeatedIds, hashed
+from starscale.vocabulary.accounting import RowAccount
 from starscale.vocabulary.columns import Column
 from starscale.vocabulary.errors import InputError, Problem
 from starscale.vocabulary.flags import CatalogueFlag
@@ -78,6 +79,11 @@ class Predicted:
     flags: Mapping[str, int]
     repeated: RepeatedStars | None = None
     table: pl.DataFrame | None = field(default=None, compare=False)
+
+    @property
+    def account(self) -> RowAccount:
+        """Rows that were read, all of which are in the catalogue."""
+        return RowAccount(self.rows, self.rows)
 
 
 @dataclass
@@ -141,6 +147,7 @@ def predict_in_memory(
             parts.append(catalogue)
             task.advance(catalogue.height)
     catalogue = pl.concat(parts, rechunk=True)
+    RowAccount(table.height, catalogue.height)
     return counter.result(_repeated_in(catalogue["source_id"]), catalogue)
 
 
@@ -230,7 +237,9 @@ def predict_file(
         mock = model.mock or says_mock(source.metadata)
         settings = {"chunk": chunk, **model.asked.document()}
         provenance = record(command="predict", mock=mock, settings=settings, inputs=inputs)
-        writer.metadata[PROVENANCE_KEY] = json.dumps({**provenance, "model": provenance_of_model})
+        account = RowAccount(source.n_rows, writer.n_rows)
+        about = {**provenance, "model": provenance_of_model, "rows": account.document()}
+        writer.metadata[PROVENANCE_KEY] = json.dumps(about)
     return counter.result(repeated)
 
 

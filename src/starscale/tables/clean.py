@@ -40,6 +40,7 @@ from starscale.tables.joins import as_joined, join_by_id
 from starscale.tables.labels import cut_rows
 from starscale.tables.opening import open_for
 from starscale.tables.stream import checked_ids, columns_of, pieces
+from starscale.vocabulary.accounting import RowAccount
 from starscale.vocabulary.errors import InputError, Problem
 from starscale.vocabulary.progress import SILENT, Progress, Task
 from starscale.vocabulary.provenance import record
@@ -69,6 +70,11 @@ class Cleaned:
     attrition: Attrition
     outside: Mapping[str, int] = field(default_factory=dict)
     invalid: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def account(self) -> RowAccount:
+        """Rows that were read and that are left, and those that each cut removed."""
+        return self.attrition.account(self.attrition.n_out if self.table is None else self.table.height)
 
 
 def clean(
@@ -143,7 +149,8 @@ def clean(
     cleaned = _clean_in_memory(table, description, joins, cuts, display)
     surveys = [description, *(of for _, of in joins)]
     stated = carried(open_for(table, description, choose=lambda _: ()).columns, description)
-    write(cleaned.table, output, surveys=surveys, columns=stated, provenance=provenance(cleaned.attrition))
+    about = {**provenance(cleaned.attrition), "rows": cleaned.account.document()}
+    write(cleaned.table, output, surveys=surveys, columns=stated, provenance=about)
     return Cleaned(None, cleaned.attrition, cleaned.outside, cleaned.invalid)
 
 
@@ -157,9 +164,23 @@ def _clean_in_memory(
     for other, of in join:
         stars = _join_in_memory(stars, other, of, survey, discarded)
     chosen = cuts_of_survey(survey, cuts, where)
+    read = stars.height
     stars, attrition = cut_rows(stars, chosen, survey, where)
+    account_of(attrition, read, stars.height)
     say_discarded(discarded, stars.columns, survey, progress)
     return Cleaned(stars, attrition, dict(discarded.outside), dict(discarded.invalid))
+
+
+def account_of(attrition: Attrition, rows_in: int, rows_out: int) -> RowAccount:
+    """Return the account of the rows of a table that was read and cut.
+
+    Raises
+    ------
+    UnaccountedRowsError
+        Rows were lost or made on the way.
+    """
+    RowAccount(rows_in, attrition.n_in)
+    return attrition.account(rows_out)
 
 
 def say_discarded(discarded: Discarded, columns: Sequence[str], survey: Survey, progress: Progress) -> None:
@@ -263,7 +284,9 @@ def clean_file(
         attrition = reduce(add, attritions)
         if writer is not None:
             writer.metadata |= about_positions(columns_of(table, survey), [survey])
-            writer.metadata[PROVENANCE_KEY] = json.dumps(provenance(attrition), default=str)
+            account = account_of(attrition, source.n_rows, writer.n_rows)
+            about = {**provenance(attrition), "rows": account.document()}
+            writer.metadata[PROVENANCE_KEY] = json.dumps(about, default=str)
     say_discarded(counts, columns_of(table, survey), survey, progress)
     return attrition
 

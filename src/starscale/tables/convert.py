@@ -13,6 +13,7 @@ from starscale.io.progress import progress_of
 from starscale.tables.api import AnyTable, name_of, refuse_same, stated_metadata
 from starscale.tables.losses import SAMPLE, losses
 from starscale.tables.renaming import new_names
+from starscale.vocabulary.accounting import RowAccount
 from starscale.vocabulary.columns import Column
 from starscale.vocabulary.progress import Progress, Task
 
@@ -36,6 +37,11 @@ class Converted:
     output: Path
     n_rows: int
     lost: tuple[str, ...]
+
+    @property
+    def account(self) -> RowAccount:
+        """Rows that were read, all of which were written."""
+        return RowAccount(self.n_rows, self.n_rows)
 
 
 def convert(
@@ -87,6 +93,7 @@ def convert(
             if not sample:
                 sample.append(frame.head(SAMPLE))
             writer.append(frame)
+        RowAccount(rows, writer.n_rows)
     first = sample[0] if sample else pl.DataFrame(schema=schema)
     return Converted(target, rows, losses(first, about, metadata, target.name))
 

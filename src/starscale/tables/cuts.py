@@ -10,6 +10,7 @@ import polars as pl
 
 from starscale.surveys.schema import Cut
 from starscale.tables.sql import RowExpression, row_expression, unclean_columns
+from starscale.vocabulary.accounting import RowAccount
 from starscale.vocabulary.errors import Problems, did_you_mean
 from starscale.vocabulary.settings.run import Cuts
 from starscale.vocabulary.summary import Figures, Summarised
@@ -62,6 +63,17 @@ class Attrition(Summarised):
     def n_out(self) -> int:
         """Number of rows that pass every cut of stars."""
         return next((row.remaining for row in reversed(self.rows) if row.of == "star"), self.n_in)
+
+    def account(self, rows_out: int) -> RowAccount:
+        """Return what became of the rows, of which `rows_out` are left.
+
+        Raises
+        ------
+        UnaccountedRowsError
+            The cuts say otherwise.
+        """
+        stars = {row.name: row.in_sequence for row in self.rows if row.of == "star"}
+        return RowAccount(self.n_in, rows_out, stars)
 
     def _key_figures(self) -> Figures:
         share = f" ({100 * self.n_out / self.n_in:.1f} %)" if self.n_in else ""

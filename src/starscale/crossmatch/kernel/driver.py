@@ -38,6 +38,7 @@ from starscale.crossmatch.kernel.select import (
 )
 from starscale.crossmatch.kernel.stores import Catalogue, Results
 from starscale.crossmatch.kernel.tally import MatchedRows, MatchStatistics, Tally
+from starscale.vocabulary.accounting import RowAccount
 from starscale.vocabulary.columns import DUPLICATE_COLUMNS
 from starscale.vocabulary.progress import SilentTask, Task
 from starscale.vocabulary.settings.run import MatchConfig
@@ -116,6 +117,17 @@ class MatchJob:
             radius=self.config.search_radius,
             median_distance=self.tally.median_distance,
         )
+
+    @property
+    def account(self) -> RowAccount:
+        """Leading sources, those with a kept pair, and the others by reason; after :meth:`run`.
+
+        Raises
+        ------
+        UnaccountedRowsError
+            A leading source is in neither.
+        """
+        return RowAccount(self.leading.rows, self.tally.kept, self.tally.losses)
 
     @property
     def duplicates(self) -> pl.DataFrame:
