@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # Workers of the test run; the suite is meant for two cores.
 WORKERS ?= 2
 
-.PHONY: help environment demo test oldest newest oldest-lsdb new-examples often fuzz nightly test-slow service-tests lint types shape docs docs-test release release-check real match-quality homogenize learners bench ci clean
+.PHONY: help environment demo test oldest newest oldest-lsdb new-examples often fuzz lock audit mutants nightly test-slow service-tests lint types shape docs docs-test release release-check real match-quality homogenize learners bench ci clean
 
 help:            ## this list
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 18
@@ -16,15 +16,15 @@ $(VENV)/.made:
 	@touch $@
 
 $(VENV)/.core: $(VENV)/.made pyproject.toml
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(if $(CONSTRAINTS),-c $(CONSTRAINTS)) -e .
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.core pyproject.toml
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(if $(CONSTRAINTS),-c $(CONSTRAINTS)) -e '.[dev]'
 	@touch $@
 
 $(VENV)/.docs: $(VENV)/.dev pyproject.toml
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[docs]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(if $(CONSTRAINTS),-c $(CONSTRAINTS)) -e '.[docs]'
 	@touch $@
 
 environment: $(VENV)/.docs ## all that tests and documentation need
@@ -70,6 +70,21 @@ FUZZ_INPUTS ?= 100000
 FUZZ_FIRST ?= 1000000
 fuzz: $(VENV)/.dev        ## changed files of every kind (FUZZ_INPUTS of each): a result or one clear error; hours
 	$(BIN)/python tests/fuzz/campaign.py --inputs $(FUZZ_INPUTS) --first $(FUZZ_FIRST)
+
+# Versions that were tried together: make CONSTRAINTS=requirements/ci.txt environment
+CONSTRAINTS ?=
+
+lock:                     ## the versions of all packages, for CONSTRAINTS
+	$(PYTHON) -m venv .venv-audit
+	.venv-audit/bin/python -m pip install --quiet --disable-pip-version-check uv
+	.venv-audit/bin/uv pip compile --quiet --universal --no-header --extra dev --extra docs pyproject.toml -o requirements/ci.txt
+
+audit: $(VENV)/.dev       ## known weaknesses, licences and a bill of materials (sbom.json) of all packages
+	$(PYTHON) -m venv .venv-audit
+	.venv-audit/bin/python -m pip install --quiet --disable-pip-version-check pip-audit cyclonedx-bom
+	$(BIN)/python tests/support/licences.py
+	.venv-audit/bin/cyclonedx-py environment $(BIN)/python --output-reproducible -o sbom.json
+	.venv-audit/bin/pip-audit --path $$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
 
 nightly: oldest newest oldest-lsdb new-examples often  ## what is too long for every change: other versions and examples
 
@@ -123,4 +138,4 @@ ci:                       ## everything that continuous integration does
 	./.ci/run
 
 clean:                    ## remove what was built
-	rm -rf $(VENV) .venv-lsdb .venv-lsdb-oldest .venv-oldest .venv-newest .venv-release build dist demo docs/_build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-lsdb .venv-lsdb-oldest .venv-oldest .venv-newest .venv-release .venv-audit sbom.json build dist demo docs/_build .pytest_cache .mypy_cache .ruff_cache .hypothesis

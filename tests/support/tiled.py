@@ -49,9 +49,8 @@ def tiled_match(moving: Side, standing: Side, config: MatchConfig, mode: Mode, o
     results = Results(TableInMemory(), TableInMemory(), TableInMemory())
     job = MatchJob(TiledInMemory(moving, order), TiledInMemory(standing, order), config, mode, results)
     (rows,) = job.run()
-    return Match(
-        rows.best, rows.neighbours, rows.unmatched, job.duplicates, job.model, job.statistics, job.tally.losses
-    )
+    tables = (rows.best, rows.neighbours, rows.unmatched, job.duplicates)
+    return Match(*tables, job.model, job.statistics, job.tally.losses, job.account)
 
 
 def pieces_of(

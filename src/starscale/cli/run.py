@@ -117,6 +117,14 @@ def check(
     at: Annotated[
         str | None, typer.Option(help="With --archive: one of the survey's archives; default: the main one.")
     ] = None,
+    verify: Annotated[
+        bool,
+        typer.Option(
+            "--verify",
+            help="For a catalogue, or the folder of a run: predict 1,000 rows, drawn at random, again from the "
+            "model and the table that its provenance names, and compare all columns.",
+        ),
+    ] = False,
 ) -> None:
     """Tell what a file is and list everything that is wrong with it; or compare a survey with its archive.
 
@@ -129,7 +137,7 @@ def check(
     if archive is not None:
         _print_said(ss.check_archive(archive, at=at))
     else:
-        _print_said(ss.check(str(path), survey=survey, rename=renamed(rename)))
+        _print_said(ss.check(str(path), survey=survey, rename=renamed(rename), verify=verify))
 
 
 def _print_said(said: list[str]) -> None:

@@ -34,6 +34,7 @@ from starscale.tables.api import (
     write,
 )
 from starscale.tables.opening import open_for
+from starscale.vocabulary.accounting import RowAccount
 from starscale.vocabulary.errors import InputError, Problem
 from starscale.vocabulary.progress import SILENT, Progress
 from starscale.vocabulary.provenance import record
@@ -62,6 +63,8 @@ class Matched(Summarised):
         What was learnt about errors, offsets, blends and completeness.
     losses : mapping of str to int
         Leading sources without a pair, by reason.
+    account : RowAccount
+        Leading sources that were read, those with a kept pair, and the others by reason.
     pairs : polars.DataFrame or None
         The pairs kept.
     best : polars.DataFrame or None
@@ -78,6 +81,7 @@ class Matched(Summarised):
     statistics: MatchStatistics
     model: Mapping[str, Any]
     losses: Mapping[str, int]
+    account: RowAccount
     pairs: pl.DataFrame | None = None
     best: pl.DataFrame | None = None
     neighbours: pl.DataFrame | None = None
@@ -292,6 +296,7 @@ def _as_tables(found: Match, settings: MatchConfig) -> Matched:
         found.statistics,
         found.model.summary(),
         found.losses,
+        found.account,
         pairs,
         found.best,
         found.neighbours,
@@ -306,12 +311,13 @@ def _write(found: Match, settings: MatchConfig, outputs: Outputs, provenance: Ma
     for field in fields(outputs):
         path = getattr(outputs, field.name)
         if path is not None:
-            write(getattr(matched, field.name), path, provenance=provenance)
-    return Matched(matched.n_pairs, matched.statistics, matched.model, matched.losses)
+            about = {**provenance, "rows": matched.account.document()}
+            write(getattr(matched, field.name), path, provenance=about)
+    return Matched(matched.n_pairs, matched.statistics, matched.model, matched.losses, matched.account)
 
 
 def _without_tables(job: MatchJob) -> Matched:
-    return Matched(job.tally.kept, job.statistics, job.model.summary(), job.tally.losses)
+    return Matched(job.tally.kept, job.statistics, job.model.summary(), job.tally.losses, job.account)
 
 
 def _match_on_cluster(

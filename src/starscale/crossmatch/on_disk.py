@@ -7,6 +7,7 @@ memory. The result is that of the match in memory, row for row.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from starscale.crossmatch.tiles import TiledCatalogue
 from starscale.io import Writer, open_writer, work_folder
 from starscale.io.scatter import Scatter
 from starscale.surveys import Survey
+from starscale.tables.api import PROVENANCE_KEY
 from starscale.vocabulary.columns import Column
 from starscale.vocabulary.progress import Task
 from starscale.vocabulary.settings.run import MatchConfig

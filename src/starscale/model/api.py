@@ -143,7 +143,14 @@ def predict(
     if isinstance(table, str | Path):
         leftover: Leftover = "restart" if restart else "refuse"
         return predict_file(
-            loaded, Path(table), Path(output), bundle=bundle, chunk=chunk, leftover=leftover, progress=display
+            loaded,
+            Path(table),
+            Path(output),
+            bundle=bundle,
+            chunk=chunk,
+            leftover=leftover,
+            rename=rename,
+            progress=display,
         )
     found = _predict_table(loaded, table, chunk, display)
     mock = loaded.mock or says_mock(io.open_table(table, choose=lambda _: ()).metadata)

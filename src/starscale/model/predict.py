@@ -159,6 +159,7 @@ def predict_file(
     bundle: Path | None = None,
     chunk: int = CHUNK,
     leftover: Leftover = "refuse",
+    rename: Mapping[str, str] | None = None,
     progress: Progress = SILENT,
 ) -> Predicted:
     """Predict the stars of a file into a catalogue file.
@@ -178,6 +179,8 @@ def predict_file(
         Rows at a time.
     leftover : {"refuse", "renew", "restart"}
         What to do about chunks of another prediction: see :meth:`starscale.io.Unfinished.open`.
+    rename : mapping of str to str, optional
+        Names in the table that the inputs of the model have been given, for the provenance.
     progress : Progress
 
     Returns
@@ -235,7 +238,8 @@ def predict_file(
             raise InputError(Problem(str(table), "was changed while it was read", fix=fix))
         inputs = {"stars": {"path": str(table), "sha256": checksum.result()}}
         mock = model.mock or says_mock(source.metadata)
-        settings = {"chunk": chunk, **model.asked.document()}
+        renamed = {"rename": dict(rename)} if rename else {}
+        settings = {"chunk": chunk, **renamed, **model.asked.document()}
         provenance = record(command="predict", mock=mock, settings=settings, inputs=inputs)
         account = RowAccount(source.n_rows, writer.n_rows)
         about = {**provenance, "model": provenance_of_model, "rows": account.document()}

@@ -14,12 +14,14 @@ from starscale.features.features import feature_columns
 from starscale.homogenization.api import is_labels_file, labels_plan
 from starscale.io.formats import FORMATS
 from starscale.model.api import load
+from starscale.model.verify import verify_catalogue
 from starscale.pipeline.apply import ApplyRun
 from starscale.pipeline.apply_plan import recipe_of_model
 from starscale.pipeline.comparing import entries_of
 from starscale.pipeline.fetch_step import resolve
 from starscale.pipeline.planning import plan
 from starscale.pipeline.runfile import load_any_run
+from starscale.reports.finished import FinishedRun
 from starscale.surveys import Survey, load_survey
 from starscale.surveys.derived import derivable, underivable, unjudged
 from starscale.surveys.spelling import find_spelling, with_rename
@@ -64,7 +66,11 @@ class Findings:
 
 
 def check(
-    path: str | Path, *, survey: str | Path | Survey | None = None, rename: Mapping[str, str] | None = None
+    path: str | Path,
+    *,
+    survey: str | Path | Survey | None = None,
+    rename: Mapping[str, str] | None = None,
+    verify: bool = False,
 ) -> list[str]:
     """Describe a file, and raise an error if something is wrong with it.
 
@@ -77,6 +83,9 @@ def check(
         For a table: the survey that it should belong to.
     rename : mapping of str to str, optional
         Names in the table, by column of the survey, where the table has names that the survey file does not know.
+    verify : bool
+        For a catalogue, or the folder of a run: predict 1,000 rows, drawn at random, again from the model and the
+        table that its provenance names, and compare all columns.
 
     Returns
     -------
@@ -89,6 +98,12 @@ def check(
         Everything that is wrong, at once; the sentences are its notes.
     """
     found = _examine(path, with_rename(load_survey(survey), rename) if survey is not None else None)
+    if verify:
+        with found.problems.collect():
+            catalogue = Path(path)
+            if (catalogue / PROVENANCE_FILE).exists():
+                catalogue = FinishedRun.load(catalogue).catalogue
+            found.lines += verify_catalogue(catalogue)
     notes, warnings = (f"note: {text}" for text in found.notes), (f"warning: {text}" for text in found.warnings)
     said = [*found.lines, *notes, *warnings]
     found.problems.raise_if_any("\n".join(said))

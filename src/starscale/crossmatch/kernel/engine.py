@@ -18,6 +18,7 @@ from starscale.crossmatch.kernel.select import Mode
 from starscale.crossmatch.kernel.stores import PieceResult, Results, Step, T
 from starscale.crossmatch.kernel.tally import MatchedRows, MatchStatistics
 from starscale.surveys import Survey
+from starscale.vocabulary.accounting import RowAccount
 from starscale.vocabulary.progress import Task
 from starscale.vocabulary.settings.run import MatchConfig
 
@@ -109,6 +110,8 @@ class Match:
     statistics : MatchStatistics
     losses : dict of str to int
         Leading sources without a pair, by reason.
+    account : RowAccount
+        Leading sources, those with a kept pair, and the others by reason.
     """
 
     best: pl.DataFrame
@@ -118,6 +121,7 @@ class Match:
     model: PairModel
     statistics: MatchStatistics
     losses: dict[str, int]
+    account: RowAccount
 
 
 def match_in_memory(
@@ -135,9 +139,8 @@ def match_in_memory(
     job = MatchJob(moving, standing, config, mode, results, curate=curate, density=density, task=task)
     rows: MatchedRows
     (rows,) = job.run()
-    return Match(
-        rows.best, rows.neighbours, rows.unmatched, job.duplicates, job.model, job.statistics, job.tally.losses
-    )
+    tables = (rows.best, rows.neighbours, rows.unmatched, job.duplicates)
+    return Match(*tables, job.model, job.statistics, job.tally.losses, job.account)
 
 
 def crossmatch(

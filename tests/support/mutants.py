@@ -1,0 +1,107 @@
+"""Small faults put into a module, one at a time, and whether its tests find them.
+
+``python tests/support/mutants.py src/starscale/features/splits.py tests/features/test_splits.py --most 50`` makes
+faults (another comparison, sign, constant, condition or result), runs the tests with each, and prints those that
+they did not find and the share that they did.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import os
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+_COMPARISONS: dict[type[ast.cmpop], type[ast.cmpop]] = {
+    ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq,
+    ast.Is: ast.IsNot, ast.IsNot: ast.Is, ast.In: ast.NotIn, ast.NotIn: ast.In,
+}  # fmt: skip
+_OPERATORS: dict[type[ast.operator], type[ast.operator]] = {
+    ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult, ast.FloorDiv: ast.Mult,
+    ast.Mod: ast.Mult, ast.Pow: ast.Mult, ast.BitAnd: ast.BitOr, ast.BitOr: ast.BitAnd, ast.BitXor: ast.BitOr,
+}  # fmt: skip
+
+
+def _faults(node: ast.AST) -> Iterator[tuple[str, object]]:
+    """Yield the attribute of a node and its wrong value, for every fault."""
+    if isinstance(node, ast.Compare) and type(node.ops[0]) in _COMPARISONS:
+        yield "ops", [_COMPARISONS[type(node.ops[0])](), *node.ops[1:]]
+    elif isinstance(node, ast.BinOp | ast.AugAssign) and type(node.op) in _OPERATORS:
+        yield "op", _OPERATORS[type(node.op)]()
+    elif isinstance(node, ast.BoolOp):
+        yield "op", ast.And() if isinstance(node.op, ast.Or) else ast.Or()
+    elif isinstance(node, ast.Constant) and isinstance(node.value, bool):
+        yield "value", not node.value
+    elif isinstance(node, ast.Constant) and isinstance(node.value, int | float):
+        yield "value", node.value + 1
+    elif isinstance(node, ast.If | ast.IfExp | ast.While):
+        yield "test", ast.UnaryOp(ast.Not(), node.test)
+
+
+def _nodes(tree: ast.Module) -> list[ast.AST]:
+    """Return the nodes of functions; annotations, texts and what is done on import apart."""
+    found: list[ast.AST] = []
+    for part in ast.walk(tree):
+        if isinstance(part, ast.FunctionDef):
+            found += [node for line in part.body for node in ast.walk(line)]
+    return list(dict.fromkeys(found))
+
+
+def mutants(source: str) -> Iterator[tuple[int, str, str]]:
+    """Yield line, text and whole source of every fault of a module."""
+    tree = ast.parse(source)
+    for node in _nodes(tree):
+        for name, wrong in _faults(node):
+            right, before = getattr(node, name), ast.unparse(node)
+            setattr(node, name, wrong)
+            text = ast.unparse(ast.fix_missing_locations(tree))
+            yield getattr(node, "lineno", 0), f"{before}  ->  {ast.unparse(node)}".splitlines()[0][:150], text
+            setattr(node, name, right)
+
+
+def _passes(tests: list[str], folder: Path, seconds: float | None = None) -> bool:
+    """Whether the tests pass with the sources in a folder."""
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *tests]
+    environment = {**os.environ, "PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
+    try:
+        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, timeout=seconds, check=False)
+    except subprocess.TimeoutExpired:
+        return False
+    return done.returncode == 0
+
+
+def main() -> None:
+    """Try the faults of one module."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("module", type=Path)
+    parser.add_argument("tests", nargs="+")
+    parser.add_argument("--most", type=int, default=100, help="faults to try, drawn with the seed")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seconds", type=float, default=300, help="for the tests, with each fault")
+    given = parser.parse_args()
+    every = list(mutants(given.module.read_text()))
+    drawn = sorted(random.Random(given.seed).sample(every, min(given.most, len(every))))
+    with tempfile.TemporaryDirectory() as folder:
+        shutil.copytree(ROOT / "src" / "starscale", Path(folder) / "starscale")
+        if not _passes(given.tests, Path(folder)):
+            sys.exit("the tests fail without a fault")
+        target = Path(folder) / given.module.resolve().relative_to(ROOT / "src")
+        found = 0
+        for line, what, text in drawn:
+            target.write_text(text)
+            if _passes(given.tests, Path(folder), given.seconds):
+                print(f"not found: {given.module.name}:{line}: {what}", flush=True)
+            else:
+                found += 1
+    print(f"{given.module}: {found} of {len(drawn)} faults found ({100 * found / max(len(drawn), 1):.0f} %)")
+
+
+if __name__ == "__main__":
+    main()
