@@ -86,6 +86,19 @@ audit: $(VENV)/.dev       ## known weaknesses, licences and a bill of materials 
 	.venv-audit/bin/cyclonedx-py environment $(BIN)/python --output-reproducible -o sbom.json
 	.venv-audit/bin/pip-audit --path $$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
 
+# Faults of each kernel that are tried.
+MUTANTS ?= 100
+MUTATE = $(BIN)/python tests/support/mutants.py --most $(MUTANTS)
+mutants: $(VENV)/.dev     ## small faults in kernels, one at a time: do their tests find them? hours
+	$(MUTATE) src/starscale/vocabulary/accounting.py tests/model/test_accounting.py
+	$(MUTATE) src/starscale/tables/cuts.py tests/tables/test_cuts.py
+	$(MUTATE) src/starscale/features/splits.py tests/features/test_splits.py
+	$(MUTATE) src/starscale/crossmatch/kernel/select.py tests/crossmatch/kernel/test_kernel.py
+	$(MUTATE) src/starscale/crossmatch/kernel/score.py tests/crossmatch/kernel/test_kernel.py
+	$(MUTATE) src/starscale/homogenization/kernel/solve.py tests/homogenization/kernel/test_statistics.py
+	$(MUTATE) src/starscale/homogenization/kernel/merge.py tests/homogenization/kernel/test_statistics.py
+	$(MUTATE) src/starscale/learn/uncertainty/calibration.py tests/learn/uncertainty/test_calibration.py
+
 nightly: oldest newest oldest-lsdb new-examples often  ## what is too long for every change: other versions and examples
 
 service-tests: $(VENV)/.dev  ## tests that need other programs (a browser, a TAP server, LSDB)

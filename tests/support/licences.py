@@ -15,7 +15,8 @@ from packaging.utils import canonicalize_name
 
 #: Licences that allow any use; the MPL concerns changes of its own files only.
 PERMISSIVE = re.compile(
-    r"\b(MIT|BSD|Apache|ISC|PSF|Python Software Foundation|HPND|MPL|Mozilla Public|Unlicense|Zlib|0BSD|CC0)\b", re.I
+    r"\b(MIT|BSD|Apache|ISC|PSF|Python Software Foundation|HPND|MPL|Mozilla Public|Unlicense|Zlib|0BSD|CC0)\b",
+    re.I,
 )
 #: Others: a library that XGBoost asks for on Linux, used on GPUs only, and free to use and to pass on.
 EXCEPTIONS = {"nvidia-nccl-cu12": "LicenseRef-NVIDIA-Proprietary"}
