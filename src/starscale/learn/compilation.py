@@ -11,7 +11,7 @@ from typing import ParamSpec, TypeVar
 
 import jax
 import jax.numpy as jnp
-import jaxlib
+import jaxlib.version
 
 from starscale.version import __version__
 
@@ -39,7 +39,7 @@ def keep_compiled() -> None:
         base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "starscale"
     else:
         base = Path(folder)
-    programs = base / f"{__version__}-jax{jax.__version__}-jaxlib{jaxlib.__version__}"
+    programs = base / f"{__version__}-jax{jax.__version__}-jaxlib{jaxlib.version.__version__}"
     # Without such a folder, as in a read-only home directory, they are compiled again, no more.
     if not private_folder(programs):
         return
