@@ -265,9 +265,9 @@ def test_a_run_trains_its_own_model_once(run_file: Path, folder: Path, finished:
     fitted: list[str] = []
     fit = TrainingArrays.fit
 
-    def counted(self: TrainingArrays, rows: Rows, repeat: int, title: str, *others: Any) -> Any:
+    def counted(self: TrainingArrays, rows: Rows, repeat: int, title: str, *others: Any, **named: Any) -> Any:
         fitted.append(title.removesuffix("training").rstrip(", "))
-        return fit(self, rows, repeat, title, *others)
+        return fit(self, rows, repeat, title, *others, **named)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(TrainingArrays, "fit", counted)

@@ -24,6 +24,7 @@ from starscale.learn.learners import LEARNERS
 from starscale.vocabulary.columns import Column, catalogue_columns
 from starscale.vocabulary.errors import InputError
 from starscale.vocabulary.provenance import METHODS
+from support.versions import whole_vectors
 
 N = 500
 COLUMNS = {**catalogue_columns(), "name": Column("name", "string", "", "meta.id", "name; null: has none")}
@@ -171,6 +172,7 @@ def test_no_row_and_one_row(tmp_path: Path, n: int) -> None:
         assert table.colnames == catalogue(1).columns
 
 
+@whole_vectors
 def test_what_such_a_table_cannot_hold(tmp_path: Path) -> None:
     table = pl.DataFrame({"v": pl.Series([[1.0, 2.0]], dtype=pl.Array(pl.Float64, 2)), "a b": [1]})
     io.write(table, tmp_path / "t.parquet")

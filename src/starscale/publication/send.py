@@ -49,7 +49,8 @@ class Sent:
 def samp_library() -> Any:
     """Return the library that speaks SAMP: pyvo's since 1.9, before that astropy's (deprecated in astropy 8.0)."""
     pyvo = importlib.import_module("pyvo.samp")
-    if hasattr(pyvo, "SAMPIntegratedClient"):
+    # Before that it names the client alone, without the settings.
+    if hasattr(pyvo, "conf"):
         return pyvo
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
