@@ -15,7 +15,7 @@ from starscale.vocabulary.settings.models import MeanConfig, MixtureConfig
 
 LABELS = ("teff", "logg", "fe_h")
 CONFIG = MixtureConfig(
-    width=16, layers=1, components=2, frequencies=4, batch=32, epochs=20, members=3, learning_rate=0.01
+    width=16, layers=1, components=2, frequencies=4, batch=32, epochs=10, members=3, learning_rate=0.01
 )
 
 
@@ -64,15 +64,11 @@ def test_the_small_model_predicts_as_well_as_its_ensemble(ensemble: Predictor) -
     assert 0.62 < covered.mean() < 0.75
 
 
-def test_the_labels_of_the_stars_take_no_part(ensemble: Predictor) -> None:
+def test_a_star_without_labels_teaches_what_the_ensemble_says(ensemble: Predictor) -> None:
     train, validation = sample(300, 0), sample(100, 1)
-    other = Sample(train.x, train.y[::-1].copy())
-    networks = [
-        fit_predictor(CONFIG, LABELS, stars, validation, seed=0, teacher=ensemble).regressor.networks  # type: ignore[attr-defined]
-        for stars in (train, other)
-    ]
-    for one, two in zip(*map(jax.tree.leaves, networks), strict=True):
-        np.testing.assert_array_equal(one, two)
+    unknown = Sample(train.x, np.where(np.arange(300)[:, None] < 260, np.nan, train.y))
+    found = fit_predictor(CONFIG, LABELS, unknown, validation, seed=0, teacher=ensemble).means(validation.x)
+    assert np.corrcoef(found[:, 0], validation.y[:, 0])[0, 1] > 0.9
 
 
 def test_only_an_ensemble_can_teach() -> None:

@@ -3,7 +3,8 @@
 Knowledge distillation (Hinton, Vinyals & Dean 2015, arXiv 1503.02531) for densities: in every epoch the ensemble
 sees a new copy of the training stars, labels are drawn from the mixture that it predicts for each, and the small
 network maximises their likelihood. In the limit of many draws this minimises the Kullback-Leibler divergence from
-the ensemble. There are as many labels as one draws, so a smaller network is enough.
+the ensemble. The labels of the stars count as much as the drawn ones, which alone give a worse network. As labels
+are many, a smaller network is enough, and can be trained for longer.
 """
 
 from __future__ import annotations
@@ -19,24 +20,31 @@ import numpy as np
 from starscale.learn.compilation import seeded
 from starscale.learn.density import MixtureDensity, pooled
 from starscale.learn.ensemble import train_together
+from starscale.learn.losses import negative_log_likelihood, rarity_weights
 from starscale.learn.mixture import Mixture, member_numbers, n_epochs, new_network, one_cycle
 from starscale.learn.networks import MixtureNetwork
 from starscale.learn.preparation import Inputs
 from starscale.learn.regressor import BLOCK, FitContext, padded
 from starscale.learn.training import n_steps
 from starscale.learn.view import Lens
+from starscale.vocabulary.arrays import FloatArray
 from starscale.vocabulary.settings.models import MixtureConfig
 
 #: Size of the small network: its layers, and the frequencies of its embedding.
 WIDTH, FREQUENCIES = 128, 8
 #: Draws of the labels of a star in every epoch.
 DRAWS = 4
+#: Part of the loss that is of the labels of the stars, and epochs as a multiple of those of the ensemble.
+MEASURED, LONGER = 0.5, 2
 PHASE = "distillation"
 
 
 @dataclass(frozen=True)
-class _DrawnLoss:
-    """Negative log-likelihood of a batch of (values, flags, draws of shape (n, DRAWS, n_labels))."""
+class _TaughtLoss:
+    """Negative log-likelihood of labels drawn from the ensemble, and of those of the stars.
+
+    A batch is (values, flags, draws of shape (n, DRAWS, n_labels), standardised labels, present, weight).
+    """
 
     components: int
 
@@ -44,10 +52,11 @@ class _DrawnLoss:
         self, network: MixtureNetwork, statistics: None, constants: None, batch: Any, key: jax.Array
     ) -> tuple[jax.Array, None]:
         del statistics, constants, key
-        values, flags, drawn = batch
+        values, flags, drawn, *measured = batch
         density = MixtureDensity.from_head(network(values, flags), self.components)
         likelihood = jax.vmap(lambda t: density.log_density(t, jnp.ones_like(t)), in_axes=1)(drawn)
-        return -likelihood.mean() / drawn.shape[2], None
+        taught = -likelihood.mean() / drawn.shape[2]
+        return (1 - MEASURED) * taught + MEASURED * negative_log_likelihood(density, *measured), None
 
 
 @partial(jax.jit, static_argnames=("components",))
@@ -77,14 +86,16 @@ def small(config: MixtureConfig) -> MixtureConfig:
     )
 
 
-def distilled(teacher: Mixture, context: FitContext) -> Mixture:
+def distilled(teacher: Mixture, y: FloatArray, context: FitContext) -> Mixture:
     """Train a small network for each group of networks of an ensemble.
 
     Parameters
     ----------
     teacher : Mixture
+    y : ndarray, shape (n, n_labels)
+        Labels of the training stars, NaN where missing.
     context : FitContext
-        Its observations are the training stars; their labels are not used.
+        Its observations are the training stars.
 
     Returns
     -------
@@ -94,7 +105,11 @@ def distilled(teacher: Mixture, context: FitContext) -> Mixture:
     seed, stars = context.seed, context.observations
     config, n_labels, n_stars = small(teacher.config), len(teacher.labels.mean), len(stars.sample)
     groups = member_numbers(config, len(teacher.sets.used))
-    noise, epochs = teacher.config.noise and stars.noisy, n_epochs(config, n_stars)
+    noise, epochs = teacher.config.noise and stars.noisy, LONGER * n_epochs(config, n_stars)
+    present = ~np.isnan(y)
+    t = np.where(present, teacher.labels.transform(y), 0.0)
+    weight = rarity_weights(t, present, config.rare_power)
+    measured = [jnp.asarray(array, jnp.float32) for array in (t, present, weight)]
 
     @lru_cache(maxsize=1)
     def observed(epoch: int, gaps: bool) -> Inputs:
@@ -103,15 +118,15 @@ def distilled(teacher: Mixture, context: FitContext) -> Mixture:
     def data(epoch: int, number: int) -> tuple[jax.Array, ...]:
         copy, view = observed(epoch, number == len(teacher.sets.used)), teacher.views[number]
         key = jax.random.fold_in(jax.random.fold_in(seeded(seed), epoch), number)
-        labels = _labels(teacher, number, copy, key)
-        return jnp.asarray(view.values(copy)), jnp.asarray(view.flags(copy)), labels
+        drawn = _labels(teacher, number, copy, key)
+        return jnp.asarray(view.values(copy)), jnp.asarray(view.flags(copy)), drawn, *measured
 
     rng = np.random.default_rng(seed)
     networks = train_together(
         [new_network(rng, config, n_labels, len(teacher.views[0].used)) for _ in range(groups[-1].stop)],
         data,
         groups,
-        loss=_DrawnLoss(config.components),
+        loss=_TaughtLoss(config.components),
         optimiser=one_cycle(config.learning_rate, config.weight_decay, epochs * n_steps(n_stars, config.batch)),
         batch=config.batch,
         epochs=epochs,

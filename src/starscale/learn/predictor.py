@@ -383,7 +383,7 @@ def fit_predictor(
     if teacher is None:
         regressor = learner_class.fit(config, *parts, context)
     elif isinstance(teacher.regressor, Mixture):
-        regressor = distilled(teacher.regressor, context)
+        regressor = distilled(teacher.regressor, train.y, context)
     else:
         raise InputError(Problem("model", f"is of the kind {teacher.regressor.kind}", "one of the kind mixture"))
     raw = regressor.predict(held_out)
