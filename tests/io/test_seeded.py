@@ -16,6 +16,7 @@ from starscale.io.portable import int_range
 from starscale.io.units import same_unit
 from starscale.vocabulary.columns import Column
 from support.kinds_of_tables import KINDS, Stated
+from support.often import OFTEN
 from support.seeded_tables import BESIDE, side_by_side
 
 #: Tables of one slow test, about ten seconds.
@@ -87,8 +88,9 @@ def test_some_tables(suffix: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("start", range(0, 10_000, SIZE))
-def test_ten_thousand_tables(start: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize("start", range(0, 2_500 * OFTEN, SIZE))
+def test_many_tables(start: int, tmp_path: Path) -> None:
+    """Ten thousand in the nightly tests."""
     for first in range(start, start + SIZE, BESIDE):
         for suffix in FORMATS:
             check(range(first, first + BESIDE), suffix, tmp_path)
