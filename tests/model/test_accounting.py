@@ -58,7 +58,8 @@ def damaged(seed: int, n: int) -> tuple[pl.DataFrame, pl.DataFrame]:
     shift = pl.Series(rng.normal(0, 1e-5, n))
     other = many.with_columns(
         pl.Series("object_id", rng.permutation(n)),
-        pl.col("dec") + shift,
+        # What says "missing" stays as it is.
+        pl.when(pl.col("dec") == -999).then("dec").otherwise(pl.col("dec") + shift),
         pl.lit(30.0).alias("ra_error"),
         pl.when(pl.Series(rng.random(n) < 0.1)).then(None).otherwise(30.0).alias("dec_error"),
         pl.Series("z", rng.uniform(10, 20, n)),
