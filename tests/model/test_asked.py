@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
 
-from starscale.model.asked import Asked, LabelPrior, asked
+from starscale.model.asked import Asked, LabelPrior, asked, asked_again
 from starscale.vocabulary.errors import InputError
 
 LABELS = ("teff", "fe_h")
@@ -58,3 +59,21 @@ def test_priors_for_all_labels_or_for_one(tmp_path: Path) -> None:
 def test_what_makes_no_sense_is_refused(below: Any, prior: Any, words: str) -> None:
     with pytest.raises(InputError, match=words):
         asked(LABELS, below, prior)
+
+
+@pytest.mark.parametrize("below", [None, {}, {"fe_h": [-2.5], "teff": [5000, 6000]}])
+@pytest.mark.parametrize(
+    "prior",
+    ["training", "flat", {"fe_h": pl.DataFrame({"fe_h": [-3.0, -1.0, 0.5], "density": [1.0, 0.0, 2.0]})}],
+)
+def test_what_was_asked_is_restored_from_its_document(below: Any, prior: Any) -> None:
+    wanted = asked(LABELS, below, prior)
+    assert asked_again(LABELS, json.loads(json.dumps(wanted.document()))) == wanted
+
+
+@pytest.mark.parametrize(
+    "document", [[], {"below": [1]}, {"prior": 3}, {"prior": {"fe_h": {"value": [1.0]}}}, {"prior": {"fe_h": 3}}]
+)
+def test_a_damaged_document_is_refused(document: Any) -> None:
+    with pytest.raises(InputError):
+        asked_again(LABELS, document)

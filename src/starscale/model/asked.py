@@ -108,6 +108,28 @@ def asked(
     return Asked(known, {name: found for name, found in priors.items() if found})
 
 
+def asked_again(labels: Sequence[str], document: Any) -> Asked:
+    """Return what was asked, from the settings of a provenance that hold :meth:`Asked.document`.
+
+    Raises
+    ------
+    InputError
+        The settings are damaged, or are not for a model with these labels.
+    """
+    try:
+        prior = document.get("prior", TRAINING)
+        if not isinstance(prior, str):
+            prior = {
+                name: pl.DataFrame({name: given["value"], DENSITY: given[DENSITY]})
+                if isinstance(given, Mapping)
+                else given
+                for name, given in prior.items()
+            }
+        return asked(labels, document.get("below"), prior)
+    except (AttributeError, KeyError, TypeError, pl.exceptions.PolarsError):
+        raise InputError(Problem("provenance: settings", "are damaged", "those of a prediction")) from None
+
+
 def _thresholds(name: str, values: Any, labels: Sequence[str], problems: Problems) -> tuple[float, ...]:
     """Return the thresholds of a label, in the order given, each once."""
     where = f"below: {name}"

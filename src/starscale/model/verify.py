@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from starscale import io
 from starscale.io import Source
-from starscale.model.asked import TRAINING, asked
+from starscale.model.asked import asked_again
 from starscale.model.model import Model
 from starscale.surveys.spelling import with_rename
 from starscale.tables.api import PROVENANCE_KEY
@@ -59,7 +59,7 @@ def verify_catalogue(path: Path, *, rows: int = SAMPLE, seed: int | None = None)
     table = _unchanged(path, record["inputs"]["stars"], "the table of stars")
     model = Model.load(bundle)
     stated = record.get("settings", {})
-    wanted = asked(model.labels, stated.get("below"), stated.get("prior", TRAINING))
+    wanted = asked_again(model.labels, stated)
     model = replace(model, inputs=with_rename(model.inputs, stated.get("rename")), asked=wanted)
     source = open_for(table, model.inputs)
     if source.n_rows != catalogue.n_rows:

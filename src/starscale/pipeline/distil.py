@@ -6,14 +6,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import polars as pl
 
 from starscale.io.progress import progress_of
 from starscale.model.api import opened_model
 from starscale.model.model import Model
 from starscale.model.scores import PROBABILITIES, crps
 from starscale.pipeline.learnable import TrainingArrays
-from starscale.pipeline.plan import RunPlan
 from starscale.pipeline.planning import plan
 from starscale.pipeline.prepare_training import prepare
 from starscale.pipeline.runfile import load_run
@@ -90,10 +88,11 @@ def distil(
     config, base = load_run(run_file)
     the_plan, display = plan(config.model_copy(update={"repeats": 1}), base), progress_of(progress)
     folder = None if output is None else Path(output).with_name(f".{Path(output).name}.checkpoints")
-    stars = prepare(the_plan, folder, display) if table is None else training_table_of(the_plan, table)
-    _check(teacher, the_plan, stars, str(run_file))
-    trained = train_plan(the_plan, stars, checkpoints=folder, teacher=teacher, progress=display)
-    ratio = _crps_ratio(the_plan, stars, trained.model, teacher)
+    training = prepare(the_plan, folder, display) if table is None else training_table_of(the_plan, table)
+    stars = TrainingArrays.of(the_plan, training)
+    _check(teacher, stars, str(run_file))
+    trained = train_plan(the_plan, training, checkpoints=folder, teacher=teacher, progress=display)
+    ratio = _crps_ratio(stars, trained.model, teacher)
     _refuse_loss(ratio, limit)
     distilled = {"model": teacher.digest(), "crps_ratio": ratio}
     small = replace(trained.model, information={**trained.model.information, "distilled": distilled})
@@ -103,9 +102,9 @@ def distil(
     return result
 
 
-def _check(teacher: Model, run: RunPlan, table: pl.DataFrame, where: str) -> None:
+def _check(teacher: Model, stars: TrainingArrays, where: str) -> None:
     """Refuse a model that was not trained with a run file and training table."""
-    problems, stars = Problems(), TrainingArrays.of(run, table)
+    problems, run, table = Problems(), stars.run, stars.table
     kind = teacher.predictor.regressor.kind
     if kind != "mixture":
         problems.add("model", f"is of the kind {kind}", "an ensemble of the kind mixture")
@@ -128,13 +127,12 @@ def _check(teacher: Model, run: RunPlan, table: pl.DataFrame, where: str) -> Non
     problems.raise_if_any()
 
 
-def _crps_ratio(run: RunPlan, table: pl.DataFrame, small: Model, teacher: Model) -> dict[str, float]:
+def _crps_ratio(stars: TrainingArrays, small: Model, teacher: Model) -> dict[str, float]:
     """Return the CRPS of the small model over that of the ensemble on the validation stars, by label."""
-    stars = TrainingArrays.of(run, table)
     rows = stars.rows(0)["validation"]
     found = [model.predictor.quantiles(stars.x[rows], PROBABILITIES) for model in (small, teacher)]
     ratios: dict[str, float] = {}
-    for i, label in enumerate(run.config.target):
+    for i, label in enumerate(stars.run.config.target):
         mine, of_teacher = (np.nanmean(crps(quantiles[:, i], stars.y[rows, i])) for quantiles in found)
         ratios[label] = float(mine / of_teacher)
     return ratios
