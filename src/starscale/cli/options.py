@@ -177,6 +177,11 @@ def prior_of(values: Sequence[str] | None) -> str | dict[str, str]:
     return dict(named_values(values, "--prior", "LABEL=PRIOR"))
 
 
+def survey_or_file(survey: str) -> str:
+    """Return the name of a survey, or the absolute path of a survey file."""
+    return str(Path(survey).absolute()) if survey.endswith(".toml") else survey
+
+
 def walks(values: Sequence[str] | None) -> list[CrosswalkInput]:
     """Return the tables between releases of Gaia; a survey file is found from the current folder.
 
@@ -186,8 +191,6 @@ def walks(values: Sequence[str] | None) -> list[CrosswalkInput]:
         All values that are not SURVEY=PATH.
     """
     return [
-        CrosswalkInput(
-            survey=str(Path(survey).absolute()) if survey.endswith(".toml") else survey, path=Path(path).absolute()
-        )
+        CrosswalkInput(survey=survey_or_file(survey), path=Path(path).absolute())
         for survey, path in named_values(values, "--crosswalk", "SURVEY=PATH")
     ]

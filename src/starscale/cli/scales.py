@@ -10,7 +10,7 @@ import typer
 
 import starscale as ss
 from starscale import io
-from starscale.cli.options import Crosswalk, Output, survey_option, walks
+from starscale.cli.options import Crosswalk, Output, named_values, survey_option, survey_or_file, walks
 from starscale.cli.printing import progress as shown
 from starscale.homogenization.api import companion_paths
 from starscale.reports.homogenize_text import homogenize_tables
@@ -18,6 +18,8 @@ from starscale.tables.api import refuse_same
 from starscale.vocabulary.columns import LABELS
 from starscale.vocabulary.errors import InputError, Problem
 from starscale.vocabulary.flags import LabelFlag
+from starscale.vocabulary.settings.homogenize import ReferenceList
+from starscale.vocabulary.strict import validate
 
 
 def homogenize(
@@ -26,6 +28,13 @@ def homogenize(
     report: Annotated[
         Path | None, typer.Option(help="HTML page with the diagnostics as tables and figures.")
     ] = None,
+    reference: Annotated[
+        str | None,
+        typer.Option(metavar="SURVEY=PATH", help="External list of trusted stars; in place of that of the file."),
+    ] = None,
+    use: Annotated[
+        str, typer.Option(help="check: compare with the list; zero_point: move the whole scale to agree with it.")
+    ] = "check",
     crosswalk: Crosswalk = None,
 ) -> None:
     """Put the labels of several spectroscopic surveys on one scale.
@@ -39,7 +48,8 @@ def homogenize(
             found = "is the page of the report and a file of the labels"
             raise InputError(Problem(str(report), found, "another name for --report"))
         io.check_place(report)
-    result = ss.homogenize(labels_file, output, crosswalk=walks(crosswalk), progress=shown())
+    given = _reference(reference, use)
+    result = ss.homogenize(labels_file, output, reference=given, crosswalk=walks(crosswalk), progress=shown())
     data = json.loads(companion_paths(output)["diagnostics"].read_text(encoding="utf-8"))
     if report is not None:
         ss.label_report(companion_paths(output)["diagnostics"], report)
@@ -50,6 +60,17 @@ def homogenize(
         str(path) for path in (output, *companion_paths(output).values(), *([report] if report else []))
     )
     typer.echo(f"\n{result.labels.height:,} stars on the scale of {result.calibration.anchor}; written: {names}")
+
+
+def _reference(given: str | None, use: str) -> ReferenceList | None:
+    """Return the external list; a survey file and the table are found from the current folder."""
+    if given is None:
+        if use != "check":
+            raise InputError(Problem("--use", f"is {use!r} without --reference", "--reference SURVEY=PATH"))
+        return None
+    ((survey, path),) = named_values([given], "--reference", "SURVEY=PATH")
+    data = {"survey": survey_or_file(survey), "path": str(Path(path).absolute()), "use": use}
+    return validate(ReferenceList, data, "--reference, --use")
 
 
 def recalibrate(

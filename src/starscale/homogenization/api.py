@@ -25,14 +25,14 @@ from starscale.crossmatch.linking import (
 from starscale.crossmatch.neighbourhood import Neighbourhood, route
 from starscale.homogenization.kernel.apply import on_scale
 from starscale.homogenization.kernel.calibration import Calibration
-from starscale.homogenization.kernel.rows import SurveyRows
+from starscale.homogenization.kernel.rows import SurveyRows, list_of_stars
 from starscale.homogenization.kernel.whole import Homogenized, anchor_of, homogenize_tables
 from starscale.io.progress import progress_of
 from starscale.surveys import Survey, load_survey
 from starscale.surveys.spelling import with_rename
 from starscale.tables.api import AnyTable, is_mock, read, write
 from starscale.tables.cuts import Attrition, apply_cuts, choose_cuts
-from starscale.vocabulary.columns import LABEL_TABLE_COLUMNS, LABELS, MEASUREMENT_COLUMNS
+from starscale.vocabulary.columns import LABEL_TABLE_COLUMNS, MEASUREMENT_COLUMNS
 from starscale.vocabulary.errors import InputError, Problem, Problems, did_you_mean
 from starscale.vocabulary.paths import must_exist
 from starscale.vocabulary.progress import SILENT, Progress
@@ -95,6 +95,7 @@ def homogenize(
     labels_file: str | Path,
     output: str | Path | None = None,
     *,
+    reference: ReferenceList | None = None,
     crosswalk: Sequence[CrosswalkInput] = (),
     progress: Progress | bool | None = None,
 ) -> Homogenized:
@@ -107,6 +108,8 @@ def homogenize(
     output : path, optional
         Table of labels to write; ``<name>_measurements``, ``<name>_calibration.json`` and
         ``<name>_diagnostics.json`` are written next to it.
+    reference : ReferenceList, optional
+        External list of trusted stars, in place of that of the file; its paths start from the folder of the file.
     crosswalk : sequence of CrosswalkInput, optional
         Tables between releases of Gaia, in addition to those of the file; their paths start from its folder.
     progress : Progress or bool, optional
@@ -126,6 +129,9 @@ def homogenize(
     path = Path(labels_file)
     config = validate(LabelsConfig, load_toml(path), str(path))
     config = config.model_copy(update={"crosswalk": (*config.crosswalk, *crosswalk)})
+    if reference is not None:
+        own = config.homogenize.model_copy(update={"reference": reference})
+        config = config.model_copy(update={"homogenize": own})
     plan = labels_plan(config, path.parent)
     if output is not None:
         io.check_target(output)
@@ -311,7 +317,8 @@ def homogenize_parts(plan: LabelsPlan, found: ReadLabels, progress: Progress = S
     parts = found.parts
     reference = clusters = None
     if plan.config.reference is not None and plan.reference is not None:
-        reference = _reference(plan, plan.config.reference, plan.reference)
+        entry = plan.config.reference
+        reference = list_of_stars(_one_survey(plan, plan.reference, entry.path, Cuts(), entry.radius)[0])
     if plan.config.clusters is not None:
         clusters = _clusters(plan, plan.config.clusters)
     anchor = anchor_of([part.survey.name for part in parts], plan.config)
@@ -321,21 +328,6 @@ def homogenize_parts(plan: LabelsPlan, found: ReadLabels, progress: Progress = S
     for note in result.calibration.notes:
         progress.message(f"warning: {note}")
     return result
-
-
-def _reference(plan: LabelsPlan, entry: ReferenceList, survey: Survey) -> pl.DataFrame:
-    """Read the labels of the external list, one row a star."""
-    part, _, _ = _one_survey(plan, survey, entry.path, Cuts(), entry.radius)
-    found = part.links.join(part.table.with_row_index("row"), on="row", how="inner", suffix="_own")
-    columns = [pl.col("source_id")]
-    for name, spec in survey.labels.items():
-        value = pl.col(spec.value).cast(pl.Float64)
-        columns.append(pl.when(value.is_between(LABELS[name].lower, LABELS[name].upper)).then(value).alias(name))
-        error = (
-            pl.col(spec.error).cast(pl.Float64) if spec.error in found.columns else pl.lit(None, dtype=pl.Float64)
-        )
-        columns.append(pl.max_horizontal(error.fill_null(0.0), pl.lit(spec.error_floor)).alias(f"{name}_error"))
-    return found.select(columns).unique("source_id", keep="first", maintain_order=True)
 
 
 def _clusters(plan: LabelsPlan, entry: ClusterTable) -> pl.DataFrame:

@@ -28,6 +28,7 @@ def homogenize_tables(data: Mapping[str, Any]) -> list[ReportTable]:
         _pairs(data.get("pairs", ())),
         _leave_out(data.get("leave_out", ())),
         _reference(data.get("reference", ())),
+        _zero_point(data.get("zero_point") or {}),
         _clusters(data.get("clusters", ())),
     ]
     return [table for table in tables if table.rows]
@@ -162,6 +163,16 @@ def _reference(found: Sequence[Record]) -> ReportTable:
     ]
     headings = ["label", "labels", "n", "median", "width", "pull width"]
     return ReportTable(headings, rows, caption="Labels - external list")
+
+
+def _zero_point(moved: Mapping[str, Record]) -> ReportTable:
+    rows = []
+    for label, row in moved.items():
+        subtracted = f"{_figure(row, 'moved', label)} +- {_figure(row, 'error', label)}"
+        known = row["moved"] is not None
+        rows.append([_name(label), f"{row['n']:,}", subtracted if known else "nothing: too few stars"])
+    headings = ["label", "stars of the list", "subtracted from all labels"]
+    return ReportTable(headings, rows, caption="Zero point of the external list")
 
 
 def _clusters(found: Sequence[Record]) -> ReportTable:

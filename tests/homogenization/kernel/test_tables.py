@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 import starscale as ss
@@ -18,8 +20,9 @@ from starscale.homogenization.api import companion_paths, load_calibration
 from starscale.homogenization.kernel.apply import on_scale
 from starscale.homogenization.kernel.basis import AXES
 from starscale.homogenization.kernel.calibration import Calibration
-from starscale.homogenization.kernel.rows import SurveyRows, gather, merge_repeats
+from starscale.homogenization.kernel.rows import SurveyRows, gather, list_of_stars, merge_repeats
 from starscale.homogenization.kernel.whole import Homogenized, homogenize_tables
+from starscale.reports.homogenize_text import homogenize_tables as homogenize_tables_of
 from starscale.vocabulary.columns import LABEL_TABLE_COLUMNS, MEASUREMENT_COLUMNS
 from starscale.vocabulary.errors import InputError, StarscaleError
 from starscale.vocabulary.flags import LabelFlag
@@ -257,6 +260,84 @@ def test_a_list_moves_the_zero_point(parts: list[SurveyRows]) -> None:
     last = [r for r in done.diagnostics["reference"] if r["sample"].endswith("moved")]
     assert len(last) == 3
     assert abs(last[0]["median"]) < 8
+    moved = done.diagnostics["zero_point"]
+    assert moved["teff"]["moved"] == pytest.approx(-100, abs=15)
+    assert moved["teff"]["n"] == next(r["n"] for r in done.diagnostics["reference"])
+    table = next(t for t in homogenize_tables_of(done.diagnostics) if t.caption.startswith("Zero point"))
+    assert [row[0] for row in table.rows] == ["teff (K)", "logg (dex)", "fe_h (dex)"]
+    assert f"{moved['teff']['moved']:.1f} +- {moved['teff']['error']:.1f}" in table.rows[0][2]
+
+
+@pytest.fixture(scope="module")
+def short_list() -> pl.DataFrame:
+    """Twelve stars of a list 100 K too hot, two of which have a logg."""
+    _, truth = sky(700, 1)
+    ids = np.arange(1, 700, 55)[:12]
+    few = np.where(np.arange(12) < 2, truth[ids - 1, 1], np.nan)
+    return pl.DataFrame({"source_id": ids, "teff": truth[ids - 1, 0] + 100, "logg": few}, nan_to_null=True)
+
+
+def test_a_label_with_few_stars_of_the_list_is_not_moved(
+    parts: list[SurveyRows], result: Homogenized, short_list: pl.DataFrame
+) -> None:
+    errors = short_list.with_columns(teff_error=pl.lit(200.0), logg_error=pl.lit(0.1))
+    entry = {"survey": "list", "path": "list.parquet", "use": "zero_point"}
+    config = HomogenizeConfig.model_validate({**QUICK.model_dump(), "reference": entry})
+    done = homogenize_tables(parts, config, reference=errors)
+    at = np.array([done.calibration.basis.centre])
+    for s in range(3):
+        change = done.calibration.of_survey(at, s)[0] - result.calibration.of_survey(at, s)[0]
+        assert change[1:] == pytest.approx(0, abs=1e-9)
+        assert change[0] == pytest.approx(done.diagnostics["zero_point"]["teff"]["moved"])
+    moved = done.diagnostics["zero_point"]
+    assert moved["logg"]["n"] < 5
+    assert moved["logg"]["moved"] is None
+    assert "fe_h" not in moved
+    # The scatter is far below the errors of the list: they say how well a median of so few stars is known.
+    n = moved["teff"]["n"]
+    assert 1.2533 * 200 / n**0.5 < moved["teff"]["error"] < 1.2533 * 220 / n**0.5
+    both = done.labels.join(result.labels, on="source_id")
+    wider = np.sqrt(both["teff_error"] ** 2 - both["teff_error_right"] ** 2)
+    assert wider.median() == pytest.approx(moved["teff"]["error"], rel=0.02)
+    assert "fewer than 5 common stars with logg: not moved" in done.diagnostics["notes"][-1]
+    table = next(t for t in homogenize_tables_of(done.diagnostics) if t.caption.startswith("Zero point"))
+    assert table.rows[1][2] == "nothing: too few stars"
+    with pytest.raises(InputError, match="shares fewer than 5 stars"):
+        homogenize_tables(parts, config, reference=errors.head(4))
+
+
+@pytest.mark.parametrize("n", [200, pytest.param(20_000, marks=pytest.mark.slow)])
+@given(seed=st.integers(0, 2**32))
+@settings(max_examples=10, deadline=None)
+def test_determinations_of_one_star_give_their_median(n: int, seed: int) -> None:
+    """As in a bibliography: a star has one row or several, some with a label missing or impossible."""
+    rng = np.random.default_rng(seed)
+    truth = stars(n // 3, rng)
+    part = observed("list", truth, rng.integers(0, len(truth), n), rng)
+    table = part.table.with_columns(
+        pl.when(pl.Series(rng.random(n) < 0.2)).then(rng.choice([None, np.nan, -999.0])).otherwise("g").alias("g"),
+        e_m=pl.Series(rng.uniform(0.01, 0.2, n)),
+    )
+    found = list_of_stars(rows_of(survey("list"), table)).sort("source_id")
+    assert found.columns == ["source_id", *(n + e for n in AXES for e in ("", "_error"))]
+    frame = table.to_pandas().astype({"g": float})
+    frame.loc[frame["g"] < -10, "g"] = np.nan
+    wanted = frame.groupby("gaia").median()
+    assert found["source_id"].to_list() == wanted.index.to_list()
+    for name, column in (("teff", "t"), ("logg", "g"), ("fe_h", "m"), ("fe_h_error", "e_m")):
+        assert found[name].to_numpy() == pytest.approx(wanted[column].to_numpy(), nan_ok=True)
+
+
+def test_a_list_with_swapped_or_unknown_columns_is_refused() -> None:
+    rng = np.random.default_rng(0)
+    part = observed("list", stars(50, rng), np.arange(50), rng)
+    swapped = replace(part, table=part.table.with_columns(t=pl.col("g"), g=pl.col("t")))
+    with pytest.raises(InputError) as caught:
+        list_of_stars(swapped)
+    assert "list: column 't': 50 of 50 values lie outside" in str(caught.value)
+    assert "list: column 'g'" in str(caught.value)
+    with pytest.raises(InputError, match="column 'm': is missing"):
+        list_of_stars(replace(part, table=part.table.drop("m")))
 
 
 def test_bins_in_signal_to_noise_get_factors_of_their_own() -> None:
@@ -332,10 +413,12 @@ def test_a_report_that_cannot_be_written_is_said_before_the_work(
 def test_the_command_writes_all_of_it(folder: Path, result: Homogenized) -> None:
     output, page = folder / "labels.parquet", folder / "labels.html"
     runner = CliRunner()
+    listed = ["--reference", f"{folder / 'third.toml'}={folder / 'third.parquet'}", "--use", "zero_point"]
     done = runner.invoke(
-        app, ["homogenize", str(folder / "labels.toml"), "-o", str(output), "--report", str(page)]
+        app, ["homogenize", str(folder / "labels.toml"), "-o", str(output), "--report", str(page), *listed]
     )
     assert done.exit_code == 0, done.output
+    assert "Zero point of the external list" in done.output
     for words in (
         "Stars in common",
         "(MOCK data)",
@@ -367,6 +450,25 @@ def test_the_command_writes_all_of_it(folder: Path, result: Homogenized) -> None
         *(n + e for n in AXES for e in ("", "_error")),
         "flags",
     ]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--use", "zero_point"], "without --reference"),
+        (["--reference", "third.toml"], "SURVEY=PATH"),
+        (["--reference", "third.toml=nothing.parquet"], "nothing.parquet: no such file"),
+        (["--reference", "third.toml=third.parquet", "--use", "zeropoint"], "zero_point"),
+    ],
+)
+def test_a_bad_list_is_said_before_the_work(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, options: list[str], words: str
+) -> None:
+    monkeypatch.chdir(folder)
+    done = CliRunner().invoke(app, ["homogenize", "labels.toml", "-o", "labels.parquet", *options])
+    assert isinstance(done.exception, InputError)
+    assert words in str(done.exception)
+    assert not (folder / "labels.parquet").exists()
 
 
 def test_check_knows_a_labels_file(folder: Path) -> None:

@@ -18,6 +18,7 @@ from starscale.homogenization.kernel.calibrate import Fitted, calibrate
 from starscale.homogenization.kernel.consensus import consensus
 from starscale.homogenization.kernel.errors import RepeatStatistics
 from starscale.homogenization.kernel.measured import Measured, pair_counts
+from starscale.homogenization.kernel.rows import numbers
 from starscale.homogenization.kernel.scale import core_width, mad
 from starscale.vocabulary.arrays import FloatArray
 from starscale.vocabulary.errors import InputError
@@ -237,22 +238,10 @@ def compare_with_list(
     for label in AXES:
         if f"{label}_list" not in both.columns:
             continue
-        pair = both.select(
-            pl.col(label, f"{label}_error", f"{label}_list", f"{label}_list_error", f"{label}_raw").cast(
-                pl.Float64
-            )
-            if f"{label}_list_error" in both.columns
-            else pl.col(label, f"{label}_error", f"{label}_list", f"{label}_raw").cast(pl.Float64)
-        ).fill_null(np.nan)
-        truth = pair[f"{label}_list"].to_numpy()
-        error = (
-            pair[f"{label}_list_error"].to_numpy()
-            if f"{label}_list_error" in pair.columns
-            else np.zeros(len(truth))
-        )
-        sigma = np.hypot(pair[f"{label}_error"].to_numpy(), np.nan_to_num(error))
+        truth, error = numbers(both, f"{label}_list"), numbers(both, f"{label}_error_list")
+        sigma = np.hypot(numbers(both, f"{label}_error"), np.nan_to_num(error))
         for sample, column in (("plain mean of raw values", f"{label}_raw"), (name, label)):
-            difference = pair[column].to_numpy() - truth
+            difference = numbers(both, column) - truth
             good = np.isfinite(difference)
             if not good.any():
                 continue
@@ -263,7 +252,9 @@ def compare_with_list(
                 "n": int(good.sum()),
                 "median": float(np.median(difference[good])),
             }
-            row |= {"median_error": 1.2533 * width / np.sqrt(good.sum()), "width": width}
+            # A width of a handful of stars can be small by chance: no median is better than the errors allow.
+            spread = np.fmax(width, np.nanmedian(sigma[good])) if np.isfinite(sigma[good]).any() else width
+            row |= {"median_error": 1.2533 * spread / np.sqrt(good.sum()), "width": width}
             row["pull"] = core_width(difference[good] / sigma[good]) if sample == name else np.nan
             found.append(_plain(row))
     return found

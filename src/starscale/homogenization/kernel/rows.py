@@ -166,7 +166,7 @@ def _label(
             problems.add(f"{where}: column {spec.value!r}", "is missing", f"the {name} of {survey.name}")
         nothing = np.full(table.height, np.nan)
         return nothing, nothing, np.zeros(table.height, bool)
-    raw, error = _numbers(table, spec.value), _numbers(table, spec.error)
+    raw, error = numbers(table, spec.value), numbers(table, spec.error)
     inside = (raw >= LABELS[name].lower) & (raw <= LABELS[name].upper)
     _check_values(raw, inside, LABELS[name], f"{where}: column {spec.value!r}", problems, whole)
     good = np.isfinite(error) & (error > 0)
@@ -183,7 +183,35 @@ def _label(
     return np.where(inside, raw, np.nan), np.where(inside, error, np.nan), inside & ~good
 
 
-def _numbers(table: pl.DataFrame, column: str | None) -> FloatArray:
+def list_of_stars(part: SurveyRows) -> pl.DataFrame:
+    """Read an external list: one row a star, with the median of the values and of the errors of its rows.
+
+    Rows of one star are determinations of several authors, whose errors have common causes: a median of many is
+    taken to be no better than one.
+
+    Returns
+    -------
+    polars.DataFrame
+        `source_id`, and the labels that the list has with their errors.
+
+    Raises
+    ------
+    InputError
+        A column of a label is missing, or its values are no such label.
+    """
+    problems = Problems()
+    found = labels_in(part.table, part.survey, part.where, problems)
+    problems.raise_if_any()
+    columns: dict[str, FloatArray] = {}
+    for name, (value, error, _) in zip(AXES, found, strict=True):
+        if name in part.survey.labels:
+            columns |= {name: value, f"{name}_error": error}
+    table = pl.DataFrame(columns).fill_nan(None)[part.links["row"].to_numpy()]
+    stars = table.with_columns(part.links["source_id"]).group_by("source_id", maintain_order=True)
+    return stars.agg(pl.all().median())
+
+
+def numbers(table: pl.DataFrame, column: str | None) -> FloatArray:
     """A column as float64, NaN where it is null, or everywhere if there is no such column; shape (n,)."""
     if column not in table.columns:
         return np.full(table.height, np.nan)

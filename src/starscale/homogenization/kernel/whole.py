@@ -88,12 +88,24 @@ def homogenize_tables(
         compared = compare_with_list(labels, per_survey, reference, "homogenized")
         if config.reference is not None and config.reference.use == "zero_point":
             calibration = shifted(calibration, compared)
+            diagnostics |= {"zero_point": _moved(calibration, compared), "notes": list(calibration.notes)}
             labels, measurements = label_tables(calibration, table, per_survey)
             compared += compare_with_list(labels, per_survey, reference, "homogenized, zero point moved")[1::2]
         diagnostics["reference"] = compared
     if clusters is not None:
         diagnostics["clusters"] = scatter_in_clusters(labels, per_survey, clusters)
     return Homogenized(labels, measurements, calibration, diagnostics, rows.counts)
+
+
+def _moved(calibration: Calibration, compared: Sequence[dict[str, Any]]) -> dict[str, dict[str, float | None]]:
+    """By label of the list: what was subtracted from all values, the error of that, and the stars that say so."""
+    zero_point = calibration.information["zero_point"]
+    found = {}
+    for row in compared:
+        if row["sample"] == "homogenized":
+            moved, error = zero_point.get(row["label"], (None, None))
+            found[row["label"]] = {"n": row["n"], "moved": moved, "error": error}
+    return found
 
 
 def anchor_of(surveys: Sequence[str], config: HomogenizeConfig) -> str:
@@ -130,9 +142,11 @@ def shifted(calibration: Calibration, compared: Sequence[dict[str, Any]]) -> Cal
     """
     beta, covariance = calibration.beta.copy(), calibration.covariance.copy()
     moved: dict[str, list[float]] = {}
+    own = {row["label"]: row for row in compared if row["sample"] == "homogenized"}
+    few = [name for name, row in own.items() if row["n"] < _FEWEST_REFERENCE]
     for i, name in enumerate(AXES):
-        row = next((r for r in compared if r["label"] == name and r["sample"] == "homogenized"), None)
-        if row is None or row["n"] < _FEWEST_REFERENCE:
+        row = own.get(name)
+        if row is None or name in few:
             continue
         # The first function of every basis is the constant.
         beta[i, :, 0] += row["median"]
@@ -142,4 +156,6 @@ def shifted(calibration: Calibration, compared: Sequence[dict[str, Any]]) -> Cal
         found = f"shares fewer than {_FEWEST_REFERENCE} stars with the label surveys"
         raise InputError(Problem("homogenize.reference", found, "common stars", 'use = "check" only compares.'))
     information = {**calibration.information, "zero_point": moved}
-    return replace(calibration, beta=beta, covariance=covariance, information=information)
+    note = f"the external list has fewer than {_FEWEST_REFERENCE} common stars with {', '.join(few)}: not moved"
+    notes = (*calibration.notes, note) if few else calibration.notes
+    return replace(calibration, beta=beta, covariance=covariance, notes=notes, information=information)
