@@ -90,6 +90,8 @@ def test_the_inputs_are_fetched_and_the_rest_is_computed_on_reading(tap: FakeTap
     assert any("number < 90" in text for text in tap.queries), "a cut of a plain column is the archive's"
     assert done.attrition is not None
     assert [row.name for row in done.attrition.rows] == ["bright"], "labels are cut by those who read"
+    bright = done.attrition.rows[0].in_sequence
+    assert done.account.document() == {"in": done.rows + bright, "out": done.rows, "removed": {"bright": bright}}
     expected = ss.clean(raw, survey=survey, cuts=Cuts(without=("signal",))).table
     assert expected is not None
     assert expected.height == done.rows

@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import json
 import struct
+import tomllib
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from random import Random
 from tempfile import TemporaryDirectory
 
 import starscale as ss
-from fuzz import changes, originals
+from fuzz import changes, originals, structures
 from starscale.homogenization.api import load_calibration
 from starscale.io.job_folder import JobFolder
 from starscale.learn.bundle import INDEX, STARS, SUMS, WEIGHTS, sums_of
@@ -291,29 +292,122 @@ def change_json(data: bytes, random: Random) -> bytes:
     return changes.mixed(changes.by_bytes, changes.by_words, changes.cut)(data, random)
 
 
+def either(*ways: Callable[[Files, Random], Files]) -> Callable[[Files, Random], Files]:
+    """Change files in one of several ways."""
+    return lambda files, random: random.choice(ways)(files, random)
+
+
+def with_others(make: Callable[[], list[Files]]) -> Callable[[Files, Random], Files]:
+    """Join a file with another good one."""
+
+    def changed(files: Files, random: Random) -> Files:
+        name = random.choice(sorted(files))
+        other = random.choice(_kept(random.choice((make, make, originals.csv, originals.fits, originals.parquet))))
+        return {**files, name: structures.joined(files[name], random.choice(list(other.values())), random)}
+
+    return changed
+
+
+def change_arrays_widely(files: Files, random: Random) -> Files:
+    """Change shapes, types and names of the arrays of a bundle, or its settings; with right checksums."""
+    name = random.choice((WEIGHTS, WEIGHTS, STARS if STARS in files else WEIGHTS, INDEX))
+    change = structures.of_json_widely if name == INDEX else structures.by_shapes
+    return _signed({**files, name: change(files[name], random)})
+
+
+def exchange(files: Files, random: Random) -> Files:
+    """Exchange, remove or copy files of a folder, or put folders in their places."""
+    a, b = random.choice(sorted(files)), random.choice(sorted(files))
+    change = random.randrange(5)
+    if change == 0:
+        files[a], files[b] = files[b], files[a]
+    elif change == 1:
+        for name in random.sample(sorted(files), random.randrange(1, len(files) + 1)):
+            files[name] = b""
+    elif change == 2:
+        files[f"{a}.copy" if random.random() < 0.5 else f"x/{a}"] = files[a]
+    elif change == 3:
+        files[f"{a}/{b}"] = files.pop(a)
+    else:
+        files[a] = structures.by_cells(files[a], random)
+    return files
+
+
+def _ecsv_header(data: bytes, random: Random) -> bytes:
+    """Change the YAML header of an ECSV file as a document."""
+    import yaml
+
+    lines = data.decode().splitlines()
+    header = [line[2:] for line in lines if line.startswith("# ")]
+    rest = [line for line in lines if not line.startswith("#")]
+    wide = random.sample(structures.WIDE, 12)
+    new = changes.by_document(yaml.safe_load("\n".join(header[2:])), random, wide)
+    text = yaml.safe_dump(new, allow_unicode=True).splitlines()
+    return "\n".join([*(f"# {line}" for line in [*header[:2], *text]), *rest, ""]).encode("utf-8", "replace")
+
+
+def _toml(document: object) -> str:
+    return originals.as_toml(document) if isinstance(document, dict) else json.dumps(document)
+
+
+BLOCKS = one_of(changes.mixed(structures.by_sections, structures.by_numbers))
+SMALL = one_of(lambda data, random: structures.by_sections(data, random, random.choice((16, 64, 256))))
+CELLS = one_of(structures.by_cells)
+WIDE_TOML = one_of(structures.of_document(tomllib.loads, _toml, structures.TOML_SYNTAX))
+WIDE_JSON = one_of(structures.of_json_widely)
+HEADER = one_of(structures.by_header)
+TREE = one_of(structures.by_elements)
+
+
+def _packed(data: bytes, random: Random) -> bytes:
+    inner = random.choice((structures.by_header, structures.by_sections, structures.by_numbers))
+    return gzip.compress(inner(gzip.decompress(data), random), 1) * random.choice((1, 1, 1, 2))
+
+
+def _markup(make: Callable[[], list[Files]]) -> Kind:
+    return Kind(make, either(MARKUP, MARKUP, TREE, TREE, SMALL, with_others(make)), read_table)
+
+
+FITS = one_of(changes.mixed(changes.by_cards, changes.by_cards, changes.by_bytes, changes.cut))
+PARQUET = one_of(change_parquet)
 KINDS: Mapping[str, Kind] = {
     "fits": Kind(
-        originals.fits,
-        one_of(changes.mixed(changes.by_cards, changes.by_cards, changes.by_bytes, changes.cut)),
+        originals.fits, either(FITS, FITS, HEADER, HEADER, BLOCKS, with_others(originals.fits)), read_table
+    ),
+    "fits_gz": Kind(originals.fits_gz, either(one_of(change_packed_gzip), one_of(_packed)), read_table),
+    "votable": _markup(originals.votable_tabledata),
+    "votable_binary": _markup(originals.votable_binary),
+    "votable_binary2": _markup(originals.votable_binary2),
+    "votable_fits": _markup(originals.votable_fits),
+    "parquet": Kind(
+        originals.parquet,
+        either(PARQUET, PARQUET, one_of(structures.odd_parquet), SMALL, with_others(originals.parquet)),
         read_table,
     ),
-    "fits_gz": Kind(originals.fits_gz, one_of(change_packed_gzip), read_table),
-    "votable": Kind(originals.votable_tabledata, MARKUP, read_table),
-    "votable_binary": Kind(originals.votable_binary, MARKUP, read_table),
-    "votable_binary2": Kind(originals.votable_binary2, MARKUP, read_table),
-    "votable_fits": Kind(originals.votable_fits, MARKUP, read_table),
-    "parquet": Kind(originals.parquet, one_of(change_parquet), read_table),
-    "csv": Kind(originals.csv, TEXT, read_table),
-    "ecsv": Kind(originals.ecsv, TEXT, read_table),
-    "mrt": Kind(originals.mrt, TEXT, read_table),
-    "ipac": Kind(originals.ipac, TEXT, read_table),
-    "hats": Kind(originals.hats, change_hats, read_table, "."),
-    "run": Kind(originals.run, TEXT, read_settings, names_file=False),
-    "survey": Kind(originals.survey, TEXT, read_survey, names_file=False),
-    "bundle": Kind(originals.bundle, change_bundle, read_model, ".", names_file=False),
-    "packed_bundle": Kind(originals.packed_bundle, change_packed, read_packed, names_file=False),
-    "calibration": Kind(originals.calibration, one_of(change_json), read_calibration, names_file=False),
-    "registry": Kind(originals.registry, TEXT, read_registry, names_file=False),
-    "job": Kind(originals.job, change_job, read_job, ".", names_file=False),
-    "provenance": Kind(originals.provenance, one_of(change_json), lambda p, *_: ss.check(p) and None, "."),
+    "csv": Kind(originals.csv, either(TEXT, CELLS, CELLS, SMALL, with_others(originals.csv)), read_table),
+    "ecsv": Kind(
+        originals.ecsv, either(TEXT, one_of(_ecsv_header), CELLS, with_others(originals.ecsv)), read_table
+    ),
+    "mrt": Kind(originals.mrt, either(TEXT, one_of(structures.by_ranges), with_others(originals.mrt)), read_table),
+    "ipac": Kind(originals.ipac, either(TEXT, CELLS, with_others(originals.ipac)), read_table),
+    "hats": Kind(originals.hats, either(change_hats, change_hats, exchange), read_table, "."),
+    "run": Kind(originals.run, either(TEXT, WIDE_TOML, CELLS), read_settings, names_file=False),
+    "survey": Kind(originals.survey, either(TEXT, WIDE_TOML, CELLS), read_survey, names_file=False),
+    "bundle": Kind(
+        originals.bundle, either(change_bundle, change_arrays_widely, exchange), read_model, ".", names_file=False
+    ),
+    "packed_bundle": Kind(
+        originals.packed_bundle,
+        either(change_packed, change_packed, SMALL, with_others(originals.packed_bundle)),
+        read_packed,
+        names_file=False,
+    ),
+    "calibration": Kind(
+        originals.calibration, either(one_of(change_json), WIDE_JSON), read_calibration, names_file=False
+    ),
+    "registry": Kind(originals.registry, either(TEXT, WIDE_TOML, CELLS), read_registry, names_file=False),
+    "job": Kind(originals.job, either(change_job, change_job, exchange), read_job, ".", names_file=False),
+    "provenance": Kind(
+        originals.provenance, either(one_of(change_json), WIDE_JSON), lambda p, *_: ss.check(p) and None, "."
+    ),
 }

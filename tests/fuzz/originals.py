@@ -378,7 +378,7 @@ def as_toml(document: dict[str, object]) -> str:
 
 
 def _key(key: str) -> str:
-    return json.dumps(key)
+    return json.dumps(key, ensure_ascii=False)
 
 
 def _toml(value: object) -> str:
@@ -386,4 +386,6 @@ def _toml(value: object) -> str:
         return "{ " + ", ".join(f"{_key(k)} = {_toml(v)}" for k, v in value.items()) + " }"
     if isinstance(value, (list, tuple)):
         return "[" + ", ".join(map(_toml, value)) + "]"
-    return json.dumps(value)
+    if isinstance(value, float):
+        return repr(value)
+    return json.dumps(value, ensure_ascii=False)

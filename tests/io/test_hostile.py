@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from astropy.io import fits
 
@@ -103,6 +105,56 @@ def test_votable_depth_and_number_of_tables(tmp_path: Path) -> None:
     refused(save(tmp_path / "deep.vot", deep), "nested more than")
     many = document(field("a", "int"), cells(("1",)), after='</TABLE><TABLE name="x" ref="x">' * 20_000)
     refused(save(tmp_path / "many.vot", many), "tables|damaged")
+
+
+def test_votable_rows_that_hold_other_elements(tmp_path: Path) -> None:
+    text = document(field("a", "int"), cells(("1",)))
+    for inside in ("<TABLEDATA></TABLEDATA>", "<TABLEDATA><TR><TD>1</TD></TR></TABLEDATA>"):
+        refused(save(tmp_path / "t.vot", text.replace("</TR>", f"</TR>{inside}")), "hold other elements")
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pa.timestamp("us", "Mars/Utopia"),
+        pa.timestamp("us", "-03:30"),
+        pa.decimal256(30, 5),
+        pa.list_(pa.float32(), 0),
+        pa.list_(pa.timestamp("ns", "x")),
+        pa.struct([("a", pa.decimal256(50, 2))]),
+    ],
+    ids=str,
+)
+def test_parquet_types_that_polars_does_not_hold(tmp_path: Path, kind: pa.DataType) -> None:
+    path = tmp_path / "t.parquet"
+    pq.write_table(pa.Table.from_arrays([pa.nulls(2, kind)], ["when"]), path)
+    refused(path, "column 'when': is of type")
+
+
+@pytest.mark.parametrize("zone", ["UTC", "+05:00", "-12:00", "+14:00", "US/Pacific", None])
+def test_parquet_times_with_a_known_zone_are_read(tmp_path: Path, zone: str | None) -> None:
+    path = tmp_path / "t.parquet"
+    pq.write_table(pa.Table.from_arrays([pa.array([0, None], pa.timestamp("us", zone))], ["when"]), path)
+    assert io.read(path)["when"].dt.epoch("s").to_list() == [0, None]
+
+
+def test_a_nul_in_a_name(tmp_path: Path) -> None:
+    assert unique_names(["a\0", "a", "\0"]) == ["a", "a_2", "column_3"]
+    with pytest.raises(ss.InputError, match="NUL in its name"):
+        ss.write(pl.DataFrame({"a\0": [1]}), tmp_path / "t.parquet")
+    assert not list(tmp_path.iterdir())
+
+
+def ecsv(path: Path, name: str, kind: str) -> Path:
+    header = f"# %ECSV 1.0\n# ---\n# datatype:\n# - {{name: {name}, datatype: {kind}}}\n# schema: astropy-2.0\n"
+    path.write_text(f"{header}{name}\n7\n")
+    return path
+
+
+def test_ecsv_types_that_only_numpy_knows_and_names_that_are_numbers(tmp_path: Path) -> None:
+    refused(ecsv(tmp_path / "a.ecsv", "a", "[]"), "column 'a'")
+    assert io.read(ecsv(tmp_path / "b.ecsv", "a", "T")).to_dicts() == [{"a": "7"}]
+    assert io.read(ecsv(tmp_path / "c.ecsv", "1", "int16")).to_dicts() == [{"1": 7}]
 
 
 @pytest.mark.parametrize("encoding", ["base64", "rot13", "hex", "undefined", "no-such"])

@@ -24,6 +24,7 @@ from starscale.io.progress import progress_of
 from starscale.surveys import Survey
 from starscale.tables.api import PROVENANCE_KEY, AnyTable, refuse_same
 from starscale.tables.cuts import Attrition
+from starscale.vocabulary.accounting import RowAccount
 from starscale.vocabulary.errors import InputError, Problem, StarscaleError
 from starscale.vocabulary.progress import Progress
 from starscale.vocabulary.provenance import record
@@ -56,6 +57,8 @@ class Fetched:
         True if the output of the same request existed, so that the archive was not queried.
     record : mapping
         Service, queries, counts and times, as in the provenance of the table.
+    account : RowAccount
+        Rows that the archive delivered, and where they are; an output of an older version counts its own rows.
     """
 
     path: Path
@@ -66,6 +69,7 @@ class Fetched:
     unknown: int | None
     already: bool
     record: Mapping[str, Any]
+    account: RowAccount
 
 
 def fetch(
@@ -178,7 +182,7 @@ def fetch(
         manifest.remove()
     unknown = upload.height - done.received if selection.ids is not None and upload is not None else None
     counted, before = int(document["rows_counted"]), document["rows_before_cuts"]
-    return Fetched(output, done.written, counted, before, done.attrition, unknown, False, document)
+    return Fetched(output, done.written, counted, before, done.attrition, unknown, False, document, done.account)
 
 
 def _check_outputs(output: Path, apart: Mapping[str, Path], lists: Mapping[str, AnyTable]) -> None:
@@ -279,11 +283,13 @@ def _already(output: Path, key: str, others: Collection[Path]) -> Fetched | None
         return None
     try:
         opened = io.open_table(output)
-        document = json.loads(opened.metadata[PROVENANCE_KEY])["fetch"]
-        if document["asked"] != key or document["rows_written"] != opened.n_rows:
+        made = json.loads(opened.metadata[PROVENANCE_KEY])
+        document, rows = made["fetch"], opened.n_rows
+        if document["asked"] != key or document["rows_written"] != rows:
             return None
+        account = RowAccount.from_document(made.get("rows") or RowAccount(rows, rows).document())
     except (InputError, KeyError, TypeError, ValueError):
         # The file is another table, or has no provenance: it is replaced, as by every verb.
         return None
     before = document.get("rows_before_cuts")
-    return Fetched(output, opened.n_rows, document["rows_counted"], before, None, None, True, document)
+    return Fetched(output, rows, document["rows_counted"], before, None, None, True, document, account)

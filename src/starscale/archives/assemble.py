@@ -23,16 +23,18 @@ from starscale.tables.columns.typed import POLARS_TYPE
 from starscale.tables.cuts import Attrition, apply_cuts
 from starscale.tables.sql import rename_columns
 from starscale.tables.standardise import require, standardise
+from starscale.vocabulary.accounting import RowAccount, removed_for
 from starscale.vocabulary.columns import Column
 
 
 @dataclass(frozen=True, slots=True)
 class Assembled:
-    """Numbers of rows received and written, and the attrition of the cuts applied after the download."""
+    """Numbers of rows received and written, the attrition of later cuts, and the account of all rows."""
 
     received: int
     written: int
     attrition: Attrition | None
+    account: RowAccount
 
 
 def delivered_survey(planned: PlannedRequest) -> Survey:
@@ -90,8 +92,11 @@ def local_cuts(planned: PlannedRequest) -> list[Cut]:
     ]
 
 
-def frames(planned: PlannedRequest, manifest: Manifest) -> Iterator[tuple[pl.DataFrame, dict[str, Column]]]:
-    """Yield the pieces, standardised and sorted by identifier, with the archive's description of their columns."""
+def frames(planned: PlannedRequest, manifest: Manifest) -> Iterator[tuple[pl.DataFrame, dict[str, Column], int]]:
+    """Yield the pieces, standardised and sorted by identifier.
+
+    Each comes with the archive's description of its columns, and the number of rows that the archive delivered.
+    """
     survey = delivered_survey(planned)
     names = list(planned.request.relation.columns())
     # A source near positions of two slices of the uploaded list is delivered twice.
@@ -107,7 +112,7 @@ def frames(planned: PlannedRequest, manifest: Manifest) -> Iterator[tuple[pl.Dat
             if seen is not None and survey.id.unique:
                 table = table.filter(~ids.is_in(seen.implode()))
             seen = ids if seen is None else seen.append(ids)
-        yield table, about
+        yield table, about, raw.height
 
 
 def _in_spelling(
@@ -142,11 +147,11 @@ def assemble(
     judged = judged_survey(planned) if cuts else survey
     schema: pl.Schema | None = None
     attrition: Attrition | None = None
-    received = written = 0
+    delivered = received = written = 0
     with ExitStack() as stack:
         writers: list[tuple[io.Writer, list[str]]] = []
-        for table, about in frames(planned, manifest):
-            received += table.height
+        for table, about, rows in frames(planned, manifest):
+            delivered, received = delivered + rows, received + table.height
             if cuts:
                 mask, counts = apply_cuts(derive(table, judged, where=survey.name), cuts, where=survey.name)
                 attrition = counts if attrition is None else attrition + counts
@@ -158,11 +163,16 @@ def assemble(
             for writer, columns in writers:
                 writer.append(table.select(columns))
             written += table.height
+        cuts = [] if attrition is None else [(row.name, row.in_sequence) for row in attrition.rows]
+        removed = removed_for(("delivered twice", delivered - received), *cuts)
+        account = RowAccount(delivered, written, removed)
         counted = {"rows_received": received, "rows_written": written}
-        text = json.dumps({**provenance, "fetch": {**provenance["fetch"], **counted}}, default=str)
+        made = {**provenance, "fetch": {**provenance["fetch"], **counted}, "rows": account.document()}
+        text = json.dumps(made, default=str)
         for writer, _ in writers:
+            RowAccount(account.rows_out, writer.n_rows)
             writer.metadata[PROVENANCE_KEY] = text
-    return Assembled(received, written, attrition)
+    return Assembled(received, written, attrition, account)
 
 
 def _open_writers(

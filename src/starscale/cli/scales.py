@@ -12,7 +12,7 @@ import starscale as ss
 from starscale import io
 from starscale.cli.options import Crosswalk, Output, named_values, survey_option, survey_or_file, walks
 from starscale.cli.printing import progress as shown
-from starscale.homogenization.api import companion_paths
+from starscale.homogenization.saving import companion_paths
 from starscale.reports.homogenize_text import homogenize_tables
 from starscale.tables.api import refuse_same
 from starscale.vocabulary.columns import LABELS

@@ -27,12 +27,14 @@ from starscale.homogenization.kernel.apply import on_scale
 from starscale.homogenization.kernel.calibration import Calibration
 from starscale.homogenization.kernel.rows import SurveyRows, list_of_stars
 from starscale.homogenization.kernel.whole import Homogenized, anchor_of, homogenize_tables
+from starscale.homogenization.saving import save_labels
 from starscale.io.progress import progress_of
 from starscale.surveys import Survey, load_survey
 from starscale.surveys.spelling import with_rename
 from starscale.tables.api import AnyTable, is_mock, read, write
 from starscale.tables.cuts import Attrition, apply_cuts, choose_cuts
-from starscale.vocabulary.columns import LABEL_TABLE_COLUMNS, MEASUREMENT_COLUMNS
+from starscale.vocabulary.accounting import RowAccount
+from starscale.vocabulary.columns import LABEL_TABLE_COLUMNS
 from starscale.vocabulary.errors import InputError, Problem, Problems, did_you_mean
 from starscale.vocabulary.paths import must_exist
 from starscale.vocabulary.progress import SILENT, Progress
@@ -297,7 +299,7 @@ def _one_survey(
     original = pl.arange(0, table.height, eager=True, dtype=pl.Int32).filter(mask)
     table = table.filter(mask)
     linked = _stars(plan, survey, table, radius, where)
-    return SurveyRows(survey, table, linked.links, original, where), attrition, linked.crosswalk
+    return SurveyRows(survey, table, linked.links, original, where, attrition), attrition, linked.crosswalk
 
 
 def _stars(plan: LabelsPlan, survey: Survey, table: pl.DataFrame, radius: float, where: str) -> Linked:
@@ -343,34 +345,6 @@ def _clusters(plan: LabelsPlan, entry: ClusterTable) -> pl.DataFrame:
         .filter(pl.col("source_id").is_not_null())
         .unique("source_id", keep="first", maintain_order=True)
     )
-
-
-def companion_paths(output: str | Path) -> dict[str, Path]:
-    """Return the paths of the files that are written next to a table of labels."""
-    path = Path(output)
-    return {
-        "measurements": path.with_name(f"{path.stem}_measurements{path.suffix}"),
-        "calibration": path.with_name(f"{path.stem}_calibration.json"),
-        "diagnostics": path.with_name(f"{path.stem}_diagnostics.json"),
-    }
-
-
-def save_labels(result: Homogenized, output: str | Path, provenance: Mapping[str, Any]) -> None:
-    """Write labels, measurements, calibration and diagnostics; each file is complete or absent."""
-    files = companion_paths(output)
-    write(result.labels, output, columns=LABEL_TABLE_COLUMNS, provenance={**provenance, "table": "labels"})
-    measurements = result.measurements.with_columns(pl.col("survey").cast(pl.String))
-    write(
-        measurements,
-        files["measurements"],
-        columns=MEASUREMENT_COLUMNS,
-        provenance={**provenance, "table": "measurements"},
-    )
-    document = result.calibration.document()
-    document["information"] = {**document["information"], "provenance": dict(provenance)}
-    io.atomic_text(files["calibration"], json.dumps(document, default=str, allow_nan=False) + "\n")
-    diagnostics = {"mock": bool(provenance.get("mock")), **result.diagnostics}
-    io.atomic_text(files["diagnostics"], json.dumps(diagnostics, indent=1, allow_nan=False) + "\n")
 
 
 def load_calibration(path: str | Path) -> Calibration:
@@ -428,6 +402,7 @@ def recalibrate(
     rows = read(table, survey=description)
     labels = on_scale(known, rows, description, where)
     result = pl.concat([rows.select(description.id.column), labels], how="horizontal")
+    account = RowAccount(rows.height, labels.height)
     if output is not None:
         sources = [Path(p) for p in (table, calibration) if isinstance(p, str | Path)]
         sums = {str(p): {"sha256": io.checksum(p)} for p in sources}
@@ -435,5 +410,6 @@ def recalibrate(
         provenance = record(
             command="recalibrate", mock=made_of_mock, settings={"survey": description.name}, inputs=sums
         )
-        write(result, output, surveys=[description], columns=LABEL_TABLE_COLUMNS, provenance=provenance)
+        about = {**provenance, "rows": account.document()}
+        write(result, output, surveys=[description], columns=LABEL_TABLE_COLUMNS, provenance=about)
     return result

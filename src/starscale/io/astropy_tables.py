@@ -31,12 +31,12 @@ def without_mixins(table: Table) -> Table:
     return importlib.import_module("starscale.io.memory.mixins").plain_columns(table)
 
 
-def from_astropy(table: Table) -> tuple[pl.DataFrame, dict[str, Column], dict[str, str]]:
+def from_astropy(table: Table, where: str) -> tuple[pl.DataFrame, dict[str, Column], dict[str, str]]:
     """Return the rows, the descriptions of the columns and the metadata of an astropy Table or QTable.
 
-    Masked values become null, byte strings become text, quantities become numbers in their unit. Vector
-    columns become :class:`polars.Array` (same length in every row) or :class:`polars.List`, coordinates and times
-    become numbers.
+    `where` names the table in errors. Masked values become null, byte strings become text, quantities become
+    numbers in their unit. Vector columns become :class:`polars.Array` (same length in every row) or
+    :class:`polars.List`, coordinates and times become numbers.
 
     Raises
     ------
@@ -48,7 +48,11 @@ def from_astropy(table: Table) -> tuple[pl.DataFrame, dict[str, Column], dict[st
     names = dict(zip(table.colnames, unique_names(table.colnames), strict=True))
     for name, alias in names.items():
         with problems.collect():
-            series.append(series_of_column(alias, table[name]))
+            try:
+                series.append(series_of_column(alias, table[name], f"{where}, "))
+            except (TypeError, ValueError) as error:
+                found = Problem(f"{where}, column {name!r}", str(error), "numbers, booleans or text")
+                raise InputError(found) from error
     problems.raise_if_any()
     frame = pl.DataFrame(series)
     return frame, described(table, frame.schema, names), metadata_of(table)

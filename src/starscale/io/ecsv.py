@@ -61,7 +61,7 @@ class EcsvSource(CsvSource):
         super().__init__(path, layout)
         self.format = "ecsv"
         about = header["datatype"]
-        names = unique_names(column["name"] for column in about)
+        names = unique_names(str(column["name"]) for column in about)
         self.schema = pl.Schema(
             {name: _type_of(column) or pl.String() for name, column in zip(names, about, strict=True)}
         )
@@ -211,7 +211,7 @@ def _whole(path: Path) -> Source:
     except (ValueError, TypeError, OSError, EOFError, IndexError, KeyError) as error:
         reason = str(error).strip().splitlines()
         raise _damaged(path, reason[0] if reason else type(error).__name__) from error
-    frame, columns, metadata = from_astropy(table)
+    frame, columns, metadata = from_astropy(table, str(path))
     return _place(WholeSource(path, "ecsv", frame, columns, metadata))
 
 

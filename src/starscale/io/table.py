@@ -282,7 +282,8 @@ def rebatch(frames: Iterable[pl.DataFrame], rows: int) -> Iterator[pl.DataFrame]
 
 def unique_names(names: Iterable[str]) -> list[str]:
     """Make names unique: a repeated name gets ``_2``, ``_3``; a missing one becomes ``column_N``."""
-    given = [name.strip() for name in names]
+    # Arrow ends names at a NUL, and polars panics.
+    given = [name.replace("\0", "").strip() for name in names]
     taken = set(given)
     seen: set[str] = set()
     reached: dict[str, int] = {}

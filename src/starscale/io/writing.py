@@ -47,6 +47,7 @@ class Writer:
         n_rows: int | None,
         inside: Path | None = None,
     ) -> None:
+        _refuse_nul(path, schema)
         self.path = path
         self.schema = schema
         self.metadata = dict(metadata)
@@ -141,6 +142,15 @@ def _abort(sink: Sink) -> None:
     """Close a failed file; ignore a second error from a full disk."""
     with suppress(OSError):
         sink.abort()
+
+
+def _refuse_nul(path: Path, schema: pl.Schema) -> None:
+    """Refuse names that end early in every library of Arrow."""
+    problems = Problems()
+    for name in schema:
+        if "\0" in name:
+            problems.add(f"{path}: column {name!r}", "has a NUL in its name", "a name of visible characters")
+    problems.raise_if_any()
 
 
 def open_writer(

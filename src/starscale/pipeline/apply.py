@@ -27,6 +27,7 @@ from starscale.reports.finished import REPORT_FILE, FinishedRun, mapping
 from starscale.surveys import Survey, load_survey
 from starscale.tables.api import AnyTable, refuse_same, write
 from starscale.tables.cuts import Attrition
+from starscale.vocabulary.accounting import RowAccount, accounts_of
 from starscale.vocabulary.errors import Problems, did_you_mean
 from starscale.vocabulary.progress import Progress
 from starscale.vocabulary.provenance import record
@@ -56,6 +57,8 @@ class Applied:
         Whether the data, or the stars that the model was trained on, are simulated.
     table : polars.DataFrame or None
         The catalogue; None when it was written to `output`.
+    accounts : mapping of str to RowAccount
+        Rows in, rows out and rows removed by reason, of every step.
     output, folder, report : Path or None
         The catalogue, the folder of the run, and its report; None when nothing was written.
     """
@@ -70,6 +73,7 @@ class Applied:
     table: pl.DataFrame | None = field(default=None, compare=False)
     output: Path | None = None
     folder: Path | None = None
+    accounts: Mapping[str, RowAccount] = field(default_factory=dict)
 
     @property
     def report(self) -> Path | None:
@@ -326,4 +330,5 @@ def _result(place: Path, plan: ApplyPlan, output: str | Path | None, folder: Pat
         io.read(finished.catalogue).drop(INDEX, strict=False) if output is None else None,
         None if output is None else Path(output),
         folder,
+        accounts_of(finished.steps),
     )

@@ -59,7 +59,8 @@ def predict_step(
     def work() -> dict[str, Any]:
         stars, output = folder.file(table), folder.file(catalogue)
         found = engine.predict(model(), stars, output, bundle=bundle, progress=folder.progress)
-        return {name: value for name, value in asdict(found).items() if name != "table"}
+        told = {name: value for name, value in asdict(found).items() if name != "table"}
+        return {**told, "account": found.account.document()}
 
     reads = {**reads, **folder.checksums(table)}
     return folder.step("predict", settings=None, reads=reads, writes=[catalogue], work=work)

@@ -187,7 +187,7 @@ def fetch_step(job: FetchJob, folder: RunFolder, base: Path, *, mock: bool) -> N
             mock=mock,
             progress=folder.progress,
         )
-        return {**done.record, "rows": done.rows}
+        return {**done.record, "rows": done.rows, "account": done.account.document()}
 
     folder.step(
         f"fetch {job.survey.name}",

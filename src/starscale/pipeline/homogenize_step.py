@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from starscale.homogenization.api import LabelsPlan, companion_paths, homogenize_parts, save_labels, survey_rows
+from starscale.homogenization.api import LabelsPlan, homogenize_parts, survey_rows
+from starscale.homogenization.saving import companion_paths, save_labels
 from starscale.pipeline.folder import RunFolder
 from starscale.surveys import Survey
 
@@ -34,6 +35,8 @@ def homogenize_step(folder: RunFolder, plan: LabelsPlan, sums: Mapping[str, str]
             "attritions": {name: asdict(attrition) for name, attrition in found.attritions.items()},
             "stars": result.labels.height,
             "diagnostics": result.diagnostics,
+            "account": result.account.document(),
+            "accounts": {name: account.document() for name, account in result.accounts.items()},
         }
 
     lead_path = [path for path in sums if plan.lead is not None and plan.base / path == plan.lead.path]

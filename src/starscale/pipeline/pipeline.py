@@ -27,6 +27,7 @@ from starscale.pipeline.reference import compare_with_reference
 from starscale.pipeline.runfile import load_any_run
 from starscale.pipeline.training import settings, train_plan
 from starscale.reports.finished import FinishedRun
+from starscale.vocabulary.accounting import RowAccount, accounts_of
 from starscale.vocabulary.later import Later
 from starscale.vocabulary.progress import SILENT, Progress
 from starscale.vocabulary.provenance import record
@@ -55,6 +56,11 @@ class RunResult(Summarised):
     def report(self) -> Path:
         """Path of the report."""
         return self.folder / REPORT
+
+    @property
+    def accounts(self) -> dict[str, RowAccount]:
+        """Rows in, rows out and rows removed by reason, of every step."""
+        return accounts_of(FinishedRun.load(self.folder).steps)
 
     def _key_figures(self) -> Figures:
         mock = " (MOCK stars)" if self.metrics.get("mock") else ""

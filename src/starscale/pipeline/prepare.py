@@ -27,6 +27,7 @@ from starscale.tables.columns.typed import Discarded
 from starscale.tables.cuts import Attrition
 from starscale.tables.standardise import require
 from starscale.tables.stream import columns_of
+from starscale.vocabulary.accounting import RowAccount, removed_for
 from starscale.vocabulary.errors import InputError, Problem
 from starscale.vocabulary.settings.run import Cuts
 
@@ -130,7 +131,12 @@ class TablePreparation:
         attrition = self.engine.clean(
             source, target, survey, joined, cuts, provenance, progress=progress, discarded=discarded
         )
-        return {"attrition": asdict(attrition), "discarded": discarded.document()}
+        account = attrition.account(io.open_table(target).n_rows)
+        return {
+            "attrition": asdict(attrition),
+            "discarded": discarded.document(),
+            "account": account.document(),
+        }
 
     def _match(self, number: int, survey: Survey) -> None:
         plan, entry = self.plan, self.plan.config.photometry[number]
@@ -153,6 +159,7 @@ class TablePreparation:
                 "pairs": settings.pairs,
                 "model": found.model,
                 "losses": dict(sorted(found.losses.items(), key=lambda loss: -loss[1])),
+                "account": found.account.document(),
             }
 
         paths = [str(plan.config.catalogue.path), str(entry.path)]
@@ -187,7 +194,19 @@ class TablePreparation:
                 columns=described(),
                 metadata=self.folder.metadata(outputs["pairs"].name),
             )
-        return replace(found, n_pairs=kept, losses=losses)
+        leading = lead if found.statistics.mode == "dense" else external
+        account = RowAccount(io.open_table(leading).n_rows, kept, losses)
+        return replace(found, n_pairs=kept, losses=losses, account=account)
+
+    def _join_account(self, stars: int) -> dict[str, Any]:
+        """Return the account of a join in which a star has one counterpart in every catalogue."""
+        if self.plan.config.match.pairs == "best":
+            return {}
+        rows, written = (
+            io.open_table(self.folder.file(name)).n_rows for name in (self.lead_file, self.matched_file)
+        )
+        lost = {"no counterpart in every catalogue": rows - stars}
+        return {"account": RowAccount(rows, written, removed_for(*lost.items())).document()}
 
     def join(self) -> None:
         """Write the stars that have a counterpart in every catalogue, all columns side by side."""
@@ -206,7 +225,7 @@ class TablePreparation:
             )
             if stars == 0:
                 raise InputError(_no_star(self.folder))
-            return {"stars": stars}
+            return {"stars": stars, **self._join_account(stars)}
 
         files = [name for s in surveys for name in (f"pairs_{s.name}.parquet", self._clean_name(s))]
         self.folder.step(

@@ -18,7 +18,7 @@ from starscale.pipeline.homogenize_step import LABELS, homogenize_step
 from starscale.pipeline.plan import RunPlan
 from starscale.pipeline.planning import labels_plan_of
 from starscale.pipeline.prepare import TablePreparation, surveys_as_data, table_checksums
-from starscale.pipeline.training_set import label_stars, training_table
+from starscale.pipeline.training_set import label_stars, training_account, training_table
 from starscale.vocabulary.progress import SILENT, Progress
 
 TRAINING = "training.parquet"
@@ -67,7 +67,12 @@ class TrainingPreparation(TablePreparation):
             for text in crosswalk_messages(labelled.crosswalks):
                 self.folder.progress.message(text)
             told = {"crosswalks": labelled.crosswalks} if labelled.crosswalks else {}
-            return {"attrition": asdict(labelled.attrition), "counts": labelled.counts, **told}
+            return {
+                "attrition": asdict(labelled.attrition),
+                "counts": labelled.counts,
+                "account": labelled.account.document(),
+                **told,
+            }
 
         walks = self.plan.crosswalks
         given = [self.plan.config.catalogue.path, entry.path, *(item.path for item in walks)]
@@ -88,12 +93,14 @@ class TrainingPreparation(TablePreparation):
         config = self.plan.config
 
         def work() -> dict[str, Any]:
-            table = training_table(self.plan, self.folder.file(self.matched_file), self.folder.read(LABELS))
+            labels = self.folder.read(LABELS)
+            table = training_table(self.plan, self.folder.file(self.matched_file), labels)
+            account = training_account(self.plan, labels, table)
             self.folder.write(table, TRAINING, *self.plan.surveys)
             if config.sample.max_stars == table.height:
                 text = f"note: a sample of {table.height:,} stars with labels is used (max_stars)"
                 self.folder.progress.message(text)
-            return {"stars": table.height}
+            return {"stars": table.height, "account": account.document()}
 
         clusters = cluster_path(config.split)
         self.folder.step(

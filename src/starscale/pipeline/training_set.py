@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import reduce
 from operator import add
@@ -20,6 +21,7 @@ from starscale.tables.api import read
 from starscale.tables.cuts import Attrition, apply_cuts, choose_cuts
 from starscale.tables.labels import has_label, label_columns, label_table
 from starscale.tables.stream import rows_of
+from starscale.vocabulary.accounting import RowAccount, removed_for
 from starscale.vocabulary.errors import InputError, Problem, Problems
 
 
@@ -30,6 +32,7 @@ class LabelledTable:
     labels: pl.DataFrame
     attrition: Attrition
     counts: dict[str, int]
+    account: RowAccount
     crosswalks: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
 
 
@@ -44,7 +47,20 @@ def label_stars(run: RunPlan, lead: Path) -> LabelledTable:
     table = table.filter(mask)
     linked = link(table, survey, entry.radius, run.leading_table, where, run.crosswalks)
     labels, counts = label_table(table, linked.links, survey)
-    return LabelledTable(labels, attrition, counts, {survey.name: linked.crosswalk} if linked.crosswalk else {})
+    account = _account(attrition, counts, labels.height)
+    crosswalks = {survey.name: linked.crosswalk} if linked.crosswalk else {}
+    return LabelledTable(labels, attrition, counts, account, crosswalks)
+
+
+def _account(attrition: Attrition, counts: Mapping[str, int], stars: int) -> RowAccount:
+    """Return what became of the rows of a label survey: every star has one row afterwards."""
+    removed = removed_for(
+        *((row.name, row.in_sequence) for row in attrition.rows),
+        ("no star", counts["without_star"]),
+        ("no label", counts["without_labels"]),
+        ("further measurement of a star", counts["repeats"]),
+    )
+    return RowAccount(attrition.n_in, stars, removed)
 
 
 def _labels_of_lead(run: RunPlan, lead: Path) -> LabelledTable:
@@ -62,7 +78,7 @@ def _labels_of_lead(run: RunPlan, lead: Path) -> LabelledTable:
     attrition, table = reduce(add, attritions), pl.concat(labelled)
     labels, counts = label_table(table, table.select("source_id").with_row_index("row"), survey)
     counts |= {"rows": attrition.n_out, "without_labels": attrition.n_out - table.height}
-    return LabelledTable(labels, attrition, counts)
+    return LabelledTable(labels, attrition, counts, _account(attrition, counts, labels.height))
 
 
 def training_table(run: RunPlan, matched: Path, labels: pl.DataFrame) -> pl.DataFrame:
@@ -83,9 +99,7 @@ def training_table(run: RunPlan, matched: Path, labels: pl.DataFrame) -> pl.Data
     """
     target = [name + part for name in run.config.target for part in ("", "_error", "_scale_error")]
     key = run.lead.id.column
-    chosen = labels.select(pl.col("source_id").alias(key), *target, SURVEYS).filter(
-        pl.any_horizontal(*(pl.col(name).is_not_null() for name in run.config.target))
-    )
+    chosen = labels.select(pl.col("source_id").alias(key), *target, SURVEYS).filter(_has_target(run))
     # A catalogue column with the name of a label is replaced: it is not an input (checked in `features_of`).
     source = io.open_table(matched)
     chosen = _sample(run, source, chosen)
@@ -104,6 +118,19 @@ def training_table(run: RunPlan, matched: Path, labels: pl.DataFrame) -> pl.Data
     problems.raise_if_any()
     table = with_clusters(table, run.lead, run.config.split, run.base)
     return table.with_columns(parts(run, table, run.config.seed))
+
+
+def training_account(run: RunPlan, labels: pl.DataFrame, training: pl.DataFrame) -> RowAccount:
+    """Return what became of the labelled stars on the way to the training table."""
+    labelled = labels.filter(_has_target(run)).height
+    # Where a sample is drawn, it is drawn from stars of the catalogue.
+    lost = "not in the catalogue, or not in the sample"
+    removed = removed_for(("no label of the run", labels.height - labelled), (lost, labelled - training.height))
+    return RowAccount(labels.height, training.height, removed)
+
+
+def _has_target(run: RunPlan) -> pl.Expr:
+    return pl.any_horizontal(*(pl.col(name).is_not_null() for name in run.config.target))
 
 
 def _sample(run: RunPlan, source: io.Source, labels: pl.DataFrame) -> pl.DataFrame:

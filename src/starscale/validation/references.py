@@ -17,6 +17,7 @@ from starscale.tables.api import AnyTable, name_of, read, says_mock
 from starscale.tables.identifiers import repeated_identifiers
 from starscale.tables.labels import cut_rows, label_table, link_by_id
 from starscale.tables.sql import RowExpression, row_expression
+from starscale.vocabulary.accounting import RowAccount, removed_for
 from starscale.vocabulary.columns import LABELS
 from starscale.vocabulary.errors import InputError, Problem, Problems, did_you_mean
 from starscale.vocabulary.progress import Task
@@ -207,11 +208,14 @@ class CatalogueStars:
     seen : int
         Stars left out because the model was trained or calibrated on them.
     mock : bool
+    account : RowAccount
+        Rows of the catalogue: those in `frame`, and the others by reason.
     """
 
     frame: pl.DataFrame
     seen: int
     mock: bool
+    account: RowAccount
 
 
 def catalogue_columns_of(labels: Iterable[str]) -> list[str]:
@@ -258,12 +262,14 @@ def read_catalogue(source: io.Source, where: str, rows: WantedRows, task: Task) 
     used = [name for name in catalogue_columns_of(rows.labels) if name in names]
     part = [PART] if PART in names and not rows.include_training else []
     chosen = list(dict.fromkeys([rows.identifier, *used, *part, *predicate]))
-    stars = _matched(source, f"{where}: column {rows.identifier!r}", chosen, rows, rule, task)
+    stars, removed = _matched(source, f"{where}: column {rows.identifier!r}", chosen, rows, rule, task)
     if twice := stars.height - stars[KEY].n_unique():
         raise InputError(repeated_identifiers(twice, stars.filter(stars[KEY].is_duplicated())[KEY][0], where))
     fresh = stars.filter(~pl.col(PART).is_in(_SEEN).fill_null(value=False)) if part else stars
     frame = fresh.select(KEY, *(_label_column(source, fresh[name], where) for name in used))
-    return CatalogueStars(frame, stars.height - fresh.height, says_mock(source.metadata))
+    seen = stars.height - fresh.height
+    account = RowAccount(source.n_rows, frame.height, removed_for(*removed.items(), ("of the training", seen)))
+    return CatalogueStars(frame, seen, says_mock(source.metadata), account)
 
 
 def _matched(
@@ -273,17 +279,21 @@ def _matched(
     rows: WantedRows,
     rule: RowExpression | None,
     task: Task,
-) -> pl.DataFrame:
-    """Read the rows with wanted identifiers that fulfil the predicate."""
+) -> tuple[pl.DataFrame, dict[str, int]]:
+    """Read the rows with wanted identifiers that fulfil the predicate; count the others by reason."""
     empty = pl.DataFrame(schema={rows.identifier: source.schema[rows.identifier]})
     wanted = _wanted(rows.references, as_keys(empty[rows.identifier], label).dtype, label)
     pieces = [pl.DataFrame(schema={**{name: source.schema[name] for name in chosen}, KEY: wanted.dtype})]
+    removed = {"in no other table": 0, "keep": 0}
     for frame in source.batches(_CHUNK, chosen):
         task.advance(frame.height)
         piece = frame.with_columns(as_keys(frame[rows.identifier], label).alias(KEY))
-        piece = piece.filter(pl.col(KEY).is_in(wanted.implode()))
-        pieces.append(piece.filter(rule.mask(piece)) if rule else piece)
-    return pl.concat(pieces, how="vertical_relaxed")
+        named = piece.filter(pl.col(KEY).is_in(wanted.implode()))
+        kept = named.filter(rule.mask(named)) if rule else named
+        removed["in no other table"] += frame.height - named.height
+        removed["keep"] += named.height - kept.height
+        pieces.append(kept)
+    return pl.concat(pieces, how="vertical_relaxed"), removed
 
 
 def _label_column(source: io.Source, values: pl.Series, where: str) -> pl.Series:

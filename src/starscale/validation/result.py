@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import polars as pl
 
 from starscale.validation.checks import FAILS, PASSES
+from starscale.vocabulary.accounting import RowAccount
 from starscale.vocabulary.columns import Column
 from starscale.vocabulary.summary import Figures, Summarised
 
@@ -52,6 +53,9 @@ class Validated(Summarised):
         What could not be tested, and rows that were left out.
     mock : bool
         Whether the stars are simulated, according to the tables.
+    accounts : dict of str to RowAccount
+        Rows of the catalogue, and of the other table of every test: those that were compared, and the others by
+        reason.
     """
 
     checks: pl.DataFrame
@@ -60,6 +64,7 @@ class Validated(Summarised):
     level: float = float("nan")
     notes: tuple[str, ...] = ()
     mock: bool = False
+    accounts: dict[str, RowAccount] = field(default_factory=dict)
 
     @property
     def passed(self) -> bool:

@@ -14,9 +14,10 @@ from starscale import io
 from starscale.tables.api import PROVENANCE_KEY
 from starscale.validation.checks import DifferenceSample, ValidationCheck
 from starscale.validation.page import validation_page
-from starscale.validation.references import KEY, CatalogueStars, ReferenceTable
+from starscale.validation.references import KEY, PAIR, CatalogueStars, ReferenceTable
 from starscale.validation.result import CHECK_COLUMNS, Validated
 from starscale.validation.samples import Compared
+from starscale.vocabulary.accounting import RowAccount, removed_for
 from starscale.vocabulary.provenance import record
 
 PAGE, CHECKS = "validation.html", "checks"
@@ -37,7 +38,23 @@ def result_of(
     notes = [*_left_out(references, catalogue), *(note for one in compared for note in _untested(one))]
     stars = {one.test: one.stars.rename({KEY: "source_id"}, strict=False) for one in compared}
     mock = catalogue.mock or any(reference.mock for reference in references)
-    return Validated(table, stars, tuple(check.sentence for check in checks), level, tuple(notes), mock)
+    sentences, accounts = tuple(check.sentence for check in checks), {"catalogue": catalogue.account}
+    for one, reference in zip(compared, references, strict=True):
+        accounts[one.test] = _account(one, reference, catalogue)
+    return Validated(table, stars, sentences, level, tuple(notes), mock, accounts)
+
+
+def _account(one: Compared, reference: ReferenceTable, catalogue: CatalogueStars) -> RowAccount:
+    """Return what became of the rows of another table."""
+    keys = [name for name in (KEY, *PAIR) if name in reference.frame.columns]
+    known = catalogue.frame[KEY].implode()
+    found = reference.frame.filter(pl.all_horizontal(pl.col(name).is_in(known) for name in keys)).height
+    removed = removed_for(
+        ("no identifier", reference.without_id),
+        ("not among the tested stars of the catalogue", reference.frame.height - found),
+        ("no value or no error", found - one.stars.height),
+    )
+    return RowAccount(reference.frame.height + reference.without_id, one.stars.height, removed)
 
 
 def _left_out(references: Sequence[ReferenceTable], catalogue: CatalogueStars) -> list[str]:
@@ -75,6 +92,7 @@ def write_result(result: Validated, output: Path, where: str, settings: Mapping[
         io.atomic_text(output, page)
         return
     provenance = record(command="validate", mock=result.mock, settings={"level": result.level, **settings})
+    provenance["rows"] = {name: account.document() for name, account in result.accounts.items()}
     metadata = {PROVENANCE_KEY: json.dumps(provenance, default=str)}
     document = {
         "mock": result.mock,

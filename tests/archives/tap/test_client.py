@@ -110,6 +110,8 @@ def test_the_table_comes_row_for_row_in_pieces(tap: FakeTap, survey: Survey, tmp
     done = get(survey, tmp_path)
     assert is_whole(done, tap)
     assert done.rows == done.counted == 1000
+    assert done.account.document() == {"in": 1000, "out": 1000, "removed": {}}
+    assert get(survey, tmp_path).account == done.account
     assert done.record["queries"] >= 4
     table = ss.read(done.path)
     assert table.schema == {

@@ -16,12 +16,13 @@ from typer.testing import CliRunner
 
 import starscale as ss
 from starscale.cli.main import app
-from starscale.homogenization.api import companion_paths, load_calibration
+from starscale.homogenization.api import load_calibration
 from starscale.homogenization.kernel.apply import on_scale
 from starscale.homogenization.kernel.basis import AXES
 from starscale.homogenization.kernel.calibration import Calibration
 from starscale.homogenization.kernel.rows import SurveyRows, gather, list_of_stars, merge_repeats
 from starscale.homogenization.kernel.whole import Homogenized, homogenize_tables
+from starscale.homogenization.saving import companion_paths
 from starscale.reports.homogenize_text import homogenize_tables as homogenize_tables_of
 from starscale.vocabulary.columns import LABEL_TABLE_COLUMNS, MEASUREMENT_COLUMNS
 from starscale.vocabulary.errors import InputError, StarscaleError

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from starscale.homogenization.kernel.basis import AXES
 from starscale.surveys import Survey
+from starscale.tables.cuts import Attrition
 from starscale.vocabulary.arrays import FloatArray
 from starscale.vocabulary.columns import LABELS, Label, LabelName
 from starscale.vocabulary.errors import Problems
@@ -31,6 +32,8 @@ class SurveyRows:
         Row number in the file that `table` came from.
     where : str
         Name of the table in error messages.
+    attrition : Attrition or None
+        Rows of that file that cuts removed.
     """
 
     survey: Survey
@@ -38,6 +41,7 @@ class SurveyRows:
     links: pl.DataFrame
     original: pl.Series
     where: str
+    attrition: Attrition | None = None
 
 
 @dataclass(frozen=True)

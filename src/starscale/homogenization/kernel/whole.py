@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,6 +17,8 @@ from starscale.homogenization.kernel.errors import RepeatStatistics, snr_scaled
 from starscale.homogenization.kernel.measured import measured
 from starscale.homogenization.kernel.rows import SurveyRows, gather, merge_repeats
 from starscale.homogenization.kernel.tables import label_tables
+from starscale.tables.cuts import Attrition
+from starscale.vocabulary.accounting import RowAccount, removed_for
 from starscale.vocabulary.errors import InputError, Problem, did_you_mean
 from starscale.vocabulary.settings.homogenize import HomogenizeConfig
 
@@ -39,6 +41,8 @@ class Homogenized:
         Plain data: overlaps, residuals, error factors, comparisons.
     counts : dict of str to dict
         Rows of each survey that were used, merged or left out.
+    accounts : dict of str to RowAccount
+        Rows of the table of each survey: those among the measurements, and the others by reason.
     """
 
     labels: pl.DataFrame
@@ -46,6 +50,14 @@ class Homogenized:
     calibration: Calibration
     diagnostics: dict[str, Any]
     counts: dict[str, dict[str, int]]
+    accounts: dict[str, RowAccount]
+
+    @property
+    def account(self) -> RowAccount:
+        """Rows of all measurements, which become one row a star."""
+        stars = self.measurements["source_id"].n_unique()
+        further = {"further measurement of a star": self.measurements.height - stars}
+        return RowAccount(self.measurements.height, self.labels.height, further)
 
 
 def homogenize_tables(
@@ -94,7 +106,28 @@ def homogenize_tables(
         diagnostics["reference"] = compared
     if clusters is not None:
         diagnostics["clusters"] = scatter_in_clusters(labels, per_survey, clusters)
-    return Homogenized(labels, measurements, calibration, diagnostics, rows.counts)
+    accounts = _accounts(measurements, rows.counts, {part.survey.name: part.attrition for part in parts})
+    return Homogenized(labels, measurements, calibration, diagnostics, rows.counts, accounts)
+
+
+def _accounts(
+    measurements: pl.DataFrame, counts: Mapping[str, Mapping[str, int]], attritions: Mapping[str, Attrition | None]
+) -> dict[str, RowAccount]:
+    """Return what became of the rows of every survey."""
+    left = dict(measurements.group_by(pl.col("survey").cast(pl.String)).len().iter_rows())
+    accounts = {}
+    for name, count in counts.items():
+        attrition = attritions[name]
+        cuts = [] if attrition is None else [(row.name, row.in_sequence) for row in attrition.rows]
+        removed = removed_for(
+            *cuts,
+            ("no star", count["without_star"]),
+            ("no label", count["without_labels"]),
+            ("copy of another row", count["copies"]),
+        )
+        rows = count["rows"] if attrition is None else attrition.n_in
+        accounts[name] = RowAccount(rows, left.get(name, 0), removed)
+    return accounts
 
 
 def _moved(calibration: Calibration, compared: Sequence[dict[str, Any]]) -> dict[str, dict[str, float | None]]:

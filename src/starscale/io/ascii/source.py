@@ -49,7 +49,7 @@ def open_source(path: Path, part: str | None) -> Source:
         fix = "It was probably cut short or edited: get it again."
         raise InputError(Problem(str(path), found, fix=fix)) from error
     table.meta = {}
-    return WholeSource(path, "mrt" if fixed else "ipac", *from_astropy(table))
+    return WholeSource(path, "mrt" if fixed else "ipac", *from_astropy(table, str(path)))
 
 
 def _refuse_wide_values(path: Path, text: str) -> None:

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from starscale.io.memory.contents import REFUSED, Contents, names_of
 from starscale.io.memory.values import from_arrow
-from starscale.io.parquet.layout import ASTROPY, PANDAS, layout_of, texts
+from starscale.io.parquet.layout import ASTROPY, PANDAS, layout_of, texts, unheld
 from starscale.io.parquet.source import VOPARQUET, described
 
 
@@ -49,6 +49,8 @@ def contents(table: Any, where: str) -> Contents | None:
 
 
 def _is_plain(field: pa.Field) -> bool:
+    if unheld(field.type):
+        return False
     try:
         from_arrow(field.name, pa.array([], field.type))
     except REFUSED:

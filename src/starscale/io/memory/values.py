@@ -9,7 +9,7 @@ import polars as pl
 import pyarrow as pa
 
 #: Kinds of numpy arrays that a column can hold.
-_KINDS = "biufcSUMmO"
+_KINDS = "biufcSUTMmO"
 #: Units of numpy times that polars has; others are converted to the next finer one.
 _TIMES = {"us", "ns", "ms", "D"}
 
@@ -48,6 +48,9 @@ def _flat(name: str, cells: np.ndarray[Any, Any]) -> pl.Series:
         return from_objects(name, cells)
     if kind == "S":
         cells = np.char.decode(cells, "utf-8", "replace")
+    if kind == "T":
+        # numpy's texts of any length; what is missing is an object of the user's choice.
+        return pl.Series(name, [text if isinstance(text, str) else None for text in cells], dtype=pl.String)
     if kind in "SU":
         return pl.Series(name, cells.tolist(), dtype=pl.String)
     if kind in "Mm":

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,10 +19,12 @@ import polars as pl
 import pyarrow as pa
 
 from starscale.io.masks import masked, masks_of
-from starscale.vocabulary.errors import InputError, Problem
+from starscale.vocabulary.errors import InputError, Problem, Problems
 
 ASTROPY = "table_meta_yaml"
 PANDAS = "pandas"
+#: Time zones of whole hours.
+_OFFSET = re.compile(r"(?:[+-](?:0\d|1[0-2])|\+1[34]):?00")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +83,15 @@ def layout_of(path: Path, schema: pa.Schema) -> Layout:
     Raises
     ------
     InputError
-        The metadata of astropy cannot be understood: masked values would be read as values.
+        The metadata of astropy cannot be understood: masked values would be read as values. Or columns have types
+        that polars does not hold.
     """
+    problems = Problems()
+    for item in schema:
+        if unheld(item.type):
+            fix = "Leave the column out, or write it as numbers, texts or times in UTC."
+            problems.add(f"{path}: column {item.name!r}", f"is of type {item.type}", "a type of polars", fix)
+    problems.raise_if_any()
     # Not empty_table(): its arrays import pandas.
     stored = frame_of(pa.Table.from_batches([], schema)).schema
     metadata = texts(schema.metadata)
@@ -90,6 +100,27 @@ def layout_of(path: Path, schema: pa.Schema) -> Layout:
     ranges = _ranges(metadata, stored)
     names = [*ranges, *(name for name in stored if name not in hidden)]
     return Layout(pl.Schema({name: stored.get(name, pl.Int64()) for name in names}), masks, ranges)
+
+
+def unheld(kind: pa.DataType) -> bool:
+    """Whether polars holds no values of a type: it ends in a panic on some of them."""
+    if pa.types.is_timestamp(kind):
+        return kind.tz is not None and not _is_zone(kind.tz)
+    if pa.types.is_dictionary(kind):
+        return unheld(kind.value_type)
+    if pa.types.is_fixed_size_list(kind) and kind.list_size == 0:
+        return True
+    found = any(is_one(kind) for is_one in (pa.types.is_decimal256, pa.types.is_interval, pa.types.is_union))
+    return found or any(unheld(kind.field(number).type) for number in range(kind.num_fields))
+
+
+def _is_zone(name: str) -> bool:
+    """Whether polars knows a time zone; it gives whole hours another name."""
+    try:
+        pl.Series([None], dtype=pl.Datetime("us", _OFFSET.sub("UTC", name)))
+    except pl.exceptions.PolarsError:
+        return False
+    return True
 
 
 def texts(metadata: Mapping[bytes, bytes] | None) -> dict[str, str]:

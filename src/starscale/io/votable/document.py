@@ -276,8 +276,10 @@ class _Walk:
             self._data(self._table, name, attributes)
         self._stack.append(name)
 
-    def _end(self, _tag: str) -> None:
-        name = self._stack.pop()
+    def _end(self, tag: str) -> None:
+        name = self._stack.pop() if self._stack else ""
+        if name != local(tag):
+            raise DamagedError("its rows hold other elements")
         if name in _SPOKEN:
             self._speak(name, " ".join("".join(self._said).split()))
         elif name in ("VOTABLE", "RESOURCE", "TABLE"):
