@@ -2,7 +2,7 @@
 
 ``python tests/support/kills.py --kills 50 --verbs clean match`` starts every verb in a process, ends it with
 SIGKILL or SIGTERM at a random moment, one to three times in a row, repeats it, and compares all files with those
-of an undisturbed call. Files that differ between two undisturbed calls (they hold times) are compared by name only.
+of an undisturbed call. Files that differ between two undisturbed calls (they hold times) need only be there.
 """
 
 from __future__ import annotations

@@ -88,7 +88,7 @@ def read_registry(place: str | Path) -> list[Located]:
         data = target.read_bytes()
     try:
         document = tomllib.loads(data.decode())
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(Problem(where, f"is not a registry file: {error}", "TOML with [[models]]")) from None
     entries = validate(RegistryFile, document, where).models
     base = where if over_network(place) else str(local_path(place).absolute())

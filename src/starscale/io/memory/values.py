@@ -44,13 +44,11 @@ def from_numpy(name: str, values: np.ndarray[Any, Any], mask: np.ndarray[Any, An
 def _flat(name: str, cells: np.ndarray[Any, Any]) -> pl.Series:
     """Build a series from a flat array of one type."""
     kind = cells.dtype.kind
-    if kind == "O":
-        return from_objects(name, cells)
+    if kind in "OT":
+        # numpy's texts of any length have an object of the user's choice where they are missing.
+        return from_objects(name, cells.astype(object))
     if kind == "S":
         cells = np.char.decode(cells, "utf-8", "replace")
-    if kind == "T":
-        # numpy's texts of any length; what is missing is an object of the user's choice.
-        return pl.Series(name, [text if isinstance(text, str) else None for text in cells], dtype=pl.String)
     if kind in "SU":
         return pl.Series(name, cells.tolist(), dtype=pl.String)
     if kind in "Mm":
