@@ -37,6 +37,7 @@ from starscale.vocabulary.settings import models as baseline_config
 from starscale.vocabulary.settings import models as model_config
 from starscale.vocabulary.settings import run as config
 from starscale.vocabulary.settings.homogenize import ClusterTable, HomogenizeConfig, ReferenceList
+from starscale.vocabulary.settings.predict import PredictConfig
 from starscale.vocabulary.settings.run import ImportanceConfig
 from starscale.vocabulary.settings.sample import SampleConfig
 from starscale.vocabulary.settings.split import SplitClusters, SplitConfig
@@ -81,6 +82,7 @@ SETTINGS: dict[str, type[BaseModel]] = {
     'kind = "xgboost"': baseline_config.XgboostConfig,
     "models": config.ModelEntry,
     "compare": config.Reference,
+    "predict": PredictConfig,
     "importance": ImportanceConfig,
 }
 COLUMNS: dict[str, Mapping[str, Column]] = {

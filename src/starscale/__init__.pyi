@@ -27,7 +27,7 @@ from .reports.homogenize import label_report
 # Models
 from .features.families import Feature
 from .features.features import feature_list
-from .model.api import evaluate, load, predict
+from .model.api import evaluate, evaluate_probabilities, load, predict
 from .model.explain import Explanation, explain
 from .model.importance import importance
 from .model.model import Model
@@ -74,6 +74,7 @@ from .vocabulary.settings.models import (
     Turchi2024Config,
     XgboostConfig,
 )
+from .vocabulary.settings.predict import PredictConfig
 from .vocabulary.settings.run import (
     CatalogueInput,
     CrosswalkInput,
@@ -140,6 +141,7 @@ __all__ = [
     "Packed",
     "PairFlag",
     "PhotometryInput",
+    "PredictConfig",
     "Predicted",
     "Problem",
     "Progress",
@@ -182,6 +184,7 @@ __all__ = [
     "distil",
     "draft_survey",
     "evaluate",
+    "evaluate_probabilities",
     "explain",
     "explain_mask",
     "feature_list",

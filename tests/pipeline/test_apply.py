@@ -139,6 +139,23 @@ def test_a_run_file_with_a_bundle(finished: Path, sky: Path, cleaned: ss.Applied
     assert "catalogue.cuts: unknown key" in str(caught.value)
 
 
+def test_another_prior_and_other_thresholds(
+    finished: Path, tables: list[Path], sky: Path, cleaned: ss.Applied, tmp_path: Path
+) -> None:
+    found = ss.apply(finished / "model", tables, clean=True, prior="flat", below={"fe_h": [-1.5]})
+    expected = ss.predict(finished / "model", finished / "matched.parquet", prior="flat", below={"fe_h": [-1.5]})
+    assert found.table is not None
+    assert found.table.equals(expected.table)
+    run_file = sky / "apply_prior.toml"
+    said = '[predict]\nprior = "flat"\nbelow = { fe_h = [-1.5] }\n'
+    run_file.write_text('extends = "run.toml"\n[model]\nbundle = "run/model"\nclean = true\n' + said)
+    result = ss.run(run_file, tmp_path / "run")
+    assert io.read(result.catalogue).equals(found.table)
+    assert "under a flat prior" in result.report.read_text()
+    with pytest.raises(ss.InputError, match="below: fe_h"):
+        ss.apply(finished / "model", tables, below={"fe_h": [-80]})
+
+
 def test_a_survey_that_is_not_given(finished: Path, tables: list[Path]) -> None:
     """Its measurements are missing, and a warning says what that costs."""
     found = ss.apply(finished / "model", [tables[0], tables[2]])

@@ -232,3 +232,27 @@ def test_texts_of_digits_that_are_numbers(tmp_path: Path) -> None:
     assert [line for line in said if "abf: numbers, but cuts compare them as texts" in line]
     io.write(table.with_columns(pl.Series("abf", ["00", "10"])), tmp_path / "texts.parquet")
     assert not [line for line in ss.check(tmp_path / "texts.parquet", survey="catwise2020") if "as texts" in line]
+
+
+@pytest.mark.parametrize("weights", [[0.0, 0.0], [-1.0, 0.0]])
+def test_a_band_without_one_valid_error_is_wrong(tmp_path: Path, weights: list[float]) -> None:
+    (tmp_path / "deep.toml").write_text(
+        'name = "deep"\ntitle = "deep"\nkind = "photometric"\n[id]\ncolumn = "id"\n'
+        "[bands.u]\n"
+        'magnitude = "u_mag"\nerror = "u_error"\nwavelength = 3600.0\nextinction = 4.0\n'
+        'flux = "f"\nflux_ivar = "w"\nzero_point = 31.4\nsoftening = 20.0\n'
+        '[columns]\nid = { dtype = "int64" }\nf = { unit = "nJy" }\nw = { unit = "nJy-2" }\n'
+    )
+    table, survey = tmp_path / "deep.parquet", tmp_path / "deep.toml"
+    pl.DataFrame({"id": [1, 2], "f": [50.0, 60.0], "w": weights}).write_parquet(table)
+    with pytest.raises(ss.InputError) as caught:
+        ss.check(table, survey=survey)
+    (problem,) = caught.value.problems
+    assert problem.where.endswith("deep.parquet: band 'u' (u_mag)")
+    assert problem.found == "2 values, none of them valid"
+    assert "inverse variances above 0" in problem.expected
+    pl.DataFrame({"id": [1, 2], "f": [50.0, 60.0], "w": [0.0, 0.01]}).write_parquet(table)
+    assert any("u_mag: 1 not valid, read as missing" in text for text in ss.check(table, survey=survey))
+    unmeasured = pl.DataFrame({"id": [1, 2], "f": [None, None], "w": weights}, schema_overrides={"f": pl.Float64})
+    unmeasured.write_parquet(table)
+    ss.check(table, survey=survey)

@@ -165,6 +165,45 @@ def test_a_changed_setting_redoes_what_depends_on_it_and_no_more(
     assert "predict ..." in said
 
 
+def test_another_prior_is_that_of_the_catalogue_and_of_the_test_part(
+    sky: Path, finished: Path, tmp_path: Path
+) -> None:
+    copy, run_file, said = tmp_path / "run", sky / "prior.toml", list[str]()
+    shutil.copytree(finished, copy)
+    wanted = '[predict]\nprior = { fe_h = "flat" }\nbelow = { fe_h = [-1.5], teff = [5000] }\n'
+    run_file.write_text((sky / "run.toml").read_text() + wanted)
+    result = ss.run(run_file, copy, progress=RecordedProgress(said))
+    assert {"train: unchanged", "predict ...", "test ..."} <= set(said)
+    asked = {"prior": {"fe_h": "flat"}, "below": {"fe_h": [-1.5], "teff": [5000]}}
+    expected = ss.predict(copy / "model", copy / "matched.parquet", **asked).table
+    catalogue = io.read(copy / "catalogue.parquet")
+    assert catalogue.equals(expected)
+    assert {"p_fe_h_below_m1p5", "p_teff_below_5000"} <= set(catalogue.columns)
+    figures = ss.evaluate(copy / "model", copy / "training.parquet", prior={"fe_h": "flat"})
+    shown = pl.DataFrame(result.metrics["test"], infer_schema_length=None).filter(pl.col("by") == "all")
+    assert shown["rmse"].to_list() == pytest.approx(figures.filter(pl.col("by") == "all")["rmse"].to_list())
+    page = (copy / "report.html").read_text()
+    assert "fe_h under a flat prior" in page
+    assert "teff &lt; 5000 K" in page
+    assert "fe_h under a flat prior" not in (finished / "report.html").read_text()
+    assert "verified" in "\n".join(ss.check(copy, verify=True))
+
+
+def test_what_the_model_cannot_be_asked_is_told_before_the_work_starts(sky: Path, tmp_path: Path) -> None:
+    bad, text = sky / "bad_prior.toml", (sky / "run.toml").read_text()
+    forest = text.replace(text[text.index("[model]") : text.index("[[compare]]")], '[model]\nkind = "ridge"\n')
+    bad.write_text(forest + '[predict]\nprior = { fe_h = "flatt" }\nbelow = { teff = [1] }\n')
+    with pytest.raises(InputError) as caught:
+        ss.run(bad, tmp_path / "run")
+    message = str(caught.value)
+    assert "predict.prior: is given, and a model of the kind 'ridge' predicts no density" in message
+    assert "flatt' " in message or "flatt':" in message
+    assert not (tmp_path / "run").exists()
+    bad.write_text(text + "[predict]\nbelow = { teff = [1] }\n")
+    with pytest.raises(InputError, match="below: teff: 1; expected between"):
+        ss.check(bad)
+
+
 def test_a_damaged_file_of_the_run_is_made_again(sky: Path, finished: Path, tmp_path: Path) -> None:
     copy = tmp_path / "run"
     shutil.copytree(finished, copy)
@@ -290,6 +329,15 @@ def test_evaluate_uses_the_test_part(finished: Path) -> None:
     expected = {row["label"]: row["mad"] for row in metrics["test"] if row["by"] == "all"}
     for row in figures.filter(pl.col("by") == "all").iter_rows(named=True):
         assert np.isclose(row["mad"], expected[row["label"]], rtol=1e-4)
+
+
+def test_probabilities_are_scored_on_the_test_part(finished: Path) -> None:
+    scores = ss.evaluate_probabilities(finished / "model", finished / "training.parquet", below={"fe_h": [-0.5]})
+    test = io.read(finished / "training.parquet").filter(pl.col("part") == "test")
+    assert scores["n"].to_list() == [test.height]
+    assert scores["below"].to_list() == [(test["fe_h"] < -0.5).sum()]
+    assert 0 < scores["brier"][0] < 0.25
+    assert scores["skill"][0] > 0
 
 
 def test_evaluate_without_labels(finished: Path) -> None:

@@ -47,6 +47,7 @@ def stars(n: int) -> pl.DataFrame:
         "phot_rp_mean_mag": rng.uniform(9, 14, n),
         "phot_g_mean_mag": rng.uniform(9.5, 14.5, n),
         "angular_distance": rng.rayleigh(0.1, n),
+        "p_fe_h_below_m2": rng.uniform(0, 1, n),
         "match_probability": rng.uniform(0, 1, n),
         "epoch": np.arange(n),
         "loss": rng.uniform(0, 1, n),
@@ -278,6 +279,30 @@ def test_attrition_of_a_table_and_of_its_cuts() -> None:
     assert [text.get_text() for text in axes.get_yticklabels()] == ["(rows read)", "bright", "single"]
     assert [bar.get_width() for bar in axes.containers[0]] == [10, 6, 5]
     assert [bar.get_width() for bar in PLOTS.attrition(cuts.frame(), ax=axes_of()).containers[0]] == [6, 5]
+
+
+def test_probabilities_against_what_happened() -> None:
+    p, share = np.repeat([0.1, 0.6], 40), np.r_[np.full(4, -3.0), np.zeros(36), np.full(24, -3.0), np.zeros(16)]
+    table = pl.DataFrame({"p_fe_h_below_m2": p, "fe_h_label": share})
+    axes = PLOTS.probability_calibration(table, ax=axes_of())
+    points = axes.containers[0].lines[0].get_xydata()
+    assert sorted({(round(x), round(y)) for x, y in points}) != []
+    weights = [np.mean([y for x, y in points if round(x) == at]) for at in (10, 60)]
+    assert weights == pytest.approx([10, 60])
+    curve = PLOTS.purity_completeness(table, ax=axes_of()).lines[0].get_xydata()
+    assert curve.tolist() == [pytest.approx([100 * 24 / 28, 60]), pytest.approx([100, 35])]
+    other = table.rename({"p_fe_h_below_m2": "poor", "fe_h_label": "feh"})
+    again = PLOTS.purity_completeness(other, "poor", reference="feh", threshold=-2, ax=axes_of())
+    assert np.array_equal(again.lines[0].get_xydata(), curve)
+
+
+def test_a_probability_must_say_of_what_and_be_one() -> None:
+    table = pl.DataFrame({"poor": [0.1], "fe_h_label": [-1.0], "p_fe_h_below_m2": [12.0]})
+    for draw in (PLOTS.probability_calibration, PLOTS.purity_completeness):
+        with pytest.raises(ss.InputError, match="'poor' does not name its threshold"):
+            draw(table, "poor", reference="fe_h_label", ax=axes_of())
+        with pytest.raises(ss.InputError, match="holds values from 12 to 12; expected probabilities from 0 to 1"):
+            draw(table, ax=axes_of())
 
 
 def test_purity_against_known_pairs() -> None:

@@ -12,9 +12,11 @@ import starscale as ss
 from starscale import io
 from starscale.cli.announcing import announce
 from starscale.cli.options import (
+    Below,
     Crosswalk,
     Engine,
     Output,
+    Prior,
     Rename,
     Scheduler,
     Workers,
@@ -30,6 +32,7 @@ from starscale.cli.options import (
 )
 from starscale.cli.printing import progress as shown
 from starscale.cli.printing import say
+from starscale.reports.text import probability_table
 from starscale.tables.api import is_mock
 from starscale.vocabulary.errors import InputError, Problem, Problems
 
@@ -93,24 +96,42 @@ def evaluate(
         typer.Option(help="Release of Gaia of the identifiers in the table, if it is not that of the model."),
     ] = None,
     crosswalk: Crosswalk = None,
+    prior: Prior = None,
+    probabilities: Annotated[
+        Path | None,
+        typer.Option(help="JSON file for scores of the probabilities that labels are below thresholds."),
+    ] = None,
+    below: Below = None,
 ) -> None:
     """Compare the predictions of a model with known labels.
 
     Example: `starscale evaluate model/ run/training.parquet -o metrics.json`
     """
-    figures = ss.evaluate(
-        model,
-        table,
-        include_training=include_training,
-        release=release or "",
-        crosswalk=walks(crosswalk),
-        progress=shown(),
-    )
+    if below and probabilities is None:
+        fix = "Say where to write their scores: --probabilities scores.json."
+        raise InputError(Problem("--below", "is given without --probabilities", "both", fix))
+    stars: dict[str, Any] = {
+        "include_training": include_training,
+        "prior": prior_of(prior),
+        "release": release or "",
+        "crosswalk": walks(crosswalk),
+        "progress": shown(),
+    }
+    figures = ss.evaluate(model, table, **stars)
     if output is not None:
-        io.atomic_text(output, figures.with_columns(pl.col(pl.Float64).fill_nan(None)).write_json() + "\n")
+        _write_json(figures, output)
     bundle = ss.load(model)
     sample = f"{table}{'; stars of the training included' if include_training else ''}"
     print_figures(figures, sample_name(sample, bundle.mock or is_mock(table)))
+    if probabilities is not None:
+        scores = ss.evaluate_probabilities(model, table, below=thresholds(below), **stars | {"progress": None})
+        _write_json(scores, probabilities)
+        typer.echo(f"\nProbabilities of labels below thresholds:\n\n{probability_table(scores).text()}")
+
+
+def _write_json(rows: pl.DataFrame, output: Path) -> None:
+    """Write rows as a JSON list; NaN becomes null."""
+    io.atomic_text(output, rows.with_columns(pl.col(pl.Float64).fill_nan(None)).write_json() + "\n")
 
 
 def predict(
@@ -123,20 +144,8 @@ def predict(
         typer.Option("--restart", help="Start from the first row instead of resuming an interrupted prediction."),
     ] = False,
     rename: Rename = None,
-    below: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="LABEL=VALUE,...",
-            help="Give the probability that a label is below these values; default: fe_h=-1,-2,-3. Repeatable.",
-        ),
-    ] = None,
-    prior: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="PRIOR or LABEL=PRIOR",
-            help="What is known of labels before: training, flat, or a table of LABEL and density. Repeatable.",
-        ),
-    ] = None,
+    below: Below = None,
+    prior: Prior = None,
     engine: Engine = "local",
     scheduler: Scheduler = None,
     workers: Workers = None,
@@ -198,6 +207,8 @@ def apply(
         Path | None,
         typer.Option(help="Folder for the tables between, the record and the report; default: OUTPUT.run."),
     ] = None,
+    below: Below = None,
+    prior: Prior = None,
     engine: Engine = "local",
     scheduler: Scheduler = None,
     workers: Workers = None,
@@ -222,6 +233,8 @@ def apply(
         clean=clean,
         rename=_by_survey(rename),
         folder=folder,
+        below=thresholds(below),
+        prior=prior_of(prior),
         progress=shown(),
         **cluster,
     )

@@ -66,6 +66,24 @@ Crosswalk = Annotated[
 ]
 
 
+Below = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="LABEL=VALUE,...",
+        help="Give the probability that a label is below these values; default: fe_h=-1,-2,-3. Repeatable.",
+    ),
+]
+
+
+Prior = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="PRIOR or LABEL=PRIOR",
+        help="What is known of labels before: training, flat, or a table of LABEL and density. Repeatable.",
+    ),
+]
+
+
 def closing_of_run(folder: Path) -> str:
     """Return the closing lines of a run or of an applied model."""
     report = _closing()

@@ -15,11 +15,12 @@ from starscale.cluster.engine import hats_is_mock, hats_provenance, on_cluster, 
 from starscale.cluster.extra import engine_module
 from starscale.io.job_folder import Leftover
 from starscale.io.progress import progress_of
-from starscale.model.asked import TRAINING, Prior, asked
+from starscale.model.asked import Prior, asked, tilt_of
 from starscale.model.evaluate import evaluate as compare
-from starscale.model.labelled import labelled_stars
+from starscale.model.labelled import LabelledStars, labelled_stars
 from starscale.model.model import Model
 from starscale.model.predict import CHUNK, Predicted, about_model, predict_file, predict_in_memory
+from starscale.model.probabilities import score_probabilities
 from starscale.model.renumbering import OtherRelease
 from starscale.registry.installing import bundle_folder
 from starscale.surveys.spelling import with_rename
@@ -28,6 +29,7 @@ from starscale.tables.opening import open_for
 from starscale.vocabulary.errors import InputError, Problem
 from starscale.vocabulary.progress import Progress
 from starscale.vocabulary.provenance import record
+from starscale.vocabulary.settings.predict import TRAINING
 from starscale.vocabulary.settings.run import CrosswalkInput
 
 
@@ -134,7 +136,7 @@ def predict(
             model, table, output, chunk=chunk, below=below, prior=prior, progress=display, **cluster
         )
     loaded, bundle = opened_model(model)
-    loaded = _asking(loaded, below, prior)
+    loaded = asking(loaded, below, prior)
     if rename:
         loaded = replace(loaded, inputs=with_rename(loaded.inputs, rename))
     if output is None:
@@ -162,11 +164,19 @@ def predict(
     return replace(found, table=None)
 
 
-def _asking(model: Model, below: Mapping[str, Sequence[float]] | None, prior: Prior) -> Model:
-    """Return a model with what a user asks of it; the model itself if nothing is asked."""
+def asking(model: Model, below: Mapping[str, Sequence[float]] | None, prior: Prior) -> Model:
+    """Return a model with what a user asks of it; the model itself if nothing is asked.
+
+    Raises
+    ------
+    InputError
+        What cannot be asked of it: see :func:`.asked.asked` and :func:`.asked.tilt_of`.
+    """
     if below is None and isinstance(prior, str) and prior == TRAINING:
         return model
-    return replace(model, asked=asked(model.labels, below, prior))
+    wanted = asked(model.labels, below, prior)
+    tilt_of(model.predictor, wanted)
+    return replace(model, asked=wanted)
 
 
 def opened_model(model: Model | str | Path) -> tuple[Model, Path | None]:
@@ -228,7 +238,7 @@ def predict_on_cluster(
     refuse_other_than_hats(path)
     refuse_same(path, table)
     loaded, bundle = opened_model(model)
-    loaded = _asking(loaded, below, prior)
+    loaded = asking(loaded, below, prior)
     sky = catalogue.open_hats(table)
     settings = {"engine": "lsdb", "chunk": chunk, **loaded.asked.document()}
     provenance = record(
@@ -258,6 +268,7 @@ def evaluate(
     table: AnyTable,
     *,
     include_training: bool = False,
+    prior: Prior = TRAINING,
     release: str = "",
     crosswalk: Sequence[CrosswalkInput] = (),
     progress: Progress | bool | None = None,
@@ -275,6 +286,8 @@ def evaluate(
         Whether stars that the model was trained or calibrated on are compared, too. By default they are left out:
         what remains of a training table is its test part. They are found by their identifiers; the bundle of an
         earlier build has no list of them, and knows them in a training table (with a column `part`) only.
+    prior : str, path, table or mapping
+        What is known of the labels before, as for :func:`predict`.
     release : str, optional
         Release of Gaia that the identifiers of the table are of ("dr3"), if it is not that of the model.
     crosswalk : sequence of CrosswalkInput, optional
@@ -296,8 +309,65 @@ def evaluate(
     InputError
         No label column, or no row to compare; a table of another release without a crosswalk.
     """
-    loaded, _ = opened_model(model)
-    other, display = OtherRelease(release, crosswalk), progress_of(progress)
-    stars = labelled_stars(loaded, table, include_training=include_training, other=other, progress=display)
-    catalogue = loaded.predict(stars.table, where=stars.where, found_columns=stars.columns)
+    loaded, other = asking(opened_model(model)[0], None, prior), OtherRelease(release, crosswalk)
+    catalogue, stars = _predicted(loaded, table, include_training, other, progress)
     return compare(catalogue, stars.table, stars.labels)
+
+
+def evaluate_probabilities(
+    model: Model | str | Path,
+    table: AnyTable,
+    *,
+    include_training: bool = False,
+    below: Mapping[str, Sequence[float]] | None = None,
+    prior: Prior = TRAINING,
+    release: str = "",
+    crosswalk: Sequence[CrosswalkInput] = (),
+    progress: Progress | bool | None = None,
+) -> pl.DataFrame:
+    """Score the probabilities that labels are below thresholds, for a table with known labels.
+
+    Parameters
+    ----------
+    model : Model or path
+        As for :func:`evaluate`, as are the parameters that are not described here.
+    table : path or table
+    include_training : bool
+    below : mapping of str to sequence of float, optional
+        Thresholds by label; default: -1, -2 and -3 for `fe_h`.
+    prior : str, path, table or mapping
+    release : str, optional
+    crosswalk : sequence of CrosswalkInput, optional
+    progress : Progress or bool, optional
+
+    Returns
+    -------
+    polars.DataFrame
+        One row for each label and threshold: `label`, `threshold`, `n` stars, the number `below`;
+        `mean_probability` and `share` (of stars below), which are equal if the probabilities are right on average;
+        `brier`, the mean of ``(p - [below])**2``; `skill`, 1 minus its ratio to that of giving every star the
+        share; `deviation`, the largest difference of mean probability and share in bins of 300 stars of like
+        probability; `purity50`, the share below among the most probable stars that hold half of those below;
+        `average_purity`, its mean over all completenesses (average precision).
+
+    Raises
+    ------
+    InputError
+        As for :func:`evaluate`; a threshold outside the physical limits of its label.
+    """
+    loaded, other = asking(opened_model(model)[0], below, prior), OtherRelease(release, crosswalk)
+    catalogue, stars = _predicted(loaded, table, include_training, other, progress)
+    return score_probabilities(catalogue, stars.table.select(stars.labels))
+
+
+def _predicted(
+    model: Model,
+    table: AnyTable,
+    include_training: bool,
+    other: OtherRelease,
+    progress: Progress | bool | None,
+) -> tuple[pl.DataFrame, LabelledStars]:
+    """Predict the stars of a table that have labels."""
+    display = progress_of(progress)
+    stars = labelled_stars(model, table, include_training=include_training, other=other, progress=display)
+    return model.predict(stars.table, where=stars.where, found_columns=stars.columns), stars

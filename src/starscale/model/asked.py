@@ -14,9 +14,10 @@ from starscale.tables.api import AnyTable, name_of
 from starscale.tables.api import read as read_table
 from starscale.tables.arrays import as_floats
 from starscale.vocabulary.arrays import FloatArray
-from starscale.vocabulary.columns import BELOW, LABELS, below_column
+from starscale.vocabulary.columns import BELOW, LABELS, LabelName, below_column
 from starscale.vocabulary.errors import InputError, Problem, Problems, did_you_mean
 from starscale.vocabulary.later import Later
+from starscale.vocabulary.settings.predict import FLAT, TRAINING, PredictConfig
 
 if TYPE_CHECKING:
     from starscale.learn.predictor import Predictor
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
 
 learnt = Later("starscale.learn.regressor")
 
-#: Words for priors: the density of the training stars, and a constant.
-TRAINING, FLAT = "training", "flat"
 #: Column of a table of a prior, beside that of the label.
 DENSITY = "density"
 #: Largest number of thresholds of a label.
@@ -106,6 +105,27 @@ def asked(
     problems.raise_if_any()
     known = {name: values for name, values in BELOW.items() if below is None} | thresholds
     return Asked(known, {name: found for name, found in priors.items() if found})
+
+
+def asked_in(settings: PredictConfig, labels: Sequence[str], base: Path) -> Asked:
+    """Check what a run file asks of a model with these labels; its paths start from the folder `base`.
+
+    Raises
+    ------
+    InputError
+        As for :func:`asked`.
+    """
+
+    def located(prior: str) -> str:
+        return prior if prior in (TRAINING, FLAT) else str(base / Path(prior).expanduser())
+
+    prior = settings.prior
+    found = {name: located(given) for name, given in prior.items()} if isinstance(prior, dict) else located(prior)
+    return asked(labels, _plain(settings.below), found)
+
+
+def _plain(below: Mapping[LabelName, tuple[float, ...]] | None) -> dict[str, Sequence[float]] | None:
+    return None if below is None else {str(name): values for name, values in below.items()}
 
 
 def asked_again(labels: Sequence[str], document: Any) -> Asked:

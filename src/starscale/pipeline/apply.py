@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,8 @@ from starscale import io
 from starscale.cluster.engine import refuse_other_than_hats
 from starscale.io.hats.catalogue import INDEX
 from starscale.io.progress import progress_of
-from starscale.model.api import opened_model
+from starscale.model.api import asking, opened_model
+from starscale.model.asked import Prior, asked_in
 from starscale.model.model import Model
 from starscale.model.recipe import Recipe
 from starscale.pipeline.apply_plan import ApplyPlan, GivenTable, check_given, given_in, plan_apply, recipe_of_model
@@ -31,6 +32,7 @@ from starscale.vocabulary.accounting import RowAccount, accounts_of
 from starscale.vocabulary.errors import Problems, did_you_mean
 from starscale.vocabulary.progress import Progress
 from starscale.vocabulary.provenance import record
+from starscale.vocabulary.settings.predict import TRAINING
 from starscale.vocabulary.settings.run import ApplyConfig, TablesConfig
 
 #: The catalogue of a run, whose suffix is that of the engine.
@@ -94,6 +96,8 @@ def apply(
     clean: bool = False,
     rename: Mapping[str, Mapping[str, str]] | None = None,
     folder: str | Path | None = None,
+    below: Mapping[str, Sequence[float]] | None = None,
+    prior: Prior = TRAINING,
     engine: str = "local",
     client: Any = None,
     scheduler: str | None = None,
@@ -123,6 +127,10 @@ def apply(
         By survey: names in the table, by column of the survey.
     folder : path, optional
         Folder for the tables between, the record and the report; default: ``<output>.run``.
+    below : mapping of str to sequence of float, optional
+        Thresholds of the labels, as for :func:`predict`.
+    prior : str, path, table or mapping
+        What is known of the labels before, as for :func:`predict`.
     engine : {"local", "lsdb"}
         Where to clean, match, join and predict: in this process, or by LSDB on a Dask cluster (extra ``lsdb``),
         with the same rows and values. Catalogues that are not HATS are put on partitions first. `output` is HATS.
@@ -152,6 +160,7 @@ def apply(
     given = [entry if isinstance(entry, tuple) else (entry, None) for entry in tables]
     _check_outputs(output, folder, given, lazy=lazy, hats=check_engine(engine, **cluster))
     loaded, bundle = opened_model(model)
+    loaded = asking(loaded, below, prior)
     names = _checked_names(rename or {}, recipe_of_model(loaded, bundle))
     with ExitStack() as stack:
         place = _place(output, folder) or Path(
@@ -222,6 +231,7 @@ class ApplyRun:
             Everything that is wrong, at once.
         """
         model, bundle = opened_model(_bundle_of(config, base))
+        model = replace(model, asked=asked_in(config.predict, model.labels, base))
         recipe, fetching = recipe_of_model(model, bundle), resolve(config.tables, base, output)
         companions = {name for job in fetching.jobs for name in job.apart.values()}
         # The archive may have companions of the leading table that the model does not know.

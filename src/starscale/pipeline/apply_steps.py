@@ -14,6 +14,7 @@ import polars as pl
 
 from starscale.cluster.extra import engine_module
 from starscale.io import open_table
+from starscale.model.asked import Asked
 from starscale.model.model import Model
 from starscale.pipeline.apply_plan import ApplyPlan
 from starscale.pipeline.engines.engine import LOCAL, Engine
@@ -38,6 +39,7 @@ def predict_step(
     catalogue: str,
     *,
     reads: Mapping[str, str],
+    asked: Asked,
     engine: Engine = LOCAL,
 ) -> dict[str, Any]:
     """Predict the table of stars of a run; an interrupted prediction resumes.
@@ -53,6 +55,8 @@ def predict_step(
         The table of stars and the file to write, from the folder.
     reads : mapping of str to str
         What the prediction depends on besides the table, with checksums.
+    asked : Asked
+        What the model is asked for.
     engine : Engine
     """
 
@@ -63,7 +67,7 @@ def predict_step(
         return {**told, "account": found.account.document()}
 
     reads = {**reads, **folder.checksums(table)}
-    return folder.step("predict", settings=None, reads=reads, writes=[catalogue], work=work)
+    return folder.step("predict", settings=asked.document() or None, reads=reads, writes=[catalogue], work=work)
 
 
 def about_applied(plan: ApplyPlan, folder: Path) -> dict[str, Any]:
@@ -80,6 +84,7 @@ def about_applied(plan: ApplyPlan, folder: Path) -> dict[str, Any]:
         "bundle": None if plan.bundle is None else str(plan.bundle),
         "card": None if card is None or not card.exists() else os.path.relpath(card, folder),
         "clean": plan.clean,
+        "asked": model.asked.document(),
         "magnitude": model.magnitude,
         "magnitude_range": list(model.magnitude_range) if model.magnitude else None,
         "label_ranges": {name: list(ends) for name, ends in model.label_ranges.items()},
@@ -121,7 +126,14 @@ class ApplySteps:
         model, stars = self.plan.model, self._tables.matched_file
         reads = {"model": model.digest()}
         predict_step(
-            self.folder, lambda: model, self.plan.bundle, stars, self.catalogue, reads=reads, engine=self.engine
+            self.folder,
+            lambda: model,
+            self.plan.bundle,
+            stars,
+            self.catalogue,
+            reads=reads,
+            asked=model.asked,
+            engine=self.engine,
         )
         self.folder.report(REPORT_FILE, lambda folder: page.report(folder))
 

@@ -223,8 +223,22 @@ def _against_survey(path: Path, opened: io.Source, survey: Survey, found: Findin
         found.lines.append(f"named as in {spelled.chosen}: names.{spelled.chosen} of the survey file")
     found.notes += _unusable_cuts(table, survey)
     found.add(about_values(opened, table, survey, discarded))
+    _bands_without_values(path, table, survey, discarded, found.problems)
     if survey.position is not None:
         positions(table, survey, str(path))
+
+
+def _bands_without_values(
+    path: Path, table: pl.DataFrame, survey: Survey, discarded: Discarded, problems: Problems
+) -> None:
+    """Add the bands that have values in the table, none of which is valid: the survey file misunderstands it."""
+    for name, band in survey.bands.items():
+        column = band.magnitude
+        if column in table.columns and discarded.invalid[column] and not table[column].is_not_null().any():
+            held = f"{discarded.invalid[column]:,} values, none of them valid"
+            expected = "errors or inverse variances above 0, and a `keep` that is true somewhere"
+            fix = "See which columns the band names in the survey file, and whether the table fills them."
+            problems.add(f"{path}: band {name!r} ({column})", held, expected, fix)
 
 
 def _kind(opened: io.Source) -> str:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from starscale import io
 from starscale.io.progress import progress_of
+from starscale.model.asked import asked_in
 from starscale.model.model import Model
 from starscale.pipeline.ablation import with_ablation
 from starscale.pipeline.apply import CATALOGUE, apply_run
@@ -19,12 +20,12 @@ from starscale.pipeline.comparing import Comparison, Trials, entries_of
 from starscale.pipeline.engines.engine import LOCAL, Engine, check_engine, opened_engine
 from starscale.pipeline.fetch_step import FetchJob, fetch_step, resolve
 from starscale.pipeline.folder import RunFolder, run_lock
-from starscale.pipeline.importance_step import importance_step
 from starscale.pipeline.plan import RunPlan
 from starscale.pipeline.planning import plan
 from starscale.pipeline.prepare_training import TRAINING, TrainingPreparation, input_checksums
 from starscale.pipeline.reference import compare_with_reference
 from starscale.pipeline.runfile import load_any_run
+from starscale.pipeline.tested import TEST, asked_step, importance_step
 from starscale.pipeline.training import settings, train_plan
 from starscale.reports.finished import FinishedRun
 from starscale.vocabulary.accounting import RowAccount, accounts_of
@@ -36,7 +37,6 @@ from starscale.vocabulary.summary import Figures, Summarised, error_rows
 
 page = Later("starscale.reports.page")
 
-TEST = "test.parquet"
 METRICS, REPORT, MODEL = "metrics.json", "report.html", "model"
 
 
@@ -149,6 +149,7 @@ class RunSteps:
         provenance = record(command=f"run {run_file}", mock=self.config.mock, settings=settings(the_plan))
         provenance |= engine.about
         self.folder = RunFolder.open(output, provenance, progress)
+        self.asked = asked_in(self.config.predict, self.config.target, the_plan.base)
         self._cost: dict[str, Any] | None = None  # of training the run's own model, if this run trained it
         for job in jobs:
             fetch_step(job, self.folder, the_plan.base, mock=self.config.mock)
@@ -225,23 +226,36 @@ class RunSteps:
         # Recorded before the prediction, which may take hours, so that it survives an interruption.
         self._cost = own_step(self.folder, self.plan, TRAINING, trials[0]) if trials else None
 
+    def _model(self) -> Model:
+        return replace(Model.load(self.folder.file(MODEL)), asked=self.asked)
+
     def _predict(self) -> None:
-        bundle = self.folder.file(MODEL)
-        reads, stars = self.folder.checksums(MODEL), self._tables.matched_file
         predict_step(
-            self.folder, lambda: Model.load(bundle), bundle, stars, self.catalogue, reads=reads, engine=self.engine
+            self.folder,
+            self._model,
+            self.folder.file(MODEL),
+            self._tables.matched_file,
+            self.catalogue,
+            reads=self.folder.checksums(MODEL),
+            asked=self.asked,
+            engine=self.engine,
         )
 
     def _metrics(self) -> dict[str, Any]:
         train_step = self.folder.record["steps"]["train"]["result"]
+        figures, repeats = train_step["figures"], self.config.repeats
+        if asked := self.asked.document():
+            figures = asked_step(self.folder, self._model, asked, MODEL, TRAINING)
+            repeats = 1
 
         def work() -> dict[str, Any]:
             metrics = {
                 "title": self.config.title,
                 "mock": self.config.mock,
-                "repeats": self.config.repeats,
+                "repeats": repeats,
+                "asked": asked,
                 "split": train_step["split"],
-                "test": train_step["figures"],
+                "test": figures,
                 "compare": [
                     table
                     for reference in self.config.compare
@@ -255,7 +269,7 @@ class RunSteps:
 
         return self.folder.step(
             "evaluate",
-            settings=[r.model_dump(mode="json") for r in self.config.compare],
+            settings=[*(r.model_dump(mode="json") for r in self.config.compare), *([asked] if asked else [])],
             reads={
                 **self.folder.checksums(self.catalogue, TRAINING, TEST),
                 **{str(r.path): self.sums[str(r.path)] for r in self.config.compare},

@@ -12,6 +12,7 @@ from starscale.features.features import load_feature_set
 from starscale.features.split_rule import check_split
 from starscale.homogenization.api import LabelsPlan, reference_survey
 from starscale.homogenization.kernel.whole import anchor_of
+from starscale.model.asked import asked_in
 from starscale.pipeline.plan import RunPlan, features_of, members_in, tables_of
 from starscale.surveys import Survey, load_survey
 from starscale.surveys.spelling import with_rename
@@ -41,6 +42,7 @@ def plan(config: RunConfig, base: Path, *, coming: Collection[Path] = ()) -> Run
     problems = Problems()
     loaded = _load_surveys(config, base, coming, problems)
     _check_references(config, base, problems)
+    _check_predict(config, base, problems)
     try:
         feature_set = load_feature_set(config.features.set, base=base)
     except InputError as error:
@@ -98,6 +100,15 @@ def _check_references(config: RunConfig, base: Path, problems: Problems) -> None
     for reference in config.compare:
         if not present(base / reference.path):
             problems.items.append(missing_path(base / reference.path, role=f"compare {reference.name!r}"))
+
+
+def _check_predict(config: RunConfig, base: Path, problems: Problems) -> None:
+    """Check what is asked of the model that is to be trained."""
+    if config.predict.tilts and not config.model.density:
+        kind = f"is given, and a model of the kind {config.model.kind!r} predicts no density"
+        problems.add("predict.prior", kind, 'a model that does (kind = "mixture")', "Leave the prior out.")
+    with problems.collect():
+        asked_in(config.predict, config.target, base)
 
 
 def _any_mock(config: RunConfig, base: Path) -> bool:

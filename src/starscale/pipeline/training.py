@@ -19,7 +19,6 @@ from starscale.features.split_rule import split_rule, with_clusters
 from starscale.homogenization.kernel.whole import anchor_of
 from starscale.io.job_folder import FolderLock
 from starscale.io.progress import progress_of
-from starscale.model.evaluate import evaluate as compare
 from starscale.model.evaluate import summarise
 from starscale.model.label_scale import LabelNoise, LabelScale
 from starscale.model.missing import cost_of_missing
@@ -39,6 +38,7 @@ from starscale.pipeline.plan import (
 from starscale.pipeline.planning import plan
 from starscale.pipeline.prepare_training import prepare
 from starscale.pipeline.runfile import load_run
+from starscale.pipeline.tested import predicted_test
 from starscale.reports.model_card import model_card
 from starscale.tables.api import AnyTable, name_of, read_in_units
 from starscale.tables.own import own_columns
@@ -83,7 +83,7 @@ class Trained:
 
     def save(self, path: str | Path) -> None:
         """Write the bundle of the model, with its model card."""
-        self.model.save(path, card=model_card(self.model, self.figures))
+        self.model.save(path, card=model_card(self.model, self.figures, self.test))
 
 
 def train_plan(
@@ -228,16 +228,11 @@ def _repeat(
         **shared,
         **_magnitudes(table[rows["train"]], magnitude),
     )
-    test = table[rows["test"]]
-    predicted = model.predict(test, where="test part")
-    brightness = test[magnitude].alias("magnitude") if magnitude else None
-    reference = test.select(pl.col(name).alias(f"{name}_label") for name in config.target)
-    if brightness is not None:
-        reference = reference.with_columns(brightness)
+    figures, test = predicted_test(model, table[rows["test"]])
     return Trained(
         model=model,
-        figures=compare(predicted, test, config.target, magnitude=brightness),
-        test=pl.concat([predicted, reference], how="horizontal"),
+        figures=figures,
+        test=test,
         counts={name: len(r) for name, r in rows.items()},
         trials=Trials(config.model.kind, len(stars.features), (trial(stars, predictor, rows, seconds),))
         if scored

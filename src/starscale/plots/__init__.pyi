@@ -5,6 +5,7 @@ from .diagrams import colour_magnitude, kiel, kiel_difference, metallicity_rz
 from .distributions import distribution
 from .learning import importance, missing_bands, training_curves
 from .matching import match_probabilities, purity, separations
+from .probabilities import probability_calibration, purity_completeness
 from .skymap import sky
 from .style import STYLE
 from .surveys import attrition, overlap
@@ -26,8 +27,10 @@ __all__ = [
     "one_to_one",
     "overlap",
     "pit",
+    "probability_calibration",
     "pulls",
     "purity",
+    "purity_completeness",
     "reliability",
     "residuals",
     "separations",

@@ -19,9 +19,10 @@ from starscale.reports.blocks import Answers, Block, Facts, Paragraph, Section, 
 from starscale.reports.finished import FinishedRun, count, mapping
 from starscale.reports.importance import importance_section
 from starscale.reports.models import models_section
+from starscale.reports.probabilities import probability_section
 from starscale.reports.scale_text import scale_table, scale_text
 from starscale.reports.table import ReportTable
-from starscale.reports.text import HEADINGS, figures_table, missing_table
+from starscale.reports.text import HEADINGS, figures_table, missing_table, prior_text
 from starscale.vocabulary.columns import LABELS
 
 _NUMBERS = ("low", "high", "n", *FIGURES, *(f"{name}_spread" for name in FIGURES))
@@ -32,6 +33,8 @@ def summary_section(run: FinishedRun) -> Section:
     """Return the section with the numbers of stars from the tables to the catalogue, and the errors."""
     figures = _figures(run.metrics.get("test"))
     blocks: list[Block] = [Answers(answers(run, figures)), Facts(_facts(run))]
+    if prior := prior_text(mapping(run.metrics.get("asked"))):
+        blocks.append(Paragraph(f"{prior} Figures of the test part are of values under the same prior."))
     if figures.is_empty():
         blocks.append(Paragraph("The run has no figures of merit yet: it did not come to its end."))
     else:
@@ -210,6 +213,7 @@ def uncertainty_section(run: FinishedRun) -> Section:
             run.picture(
                 plots.pulls(run.test, run.labels), "Histograms of the error in units of the predicted error", pulls
             ),
+            *([section] if (section := probability_section(run)) else []),
             *_scale(run),
         ],
     )

@@ -13,7 +13,7 @@ from starscale.reports import plots
 from starscale.reports.blocks import Block, Facts, Paragraph, Picture, Section, html
 from starscale.reports.finished import FinishedRun, count, mapping, spread_sample
 from starscale.reports.table import ReportTable
-from starscale.reports.text import attrition_table, figures_table
+from starscale.reports.text import attrition_table, figures_table, prior_text
 from starscale.tables.cuts import Attrition
 from starscale.vocabulary.flags import CatalogueFlag
 
@@ -35,6 +35,8 @@ def applied_section(run: FinishedRun) -> Section:
     ]
     for kind in ("warnings", "notes"):
         blocks += [Paragraph(html("<b>{kind}:</b> {said}.", kind=kind[:-1], said=t)) for t in about.get(kind, ())]
+    if prior := prior_text(mapping(about.get("asked"))):
+        blocks.append(Paragraph(prior))
     if about.get("figures"):
         figures = pl.DataFrame(list(about["figures"]), infer_schema_length=None)
         caption = (

@@ -14,7 +14,7 @@ import polars as pl
 from starscale import io
 from starscale.reports.blocks import Picture
 from starscale.tables.cuts import Attrition
-from starscale.vocabulary.columns import LABELS
+from starscale.vocabulary.columns import LABELS, below_columns
 from starscale.vocabulary.errors import InputError, Problem
 from starscale.vocabulary.provenance import PROVENANCE_FILE
 
@@ -82,7 +82,7 @@ class FinishedRun:
             fix = "Run 'starscale run' again: finished steps are not repeated."
             raise InputError(Problem(str(folder), "holds a run that did not finish", "a finished run", fix))
         mock = bool(record.get("mock") or metrics.get("mock"))
-        part = (pl.DataFrame(), ()) if applied else _test_part(folder / "test.parquet")
+        part = (pl.DataFrame(), ()) if applied else _test_part(folder / _test_file(steps))
         return cls(folder, record, mapping(record.get("settings")), steps, metrics, mock, *part)
 
     @property
@@ -136,6 +136,11 @@ class FinishedRun:
             raise damaged(self.folder / PROVENANCE_FILE, f"the cuts of a step {verb!r}") from error
 
 
+def _test_file(steps: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return the file of the test part: that of the step `test`, if there is one, predicted as the catalogue."""
+    return next(iter(mapping(steps.get("test", {}).get("files"))), "test.parquet")
+
+
 def _test_part(path: Path) -> tuple[pl.DataFrame, tuple[str, ...]]:
     """Read predictions and labels of the test part, and which labels it has."""
     if not path.exists():
@@ -144,6 +149,7 @@ def _test_part(path: Path) -> tuple[pl.DataFrame, tuple[str, ...]]:
     labels = tuple(name for name in LABELS if f"{name}_label" in source.schema)
     parts = ("", "_label", "_error", "_lower", "_upper", "_lower95", "_upper95")
     wanted = [name + part for name in labels for part in parts]
+    wanted += [column for _, _, column in below_columns(source.schema)]
     return source.read(wanted + [name for name in ("magnitude",) if name in source.schema]), labels
 
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 import polars as pl
 
 from starscale.model.model import Model
+from starscale.model.probabilities import score_probabilities
 from starscale.reports.scale_text import scale_table, scale_text
 from starscale.reports.table import ReportTable
-from starscale.reports.text import figures_table, missing_table
+from starscale.reports.text import EXPLAINED, figures_table, missing_table, probability_table
 from starscale.vocabulary.columns import LABELS
 from starscale.vocabulary.provenance import CITATION
 
 
-def model_card(model: Model, figures: pl.DataFrame) -> str:
+def model_card(model: Model, figures: pl.DataFrame, test: pl.DataFrame) -> str:
     """Write the card of a model as Markdown.
 
     Parameters
@@ -20,6 +21,8 @@ def model_card(model: Model, figures: pl.DataFrame) -> str:
     model : Model
     figures : polars.DataFrame
         Figures of merit on the test parts.
+    test : polars.DataFrame
+        Predictions of the first test part, with ``<label>_label``.
     """
     information = model.information
     split = information.get("split", {})
@@ -46,6 +49,10 @@ def model_card(model: Model, figures: pl.DataFrame) -> str:
         *scale_section(model),
         f"## Figures on the test part ({information.get('repeats', 1)} repeats; mean +- spread)\n"
         + figures_table(figures).markdown(),
+        "## Bias at fixed true value\nMean and other figures of prediction - label by the **known** label: what "
+        "is rare in the training is drawn to what is common. Where that matters, ask for another prior "
+        "(`--prior`), or select by probability.\n\n" + _by_label(model, figures).markdown(),
+        *_probabilities(model, test),
         "## Without a band\nMeasured on test stars that have it.\n\n"
         + missing_table(information.get("missing_bands", [])).markdown(),
         "## Inputs\n" + ReportTable(["name", "expression", "unit", "description"], features).markdown(),
@@ -55,6 +62,22 @@ def model_card(model: Model, figures: pl.DataFrame) -> str:
         f"## Citation\n{CITATION}",
     ]
     return "\n\n".join(sections) + "\n"
+
+
+def _by_label(model: Model, figures: pl.DataFrame) -> ReportTable:
+    """Return the errors of every label in bins of its own known value."""
+    tables = [figures_table(figures.filter(pl.col("label") == name), name) for name in model.labels]
+    rows = [row for table in tables for row in table.rows]
+    return ReportTable(["label", "known value", *tables[0].headings[2:]], rows)
+
+
+def _probabilities(model: Model, test: pl.DataFrame) -> list[str]:
+    """Return the section about probabilities to be below thresholds; nothing for a model that has none."""
+    known = test.select(pl.col(f"{name}_label").alias(name) for name in model.labels)
+    scores = score_probabilities(test, known)
+    if scores.is_empty():
+        return []
+    return [f"## Probabilities of rare labels\n{EXPLAINED}\n\n{probability_table(scores).markdown()}"]
 
 
 def _distilled(model: Model) -> list[str]:

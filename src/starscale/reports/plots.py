@@ -15,6 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from starscale.plots import accuracy, diagrams, learning, matching, skymap, surveys, uncertainty
+from starscale.plots import probabilities as probability_pictures
 from starscale.plots.columns import axis_name, numbers
 from starscale.plots.drawing import finite, histogram, limits_of
 from starscale.plots.style import BLUE, GREY, ORANGE, blank, grid, styled
@@ -73,6 +74,23 @@ def reliability(test: pl.DataFrame, labels: Sequence[str]) -> Figure:
     figure, panels = grid(1, len(labels), (3.75, 3.25))
     for axes, label in zip(panels[0], labels, strict=False):
         uncertainty.reliability(test, label, ax=axes)
+    return figure
+
+
+def probabilities(test: pl.DataFrame, columns: Sequence[str]) -> Figure:
+    """Draw calibration, and purity against completeness, of probabilities to be below thresholds.
+
+    Parameters
+    ----------
+    test : polars.DataFrame, (n, ...)
+        The columns, and the spectroscopic value of every label as ``<label>_label``.
+    columns : sequence of str
+        One column of panels each.
+    """
+    figure, panels = grid(2, len(columns), (3.4, 3.2))
+    for column, top, bottom in zip(columns, *panels, strict=True):
+        probability_pictures.probability_calibration(test, column, ax=top)
+        probability_pictures.purity_completeness(test, column, ax=bottom)
     return figure
 
 

@@ -1,4 +1,4 @@
-"""Tables of figures of merit, missing bands and cuts, for the terminal, the report and the model card."""
+"""Tables of errors, probabilities, missing bands and cuts, for the terminal, the report and the model card."""
 
 from __future__ import annotations
 
@@ -26,6 +26,14 @@ _WITH_PREDICTED = {
 }
 HEADINGS = {name: heading for name, heading in _WITH_PREDICTED.items() if name != "error"}
 _PERCENT = ("outliers", "coverage68", "coverage95")
+#: What the columns of :func:`probability_table` mean.
+EXPLAINED = (
+    "The mean probability should be the share of the stars below. The Brier score is the mean squared difference "
+    "of probability and truth (0 or 1); the skill is 1 for perfect probabilities and 0 for giving every star the "
+    "share. The deviation is the largest difference of mean probability and share in bins of 300 stars. The "
+    "purity is the share below among the most probable stars that hold half of those below, and the average over "
+    "all completenesses."
+)
 
 
 def number(value: float | None, decimals: int) -> str:
@@ -89,6 +97,54 @@ def missing_table(costs: Sequence[Mapping[str, Any]]) -> ReportTable:
             ]
         )
     return ReportTable(headings, rows)
+
+
+def probability_table(scores: pl.DataFrame) -> ReportTable:
+    """Return the scores of :func:`starscale.model.probabilities.score_probabilities` as a table."""
+    head = ["below", "n", "stars below", "mean p %", "share %", "Brier", "skill", "deviation %", "purity %"]
+    rows = []
+    for row in scores.iter_rows(named=True):
+        unit = " K" if LABELS[row["label"]].unit == "K" else ""
+        percent = {
+            name: number(100 * row[name], 1)
+            for name in ("mean_probability", "share", "deviation", "purity50", "average_purity")
+        }
+        rows.append(
+            [
+                f"{row['label']} < {row['threshold']:g}{unit}",
+                f"{row['n']:,}",
+                f"{row['below']:,}",
+                percent["mean_probability"],
+                percent["share"],
+                number(row["brier"], 4),
+                number(row["skill"], 3),
+                percent["deviation"],
+                percent["purity50"],
+                percent["average_purity"],
+            ]
+        )
+    return ReportTable([*head, "average purity %"], rows)
+
+
+def prior_text(asked: Mapping[str, Any]) -> str:
+    """Say which labels have another prior than that of the training stars; empty if none has.
+
+    Parameters
+    ----------
+    asked : mapping
+        What was asked of the model, as plain data (``Asked.document``).
+    """
+    priors: Mapping[str, Any] = asked.get("prior", {})
+    if not priors:
+        return ""
+    each = [
+        f"{name} under a flat prior" if given == "flat" else f"{name} under the prior of a table of the user"
+        for name, given in priors.items()
+    ]
+    return (
+        f"The catalogue gives {' and '.join(each)}, not under that of the training stars, under which its "
+        "intervals were calibrated."
+    )
 
 
 def attrition_table(attrition: Attrition) -> ReportTable:

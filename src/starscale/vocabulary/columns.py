@@ -6,6 +6,7 @@ units; every file that is written states the units.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
@@ -98,6 +99,8 @@ LABELS: dict[str, Label] = {
 
 #: Thresholds of labels for which a catalogue gives the probability to be below, unless others are wanted.
 BELOW: dict[str, tuple[float, ...]] = {"fe_h": (-1.0, -2.0, -3.0)}
+#: Names of the columns of these probabilities.
+_BELOW = re.compile(rf"p_(?P<label>{'|'.join(LABELS)})_below_(?P<value>m?[0-9]+(p[0-9]+)?(em?[0-9]+)?)")
 
 SOURCE_ID = Column("source_id", "int64", "", "meta.id;meta.main", "identifier in the leading catalogue")
 RA = Column("ra", "float64", "deg", "pos.eq.ra;meta.main", "right ascension (ICRS) at the catalogue's epoch")
@@ -194,6 +197,16 @@ def below_column(label: Label, threshold: float) -> Column:
         "stat.probability",
         f"probability that {label.name} is below {text}{unit}; null: unknown",
     )
+
+
+def below_columns(columns: Iterable[str]) -> list[tuple[str, float, str]]:
+    """Return label, threshold and name of the columns of :func:`below_column` among others."""
+    found = (_BELOW.fullmatch(name) for name in columns)
+    return [
+        (match["label"], float(match["value"].replace("m", "-").replace("p", ".")), match[0])
+        for match in found
+        if match
+    ]
 
 
 def catalogue_columns(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -14,13 +14,20 @@ Count = Annotated[int, Field(ge=1)]
 Positive = Annotated[float, Field(gt=0)]
 
 
-class MeanConfig(Frozen):
+class LearnerConfig(Frozen):
+    """Settings of a learner."""
+
+    #: Whether it predicts a density, to which another prior can be given.
+    density: ClassVar[bool] = False
+
+
+class MeanConfig(LearnerConfig):
     """The mean label of the training part for every star, as a lower bound for other learners."""
 
     kind: Literal["mean"] = "mean"
 
 
-class RidgeConfig(Frozen):
+class RidgeConfig(LearnerConfig):
     """Ridge regression on the inputs and their products, with the penalty chosen by cross-validation."""
 
     kind: Literal["ridge"] = "ridge"
@@ -33,7 +40,7 @@ class RidgeConfig(Frozen):
     folds: int = Field(default=5, ge=2, le=20)
 
 
-class KnnConfig(Frozen):
+class KnnConfig(LearnerConfig):
     """Mean of the nearest training stars, weighted by one over their distance."""
 
     kind: Literal["knn"] = "knn"
@@ -41,7 +48,7 @@ class KnnConfig(Frozen):
     neighbours: tuple[Count, ...] = Field(default=(8, 16, 32, 64), min_length=1)
 
 
-class RandomForestConfig(Frozen):
+class RandomForestConfig(LearnerConfig):
     """Random forests (Breiman 2001), one for each label."""
 
     kind: Literal["random_forest"] = "random_forest"
@@ -52,7 +59,7 @@ class RandomForestConfig(Frozen):
     max_features: float = Field(default=0.33, gt=0, le=1)
 
 
-class SvrConfig(Frozen):
+class SvrConfig(LearnerConfig):
     """Support vector regression with a Gaussian kernel, one for each label."""
 
     kind: Literal["svr"] = "svr"
@@ -66,7 +73,7 @@ class SvrConfig(Frozen):
     max_stars: int = Field(default=10_000, ge=20)
 
 
-class XgboostConfig(Frozen):
+class XgboostConfig(LearnerConfig):
     """Gradient-boosted trees: squared error for the mean, quantile loss for value and intervals."""
 
     kind: Literal["xgboost"] = "xgboost"
@@ -86,7 +93,7 @@ class XgboostConfig(Frozen):
 BaselineConfig = MeanConfig | RidgeConfig | KnnConfig | RandomForestConfig | SvrConfig | XgboostConfig
 
 
-class Turchi2024Config(Frozen):
+class Turchi2024Config(LearnerConfig):
     """The network of Turchi et al. 2024: one multilayer perceptron for each label.
 
     Widths, blocks and losses are those of the paper, which does not state slope, dropout, optimiser, batch size,
@@ -116,9 +123,10 @@ class Turchi2024Config(Frozen):
         return self
 
 
-class MixtureConfig(Frozen):
+class MixtureConfig(LearnerConfig):
     """The default: a network that predicts the joint density of all labels as a mixture of Gaussians."""
 
+    density: ClassVar[bool] = True
     kind: Literal["mixture"] = "mixture"
     width: int = Field(default=256, ge=1)
     layers: int = Field(default=3, ge=1)

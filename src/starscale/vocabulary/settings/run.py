@@ -16,6 +16,7 @@ from starscale.vocabulary.columns import LabelName
 from starscale.vocabulary.settings.fetch import KINDS, Region, Selection
 from starscale.vocabulary.settings.homogenize import HomogenizeConfig
 from starscale.vocabulary.settings.models import MixtureConfig, ModelConfig
+from starscale.vocabulary.settings.predict import PredictConfig
 from starscale.vocabulary.settings.sample import SampleConfig
 from starscale.vocabulary.settings.seed import Seed, within_bits
 from starscale.vocabulary.settings.split import SplitConfig
@@ -270,6 +271,8 @@ class AnyRunConfig(Frozen):
     mock: bool = False
     #: Region and settings of every `fetch` below that does not state its own.
     fetch: FetchDefaults = FetchDefaults()
+    #: What the catalogue holds beyond the labels.
+    predict: PredictConfig = PredictConfig()
 
     @model_validator(mode="before")
     @classmethod
