@@ -163,8 +163,8 @@ def assemble(
             for writer, columns in writers:
                 writer.append(table.select(columns))
             written += table.height
-        cuts = [] if attrition is None else [(row.name, row.in_sequence) for row in attrition.rows]
-        removed = removed_for(("delivered twice", delivered - received), *cuts)
+        by_cut = [] if attrition is None else [(row.name, row.in_sequence) for row in attrition.rows]
+        removed = removed_for(("delivered twice", delivered - received), *by_cut)
         account = RowAccount(delivered, written, removed)
         counted = {"rows_received": received, "rows_written": written}
         made = {**provenance, "fetch": {**provenance["fetch"], **counted}, "rows": account.document()}
