@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from starscale.surveys import Survey
 from starscale.tables.api import PROVENANCE_KEY, AnyTable, refuse_same
 from starscale.tables.cuts import Attrition
 from starscale.vocabulary.accounting import RowAccount
+from starscale.vocabulary.documents import parse_json
 from starscale.vocabulary.errors import InputError, Problem, StarscaleError
 from starscale.vocabulary.progress import Progress
 from starscale.vocabulary.provenance import record
@@ -283,7 +283,7 @@ def _already(output: Path, key: str, others: Collection[Path]) -> Fetched | None
         return None
     try:
         opened = io.open_table(output)
-        made = json.loads(opened.metadata[PROVENANCE_KEY])
+        made = parse_json(opened.metadata[PROVENANCE_KEY])
         document, rows = made["fetch"], opened.n_rows
         if document["asked"] != key or document["rows_written"] != rows:
             return None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import inspect
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,6 +14,7 @@ import typer
 import starscale as ss
 from starscale import io
 from starscale.cli.options import named_values
+from starscale.vocabulary.documents import parse_json
 from starscale.vocabulary.errors import InputError, Problem, Problems, did_you_mean
 
 #: Suffixes of the files that a picture is written to.
@@ -128,7 +128,7 @@ def _table(path: Path) -> Any:
     if path.suffix.lower() != ".json":
         return str(path)
     try:
-        return pl.DataFrame(json.loads(path.read_text(encoding="utf-8")), infer_schema_length=None)
+        return pl.DataFrame(parse_json(path.read_text(encoding="utf-8")), infer_schema_length=None)
     except (OSError, ValueError, TypeError, pl.exceptions.PolarsError) as error:
         expected = "a list of rows, as 'starscale importance -o' writes it"
         raise InputError(Problem(str(path), f"cannot be read ({error})", expected)) from None

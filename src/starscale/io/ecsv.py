@@ -6,7 +6,6 @@ Tables with other vectors, complex numbers or objects are read whole by astropy,
 
 from __future__ import annotations
 
-import json
 import re
 import warnings
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -30,6 +29,7 @@ from starscale.io.table import Sink, Source, WritePlan, column_of, describe, jul
 from starscale.io.units import unit_text
 from starscale.io.whole import WholeSink, WholeSource
 from starscale.vocabulary.columns import POSITION_EPOCH, POSITION_SYSTEM
+from starscale.vocabulary.documents import parse_json
 from starscale.vocabulary.errors import InputError, Problem
 
 _TYPES: Final[dict[str, pl.DataType]] = {
@@ -115,7 +115,7 @@ def _holds(kind: Kind, dtype: pl.DataType) -> bool:
 
 def _vectors(cells: pl.Series, dtype: pl.Array) -> pl.Series:
     """Return the vectors that cells hold as JSON, which may have NaN and Infinity here."""
-    rows = [None if text is None else json.loads(text) for text in cells]
+    rows = [None if text is None else parse_json(text) for text in cells]
     return pl.Series(cells.name, rows, dtype=dtype, strict=True)
 
 

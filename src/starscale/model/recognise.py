@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -15,6 +14,7 @@ from starscale.surveys.derived import derivable
 from starscale.tables.api import PROVENANCE_KEY
 from starscale.tables.releases import release_problems
 from starscale.tables.standardise import spelling
+from starscale.vocabulary.documents import parse_json
 from starscale.vocabulary.errors import InputError, Problem
 
 #: Share of the needed columns that a table must have to be taken for one of a survey.
@@ -84,7 +84,7 @@ def _share(source: Source, survey: Survey, needed: Collection[str]) -> tuple[flo
 def made_for(source: Source) -> str:
     """Return the survey that the provenance of a table names; empty without one."""
     try:
-        record: Mapping[str, Any] = json.loads(source.metadata[PROVENANCE_KEY])
+        record: Mapping[str, Any] = parse_json(source.metadata[PROVENANCE_KEY])
         told = record.get("fetch", record.get("settings"))
         return str(told["survey"]) if isinstance(told, Mapping) and "survey" in told else ""
     except (KeyError, TypeError, ValueError, AttributeError):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import replace
@@ -20,6 +19,7 @@ from starscale.model.model import Model
 from starscale.surveys.spelling import with_rename
 from starscale.tables.api import PROVENANCE_KEY
 from starscale.tables.opening import open_for
+from starscale.vocabulary.documents import parse_json
 from starscale.vocabulary.errors import InputError, Problem, Problems
 from starscale.vocabulary.paths import exists
 from starscale.vocabulary.provenance import versions
@@ -83,10 +83,10 @@ def verify_catalogue(path: Path, *, rows: int = SAMPLE, seed: int | None = None)
 def _record(catalogue: Source, path: Path) -> dict[str, Any]:
     """Return the provenance of a prediction."""
     try:
-        record = json.loads(catalogue.metadata[PROVENANCE_KEY])
+        record = parse_json(catalogue.metadata[PROVENANCE_KEY])
         if all(isinstance(item["sha256"], str) for item in (record["model"], record["inputs"]["stars"])):
             return dict(record)
-    except (KeyError, TypeError, ValueError, RecursionError):
+    except (KeyError, TypeError, ValueError):
         pass
     fix = "Predict from file to file with the bundle of a model, to a format that keeps metadata, such as Parquet."
     found = "does not say from which model and table it was made"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntFlag
@@ -31,6 +30,7 @@ from starscale.vocabulary.columns import (
     Column,
     catalogue_columns,
 )
+from starscale.vocabulary.documents import parse_json
 from starscale.vocabulary.errors import InputError, Problem
 from starscale.vocabulary.flags import CatalogueFlag, LabelFlag, PairFlag, describe
 from starscale.vocabulary.progress import Progress, Task
@@ -256,7 +256,7 @@ def _description(source: Source, mock: bool) -> list[str]:
     if system:
         said.append(f"Positions are in the system {system}" + (f" at epoch {epoch}." if epoch else "."))
     try:
-        record = json.loads(source.metadata[PROVENANCE_KEY])
+        record = parse_json(source.metadata[PROVENANCE_KEY])
         said.append(f"Made with starscale {record['versions']['starscale']}.")
         # Only a prediction has a method.
         said[-1] += f" Method: {record['model']['method']}."

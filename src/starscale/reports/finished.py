@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from starscale import io
 from starscale.reports.blocks import Picture
 from starscale.tables.cuts import Attrition
 from starscale.vocabulary.columns import LABELS, below_columns
+from starscale.vocabulary.documents import parse_json
 from starscale.vocabulary.errors import InputError, Problem
 from starscale.vocabulary.provenance import PROVENANCE_FILE
 
@@ -156,7 +156,7 @@ def _test_part(path: Path) -> tuple[pl.DataFrame, tuple[str, ...]]:
 def _document(path: Path) -> dict[str, Any]:
     """Read a JSON object; a missing file gives an empty one."""
     try:
-        document = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        document = parse_json(path.read_text(encoding="utf-8")) if path.is_file() else {}
     except ValueError as error:
         raise damaged(path, str(error)) from error
     if not isinstance(document, dict):

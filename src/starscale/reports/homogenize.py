@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from starscale.reports.homogenize_text import crosswalk_table, homogenize_tables
 from starscale.reports.table import ReportTable
 from starscale.reports.text import attrition_table
 from starscale.vocabulary.columns import LABELS
+from starscale.vocabulary.documents import parse_json
 from starscale.vocabulary.errors import InputError, Problem
 
 _COUNTS = {
@@ -128,7 +128,7 @@ def label_report(diagnostics: str | Path, output: str | Path) -> Path:
         The file does not hold diagnostics of `homogenize`.
     """
     try:
-        data = json.loads(Path(diagnostics).read_text(encoding="utf-8"))
+        data = parse_json(Path(diagnostics).read_text(encoding="utf-8"))
         mock = bool(data["mock"])
         section = homogenize_section(data, mock=mock)
     except (OSError, ValueError, KeyError, TypeError) as error:

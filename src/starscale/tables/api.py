@@ -23,6 +23,7 @@ from starscale.tables.own import own_columns, own_columns_of
 from starscale.tables.renaming import new_names
 from starscale.tables.standardise import only, spelling, standardise, to_read
 from starscale.vocabulary.columns import POSITION_EPOCH, POSITION_SYSTEM, Column
+from starscale.vocabulary.documents import parse_json
 from starscale.vocabulary.errors import InputError, Problem, Problems
 from starscale.vocabulary.paths import divided
 
@@ -143,7 +144,7 @@ def is_mock(*paths: str | Path) -> bool:
 def says_mock(metadata: Mapping[str, str]) -> bool:
     """Whether the metadata of a file contain a provenance of simulated stars; False without provenance."""
     try:
-        return bool(json.loads(metadata[PROVENANCE_KEY])["mock"])
+        return bool(parse_json(metadata[PROVENANCE_KEY])["mock"])
     except (KeyError, TypeError, ValueError):
         return False
 

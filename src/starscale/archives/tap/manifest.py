@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
@@ -20,6 +19,7 @@ from starscale.io.reading import open_table
 from starscale.io.table import Source
 from starscale.io.writing import write
 from starscale.vocabulary.columns import Column
+from starscale.vocabulary.documents import parse_json
 
 #: Record of a download by version 1.0 and earlier builds; its pieces are used.
 _OLD_RECORD = "manifest.json"
@@ -164,7 +164,7 @@ class Manifest:
 def _old_parts(record: Path, key: str) -> list[dict[str, Any]]:
     """Return the parts that an earlier build recorded for the same request, if there are any."""
     with suppress(OSError, ValueError, KeyError, TypeError):
-        document = json.loads(record.read_text(encoding="utf-8"))
+        document = parse_json(record.read_text(encoding="utf-8"))
         if document["key"] == key:
             plan = {"files": {}, "request": document["request"], "pieces": document["pieces"]}
             return [

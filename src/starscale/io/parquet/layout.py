@@ -7,7 +7,6 @@ booleans ``NAME.mask``. pandas stores its index as a column, or, where it is a r
 from __future__ import annotations
 
 import importlib
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -19,6 +18,7 @@ import polars as pl
 import pyarrow as pa
 
 from starscale.io.masks import masked, masks_of
+from starscale.vocabulary.documents import parse_json
 from starscale.vocabulary.errors import InputError, Problem, Problems
 
 ASTROPY = "table_meta_yaml"
@@ -192,7 +192,7 @@ def _ranges(metadata: Mapping[str, str], stored: pl.Schema) -> dict[str, tuple[i
 def _index(metadata: Mapping[str, str]) -> list[Any]:
     """Return how pandas says that it stored its index."""
     try:
-        found = json.loads(metadata.get(PANDAS, "{}")).get("index_columns", [])
+        found = parse_json(metadata.get(PANDAS, "{}")).get("index_columns", [])
     except (ValueError, AttributeError):
         return []
     return found if isinstance(found, list) else []
