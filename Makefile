@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # Workers of the test run; the suite is meant for two cores.
 WORKERS ?= 2
 
-.PHONY: help environment demo test oldest newest oldest-lsdb new-examples often fuzz lock audit mutants nightly test-slow service-tests lint types shape docs docs-test release release-check real match-quality homogenize learners bench ci clean
+.PHONY: help environment demo test oldest newest oldest-lsdb new-examples often fuzz kills lock audit mutants nightly test-slow service-tests lint types shape docs docs-test release release-check real match-quality homogenize learners bench ci clean
 
 help:            ## this list
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 18
@@ -70,6 +70,11 @@ FUZZ_INPUTS ?= 100000
 FUZZ_FIRST ?= 1000000
 fuzz: $(VENV)/.dev        ## changed files of every kind (FUZZ_INPUTS of each): a result or one clear error; hours
 	$(BIN)/python tests/fuzz/campaign.py --inputs $(FUZZ_INPUTS) --first $(FUZZ_FIRST)
+
+# Ends of each verb that writes.
+KILLS ?= 50
+kills: $(VENV)/.dev       ## verbs ended by signals and by lack of memory, repeated: the files of an undisturbed call? hours
+	$(BIN)/python tests/support/kills.py --kills $(KILLS)
 
 # Versions that were tried together: make CONSTRAINTS=requirements/ci.txt environment
 CONSTRAINTS ?=

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from starscale.features.splits import PARTS, assign_parts, position_groups
+from starscale.features.splits import PARTS, assign_parts, chained, near_pairs, position_groups, same_pairs
 from starscale.tables.hashes import stable_hash
 from starscale.tables.positions import Positions
 from starscale.vocabulary.settings.split import SplitConfig
@@ -110,6 +110,29 @@ def test_no_rows() -> None:
     assert assign_parts(empty, CONFIG, 0, np.empty(0, dtype=np.intp)).to_list() == []
     nowhere = Positions(*(np.empty(0) for _ in range(3)), None, None, np.empty(0, dtype=bool))
     assert len(position_groups(nowhere, 1.0)) == 0
+
+
+def test_rows_with_the_same_key_are_connected_and_those_without_one_are_not() -> None:
+    assert same_pairs(pl.Series(["a", None, "b", "a", "a", None])).tolist() == [[0, 3], [0, 4]]
+    assert same_pairs(pl.Series([1, 2, None])).shape == (0, 2)
+    assert near_pairs(sky([], []), 1.0).shape == (0, 2)
+    assert chained(3).tolist() == [0, 1, 2]
+    # A chain of pairs is one group, in whatever direction they are given.
+    assert chained(5, np.array([[3, 0]]), np.array([[3, 4], [1, 2]])).tolist() == [0, 1, 1, 0, 0]
+
+
+def test_all_stars_held_out_of_training_and_validation_are_the_test_part() -> None:
+    ids = pl.Series(np.arange(2000))
+    held = np.arange(2000) % 4 == 0
+    parts = assign_parts(ids, CONFIG, 1, held_out=held)
+    assert ((parts == "test").to_numpy() == held).all()
+    # The others in proportion: 0.7 and 0.2.
+    assert (parts == "train").sum() / (~held).sum() == pytest.approx(7 / 9, abs=0.03)
+    # The whole group of a star that is held out is.
+    grouped = assign_parts(ids, CONFIG, 1, np.arange(2000) // 3, held_out=held).to_numpy()
+    with_held = np.isin(np.arange(2000) // 3, np.arange(2000)[held] // 3)
+    assert ((grouped == "test") == with_held).all()
+    assert not (with_held == held).all()
 
 
 # ---- groups ------------------------------------------------------------------------------------------

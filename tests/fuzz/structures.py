@@ -136,7 +136,7 @@ def _cards(cards: list[bytes], random: Random) -> list[bytes]:
     elif change == 6:
         cards[at] = cards[at][:30] + "é😀\u202e".encode()[: random.choice((1, 2, 7))].ljust(50, b"\xff")
     elif change == 7:
-        cards[at : at + 1] = [_card(keyword, "'a&'"), *[b"CONTINUE  'b&'".ljust(80)] * random.choice((1, 2, 3000))]
+        cards[at : at + 1] = [_card(keyword, "'a&'"), *[b"CONTINUE  'b&'".ljust(80)] * random.choice((1, 2, 300))]
     else:
         name = random.choice(
             (b"TDIM1", b"TNULL2", b"TSCAL1", b"TZERO1", b"THEAP", b"TTYPE2", b"TUNIT1", b"TTYPE99999")

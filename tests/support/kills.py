@@ -1,8 +1,9 @@
 """Verbs that are ended at random moments, and what their repetition writes.
 
 ``python tests/support/kills.py --kills 50 --verbs clean match`` starts every verb in a process, ends it with
-SIGKILL or SIGTERM at a random moment, one to three times in a row, repeats it, and compares all files with those
-of an undisturbed call. Files that differ between two undisturbed calls (they hold times) need only be there.
+SIGKILL, SIGTERM or a limit of memory at a random moment, one to three times in a row, with the times of its files
+set back or forward, repeats it, and compares all files with those of an undisturbed call. Files that differ
+between two undisturbed calls (they hold times) need only be there.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import hashlib
 import multiprocessing
 import os
 import random
+import resource
 import shutil
 import signal
 import sys
@@ -30,6 +32,8 @@ import polars as pl
 import starscale as ss
 from starscale import io
 
+#: Share of calls that are ended by too little memory.
+MEMORY = 0.2
 #: How often rows are repeated, so that a verb takes long enough to be ended within it.
 _TIMES = 20
 RUN = """mock = true
@@ -58,7 +62,7 @@ def prepare(data: Path, *, networks: bool = False) -> None:
     matched = io.read(data / "run" / "matched.parquet")
     ss.write(pl.concat([matched] * _TIMES * 2), data / "many.parquet")
     gaia = io.read(data / "mock" / "gaia_dr3.parquet")
-    unlike = pl.Series("source_id", np.arange(gaia.height * _TIMES, dtype=np.int64))
+    unlike = pl.Series("source_id", np.arange(1, gaia.height * _TIMES + 1, dtype=np.int64))
     ss.write(pl.concat([gaia] * _TIMES).with_columns(unlike), data / "gaia.parquet")
     catalogue = io.read(data / "run" / "catalogue.parquet")
     ss.write(pl.concat([catalogue] * _TIMES), data / "catalogue.parquet")
@@ -75,7 +79,9 @@ def prepare(data: Path, *, networks: bool = False) -> None:
 
 DATA = Path("../data")
 VERBS: Mapping[str, Callable[[], object]] = {
-    "clean": lambda: ss.clean(DATA / "gaia.parquet", survey="gaia_dr3", output="out.parquet"),
+    "clean": lambda: ss.clean(
+        DATA / "gaia.parquet", survey="gaia_dr3", output="out.parquet", cuts=ss.Cuts(without=("distance",))
+    ),
     "convert": lambda: ss.convert(DATA / "many.parquet", "out.fits"),
     "match": lambda: ss.match(
         DATA / "mock" / "gaia_dr3.parquet",
@@ -113,9 +119,22 @@ VERBS: Mapping[str, Callable[[], object]] = {
 NETWORKS = ("train", "distil")
 
 
-def _call(verb: str, place: Path) -> None:
+def _call(verb: str, place: Path, room: int | None = None) -> None:
+    """Call a verb in a folder; `room`: bytes of memory more than this process has already."""
     os.chdir(place)
+    if room is not None:
+        # A library that ends the process, as Rust does without memory, says so at length.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+        used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_AS, (used + room, used + room))
     VERBS[verb]()
+
+
+def _turn_clock(place: Path, rng: random.Random) -> None:
+    """Give files times as if the clock had been set back, or forward, since they were written."""
+    moved = time.time() + rng.choice((-10, 0, 1)) * 365 * 86_400
+    for path in place.rglob("*"):
+        os.utime(path, (moved, moved))
 
 
 @dataclass(frozen=True)
@@ -170,19 +189,28 @@ def killed(verb: str, kills: int, root: Path, seed: int = 1) -> Killed:
     done, finished, faults = 0, 0, list[str]()
     while done < kills:
         place = _fresh(root, "tries")
-        for waited in (*(rng.uniform(0, seconds) for _ in range(rng.randint(1, 3))), None):
-            process = processes.Process(target=_call, args=(verb, place))
-            process.start()
-            process.join(waited)
-            if process.is_alive():
-                os.kill(process.pid or 0, rng.choice((signal.SIGKILL, signal.SIGTERM)))
-                process.join()
-                done += 1
-            elif process.exitcode != 0:
-                faults.append(f"ended with {process.exitcode} after {done} kills")
+        for _ in range(rng.randint(1, 3)):
+            done += _ended(processes, verb, place, seconds, rng)
+            _turn_clock(place, rng)
+        last = processes.Process(target=_call, args=(verb, place))
+        last.start()
+        last.join()
+        faults += [f"ended with {last.exitcode} after {done} kills"] if last.exitcode else []
         finished += 1
         faults += _differences(_digests(place), wanted[0], same)
     return Killed(verb, done, finished, tuple(faults))
+
+
+def _ended(processes: ForkServerContext, verb: str, place: Path, seconds: float, rng: random.Random) -> bool:
+    """Call a verb, and end it after a random time or with little memory; whether it did not end by itself."""
+    room = rng.randrange(200 * 2**20) if rng.random() < MEMORY else None
+    process = processes.Process(target=_call, args=(verb, place, room))
+    process.start()
+    process.join(None if room is not None else rng.uniform(0, seconds))
+    if process.is_alive():
+        os.kill(process.pid or 0, rng.choice((signal.SIGKILL, signal.SIGTERM)))
+        process.join()
+    return process.exitcode != 0
 
 
 def _differences(found: Mapping[str, str], wanted: Mapping[str, str], same: set[str]) -> Iterator[str]:
