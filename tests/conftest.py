@@ -43,7 +43,7 @@ _PICTURED = {"plots", "reports"}
 _PIXEL = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mNk+A8AAQUBAScY42YAAAAASUVORK5CYII="
 )
-_draw = style.png
+_draw = style.png, style.pdf
 _pictured = True
 
 
@@ -56,8 +56,12 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 def _png(figure: Figure, *, mock: bool = False) -> bytes:
     if _pictured:
-        return _draw(figure, mock=mock)
+        return _draw[0](figure, mock=mock)
     return _PIXEL
+
+
+def _pdf(figure: Figure) -> bytes:
+    return _draw[1](figure) if _pictured else b"%PDF"
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -65,6 +69,7 @@ def _pictures_where_they_are_looked_at() -> Iterator[None]:
     """Drawing the pictures of a report takes most of the time of a small run."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(style, "png", _png)
+        patch.setattr(style, "pdf", _pdf)
         yield
 
 

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from starscale import io
-from starscale.cli import completion
-from starscale.cli.announcing import expected
+from starscale.cli import announcing, completion
+from starscale.cli.announcing import announce_run, expected
 from starscale.cli.help import GROUPS, overview, verb_help
 from starscale.cli.verbs import MODULES, as_command
 from starscale.surveys import survey_names
@@ -113,9 +113,29 @@ def test_names_are_completed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
 def test_a_time_is_said_where_it_is_long_and_was_measured(tmp_path: Path, sky: Path) -> None:
     assert expected("predict", 10_000_000) == "; 7 minutes to 19 minutes by rates measured on two cores"
     assert expected("predict", 1_000) == expected("convert", 10**9) == ""
+    assert expected("run", 10_000_000) == "; 7 minutes to 15 minutes by rates measured on two cores"
     table = io.read(sky / "mock/skymapper_dr2.parquet").head(7)
     io.write(table, tmp_path / "few.csv")
     # The rows of a text table would have to be counted.
     assert "rows of" not in starscale("convert", tmp_path / "few.csv", "-o", tmp_path / "few.fits").stderr
     done = starscale("convert", tmp_path / "few.fits", "-o", tmp_path / "few.csv")
     assert f"convert: 7 rows of {tmp_path / 'few.fits'}, to {tmp_path / 'few.csv'}\n" in done.stderr
+
+
+def test_a_run_says_what_it_reads(
+    sky: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = {
+        name: io.read(sky / f"mock/{name}.parquet").height for name in ("gaia_dr3", "skymapper_dr2", "galah_dr3")
+    }
+    said = " and ".join(f"{n:,} rows of mock/{name}.parquet" for name, n in rows.items())
+    announce_run(sky / "run.toml", Path("out"))
+    assert capsys.readouterr().err.endswith(f"run: {said}, to out/\n")
+    monkeypatch.setitem(announcing.MICROSECONDS, "run", (1e4, 2e4))
+    announce_run(sky / "run.toml", Path("out"))
+    assert capsys.readouterr().err.endswith("by rates measured on two cores, besides the training\n")
+    # What is wrong with a file is said by the run.
+    (tmp_path / "run.toml").write_text("[catalogue")
+    for path in (tmp_path / "run.toml", tmp_path / "none.toml"):
+        announce_run(path, Path("out"))
+    assert capsys.readouterr().err == ""

@@ -6,33 +6,29 @@ import base64
 import gzip
 import json
 import re
-import shutil
-import subprocess
-from dataclasses import asdict
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
-from matplotlib.image import imread
+from matplotlib.figure import Figure
 
-from starscale.model.evaluate import evaluate, summarise
 from starscale.plots import style
 from starscale.plots.style import png
 from starscale.reports import finished, plots
+from starscale.reports.catalogue import catalogue_section
 from starscale.reports.citing import cite
-from starscale.reports.finished import spread_sample
+from starscale.reports.colours import colour_magnitude
+from starscale.reports.finished import FinishedRun, spread_sample
 from starscale.reports.page import report
 from starscale.surveys import load_survey
 from starscale.surveys.citations import entries_of
-from starscale.tables.cuts import Attrition, AttritionRow
 from starscale.vocabulary.columns import LABELS
 from starscale.vocabulary.errors import InputError
 from starscale.vocabulary.flags import CatalogueFlag, describe
-from starscale.vocabulary.provenance import record
 from support.fakes import predictions
+from support.report_runs import make_run
 
 TITLES = [
     "Summary",
@@ -51,117 +47,19 @@ HOSTILE = "<script>alert('x')</script> & \"co\""
 VOID = {"meta", "img", "br", "hr", "link", "input"}
 
 
-def attrition(survey: str, n: int) -> dict[str, Any]:
-    rows = (
-        AttritionRow("star", f"{survey}_class > 0.8", "stellar image", "a paper", n // 5, n // 5, n - n // 5),
-        AttritionRow("flags", "flags = 0 AND\n   x < 1", "", "", n // 10, n // 12, n - n // 5 - n // 12),
-    )
-    return asdict(Attrition(n, rows))
-
-
-def figures(test: pl.DataFrame, labels: tuple[str, ...]) -> list[dict[str, Any]]:
-    truth = test.select(pl.col(f"{name}_label").alias(name) for name in labels)
-    one = evaluate(test, truth, labels, magnitude=test["magnitude"])
-    two = one.with_columns(pl.col("mean", "std", "mad", "rmse") * 1.1)
-    rows: list[dict[str, Any]] = json.loads(summarise([one, two]).write_json())
-    return rows
-
-
-def make_run(
-    folder: Path,
-    *,
-    mock: bool = False,
-    title: str = "A run",
-    n: int = 6000,
-    labels: tuple[str, ...] = tuple(LABELS),
-    match: bool = True,
-) -> Path:
-    """Everything that a run leaves and the report reads."""
-    folder.mkdir(parents=True, exist_ok=True)
-    catalogue, test = predictions(5 * n, labels), predictions(n, labels, seed=7)
-    drop = [c for c in test.columns if c.endswith("_label") or c == "magnitude"]
-    catalogue.drop(drop).write_parquet(folder / "catalogue.parquet")
-    test.write_parquet(folder / "test.parquet")
-    survey = "skymapper_dr2"
-    steps: dict[str, Any] = {"clean gaia_dr3": {"attrition": attrition("gaia", 123457)}}
-    if match:
-        rng = np.random.default_rng(3)
-        distance = np.abs(np.where(rng.random(n) < 0.98, rng.rayleigh(0.12, n), np.sqrt(rng.random(n))))
-        pl.DataFrame({"angular_distance": distance}).write_parquet(folder / f"pairs_{survey}.parquet")
-        statistics: dict[str, Any] = {
-            "n_lead": 120001,
-            "n_external": 98765,
-            "n_pairs": 70707,
-            "n_matched": 70111,
-            "n_strict": 69001,
-        }
-        statistics |= {"n_loose": 69555, "radius": 1.0, "median_distance": 0.14142, "n_kept": 68999}
-        statistics |= {"mode": "dense", "method": "figure_of_merit", "order": "match_first", "pairs": "strict"}
-        statistics |= {"model": {"error_scale": 1.23, "blended_share": 0.017}}
-        statistics |= {"losses": {"no_candidate": 777, "several_neighbours": 1042}}
-        probability = 1 - 10.0 ** rng.uniform(-9, -0.3, n)
-        neighbours = pl.DataFrame({"match_probability": probability, "best": rng.random(n) < 0.97})
-        neighbours.write_parquet(folder / f"neighbours_{survey}.parquet")
-        steps |= {f"clean {survey}": {"attrition": attrition("sky", 98765)}, f"match {survey}": statistics}
-    counts = {"rows": 5432, "without_star": 321, "without_labels": 12, "stars": 4999, "repeats": 100}
-    steps |= {
-        "labels galah_dr3": {"attrition": attrition("galah", 6543), "counts": counts},
-        "join": {"stars": 68001},
-        "training set": {"stars": 4321},
-        "train": {"split": {"train": 3457, "validation": 432, "test": 433}},
-        "predict": {
-            "rows": 68001,
-            "predicted": 67890,
-            "flags": {bit.name: 111 * i for i, bit in enumerate(CatalogueFlag)},
-        },
-        "evaluate": {},
-    }
-    settings = {
-        "title": title,
-        "catalogue": {
-            "survey": "gaia_dr3",
-            "path": "tables/gaia.parquet",
-            "join": [{"survey": "bailer_jones_edr3", "path": "tables/distances.parquet"}],
-        },
-        "photometry": [{"survey": survey, "path": "tables/smss.parquet"}] if match else [],
-        "labels": [{"survey": "surveys/my_own.toml", "path": None}],
-        "model": {"kind": "mixture", "members": 5},
-        "compare": [{"name": "clusters", "path": "tables/clusters.csv"}],
-    }
-    inputs = {"tables/gaia.parquet": {"sha256": "ab" * 32}, "tables/other.fits": {"sha256": "cd" * 32}}
-    provenance = record(command="run run.toml", mock=mock, settings=settings, inputs=inputs)
-    provenance["steps"] = {
-        name: {
-            "key": "0f" * 32,
-            "reads": {},
-            "files": {f"{i}.parquet": "12" * 32},
-            "seconds": 1.5 + i,
-            "result": r,
-        }
-        for i, (name, r) in enumerate(steps.items())
-    }
-    (folder / "provenance.json").write_text(json.dumps(provenance))
-    metrics = {
-        "title": title,
-        "mock": mock,
-        "repeats": 2,
-        "split": {"train": 3457, "validation": 432, "test": 433},
-    }
-    metrics["test"] = figures(test, labels)
-    metrics["compare"] = [
-        {"name": "clusters", "stars": 77, "figures": figures(test.head(77), labels)},
-        {"name": "nobody", "stars": 0, "figures": []},
-    ]
-    (folder / "metrics.json").write_text(json.dumps(metrics))
-    (folder / "model").mkdir(exist_ok=True)
-    (folder / "model" / "MODEL_CARD.md").write_text("# The card\nof <this> model")
-    return folder
-
-
 @pytest.fixture
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """For tests of what is said, not shown: drawing takes the most time."""
     monkeypatch.setattr(style, "png", lambda figure, *, mock=False: b"\x89PNG")
+    monkeypatch.setattr(style, "pdf", lambda figure: b"%PDF")
+
+
+@pytest.fixture
+def drawings(monkeypatch: pytest.MonkeyPatch, undrawn: None) -> list[Figure]:
+    """The figures of a report, not drawn."""
+    found: list[Figure] = []
+    monkeypatch.setattr(style, "png", lambda figure, *, mock=False: found.append(figure) or b"\x89PNG")
+    return found
 
 
 class Page(HTMLParser):
@@ -244,17 +142,13 @@ def test_cite_a_run(folder: Path) -> None:
     assert "surveys/my_own.toml\n    its survey file is not here any more" in cite(folder)
 
 
-def test_the_page_is_written_to_output(folder: Path, html: str, tmp_path: Path) -> None:
-    output = tmp_path / "page.html"
-    assert report(folder, output) == output
-    assert output.read_text(encoding="utf-8") == html
-
-
-def test_same_run_gives_same_page_and_nothing_else(folder: Path, html: str) -> None:
+def test_same_run_gives_same_page_and_nothing_else(folder: Path, html: str, tmp_path: Path) -> None:
     before = sorted(p.name for p in folder.iterdir())
-    assert report(str(folder)) == folder / "report.html"
-    assert (folder / "report.html").read_text(encoding="utf-8") == html
+    output = tmp_path / "page.html"
+    assert report(str(folder), output) == output
+    assert output.read_text(encoding="utf-8") == html
     assert sorted(p.name for p in folder.iterdir()) == before
+    assert "report.html" in before
 
 
 def test_every_section_is_there_and_in_the_contents(page: Page) -> None:
@@ -266,29 +160,76 @@ def test_every_section_is_there_and_in_the_contents(page: Page) -> None:
 
 
 def test_nothing_outside_is_needed(html: str, page: Page) -> None:
-    inside = ("#", "data:image/png;base64,", "data:application/gzip;base64,")
+    inside = ("#", "data:image/png;base64,", "data:application/gzip;base64,", "data:application/pdf;base64,")
     assert all(t.startswith(inside) for t in page.targets)
     assert not re.search(r"https?://|url\(|@import|fetch\(|XMLHttpRequest", html)
     # One script, ours, whose text is in the page.
     assert re.findall(r"<script[^>]*>", html) == ["<script>"]
-    assert len(html) < 3_000_000
+    assert len(html) < 6_000_000
 
 
 def test_pictures_are_pngs_with_a_text(html: str) -> None:
     images = re.findall(r'<img alt="([^"]+)" src="data:image/png;base64,([^"]+)" width="\d+"', html)
-    assert len(images) == 11
+    assert len(images) == 14
     assert all(base64.b64decode(data, validate=True).startswith(b"\x89PNG") for _, data in images)
+
+
+def test_every_picture_can_be_saved_as_vectors(html: str) -> None:
+    found = re.findall(r'download="figure-(\d+)\.pdf" href="data:application/pdf;base64,([^"]+)"', html)
+    assert [int(number) for number, _ in found] == list(range(1, 15))
+    for _, data in found:
+        document = base64.b64decode(data, validate=True)
+        assert document.startswith(b"%PDF-")
+        assert document.rstrip().endswith(b"%%EOF")
+        # Letters are text in a font of the file.
+        assert b"/Subtype /Type3" in document
+        assert b"CreationDate" not in document
+
+
+def test_colours_and_maps_of_the_catalogue(tmp_path: Path, drawings: list[Figure]) -> None:
+    path = make_run(tmp_path / "run", n=200)
+    catalogue_section(FinishedRun.load(path))
+    diagram = next(figure for figure in drawings if figure.axes[0].get_ylabel() == "phot_g_mean_mag (mag)")
+    assert [axes.get_ylabel() for axes in diagram.axes[1:]] == [
+        "phot_g_mean_mag (mag)",
+        "absolute phot_g_mean_mag (mag)",
+    ]
+    near = pl.read_parquet(path / "matched.parquet").filter(pl.col("parallax") > 1).height
+    assert diagram.axes[2].texts[0].get_text().startswith(f"{near} stars")
+    titles = {bar.get_ylabel() for figure in drawings for axes in figure.axes for bar in axes.child_axes}
+    assert titles >= {"stars per square degree", "mean [Fe/H] (dex)", "with a flag: share of the stars (%)"}
+
+
+@pytest.mark.usefixtures("undrawn")
+@pytest.mark.parametrize("change", ["none", "rows", "bands", "nulls", "parallax", "no file"])
+def test_colours_where_columns_or_stars_differ(tmp_path: Path, change: str) -> None:
+    path = make_run(tmp_path / "run", n=20, match=False)
+    file, table = path / "matched.parquet", pl.read_parquet(path / "matched.parquet")
+    changed = {
+        "rows": table.reverse(),
+        "bands": table.drop("phot_bp_mean_mag"),
+        "nulls": table.with_columns(phot_g_mean_mag=pl.lit(None, pl.Float64)),
+        "parallax": table.with_columns(parallax_error=pl.lit(1e9)),
+    }
+    changed.get(change, table).write_parquet(file)
+    if change == "no file":
+        file.unlink()
+    found = colour_magnitude(FinishedRun.load(path), pl.read_parquet(path / "catalogue.parquet"), "all stars")
+    assert (found is not None) == (change in ("none", "rows", "parallax"))
+    if found:
+        assert ("by mean predicted [Fe/H]" in found.caption) == (change != "rows")
+        assert ("absolute" in found.caption) == (change != "parallax")
 
 
 def test_the_data_of_every_picture_can_be_saved(html: str) -> None:
     found = re.findall(r'download="figure-(\d+)\.csv\.gz" href="data:application/gzip;base64,([^"]+)"', html)
-    assert [int(number) for number, _ in found] == list(range(1, 12))
+    assert [int(number) for number, _ in found] == list(range(1, 15))
     for _, data in found:
         lines = gzip.decompress(base64.b64decode(data)).decode().splitlines()
         assert lines[0] == "panel,x_axis,y_axis,series,x,y,value"
         assert len(lines) > 2
     places = re.findall(r'data-places="([^"]+)"', html)
-    assert len(places) == 2
+    assert len(places) == 5
     for text in places:
         for panel in json.loads(gzip.decompress(base64.b64decode(text))):
             assert panel["rows"]
@@ -524,24 +465,3 @@ def test_missing_tables_and_columns_sample_to_nothing(tmp_path: Path) -> None:
     assert spread_sample(tmp_path / "none.parquet", ("ra",))[0].is_empty()
     pl.DataFrame({"x": [1]}).write_parquet(tmp_path / "x.parquet")
     assert spread_sample(tmp_path / "x.parquet", ("ra",))[0].is_empty()
-
-
-# ---- pictures ---------------------------------------------------------------------------------
-
-
-@pytest.mark.service
-def test_a_browser_shows_it(folder: Path, html: str, tmp_path: Path) -> None:
-    browser = next((found for name in ("chromium", "google-chrome") if (found := shutil.which(name))), None)
-    if browser is None:
-        pytest.skip("neither chromium nor google-chrome is installed")
-    picture = tmp_path / "page.png"
-    command = [browser, "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--hide-scrollbars"]
-    command += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
-    command += [f"--user-data-dir={tmp_path / 'profile'}", "--window-size=1200,6000", f"--screenshot={picture}"]
-    subprocess.run([*command, (folder / "report.html").as_uri()], check=True, capture_output=True, timeout=120)
-    pixels = imread(picture)
-    assert pixels.shape[:2] == (6000, 1200)
-    filled = (pixels[..., :3].min(axis=2) < 0.8).reshape(6, 1000, 1200).mean(axis=(1, 2))
-    # Text and pictures all the way down; nothing sticks out of the page to the right.
-    assert (filled > 0.01).all()
-    assert (pixels[:, -20:, :3] > 0.9).all()

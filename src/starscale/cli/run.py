@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 import starscale as ss
+from starscale.cli.announcing import announce_run
 from starscale.cli.estimates import print_estimates
 from starscale.cli.options import (
     Engine,
@@ -95,6 +96,7 @@ def run(
     if dry_run:
         print_estimates(ss.plan_run(run_file, progress=shown()))
         return
+    announce_run(run_file, output)
     cluster: dict[str, Any] = {"engine": engine, "scheduler": scheduler, "workers": workers}
     _print_run(ss.run(run_file, output, progress=shown(), **cluster))
 

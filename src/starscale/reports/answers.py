@@ -31,7 +31,7 @@ def _how_good(whole: list[dict[str, object]], mock: bool) -> str:
     if not whole:
         return "Not known: the run has no test part."
     told = "; ".join(f"{_name(row)} {_figure(row, 'mad')}" for row in whole)
-    number = max(int(float(str(row["n"]))) for row in whole)
+    number = max(round(float(str(row["n"]))) for row in whole)
     stars = "simulated stars, which say nothing about real ones" if mock else "stars"
     return f"{told} is the MAD of the errors against the labels, from {number:,} {stars} kept out of the training."
 

@@ -42,6 +42,8 @@ class Picture:
     ----------
     image : str
         PNG in base64.
+    pdf : str
+        The same figure as PDF in base64.
     alt, caption : str
         For screen readers; below the figure.
     width : int
@@ -53,6 +55,7 @@ class Picture:
     """
 
     image: str
+    pdf: str
     alt: str
     caption: str
     width: int = 0
@@ -62,10 +65,13 @@ class Picture:
     @classmethod
     def of(cls, figure: Figure, alt: str, caption: str, *, mock: bool, hover: bool = False) -> Picture:
         """Draw a matplotlib figure; that of simulated stars says so itself."""
-        image = base64.b64encode(style.png(figure, mock=mock)).decode("ascii")
+        image, pdf = (
+            base64.b64encode(drawn).decode("ascii") for drawn in (style.png(figure, mock=mock), style.pdf(figure))
+        )
         # After the drawing, which decides where the panels lie.
         places = pictured.places(figure) if hover else ""
-        return cls(image, alt, caption, round(_PIXELS * figure.get_figwidth()), pictured.table(figure), places)
+        width = round(_PIXELS * figure.get_figwidth())
+        return cls(image, pdf, alt, caption, width, pictured.table(figure), places)
 
 
 @dataclass(frozen=True, slots=True)

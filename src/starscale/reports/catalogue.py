@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+import polars as pl
+
 from starscale.reports import plots
 from starscale.reports.blocks import Block, Paragraph, Picture, Section
+from starscale.reports.colours import colour_magnitude
 from starscale.reports.finished import FinishedRun, count, mapping, spread_sample
 from starscale.reports.table import ReportTable
 from starscale.vocabulary.columns import LABELS
@@ -21,7 +26,7 @@ def catalogue_section(run: FinishedRun) -> Section:
 
 
 def _pictures(run: FinishedRun) -> list[Picture]:
-    stars, weight = spread_sample(run.catalogue, ("ra", "dec", *LABELS))
+    stars, weight = spread_sample(run.catalogue, ("ra", "dec", "flags", *LABELS))
     if stars.is_empty():
         return []
     labels = [name for name in LABELS if name in stars.columns]
@@ -32,6 +37,8 @@ def _pictures(run: FinishedRun) -> list[Picture]:
         coloured = " and by mean predicted [Fe/H]" if "fe_h" in labels else ""
         caption = f"Kiel diagram of the predicted labels, {of}, by density{coloured}."
         found.append(run.picture(plots.kiel(stars), "Kiel diagram of the catalogue", caption, hover=True))
+    if diagram := colour_magnitude(run, stars, of):
+        found.append(diagram)
     if labels:
         known = (
             ", and of the spectroscopic labels of the test part. Where the first reaches beyond the second, the "
@@ -41,10 +48,23 @@ def _pictures(run: FinishedRun) -> list[Picture]:
         figure = plots.label_distributions(stars, run.test, labels)
         found.append(run.picture(figure, "Histograms of the predicted labels", caption))
     if {"ra", "dec"} <= set(stars.columns):
-        figure = plots.sky(stars, weight=weight)
-        caption = f"Where the stars are (ICRS, east to the left), {of}."
-        found.append(run.picture(figure, "Map of the stars on the sky", caption, hover=True))
+        found += _maps(run, stars, weight, of)
     return found
+
+
+def _maps(run: FinishedRun, stars: pl.DataFrame, weight: int, of: str) -> Iterator[Picture]:
+    """Draw where the stars are, their mean [Fe/H], and the share of them with a flag."""
+    place = f"on the sky (ICRS, east to the left), {of}."
+    figure = plots.sky(stars, weight=weight)
+    yield run.picture(figure, "Map of the stars on the sky", f"Number of stars {place}", hover=True)
+    if "fe_h" in stars.columns and stars["fe_h"].count():
+        figure = plots.sky(stars, value="fe_h")
+        yield run.picture(figure, "Map of [Fe/H] on the sky", f"Mean predicted [Fe/H] {place}", hover=True)
+    if "flags" in stars.columns:
+        title = "with a flag"
+        figure = plots.sky(stars.with_columns((pl.col("flags") != 0).alias(title)), value=title)
+        caption = f"Share of the stars with at least one flag {place}"
+        yield run.picture(figure, "Map of the share of stars with a flag on the sky", caption, hover=True)
 
 
 def _flags(run: FinishedRun) -> ReportTable | None:

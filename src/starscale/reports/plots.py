@@ -159,6 +159,30 @@ def kiel(stars: pl.DataFrame) -> Figure:
     return figure
 
 
+def colour_magnitude(stars: pl.DataFrame, bands: Sequence[str], parallax: str | None) -> Figure:
+    """Draw colour-magnitude diagrams: by density, by mean [Fe/H], and of absolute magnitudes.
+
+    Parameters
+    ----------
+    stars : polars.DataFrame, (n, ...)
+        Magnitudes, and optionally `fe_h`.
+    bands : (str, str, str)
+        Columns of the two magnitudes of the colour and of that of the other axis.
+    parallax : str, optional
+        Column of parallaxes (mas), null where too uncertain for a distance.
+    """
+    names = dict(zip(("blue", "red", "magnitude"), bands, strict=True))
+    coloured = "fe_h" in stars.columns
+    figure, panels = grid(1, 1 + coloured + (parallax is not None), (4.3, 3.9))
+    left = list(panels[0])
+    diagrams.colour_magnitude(stars, **names, ax=left.pop(0))
+    if coloured:
+        diagrams.colour_magnitude(stars, **names, colour="fe_h", ax=left.pop(0))
+    if parallax:
+        diagrams.colour_magnitude(stars, **names, parallax=parallax, ax=left.pop(0))
+    return figure
+
+
 def label_distributions(stars: pl.DataFrame, test: pl.DataFrame, labels: Sequence[str]) -> Figure:
     """Draw the distribution of every label of `stars`, and of the labels of `test`, if it has rows."""
     figure, panels = grid(1, len(labels), (3.75, 3.0))

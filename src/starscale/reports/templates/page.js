@@ -12,47 +12,24 @@
     link.click();
     setTimeout(() => URL.revokeObjectURL(link.href), 1000);
   };
-  // A page of PDF with the picture at its full resolution.
-  const pdf = (image, name) => {
-    const canvas = document.createElement("canvas");
-    const [w, h] = [canvas.width, canvas.height] = [image.naturalWidth, image.naturalHeight];
-    const draw = canvas.getContext("2d");
-    draw.fillStyle = "#fff";
-    draw.fillRect(0, 0, w, h);
-    draw.drawImage(image, 0, 0);
-    const jpeg = Uint8Array.from(atob(canvas.toDataURL("image/jpeg", 0.96).split(",")[1]), c => c.charCodeAt(0));
-    const [pw, ph] = [w * 72 / 200, h * 72 / 200].map(x => x.toFixed(2));
-    const content = `q ${pw} 0 0 ${ph} 0 0 cm /I Do Q`;
-    const parts = ["%PDF-1.4\n"], offsets = [];
-    let size = parts[0].length;
-    const add = part => { parts.push(part); size += part.length; };
-    const object = (n, text) => { offsets[n] = size; add(`${n} 0 obj\n${text}`); };
-    object(1, "<< /Type /Catalog /Pages 2 0 R >>\nendobj\n");
-    object(2, "<< /Type /Pages /Kids [3 0 R] /Count 1 >>\nendobj\n");
-    object(3, `<< /Type /Page /Parent 2 0 R /MediaBox [0 0 ${pw} ${ph}] /Contents 4 0 R ` +
-      "/Resources << /XObject << /I 5 0 R >> >> >>\nendobj\n");
-    object(4, `<< /Length ${content.length} >>\nstream\n${content}\nendstream\nendobj\n`);
-    object(5, `<< /Type /XObject /Subtype /Image /Width ${w} /Height ${h} /ColorSpace /DeviceRGB ` +
-      `/BitsPerComponent 8 /Filter /DCTDecode /Length ${jpeg.length} >>\nstream\n`);
-    add(jpeg);
-    add("\nendstream\nendobj\n");
-    const table = offsets.slice(1).map(at => `${String(at).padStart(10, "0")} 00000 n \n`).join("");
-    const start = size;
-    add(`xref\n0 6\n0000000000 65535 f \n${table}trailer\n<< /Size 6 /Root 1 0 R >>\nstartxref\n${start}\n%%EOF\n`);
-    save(name, parts, "application/pdf");
+  const press = (text, label, work) => {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.textContent = text;
+    button.setAttribute("aria-label", label);
+    button.addEventListener("click", work);
+    return button;
   };
-  // A picture in a window of its own: wheel, drag, and the keys + - 0 and the arrows.
+  // A picture in a window of its own: buttons, wheel, drag, and the keys + - 0 and the arrows.
   const zoom = (image, opener) => {
     const box = document.createElement("dialog");
     box.className = "zoom";
     box.setAttribute("aria-label", `${image.alt}; plus and minus zoom, arrows move, Escape closes`);
-    const close = document.createElement("button");
-    close.type = "button";
-    close.textContent = "Close";
     const large = document.createElement("img");
     large.src = image.src;
     large.alt = image.alt;
-    box.append(close, large);
+    box.append(press("Close", "Close", () => box.close()), press("+", "Zoom in", () => to(1.4)),
+      press("\u2212", "Zoom out", () => to(1 / 1.4)), large);
     document.body.append(box);
     let [scale, x, y] = [1, 0, 0];
     const place = () => { large.style.transform = `translate(${x}px, ${y}px) scale(${scale})`; };
@@ -65,7 +42,6 @@
     const keys = { "+": () => to(1.4), "-": () => to(1 / 1.4), "0": () => to(0), ArrowLeft: () => { x += 60; },
       ArrowRight: () => { x -= 60; }, ArrowUp: () => { y += 60; }, ArrowDown: () => { y -= 60; } };
     box.addEventListener("keydown", e => { if (keys[e.key]) { e.preventDefault(); keys[e.key](); place(); } });
-    close.addEventListener("click", () => box.close());
     box.addEventListener("close", () => { box.remove(); opener.focus(); });
     box.showModal();
   };
@@ -99,23 +75,22 @@
   const can = "DecompressionStream" in window;
   for (const figure of document.querySelectorAll("figure")) {
     const image = figure.querySelector("img");
-    const name = figure.querySelector("b").textContent.replace(/\W+/g, "-").replace(/-$/, "").toLowerCase();
-    const buttons = { PDF: () => pdf(image, `${name}.pdf`), Zoom: e => zoom(image, e.currentTarget) };
-    for (const [label, work] of Object.entries(buttons)) {
-      const button = document.createElement("button");
-      button.type = "button";
-      button.textContent = label;
-      button.setAttribute("aria-label", `${label}: ${image.alt}`);
-      button.addEventListener("click", work);
-      figure.querySelector(".tools").append(button);
-    }
-    const link = figure.querySelector("a[download]");
-    if (can && link) link.addEventListener("click", async e => {
+    figure.querySelector(".tools").append(press("Zoom", `Zoom: ${image.alt}`, e => zoom(image, e.currentTarget)));
+    const link = figure.querySelector("a[download$=gz]");
+    if (can) link.addEventListener("click", async e => {
       e.preventDefault();
-      save(`${name}.csv`, [await unpack(link.href.split(",")[1])], "text/csv");
+      save(link.download.replace(".gz", ""), [await unpack(link.href.split(",")[1])], "text/csv");
     });
     if (can && image.dataset.places) hover(image, tip);
   }
+  // A table that is wider than the page is scrolled by keys.
+  const widths = new ResizeObserver(found => {
+    for (const { target } of found) {
+      if (target.scrollWidth > target.clientWidth) target.tabIndex = 0;
+      else target.removeAttribute("tabindex");
+    }
+  });
+  for (const table of document.querySelectorAll(".wide")) widths.observe(table);
   // The entry of the section that is read is marked in the list of contents.
   const entries = new Map([...document.querySelectorAll("nav a")].map(a => [a.hash.slice(1), a]));
   const seen = new IntersectionObserver(found => {
