@@ -122,8 +122,8 @@ shape: $(VENV)/.dev       ## measures of the source tree, each with its limit
 docs: $(VENV)/.docs       ## build the documentation in docs/_build
 	$(BIN)/sphinx-build -q -W --keep-going -b html docs docs/_build/html
 
-docs-test: $(VENV)/.dev   ## run every command and every Python block of README and docs
-	$(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal -m docs tests/test_docs.py
+docs-test: $(VENV)/.dev   ## run every command and every Python block of README and docs; built pages in a browser
+	STARSCALE_AXE=$$(./.ci/axe $(BIN)/python) $(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal -m docs tests/test_docs.py tests/test_docs_browser.py
 
 real: $(VENV)/.dev        ## measurements on real tables and on the independent mock sky (needs ../shared/data)
 	$(BIN)/python benchmarks/real_data.py
@@ -149,7 +149,7 @@ bench: $(VENV)/.dev       ## speed, as ratios to what one would use instead
 release:                  ## changelog from changes/, version numbers: make release VERSION=0.2.0
 	$(PYTHON) release/changelog.py $(VERSION)
 
-release-check:            ## wheel and sdist: twine check, each installed alone and used
+release-check:            ## wheel and sdist: twine check, each installed alone and used; Dockerfile and recipe
 	PYTHON=$(PYTHON) ./release/check
 
 ci:                       ## everything that continuous integration does

@@ -60,7 +60,16 @@ def _prepare(_app: Any) -> None:
     reference.write(_HERE / "reference")
 
 
+def _reachable(_app: Any, _page: str, _template: str, context: dict[str, Any], _doctree: Any) -> None:
+    """Give captions their level, and let keys scroll what is wider than the page."""
+    for part in ("body", "furo_navigation_tree"):
+        text = context.get(part) or ""
+        text = text.replace('class="caption" role="heading"', 'class="caption" role="heading" aria-level="2"')
+        context[part] = re.sub(r'<(pre|div class="table-wrapper[^>]*)>', r'<\1 tabindex="0">', text)
+
+
 def setup(app: Any) -> None:
     """Connect what the pages need."""
+    app.connect("html-page-context", _reachable, priority=900)
     app.connect("builder-inited", _prepare)
     app.connect("autodoc-process-signature", _readable)

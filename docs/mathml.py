@@ -12,7 +12,7 @@ def _inline(writer: Any, node: Any) -> None:
 
 
 def _block(writer: Any, node: Any) -> None:
-    writer.body.append('<div class="math" style="overflow-x: auto">')
+    writer.body.append('<div class="math" style="overflow-x: auto" tabindex="0">')
     _write(writer, node, "block")
     writer.body.append("</div>")
 

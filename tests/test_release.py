@@ -100,3 +100,21 @@ def test_links_of_the_readme_survive_a_package_index(monkeypatch: pytest.MonkeyP
     linked = metadata.readme(text, "https://host/starscale")
     assert not re.search(relative, linked)
     assert "](https://host/starscale/blob/main/docs/tutorial.md)" in linked
+
+
+def test_the_container_is_made_of_what_is_there() -> None:
+    rehearse = script("rehearse")
+    found = rehearse.instructions((ROOT / "Dockerfile").read_text(encoding="utf-8"))
+    assert [word for word, _ in found] == ["FROM", "COPY", "RUN", "ENV", "USER", "WORKDIR", "ENTRYPOINT", "CMD"]
+    told = dict(found)
+    python = re.fullmatch(r"python:(3\.\d+)-slim", told["FROM"])
+    assert python is not None
+    assert f"Programming Language :: Python :: {python[1]}" in PROJECT["classifiers"]
+    assert json.loads(told["ENTRYPOINT"])[0] in PROJECT["scripts"]
+    assert told["USER"] in told["RUN"]
+    patterns = (ROOT / ".dockerignore").read_text(encoding="utf-8").split()
+    names = [".git", ".venv", ".venv-lsdb", "src", "pyproject.toml", "README.md", "release", "LICENSE"]
+    assert rehearse.ignored(names, patterns) == {".git", ".venv", ".venv-lsdb"}
+    build, commands = rehearse.recipe_commands((ROOT / "release/conda/meta.yaml").read_text(encoding="utf-8"))
+    assert build.startswith("{{ PYTHON }} -m pip install . ")
+    assert all(command.split()[0] in PROJECT["scripts"] for command in commands)

@@ -73,9 +73,12 @@ def test_the_pointer_names_what_is_below_it(browser: Browser, page: Path) -> Non
     browser.open(page)
 
     def shown() -> bool:
-        # The data are unpacked after the page is there.
-        browser.point("img[alt^='Kiel']")
-        return bool(browser.run("!document.querySelector('.tip').hidden"))
+        # The data are unpacked after the page is there; between the panels there is nothing to name.
+        for down in (0.2, 0.4, 0.6, 0.7, 0.8):
+            browser.point("img[alt^='Kiel']", 0.25, down)
+            if browser.run("!document.querySelector('.tip').hidden"):
+                return True
+        return False
 
     waited(shown, "the name of what is below the pointer")
     assert re.search(r"teff.*log ?g", browser.run("document.querySelector('.tip').textContent"), re.IGNORECASE)
@@ -98,8 +101,7 @@ def test_a_picture_is_zoomed_by_keys(browser: Browser, page: Path) -> None:
 
 def test_the_keyboard_reaches_everything(browser: Browser, page: Path) -> None:
     browser.open(page)
-    reached, there = browser.reached()
-    assert reached == there > 40
+    assert browser.unreached() == []
 
 
 def test_print_unfolds_nothing_away(browser: Browser, page: Path) -> None:

@@ -144,11 +144,13 @@ class Browser:
         self.send("Input.dispatchKeyEvent", type="keyDown", **about, **({"text": text} if text else {}))
         self.send("Input.dispatchKeyEvent", type="keyUp", **about)
 
-    def point(self, place: str) -> None:
-        """Move the pointer to the middle of an element, after it was scrolled into the window."""
+    def point(self, place: str, across: float = 0.5, down: float = 0.5) -> None:
+        """Scroll an element into the window, and move the pointer to a place in it, in shares of its sizes."""
         where = f"document.querySelector({json.dumps(place)})"
         self.run(f"{where}.scrollIntoView({{block: 'center', behavior: 'instant'}})")
-        x, y = self.run(f"(r => [r.x + r.width / 2, r.y + r.height / 2])({where}.getBoundingClientRect())")
+        x, y = self.run(
+            f"(r => [r.x + {across} * r.width, r.y + {down} * r.height])({where}.getBoundingClientRect())"
+        )
         for at in (x - 1, x):
             self.send("Input.dispatchMouseEvent", type="mouseMoved", x=at, y=y)
 
@@ -156,24 +158,28 @@ class Browser:
         """Save what the window shows."""
         path.write_bytes(base64.b64decode(self.send("Page.captureScreenshot")["data"]))
 
-    def reached(self) -> tuple[int, int]:
-        """Return how many elements the tabulator key reaches, and how many there are to reach."""
+    def unreached(self) -> list[str]:
+        """Return the elements that can be used, but that the tabulator key does not reach."""
         self.run(
             "window.reached = new Set(); document.activeElement.blur(); scrollTo(0, 0);"
             "document.addEventListener('focusin', e => window.reached.add(e.target))"
         )
-        shown = f"[...document.querySelectorAll({json.dumps(FOCUSABLE)})].filter(e => e.checkVisibility())"
-        there = int(self.run(f"{shown}.filter(e => e.tabIndex >= 0).length"))
+        shown = (
+            f"[...document.querySelectorAll({json.dumps(FOCUSABLE)})]"
+            ".filter(e => e.tabIndex >= 0 && e.checkVisibility({visibilityProperty: true}))"
+        )
+        there = int(self.run(f"{shown}.length"))
+        assert there
         for _ in range(there + 2):
             self.key("Tab", number=9)
-        return int(self.run(f"{shown}.filter(e => e.tabIndex >= 0 && window.reached.has(e)).length")), there
+        left = f"{shown}.filter(e => !window.reached.has(e)).map(e => e.outerHTML.slice(0, 200))"
+        return [str(item) for item in self.run(left)]
 
     def barriers(self, axe: Path) -> list[str]:
-        """Return the serious and critical findings of axe-core on the page."""
+        """Return the serious and critical findings of axe-core on the page, which it is not to load again."""
         self.run(axe.read_text(encoding="utf-8") + "; 0")
-        found = self.run(
-            "axe.run(document, {resultTypes: ['violations']}).then(r => JSON.stringify(r.violations))"
-        )
+        options = "{preload: false, resultTypes: ['violations']}"
+        found = self.run(f"axe.run(document, {options}).then(r => JSON.stringify(r.violations))")
         return [
             f"{item['id']} ({item['impact']}): {node['html'][:200]} {node.get('failureSummary', '')}"
             for item in json.loads(found)

@@ -106,6 +106,6 @@ def pdf(figure: Figure) -> bytes:
     unsaid = {"Creator": None, "Producer": None, "CreationDate": None}
     # Outlines of the letters as they are drawn: subsets of TrueType fonts take longer than all else.
     with styled(), mpl.rc_context({"pdf.fonttype": 3}):
-        FigureCanvasPdf(figure).print_pdf(buffer, metadata=unsaid)
+        FigureCanvasPdf(figure).print_pdf(buffer, metadata=unsaid)  # type: ignore[no-untyped-call]
     figure.dpi = resolution
     return buffer.getvalue()

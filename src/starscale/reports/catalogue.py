@@ -32,13 +32,7 @@ def _pictures(run: FinishedRun) -> list[Picture]:
     labels = [name for name in LABELS if name in stars.columns]
     n = count(stars.height)
     of = f"one star in {weight} of the catalogue ({n} stars)" if weight > 1 else f"all {n} stars of the catalogue"
-    found = []
-    if {"teff", "logg"} <= set(labels):
-        coloured = " and by mean predicted [Fe/H]" if "fe_h" in labels else ""
-        caption = f"Kiel diagram of the predicted labels, {of}, by density{coloured}."
-        found.append(run.picture(plots.kiel(stars), "Kiel diagram of the catalogue", caption, hover=True))
-    if diagram := colour_magnitude(run, stars, of):
-        found.append(diagram)
+    found = list(_diagrams(run, stars, of))
     if labels:
         known = (
             ", and of the spectroscopic labels of the test part. Where the first reaches beyond the second, the "
@@ -50,6 +44,16 @@ def _pictures(run: FinishedRun) -> list[Picture]:
     if {"ra", "dec"} <= set(stars.columns):
         found += _maps(run, stars, weight, of)
     return found
+
+
+def _diagrams(run: FinishedRun, stars: pl.DataFrame, of: str) -> Iterator[Picture]:
+    """Draw the stars in the planes of labels and of colours, as far as the run has them."""
+    if {"teff", "logg"} <= set(stars.columns):
+        coloured = " and by mean predicted [Fe/H]" if "fe_h" in stars.columns else ""
+        caption = f"Kiel diagram of the predicted labels, {of}, by density{coloured}."
+        yield run.picture(plots.kiel(stars), "Kiel diagram of the catalogue", caption, hover=True)
+    if diagram := colour_magnitude(run, stars, of):
+        yield diagram
 
 
 def _maps(run: FinishedRun, stars: pl.DataFrame, weight: int, of: str) -> Iterator[Picture]:
