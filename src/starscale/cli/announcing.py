@@ -10,7 +10,7 @@ from starscale import io
 from starscale.cli.printing import say
 from starscale.pipeline.runfile import load_any_run
 from starscale.vocabulary.errors import StarscaleError
-from starscale.vocabulary.settings.run import RunConfig
+from starscale.vocabulary.settings.run import InputTable, LabelsInput, RunConfig
 
 #: Microseconds a row on two cores, least and most seen (docs/large.md, docs/measurements.md); match: of both
 #: tables together, in memory and in tiles; predict: the paper's networks and the default's; run: of the leading
@@ -42,7 +42,7 @@ def announce_run(run_file: Path, output: Path) -> None:
     except StarscaleError:
         return
     labels = config.labels if isinstance(config, RunConfig) else ()
-    inputs = (config.catalogue, *config.photometry, *labels)
+    inputs: list[InputTable | LabelsInput] = [config.catalogue, *config.photometry, *labels]
     rows = {table.path: n for table in inputs if table.path and (n := _rows(base / table.path))}
     time = expected("run", rows.get(config.catalogue.path or Path(), 0))
     if rows:
