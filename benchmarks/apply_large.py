@@ -1,6 +1,7 @@
 """Memory and time of a model that is applied to catalogues of growing size, step by step (MOCK stars).
 
     python benchmarks/apply_large.py [--rows N ...]
+    STARSCALE_MEMORY=2G python benchmarks/apply_large.py      as on a machine with so much free memory
 
 The skies are those of run_large.py. The model is trained once, on the first copy of the sky; every application is
 a process of its own.

@@ -31,6 +31,7 @@ from .model.api import evaluate, evaluate_probabilities, load, predict
 from .model.explain import Explanation, explain
 from .model.importance import importance
 from .model.model import Model
+from .model.profiling import profile_prediction
 from .model.predict import Predicted
 from .pipeline.compare_models import compare_models
 from .pipeline.comparing import Comparison
@@ -204,6 +205,7 @@ __all__ = [
     "plan_run",
     "plots",
     "predict",
+    "profile_prediction",
     "publish",
     "read",
     "recalibrate",

@@ -37,13 +37,11 @@ survey = "galah_dr3"
 path = "mock/galah_dr3.parquet"
 
 [model]
-kind = "mixture"
-members = 1
-epochs = 1
-batch = 16
-width = 8
-layers = 1
-frequencies = 0
+kind = "ridge"
+degree = 1
+
+[importance]
+apply = false
 """
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 from pathlib import Path
 from typing import Any
 
@@ -206,3 +207,18 @@ def test_an_output_that_cannot_be_written_is_said(sky: Path, tmp_path: Path, ord
     with pytest.raises(StarscaleError, match="cannot be written"):
         run(sky, tmp_path / "file" / "deeper", order=order, neighbours=None, unmatched=None, duplicates=None)
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_free_memory_is_at_most_what_the_user_and_the_system_grant(monkeypatch: pytest.MonkeyPatch) -> None:
+    free = free_memory.free_memory()
+    assert free is not None
+    for given, size in (("1000", 1000), ("2k", 2000), ("1.5 MB", 1_500_000), ("1MiB", 1024**2), ("900T", free)):
+        monkeypatch.setenv("STARSCALE_MEMORY", given)
+        assert abs(free_memory.free_memory() - size) <= 0.2 * free * (size == free)
+    monkeypatch.setenv("STARSCALE_MEMORY", "much")
+    with pytest.raises(InputError, match=r"STARSCALE_MEMORY: 'much'; expected a size in bytes, such as 4G"):
+        free_memory.free_memory()
+    monkeypatch.delenv("STARSCALE_MEMORY")
+    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (used + 10**6, resource.RLIM_INFINITY))
+    assert 0 <= free_memory.free_memory() <= 10**6 + 10**5

@@ -88,9 +88,9 @@ def test_some_tables(suffix: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("start", range(0, 2_500 * OFTEN, SIZE))
+@pytest.mark.parametrize("start", range(0, 1_500 * OFTEN, SIZE))
 def test_many_tables(start: int, tmp_path: Path) -> None:
-    """Ten thousand in the nightly tests."""
+    """Six thousand in the nightly tests."""
     for first in range(start, start + SIZE, BESIDE):
         for suffix in FORMATS:
             check(range(first, first + BESIDE), suffix, tmp_path)

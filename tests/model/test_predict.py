@@ -60,8 +60,10 @@ def names(folder: Path) -> set[str]:
     return {item.name for item in folder.iterdir()}
 
 
-@pytest.mark.parametrize("suffix", ["parquet", "fits", "csv"])
-@pytest.mark.parametrize("stops", [(1,), (3,), (6,), (2, 1, 2)])
+@pytest.mark.parametrize(
+    ("suffix", "stops"),
+    [("parquet", (1,)), ("parquet", (2, 1, 2)), ("fits", (6,)), ("fits", (2, 1, 2)), ("csv", (3,))],
+)
 def test_a_stopped_prediction_goes_on_to_the_same_bytes(
     finished: Path, stars: Path, tmp_path: Path, stop: Callable[..., None], suffix: str, stops: tuple[int, ...]
 ) -> None:

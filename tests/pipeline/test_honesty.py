@@ -14,6 +14,7 @@ import starscale as ss
 from starscale import io
 from starscale.vocabulary.errors import InputError
 from starscale.vocabulary.flags import CatalogueFlag
+from support.quick_run import quick
 
 OWN_SURVEY = """\
 name = "own"
@@ -140,7 +141,7 @@ def test_cuts_of_two_surveys_look_at_their_own_columns(sky: Path, tmp_path: Path
         'my_g = { unit = "mag" }\nmy_r = { unit = "mag" }\nflags = { dtype = "int32" }\n'
     )
     entry = '[[photometry]]\nsurvey = "second.toml"\npath = "mock/second.parquet"\n\n[[labels]]'
-    (tmp_path / "run.toml").write_text((sky / "run.toml").read_text().replace("[[labels]]", entry))
+    (tmp_path / "run.toml").write_text(quick((sky / "run.toml").read_text().replace("[[labels]]", entry)))
     result = ss.run(tmp_path / "run.toml", tmp_path / "run")
     matched = io.read(tmp_path / "run" / "matched.parquet")
     assert set(matched["flags"]) == {0}

@@ -26,6 +26,7 @@ from starscale.vocabulary.columns import (
 )
 from starscale.vocabulary.errors import InputError
 from starscale.vocabulary.flags import CatalogueFlag
+from support.quick_run import quick
 from support.recorded_progress import RecordedProgress
 
 
@@ -393,7 +394,7 @@ def test_tables_of_an_earlier_run_are_named(sky: Path, finished: Path, tmp_path:
     shutil.copytree(finished, copy)
     text = (sky / "run.toml").read_text()
     without = text[: text.index("[[photometry]]")] + text[text.index("[[labels]]") :]
-    (sky / "gaia_only.toml").write_text(without)
+    (sky / "gaia_only.toml").write_text(quick(without))
     said: list[str] = []
     ss.run(sky / "gaia_only.toml", copy, progress=RecordedProgress(said))
     assert any(text.startswith("note: clean_skymapper_dr2.parquet was written by an earlier run") for text in said)

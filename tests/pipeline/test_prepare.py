@@ -45,8 +45,7 @@ def prepared(run_file: Path, output: Path) -> dict[str, pl.DataFrame]:
     return tables
 
 
-@pytest.mark.parametrize("order", ["clean_first", "match_first"])
-@pytest.mark.parametrize("mode", ["dense", "sparse"])
+@pytest.mark.parametrize(("order", "mode"), [("clean_first", "sparse"), ("match_first", "dense")])
 def test_in_pieces_and_at_once(
     sky: Path, tmp_path: Path, order: str, mode: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -32,7 +32,7 @@ from starscale.cli.options import (
 )
 from starscale.cli.printing import progress as shown
 from starscale.cli.printing import say
-from starscale.reports.text import probability_table
+from starscale.reports.text import probability_table, profile_table
 from starscale.tables.api import is_mock
 from starscale.vocabulary.errors import InputError, Problem, Problems
 
@@ -146,6 +146,9 @@ def predict(
     rename: Rename = None,
     below: Below = None,
     prior: Prior = None,
+    profile: Annotated[
+        bool, typer.Option("--profile", help="Measure afterwards where the time of a star goes, by stage.")
+    ] = False,
     engine: Engine = "local",
     scheduler: Scheduler = None,
     workers: Workers = None,
@@ -178,6 +181,9 @@ def predict(
         again = counts.repeated
         text = f"{again.ids:,} identifiers occur more than once ({again.rows:,} rows; for example {again.example})"
         say(f"warning: {text}")
+    if profile:
+        stages = ss.profile_prediction(bundle, stars)
+        typer.echo(f"\nMicroseconds a star, one stage after the other:\n\n{profile_table(stages).text()}")
 
 
 def apply(

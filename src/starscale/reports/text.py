@@ -126,6 +126,16 @@ def probability_table(scores: pl.DataFrame) -> ReportTable:
     return ReportTable([*head, "average purity %"], rows)
 
 
+def profile_table(stages: pl.DataFrame) -> ReportTable:
+    """Return the microseconds a star of every stage of a prediction, of the processor and of the wall."""
+    total = stages["processor"][-1] or 1.0
+    rows = [
+        [stage, f"{processor:.1f}", f"{100 * processor / total:.0f}", f"{wall:.1f}"]
+        for stage, processor, wall in stages.iter_rows()
+    ]
+    return ReportTable(["stage", "processor", "%", "wall"], rows)
+
+
 def prior_text(asked: Mapping[str, Any]) -> str:
     """Say which labels have another prior than that of the training stars; empty if none has.
 
