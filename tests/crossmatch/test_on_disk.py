@@ -212,8 +212,8 @@ def test_an_output_that_cannot_be_written_is_said(sky: Path, tmp_path: Path, ord
 def test_free_memory_is_at_most_what_the_user_and_the_system_grant(monkeypatch: pytest.MonkeyPatch) -> None:
     free = free_memory.free_memory()
     assert free is not None
-    for given, size in (("1000", 1000), ("2k", 2000), ("1.5 MB", 1_500_000), ("1MiB", 1024**2), ("900T", free)):
-        monkeypatch.setenv("STARSCALE_MEMORY", given)
+    for granted, size in (("1000", 1000), ("2k", 2000), ("1.5 MB", 1_500_000), ("1MiB", 1024**2), ("900T", free)):
+        monkeypatch.setenv("STARSCALE_MEMORY", granted)
         assert abs(free_memory.free_memory() - size) <= 0.2 * free * (size == free)
     monkeypatch.setenv("STARSCALE_MEMORY", "much")
     with pytest.raises(InputError, match=r"STARSCALE_MEMORY: 'much'; expected a size in bytes, such as 4G"):

@@ -26,6 +26,7 @@ ALL = [
     "distance from the training stars",
     "distance of the labels",
     "consistency",
+    "slopes with E(B-V)",
     "flags",
     "columns of the catalogue",
     "other",

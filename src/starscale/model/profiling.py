@@ -144,9 +144,8 @@ def profile_prediction(model: Model, table: AnyTable, rows: int = ROWS) -> pl.Da
 
 def _table(clock: _Clock, whole: list[float], stars: int) -> pl.DataFrame:
     """Return the microseconds a star of every stage, and of what belongs to none."""
-    inside = [
-        sum(spent[i] for stage, spent in clock.spent.items() if stage not in (_READ, _WRITE)) for i in (0, 1)
-    ]
+    inner = [spent for stage, spent in clock.spent.items() if stage not in (_READ, _WRITE)]
+    inside = [sum(spent[i] for spent in inner) for i in (0, 1)]
     order = [_READ, *dict.fromkeys(clock.stages.values()), _OTHER, _WRITE]
     spent = clock.spent | {_OTHER: [max(a - b, 0.0) for a, b in zip(whole, inside, strict=True)]}
     found = pl.DataFrame(
