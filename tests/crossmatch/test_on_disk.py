@@ -17,6 +17,7 @@ import starscale as ss
 from starscale import io
 from starscale.crossmatch import api, free_memory, on_disk, tiles
 from starscale.io.scatter import Scatter
+from starscale.pipeline.engines.engine import MATCH_MEMORY
 from starscale.vocabulary.errors import InputError, StarscaleError
 from starscale.vocabulary.settings.run import MatchConfig
 from support.recorded_progress import RecordedProgress
@@ -142,6 +143,15 @@ def test_free_memory_is_that_of_the_machine_or_of_the_container(
     assert free_memory.free_memory() == 600
     (tmp_path / "meminfo").write_text("nothing")
     assert free_memory.free_memory() == 600
+
+
+def test_a_run_bounds_the_memory_of_its_match(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(api, "free_memory", lambda: 64e9)
+    heard: list[str] = []
+    rows = int(MATCH_MEMORY / api.ROW_BYTES)
+    assert api._tiles_of(rows, RecordedProgress(heard), MATCH_MEMORY) is None
+    assert api._tiles_of(rows + 1, RecordedProgress(heard), MATCH_MEMORY) == api.order_for(rows + 1)
+    assert heard[1].endswith("64.0 GB are free, of which it may take 1.5")
 
 
 @given(rows=st.integers(1, 10**10))

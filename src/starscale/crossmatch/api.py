@@ -215,12 +215,16 @@ def match_files(
     provenance: Mapping[str, Any],
     *,
     order: int | None = None,
+    most: float = math.inf,
     progress: Progress = SILENT,
 ) -> Matched:
-    """Match two tables on disk and write the result; in memory where they fit there and no `order` is given."""
+    """Match two tables on disk and write the result; in memory where they fit there and no `order` is given.
+
+    A match in memory takes at most half of what is free, and `most` bytes.
+    """
     rows = [open_for(path, survey).n_rows for path, survey in zip(paths, surveys, strict=True)]
     if order is None:
-        order = _tiles_of(sum(rows), progress)
+        order = _tiles_of(sum(rows), progress, most)
     if order is None:
         return _write(_match_tables(paths, surveys, settings, progress), settings, outputs, provenance)
     with progress.task("match", sum(rows) + _counted(rows, surveys[1], settings)) as task:
@@ -239,15 +243,16 @@ def match_files(
     return _without_tables(job)
 
 
-def _tiles_of(rows: int, progress: Progress) -> int | None:
+def _tiles_of(rows: int, progress: Progress, most: float = math.inf) -> int | None:
     """Return the order of the tiles for so many rows, and say why; None: they are matched in memory."""
     if rows <= IN_MEMORY:
         return None
     needed, free = rows * ROW_BYTES, free_memory()
-    order = None if free is not None and needed <= SHARE * free else order_for(rows)
+    order = None if free is not None and needed <= min(SHARE * free, most) else order_for(rows)
     how = "in memory" if order is None else f"in tiles of HEALPix order {order}, on disk"
     have = "what is free is not known" if free is None else f"{free / 1e9:.1f} GB are free"
-    progress.message(f"match {how}: {rows:,} rows need about {needed / 1e9:.1f} GB, and {have}")
+    bound = f", of which it may take {most / 1e9:.1f}" if math.isfinite(most) else ""
+    progress.message(f"match {how}: {rows:,} rows need about {needed / 1e9:.1f} GB, and {have}{bound}")
     return order
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -83,12 +84,16 @@ class Engine(Protocol):
         """Do what :func:`starscale.model.predict.predict_file` does."""
 
 
+#: Bytes that the match of a run takes before it works in tiles: the memory of a run has a bound on any machine.
+MATCH_MEMORY = 1.5e9
+
+
 class ThisProcess:
     """The engine ``local``: any format, one process, pieces that fit into memory."""
 
     suffix = ".parquet"
     about: Mapping[str, Any] = {}
-    match = staticmethod(match_files)
+    match = staticmethod(partial(match_files, most=MATCH_MEMORY))
     join = staticmethod(join_on_disk)
 
     def clean(
