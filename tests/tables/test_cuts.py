@@ -52,6 +52,18 @@ def test_a_missing_value_removes_the_row_unless_the_cut_says_otherwise() -> None
     assert kept("g BETWEEN 15 AND 16") == [0, 4]
 
 
+def test_the_summary_states_rows_and_their_share() -> None:
+    text = repr(apply_cuts(TABLE, [BRIGHT, SINGLE])[1])
+    assert "6 rows, of which all cuts leave 1 (16.7 %)" in text
+    assert "removes 3, leaves 3" in text
+    assert "removes 2, leaves 1" in text
+    nothing = apply_cuts(TABLE.clear(), [BRIGHT])[1]
+    assert "0 rows, of which all cuts leave 0" in repr(nothing)
+    assert "%" not in repr(nothing)
+    with pytest.raises(ValueError, match="different cuts"):
+        nothing + apply_cuts(TABLE, [SINGLE])[1]
+
+
 def test_predicates_without_columns() -> None:
     assert kept("TRUE") == [0, 1, 2, 3, 4, 5]
     assert kept("FALSE") == kept("NULL") == []

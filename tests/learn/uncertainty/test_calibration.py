@@ -10,7 +10,13 @@ from scipy import stats
 
 from starscale.learn.arrays import arrays_of, filled
 from starscale.learn.regressor import LEVELS, RawPrediction, Threshold
-from starscale.learn.uncertainty.calibration import MIN_STARS, ResidualConformal, ScaledConformal, calibrate
+from starscale.learn.uncertainty.calibration import (
+    MIN_STARS,
+    ResidualConformal,
+    ScaledConformal,
+    calibrate,
+    calibration_skeleton,
+)
 from starscale.learn.uncertainty.conformal import EDGES, Stretch
 
 LABEL = ("teff",)
@@ -89,6 +95,39 @@ def test_too_few_stars_leave_the_intervals_alone_and_say_so() -> None:
     np.testing.assert_allclose(calibration.intervals(raw).upper, raw.upper)
     assert "teff" in notes[0]
     assert str(n) in notes[0]
+
+
+def test_the_fewest_stars_are_enough() -> None:
+    rng = np.random.default_rng(1)
+    center, sigma = rng.normal(size=MIN_STARS), np.ones(MIN_STARS)
+    y = rng.normal(size=(MIN_STARS, 1))
+    scaled, _ = ScaledConformal.fit(raw_gaussian(center, 0.1 * sigma), y, LABEL)
+    assert (scaled.factor > 2).all()
+    for method in (ScaledConformal, ResidualConformal):
+        assert method.fit(raw_gaussian(center, sigma), y, LABEL)[1] == []
+        fewer = raw_gaussian(center[1:], sigma[1:])
+        assert len(method.fit(fewer, y[1:], LABEL)[1]) == 1
+
+
+@pytest.mark.parametrize("n", [1, 5, 20, 99, 400])
+def test_residuals_have_the_ranks_of_the_rule(n: int) -> None:
+    """Of n + 1 ranks, (1 - level) / 2 lie outside on either side; an end never lies inside the value."""
+    rng = np.random.default_rng(n)
+    residual = np.sort(rng.normal(size=n))
+    value = rng.normal(size=(n, 1))
+    y = np.concatenate([value + residual[:, None], [[np.nan]]])
+    raw = RawPrediction(np.append(value, [[0.0]], axis=0), None, None, None)
+    fitted, _ = ResidualConformal.fit(raw, y, LABEL)
+    for k, level in enumerate(LEVELS):
+        outside = int(np.floor((n + 1) * (1 - level) / 2 + 1e-12))
+        low, high = residual[max(outside - 1, 0)], residual[min(n - outside, n - 1)]
+        assert fitted.low[0, k] == pytest.approx(min(low, 0.0))
+        assert fitted.high[0, k] == pytest.approx(max(high, 0.0))
+
+
+def test_a_stored_calibration_is_of_its_kind() -> None:
+    for kind in (ScaledConformal, ResidualConformal):
+        assert type(calibration_skeleton({"kind": kind.kind})) is kind
 
 
 def test_stars_without_the_label_do_not_count() -> None:

@@ -61,8 +61,13 @@ class LabelDomain:
     def score(self, predicted: FloatArray) -> FloatArray:
         """Return the distance of each star, shape (n,), from predicted labels, shape (n, n_labels)."""
         k = min(NEIGHBOUR, len(self.points))
-        distance = np.asarray(self._tree.query(predicted / self.width, k=[k])[0])
-        return np.asarray(distance[:, 0] / self.scale)
+        # A bundle from elsewhere may predict numbers without end: they are infinitely far.
+        with np.errstate(over="ignore", invalid="ignore"):
+            place = predicted / self.width
+        known = np.isfinite(place).all(axis=1)
+        distance = np.full(len(place), np.inf)
+        distance[known] = np.asarray(self._tree.query(place[known], k=[k])[0])[:, 0]
+        return np.asarray(distance / self.scale)
 
     @classmethod
     def skeleton(cls) -> LabelDomain:
