@@ -97,7 +97,7 @@ MUTATE = $(BIN)/python tests/support/mutants.py --most $(MUTANTS)
 mutants: $(VENV)/.dev     ## small faults in kernels, one at a time: do their tests find them? hours
 	$(MUTATE) src/starscale/vocabulary/accounting.py tests/model/test_accounting.py
 	$(MUTATE) src/starscale/tables/cuts.py tests/tables/test_cuts.py
-	$(MUTATE) src/starscale/tables/sql/rows.py tests/tables/test_sql.py tests/tables/sql
+	$(MUTATE) src/starscale/tables/sql/comparisons.py tests/tables/sql/test_meaning.py tests/tables/test_sql.py
 	$(MUTATE) src/starscale/features/splits.py tests/features/test_splits.py
 	$(MUTATE) src/starscale/crossmatch/kernel/select.py tests/crossmatch/kernel/test_select_score.py tests/crossmatch/kernel/test_kernel.py
 	$(MUTATE) src/starscale/crossmatch/kernel/score.py tests/crossmatch/kernel/test_select_score.py tests/crossmatch/kernel/test_kernel.py

@@ -138,6 +138,12 @@ def test_parquet_times_with_a_known_zone_are_read(tmp_path: Path, zone: str | No
     assert io.read(path)["when"].dt.epoch("s").to_list() == [0, None]
 
 
+def test_thousands_of_columns_take_a_moment() -> None:
+    """Within the processor time of all tests here; a schema for every column took a minute."""
+    wide = pl.DataFrame({f"c{number}": [1.0] for number in range(4000)})
+    assert ss.read(wide).width == 4000
+
+
 def test_a_nul_in_a_name(tmp_path: Path) -> None:
     assert unique_names(["a\0", "a", "\0"]) == ["a", "a_2", "column_3"]
     with pytest.raises(ss.InputError, match="NUL in its name"):

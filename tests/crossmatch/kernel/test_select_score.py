@@ -136,7 +136,7 @@ def test_what_a_clean_pair_is() -> None:
     cases = [(n, degree, mates) for n in (1, 2) for degree in (1, 2) for mates in (0, 1)]
     best = pl.DataFrame(cases, schema=["number_of_neighbours", "degree", "number_of_mates"], orient="row")
     others = [pl.lit(0).alias(name) for name in PAIR_COLUMNS if name not in best.columns]
-    best = best.with_columns(others)
+    best = best.with_columns(others).with_columns(source_id=pl.Series(range(len(cases))))
     kept = {
         "strict": [n == 1 and degree == 1 for n, degree, _ in cases],
         "loose": [n == 1 and mates == 0 for n, _, mates in cases],
@@ -147,9 +147,7 @@ def test_what_a_clean_pair_is() -> None:
         assert count_clean(best, choice) == sum(wanted)
         chosen = choose_pairs(best, choice)
         assert chosen.columns == list(PAIR_COLUMNS)
-        assert chosen["number_of_neighbours"].to_list() == [
-            case[0] for case, keep in zip(cases, wanted, strict=True) if keep
-        ]
+        assert chosen["source_id"].to_list() == [number for number, keep in enumerate(wanted) if keep]
 
 
 @settings(max_examples=30)

@@ -59,7 +59,9 @@ def open_object(table: Any, *, choose: Choose | None = None, name: str = "table"
         raise InputError(Problem(where, "is not a table", _EXPECTED, _advice(table)))
     frame = found.frame(found.names if choose is None else choose(found.names), where)
     # Units are known for columns that are not converted, too.
-    columns = found.described(pl.Schema({column: frame.schema.get(column, pl.Null()) for column in found.names}))
+    # polars makes a schema anew whenever it is asked for it.
+    schema = frame.schema
+    columns = found.described(pl.Schema({column: schema.get(column, pl.Null()) for column in found.names}))
     source = WholeSource(Path(name), "memory", frame, columns, dict(found.metadata))
     source.frame = source.metadata.get(POSITION_SYSTEM, "")
     source.epoch = julian_year(source.metadata.get(POSITION_EPOCH, ""))
@@ -81,7 +83,8 @@ def _of_polars(table: pl.DataFrame | pl.LazyFrame, choose: Choose | None, where:
         from_objects = importlib.import_module("starscale.io.memory.values").from_objects
         contents = Contents(list(objects), lambda name: from_objects(name, objects[name]))
         frame = frame.with_columns(contents.frame(objects, where))
-    described = describe(pl.Schema({name: frame.schema.get(name, pl.Null()) for name in names}), {})
+    schema = frame.schema
+    described = describe(pl.Schema({name: schema.get(name, pl.Null()) for name in names}), {})
     return WholeSource(Path(where), "memory", frame, described, {})
 
 

@@ -85,8 +85,10 @@ class ParquetSink(Sink):
             return
         held = pl.concat(self._held)
         if not WHOLE_VECTORS:
-            vectors = [name for name, dtype in held.schema.items() if isinstance(dtype, (pl.Array, pl.List))]
-            held = held.with_columns(_as_lists(pl.col(name), held.schema[name]) for name in vectors)
+            vectors = {
+                name: dtype for name, dtype in held.schema.items() if isinstance(dtype, (pl.Array, pl.List))
+            }
+            held = held.with_columns(_as_lists(pl.col(name), dtype) for name, dtype in vectors.items())
         table = held.to_arrow(compat_level=pl.CompatLevel.oldest())
         # A cast loads all functions of pyarrow, also where it has nothing to do.
         same = table.schema.types == self._schema.types

@@ -38,7 +38,8 @@ def with_units_of_values(
     units = _units_to_take(table, origin, given)
     expected = {name: known.get(name, Column(name)).unit for name in units}
     # Of columns in the unit of the survey the values need not be read.
-    asked = [n for n, unit in units.items() if table.schema[n].is_numeric() and not same_unit(unit, expected[n])]
+    schema = table.schema
+    asked = [n for n, unit in units.items() if schema[n].is_numeric() and not same_unit(unit, expected[n])]
     changed, problems = _without_common_values(table, origin, asked), Problems()
     for name in changed:
         if expected[name]:

@@ -137,7 +137,8 @@ def _columns(text: str) -> tuple[str, ...]:
 
 def unclean_columns(table: pl.DataFrame, names: Iterable[str]) -> frozenset[str]:
     """Return those of some columns that hold NaN or infinity."""
-    floats = [name for name in dict.fromkeys(names) if table.schema[name].is_float()]
+    schema = table.schema
+    floats = [name for name in dict.fromkeys(names) if schema[name].is_float()]
     return frozenset(name for name in floats if not _is_finite(table[name]))
 
 
