@@ -23,7 +23,7 @@ from starscale.io.progress import progress_of
 from starscale.surveys import Survey
 from starscale.tables.api import PROVENANCE_KEY, AnyTable, refuse_same
 from starscale.tables.cuts import Attrition
-from starscale.vocabulary.accounting import RowAccount
+from starscale.vocabulary.accounting import RowAccount, UnaccountedRowsError
 from starscale.vocabulary.documents import parse_json
 from starscale.vocabulary.errors import InputError, Problem, StarscaleError
 from starscale.vocabulary.progress import Progress
@@ -288,7 +288,7 @@ def _already(output: Path, key: str, others: Collection[Path]) -> Fetched | None
         if document["asked"] != key or document["rows_written"] != rows:
             return None
         account = RowAccount.from_document(made.get("rows") or RowAccount(rows, rows).document())
-    except (InputError, KeyError, TypeError, ValueError):
+    except (InputError, KeyError, TypeError, ValueError, AttributeError, UnaccountedRowsError):
         # The file is another table, or has no provenance: it is replaced, as by every verb.
         return None
     before = document.get("rows_before_cuts")
