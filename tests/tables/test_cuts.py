@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from starscale.surveys.schema import Cut
-from starscale.tables.cuts import Attrition, apply_cuts, choose_cuts, cut_columns
+from starscale.tables.cuts import Attrition, AttritionRow, apply_cuts, choose_cuts, cut_columns
+from starscale.vocabulary.accounting import RowAccount
 from starscale.vocabulary.errors import InputError
 from starscale.vocabulary.settings.run import Cuts, ExtraCut
 
@@ -57,11 +58,19 @@ def test_the_summary_states_rows_and_their_share() -> None:
     assert "6 rows, of which all cuts leave 1 (16.7 %)" in text
     assert "removes 3, leaves 3" in text
     assert "removes 2, leaves 1" in text
+    assert "all cuts leave 3 (50.0 %)" in repr(apply_cuts(TABLE, [BRIGHT])[1])
     nothing = apply_cuts(TABLE.clear(), [BRIGHT])[1]
     assert "0 rows, of which all cuts leave 0" in repr(nothing)
     assert "%" not in repr(nothing)
     with pytest.raises(ValueError, match="different cuts"):
         nothing + apply_cuts(TABLE, [SINGLE])[1]
+
+
+def test_cuts_of_labels_remove_no_row() -> None:
+    of_stars = AttritionRow("good", "x", "", "", 1, 1, 4)
+    attrition = Attrition(5, (of_stars, AttritionRow("labelled", "y", "", "", 2, 2, 2, "labels")))
+    assert attrition.n_out == 4
+    assert attrition.account(4) == RowAccount(5, 4, {"good": 1})
 
 
 def test_predicates_without_columns() -> None:
