@@ -53,6 +53,8 @@ def test_the_contents_stay(browser: Browser, page: Path, width: int) -> None:
     browser.run("document.querySelector('#catalogue').scrollIntoView({behavior: 'instant'})")
     top, bottom = browser.run("(r => [r.top, r.bottom])(document.querySelector('nav').getBoundingClientRect())")
     assert 0 <= top < bottom <= 900
+    # What says that the stars are simulated stays above them, or beside them.
+    assert browser.run("document.querySelector('.banner').getBoundingClientRect().bottom") <= max(top, 70)
     browser.until("document.querySelector('nav a[aria-current]')?.hash === '#catalogue'")
     # The heading is not below what stays.
     heading = browser.run("document.querySelector('#catalogue h2').getBoundingClientRect().bottom")
