@@ -409,7 +409,12 @@ def _measurement_columns(label: Label) -> list[Column]:
                 f"error of {label.name}_raw from the survey, or its error floor",
             ),
             (f"{label.name}_correction", label.unit, "", f"correction that was subtracted from {label.name}_raw"),
-            (f"{label.name}_correction_error", label.unit, error, "standard error of the correction"),
+            (
+                f"{label.name}_correction_error",
+                label.unit,
+                error,
+                "standard error of the correction at the labels of the star",
+            ),
             (label.name, label.unit, ucd, f"{label.description} on the common scale"),
             (
                 f"{label.name}_error",

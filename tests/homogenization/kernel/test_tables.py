@@ -20,6 +20,7 @@ from starscale.homogenization.api import load_calibration
 from starscale.homogenization.kernel.apply import on_scale
 from starscale.homogenization.kernel.basis import AXES
 from starscale.homogenization.kernel.calibration import Calibration
+from starscale.homogenization.kernel.consensus import consensus
 from starscale.homogenization.kernel.rows import SurveyRows, gather, list_of_stars, merge_repeats
 from starscale.homogenization.kernel.whole import Homogenized, homogenize_tables
 from starscale.homogenization.saving import companion_paths
@@ -242,6 +243,53 @@ def test_a_damaged_document_is_refused(result: Homogenized, change: dict[str, An
 def test_an_unknown_survey_is_refused(parts: list[SurveyRows], result: Homogenized) -> None:
     with pytest.raises(InputError, match=r"has no survey 'secnd'.*Did you mean 'second'"):
         on_scale(result.calibration, parts[1].table, survey("secnd"))
+
+
+@pytest.fixture(scope="module")
+def smooth(parts: list[SurveyRows]) -> Homogenized:
+    return homogenize_tables(parts, HomogenizeConfig(leave_out=False))
+
+
+def test_beyond_its_range_a_correction_stays_and_its_error_grows(smooth: Homogenized) -> None:
+    calibration = smooth.calibration
+    border = np.array([[5200.0, calibration.high[1, 1], -0.3]])
+    step = np.array([[0.0, 1.0, 0.0]])
+    beyond = border + step
+    assert calibration.of_survey(beyond, 1)[0] == pytest.approx(calibration.of_survey(border, 1)[0])
+    near, far = (calibration.variances(place, 1, 1) for place in (border, beyond))
+    # logg of the second survey bends with logg: by 0.15 over the range or so.
+    assert np.sqrt(far - near)[1, 0] > 0.03
+    assert (far >= near).all()
+    # Beyond the anchor's range too two surveys do not know the scale, and err alike.
+    common = calibration.variances(beyond, 1, 2) - calibration.variances(border, 1, 2)
+    assert 0 < common[1, 0] < (far - near)[1, 0]
+    further = calibration.variances(border + 2 * step, 1, 1)
+    assert np.sqrt(further - near)[1] == pytest.approx(2 * np.sqrt(far - near)[1], rel=0.1)
+    paper = replace(calibration, own=True)
+    assert paper.variances(beyond, 1, 1) == pytest.approx(paper.variances(border, 1, 1))
+
+
+@pytest.mark.parametrize("seen", [[1], [0, 1], [0, 1, 2]])
+def test_the_error_of_a_correction_contains_that_of_the_star(smooth: Homogenized, seen: list[int]) -> None:
+    """One star, measured again and again: its correction scatters as the labels that it is taken at."""
+    calibration, rng = smooth.calibration, np.random.default_rng(5)
+    star, n = np.array([[5300.0, 3.6, -0.4]]), 4000
+    value, error = np.full((3, n, 3), np.nan), np.full((3, n, 3), np.nan)
+    for s in seen:
+        sigma = np.array([40, 0.08, 0.05])[:, None] * (1 + 0.3 * s)
+        value[:, :, s] = star.T + calibration.of_survey(star, s)[0] + sigma * rng.normal(size=(3, n))
+        error[:, :, s] = sigma
+    found = consensus(calibration, value, error)
+    for i in range(3):
+        scatter = (value - found.calibrated)[i, :, 1].std()
+        assert np.sqrt((found.placement[i, :, 1] ** 2).mean()) == pytest.approx(scatter, rel=0.15)
+
+
+def test_errors_of_the_table_are_both(smooth: Homogenized) -> None:
+    mine = smooth.measurements.filter(pl.col("survey") == "second").unique("source_id", keep="first")
+    at = mine.select("source_id", "logg_correction_error").join(smooth.labels, on="source_id")
+    function = np.sqrt(smooth.calibration.variances(at.select(AXES).to_numpy(), 1, 1)[1])
+    assert np.median(at["logg_correction_error"].to_numpy() / function) > 1.01
 
 
 def test_a_list_moves_the_zero_point(parts: list[SurveyRows]) -> None:

@@ -6,10 +6,14 @@ import numpy as np
 import pytest
 
 from starscale.homogenization.kernel.basis import Basis
+from starscale.homogenization.kernel.calibrate import calibrate
+from starscale.homogenization.kernel.errors import RepeatStatistics
+from starscale.homogenization.kernel.measured import Measured
 from starscale.homogenization.kernel.robust import robust_weights, wild_ones
 from starscale.homogenization.kernel.scale import core_width, mad
 from starscale.homogenization.kernel.solve import Solution, solve
-from starscale.homogenization.kernel.widths import FEWEST_FOR_SLOPES
+from starscale.homogenization.kernel.widths import FEWEST_FOR_SLOPES, Normal, with_uncertain_widths
+from starscale.vocabulary.settings.homogenize import HomogenizeConfig
 
 SMOOTH = Basis("smooth", (5500, 4, -0.3), (600, 0.7, 0.4), (4000, 1, -1.5), (7000, 5, 0.5), 10, 3.5, 0.25)
 LINE, TEFF, LOGG = 1, 2, 3
@@ -27,10 +31,10 @@ def two_surveys(correction: np.ndarray, rng: np.random.Generator, wild: float = 
     return noise
 
 
-def solved(x: np.ndarray, value: np.ndarray, start: Solution | None = None) -> Solution:
+def solved(x: np.ndarray, value: np.ndarray, start: Solution | None = None, anchor: int = 0) -> Solution:
     folds = np.arange(len(x)) % 5
     error = np.ones_like(value)
-    return solve(SMOOTH, SMOOTH.evaluate(x), value, error, 0, folds=folds, huber=1.5, start=start)
+    return solve(SMOOTH, SMOOTH.evaluate(x), value, error, anchor, folds=folds, huber=1.5, start=start)
 
 
 def test_every_function_has_a_group_and_every_group_a_name() -> None:
@@ -112,6 +116,82 @@ def test_the_covariance_fits_the_scatter_of_the_corrections(wild: float) -> None
     z = np.array(pulls)
     assert np.abs(z.mean(axis=0)).max() < 4 / np.sqrt(100)
     assert 0.8 < np.sqrt((z**2).mean()) < 1.15
+
+
+def errors_at(found: Solution, at: np.ndarray, survey: int) -> np.ndarray:
+    functions = SMOOTH.evaluate(at)
+    return np.asarray(np.sqrt(np.einsum("ip,pq,iq->i", functions, found.covariance[survey, :, survey], functions)))
+
+
+def test_the_anchor_only_says_whose_scale_is_kept() -> None:
+    """The difference of two surveys and its error are the same, whichever of them is the anchor."""
+    rng = np.random.default_rng(9)
+    x, at = places(600, rng), places(50, rng)
+    value = two_surveys(3 * np.sin(x[:, 0] / 500), rng)
+    one, other = solved(x, value), solved(x, value, anchor=1)
+    functions = SMOOTH.evaluate(at)
+    assert functions @ one.beta[1] == pytest.approx(-(functions @ other.beta[0]), abs=1e-6)
+    assert errors_at(one, at, 1) == pytest.approx(errors_at(other, at, 0), rel=1e-6)
+    assert not one.covariance[0].any()
+    assert one.held_out[:, 1] == pytest.approx(-other.held_out[:, 0], abs=1e-6)
+
+
+def test_where_the_anchor_has_no_stars_the_errors_say_so() -> None:
+    """Three surveys with curves of their own; the anchor ends at 6000 K."""
+    at = np.array([[5000.0, 4.3, -0.3], [6600.0, 4.3, -0.3]])
+    noise = np.array([40, 0.08, 0.05])[:, None, None]
+    pulls, sizes = [], []
+    for seed in range(3):
+        rng = np.random.default_rng([10, seed])
+        x = places(1000, rng)
+        phase, length = rng.uniform(0, 6.3, 3), rng.uniform(500, 900, 3)
+
+        def scales(t: np.ndarray, phase: np.ndarray = phase, length: np.ndarray = length) -> np.ndarray:
+            return np.asarray(60 * np.sin(t[:, None] / length + phase))
+
+        value = x.T[:, :, None] + noise * rng.normal(size=(3, len(x), 3))
+        value[0] += scales(x[:, 0])
+        value[:, x[:, 0] > 6000, 0] = np.nan
+        stars = Measured(("anchor", "second", "third"), value, np.where(np.isfinite(value), noise, np.nan))
+        config = HomogenizeConfig(errors="quoted", segments=6)
+        found = calibrate(stars, RepeatStatistics(), config, "anchor", final=False).calibration
+        needed = scales(at[:, 0])[:, 1] - scales(at[:, 0])[:, 0]
+        size = np.sqrt(found.variances(at, 1, 1)[0])
+        pulls.append((found.of_survey(at, 1)[0][0] - needed) / size)
+        sizes.append(size)
+    inside, outside = np.median(sizes, axis=0)
+    assert outside > 5 * inside
+    assert 0.3 < np.sqrt(np.mean(np.square(pulls))) < 1.5
+
+
+def test_the_covariance_is_averaged_over_the_widths() -> None:
+    """One group of five coefficients, against a sum over a fine grid; a group that is fixed stays as it is."""
+    rng = np.random.default_rng(11)
+    design = rng.normal(size=(40, 8))
+    value = design @ np.array([1.0, 0.1, 0.2, -0.1, 0.0, 0.1, 0.0, 0.0]) + rng.normal(size=40)
+    whole = Normal(design.T @ design, design.T @ value, float(value @ value))
+    groups, unit = np.array([0, 1, 1, 1, 1, 1, 0, 0]), 2.0
+
+    def fitted(width: float) -> tuple[np.ndarray, np.ndarray, float]:
+        precision = np.array([1e-3, *[(width * unit) ** -2.0] * 5, 1e8, 1e8])
+        prior = np.diag(1 / precision)
+        covariance = np.linalg.inv(whole.matrix + np.diag(precision))
+        # The probability of the values, written out.
+        full = np.eye(40) + design @ prior @ design.T
+        log = -0.5 * (np.linalg.slogdet(full)[1] + value @ np.linalg.solve(full, value))
+        return covariance, covariance @ whole.right, log - width**2 / 2
+
+    best = fitted(0.05)
+    grid = [(width, *fitted(width)) for width in np.linspace(1e-3, 5, 1500)]
+    share = np.exp(np.array([log for *_, log in grid]))
+    share /= share.sum()
+    expected = sum(
+        w * (c + np.outer(b - best[1], b - best[1])) for w, (_, c, b, _) in zip(share, grid, strict=True)
+    )
+    precision = np.array([1e-3, *[(0.05 * unit) ** -2.0] * 5, 1e8, 1e8])
+    found = with_uncertain_widths(whole, precision, groups, unit)
+    assert np.sqrt(np.diag(found)) == pytest.approx(np.sqrt(np.diag(expected)), rel=0.03)
+    assert (np.diag(found)[1:6] > 1.5 * np.diag(best[0])[1:6]).all()
 
 
 @pytest.mark.parametrize(

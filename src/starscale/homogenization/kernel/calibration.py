@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,8 @@ from starscale.vocabulary.strict import validate
 FORMAT = "starscale calibration 1"
 #: Step of the numerical slope of a correction, in spreads of the labels.
 _STEP = 0.05
+#: Points along each label at which the slope of a correction is taken.
+_POINTS = 33
 #: Slopes of a survey against the scale outside these bounds are noise.
 _SLOPES = (0.5, 2.0)
 
@@ -179,10 +182,40 @@ class Calibration:
         return (self.basis.evaluate(inside) @ self.beta[:, survey].T).T, moved.any(axis=1)
 
     def variances(self, stars: FloatArray, survey: int, other: int) -> FloatArray:
-        """Covariance of two surveys' corrections at every star, shape (3, n)."""
+        """Covariance of two surveys' corrections at every star, shape (3, n).
+
+        Beyond the range of the stars that a survey has in common with others its correction stays as at the
+        border, and beyond that of the anchor only the others say what the scale is. Nothing was measured there:
+        the variance grows by the mean square slope inside times the square of the distance. Not in paper mode.
+        """
         inside = np.clip(stars, self.low[survey], self.high[survey])
         functions = self.basis.evaluate(inside)
-        return np.stack([((functions @ c[survey, :, other, :]) * functions).sum(axis=1) for c in self.covariance])
+        found = np.stack([((functions @ c[survey, :, other, :]) * functions).sum(axis=1) for c in self.covariance])
+        anchor = self.surveys.index(self.anchor)
+        if not self.own and anchor not in (survey, other):
+            found += self._steepness[:, anchor] @ self._distance(stars, anchor).T ** 2
+            if survey == other:
+                found += self._steepness[:, survey] @ self._distance(stars, survey).T ** 2
+        return found
+
+    def _distance(self, stars: FloatArray, survey: int) -> FloatArray:
+        """Distance of every star from the range of a survey, shape (n, 3)."""
+        inside = np.clip(stars, self.low[survey], self.high[survey])
+        return np.nan_to_num(np.abs(stars - inside))
+
+    @cached_property
+    def _steepness(self) -> FloatArray:
+        """Mean square slope of every correction along each label in its range, shape (3, S, 3); anchor: mean."""
+        found = np.zeros((3, len(self.surveys), 3))
+        low, high = (np.where(np.isfinite(ends), ends, 0.0) for ends in (self.low, self.high))
+        for s, j in np.argwhere(high > low):
+            along = np.tile(np.clip(self.basis.centre, low[s], high[s]), (_POINTS, 1))
+            along[:, j] = np.linspace(low[s, j], high[s, j], _POINTS)
+            slopes = np.diff(self.basis.evaluate(along), axis=0) / np.diff(along[:, j])[:, None]
+            found[:, s, j] = ((slopes @ self.beta[:, s].T) ** 2).mean(axis=0)
+        anchor = self.surveys.index(self.anchor)
+        found[:, anchor] = np.delete(found, anchor, axis=1).mean(axis=1)
+        return found
 
     def document(self) -> dict[str, Any]:
         """Return plain data for JSON, from which :meth:`from_document` restores the calibration."""

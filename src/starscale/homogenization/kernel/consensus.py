@@ -32,12 +32,16 @@ class Consensus:
     error : ndarray, (3, n, S)
         Normalised error of that value: the error of the survey divided by the slope of its label, with the
         propagated errors of the other labels in the correction.
+    placement : ndarray, (3, n, S)
+        What the errors of the star's own labels do to its correction, which is taken there; 0 in paper mode. It is
+        part of `error`.
     """
 
     stars: FloatArray
     correction: Correction
     calibrated: FloatArray
     error: FloatArray
+    placement: FloatArray
 
 
 def consensus(
@@ -73,7 +77,8 @@ def consensus(
     if calibration.own:
         correction = calibration.at(x.T, value)
         calibrated = np.where(there, value - correction.value, np.nan)
-        return Consensus(_mean(np.where(there, calibrated, 0.0), ideal).T, correction, calibrated, error)
+        mean = _mean(np.where(there, calibrated, 0.0), ideal).T
+        return Consensus(mean, correction, calibrated, error, np.zeros_like(value))
     total = ideal.sum(axis=2)
     for _ in range(rounds):
         correction = calibration.at(x.T, value, slopes=False)
@@ -91,7 +96,9 @@ def consensus(
         for j in {0, 1, 2} - {i}:
             crossed[i] += correction.slope[i, j] ** 2 * spread[j][:, None]
     on_scale = np.where(there, np.sqrt(error**2 + crossed) / slope, np.nan)
-    return Consensus(x.T, correction, calibrated, on_scale)
+    # y = x + f(x) + noise is solved for x: the own label is off by (noise - crossed) / slope, with slope = 1 + f'.
+    placement = np.where(there, np.sqrt(((slope - 1) * error) ** 2 + crossed) / slope, np.nan)
+    return Consensus(x.T, correction, calibrated, on_scale, placement)
 
 
 def _mean(y: FloatArray, weight: FloatArray) -> FloatArray:

@@ -40,7 +40,7 @@ class Merged:
     consensus : Consensus
         Where the corrections were evaluated, and the calibrated value of every survey.
     correction_error : ndarray, (3, n, S)
-        Standard error of every correction.
+        Standard error of every correction as a function, at the place of the star.
     weight : ndarray, (3, n, S)
         Share of every measurement in the mean.
     outlier : ndarray of bool, (3, n, S)
@@ -132,11 +132,13 @@ def replaced(place: Consensus, again: Consensus, rows: NDArray[np.intp]) -> Cons
     """Replace some stars of a consensus by those of another."""
     stars, calibrated, error = place.stars.copy(), place.calibrated.copy(), place.error.copy()
     stars[rows], calibrated[:, rows], error[:, rows] = again.stars, again.calibrated, again.error
+    placement = place.placement.copy()
+    placement[:, rows] = again.placement
     value, slope = place.correction.value.copy(), place.correction.slope.copy()
     value[:, rows], slope[:, :, rows] = again.correction.value, again.correction.slope
     outside = place.correction.outside.copy()
     outside[rows] = again.correction.outside
-    return Consensus(stars, Correction(value, slope, outside), calibrated, error)
+    return Consensus(stars, Correction(value, slope, outside), calibrated, error, placement)
 
 
 def odd_ones(value: FloatArray, error: FloatArray) -> NDArray[np.bool_]:

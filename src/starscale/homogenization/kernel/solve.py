@@ -24,6 +24,7 @@ from starscale.homogenization.kernel.widths import (
     first_guess,
     most_probable,
     precision_of,
+    with_uncertain_widths,
 )
 from starscale.vocabulary.arrays import FloatArray
 from starscale.vocabulary.later import Later
@@ -42,7 +43,8 @@ class Solution:
     beta : ndarray, (S, p)
         Coefficients; those of the anchor are 0.
     covariance : ndarray, (S, p, S, p)
-        Of the coefficients, the uncertainty of their smoothness prior included.
+        Of the coefficients, with the structure that smoothing removes; and, where the prior was given, with the
+        uncertainty of its widths.
     prior : tuple of tuples
         For each survey the chosen standard deviations of the groups of coefficients, in `unit`.
     unit : float
@@ -73,7 +75,7 @@ def normal_equations(basis: FloatArray, value: FloatArray, weight: FloatArray, f
     value, weight : ndarray, (n, S)
         Weight 0 where there is no measurement.
     free : sequence of int
-        Surveys that have corrections: all but the anchor; F of them.
+        Surveys that have corrections; F of them.
 
     Returns
     -------
@@ -144,7 +146,7 @@ def solve(
     # beta = (N + P)^-1 r with the normal equations N, r of all stars and the prior precisions P; the covariance is
     # (N + P)^-1 times the factor of the robust weights. Weights and beta are found in turn.
     n_surveys, p = value.shape[1], functions.shape[1]
-    free = [s for s in range(n_surveys) if s != anchor]
+    free = _with_functions(n_surveys, anchor, smooth=not candidates)
     there = np.isfinite(value)
     ideal = np.where(there, 1 / np.where(there, error, 1.0) ** 2, 0.0)
     unit = start.unit if start else _typical_difference(value)
@@ -162,15 +164,34 @@ def solve(
         solution, factor = _solved(whole, precision)
         beta = _expanded(solution, free, n_surveys)
         lost, inflation = robust_weights(functions, value, ideal, beta, huber, redescend=redescend)
-    inverse = linalg.cho_solve(factor, np.eye(len(precision))) * inflation
+    if candidates or prior is None:
+        inverse = linalg.cho_solve(factor, np.eye(len(precision))) * inflation
+    else:
+        inverse = with_uncertain_widths(whole, precision, _open_groups(basis, chosen, free), unit) * inflation
     covariance = np.zeros((n_surveys, p, n_surveys, p))
     covariance[np.ix_(free, range(p), free, range(p))] = inverse.reshape(len(free), p, len(free), p)
     held_out = np.zeros_like(value)
     for k, part in enumerate(parts):
         mine = folds == k
         other = _expanded(_solved(whole - part, precision)[0], free, n_surveys)
-        held_out[mine] = functions[mine] @ other.T
-    return Solution(beta, covariance, tuple(chosen), unit, lost, held_out)
+        held_out[mine] = functions[mine] @ (other - other[anchor]).T
+    covariance = covariance - covariance[anchor]
+    covariance = covariance - covariance[:, :, [anchor]]
+    return Solution(beta - beta[anchor], covariance, tuple(chosen), unit, lost, held_out)
+
+
+def _with_functions(n_surveys: int, anchor: int, *, smooth: bool) -> list[int]:
+    """Surveys that have functions.
+
+    With smooth corrections every survey errs, the anchor too; its function is subtracted from all at the end.
+    Where the anchor has no stars, the prior then knows that the scale is uncertain.
+    """
+    return [s for s in range(n_surveys) if smooth or s != anchor]
+
+
+def _open_groups(basis: Basis, chosen: Sequence[Prior], free: Sequence[int]) -> NDArray[np.intp]:
+    """Group of every coefficient, shape (F p,); 0 for a survey with few stars, which has an offset only."""
+    return np.concatenate([basis.groups * any(chosen[s]) for s in free])
 
 
 def _first_prior(basis: Basis, candidates: Sequence[Prior]) -> Prior:

@@ -165,6 +165,7 @@ def _measurements(
     at, survey = place[group], column[group]
     outside = merged.consensus.correction.outside[at, survey]
     flags = mine["flags"].to_numpy() | np.where(outside, int(LabelFlag.CORRECTION_CLAMPED), 0)
+    correction_error = np.hypot(merged.correction_error, merged.consensus.placement)
     columns = [
         mine["source_id"],
         pl.Series("survey", survey.astype(np.uint32)).replace_strict(
@@ -186,7 +187,7 @@ def _measurements(
             f"{name}_raw": raw,
             f"{name}_raw_error": error,
             f"{name}_correction": correction,
-            f"{name}_correction_error": np.where(there, merged.correction_error[i, at, survey], np.nan),
+            f"{name}_correction_error": np.where(there, correction_error[i, at, survey], np.nan),
             name: raw - correction,
             f"{name}_error": normalised,
             f"{name}_weight": np.where(there, merged.weight[i, at, survey] * share, np.nan),

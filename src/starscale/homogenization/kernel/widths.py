@@ -3,13 +3,14 @@
 The width of a group of coefficients decides between a straight line and a curve that follows the noise. For smooth
 corrections every group of every survey has the width that makes the data most probable with the coefficients
 integrated over (marginal likelihood; MacKay 1992, Neural Computation 4, 415; for splines the same as REML, Wood
-2011, J. R. Stat. Soc. B 73, 3): a curve in one label does not pay for one in another. The degree of a polynomial
-is a choice of few, made by cross-validation.
+2011, J. R. Stat. Soc. B 73, 3): a curve in one label does not pay for one in another. The data of one survey say
+little about a width, so each is drawn towards what all surveys show. The degree of a polynomial is a choice of
+few, made by cross-validation.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 
@@ -33,6 +34,10 @@ _LINE, _CURVE = 3.0, 0.4
 POLYNOMIAL: tuple[Prior, ...] = ((0.0, 0.0), (WIDE, 0.0), (WIDE, WIDE))
 #: Bounds of a width, in that unit.
 _NARROWEST, _WIDEST = 1e-3, WIDE
+#: Weight of the mean of all surveys in the width of each, in coefficients that the data determine.
+_POOLED = 5.0
+#: Grid of the logarithm of a width: step, most steps, logarithm of a probability where it ends, least weight.
+_STEP, _FAR, _NEGLIGIBLE, _LEAST = 0.7, 14, 5.0, 0.01
 #: Rounds of the search, and the relative change of a width at which it ends.
 _ROUNDS, _SETTLED = 60, 0.02
 #: Insignificant difference in held-out chi^2: two standard deviations of one coefficient.
@@ -85,6 +90,8 @@ def most_probable(
 
     With ``C`` the covariance of the coefficients, a group of ``m`` has ``g = m - tr(C) / width^2`` that the data
     determine rather than the prior, and ``width^2 = sum(beta^2) / g`` at the maximum: repeated until it stays.
+    Here it is ``(sum(beta^2) + k w^2) / (g + k)``, with the ``w^2`` of all surveys together and k = `_POOLED`: the
+    maximum with a scaled inverse chi^2 prior.
 
     Parameters
     ----------
@@ -113,7 +120,8 @@ def most_probable(
         variance = (half**2).sum(axis=0).reshape(len(free), -1)
         squares, used = beta**2 @ member.T / unit**2, variance @ member.T / unit**2
         told = np.maximum(member.sum(axis=1) - used / np.maximum(width, _NARROWEST) ** 2, 1e-9)
-        new = np.clip(np.sqrt(squares / told), _NARROWEST, _WIDEST)
+        pooled = squares[open_].sum(axis=0) / told[open_].sum(axis=0)
+        new = np.clip(np.sqrt((squares + _POOLED * pooled) / (told + _POOLED)), _NARROWEST, _WIDEST)
         change = np.abs(np.log(new[open_] / width[open_])).max()
         width[open_] = new[open_]
         if change < _SETTLED:
@@ -122,6 +130,79 @@ def most_probable(
     for i, s in enumerate(free):
         found[s] = tuple(width[i].tolist())
     return found
+
+
+def with_uncertain_widths(
+    whole: Normal, precision: FloatArray, groups: NDArray[np.intp], unit: float
+) -> FloatArray:
+    """Return the covariance of the coefficients, averaged over what the widths of every group may be.
+
+    A group that the data call straight may be curved below the noise: the most probable width says nothing of
+    that. The widths of one group after the other, of all surveys together, are multiplied by factors over which
+    the probability is averaged. The prior of a width is a half normal distribution of one `unit` (Gelman 2006,
+    Bayesian Anal. 1, 515). The average is that of covariances and of squared changes of the coefficients.
+
+    Parameters
+    ----------
+    whole : Normal
+        In units of the noise.
+    precision : ndarray, (F p,)
+        Prior precisions at the most probable widths.
+    groups : ndarray of int, (F p,)
+        Group of every coefficient; those in group 0 have a fixed width.
+    unit : float
+    """
+    best, one = _Fit.of(whole, precision), np.eye(len(precision))
+    covariance: FloatArray = linalg.cho_solve(best.factor, one, check_finite=False)
+    total = covariance.copy()
+    for group in np.unique(groups[groups > 0]):
+        grid = list(_around(whole, precision, best, groups == group, unit))
+        logs = np.array([log for _, log in grid])
+        share = np.exp(logs - logs.max())
+        for weight, (fit, _) in zip(share / share.sum(), grid, strict=True):
+            if weight > _LEAST and fit is not best:
+                change = fit.beta - best.beta
+                total += weight * (linalg.cho_solve(fit.factor, one, check_finite=False) - covariance)
+                total += weight * np.outer(change, change)
+    return total
+
+
+@dataclass(frozen=True)
+class _Fit:
+    """Coefficients at some widths, the Cholesky factor of their equations, and the logarithm of the evidence."""
+
+    factor: tuple[FloatArray, bool]
+    beta: FloatArray
+    log: float
+
+    @classmethod
+    def of(cls, whole: Normal, precision: FloatArray) -> _Fit:
+        factor = linalg.cho_factor(whole.matrix + np.diag(precision), lower=True, check_finite=False)
+        beta = linalg.cho_solve(factor, whole.right, check_finite=False)
+        log = 0.5 * (beta @ whole.right + np.log(precision).sum()) - np.log(np.diag(factor[0])).sum()
+        return cls(factor, beta, float(log))
+
+
+def _around(
+    whole: Normal, precision: FloatArray, best: _Fit, mine: NDArray[np.bool_], unit: float
+) -> Iterator[tuple[_Fit, float]]:
+    """Yield fits on a grid of the logarithm of one group's widths, with the logarithm of their probability."""
+    width = float(np.sqrt((1 / precision[mine]).mean())) / unit
+
+    def log_prior(step: float) -> float:
+        return step - (width * float(np.exp(step))) ** 2 / 2
+
+    top = best.log + log_prior(0.0)
+    yield best, top
+    for sign in (1, -1):
+        for k in range(1, _FAR):
+            step = sign * k * _STEP
+            fit = _Fit.of(whole, np.where(mine, precision * np.exp(-2 * step), precision))
+            log = fit.log + log_prior(step)
+            yield fit, log
+            top = max(top, log)
+            if log < top - _NEGLIGIBLE:
+                break
 
 
 def best_degree(
