@@ -28,8 +28,8 @@ linalg = Later("scipy.linalg")
 Prior = tuple[float, ...]
 #: Prior standard deviation of a constant, in that unit.
 WIDE = 30.0
-#: Where the search for the widths of smooth corrections starts.
-_LINE, _CURVE = 3.0, 0.4
+#: Where the search for the widths of smooth corrections starts: for the difference of two surveys, each with one.
+_LINE, _CURVE = 3.0 / 2**0.5, 0.4 / 2**0.5
 #: Polynomials of degree 0 to 2.
 POLYNOMIAL: tuple[Prior, ...] = ((0.0, 0.0), (WIDE, 0.0), (WIDE, WIDE))
 #: Bounds of a width, in that unit.
