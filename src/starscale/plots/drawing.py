@@ -240,11 +240,11 @@ def beyond(*pairs: tuple[FloatArray, Limits]) -> str:
     return f", {outside:,} off the axes" if outside else ""
 
 
-def note(axes: Axes, text: str) -> None:
-    """Write a note in the upper left corner of a panel."""
+def note(axes: Axes, text: str, *, right: bool = False) -> None:
+    """Write a note in the upper left corner of a panel, or in the upper right one."""
     box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.75, "pad": 1.5}
-    place: Any = {"transform": axes.transAxes, "ha": "left", "va": "top", "zorder": 8}
-    axes.text(0.03, 0.97, text, fontsize=8, color=GREY, bbox=box, linespacing=1.35, **place)
+    place: Any = {"transform": axes.transAxes, "ha": "right" if right else "left", "va": "top", "zorder": 8}
+    axes.text(0.97 if right else 0.03, 0.97, text, fontsize=8, color=GREY, bbox=box, linespacing=1.35, **place)
 
 
 def nothing(axes: Axes, text: str = "no values") -> None:

@@ -106,7 +106,8 @@ def purity_completeness(
     p, below, what, mock = _sample(table, probability, reference, threshold)
     with canvas(ax, mock=mock) as axes:
         axes.set(xlabel=f"completeness: selected of {what} (%)", ylabel="purity of the selected (%)")
-        axes.set(xlim=(0, 102), ylim=(0, 103))
+        # Room for the numbers at the curve.
+        axes.set(xlim=(0, 112), ylim=(0, 112), xticks=range(0, 101, 20), yticks=range(0, 101, 20))
         axes.set_box_aspect(1)
         if not below.any():
             nothing(axes, "no star below" if len(p) else "no values")
@@ -123,10 +124,7 @@ def purity_completeness(
                 at = (100 * completeness[last], 100 * purity[last])
                 axes.plot(*at, "o", color=BLUE, markersize=4)
                 axes.annotate(f"{marked:g}", at, (4, 4), textcoords="offset points", fontsize=8, color=GREY)
-        axes.text(
-            0.97, 0.03, f"{counted(len(p))}, {int(below.sum()):,} below",
-            transform=axes.transAxes, ha="right", va="bottom", fontsize=8, color=GREY,
-        )  # fmt: skip
+        note(axes, f"{counted(len(p))}, {int(below.sum()):,} below", right=True)
     return axes
 
 
