@@ -122,8 +122,9 @@ class Unfinished:
         contents = BytesIO()
         frame.write_ipc(contents, compression="lz4")
         path = self._part(self.n_parts)
-        with atomic(path) as partial:
-            partial.write_bytes(contents.getbuffer())
+        # The view is given back even if the disk is full: a stream with a view cannot be closed.
+        with atomic(path) as partial, contents.getbuffer() as view:
+            partial.write_bytes(view)
         self._job.complete([path.name])
 
     def discard(self) -> None:

@@ -20,9 +20,8 @@ from starscale.reports.finished import FinishedRun, count, mapping
 from starscale.reports.importance import importance_section
 from starscale.reports.models import models_section
 from starscale.reports.probabilities import probability_section
-from starscale.reports.scale_text import scale_table, scale_text
 from starscale.reports.table import ReportTable
-from starscale.reports.text import HEADINGS, figures_table, missing_table, prior_text
+from starscale.reports.text import HEADINGS, figures_table, missing_table, prior_text, scale_table, scale_text
 from starscale.vocabulary.columns import LABELS
 
 _NUMBERS = ("low", "high", "n", *FIGURES, *(f"{name}_spread" for name in FIGURES))

@@ -6,9 +6,15 @@ import polars as pl
 
 from starscale.model.model import Model
 from starscale.model.probabilities import score_probabilities
-from starscale.reports.scale_text import scale_table, scale_text
 from starscale.reports.table import ReportTable
-from starscale.reports.text import EXPLAINED, figures_table, missing_table, probability_table
+from starscale.reports.text import (
+    EXPLAINED,
+    figures_table,
+    missing_table,
+    probability_table,
+    scale_table,
+    scale_text,
+)
 from starscale.vocabulary.columns import LABELS
 from starscale.vocabulary.provenance import CITATION
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import polars as pl
 
+from starscale.model.label_scale import LabelScale
 from starscale.reports.table import ReportTable
 from starscale.tables.cuts import Attrition
 from starscale.vocabulary.columns import LABELS
@@ -165,3 +166,24 @@ def attrition_table(attrition: Attrition) -> ReportTable:
         name = f"{r.name} (labels)" if r.of == "labels" else r.name
         rows.append([name, " ".join(r.keep.split()), f"{r.alone:,}", f"{r.in_sequence:,}", f"{r.remaining:,}"])
     return ReportTable(headings, rows)
+
+
+def scale_text(scale: LabelScale) -> str:
+    """Say whose scale the labels have, and what the error of it is."""
+    surveys = "" if scale.surveys == (scale.scale,) else f" (labels of {', '.join(scale.surveys)})"
+    return (
+        f"The labels are on the scale of {scale.scale}{surveys}. Those of another label survey are expected to "
+        f"differ from it by the scale error, which the intervals do not contain: add it to the error in "
+        f"quadrature to compare with such labels. It comes from {scale.source}."
+    )
+
+
+def scale_table(scale: LabelScale) -> ReportTable:
+    """Return the scale errors at the points between which they are interpolated."""
+    rows = []
+    for curve in scale.curves:
+        digits = LABELS[curve.label].decimals
+        for at, error in zip(curve.at, curve.error, strict=True):
+            where = f"{at:.{min(digits, 2)}f}" if len(curve.at) > 1 else "all"
+            rows.append([curve.label, curve.kind, where, f"{error:.{digits}f}"])
+    return ReportTable(["label", "kind", "at", "scale error"], rows)
