@@ -98,7 +98,7 @@ GOOD: dict[str, dict[str, Any]] = {
     "gaia_eso_dr5": {"sflags": None},
     "galah_dr4": {"flag_sp": 0, "snr_px_ccd3": 45.0},
     "rave_dr6_summary": {"snr_med_sparv": 40.0},
-    "skymapper_dr4": {"class_star": 0.95, "flags": 0, "nimaflags": 0, "flags_psf": 0},
+    "skymapper_dr4": {"class_star": 0.95, "flags": 0, "nimaflags": 0},
     "rave_dr6": {"algo_conv_madera": 0, "snr_med_sparv": 40.0},
     "segue": {"flag": "nnnnn"},
     "allwise": {"cc_flags": "0000"},
@@ -198,7 +198,6 @@ CASES: list[tuple[str, str, str, list[Any], list[Any]]] = [
     ("skymapper_dr4", "star", "class_star", [1.0, 0.90001], [0.9, 0.1, None]),
     ("skymapper_dr4", "flags", "flags", [0, 3], [4, 64, None]),
     ("skymapper_dr4", "nimaflags", "nimaflags", [0, 4], [5, 100, None]),
-    ("skymapper_dr4", "flags_psf", "flags_psf", [0], [1, 63, None]),
     ("segue", "normal", "flag", ["nnnnn"], ["nnngn", "Nnnnn", "", None]),
     ("allwise", "uncontaminated", "cc_flags", ["0000", "00dh"], ["D000", "0P00", "HHHH", None]),
     *(

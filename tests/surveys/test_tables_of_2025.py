@@ -200,3 +200,16 @@ def test_errors_of_gaia_magnitudes_from_their_ratios(name: str, errors: dict[str
         values = found[f"phot_{band}_mean_mag_error"].to_list()
         assert values[:3] == pytest.approx(np.hypot(2.5 / np.log(10) / ratios[:3], zero_point), rel=1e-6)
         assert values[3:] == [None] * 3
+
+
+def test_a_band_of_skymapper_that_neighbours_bias_is_missing_and_its_star_stays() -> None:
+    bits = {"z": 1, "i": 2, "r": 4, "g": 8, "v": 16, "u": 32}
+    masks = [0, *bits.values(), 33, None]
+    rows = {"object_id": range(1, len(masks) + 1), "flags_psf": masks, "raj2000": 10.0, "dej2000": -10.0}
+    rows |= {f"{band}_psf": 15.0 for band in bits} | {f"e_{band}_psf": 0.01 for band in bits}
+    table = ss.read(pl.DataFrame(rows), survey="skymapper_dr4")
+    assert table.height == len(masks)
+    for band, bit in bits.items():
+        good = [mask is not None and not mask & bit for mask in masks]
+        assert table[f"{band}_psf"].is_not_null().to_list() == good, band
+        assert table[f"e_{band}_psf"].is_not_null().to_list() == good, band
