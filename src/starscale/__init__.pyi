@@ -27,7 +27,7 @@ from .reports.homogenize import label_report
 # Models
 from .features.families import Feature
 from .features.features import feature_list
-from .model.api import evaluate, evaluate_probabilities, load, predict
+from .model.api import evaluate, evaluate_coverage, evaluate_probabilities, load, predict
 from .model.explain import Explanation, explain
 from .model.importance import importance
 from .model.model import Model
@@ -185,6 +185,7 @@ __all__ = [
     "distil",
     "draft_survey",
     "evaluate",
+    "evaluate_coverage",
     "evaluate_probabilities",
     "explain",
     "explain_mask",

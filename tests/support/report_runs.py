@@ -59,6 +59,10 @@ def make_run(
     catalogue, test = predictions(5 * n, labels), predictions(n, labels, seed=7)
     drop = [c for c in test.columns if c.endswith("_label") or c == "magnitude"]
     catalogue.drop(drop).write_parquet(folder / "catalogue.parquet")
+    if "fe_h" in labels:
+        # The logistic of the distance from the threshold: about right.
+        off = (test["fe_h"] + 1) / 0.15
+        test = test.with_columns((1 / (1 + off.exp())).alias("p_fe_h_below_m1"))
     test.write_parquet(folder / "test.parquet")
     matched(catalogue).write_parquet(folder / "matched.parquet")
     survey = "skymapper_dr2"
@@ -94,6 +98,20 @@ def make_run(
             "flags": {bit.name: 111 * i for i, bit in enumerate(CatalogueFlag)},
         },
         "evaluate": {},
+        "coverage": {
+            "rows": [
+                {
+                    "label": name,
+                    "interval": 68,
+                    "n": 433,
+                    "share": 0.7,
+                    "excess": 0.0225,
+                    "excess_error": 0.004,
+                    "deviation": 0.15,
+                }
+                for name in labels
+            ]
+        },
     }
     settings = {
         "title": title,

@@ -32,7 +32,7 @@ from starscale.cli.options import (
 )
 from starscale.cli.printing import progress as shown
 from starscale.cli.printing import say
-from starscale.reports.text import probability_table, profile_table
+from starscale.reports.text import conditional_table, probability_table, profile_table
 from starscale.tables.api import is_mock
 from starscale.vocabulary.errors import InputError, Problem, Problems
 
@@ -102,6 +102,10 @@ def evaluate(
         typer.Option(help="JSON file for scores of the probabilities that labels are below thresholds."),
     ] = None,
     below: Below = None,
+    coverage: Annotated[
+        Path | None,
+        typer.Option(help="JSON file for a test whether inputs tell which intervals miss; needs scikit-learn."),
+    ] = None,
 ) -> None:
     """Compare the predictions of a model with known labels.
 
@@ -127,6 +131,10 @@ def evaluate(
         scores = ss.evaluate_probabilities(model, table, below=thresholds(below), **stars | {"progress": None})
         _write_json(scores, probabilities)
         typer.echo(f"\nProbabilities of labels below thresholds:\n\n{probability_table(scores).text()}")
+    if coverage is not None:
+        found = ss.evaluate_coverage(model, table, **stars | {"progress": None})
+        _write_json(found, coverage)
+        typer.echo(f"\nWhether the inputs tell which intervals miss:\n\n{conditional_table(found).text()}")
 
 
 def _write_json(rows: pl.DataFrame, output: Path) -> None:

@@ -16,6 +16,7 @@ from starscale.cluster.extra import engine_module
 from starscale.io.job_folder import Leftover
 from starscale.io.progress import progress_of
 from starscale.model.asked import Prior, asked, tilt_of
+from starscale.model.conditional import conditional_coverage
 from starscale.model.evaluate import evaluate as compare
 from starscale.model.labelled import LabelledStars, labelled_stars
 from starscale.model.model import Model
@@ -358,6 +359,50 @@ def evaluate_probabilities(
     loaded, other = asking(opened_model(model)[0], below, prior), OtherRelease(release, crosswalk)
     catalogue, stars = _predicted(loaded, table, include_training, other, progress)
     return score_probabilities(catalogue, stars.table.select(stars.labels))
+
+
+def evaluate_coverage(
+    model: Model | str | Path,
+    table: AnyTable,
+    *,
+    include_training: bool = False,
+    prior: Prior = TRAINING,
+    release: str = "",
+    crosswalk: Sequence[CrosswalkInput] = (),
+    progress: Progress | bool | None = None,
+) -> pl.DataFrame:
+    """Measure whether the inputs tell which intervals miss, for a table with known labels.
+
+    Gradient-boosted trees predict from the inputs whether an interval holds the label, for stars that they were
+    not trained on. They can do better than the nominal share only where the coverage depends on the inputs.
+
+    Parameters
+    ----------
+    model : Model or path
+        As for :func:`evaluate`, as are the other parameters.
+    table : path or table
+    include_training : bool
+    prior : str, path, table or mapping
+    release : str, optional
+    crosswalk : sequence of CrosswalkInput, optional
+    progress : Progress or bool, optional
+
+    Returns
+    -------
+    polars.DataFrame
+        One row for each label and interval (`interval`: 68 or 95) with 500 stars or more: `n`; the `share` of
+        labels inside; `excess`, the excess risk of target coverage (arXiv:2512.11779), with its standard error
+        `excess_error`; `deviation`, the root of it: by how much the coverage of stars of one kind deviates from
+        the nominal one, in the mean over all stars, as far as the trees can tell.
+
+    Raises
+    ------
+    InputError
+        As for :func:`evaluate`; scikit-learn (extra ``baselines``) is not installed.
+    """
+    loaded, other = asking(opened_model(model)[0], None, prior), OtherRelease(release, crosswalk)
+    catalogue, stars = _predicted(loaded, table, include_training, other, progress)
+    return conditional_coverage(loaded, stars.table, catalogue)
 
 
 def _predicted(

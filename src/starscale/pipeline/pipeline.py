@@ -25,7 +25,7 @@ from starscale.pipeline.planning import plan
 from starscale.pipeline.prepare_training import TRAINING, TrainingPreparation, input_checksums
 from starscale.pipeline.reference import compare_with_reference
 from starscale.pipeline.runfile import load_any_run
-from starscale.pipeline.tested import TEST, asked_step, importance_step
+from starscale.pipeline.tested import TEST, asked_step, coverage_step, importance_step
 from starscale.pipeline.training import settings, train_plan
 from starscale.reports.finished import FinishedRun
 from starscale.vocabulary.accounting import RowAccount, accounts_of
@@ -164,6 +164,7 @@ class RunSteps:
         self.training_set()
         self._train()
         self._predict()
+        coverage_step(self.folder, self._model, self.asked.document(), MODEL, TRAINING)
         if self.config.importance.apply:
             importance_step(self.folder, self.config, MODEL, TRAINING)
         metrics = self._metrics()

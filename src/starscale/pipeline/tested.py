@@ -9,11 +9,13 @@ from typing import Any
 import polars as pl
 
 from starscale import io
+from starscale.model.conditional import FEWEST, conditional_coverage
 from starscale.model.evaluate import evaluate
 from starscale.model.importance import importance_of
 from starscale.model.model import Model
 from starscale.pipeline.folder import RunFolder
 from starscale.reports.importance_text import importance_json
+from starscale.vocabulary.libraries import missing_library
 from starscale.vocabulary.settings.run import RunConfig
 
 #: Files of a run: the test part as it is predicted after the training, and as the catalogue, if that is asked for
@@ -70,6 +72,28 @@ def asked_step(
     reads = folder.checksums(model, training)
     found = folder.step("test", settings=asked, reads=reads, writes=[TEST_AS_CATALOGUE], work=work)
     return list(found["figures"])
+
+
+def coverage_step(
+    folder: RunFolder, load: Callable[[], Model], asked: dict[str, Any], model: str, training: str
+) -> None:
+    """Measure whether the inputs tell which intervals miss, on the test part of the first training.
+
+    A step without a file, whose parameters are those of :func:`asked_step`. It measures nothing where stars or
+    scikit-learn are missing.
+    """
+    possible = missing_library("conditional coverage") is None
+
+    def work() -> dict[str, Any]:
+        stars = folder.read(training).filter(part="test")
+        if stars.height < FEWEST or not possible:
+            return {"rows": []}
+        loaded = load()
+        found = conditional_coverage(loaded, stars, loaded.predict(stars, where="test part"))
+        return {"rows": found.to_dicts()}
+
+    reads = folder.checksums(model, training)
+    folder.step("coverage", settings=[asked, possible], reads=reads, writes=[], work=work)
 
 
 def importance_step(folder: RunFolder, config: RunConfig, model: str, training: str) -> None:

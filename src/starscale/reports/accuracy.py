@@ -21,7 +21,15 @@ from starscale.reports.importance import importance_section
 from starscale.reports.models import models_section
 from starscale.reports.probabilities import probability_section
 from starscale.reports.table import ReportTable
-from starscale.reports.text import HEADINGS, figures_table, missing_table, prior_text, scale_table, scale_text
+from starscale.reports.text import (
+    HEADINGS,
+    conditional_table,
+    figures_table,
+    missing_table,
+    prior_text,
+    scale_table,
+    scale_text,
+)
 from starscale.vocabulary.columns import LABELS
 
 _NUMBERS = ("low", "high", "n", *FIGURES, *(f"{name}_spread" for name in FIGURES))
@@ -212,10 +220,27 @@ def uncertainty_section(run: FinishedRun) -> Section:
             run.picture(
                 plots.pulls(run.test, run.labels), "Histograms of the error in units of the predicted error", pulls
             ),
+            *_conditional(run),
             *([section] if (section := probability_section(run)) else []),
             *_scale(run),
         ],
     )
+
+
+def _conditional(run: FinishedRun) -> list[Block]:
+    """Say whether the inputs tell which intervals miss, if that was measured."""
+    rows = run.result("coverage").get("rows")
+    if not rows:
+        return []
+    text = html(
+        "Can the inputs tell <b>which</b> intervals miss? Gradient-boosted trees tried to, on stars that they "
+        "were not trained on. If the coverage is nominal for every kind of star, they find nothing: the excess "
+        "risk (mean square error of the nominal share minus theirs) is 0 or negative. Its root is how far the "
+        "coverage of stars of one kind deviates from the nominal one, as far as they can tell (arXiv:2512.11779)."
+    )
+    caption = f"Excess risk of the intervals, {_of_test(run)}."
+    table = conditional_table(pl.DataFrame(list(rows))).captioned(caption)
+    return [Paragraph(text), table]
 
 
 def _scale(run: FinishedRun) -> list[Block]:

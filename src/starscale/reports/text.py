@@ -127,6 +127,23 @@ def probability_table(scores: pl.DataFrame) -> ReportTable:
     return ReportTable([*head, "average purity %"], rows)
 
 
+def conditional_table(rows: pl.DataFrame) -> ReportTable:
+    """Return the excess risks of :func:`starscale.model.conditional.conditional_coverage` as a table."""
+    head = ["label", "interval %", "n", "held %", "excess risk", "deviation %"]
+    cells = [
+        [
+            row["label"],
+            str(row["interval"]),
+            f"{row['n']:,}",
+            number(100 * row["share"], 1),
+            f"{row['excess']:.4f} +- {row['excess_error']:.4f}",
+            number(100 * row["deviation"], 1),
+        ]
+        for row in rows.iter_rows(named=True)
+    ]
+    return ReportTable(head, cells)
+
+
 def profile_table(stages: pl.DataFrame) -> ReportTable:
     """Return the microseconds a star of every stage of a prediction, of the processor and of the wall."""
     total = stages["processor"][-1] or 1.0

@@ -9,20 +9,22 @@ from typing import Any, Final
 
 from starscale.vocabulary.errors import InputError, Problem
 
-#: Package that the training of a kind needs, and what to call it.
+#: Package that the training of a kind, or a measurement, needs, and what to call it.
 NEEDED: Final[Mapping[str, tuple[str, str]]] = {
     "random_forest": ("sklearn", "scikit-learn"),
     "svr": ("sklearn", "scikit-learn"),
     "xgboost": ("xgboost", "XGBoost"),
+    "conditional coverage": ("sklearn", "scikit-learn"),
 }
 
 
 def missing_library(kind: str) -> Problem | None:
-    """Say which library the training of a kind lacks; None where it lacks nothing."""
+    """Say which library a kind of model or a measurement lacks; None where it lacks nothing."""
     if kind not in NEEDED or find_spec(NEEDED[kind][0]) is not None:
         return None
     found = f"needs {NEEDED[kind][1]}, which is not installed"
-    return Problem(f"model kind {kind!r}", found, "", "Install it: pip install 'starscale[baselines]'.")
+    where = kind if " " in kind else f"model kind {kind!r}"
+    return Problem(where, found, "", "Install it: pip install 'starscale[baselines]'.")
 
 
 def library(kind: str, module: str) -> Any:
