@@ -185,7 +185,7 @@ def of_astropy(path: Path) -> pl.DataFrame:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         table = votable.parse(std.BytesIO(path.read_bytes()), verify="exception").get_first_table()
-        frame, _, _ = from_astropy(table.to_table(use_names_over_ids=True))
+        frame, _, _ = from_astropy(table.to_table(use_names_over_ids=True), str(path))
     return frame.with_columns(pl.when(pl.col(pl.String) != "").then(pl.col(pl.String)).name.keep())
 
 

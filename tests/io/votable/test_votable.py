@@ -61,7 +61,7 @@ def written(table: Table, kind: str, path: Path) -> Path:
 def whole(path: Path) -> pl.DataFrame:
     """The table as astropy reads it in one go."""
     table = votable.parse(std.BytesIO(path.read_bytes())).get_first_table().to_table(use_names_over_ids=True)
-    frame, _, _ = from_astropy(table)
+    frame, _, _ = from_astropy(table, "table")
     return frame.with_columns(pl.when(pl.col(pl.String) != "").then(pl.col(pl.String)).name.keep())
 
 
