@@ -23,7 +23,6 @@ from starscale import io
 from starscale.pipeline.pipeline import RunSteps
 from starscale.pipeline.plan import RunPlan
 from starscale.pipeline.planning import plan
-from starscale.pipeline.prepare import MATCHED
 from starscale.pipeline.prepare_training import TRAINING
 from starscale.pipeline.runfile import load_run
 from starscale.pipeline.training_set import label_stars
@@ -87,7 +86,7 @@ def left_out(name: str, quick: bool) -> pl.DataFrame:
     model = ss.train(path, table=steps.folder.file(TRAINING), progress=True).model
     alone, _ = planned([name], quick)
     labels = label_stars(alone, steps.folder.file("clean_gaia_dr3.parquet")).labels.filter(pl.col("flags") == 0)
-    stars = io.open_table(steps.folder.file(MATCHED)).rows_with("source_id", labels["source_id"])
+    stars = io.open_table(steps.folder.file("matched.parquet")).rows_with("source_id", labels["source_id"])
     own = labels.select("source_id", *(pl.col(label).alias(f"{label}_own") for label in LABELS))
     unseen = ~pl.col("part").is_in(["train", "validation"]).fill_null(False)
     return model.predict(stars).filter(unseen).join(own, on="source_id", how="inner")
