@@ -30,6 +30,15 @@ def test_a_planted_dependence_is_found() -> None:
     assert found["deviation"] == pytest.approx(0.2, abs=0.03)
 
 
+def test_inputs_without_a_number_and_with_one() -> None:
+    x, inside = drawn(1000, NOMINAL - 0.2, NOMINAL + 0.2)
+    x[:, 1], x[1:, 2] = np.nan, np.nan
+    assert excess_risk(x, inside, NOMINAL)["deviation"] == pytest.approx(0.2, abs=0.06)
+    # Whether a number is missing tells, too.
+    told = np.where(x[:, :1] < 0, np.nan, 1.0)
+    assert excess_risk(told, inside, NOMINAL)["deviation"] == pytest.approx(0.2, abs=0.06)
+
+
 def test_nothing_is_found_where_nothing_is() -> None:
     for seed in range(4):
         found = excess_risk(*drawn(3000, NOMINAL, NOMINAL, seed), NOMINAL)
@@ -50,6 +59,8 @@ def test_the_verb_measures_every_label_with_enough_stars(monkeypatch: pytest.Mon
     assert found.schema == pl.Schema(SCHEMA)
     assert found.select("label", "interval", "n").rows() == [("teff", i, FEWEST + 200) for i in (68, 95)]
     assert ss.evaluate_coverage(model, stars.head(FEWEST - 1), include_training=True).is_empty()
+    unmeasured = stars.with_columns(g=pl.lit(None, pl.Float64))
+    assert set(ss.evaluate_coverage(model, unmeasured, include_training=True)["n"]) <= {FEWEST + 200}
     monkeypatch.setattr(libraries, "find_spec", lambda _: None)
     with pytest.raises(ss.InputError, match=r"conditional coverage: needs scikit-learn.*starscale\[baselines"):
         ss.evaluate_coverage(model, stars, include_training=True)

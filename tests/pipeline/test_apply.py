@@ -20,6 +20,7 @@ from starscale.reports.closing import Outcome, closing
 from starscale.vocabulary.flags import CatalogueFlag
 from support.command import command
 from support.recorded_progress import RecordedProgress
+from support.small_model import small_model
 
 NAMES = ("gaia_dr3", "bailer_jones_edr3", "skymapper_dr2")
 CUT_FAILED = int(CatalogueFlag.CUT_FAILED)
@@ -152,6 +153,12 @@ def test_another_prior_and_other_thresholds(
     result = ss.run(run_file, tmp_path / "run")
     assert io.read(result.catalogue).equals(found.table)
     assert "under a flat prior" in result.report.read_text()
+    # A model without a density is refused before the first step.
+    small_model().save(sky / "no_density", card="")
+    run_file.write_text('extends = "run.toml"\n[model]\nbundle = "no_density"\n[predict]\nprior = "flat"\n')
+    with pytest.raises(ss.InputError, match="prior: needs the density of the training labels"):
+        ss.run(run_file, tmp_path / "refused")
+    assert not (tmp_path / "refused").exists()
     with pytest.raises(ss.InputError, match="below: fe_h"):
         ss.apply(finished / "model", tables, below={"fe_h": [-80]})
 

@@ -15,7 +15,7 @@ from starscale.cluster.engine import hats_is_mock, hats_provenance, on_cluster, 
 from starscale.cluster.extra import engine_module
 from starscale.io.job_folder import Leftover
 from starscale.io.progress import progress_of
-from starscale.model.asked import Prior, asked, tilt_of
+from starscale.model.asked import Asked, Prior, asked, tilt_of
 from starscale.model.conditional import conditional_coverage
 from starscale.model.evaluate import evaluate as compare
 from starscale.model.labelled import LabelledStars, labelled_stars
@@ -175,7 +175,17 @@ def asking(model: Model, below: Mapping[str, Sequence[float]] | None, prior: Pri
     """
     if below is None and isinstance(prior, str) and prior == TRAINING:
         return model
-    wanted = asked(model.labels, below, prior)
+    return asked_of(model, asked(model.labels, below, prior))
+
+
+def asked_of(model: Model, wanted: Asked) -> Model:
+    """Return a model of which something is asked.
+
+    Raises
+    ------
+    InputError
+        The model cannot answer under another prior: see :func:`.asked.tilt_of`.
+    """
     tilt_of(model.predictor, wanted)
     return replace(model, asked=wanted)
 
@@ -402,7 +412,7 @@ def evaluate_coverage(
     """
     loaded, other = asking(opened_model(model)[0], None, prior), OtherRelease(release, crosswalk)
     catalogue, stars = _predicted(loaded, table, include_training, other, progress)
-    return conditional_coverage(loaded, stars.table, catalogue)
+    return conditional_coverage(loaded, stars.table, catalogue, where=stars.where, found_columns=stars.columns)
 
 
 def _predicted(

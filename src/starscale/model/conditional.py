@@ -11,7 +11,7 @@ stars - c), and its root is the deviation from the nominal coverage that the cla
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import polars as pl
@@ -21,6 +21,7 @@ from starscale.features.features import evaluate_features
 from starscale.model.model import Model
 from starscale.tables.arrays import as_floats
 from starscale.vocabulary.arrays import FloatArray
+from starscale.vocabulary.columns import Column
 from starscale.vocabulary.libraries import library
 
 #: Stars without which there is nothing to learn from, and parts that are left out in turn.
@@ -38,7 +39,14 @@ SCHEMA = {
 }
 
 
-def conditional_coverage(model: Model, stars: pl.DataFrame, catalogue: pl.DataFrame) -> pl.DataFrame:
+def conditional_coverage(
+    model: Model,
+    stars: pl.DataFrame,
+    catalogue: pl.DataFrame,
+    *,
+    where: str = "table",
+    found_columns: Mapping[str, Column] | None = None,
+) -> pl.DataFrame:
     """Compute the excess risk of the intervals of every label.
 
     Parameters
@@ -48,6 +56,10 @@ def conditional_coverage(model: Model, stars: pl.DataFrame, catalogue: pl.DataFr
         Inputs of the model, and the labels that are known; stars that it was not trained on.
     catalogue : polars.DataFrame, (n, ...)
         Its predictions of the same rows.
+    where : str
+        Name of the table in error messages.
+    found_columns : mapping of str to Column, optional
+        Units of the columns, as for :meth:`Model.predict`.
 
     Returns
     -------
@@ -61,7 +73,8 @@ def conditional_coverage(model: Model, stars: pl.DataFrame, catalogue: pl.DataFr
     InputError
         scikit-learn is not installed.
     """
-    x = evaluate_features(model.standardised(stars), model.features)
+    clean = model.standardised(stars, where=where, found_columns=found_columns)
+    x = evaluate_features(clean, model.features, where=where)
     rows = [
         {"label": label, "interval": round(100 * nominal), **excess_risk(x[known], inside, nominal)}
         for label, nominal, known, inside in _inside(model, stars, catalogue)
@@ -132,5 +145,11 @@ def _learnt(x: FloatArray, inside: FloatArray, seed: int) -> FloatArray:
     parts = selection.StratifiedKFold(_FOLDS, shuffle=True, random_state=seed)
     # Threads of a fit of so few stars wait for each other most of the time.
     with threads.threadpool_limits(1):
-        found: FloatArray = selection.cross_val_predict(trees, x, inside, cv=parts, method="predict_proba")[:, 1]
-    return found
+        of_both = selection.cross_val_predict(trees, _filled(x), inside, cv=parts, method="predict_proba")
+    return np.asarray(of_both[:, 1])
+
+
+def _filled(x: FloatArray) -> FloatArray:
+    """Inputs whose gaps are a number below all others: scikit-learn 1.9.1 refuses columns without any number."""
+    lowest = np.where(np.isnan(x), np.inf, x).min(axis=0, initial=np.inf)
+    return np.where(np.isnan(x), np.where(np.isfinite(lowest), lowest - 1, 0.0), x)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from starscale import io
 from starscale.cluster.engine import refuse_other_than_hats
 from starscale.io.hats.catalogue import INDEX
 from starscale.io.progress import progress_of
-from starscale.model.api import asking, opened_model
+from starscale.model.api import asked_of, asking, opened_model
 from starscale.model.asked import Prior, asked_in
 from starscale.model.model import Model
 from starscale.model.recipe import Recipe
@@ -231,7 +231,7 @@ class ApplyRun:
             Everything that is wrong, at once.
         """
         model, bundle = opened_model(_bundle_of(config, base))
-        model = replace(model, asked=asked_in(config.predict, model.labels, base))
+        model = asked_of(model, asked_in(config.predict, model.labels, base))
         recipe, fetching = recipe_of_model(model, bundle), resolve(config.tables, base, output)
         companions = {name for job in fetching.jobs for name in job.apart.values()}
         # The archive may have companions of the leading table that the model does not know.
