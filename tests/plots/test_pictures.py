@@ -296,6 +296,19 @@ def test_probabilities_against_what_happened() -> None:
     assert np.array_equal(again.lines[0].get_xydata(), curve)
 
 
+def test_many_probabilities_are_counted_in_cells(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(4)
+    p = rng.uniform(0, 1, 20_000)
+    p[:2] = 0, 1
+    table = pl.DataFrame({"p_fe_h_below_m2": p, "fe_h_label": np.where(rng.uniform(0, 1, len(p)) < p, -3.0, 0.0)})
+    exact = PLOTS.purity_completeness(table, ax=axes_of()).lines[0].get_xydata()
+    monkeypatch.setattr("starscale.plots.probabilities._EXACT", 100)
+    counted = PLOTS.purity_completeness(table, ax=axes_of()).lines[0].get_xydata()
+    at = np.linspace(5, 100, 40)
+    purities = [np.interp(at, curve[:, 0], curve[:, 1]) for curve in (exact, counted)]
+    assert purities[1] == pytest.approx(purities[0], abs=0.5)
+
+
 def test_a_probability_must_say_of_what_and_be_one() -> None:
     table = pl.DataFrame({"poor": [0.1], "fe_h_label": [-1.0], "p_fe_h_below_m2": [12.0]})
     for draw in (PLOTS.probability_calibration, PLOTS.purity_completeness):

@@ -17,6 +17,8 @@ from starscale.vocabulary.errors import InputError, Problem
 
 #: Largest number of bins, and of points of a curve, that are drawn.
 _BINS, _POINTS = 20, 2000
+#: Stars up to which every different probability is a limit, and limits of a curve of more.
+_EXACT, _CELLS = 100_000, 10_000
 #: Limits on the probability that are marked on a curve.
 _MARKED = (0.9, 0.5, 0.1)
 
@@ -112,8 +114,7 @@ def purity_completeness(
         if not below.any():
             nothing(axes, "no star below" if len(p) else "no values")
             return axes
-        curve = purity_curve(p, below)
-        limit, completeness, purity = (curve[name].to_numpy() for name in ("limit", "completeness", "purity"))
+        limit, completeness, purity = _selections(p, below)
         # As many points as can be told apart, at equal steps of the completeness.
         drawn = np.unique(np.searchsorted(completeness, np.linspace(completeness[0], 1, _POINTS)))
         axes.plot(100 * completeness[drawn], 100 * purity[drawn], color=BLUE)
@@ -126,6 +127,17 @@ def purity_completeness(
                 axes.annotate(f"{marked:g}", at, (4, 4), textcoords="offset points", fontsize=8, color=GREY)
         note(axes, f"{counted(len(p))}, {int(below.sum()):,} below", right=True)
     return axes
+
+
+def _selections(p: FloatArray, below: NDArray[np.bool_]) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Limit, completeness and purity, from the largest limit; of many stars at equal steps of the limit."""
+    if len(p) <= _EXACT:
+        curve = purity_curve(p, below)
+        return curve["limit"].to_numpy(), curve["completeness"].to_numpy(), curve["purity"].to_numpy()
+    cell = (p * _CELLS).astype(np.int32)
+    n, found = (np.bincount(cells, minlength=_CELLS + 1)[::-1].cumsum() for cells in (cell, cell[below]))
+    some = n > 0
+    return np.linspace(1, 0, _CELLS + 1)[some], found[some] / found[-1], found[some] / n[some]
 
 
 def _sample(
