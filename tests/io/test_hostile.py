@@ -15,6 +15,9 @@ from astropy.io import fits
 
 import starscale as ss
 from starscale import io
+from starscale.io import table as tables
+from starscale.io.csv import kinds
+from starscale.io.csv.kinds import cast_text
 from starscale.io.hats.catalogue import read_properties
 from starscale.io.table import unique_names
 from support.votable_documents import cells, document, field, save
@@ -142,6 +145,57 @@ def test_thousands_of_columns_take_a_moment() -> None:
     """Within the processor time of all tests here; a schema for every column took a minute."""
     wide = pl.DataFrame({f"c{number}": [1.0] for number in range(4000)})
     assert ss.read(wide).width == 4000
+
+
+@pytest.mark.parametrize(("suffix", "separator"), [("csv", ","), ("txt", " ")])
+def test_columns_of_a_text_table_share_what_is_asked_of_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str, separator: str
+) -> None:
+    """Ten times the columns: no expression more. Each was made for every column once, two milliseconds of work."""
+    casts: list[pl.DataType] = []
+
+    def counted(text: pl.Expr, dtype: pl.DataType) -> pl.Expr:
+        casts.append(dtype)
+        return cast_text(text, dtype)
+
+    monkeypatch.setattr(kinds, "cast_text", counted)
+    made, cells = [], ("7", "1.5", "007", "2e308", "north", "true", "9007199254740993", '"-"')
+    for copies in (1, 10):
+        path = tmp_path / f"{copies}.{suffix}"
+        names = [f"c{number}" for number in range(len(cells) * copies)]
+        rows = [separator.join(names), separator.join(cells * copies), separator.join(cells * copies)]
+        path.write_text("\n".join(rows) + "\n")
+        casts.clear()
+        found = io.open_table(path).schema.dtypes()
+        made.append((len(casts), found[: len(cells)]))
+        assert found == made[0][1] * copies
+    assert made[0] == made[1]
+
+
+def many_columns(folder: Path, n: int) -> Iterator[Path]:
+    """Text tables of n columns: CSV, both spellings of an ECSV header, and IPAC."""
+    names = [f"c{number}" for number in range(n)]
+    flow = "".join(f"# - {{name: {name}, datatype: float64}}\n" for name in names)
+    block = "".join(f"# -\n#   name: {name}\n#   datatype: float64\n" for name in names)
+    for number, header in enumerate((flow, block)):
+        text = f"# %ECSV 1.0\n# ---\n# delimiter: ','\n# datatype:\n{header}# schema: astropy-2.0\n"
+        path = folder / f"{number}.ecsv"
+        path.write_text(text + ",".join(names) + "\n" + ",".join(["1.5"] * n) + "\n")
+        yield path
+    (folder / "t.csv").write_text(",".join(names) + "\n" + ",".join(["1.5"] * n) + "\n")
+    yield folder / "t.csv"
+    lines = [names, ["double"] * n]
+    text = "".join("|" + "|".join(word.rjust(8) for word in line) + "|\n" for line in lines)
+    (folder / "t.tbl").write_text(text + " " + " ".join("     1.5" for _ in names) + " \n")
+    yield folder / "t.tbl"
+
+
+def test_text_tables_of_too_many_columns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tables, "MOST_COLUMNS", 30)
+    for path in many_columns(tmp_path, 30):
+        assert io.read(path).rows() == [(1.5,) * 30], path
+    for path in many_columns(tmp_path, 31):
+        refused(path, "has 31 columns.*at most 30")
 
 
 def test_a_nul_in_a_name(tmp_path: Path) -> None:

@@ -25,7 +25,16 @@ from starscale.io.csv.kinds import Kind, plain_text
 from starscale.io.csv.layout import CsvLayout
 from starscale.io.csv.lines import text_lines
 from starscale.io.csv.source import CsvSource
-from starscale.io.table import Sink, Source, WritePlan, column_of, describe, julian_year, unique_names
+from starscale.io.table import (
+    Sink,
+    Source,
+    WritePlan,
+    column_of,
+    describe,
+    julian_year,
+    refuse_many_columns,
+    unique_names,
+)
 from starscale.io.units import unit_text
 from starscale.io.whole import WholeSink, WholeSource
 from starscale.vocabulary.columns import POSITION_EPOCH, POSITION_SYSTEM
@@ -153,6 +162,8 @@ def open_source(path: Path, part: str | None) -> Source:
 def _plain_header(path: Path) -> tuple[CsvLayout, dict[str, Any]] | None:
     """Return layout and header of a table of plain columns; None for any other, and where it is not understood."""
     marked, names = _first_lines(path)
+    # Counted before they are parsed.
+    refuse_many_columns(path, max(sum(b"name:" in line for line in marked), *map(names.count, (b" ", b","))))
     try:
         header = get_header_from_yaml([line.decode()[2:].rstrip("\r\n") for line in marked[1:]])
         separator = str(header.get("delimiter", " "))

@@ -14,11 +14,13 @@ import polars.selectors as cs
 
 from starscale.io.portable import flat
 from starscale.vocabulary.columns import Column, DType
-from starscale.vocabulary.errors import Problems, did_you_mean
+from starscale.vocabulary.errors import InputError, Problem, Problems, did_you_mean
 from starscale.vocabulary.unit_notes import restored, without_converted
 
 #: Rows of a chunk where the caller does not choose it.
 CHUNK_ROWS = 65_536
+#: Of a text table.
+MOST_COLUMNS = 10_000
 
 _NEAREST: dict[pl.DataType, DType] = {
     pl.Boolean(): "bool",
@@ -217,9 +219,27 @@ def require_columns(where: str, wanted: Sequence[str], present: Sequence[str]) -
     problems.raise_if_any()
 
 
+def refuse_many_columns(path: Path, number: int) -> None:
+    """Refuse a text table of more columns than one of stars has: what is done for each would take minutes.
+
+    Raises
+    ------
+    InputError
+        There are more than `MOST_COLUMNS`.
+    """
+    if number > MOST_COLUMNS:
+        found, fix = f"has {number:,} columns", "Leave out those that are not needed."
+        raise InputError(Problem(str(path), found, f"at most {MOST_COLUMNS:,}", fix))
+
+
 def column_of(name: str) -> pl.Expr:
     """Return a column by its name; polars takes ``*`` and names between ``^`` and ``$`` for patterns."""
     return cs.by_name(name).as_expr() if name == "*" or name.startswith("^") else pl.col(name)
+
+
+def columns_of(names: Iterable[str]) -> pl.Expr:
+    """Return one expression for many columns, by their names: what is done with it is done with each."""
+    return cs.by_name(*names).as_expr()
 
 
 def picked(frame: pl.DataFrame, names: Iterable[str]) -> pl.DataFrame:
@@ -229,10 +249,20 @@ def picked(frame: pl.DataFrame, names: Iterable[str]) -> pl.DataFrame:
 
 def without_nan(frame: pl.DataFrame) -> pl.DataFrame:
     """Return a frame in which NaN is null: every format, and every table in memory, is read so."""
-    there = [
-        series for series in frame if _innermost(series.dtype).is_float() and _elements(series).is_nan().any()
-    ]
+    there = [*_numbers_with_nan(frame), *_vectors_with_nan(frame)]
     return frame.with_columns(map(_filled, there)) if there else frame
+
+
+def _numbers_with_nan(frame: pl.DataFrame) -> list[pl.Series]:
+    """Look at all columns of numbers together: one by one, ten thousand would take seconds."""
+    names = [name for name, dtype in frame.schema.items() if dtype.is_float()]
+    some = frame.select(columns_of(names).is_nan().any()).row(0) if names else ()
+    return [frame[name] for name, found in zip(names, some, strict=True) if found]
+
+
+def _vectors_with_nan(frame: pl.DataFrame) -> list[pl.Series]:
+    nested = (series for series in frame if series.dtype.is_nested() and _innermost(series.dtype).is_float())
+    return [series for series in nested if _elements(series).is_nan().any()]
 
 
 def _innermost(dtype: pl.DataType) -> pl.DataType:

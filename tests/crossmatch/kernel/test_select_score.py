@@ -181,6 +181,17 @@ def test_scores_and_probabilities_are_those_of_the_formula(seed: int, n: int, wi
         assert scored.blended[i] == (likely and not narrow)
 
 
+def test_a_pair_is_likely_from_the_least_probability_on() -> None:
+    """At a distance that fails the test: one in two, exactly."""
+    model = SimpleNamespace(log_likelihood=lambda *_: (np.zeros(1), np.array([100.0])), wide_fraction=0.1)
+    pair = cast("Any", (None, (np.zeros(1), np.zeros(1)), model))
+    some = {"leading": np.zeros(1, np.intp), "density": np.full(1, 1e6), "completeness": np.full(1, 0.5)}
+    for least, good in ((0.5, True), (np.nextafter(0.5, 1), False)):
+        scored = score_pairs(*pair, **some, gamma=0.99, least_probability=float(least))
+        assert scored.probability.tolist() == [0.5]
+        assert scored.good.tolist() == scored.blended.tolist() == [good]
+
+
 def test_extreme_scores_do_not_overflow() -> None:
     log_p = np.array([900.0, -900.0, 0.0])
     model = SimpleNamespace(log_likelihood=lambda *_: (log_p, np.ones(3)), wide_fraction=0.1)

@@ -179,6 +179,17 @@ def test_decimals_are_rounded_to_the_precision_of_a_column() -> None:
     assert value("f + 0.0 = 0.1") == [False, False, None, None]
 
 
+def test_constants_that_single_precision_does_not_hold_are_compared_as_they_are() -> None:
+    """16777217 and 1e-60 would become 16777216 and 0."""
+    single = pl.DataFrame({"x": pl.Series([0.0, 2.0**24, 2.0**25], dtype=pl.Float32)})
+    for constant, below in (("1e-60", 1), ("16777216", 1), ("16777217", 2), ("1e39", 3)):
+        found = [number < float(constant) for number in (0, 2**24, 2**25)]
+        assert value(f"x < {constant}", single) == found == [True] * below + [False] * (3 - below)
+        equal = [number == float(constant) for number in (0, 2**24, 2**25)]
+        assert value(f"x = {constant}", single) == equal
+    assert value("x = 0.0", single) == [True, False, False]
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [

@@ -92,15 +92,14 @@ def score_pairs(
     """
     log_p, chi2 = model.log_likelihood(ellipses, *residuals)
     score = log_p - np.log(density / MAS2)
-    # Relative to the best candidate of each source, which avoids overflow.
-    best = np.full(leading.max(initial=-1) + 1, -np.inf)
+    # Relative to the best candidate of each source, if it is better than chance: nothing overflows.
+    best = np.zeros(leading.max(initial=-1) + 1)
     np.maximum.at(best, leading, score)
     best = best[leading]
     relative = np.exp(score - best)
     total = np.bincount(leading, relative)[leading]
     odds = completeness / (1 - completeness)
-    # A source alone with a perfect score overflows exp(-best): its probability is then exactly 1.
-    probability = odds * relative / (np.exp(np.clip(-best, -700, 700)) + odds * total)
+    probability = odds * relative / (np.exp(-best) + odds * total)
     narrow = chi2 < limit(gamma) ** 2
     likely = (probability >= least_probability) & (model.wide_fraction > 0)
     return Scored(np.sqrt(chi2), score, probability, narrow | likely, likely & ~narrow)

@@ -19,8 +19,6 @@ DISAGREE = 1e-2
 #: A measurement more than so many errors from two or more others that agree is left out of the mean.
 _OUTLIER = 4.0
 _AGREE = 1e-2
-#: Stands for "no measurement" in a covariance matrix, in squared typical errors.
-_FAR = 1e12
 
 
 @dataclass(frozen=True)
@@ -149,7 +147,7 @@ def odd_ones(value: FloatArray, error: FloatArray) -> NDArray[np.bool_]:
     if not len(rows):
         return odd
     good = there[rows]
-    weight = np.where(good, 1 / np.where(good, error[rows], 1.0) ** 2, 0.0)
+    weight = 1 / np.where(good, error[rows], np.inf) ** 2
     y = np.where(good, value[rows], 0.0)
     total, moment = weight.sum(axis=1, keepdims=True), (weight * y).sum(axis=1, keepdims=True)
     square = (weight * y**2).sum(axis=1, keepdims=True)
@@ -157,7 +155,7 @@ def odd_ones(value: FloatArray, error: FloatArray) -> NDArray[np.bool_]:
     rest = np.maximum(total - weight, 1e-300)
     others = (moment - weight * y) / rest
     spread = np.maximum((square - weight * y**2) - rest * others**2, 0.0)
-    away = np.where(good, np.abs(y - others) / np.sqrt(np.where(good, error[rows], 1.0) ** 2 + 1 / rest), 0.0)
+    away = np.where(good, np.abs(y - others) / np.sqrt(error[rows] ** 2 + 1 / rest), 0.0)
     worst = away.argmax(axis=1)
     at = np.arange(len(rows))
     free = good.sum(axis=1) - 2
@@ -188,7 +186,7 @@ class _Means:
     @classmethod
     def of(cls, calibrated: FloatArray, sigma: FloatArray, used: NDArray[np.bool_]) -> _Means:
         """Compute inverse-variance means: the final values for stars of one survey."""
-        weight = np.where(used, 1 / np.where(used, sigma, 1.0) ** 2, 0.0)
+        weight = 1 / np.where(used, sigma, np.inf) ** 2
         total = weight.sum(axis=1)
         some = total > 0
         share = np.divide(weight, total[:, None], out=np.zeros_like(weight), where=some[:, None])
@@ -203,19 +201,15 @@ class _Means:
         self, correction_error: FloatArray, several: NDArray[np.intp], covariance: FloatArray
     ) -> None:
         """Include the covariance of the corrections, (m, S, S) at the stars `several`, by least squares."""
-        alone = np.where(self.used, correction_error, 0.0)
-        self.error = np.hypot(self.error, (self.weight * alone).sum(axis=1))
-        rows = several[self.used[several].sum(axis=1) > 1]
-        if not len(rows):
-            return
+        self.error = np.hypot(self.error, (self.weight * correction_error).sum(axis=1))
+        more = self.used[several].sum(axis=1) > 1
+        rows = several[more]
         used = self.used[rows]
-        full = covariance[np.isin(several, rows)] * (used[:, :, None] & used[:, None, :])
-        scale = np.median(self.sigma[rows][used]) ** 2
-        diagonal = np.where(used, np.where(used, self.sigma[rows], 0.0) ** 2, _FAR * scale)
+        # A survey that is not used has a variance, and no covariance with the others: its share is 0.
+        full = covariance[more] * (used[:, :, None] & used[:, None, :])
         index = np.arange(used.shape[1])
-        full[:, index, index] += diagonal
+        full[:, index, index] += np.where(used, self.sigma[rows], 1.0) ** 2
         raised = np.linalg.solve(full, used.astype(np.float64)[:, :, None])[:, :, 0]
-        raised = np.where(used, raised, 0.0)
         total = raised.sum(axis=1)
         self.weight[rows] = raised / total[:, None]
         self.value[rows] = (self.weight[rows] * self.y[rows]).sum(axis=1)

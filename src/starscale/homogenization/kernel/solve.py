@@ -92,19 +92,16 @@ def normal_equations(basis: FloatArray, value: FloatArray, weight: FloatArray, f
     for i, s in enumerate(free):
         block = slice(i * p, (i + 1) * p)
         mine = np.flatnonzero((weight[:, s] > 0) & (share[:, s] < 1))
-        if not len(mine):
-            continue
         own = basis[mine]
         right[block] = own.T @ (weight[mine, s] * residual[mine, s])
         matrix[block, block] = own.T @ ((weight[mine, s] * (1 - share[mine, s]))[:, None] * own)
         for j in range(i + 1, len(free)):
             t = free[j]
             both = weight[mine, t] > 0
-            if both.any():
-                part = own[both]
-                crossed = part.T @ ((-weight[mine[both], s] * share[mine[both], t])[:, None] * part)
-                other = slice(j * p, (j + 1) * p)
-                matrix[block, other], matrix[other, block] = crossed, crossed.T
+            part = own[both]
+            crossed = part.T @ ((-weight[mine[both], s] * share[mine[both], t])[:, None] * part)
+            other = slice(j * p, (j + 1) * p)
+            matrix[block, other], matrix[other, block] = crossed, crossed.T
     return Normal(matrix, right, float((weight * residual**2).sum()))
 
 
@@ -148,7 +145,7 @@ def solve(
     n_surveys, p = value.shape[1], functions.shape[1]
     free = _with_functions(n_surveys, anchor, smooth=not candidates)
     there = np.isfinite(value)
-    ideal = np.where(there, 1 / np.where(there, error, 1.0) ** 2, 0.0)
+    ideal = 1 / np.where(there, error, np.inf) ** 2
     unit = start.unit if start else _typical_difference(value)
     beta = start.beta if start else np.zeros((n_surveys, p))
     chosen = list(prior) if prior is not None else [_first_prior(basis, candidates)] * n_surveys

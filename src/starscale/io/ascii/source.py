@@ -15,7 +15,7 @@ from astropy.utils.exceptions import AstropyWarning
 from starscale.io.ascii.recognise import HEAD, byte_by_byte, is_ipac, readme_beside
 from starscale.io.astropy_tables import from_astropy
 from starscale.io.csv.lines import NOT_UTF8, text_lines
-from starscale.io.table import Source
+from starscale.io.table import Source, refuse_many_columns
 from starscale.io.whole import WholeSource
 from starscale.vocabulary.errors import InputError, Problem
 
@@ -53,9 +53,10 @@ def open_source(path: Path, part: str | None) -> Source:
 
 
 def _refuse_wide_values(path: Path, text: str) -> None:
-    """Refuse rows of an IPAC table that cross the bars of its header: astropy would cut their values there."""
+    """Refuse very many columns, and rows that cross bars of the header: astropy would cut their values there."""
     lines = text.splitlines()
     header = next(line for line in lines if line.startswith("|"))
+    refuse_many_columns(path, header.count("|") - 1)
     bars = [place for place, character in enumerate(header) if character == "|"]
     for number, line in enumerate(lines, 1):
         if not line.startswith(("|", "\\")) and any(line[place : place + 1].strip() for place in bars):

@@ -7,13 +7,14 @@ A column of numbers is kept as text where numbers would lose digits: whole numbe
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 import polars as pl
 
 from starscale.io.csv.fields import MISSING, NAN, QUOTED_MARK
-from starscale.io.table import column_of
+from starscale.io.table import columns_of
 
 # A single T or F may be a spectral type or a flag, and stays text.
 _TRUE: Final = ("true", "True", "TRUE")
@@ -79,86 +80,92 @@ def narrow(found: dict[str, Kind], frame: pl.DataFrame, *, padded: bool) -> None
     """
     alive = {name: kind for name, kind in found.items() if kind.kinds}
     if padded:
-        frame = frame.select(column_of(name).str.strip_chars() for name in alive)
-    answers = _answers(frame, {name: _quick_questions(name, kind) for name, kind in alive.items()})
-    unclear = {name: _questions(name, alive[name]) for name, said in answers.items() if _unclear(said)}
-    for name, said in _answers(frame, unclear).items():
-        answers[name] |= said
-        _conclude(alive[name], answers[name])
-    for name in answers.keys() - unclear:
-        _all_fit(alive[name], answers[name])
-    _note_exact(alive, frame, list(filter(lambda name: _large(answers[name]), answers)))
+        frame = frame.select(columns_of(alive).str.strip_chars())
+    answers = _answers(frame, alive, _quick_questions)
+    unclear = {name: alive[name] for name, said in answers.items() if _unclear(said)}
+    more = _answers(frame, unclear, _questions)
+    for name, said in answers.items():
+        said |= more.get(name, {})
+        conclude = _conclude if name in more else _all_fit
+        conclude(alive[name], said)
+    _note_exact({name: alive[name] for name, said in answers.items() if _large(said)}, frame)
 
 
-def _note_exact(found: dict[str, Kind], frame: pl.DataFrame, names: list[str]) -> None:
+def _note_exact(found: Mapping[str, Kind], frame: pl.DataFrame) -> None:
     """Note which columns have whole numbers that no double holds."""
-    for name, said in _answers(frame, {name: {"exact": _beyond_doubles(name)} for name in names}).items():
+    for name, said in _answers(frame, found, _beyond_doubles).items():
         found[name].exact |= bool(said["exact"])
 
 
 def _unclear(said: dict[str, Any]) -> bool:
     """Whether there are other texts than numbers, or numbers that may be better kept as texts."""
-    return bool(said["fit"] < said["there"] or said["zero"] or said["odd"])
+    return bool(said["fit"] < said["there"] or said["zero"] or said.get("odd"))
 
 
 def _large(said: dict[str, Any]) -> bool:
     """Whether there may be whole numbers that no double holds: large ones, or some beyond 64 bits."""
-    wide = said["low"] is not None and (said["low"] < -_WHOLE or said["high"] > _WHOLE)
-    return bool(wide or said["odd"]) or said.get(_BEYOND, said["fit"]) > said["fit"]
+    wide = said.get("low") is not None and (said["low"] < -_WHOLE or said["high"] > _WHOLE)
+    return bool(wide or said.get("odd")) or said.get(_BEYOND, said["fit"]) > said["fit"]
 
 
-def _answers(frame: pl.DataFrame, asks: dict[str, dict[str, pl.Expr]]) -> dict[str, dict[str, Any]]:
-    """Ask questions about columns, all in one pass."""
-    flat = [ask.alias(f"{name}\0{key}") for name, of in asks.items() for key, ask in of.items()]
-    said = iter(frame.select(flat).row(0) if flat else ())
-    return {name: {key: next(said) for key in of} for name, of in asks.items()}
+def _answers(
+    frame: pl.DataFrame,
+    found: Mapping[str, Kind],
+    questions: Callable[[pl.Expr, Sequence[pl.DataType]], dict[str, pl.Expr]],
+) -> dict[str, dict[str, Any]]:
+    """Ask questions about columns, all in one pass.
+
+    Columns that the same types fit are asked together: making the expressions would take longest in a wide table.
+    """
+    alike: dict[tuple[pl.DataType, ...], list[str]] = {}
+    for name, kind in found.items():
+        alike.setdefault(kind.kinds, []).append(name)
+    asked = {kinds: questions(columns_of(names), kinds) for kinds, names in alike.items()}
+    flat = [ask.name.suffix(f"\0{key}") for asks in asked.values() for key, ask in asks.items()]
+    said = frame.select(flat).row(0, named=True) if flat else {}
+    return {name: {key: said[f"{name}\0{key}"] for key in asked[kind.kinds]} for name, kind in found.items()}
 
 
-def _tried(kind: Kind) -> pl.DataType:
+def _tried(kinds: Sequence[pl.DataType]) -> pl.DataType:
     """Return the type that is tried first: integers where they are left."""
-    return _INT if _INT in kind.kinds else kind.kinds[0]
+    return _INT if _INT in kinds else kinds[0]
 
 
-def _quick_questions(name: str, kind: Kind) -> dict[str, pl.Expr]:
-    text, tried = column_of(name), _tried(kind)
+def _quick_questions(text: pl.Expr, kinds: Sequence[pl.DataType]) -> dict[str, pl.Expr]:
+    tried = _tried(kinds)
     number = cast_text(text, tried)
     # A zero and a digit at the beginning; cheaper than a regular expression.
     zero = [(text >= f"{sign}00") & (text < f"{sign}0:") for sign in ("", "-", "+")]
-    return {
-        "there": text.count(),
-        "fit": number.count(),
-        "zero": pl.any_horizontal(zero).any(),
-        # NaN, or so large that a whole number may have lost digits.
-        "odd": (number.abs() < _WHOLE).all().not_() if tried == _FLOAT else pl.lit(False),
-        "low": number.min() if tried.is_integer() else pl.lit(None),
-        "high": number.max() if tried.is_integer() else pl.lit(None),
-    }
+    asked = {"there": text.count(), "fit": number.count(), "zero": (zero[0] | zero[1] | zero[2]).any()}
+    if tried.is_integer():
+        asked |= {"low": number.min(), "high": number.max()}
+    # NaN, or so large that a whole number may have lost digits.
+    return asked | ({"odd": (number.abs() < _WHOLE).all().not_()} if tried == _FLOAT else {})
 
 
-def _questions(name: str, kind: Kind) -> dict[str, pl.Expr]:
-    text = column_of(name)
+def _questions(text: pl.Expr, kinds: Sequence[pl.DataType]) -> dict[str, pl.Expr]:
     word = text.filter(text.is_in(NO_NUMBER))
     return {
         "words": word.unique().implode(),
         "no_integer": word.len(),
         "no_value": word.is_in(_NO_VALUE).sum(),
         "zeros": text.str.contains(_ZEROS).any(),
-        **{str(one): cast_text(text.str.strip_prefix(QUOTED_MARK), one).count() for one in kind.kinds},
+        **{str(one): cast_text(text.str.strip_prefix(QUOTED_MARK), one).count() for one in kinds},
     }
 
 
-def _beyond_doubles(name: str) -> pl.Expr:
+def _beyond_doubles(text: pl.Expr, kinds: Sequence[pl.DataType]) -> dict[str, pl.Expr]:  # noqa: ARG001
     """Whether there are whole numbers that no double holds."""
-    number = cast_text(column_of(name), pl.Int128())
-    return (number != number.cast(_FLOAT).cast(pl.Int128, strict=False)).any()
+    number = cast_text(text, pl.Int128())
+    return {"exact": (number != number.cast(_FLOAT).cast(pl.Int128, strict=False)).any()}
 
 
 def _all_fit(kind: Kind, said: dict[str, Any]) -> None:
     """Conclude from the quick questions, when all values fit in the type that was tried."""
     if not said["there"]:
         return
-    wider = kind.kinds[kind.kinds.index(_tried(kind)) :]
-    negative = said["low"] is not None and said["low"] < 0
+    wider = kind.kinds[kind.kinds.index(_tried(kind.kinds)) :]
+    negative = said.get("low") is not None and said["low"] < 0
     kind.kinds = tuple(one for one in wider if not (negative and one == pl.UInt64()))
     kind.filled = kind.counted = True
 
@@ -176,7 +183,7 @@ def _conclude(kind: Kind, said: dict[str, Any]) -> None:
 def cast_text(text: pl.Expr, dtype: pl.DataType) -> pl.Expr:
     """Cast texts without blanks to numbers or truth values; those that do not fit become null."""
     if dtype == pl.Boolean:
-        return pl.when(text.is_in(_TRUE)).then(True).when(text.is_in(_FALSE)).then(False)
+        return pl.when(text.is_in((*_TRUE, *_FALSE))).then(text.is_in(_TRUE))
     return text.cast(dtype, strict=False)
 
 

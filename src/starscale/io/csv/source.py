@@ -23,7 +23,15 @@ from starscale.io.csv.lines import is_plain, pieces
 from starscale.io.csv.numbered import numbered_columns
 from starscale.io.csv.rows import LeftOut, TextRows
 from starscale.io.csv.spelled import SpelledNumbers, as_usual
-from starscale.io.table import CHUNK_ROWS, Source, column_of, describe, repeated_names, unique_names
+from starscale.io.table import (
+    CHUNK_ROWS,
+    Source,
+    column_of,
+    describe,
+    refuse_many_columns,
+    repeated_names,
+    unique_names,
+)
 from starscale.vocabulary.errors import InputError, Problem
 
 _EXTRA = "\0extra"
@@ -41,6 +49,7 @@ class CsvSource(Source):
         self.path = path
         self.metadata = {}
         layout = layout or numbered_columns(beginning_of(path)) or find_layout(path)
+        refuse_many_columns(path, len(layout.names))
         self._layout = _one_more(path, layout) if layout.extra else layout
         self.format = "ascii" if self._layout.mark == FIELD_END else "csv"
         names = unique_names(self._layout.names)

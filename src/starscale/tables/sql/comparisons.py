@@ -57,8 +57,6 @@ def _comparable_numbers(a: Value, b: Value) -> tuple[pl.Expr, pl.Expr]:
         return left, right
     a, b = cleaned(a), cleaned(_exact(b) if a.kind == "whole" else b)
     dtype = _common(a, b)
-    if b.is_constant and b.constant is not None:
-        return cast_to(a, dtype), pl.lit(b.constant, dtype)
     return cast_to(a, dtype), cast_to(b, dtype)
 
 
