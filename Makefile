@@ -71,10 +71,11 @@ FUZZ_FIRST ?= 1000000
 fuzz: $(VENV)/.dev        ## changed files of every kind (FUZZ_INPUTS of each): a result or one clear error; hours
 	$(BIN)/python tests/fuzz/campaign.py --inputs $(FUZZ_INPUTS) --first $(FUZZ_FIRST)
 
-# Ends of each verb that writes.
+# Ends of each verb that writes, and the seed of their moments.
 KILLS ?= 50
+KILLS_SEED ?= 1
 kills: $(VENV)/.dev       ## verbs ended by signals and by lack of memory, repeated: the files of an undisturbed call? hours
-	$(BIN)/python tests/support/kills.py --kills $(KILLS)
+	$(BIN)/python tests/support/kills.py --kills $(KILLS) --seed $(KILLS_SEED)
 
 # Versions that were tried together: make CONSTRAINTS=requirements/ci.txt environment
 CONSTRAINTS ?=
@@ -91,18 +92,19 @@ audit: $(VENV)/.dev       ## known weaknesses, licences and a bill of materials 
 	.venv-audit/bin/cyclonedx-py environment $(BIN)/python --output-reproducible -o sbom.json
 	.venv-audit/bin/pip-audit --path $$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
 
-# Faults of each kernel that are tried.
+# Faults of each kernel that are tried, and the seed that they are drawn with.
 MUTANTS ?= 100
-MUTATE = $(BIN)/python tests/support/mutants.py --most $(MUTANTS)
+MUTANTS_SEED ?= 1
+MUTATE = $(BIN)/python tests/support/mutants.py --most $(MUTANTS) --seed $(MUTANTS_SEED)
 mutants: $(VENV)/.dev     ## small faults in kernels, one at a time: do their tests find them? hours
 	$(MUTATE) src/starscale/vocabulary/accounting.py tests/model/test_accounting.py
 	$(MUTATE) src/starscale/tables/cuts.py tests/tables/test_cuts.py
 	$(MUTATE) src/starscale/tables/sql/comparisons.py tests/tables/sql/test_meaning.py tests/tables/test_sql.py
 	$(MUTATE) src/starscale/features/splits.py tests/features/test_splits.py
 	$(MUTATE) src/starscale/crossmatch/kernel/select.py tests/crossmatch/kernel/test_select_score.py tests/crossmatch/kernel/test_kernel.py
-	$(MUTATE) src/starscale/crossmatch/kernel/score.py tests/crossmatch/kernel/test_select_score.py tests/crossmatch/kernel/test_kernel.py
-	$(MUTATE) src/starscale/homogenization/kernel/solve.py tests/homogenization/kernel/test_statistics.py
-	$(MUTATE) src/starscale/homogenization/kernel/merge.py tests/homogenization/kernel/test_statistics.py
+	$(MUTATE) src/starscale/crossmatch/kernel/score.py tests/crossmatch/kernel/test_select_score.py
+	$(MUTATE) src/starscale/homogenization/kernel/solve.py tests/homogenization/kernel/test_solve.py
+	$(MUTATE) src/starscale/homogenization/kernel/merge.py tests/homogenization/kernel/test_merge.py
 	$(MUTATE) src/starscale/learn/uncertainty/calibration.py tests/learn/uncertainty/test_calibration.py
 
 nightly: oldest newest oldest-lsdb new-examples often  ## what is too long for every change: other versions and examples

@@ -50,10 +50,15 @@ def _faults(node: ast.AST) -> Iterator[tuple[str, object]]:
 def _nodes(tree: ast.Module) -> list[ast.AST]:
     """Return the nodes of functions; annotations, texts and what is done on import apart."""
     found: list[ast.AST] = []
+    types: list[ast.expr | None] = []
     for part in ast.walk(tree):
         if isinstance(part, ast.FunctionDef):
             found += [node for line in part.body for node in ast.walk(line)]
-    return list(dict.fromkeys(found))
+            types.append(part.returns)
+        elif isinstance(part, ast.AnnAssign | ast.arg):
+            types.append(part.annotation)
+    apart = {node for annotation in types if annotation for node in ast.walk(annotation)}
+    return [node for node in dict.fromkeys(found) if node not in apart]
 
 
 def mutants(source: str) -> Iterator[tuple[int, str, str]]:

@@ -101,6 +101,8 @@ def test_the_nearest_of_equal_distance_has_the_lower_identifier() -> None:
         }
     )
     assert nearest_of(table).rows() == [(1, 0.1, 4), (2, 0.3, 1)]
+    many = pl.DataFrame({"leading": np.arange(999) % 333, "angular_distance": 0.5, "searched_id": np.arange(999)})
+    assert nearest_of(many)["searched_id"].to_list() == list(range(333))
 
 
 def test_mates_are_the_others_that_chose_the_same() -> None:

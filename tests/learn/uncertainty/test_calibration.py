@@ -163,6 +163,13 @@ def test_point_predictions_know_the_share_of_giants_from_their_residuals() -> No
     assert calibration.intervals(star).p_below is None
 
 
+def test_quantiles_of_residuals_are_those_of_the_stars() -> None:
+    value, y = np.zeros((501, 2)), np.random.default_rng(3).normal(size=(501, 2)) * [1, 5]
+    fitted, _ = ResidualConformal.fit(RawPrediction(value, value), y, ("teff", "logg"))
+    asked = np.array([0.0, 0.159, 0.5, 0.841, 1.0])
+    np.testing.assert_allclose(fitted.quantiles(asked), np.quantile(y, asked, axis=0).T)
+
+
 def test_a_biased_point_prediction_stays_inside_its_interval() -> None:
     value = np.zeros((200, 1))
     y = np.linspace(5, 6, 200)[:, None]

@@ -218,5 +218,4 @@ class _Means:
         self.error[rows] = total**-0.5
         free = self.free[rows]
         self.disagree[rows] = stats.chi2.sf(self.chi2[rows], free) < DISAGREE
-        birge = np.sqrt(np.maximum(self.chi2[rows] / free, 1.0))
-        self.error[rows] *= np.where(self.disagree[rows], birge, 1.0)
+        self.error[rows] *= np.sqrt(np.where(self.disagree[rows], self.chi2[rows] / free, 1.0))
