@@ -179,6 +179,23 @@ def test_decimals_are_rounded_to_the_precision_of_a_column() -> None:
     assert value("f + 0.0 = 0.1") == [False, False, None, None]
 
 
+@pytest.mark.parametrize("n", [63, 64, 65, 200])
+def test_long_sums_and_products_are_those_of_short_ones(n: int) -> None:
+    """Longer ones are halved; what is divided one after another is not, and ends there."""
+    table = pl.DataFrame({"x": [3, -2], "y": [1.01, 0.98]})
+    signs = [("+", "-", "-")[k % 3] for k in range(n)]
+    text = "x" + "".join(f" {sign} {k} * x" for k, sign in enumerate(signs))
+    factor = 1 + sum(k if sign == "+" else -k for k, sign in enumerate(signs))
+    assert value(text, table) == [3 * factor, -2 * factor]
+    product = value("y" + " * y" * n, table)
+    assert product == pytest.approx([1.01 ** (n + 1), 0.98 ** (n + 1)])
+    if n < 64:
+        assert value("y" + " / y" * n, table) == pytest.approx([1.01 ** (1 - n), 0.98 ** (1 - n)])
+    else:
+        with pytest.raises(InputError, match="more than 64 numbers divided"):
+            value("y" + " / y" * n, table)
+
+
 def test_constants_that_single_precision_does_not_hold_are_compared_as_they_are() -> None:
     """16777217 and 1e-60 would become 16777216 and 0."""
     single = pl.DataFrame({"x": pl.Series([0.0, 2.0**24, 2.0**25], dtype=pl.Float32)})
