@@ -226,6 +226,19 @@ def test_the_extra_of_the_baselines_is_loaded_by_a_baseline_alone() -> None:
     assert loaded(f"{libraries}; library('xgboost', 'xgboost')") >= {"xgboost"}
 
 
+def test_a_prediction_does_not_load_the_libraries_of_the_training() -> None:
+    training = ("optax", "scipy.optimize", "scipy.ndimage")
+
+    def loaded(statement: str) -> set[str]:
+        script = f"import sys; {statement}; print(*(n for n in {training!r} if n in sys.modules))"
+        done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+        return set(done.stdout.split())
+
+    assert loaded("import starscale.model.predict, starscale.learn.predictor") == set()
+    one_cycle = "from starscale.learn.mixture import one_cycle; one_cycle(0.1, 0.1, 10)"
+    assert loaded(one_cycle) >= {"optax"}
+
+
 def test_only_fetch_loads_the_network_libraries() -> None:
     network = ("pyvo", "requests", "urllib3")
 

@@ -185,9 +185,12 @@ def _stars_first(array: jax.Array) -> jax.Array:
 
 def _cdf(weight: jax.Array, mean: jax.Array, inverse_sigma: jax.Array, t: jax.Array) -> jax.Array:
     """Probability below `t`, shape (n_values, n_labels, n)."""
-    total = jnp.zeros_like(t)
-    for w, m, i in zip(weight, mean, inverse_sigma, strict=True):
-        total += w * jax.lax.erf((t - m) * (i * 2**-0.5))
+
+    # A loop: of all components in one expression, the compiler takes the arrays apart and loses its vectors.
+    def add(c: int, total: jax.Array) -> jax.Array:
+        return total + weight[c] * jax.lax.erf((t - mean[c]) * (inverse_sigma[c] * 2**-0.5))
+
+    total = jax.lax.fori_loop(0, len(weight), add, jnp.zeros_like(t))
     # The weights sum to 1 but for rounding, hence the clipping.
     return jnp.clip(0.5 + 0.5 * total, 0, 1)
 

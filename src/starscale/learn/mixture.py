@@ -17,7 +17,6 @@ from typing import Any, ClassVar
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from numpy.typing import NDArray
 
 from starscale.learn.arrays import entry, expected, stored_as
@@ -50,8 +49,12 @@ from starscale.learn.scaling import LabelScaler
 from starscale.learn.training import Optimiser, n_steps, stacked_skeleton
 from starscale.learn.view import Lens, View
 from starscale.vocabulary.arrays import FloatArray
+from starscale.vocabulary.later import Later
 from starscale.vocabulary.settings.models import MixtureConfig
 from starscale.vocabulary.strict import validate
+
+#: Needed in training alone.
+optax = Later("optax")
 
 #: Fewest and most epochs, and the number of steps that is aimed at in between: small samples need more epochs.
 EPOCHS, STEPS = (20, 40), 2600
@@ -284,8 +287,11 @@ class Mixture:
     @cached_property
     def groups(self) -> list[MixtureNetwork]:
         """The networks of every set of bands, cut out once: it takes as long as predicting hundreds of stars."""
-        groups = member_numbers(self.config, len(self.sets.used))
-        return [jax.tree.map(lambda leaf, m=members: leaf[m.start : m.stop], self.networks) for members in groups]
+        # Cut by numpy: on the device every cut is a program to compile.
+        arrays, groups = jax.tree.map(np.asarray, self.networks), member_numbers(self.config, len(self.sets.used))
+        return [
+            jax.tree.map(lambda leaf, m=members: jnp.asarray(leaf[m.start : m.stop]), arrays) for members in groups
+        ]
 
     def _blocks(
         self, inputs: Inputs

@@ -20,7 +20,6 @@ from typing import Any, ClassVar, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 
 from starscale.io.threads import in_threads
 from starscale.learn.arrays import arrays_of, entry, filled
@@ -52,8 +51,12 @@ from starscale.learn.training import (
     stacked_skeleton,
 )
 from starscale.vocabulary.arrays import FloatArray
+from starscale.vocabulary.later import Later
 from starscale.vocabulary.progress import Task
 from starscale.vocabulary.settings.models import Turchi2024Config
+
+#: Needed in training alone.
+optax = Later("optax")
 
 #: Inputs (n, n_inputs) and standardised label (n,), on the device.
 Data = tuple[jax.Array, jax.Array]

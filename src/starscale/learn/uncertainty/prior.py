@@ -16,12 +16,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.ndimage import gaussian_filter1d
 
 from starscale.learn.arrays import expected
 from starscale.learn.regressor import Tilt
 from starscale.vocabulary.arrays import FloatArray
 from starscale.vocabulary.errors import InputError, Problem
+from starscale.vocabulary.later import Later
+
+#: Needed in training alone.
+ndimage = Later("scipy.ndimage")
 
 #: Bins over the range of the training labels.
 N_BINS = 240
@@ -56,7 +59,9 @@ class LabelDensity:
             bins = np.linspace(low, high if high > low else low + 1.0, N_BINS + 1)
             # In bins; labels that are all equal have no width.
             width = max(KERNEL * known.std() * len(known) ** -0.2 / (bins[1] - bins[0]), 0.5)
-            smooth = gaussian_filter1d(np.histogram(known, bins)[0].astype(np.float64), width, mode="nearest")
+            smooth = ndimage.gaussian_filter1d(
+                np.histogram(known, bins)[0].astype(np.float64), width, mode="nearest"
+            )
             edges.append(bins)
             density.append(np.maximum(smooth / smooth.max(), FLOOR))
         return cls(np.stack(edges), np.stack(density))

@@ -15,11 +15,14 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize
 from scipy.special import expit, log_expit, logit
 
 from starscale.learn.arrays import expected
 from starscale.vocabulary.arrays import FloatArray
+from starscale.vocabulary.later import Later
+
+#: Needed in training alone.
+optimize = Later("scipy.optimize")
 
 #: Thresholds of the fit: quantiles of the labels, dense in the tails.
 GRID = (0.003, 0.006, 0.01, 0.02, 0.03, 0.05, 0.08, 0.12, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.88, 0.95, 0.99)
@@ -115,4 +118,4 @@ def _fitted(odds: FloatArray, v: FloatArray, below: NDArray[np.bool_]) -> FloatA
         value = -log_expit(sign * z).mean(axis=1).sum() + PRIOR_STARS * float((coefficients**2).sum())
         return value, gradient + 2 * PRIOR_STARS * coefficients
 
-    return np.asarray(minimize(loss, np.zeros(N_COEFFICIENTS), jac=True, method="L-BFGS-B").x)
+    return np.asarray(optimize.minimize(loss, np.zeros(N_COEFFICIENTS), jac=True, method="L-BFGS-B").x)
