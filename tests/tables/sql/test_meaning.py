@@ -179,6 +179,12 @@ def test_decimals_are_rounded_to_the_precision_of_a_column() -> None:
     assert value("f + 0.0 = 0.1") == [False, False, None, None]
 
 
+def test_products_beyond_128_bits_on_one_side_are_doubles() -> None:
+    largest = pytest.approx(float((2**64 - 1) ** 3), rel=1e-12)
+    assert value("u * u * u") == [largest, 27.0, None, 0.0]
+    assert [None if x is None else -x for x in value("(0 - u) * u * u")] == [largest, 27.0, None, 0.0]
+
+
 @pytest.mark.parametrize("n", [63, 64, 65, 200])
 def test_long_sums_and_products_are_those_of_short_ones(n: int) -> None:
     """Longer ones are halved; what is divided one after another is not, and ends there."""
