@@ -6,6 +6,7 @@ import base64
 import gzip
 import json
 import re
+from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from matplotlib.figure import Figure
 from starscale.plots import style
 from starscale.plots.style import png
 from starscale.reports import finished, plots
-from starscale.reports.catalogue import catalogue_section
+from starscale.reports.catalogue import catalogue_section, sky_address
 from starscale.reports.citing import cite
 from starscale.reports.colours import colour_magnitude
 from starscale.reports.finished import FinishedRun, spread_sample
@@ -161,11 +162,42 @@ def test_every_section_is_there_and_in_the_contents(page: Page) -> None:
 
 def test_nothing_outside_is_needed(html: str, page: Page) -> None:
     inside = ("#", "data:image/png;base64,", "data:application/gzip;base64,", "data:application/pdf;base64,")
-    assert all(t.startswith(inside) for t in page.targets)
-    assert not re.search(r"https?://|url\(|@import|fetch\(|XMLHttpRequest", html)
+    # One link out, which a reader may follow: nothing of it is loaded with the page.
+    out = re.findall(r'<a rel="noopener noreferrer" href="(https://[^"]+)">', html)
+    assert [t for t in page.targets if not t.startswith(inside)] == [unescape(address) for address in out]
+    assert len(out) == 1
+    assert not re.search(r"https?://|url\(|@import|fetch\(|XMLHttpRequest", html.replace(out[0], ""))
     # One script, ours, whose text is in the page.
     assert re.findall(r"<script[^>]*>", html) == ["<script>"]
     assert len(html) < 6_000_000
+
+
+@pytest.mark.parametrize(("ra", "dec"), [(359.9, 10.0), (120.0, -89.0), (0.0, 0.0)])
+def test_the_field_that_a_browser_is_sent_to(ra: float, dec: float) -> None:
+    """Around a place, also across the zero of right ascension: centre and width."""
+    rng = np.random.default_rng(0)
+    turn = 1 / np.cos(np.radians(dec))
+    stars = {"ra": (ra + rng.uniform(-1, 1, 4000) * turn) % 360, "dec": dec + rng.uniform(-0.9, 0.9, 4000)}
+    place = re.search(r"target=([\d.]+)%20([+-][\d.]+)&fov=([\d.]+)$", sky_address(pl.DataFrame(stars)))
+    assert place
+    found, north, width = map(float, place.groups())
+    assert abs((found - ra + 180) % 360 - 180) / turn < 0.6
+    assert north == pytest.approx(dec, abs=0.6)
+    assert 2 <= width <= 4
+
+
+def test_the_densest_region_of_the_whole_sky() -> None:
+    rng = np.random.default_rng(0)
+    everywhere = {"ra": rng.uniform(0, 360, 3000), "dec": np.degrees(np.arcsin(rng.uniform(-1, 1, 3000)))}
+    cluster = {"ra": rng.normal(56.8, 0.2, 500), "dec": rng.normal(24.1, 0.2, 500)}
+    stars = pl.concat([pl.DataFrame(everywhere), pl.DataFrame(cluster)])
+    ra, dec, width = re.findall(r"[+-]?\d+\.\d+", sky_address(stars).replace("%20", " "))
+    assert (float(ra) - 56.8) ** 2 + (float(dec) - 24.1) ** 2 < float(width) ** 2
+    assert float(width) == pytest.approx(7.33, abs=0.01)
+
+
+def test_no_address_without_a_position() -> None:
+    assert sky_address(pl.DataFrame({"ra": [None, 3.0], "dec": [1.0, 99.0]})) == ""
 
 
 def test_pictures_are_pngs_with_a_text(html: str) -> None:

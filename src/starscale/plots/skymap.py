@@ -15,6 +15,7 @@ from starscale.plots.drawing import POINTS, Limits, binned, colourbar, counted, 
 from starscale.plots.style import BLUE, canvas
 from starscale.tables.api import AnyTable
 from starscale.tables.healpix import cell_area, cell_centres, placed_cells
+from starscale.tables.positions import separation
 from starscale.vocabulary.arrays import FloatArray
 from starscale.vocabulary.errors import InputError, Problem
 
@@ -105,6 +106,36 @@ def is_field(ra: FloatArray, dec: FloatArray) -> bool:
     """Whether a map of these places (deg) shows a field, not the whole sky."""
     cell = placed_cells(ra, np.where(np.abs(dec) <= 90, dec, np.nan), _FINEST)
     return _extent(cell[cell >= 0])[1]
+
+
+def looked_at(ra: FloatArray, dec: FloatArray) -> tuple[float, float, float] | None:
+    """Return what to look at: the field of these places (deg), or their densest region of the whole sky.
+
+    Returns
+    -------
+    (float, float, float) or None
+        Right ascension and declination of the centre, and the width, deg; None without a place.
+    """
+    cell = placed_cells(ra, np.where(np.abs(dec) <= 90, dec, np.nan), _FINEST)
+    cell = cell[cell >= 0]
+    if not len(cell):
+        return None
+    (centre_ra, centre_dec), field = _extent(cell)
+    if field:
+        far = separation(_vectors(ra, dec), _vectors(np.array([centre_ra]), np.array([centre_dec])))
+        return centre_ra, centre_dec, 2 * float(np.nanmax(far)) / 3600
+    # Cells of 7 degrees.
+    order = 3
+    number, stars = np.unique(cell >> 2 * (_FINEST - order), return_counts=True)
+    densest = number[[np.argmax(stars)]]
+    x, y, z = (float(part[0]) for part in cell_centres(densest, order))
+    width = cell_area(order) ** 0.5 / 3600
+    return float(np.degrees(np.arctan2(y, x)) % 360), float(np.degrees(np.arcsin(z))), width
+
+
+def _vectors(ra: FloatArray, dec: FloatArray) -> FloatArray:
+    a, d = np.radians(ra), np.radians(dec)
+    return np.stack([np.cos(d) * np.cos(a), np.cos(d) * np.sin(a), np.sin(d)], axis=1)
 
 
 def _values(data: PlotTable, value: str | None) -> list[FloatArray]:

@@ -52,6 +52,8 @@ class Picture:
         Numbers of the figure: CSV, gzipped, in base64.
     places : str
         Cells and points that the page names under the pointer; empty for none.
+    sky : str
+        Address where the same place of the sky is looked at; nothing of it is loaded before a reader follows it.
     """
 
     image: str
@@ -61,6 +63,7 @@ class Picture:
     width: int = 0
     data: str = ""
     places: str = ""
+    sky: str = ""
 
     @classmethod
     def of(cls, figure: Figure, alt: str, caption: str, *, mock: bool, hover: bool = False) -> Picture:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import polars as pl
 
+from starscale.plots.columns import numbers
+from starscale.plots.skymap import looked_at
 from starscale.reports import plots
 from starscale.reports.blocks import Block, Paragraph, Picture, Section
 from starscale.reports.colours import colour_magnitude
@@ -60,7 +63,8 @@ def _maps(run: FinishedRun, stars: pl.DataFrame, weight: int, of: str) -> Iterat
     """Draw where the stars are, their mean [Fe/H], and the share of them with a flag."""
     place = f"on the sky (ICRS, east to the left), {of}."
     figure = plots.sky(stars, weight=weight)
-    yield run.picture(figure, "Map of the stars on the sky", f"Number of stars {place}", hover=True)
+    picture = run.picture(figure, "Map of the stars on the sky", f"Number of stars {place}", hover=True)
+    yield replace(picture, sky=sky_address(stars))
     if "fe_h" in stars.columns and stars["fe_h"].count():
         figure = plots.sky(stars, value="fe_h")
         yield run.picture(figure, "Map of [Fe/H] on the sky", f"Mean predicted [Fe/H] {place}", hover=True)
@@ -69,6 +73,15 @@ def _maps(run: FinishedRun, stars: pl.DataFrame, weight: int, of: str) -> Iterat
         figure = plots.sky(stars.with_columns((pl.col("flags") != 0).alias(title)), value=title)
         caption = f"Share of the stars with at least one flag {place}"
         yield run.picture(figure, "Map of the share of stars with a flag on the sky", caption, hover=True)
+
+
+def sky_address(stars: pl.DataFrame) -> str:
+    """Return where a browser shows the field of the stars, or their densest region; empty without positions."""
+    place = looked_at(numbers(stars, "ra"), numbers(stars, "dec"))
+    if place is None:
+        return ""
+    ra, dec, width = place
+    return f"https://sky.esa.int/esasky/?target={ra:.4f}%20{dec:+.4f}&fov={max(width, 0.05):.3g}"
 
 
 def _flags(run: FinishedRun) -> ReportTable | None:
