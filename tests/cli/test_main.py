@@ -17,6 +17,7 @@ from typer import Typer
 import starscale as ss
 from starscale import io
 from starscale.cli.verbs import MODULES, help_of, load
+from starscale.model.model import Model
 from support.command import command as starscale
 from support.quick_run import quick
 
@@ -137,6 +138,31 @@ def test_train_predict_evaluate_check_report(sky: Path, finished: Path, tmp_path
     (tmp_path / "run" / "report.html").unlink()
     assert starscale("report", tmp_path / "run").returncode == 0
     assert (tmp_path / "run" / "report.html").stat().st_size > 10_000
+
+
+def test_evaluate_predicts_once_for_all_that_it_writes(
+    finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    predictions = []
+    predict = Model.predict
+    monkeypatch.setattr(Model, "predict", lambda self, *a, **k: predictions.append(1) or predict(self, *a, **k))
+    files = [tmp_path / f"{name}.json" for name in ("figures", "scores", "coverage")]
+    training = finished / "training.parquet"
+    asked = ["--include-training", "-o", files[0], "--probabilities", files[1], "--coverage", files[2]]
+    done = starscale("evaluate", finished / "model", training, *asked, "--below", "fe_h=-0.5")
+    assert done.returncode == 0, done.stderr
+    assert len(predictions) == 1
+    figures, scores, coverage = (json.loads(path.read_text()) for path in files)
+    alone = {"include_training": True}
+    model = finished / "model"
+    assert figures == written(ss.evaluate(model, training, **alone))
+    assert scores == written(ss.evaluate_probabilities(model, training, below={"fe_h": [-0.5]}, **alone))
+    assert len(coverage) == ss.evaluate_coverage(model, training, **alone).height
+
+
+def written(rows: pl.DataFrame) -> list[dict[str, object]]:
+    """Rows as a JSON file has them."""
+    return json.loads(rows.with_columns(pl.col(pl.Float64).fill_nan(None)).write_json())
 
 
 class TestBadInput:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import polars as pl
 import typer
@@ -35,6 +35,12 @@ from starscale.cli.printing import say
 from starscale.reports.text import conditional_table, probability_table, profile_table
 from starscale.tables.api import is_mock
 from starscale.vocabulary.errors import InputError, Problem, Problems
+from starscale.vocabulary.later import Later
+
+if TYPE_CHECKING:
+    from starscale.model.labelled import Evaluation
+
+api = Later("starscale.model.api")
 
 
 def train(
@@ -114,27 +120,29 @@ def evaluate(
     if below and probabilities is None:
         fix = "Say where to write their scores: --probabilities scores.json."
         raise InputError(Problem("--below", "is given without --probabilities", "both", fix))
-    stars: dict[str, Any] = {
-        "include_training": include_training,
-        "prior": prior_of(prior),
-        "release": release or "",
-        "crosswalk": walks(crosswalk),
-        "progress": shown(),
-    }
-    figures = ss.evaluate(model, table, **stars)
+    found: Evaluation = api.evaluation(
+        model,
+        table,
+        include_training,
+        thresholds(below),
+        prior_of(prior),
+        release or "",
+        walks(crosswalk),
+        shown(),
+    )
+    figures = found.figures()
     if output is not None:
         _write_json(figures, output)
-    bundle = ss.load(model)
     sample = f"{table}{'; stars of the training included' if include_training else ''}"
-    print_figures(figures, sample_name(sample, bundle.mock or is_mock(table)))
+    print_figures(figures, sample_name(sample, found.model.mock or is_mock(table)))
     if probabilities is not None:
-        scores = ss.evaluate_probabilities(model, table, below=thresholds(below), **stars | {"progress": None})
+        scores = found.probabilities()
         _write_json(scores, probabilities)
         typer.echo(f"\nProbabilities of labels below thresholds:\n\n{probability_table(scores).text()}")
     if coverage is not None:
-        found = ss.evaluate_coverage(model, table, **stars | {"progress": None})
-        _write_json(found, coverage)
-        typer.echo(f"\nWhether the inputs tell which intervals miss:\n\n{conditional_table(found).text()}")
+        kinds = found.coverage()
+        _write_json(kinds, coverage)
+        typer.echo(f"\nWhether the inputs tell which intervals miss:\n\n{conditional_table(kinds).text()}")
 
 
 def _write_json(rows: pl.DataFrame, output: Path) -> None:

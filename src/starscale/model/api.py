@@ -16,12 +16,9 @@ from starscale.cluster.extra import engine_module
 from starscale.io.job_folder import Leftover
 from starscale.io.progress import progress_of
 from starscale.model.asked import Asked, Prior, asked, tilt_of
-from starscale.model.conditional import conditional_coverage
-from starscale.model.evaluate import evaluate as compare
-from starscale.model.labelled import LabelledStars, labelled_stars
+from starscale.model.labelled import Evaluation, labelled_stars
 from starscale.model.model import Model
 from starscale.model.predict import CHUNK, Predicted, about_model, predict_file, predict_in_memory
-from starscale.model.probabilities import score_probabilities
 from starscale.model.renumbering import OtherRelease
 from starscale.registry.installing import bundle_folder
 from starscale.surveys.spelling import with_rename
@@ -320,9 +317,7 @@ def evaluate(
     InputError
         No label column, or no row to compare; a table of another release without a crosswalk.
     """
-    loaded, other = asking(opened_model(model)[0], None, prior), OtherRelease(release, crosswalk)
-    catalogue, stars = _predicted(loaded, table, include_training, other, progress)
-    return compare(catalogue, stars.table, stars.labels)
+    return evaluation(model, table, include_training, None, prior, release, crosswalk, progress).figures()
 
 
 def evaluate_probabilities(
@@ -366,9 +361,7 @@ def evaluate_probabilities(
     InputError
         As for :func:`evaluate`; a threshold outside the physical limits of its label.
     """
-    loaded, other = asking(opened_model(model)[0], below, prior), OtherRelease(release, crosswalk)
-    catalogue, stars = _predicted(loaded, table, include_training, other, progress)
-    return score_probabilities(catalogue, stars.table.select(stars.labels))
+    return evaluation(model, table, include_training, below, prior, release, crosswalk, progress).probabilities()
 
 
 def evaluate_coverage(
@@ -410,19 +403,27 @@ def evaluate_coverage(
     InputError
         As for :func:`evaluate`; scikit-learn (extra ``baselines``) is not installed.
     """
-    loaded, other = asking(opened_model(model)[0], None, prior), OtherRelease(release, crosswalk)
-    catalogue, stars = _predicted(loaded, table, include_training, other, progress)
-    return conditional_coverage(loaded, stars.table, catalogue, where=stars.where, found_columns=stars.columns)
+    return evaluation(model, table, include_training, None, prior, release, crosswalk, progress).coverage()
 
 
-def _predicted(
-    model: Model,
+def evaluation(
+    model: Model | str | Path,
     table: AnyTable,
     include_training: bool,
-    other: OtherRelease,
+    below: Mapping[str, Sequence[float]] | None,
+    prior: Prior,
+    release: str,
+    crosswalk: Sequence[CrosswalkInput],
     progress: Progress | bool | None,
-) -> tuple[pl.DataFrame, LabelledStars]:
-    """Predict the stars of a table that have labels."""
-    display = progress_of(progress)
-    stars = labelled_stars(model, table, include_training=include_training, other=other, progress=display)
-    return model.predict(stars.table, where=stars.where, found_columns=stars.columns), stars
+) -> Evaluation:
+    """Predict the stars of a table that have labels, once for all that is computed of them."""
+    asked_of = asking(opened_model(model)[0], below, prior)
+    stars = labelled_stars(
+        asked_of,
+        table,
+        include_training=include_training,
+        other=OtherRelease(release, crosswalk),
+        progress=progress_of(progress),
+    )
+    catalogue = asked_of.predict(stars.table, where=stars.where, found_columns=stars.columns)
+    return Evaluation(asked_of, stars, catalogue)

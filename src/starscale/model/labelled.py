@@ -10,7 +10,10 @@ import polars as pl
 from starscale.crossmatch.neighbourhood import Neighbourhood
 from starscale.features.split_rule import parts_by_rule
 from starscale.io.units import convert
+from starscale.model.conditional import conditional_coverage
+from starscale.model.evaluate import evaluate
 from starscale.model.model import Model
+from starscale.model.probabilities import score_probabilities
 from starscale.model.renumbering import OtherRelease, renumbered
 from starscale.model.training_stars import UNKNOWN
 from starscale.tables.api import AnyTable, name_of
@@ -42,6 +45,30 @@ class LabelledStars:
     labels: tuple[str, ...]
     where: str
     columns: Mapping[str, Column]
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """What a model predicts for stars with known labels, and what follows from it."""
+
+    model: Model
+    stars: LabelledStars
+    catalogue: pl.DataFrame
+
+    def figures(self) -> pl.DataFrame:
+        """Return the result of :func:`evaluate`."""
+        return evaluate(self.catalogue, self.stars.table, self.stars.labels)
+
+    def probabilities(self) -> pl.DataFrame:
+        """Return the result of :func:`evaluate_probabilities`."""
+        return score_probabilities(self.catalogue, self.stars.table.select(self.stars.labels))
+
+    def coverage(self) -> pl.DataFrame:
+        """Return the result of :func:`evaluate_coverage`."""
+        stars = self.stars
+        return conditional_coverage(
+            self.model, stars.table, self.catalogue, where=stars.where, found_columns=stars.columns
+        )
 
 
 def labelled_stars(
