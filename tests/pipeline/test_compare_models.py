@@ -203,11 +203,28 @@ def test_a_library_that_is_missing_is_said_before_anything_is_done(
         ('kind = "mean"', 'kind = "meen"', "Did you mean 'mean'"),
         ('set = "pairwise"', 'set = "pairwse"', r"models 'few'.*Did you mean 'pairwise'"),
         ('without = ["*_log_error"]', 'without = ["nothing"]', "models 'few'.*nothing"),
+        (
+            'kind = "ridge", folds = 3',
+            'kind = "tabicl", checkpoint = "compared.tmol"',
+            r"compared\.tmol.*no such file or folder \(model 'ridge'\).*weights.*Did you mean 'compared\.toml'",
+        ),
     ],
 )
 def test_bad_models_are_refused(run_file: Path, tmp_path: Path, old: str, new: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
         ss.compare_models(edited(run_file, old, new), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_model_that_cannot_be_stored_is_refused_before_anything_is_done(run_file: Path, tmp_path: Path) -> None:
+    head, _, tail = run_file.read_text().partition("[model]")
+    path = run_file.with_name("unstored.toml")
+    path.write_text(head + '[model]\nkind = "tabm"\n' + "[[compare]]" + tail.partition("[[compare]]")[2])
+    for verb in (ss.run, ss.compare_models, ss.check):
+        with pytest.raises(
+            InputError, match=r"'tabm' cannot be kept in a bundle.*Name this one in \[\[models\]\]"
+        ):
+            verb(path, *[tmp_path / "out"] * (verb is not ss.check))
     assert not (tmp_path / "out").exists()
 
 

@@ -237,7 +237,9 @@ def test_an_unknown_key_of_a_union_names_the_keys_of_that_kind_alone() -> None:
 
 
 def test_the_kind_of_a_union() -> None:
-    kinds = "knn, mean, mixture, random_forest, ridge, svr, turchi2024, xgboost"
+    kinds = (
+        "catboost, knn, mean, mixture, random_forest, realmlp, ridge, svr, tabicl, tabm, turchi2024, xgboost, xrfm"
+    )
     assert complaints(model={"width": 3}) == [f"run.toml: model: kind is missing; expected one of {kinds}"]
     (text,) = complaints(model={"kind": "mixtur"})
     assert text == (

@@ -10,14 +10,16 @@ from starscale.learn.baselines.knn import Knn
 from starscale.learn.baselines.mean import Mean
 from starscale.learn.baselines.ridge import Ridge
 from starscale.learn.baselines.svr import Svr
+from starscale.learn.baselines.unstored import Catboost, Realmlp, Tabicl, Tabm, Unstored, Xrfm
 from starscale.learn.baselines.xgboost import Xgboost
 from starscale.learn.mixture import Mixture
 from starscale.learn.regressor import Regressor
 from starscale.learn.turchi import Turchi2024
 from starscale.vocabulary.errors import InputError, Problem, did_you_mean
 
-_ALL: tuple[type[Regressor], ...] = (Turchi2024, Mixture, Mean, Ridge, Knn, RandomForest, Svr, Xgboost)
-LEARNERS: Final[Mapping[str, type[Regressor]]] = {learner.kind: learner for learner in _ALL}
+_STORED: tuple[type[Regressor], ...] = (Turchi2024, Mixture, Mean, Ridge, Knn, RandomForest, Svr, Xgboost)
+_COMPARED: tuple[type[Unstored], ...] = (Catboost, Tabm, Realmlp, Xrfm, Tabicl)
+LEARNERS: Final[Mapping[str, type[Regressor]]] = {learner.kind: learner for learner in (*_STORED, *_COMPARED)}
 
 
 def learner(kind: str) -> type[Regressor]:

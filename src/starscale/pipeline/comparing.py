@@ -18,6 +18,7 @@ from starscale.pipeline.plan import RunPlan, features_of, magnitude_column, memb
 from starscale.vocabulary.arrays import FloatArray
 from starscale.vocabulary.errors import InputError, Problems, did_you_mean
 from starscale.vocabulary.libraries import missing_library
+from starscale.vocabulary.paths import must_exist
 from starscale.vocabulary.progress import SILENT, Progress
 from starscale.vocabulary.settings.run import OWN_MODEL, ModelEntry
 from starscale.vocabulary.summary import Figures, Summarised
@@ -114,7 +115,10 @@ def _check_names(run: RunPlan, only: Sequence[str], problems: Problems) -> None:
 def _with_model(run: RunPlan, item: ModelEntry) -> RunPlan:
     """Return the plan of a run with the model, features and repeats of an entry."""
     features, repeats = item.features or run.config.features, item.repeats or run.config.repeats
-    config = run.config.model_copy(update={"model": item.model, "features": features, "repeats": repeats})
+    model = item.model.placed(run.base)
+    for path in model.files:
+        must_exist(path, "the weights", role=f"model {item.name!r}")
+    config = run.config.model_copy(update={"model": model, "features": features, "repeats": repeats})
     changed = replace(run, config=config, feature_set=load_feature_set(features.set, base=run.base))
     # Built here only to be checked: the names of columns in the joined table are not known yet.
     features_of(changed, members_in(changed, ()))

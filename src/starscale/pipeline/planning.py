@@ -42,7 +42,7 @@ def plan(config: RunConfig, base: Path, *, coming: Collection[Path] = ()) -> Run
     problems = Problems()
     loaded = _load_surveys(config, base, coming, problems)
     _check_references(config, base, problems)
-    _check_predict(config, base, problems)
+    _check_model(config, base, problems)
     try:
         feature_set = load_feature_set(config.features.set, base=base)
     except InputError as error:
@@ -102,8 +102,11 @@ def _check_references(config: RunConfig, base: Path, problems: Problems) -> None
             problems.items.append(missing_path(base / reference.path, role=f"compare {reference.name!r}"))
 
 
-def _check_predict(config: RunConfig, base: Path, problems: Problems) -> None:
-    """Check what is asked of the model that is to be trained."""
+def _check_model(config: RunConfig, base: Path, problems: Problems) -> None:
+    """Check the model that is to be trained, and what is asked of it."""
+    if not config.model.stored:
+        found = f"= {config.model.kind!r} cannot be kept in a bundle, as its library stores pickles"
+        problems.add("model.kind", found, "a kind that can", "Name this one in [[models]], to compare with.")
     if config.predict.tilts and not config.model.density:
         kind = f"is given, and a model of the kind {config.model.kind!r} predicts no density"
         problems.add("predict.prior", kind, 'a model that does (kind = "mixture")', "Leave the prior out.")

@@ -36,6 +36,11 @@ METHODS = {
     "random_forest": "random forest (Breiman 2001)",
     "svr": "support vector regression (Drucker et al. 1997)",
     "xgboost": "gradient-boosted trees (XGBoost; Chen & Guestrin 2016)",
+    "catboost": "gradient-boosted symmetric trees (CatBoost; Prokhorenkova et al. 2018)",
+    "tabm": "networks that share weights (TabM; Gorishniy, Kotelnikov & Babenko 2025)",
+    "realmlp": "perceptron with tuned defaults (RealMLP; Holzmueller, Grinsztajn & Steinwart 2024)",
+    "xrfm": "kernel machines that learn features (xRFM; Beaglehole et al. 2025)",
+    "tabicl": "transformer that learns in context (TabICL; Qu et al. 2025)",
 }
 
 

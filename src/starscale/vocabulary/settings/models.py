@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from pathlib import Path
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -19,6 +20,17 @@ class LearnerConfig(Frozen):
 
     #: Whether it predicts a density, to which another prior can be given.
     density: ClassVar[bool] = False
+    #: Whether it can be kept in a bundle; what cannot is only compared with other models.
+    stored: ClassVar[bool] = True
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Files that it needs."""
+        return ()
+
+    def placed(self, base: Path) -> Self:  # noqa: ARG002
+        """Return the settings with the files where they are, seen from a folder."""
+        return self
 
 
 class MeanConfig(LearnerConfig):
@@ -90,6 +102,48 @@ class XgboostConfig(LearnerConfig):
     reg_lambda: float = Field(default=3.0, ge=0)
 
 
+class ComparedConfig(LearnerConfig):
+    """A learner of another library, which stores its models as pickles: only to be compared with."""
+
+    stored: ClassVar[bool] = False
+
+
+class CatboostConfig(ComparedConfig):
+    """Gradient-boosted symmetric trees (Prokhorenkova et al. 2018) for the mean of each label."""
+
+    kind: Literal["catboost"] = "catboost"
+    #: Most trees; the validation part decides how many are kept.
+    rounds: int = Field(default=1000, ge=1)
+
+
+class TabmConfig(ComparedConfig):
+    """TabM (Gorishniy, Kotelnikov & Babenko 2025): networks that share most of their weights, one set a label."""
+
+    kind: Literal["tabm"] = "tabm"
+    #: Networks that share weights.
+    members: int = Field(default=32, ge=1)
+    width: int = Field(default=512, ge=1)
+    #: Epochs without a smaller validation error after which the training ends.
+    patience: int = Field(default=16, ge=1)
+
+
+class RealmlpConfig(ComparedConfig):
+    """RealMLP (Holzmueller, Grinsztajn & Steinwart 2024): a perceptron with tuned defaults for each label."""
+
+    kind: Literal["realmlp"] = "realmlp"
+    epochs: int = Field(default=256, ge=1)
+    #: Networks whose predictions are averaged.
+    members: int = Field(default=1, ge=1)
+
+
+class XrfmConfig(ComparedConfig):
+    """xRFM (Beaglehole et al. 2025): kernel machines that learn their features, in the leaves of a tree."""
+
+    kind: Literal["xrfm"] = "xrfm"
+    #: Most training stars in a leaf.
+    leaf: int = Field(default=60_000, ge=20)
+
+
 BaselineConfig = MeanConfig | RidgeConfig | KnnConfig | RandomForestConfig | SvrConfig | XgboostConfig
 
 
@@ -157,4 +211,25 @@ class MixtureConfig(LearnerConfig):
     rare_power: float = Field(default=0.0, ge=0, le=1)
 
 
-ModelConfig = Annotated[Turchi2024Config | MixtureConfig | BaselineConfig, Field(discriminator="kind")]
+class TabiclConfig(ComparedConfig):
+    """TabICL (Qu et al. 2025): a transformer that reads the training stars as it predicts; nothing is trained."""
+
+    kind: Literal["tabicl"] = "tabicl"
+    #: File of the weights for regression, relative to the run file; nothing is downloaded.
+    checkpoint: Path
+    #: Orders and scalings of the inputs whose predictions are averaged.
+    members: int = Field(default=8, ge=1)
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The weights."""
+        return (self.checkpoint,)
+
+    def placed(self, base: Path) -> TabiclConfig:
+        """Return the settings with the weights where they are, seen from a folder."""
+        return self.model_copy(update={"checkpoint": base / self.checkpoint})
+
+
+OtherConfig = CatboostConfig | TabmConfig | RealmlpConfig | XrfmConfig | TabiclConfig
+AnyConfig = Turchi2024Config | MixtureConfig | BaselineConfig | OtherConfig
+ModelConfig = Annotated[AnyConfig, Field(discriminator="kind")]
