@@ -173,7 +173,7 @@ def test_columns_of_a_text_table_share_what_is_asked_of_them(
 
 
 def many_columns(folder: Path, n: int) -> Iterator[Path]:
-    """Text tables of n columns: CSV, both spellings of an ECSV header, and IPAC."""
+    """Text tables of n columns: CSV, both spellings of an ECSV header, IPAC and VOTable."""
     names = [f"c{number}" for number in range(n)]
     flow = "".join(f"# - {{name: {name}, datatype: float64}}\n" for name in names)
     block = "".join(f"# -\n#   name: {name}\n#   datatype: float64\n" for name in names)
@@ -188,6 +188,7 @@ def many_columns(folder: Path, n: int) -> Iterator[Path]:
     text = "".join("|" + "|".join(word.rjust(8) for word in line) + "|\n" for line in lines)
     (folder / "t.tbl").write_text(text + " " + " ".join("     1.5" for _ in names) + " \n")
     yield folder / "t.tbl"
+    yield save(folder / "t.vot", document("".join(field(name, "double") for name in names), cells(("1.5",) * n)))
 
 
 def test_text_tables_of_too_many_columns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

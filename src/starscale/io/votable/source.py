@@ -18,7 +18,16 @@ import polars as pl
 from starscale.io.fits.source import open_source as open_fits
 from starscale.io.fits.text import from_card
 from starscale.io.packed import is_packed
-from starscale.io.table import CHUNK_ROWS, Doubt, OtherTables, Source, describe, repeated_names, unique_names
+from starscale.io.table import (
+    CHUNK_ROWS,
+    Doubt,
+    OtherTables,
+    Source,
+    describe,
+    refuse_many_columns,
+    repeated_names,
+    unique_names,
+)
 from starscale.io.votable.binary import Decoder
 from starscale.io.votable.cells import Cells, cells_of
 from starscale.io.votable.choice import chosen_table, cut_off, listed
@@ -45,6 +54,7 @@ class VotableSource(Source):
         self.format = "votable"
         self._document = document
         self._table = table
+        refuse_many_columns(self.path, len(table.fields))
         self._cells = cells_of(self.path, table)
         if not self._cells:
             raise InputError(Problem(str(self.path), "has a table without columns", "a TABLE with FIELD elements"))
