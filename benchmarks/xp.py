@@ -1,6 +1,6 @@
 """The gain of BP and RP spectra on the mock sky: the MAD of [Fe/H] with them, relative to that without.
 
-    python benchmarks/xp.py --stars 30000 --learner svr
+    python benchmarks/xp.py --stars 150000 --learner mixture
 
 Both models are trained on the same stars, and compared on the same test stars (those with spectra) with the truth
 on the scale of the labels: what the survey would measure without noise. Its offset from the truth differs from
