@@ -39,6 +39,8 @@ DATA = ROOT.parent / "shared" / "data"
 OUT = ROOT / "build" / "learners"
 LABELS = ("teff", "logg", "fe_h")
 OWN, PAPER, TREES = "model", "turchi2024", "xgboost"
+#: Shares of another learner's mean in a mixture with the default's.
+SHARES = (0.3, 0.5)
 #: Bins with fewer stars, over all repeats, are not judged.
 FEWEST = 300
 
@@ -85,6 +87,18 @@ class Table:
             if ratios.rows:
                 print(f"\nratios to {reference} in the same repeat\n{ratios.text()}")
 
+    def mixed(self) -> None:
+        """Print the RMSE of the default's mean mixed with another's, over its own: the gain of stacking both."""
+        for other in (name for name in self.models if name != OWN and OWN in self.models):
+            for label in self.labels:
+                ratios = [
+                    mixed_ratio(*both, label) for both in zip(self.scored(OWN), self.scored(other), strict=False)
+                ]
+                text = ", ".join(
+                    f"{weight:.0%} {value:.3f}" for weight, value in zip(SHARES, np.mean(ratios, 0), strict=True)
+                )
+                print(f"  RMSE of {label} with a share of {other}: {text}")
+
     def bars(self, other: str, figure: str, limits: tuple[float, ...]) -> None:
         """Judge the ratio to another model."""
         if not {OWN, other} <= set(self.models):
@@ -120,6 +134,14 @@ class Table:
             judge(f"{row['label']}, {where}: coverage68 off 68 %", off, 6.0, text)
 
 
+def mixed_ratio(own: pl.DataFrame, other: pl.DataFrame, label: str) -> list[float]:
+    """RMSE of the means of one repeat, with each share of the other's, over the RMSE of the first."""
+    both = own.join(other, on="source_id", suffix="_other")
+    truth, first, second = (both[f"{label}{part}"].to_numpy() for part in ("_label", "_mean", "_mean_other"))
+    rmse = [np.sqrt(np.mean(((1 - share) * first + share * second - truth) ** 2)) for share in (0.0, *SHARES)]
+    return [float(value / rmse[0]) for value in rmse[1:]]
+
+
 def with_libraries(run_file: Path) -> list[str]:
     """Return the models of a run file whose libraries are installed; say which are not."""
     config, _ = load_run(run_file)
@@ -142,6 +164,7 @@ def part_a(only: list[str]) -> None:
     """Real S-PLUS photometry: against XGBoost with all pairwise colours, and the paper's network."""
     table = Table("splus", only)
     table.show("REAL: S-PLUS with SEGUE labels")
+    table.mixed()
     table.bars(TREES, "mad", (1.03, 0.90, 1.01))
     table.bars(TREES, "rmse", (1.03, 1.01, 1.01))
     table.bars(PAPER, "rmse", (1.0, 1.0, 1.0))
