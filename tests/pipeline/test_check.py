@@ -256,3 +256,27 @@ def test_a_band_without_one_valid_error_is_wrong(tmp_path: Path, weights: list[f
     unmeasured = pl.DataFrame({"id": [1, 2], "f": [None, None], "w": weights}, schema_overrides={"f": pl.Float64})
     unmeasured.write_parquet(table)
     ss.check(table, survey=survey)
+
+
+def test_a_run_file_whose_tables_lack_columns(sky: Path, tmp_path: Path) -> None:
+    """Of every table, all at once: what would stop the run after the steps before it."""
+    shutil.copytree(sky / "mock", tmp_path / "mock")
+    shutil.copy(sky / "run.toml", tmp_path)
+    code, said = command(tmp_path / "run.toml")
+    assert (code, "has the columns that are needed" in said) == (0, True)
+    lost = {
+        "gaia_dr3": ["phot_bp_mean_mag"],
+        "skymapper_dr2": ["object_id", "v_psf", "flags_psf"],
+        "galah_dr3": ["flag_sp"],
+    }
+    for table, columns in lost.items():
+        path = tmp_path / "mock" / f"{table}.parquet"
+        io.write(io.read(path).drop(columns), path)
+    code, said = command(tmp_path / "run.toml")
+    assert code == 2
+    for table, columns in lost.items():
+        for column in columns:
+            assert f"mock/{table}.parquet: column '{column}': is missing, but needed" in said, (table, column)
+    (tmp_path / "mock" / "skymapper_dr2.parquet").write_bytes(b"PAR1 cut short")
+    code, said = command(tmp_path / "run.toml")
+    assert (code, "skymapper_dr2.parquet" in said, "flag_sp" in said) == (2, True, True)

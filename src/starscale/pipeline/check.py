@@ -19,7 +19,9 @@ from starscale.pipeline.apply import ApplyRun
 from starscale.pipeline.apply_plan import recipe_of_model
 from starscale.pipeline.comparing import entries_of
 from starscale.pipeline.fetch_step import resolve
+from starscale.pipeline.plan import RunPlan
 from starscale.pipeline.planning import plan
+from starscale.pipeline.prepare import require_magnitudes
 from starscale.pipeline.runfile import load_any_run
 from starscale.reports.finished import FinishedRun
 from starscale.surveys import Survey, load_survey
@@ -27,11 +29,13 @@ from starscale.surveys.derived import derivable, underivable, unjudged
 from starscale.surveys.spelling import find_spelling, with_rename
 from starscale.tables.api import PROVENANCE_KEY, read_counted, says_mock
 from starscale.tables.columns.typed import Discarded
-from starscale.tables.cuts import cut_columns
+from starscale.tables.cuts import choose_cuts, cut_columns, require_cut_columns
 from starscale.tables.inspect import Remarks, about_file, about_values, vector_lines
 from starscale.tables.opening import open_for
 from starscale.tables.own import own_kind
 from starscale.tables.positions import positions
+from starscale.tables.standardise import require
+from starscale.tables.stream import columns_of
 from starscale.vocabulary.errors import InputError, Problem, Problems
 from starscale.vocabulary.provenance import PROVENANCE_FILE
 from starscale.vocabulary.run_record import read_record
@@ -164,13 +168,36 @@ def _run_file(path: Path) -> list[str]:
     fetching = resolve(config, base, base / "run")
     ready = plan(fetching.config, base, coming=fetching.files)
     models = [entry.name for entry in entries_of(ready)[1:]]
-    rest = " or will be fetched" if fetching.jobs else ""
+    _tables_of_run(ready, fetching.files)
+    rest = ", or will be fetched" if fetching.jobs else ""
     return [
-        f"{path}: a valid run file; every table that it names exists{rest}",
+        f"{path}: a valid run file; every table that it names exists and has the columns that are needed{rest}",
         f"surveys: {', '.join(s.name for s in ready.surveys)}; labels of {ready.label_names}; "
         f"features {ready.feature_set.name}; model {config.model.kind}, {config.repeats} training(s)",
         *([f"compared with the models {', '.join(models)}"] if models else []),
     ]
+
+
+def _tables_of_run(ready: RunPlan, coming: Collection[Path]) -> None:
+    """Refuse tables without columns that their steps need: these could only fail, perhaps after hours."""
+    config, problems = ready.config, Problems()
+    of_lead = zip((config.catalogue, *config.catalogue.join), (ready.lead, *ready.joins), strict=True)
+    stars = [([(table.path, survey) for table, survey in of_lead], config.catalogue.cuts)]
+    stars += [([(t.path, survey)], t.cuts) for t, survey in zip(config.photometry, ready.photometry, strict=True)]
+    labels = [([(t.path, survey)], t.cuts) for t, survey in zip(config.labels, ready.label_surveys, strict=True)]
+    for tables, cuts in (*stars, *labels):
+        if any(path is None or path in coming for path, _ in tables):
+            continue
+        survey, where = tables[0][1], str(tables[0][0])
+        with problems.collect():
+            found = [column for path, of in tables for column in columns_of(ready.path(path), of)]
+            with problems.collect():
+                require_cut_columns(choose_cuts(survey.cuts, cuts, where), found, where)
+            if (tables, cuts) in stars:
+                with problems.collect():
+                    require(found, [survey.id.column], where, "the identifier of a star")
+                require_magnitudes(found, survey, where)
+    problems.raise_if_any()
 
 
 def _apply_file(path: Path, config: ApplyConfig, base: Path) -> list[str]:

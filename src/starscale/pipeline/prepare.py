@@ -95,7 +95,7 @@ class TablePreparation:
             found = [
                 column for path, survey in [(source, plan.lead), *joined] for column in columns_of(path, survey)
             ]
-            _require_magnitudes(found, plan.lead, str(table.path))
+            require_magnitudes(found, plan.lead, str(table.path))
             return self._cut(source, plan.lead, joined, table.cuts)
 
         paths = [table.path, *(t.path for t in table.join)]
@@ -112,7 +112,7 @@ class TablePreparation:
 
         def work() -> dict[str, Any]:
             source = self.plan.path(entry.path)
-            _require_magnitudes(columns_of(source, survey), survey, str(entry.path))
+            require_magnitudes(columns_of(source, survey), survey, str(entry.path))
             return self._cut(source, survey, [], entry.cuts)
 
         self.folder.step(
@@ -257,7 +257,7 @@ def _no_star(folder: RunFolder) -> Problem:
     return Problem("match", f"no star passed the cuts and the match ({'; '.join(told)})", "one or more", fix)
 
 
-def _require_magnitudes(columns: list[str], survey: Survey, where: str) -> None:
+def require_magnitudes(columns: list[str], survey: Survey, where: str) -> None:
     """Refuse a table that lacks a band of its survey: another survey's column might be used in its place."""
     lacking = underivable(survey.columns, columns)
     needed = [name for band in survey.bands.values() for name in lacking.get(band.magnitude, [band.magnitude])]

@@ -161,6 +161,21 @@ def cut_columns(cut: Cut, where: str) -> list[str]:
     return list(_parse(cut, where).columns)
 
 
+def require_cut_columns(cuts: Sequence[Cut], available: Sequence[str], where: str) -> None:
+    """Refuse a table that lacks a column of a cut.
+
+    Raises
+    ------
+    InputError
+        Names every missing column; the predicate of a cut is not SQL.
+    """
+    problems = Problems()
+    for cut in cuts:
+        with problems.collect():
+            _check_columns(cut, cut_columns(cut, where), available, where, problems)
+    problems.raise_if_any()
+
+
 def apply_cuts(
     table: pl.DataFrame, cuts: Sequence[Cut], *, where: str = "table", finite: Collection[str] = ()
 ) -> tuple[pl.Series, Attrition]:
