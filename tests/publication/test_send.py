@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import polars as pl
 import pytest
 
 import starscale as ss
+from starscale.publication import send
 from starscale.publication.send import MTYPE, samp_library
 from support.command import command as starscale
 
@@ -50,6 +52,26 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         server.start()
     yield
     server.stop()
+
+
+@pytest.mark.usefixtures("hub")
+def test_an_answer_that_comes_before_the_hub_has_noted_the_question(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hub that is slow after it has passed the message on."""
+    hub_class = samp_library().SAMPHubServer
+    call = hub_class._call
+
+    def slow(self: Any, *arguments: Any) -> Any:
+        number = call(self, *arguments)
+        time.sleep(0.5)
+        return number
+
+    monkeypatch.setattr(hub_class, "_call", slow)
+    monkeypatch.setattr(send, "PATIENCE", 5)
+    program = Program("topcat")
+    try:
+        assert ss.send(TABLE).to == ("topcat",)
+    finally:
+        program.client.disconnect()
 
 
 @pytest.mark.usefixtures("hub")

@@ -40,7 +40,7 @@ from starscale.vocabulary.errors import InputError, Problem, Problems
 from starscale.vocabulary.provenance import PROVENANCE_FILE
 from starscale.vocabulary.run_record import read_record
 from starscale.vocabulary.settings.labels import LabelsConfig
-from starscale.vocabulary.settings.run import ApplyConfig
+from starscale.vocabulary.settings.run import ApplyConfig, Cuts
 from starscale.vocabulary.strict import load_toml, validate
 
 
@@ -186,18 +186,25 @@ def _tables_of_run(ready: RunPlan, coming: Collection[Path]) -> None:
     stars += [([(t.path, survey)], t.cuts) for t, survey in zip(config.photometry, ready.photometry, strict=True)]
     labels = [([(t.path, survey)], t.cuts) for t, survey in zip(config.labels, ready.label_surveys, strict=True)]
     for tables, cuts in (*stars, *labels):
-        if any(path is None or path in coming for path, _ in tables):
-            continue
-        survey, where = tables[0][1], str(tables[0][0])
-        with problems.collect():
-            found = [column for path, of in tables for column in columns_of(ready.path(path), of)]
+        if not any(path is None or path in coming for path, _ in tables):
             with problems.collect():
-                require_cut_columns(choose_cuts(survey.cuts, cuts, where), found, where)
-            if (tables, cuts) in stars:
-                with problems.collect():
-                    require(found, [survey.id.column], where, "the identifier of a star")
-                require_magnitudes(found, survey, where)
+                found = [column for path, of in tables for column in columns_of(ready.path(path), of)]
+                _columns_needed(tables[0], found, cuts, (tables, cuts) in stars, problems)
     problems.raise_if_any()
+
+
+def _columns_needed(
+    table: tuple[Path | None, Survey], found: list[str], cuts: Cuts, of_stars: bool, problems: Problems
+) -> None:
+    """Note what a table lacks for its cuts and, if each row is a star, for its inputs."""
+    where, survey = str(table[0]), table[1]
+    with problems.collect():
+        require_cut_columns(choose_cuts(survey.cuts, cuts, where), found, where)
+    if of_stars:
+        with problems.collect():
+            require(found, [survey.id.column], where, "the identifier of a star")
+        with problems.collect():
+            require_magnitudes(found, survey, where)
 
 
 def _apply_file(path: Path, config: ApplyConfig, base: Path) -> list[str]:

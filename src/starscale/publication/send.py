@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import queue
 import tempfile
 import warnings
 import xmlrpc.client
@@ -148,10 +149,21 @@ def _write(source: Source, columns: Sequence[str], path: Path) -> None:
 
 
 def _call(client: Any, number: str, parameters: dict[str, str]) -> str:
-    """Ask a program to load the table; return what it said against it, empty if it did."""
+    """Ask a program to load the table; return what it said against it, empty if it did.
+
+    Not by the call of the hub that waits: the hub of pyvo 1.9.1 (and astropy's) sends the message before it notes
+    that somebody waits, so that it drops an answer that comes at once.
+    """
     message = {"samp.mtype": MTYPE, "samp.params": parameters}
+    answers: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
+    # The tag comes back with the answer: that of a program that was given up is not taken for another's.
+    tag = f"starscale-{number}"
+    client.bind_receive_response(tag, lambda _key, _sender, _tag, response: answers.put(response))
     try:
-        answer = client.call_and_wait(number, message, timeout=str(PATIENCE))
+        client.call(number, tag, message)
+        answer = answers.get(timeout=PATIENCE)
+    except queue.Empty:
+        return f"no answer within {PATIENCE} s"
     except (xmlrpc.client.Fault, OSError) as error:
         return str(error)
     if answer["samp.status"] == "samp.ok":
