@@ -277,6 +277,7 @@ def test_a_run_file_whose_tables_lack_columns(sky: Path, tmp_path: Path) -> None
     for table, columns in lost.items():
         for column in columns:
             assert f"mock/{table}.parquet: column '{column}': is missing, but needed" in said, (table, column)
+    assert "5 problems" in said
     (tmp_path / "mock" / "skymapper_dr2.parquet").write_bytes(b"PAR1 cut short")
     code, said = command(tmp_path / "run.toml")
     assert (code, "skymapper_dr2.parquet" in said, "flag_sp" in said) == (2, True, True)

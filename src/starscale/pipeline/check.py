@@ -198,13 +198,15 @@ def _columns_needed(
 ) -> None:
     """Note what a table lacks for its cuts and, if each row is a star, for its inputs."""
     where, survey = str(table[0]), table[1]
-    with problems.collect():
-        require_cut_columns(choose_cuts(survey.cuts, cuts, where), found, where)
     if of_stars:
         with problems.collect():
             require(found, [survey.id.column], where, "the identifier of a star")
         with problems.collect():
             require_magnitudes(found, survey, where)
+        # Said once, not for every cut that uses them.
+        found = [*found, survey.id.column, *(band.magnitude for band in survey.bands.values())]
+    with problems.collect():
+        require_cut_columns(choose_cuts(survey.cuts, cuts, where), found, where)
 
 
 def _apply_file(path: Path, config: ApplyConfig, base: Path) -> list[str]:
