@@ -199,6 +199,16 @@ def test_text_tables_of_too_many_columns(tmp_path: Path, monkeypatch: pytest.Mon
         refused(path, "has 31 columns.*at most 30")
 
 
+def test_vectors_that_are_longer_than_can_be_counted(tmp_path: Path) -> None:
+    """Of tables without rows, so that nothing in the file contradicts the length."""
+    path = tmp_path / "t.ecsv"
+    column = "# - {name: v, datatype: string, subtype: 'float64[2147483648]'}\n"
+    path.write_text(f"# %ECSV 1.0\n# ---\n# datatype:\n{column}# schema: astropy-2.0\nv\n")
+    refused(path, "column 'v': has vectors of 2,147,483,648 numbers")
+    document_ = document(field("v", "double", arraysize="65536x65536"), cells())
+    refused(save(tmp_path / "t.vot", document_), "4,294,967,296 elements in a row")
+
+
 def test_a_nul_in_a_name(tmp_path: Path) -> None:
     assert unique_names(["a\0", "a", "\0"]) == ["a", "a_2", "column_3"]
     with pytest.raises(ss.InputError, match="NUL in its name"):

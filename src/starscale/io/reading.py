@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from itertools import islice
 from pathlib import Path
@@ -16,8 +17,11 @@ from starscale.io.memory.source import Choose, open_object
 from starscale.io.parts.row_matched import PLUS, RowMatchedSource
 from starscale.io.sniff import detect
 from starscale.io.table import Source, require_columns
-from starscale.vocabulary.errors import InputError, Problem
+from starscale.vocabulary.errors import InputError, Problem, Problems
 from starscale.vocabulary.paths import divided, matching, must_exist
+
+#: Numbers of a vector.
+_LONGEST = 2**31 - 1
 
 
 def open_table(
@@ -93,7 +97,20 @@ def _of_file(path: Path, part: str | None, tables: Sequence[str]) -> Source:
     parts = _parts(path, form, part, tables)
     if len(parts) > 1:
         return RowMatchedSource(path, parts, lambda one: reader.open_source(path, one))
-    return reader.open_source(path, parts[0] if parts else None)
+    source = reader.open_source(path, parts[0] if parts else None)
+    _refuse_long_vectors(source)
+    return source
+
+
+def _refuse_long_vectors(source: Source) -> None:
+    """Refuse vectors that are longer than Arrow, in which tables are held and passed on, can count."""
+    problems = Problems()
+    for name, dtype in source.schema.items():
+        if isinstance(dtype, pl.Array) and (numbers := math.prod(dtype.shape)) > _LONGEST:
+            problems.add(
+                f"{source.path}: column {name!r}", f"has vectors of {numbers:,} numbers", f"at most {_LONGEST:,}"
+            )
+    problems.raise_if_any()
 
 
 def _parts(path: Path, form: Format, part: str | None, tables: Sequence[str]) -> Sequence[str]:
