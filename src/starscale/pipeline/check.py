@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -37,11 +38,15 @@ from starscale.tables.positions import positions
 from starscale.tables.standardise import require
 from starscale.tables.stream import columns_of
 from starscale.vocabulary.errors import InputError, Problem, Problems
+from starscale.vocabulary.paths import exists
 from starscale.vocabulary.provenance import PROVENANCE_FILE
 from starscale.vocabulary.run_record import read_record
 from starscale.vocabulary.settings.labels import LabelsConfig
 from starscale.vocabulary.settings.run import ApplyConfig, Cuts
 from starscale.vocabulary.strict import load_toml, validate
+
+#: Bytes of a table that is read whole to know its columns.
+_SMALL = 100_000_000
 
 
 @dataclass
@@ -186,11 +191,22 @@ def _tables_of_run(ready: RunPlan, coming: Collection[Path]) -> None:
     stars += [([(t.path, survey)], t.cuts) for t, survey in zip(config.photometry, ready.photometry, strict=True)]
     labels = [([(t.path, survey)], t.cuts) for t, survey in zip(config.labels, ready.label_surveys, strict=True)]
     for tables, cuts in (*stars, *labels):
-        if not any(path is None or path in coming for path, _ in tables):
-            with problems.collect():
-                found = [column for path, of in tables for column in columns_of(ready.path(path), of)]
-                _columns_needed(tables[0], found, cuts, (tables, cuts) in stars, problems)
+        with problems.collect():
+            found = [_columns_of(ready, path, survey, coming) for path, survey in tables]
+            if all(found):
+                _columns_needed(tables[0], list(chain(*found)), cuts, (tables, cuts) in stars, problems)
     problems.raise_if_any()
+
+
+def _columns_of(ready: RunPlan, path: Path | None, survey: Survey, coming: Collection[Path]) -> list[str]:
+    """Return the columns of a table, if it is there and they are known at once; else none.
+
+    A large text is read whole for it, and a folder may hold anything.
+    """
+    if path is None or path in coming or not exists(place := ready.path(path)) or not place.is_file():
+        return []
+    quick = place.suffix in (".parquet", ".fits") or place.stat().st_size <= _SMALL
+    return columns_of(place, survey) if quick else []
 
 
 def _columns_needed(
