@@ -206,7 +206,7 @@ def test_a_library_that_is_missing_is_said_before_anything_is_done(
         (
             'kind = "ridge", folds = 3',
             'kind = "tabicl", checkpoint = "compared.tmol"',
-            r"compared\.tmol.*no such file or folder \(model 'ridge'\).*weights.*Did you mean 'compared\.toml'",
+            r"models 'ridge'.*compared\.tmol.*no such file or folder.*weights.*Did you mean 'compared\.toml'",
         ),
     ],
 )

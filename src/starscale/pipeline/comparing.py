@@ -117,7 +117,7 @@ def _with_model(run: RunPlan, item: ModelEntry) -> RunPlan:
     features, repeats = item.features or run.config.features, item.repeats or run.config.repeats
     model = item.model.placed(run.base)
     for path in model.files:
-        must_exist(path, "the weights", role=f"model {item.name!r}")
+        must_exist(path, "the weights of the model")
     config = run.config.model_copy(update={"model": model, "features": features, "repeats": repeats})
     changed = replace(run, config=config, feature_set=load_feature_set(features.set, base=run.base))
     # Built here only to be checked: the names of columns in the joined table are not known yet.

@@ -232,7 +232,7 @@ def apply_cuts(
 def _check_columns(
     cut: Cut, needed: Sequence[str], available: Sequence[str], where: str, problems: Problems
 ) -> None:
-    leave = f"Leave the cut out with --without {cut.name}, or add the column."
+    leave = f"Leave the cut out with --without {cut.name} (in a run file cuts.without), or add the column."
     for name in needed:
         if name not in available:
             problems.add(
