@@ -83,7 +83,14 @@ def test_the_papers_network_ends_with_the_weights_of_its_best_epoch(monkeypatch:
     exact_notes(monkeypatch)
     train, validation = sample(300, 0), sample(150, 1)
     config = Turchi2024Config(
-        widths=(8,), batch=32, epochs_mae=30, epochs_smape=0, patience=3, learning_rate=0.05, dropout=0.0
+        widths=(8,),
+        batch=32,
+        epochs_mae=30,
+        epochs_smape=0,
+        patience=3,
+        learning_rate=0.05,
+        dropout=0.0,
+        precision="float32",
     )
     preparation = InputPreparation.fit(train.x, "standard", 0)
     inputs, held_out = preparation.apply(train.x), preparation.apply(validation.x)

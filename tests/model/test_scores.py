@@ -65,7 +65,7 @@ def stars(n: int = 400, seed: int = 0, noise: float = 1.0) -> pl.DataFrame:
     prediction = Prediction(
         value=value,
         mean=value + 0.1 * sigma,
-        mean_of_few=value,
+        change=value,
         error=np.tile(sigma, (n, 1)),
         lower=value - sigma,
         upper=value + sigma,

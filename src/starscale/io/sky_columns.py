@@ -43,9 +43,14 @@ def _spelled(name: str, names: Iterable[str]) -> str | None:
 
 
 def _ucds_of_degrees(schema: pl.Schema, columns: Mapping[str, Column]) -> dict[str, list[str]]:
-    """Words of the UCDs of all columns of floats in degrees."""
+    """Words of the UCDs of all columns of floats in degrees that could be a coordinate."""
     floats = [name for name, dtype in schema.items() if dtype in (pl.Float32, pl.Float64)]
     about = {name: columns.get(name, Column(name)) for name in floats}
+    words = {name: column.ucd.split(";") for name, column in about.items()}
+    # Units last: to understand those of other columns takes a library that need not be loaded for them.
     return {
-        name: column.ucd.split(";") for name, column in about.items() if same_unit(column.unit or "deg", "deg")
+        name: ucd
+        for name, ucd in words.items()
+        if (ucd[0] in _WORDS or name.lower() in (RA.name, DEC.name))
+        and same_unit(about[name].unit or "deg", "deg")
     }

@@ -12,6 +12,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
+from starscale.vocabulary.later import Later
+
+threadpoolctl = Later("threadpoolctl")
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -70,21 +74,23 @@ def stream_in_threads(work: Callable[[Item], Result], items: Iterable[Item]) -> 
     """Yield the results of `work` on every item, in order.
 
     Items are taken as threads become free, so their number does not matter and no thread waits for a
-    batch to be complete. An error, of an item or of the work, is raised in its place.
+    batch to be complete. An error, of an item or of the work, is raised in its place. Meanwhile matrix products of
+    numpy have one thread each: more would wait in busy loops for cores that these threads have.
     """
     number = cores()
     pool = ThreadPoolExecutor(number, "stream in threads")
     waiting: deque[Future[Result]] = deque()
-    try:
-        for item in items:
-            waiting.append(pool.submit(work, item))
-            # As many again have begun while the first result is handed on.
-            if len(waiting) == 2 * number:
+    with threadpoolctl.threadpool_limits(1, "blas"):
+        try:
+            for item in items:
+                waiting.append(pool.submit(work, item))
+                # As many again have begun while the first result is handed on.
+                if len(waiting) == 2 * number:
+                    yield waiting.popleft().result()
+            while waiting:
                 yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
 
 
 def both(first: Callable[[], Item], second: Callable[[], Result]) -> tuple[Item, Result]:

@@ -14,7 +14,6 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import equinox as eqx
 import jax
-import jax.numpy as jnp
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
@@ -165,7 +164,7 @@ def _numbered(path: str, number: int) -> str:
 
 
 def _like(leaf: Any, array: NDArray[Any]) -> Any:
-    return jnp.asarray(array) if isinstance(leaf, (jax.Array, jax.ShapeDtypeStruct)) else array
+    return jax.device_put(array) if isinstance(leaf, (jax.Array, jax.ShapeDtypeStruct)) else array
 
 
 def _check_leaf(

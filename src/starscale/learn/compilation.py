@@ -79,6 +79,20 @@ def full_precision(function: Callable[P, T]) -> Callable[P, T]:
     return exact
 
 
+def changed(function: Callable[[jax.Array], T], x: jax.Array, change: jax.Array, *, rounded: bool) -> tuple[T, T]:
+    """Return the arrays that a function makes of `x`, and how much they change with a small change of `x`.
+
+    The difference of two values, but where their factors are `rounded`: there it would be noise, and the change
+    follows from the derivative.
+    """
+    if rounded:
+        found: tuple[T, T] = jax.jvp(function, (x,), (change,))
+        return found
+    value = function(x)
+    difference: T = jax.tree.map(jnp.subtract, function(x + change), value)
+    return value, difference
+
+
 def seeded(seed: int) -> jax.Array:
     """Return a random key; the generator is fixed, so that a user's global setting cannot change a model."""
     return jax.random.key(seed, impl="threefry2x32")

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from starscale.learn.compilation import full_precision
+from starscale.learn.compilation import changed, full_precision
 from starscale.learn.networks import MixtureNetwork
 from starscale.learn.regressor import LEVELS
 from starscale.learn.view import Lens
@@ -18,7 +18,7 @@ BISECTIONS = 24
 #: ``log sigma = 3 tanh(s / 3) - 1`` keeps every width between exp(-4) and exp(2) standard deviations.
 LOG_SIGMA_RANGE = 3.0
 LOG_SIGMA_CENTER = -1.0
-#: Networks of a group whose mean is differentiated, to spare the others a second pass.
+#: Networks of a group whose mean is differentiated: it takes as long as to run them again.
 FEW = 2
 #: Median, then the lower and the upper ends of the intervals of LEVELS.
 PROBABILITIES = (0.5, *(0.5 - level / 2 for level in LEVELS), *(0.5 + level / 2 for level in LEVELS))
@@ -201,22 +201,22 @@ class BlockOutputs(NamedTuple):
     Parameters
     ----------
     mean : array, shape (n, n_labels)
-    mean_of_few : array, shape (n, n_labels)
-        By the first `FEW` networks.
     quantiles : array, shape (n, n_probabilities, n_labels)
     correlation : array, shape (n, n_labels, n_labels)
     p_below : array, shape (n,), or None
     solutions : array, shape (n, 2, n_labels), or None
     below : array, shape (n, n_thresholds)
+    change : array, shape (n, n_labels), or None
+        Of the mean by the first `FEW` networks, to first order.
     """
 
     mean: jax.Array
-    mean_of_few: jax.Array
     quantiles: jax.Array
     correlation: jax.Array
     p_below: jax.Array | None
     solutions: jax.Array | None
     below: jax.Array
+    change: jax.Array | None
 
 
 def pooled(
@@ -236,6 +236,31 @@ def _members_of(
     return members
 
 
+def _members_and_change(
+    networks: MixtureNetwork,
+    lens: Lens,
+    values: jax.Array,
+    missing: jax.Array,
+    change: jax.Array,
+    components: int,
+) -> tuple[MixtureDensity, jax.Array]:
+    """Return what each network predicts, and how much the mean of the first `FEW` changes with the values."""
+    few, rest = (
+        jax.tree.map(lambda leaf, part=part: leaf[part], networks) for part in (slice(FEW), slice(FEW, None))
+    )
+
+    def mean_and_few(values: jax.Array) -> tuple[jax.Array, MixtureDensity]:
+        members = _members_of(few, lens, values, missing, components)
+        return MixtureDensity.pooled(members).average(), members
+
+    rounded = networks.layers[0].weight.dtype == jnp.bfloat16
+    (_, members), (difference, _) = changed(mean_and_few, values, change, rounded=rounded)
+    if rest.head.bias.shape[0]:
+        others = _members_of(rest, lens, values, missing, components)
+        members = jax.tree.map(lambda a, b: jnp.concatenate([a, b]), members, others)
+    return members, difference
+
+
 @partial(jax.jit, static_argnames=("components", "threshold"))
 @full_precision
 def predict_block(
@@ -243,16 +268,31 @@ def predict_block(
     lens: Lens,
     values: jax.Array,
     missing: jax.Array,
+    change: jax.Array | None,
     cuts: jax.Array,
     below: jax.Array,
     *,
     components: int,
     threshold: int | None,
 ) -> BlockOutputs:
-    """Predict everything of a block; `cuts` are those of `threshold` and of the labels of `below`."""
-    members = _members_of(networks, lens, values, missing, components)
+    """Predict everything of a block.
+
+    Parameters
+    ----------
+    networks, lens, values, missing
+        As in :func:`pooled`.
+    change : array, shape (n, n_inputs), or None
+        A small change of the values, whose effect on the mean is wanted.
+    cuts, below : array, shapes (1 + n_thresholds,), (n_thresholds,)
+        Value of `threshold` and of further thresholds, and the labels of these.
+    components, threshold : int
+        Number of components, and the label of a threshold or None; compiled in.
+    """
+    if change is None:
+        members, difference = _members_of(networks, lens, values, missing, components), None
+    else:
+        members, difference = _members_and_change(networks, lens, values, missing, change, components)
     density = MixtureDensity.pooled(members)
-    few = MixtureDensity.pooled(jax.tree.map(lambda array: array[:FEW], members))
     quantiles = jnp.moveaxis(density.quantiles(jnp.asarray(PROBABILITIES, jnp.float32)), 0, 1)
     average = density.average()
     p_below = solutions = None
@@ -262,7 +302,7 @@ def predict_block(
         solutions = jnp.stack(density.conditional_means(threshold, cut), axis=1)
     # Labels as an array: one compiled program serves thresholds of all labels.
     further = jax.vmap(density.below, out_axes=1)(below, cuts[1:]) if below.size else average[:, :0]
-    return BlockOutputs(average, few.average(), quantiles, density.correlation(), p_below, solutions, further)
+    return BlockOutputs(average, quantiles, density.correlation(), p_below, solutions, further, difference)
 
 
 @partial(jax.jit, static_argnames=("components", "label"))
@@ -300,12 +340,10 @@ def quantiles_of_block(
     return jnp.moveaxis(pooled(networks, lens, values, missing, components).quantiles(probabilities), 0, 2)
 
 
-@partial(jax.jit, static_argnames=("components", "few"))
+@partial(jax.jit, static_argnames=("components",))
 @full_precision
 def means_of_block(
-    networks: MixtureNetwork, lens: Lens, values: jax.Array, missing: jax.Array, *, components: int, few: bool
+    networks: MixtureNetwork, lens: Lens, values: jax.Array, missing: jax.Array, *, components: int
 ) -> jax.Array:
-    """Means of the pooled mixture, with `few` of the first networks alone: shape (n, n_labels)."""
-    if few:
-        networks = jax.tree.map(lambda leaf: leaf[:FEW], networks)
+    """Means of the pooled mixture: shape (n, n_labels)."""
     return pooled(networks, lens, values, missing, components).average()

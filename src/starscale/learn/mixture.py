@@ -167,15 +167,21 @@ class Mixture:
 
     def predict(self, inputs: Inputs, threshold: Threshold | None = None) -> RawPrediction:
         """Predict median (the value), mean, intervals, correlations, and the two solutions of a threshold."""
-        return self.predict_density(inputs, threshold, (), None)
+        return self.predict_density(inputs, threshold)
 
     def predict_density(
-        self, inputs: Inputs, threshold: Threshold | None, below: tuple[Threshold, ...], tilt: Tilt | None
+        self,
+        inputs: Inputs,
+        threshold: Threshold | None = None,
+        below: tuple[Threshold, ...] = (),
+        tilt: Tilt | None = None,
+        moved: Inputs | None = None,
     ) -> RawPrediction:
-        """Predict also the probabilities below further thresholds, and labels under other priors."""
+        """Predict also the probabilities below further thresholds, labels under other priors, and a change."""
         (column, cut), *further = (self._standardised(item) for item in (threshold, *below))
-        cuts = jnp.asarray([cut, *(value for _, value in further)], jnp.float32)
-        found = self._outputs(inputs, cuts, column, jnp.asarray([item.label for item in below], jnp.int32))
+        cuts = np.array([cut, *(value for _, value in further)], dtype=np.float32)
+        labels_below = np.array([item.label for item in below], dtype=np.int32)
+        found = self._outputs(inputs, moved, cuts, column, labels_below)
         median, *ends = np.moveaxis(self.labels.restore(found["quantiles"]), 1, 0)
         n_levels = len(LEVELS)
         raw = RawPrediction(
@@ -188,25 +194,31 @@ class Mixture:
             solutions=self.labels.restore(found["solutions"]) if "solutions" in found else None,
             member=self.sets.serving(inputs.missing),
             imputed=~self.sets.exact(inputs.missing),
-            mean_of_few=self.labels.restore(found["mean_of_few"]),
+            change=found["change"] * self.labels.width if moved is not None else None,
             below=found["below"],
         )
         return raw if tilt is None else self._tilted(raw, inputs, threshold, below, tilt)
 
     def _outputs(
-        self, inputs: Inputs, cuts: jax.Array, threshold: int | None, below: jax.Array
+        self, inputs: Inputs, moved: Inputs | None, cuts: Any, threshold: int | None, below: Any
     ) -> dict[str, FloatArray]:
         """Return the fields of :class:`.density.BlockOutputs` of all stars, the stars along the first axis."""
         kind = {"components": self.config.components, "threshold": threshold}
-        computed = ((rows, predict_block(*seen, cuts, below, **kind)) for rows, *seen in self._blocks(inputs))
+
+        def change(rows: NDArray[np.intp]) -> NDArray[np.float32] | None:
+            return None if moved is None else padded(moved.values[rows] - inputs.values[rows])
+
+        computed = (
+            (rows, predict_block(*seen, change(rows), cuts, below, **kind)) for rows, *seen in self._blocks(inputs)
+        )
         n, n_labels = len(inputs), len(self.labels.mean)
         shapes: dict[str, tuple[int, ...]] = {
             "mean": (n_labels,),
-            "mean_of_few": (n_labels,),
             "quantiles": (len(PROBABILITIES), n_labels),
             "correlation": (n_labels, n_labels),
             "below": (len(below),),
             **({} if threshold is None else {"p_below": (), "solutions": (2, n_labels)}),
+            **({} if moved is None else {"change": (n_labels,)}),
         }
         found = {name: np.empty((n, *shape)) for name, shape in shapes.items()}
         for rows, block in in_flight(computed):
@@ -271,10 +283,10 @@ class Mixture:
             found[rows] = np.asarray(part)[: len(rows)]
         return np.moveaxis(self.labels.restore(np.moveaxis(found, 2, 0)), 0, 2)
 
-    def means(self, inputs: Inputs, *, few: bool = False) -> FloatArray:
-        """Return the mean of every label, shape (n, n_labels), with `few` by the first networks of each group."""
+    def means(self, inputs: Inputs) -> FloatArray:
+        """Return the mean of every label, shape (n, n_labels)."""
         found = np.empty((len(inputs), len(self.labels.mean)))
-        kind = {"components": self.config.components, "few": few}
+        kind = {"components": self.config.components}
         computed = ((rows, means_of_block(*seen, **kind)) for rows, *seen in self._blocks(inputs))
         for rows, part in in_flight(computed):
             found[rows] = np.asarray(part)[: len(rows)]
@@ -286,16 +298,18 @@ class Mixture:
 
     @cached_property
     def groups(self) -> list[MixtureNetwork]:
-        """The networks of every set of bands, cut out once: it takes as long as predicting hundreds of stars."""
-        # Cut by numpy: on the device every cut is a program to compile.
-        arrays, groups = jax.tree.map(np.asarray, self.networks), member_numbers(self.config, len(self.sets.used))
+        """The networks of every set of bands, folded, once: it takes as long as predicting thousands of stars."""
+        # Cut by numpy: on the device every cut is a program to compile. Folded together: then all groups have
+        # series of as many terms, and share programs.
+        folded = jax.tree.map(np.asarray, self.networks).folded(self.config.precision)
         return [
-            jax.tree.map(lambda leaf, m=members: jnp.asarray(leaf[m.start : m.stop]), arrays) for members in groups
+            jax.tree.map(lambda leaf, m=members: jax.device_put(leaf[m.start : m.stop]), folded)
+            for members in member_numbers(self.config, len(self.sets.used))
         ]
 
     def _blocks(
         self, inputs: Inputs
-    ) -> Iterator[tuple[NDArray[np.intp], MixtureNetwork, Lens, jax.Array, jax.Array]]:
+    ) -> Iterator[tuple[NDArray[np.intp], MixtureNetwork, Lens, NDArray[np.float32], NDArray[np.bool_]]]:
         """Yield row numbers, the networks that predict these rows, their view, and `BLOCK` rows of inputs."""
         serving = self.sets.serving(inputs.missing)
         for number, networks in enumerate(self.groups):
@@ -310,14 +324,16 @@ class Mixture:
                     rows,
                     networks,
                     lens,
-                    jnp.asarray(padded(chunk.values)),
-                    jnp.asarray(padded(chunk.missing)),
+                    padded(chunk.values),
+                    padded(chunk.missing),
                 )
 
     def settings(self) -> dict[str, Any]:
         """Return what :meth:`skeleton` needs, JSON-able."""
+        # As in the bundles of earlier builds, which knew only this precision.
+        left_out = {"precision"} if self.config.precision == "float32" else None
         return {
-            "config": self.config.model_dump(mode="json"),
+            "config": self.config.model_dump(mode="json", exclude=left_out),
             "n_inputs": self.sets.used.shape[1],
             "n_labels": len(self.labels.mean),
             "n_sets": len(self.sets.used),
@@ -329,7 +345,7 @@ class Mixture:
         stored, n_inputs, n_labels, n_sets = (
             entry(document, key, "regressor") for key in ("config", "n_inputs", "n_labels", "n_sets")
         )
-        config = validate(MixtureConfig, stored, "stored model: regressor.config")
+        config = validate(MixtureConfig, {"precision": "float32", **stored}, "stored model: regressor.config")
         groups = member_numbers(config, n_sets)
         one = new_network(np.random.default_rng(), config, n_labels, n_inputs)
         return cls(

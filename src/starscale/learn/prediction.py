@@ -22,11 +22,12 @@ class Prediction:
     value : ndarray, shape (n, n_labels)
         The median if the learner predicts a distribution: it always lies inside the intervals and has the smallest
         absolute error, but is biased where errors are skewed. Otherwise the output of the learner.
-    mean_of_few : ndarray, shape (n, n_labels)
-        The mean by the first networks of an ensemble, for derivatives (:meth:`.predictor.Predictor.means`).
     mean : ndarray, shape (n, n_labels)
         Mean of the distribution (smallest squared error, unbiased on average); equal to `value` for a learner that
         predicts a point.
+    change : ndarray, shape (n, n_labels)
+        Change of the mean when the inputs move to others: to first order where the learner knows its derivative,
+        of an ensemble by its first networks. 0 where no other inputs were given.
     error : ndarray, shape (n, n_labels)
         Half of the width of the 68.27 % interval.
     lower, upper, lower95, upper95 : ndarray, shape (n, n_labels)
@@ -63,7 +64,7 @@ class Prediction:
 
     value: FloatArray
     mean: FloatArray
-    mean_of_few: FloatArray
+    change: FloatArray
     error: FloatArray
     lower: FloatArray
     upper: FloatArray
@@ -91,7 +92,7 @@ class Prediction:
         def missing(*shape: int) -> FloatArray:
             return np.full((n, *shape), np.nan)
 
-        per_label = ("value", "mean", "mean_of_few", "error", "lower", "upper", "lower95", "upper95")
+        per_label = ("value", "mean", "change", "error", "lower", "upper", "lower95", "upper95")
         arrays: dict[str, Any] = {
             name: missing(n_labels) for name in (*per_label, "giant_solution", "dwarf_solution")
         }

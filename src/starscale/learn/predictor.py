@@ -7,7 +7,6 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from starscale.learn.arrays import Arrays, arrays_of, entry, expected, filled
 from starscale.learn.checkpoint import Checkpoint
@@ -17,12 +16,11 @@ from starscale.learn.learners import learner
 from starscale.learn.mixture import Mixture
 from starscale.learn.observations import Measurements, Observations
 from starscale.learn.prediction import Prediction
-from starscale.learn.preparation import InputPreparation, Inputs
+from starscale.learn.preparation import InputPreparation
 from starscale.learn.regressor import (
     DensityRegressor,
     FitContext,
     LabelTargets,
-    RawPrediction,
     Regressor,
     Threshold,
     Tilt,
@@ -33,8 +31,10 @@ from starscale.learn.uncertainty.around import (
     calibrated_below,
     fit_below,
     fit_consistency,
+    raw_prediction,
     wide_limits,
     with_common_scale,
+    with_masked,
 )
 from starscale.learn.uncertainty.calibration import (
     IntervalCalibration,
@@ -110,6 +110,7 @@ class Predictor:
         batch: int = 65536,
         measured: FloatArray | None = None,
         *,
+        moved: FloatArray | None = None,
         below: Sequence[Threshold] = (),
         tilt: Tilt | None = None,
     ) -> Prediction:
@@ -124,6 +125,8 @@ class Predictor:
             than single-precision rounding.
         measured : ndarray, shape (2, n, n_measurements), optional
             Measurements and errors, as :attr:`Sample.measured`; without them, `consistency_score` is not known.
+        moved : ndarray, shape (n, n_features), optional
+            Inputs of the same stars after a small change, whose effect on the mean is wanted.
         below : sequence of Threshold
             For which the probabilities to be below are wanted.
         tilt : Tilt, optional
@@ -137,13 +140,17 @@ class Predictor:
         Raises
         ------
         InputError
-            When `x` has another number of columns, or infinities.
+            When `x` or `moved` has another number of columns, or infinities.
         """
-        x = self._checked(x)
+        x, moved = self._checked(x), None if moved is None else self._checked(moved)
         if batch < 1:
             raise InputError(Problem("batch", str(batch), "a positive number"))
-        asked, starts = (tuple(below), tilt), range(0, max(len(x), 1), batch)
-        parts = [self._predict_batch(x[i : i + batch], *asked) for i in starts]
+        parts = [
+            self._predict_batch(
+                x[i : i + batch], None if moved is None else moved[i : i + batch], tuple(below), tilt
+            )
+            for i in range(0, max(len(x), 1), batch)
+        ]
         found = Prediction(
             **{f.name: np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(Prediction)}
         )
@@ -153,12 +160,12 @@ class Predictor:
             found.consistency_score[rows], found.oddest[rows] = disagreement.score, disagreement.worst
         return found
 
-    def means(self, x: FloatArray, *, few: bool = False) -> FloatArray:
+    def means(self, x: FloatArray) -> FloatArray:
         """Return only the mean of every label, shape (n, n_labels): the `mean` of :meth:`predict`, but cheaper.
 
-        Stars with too few inputs are predicted as well. With `few`, the `mean_of_few` of :meth:`predict`.
+        Stars with too few inputs are predicted as well.
         """
-        return self.regressor.means(self.preparation.apply(self._checked(x)), few=few)
+        return self.regressor.means(self.preparation.apply(self._checked(x)))
 
     def _checked(self, x: FloatArray) -> FloatArray:
         keep_compiled()
@@ -197,13 +204,15 @@ class Predictor:
             found = self.regressor.predict(inputs).value[:, :, None] + self.calibration.quantiles(probabilities)
         return found
 
-    def _predict_batch(self, x: FloatArray, below: tuple[Threshold, ...], tilt: Tilt | None) -> Prediction:
+    def _predict_batch(
+        self, x: FloatArray, moved: FloatArray | None, below: tuple[Threshold, ...], tilt: Tilt | None
+    ) -> Prediction:
         usable = x[:, self.preparation.usable]
         result = Prediction.empty(len(x), len(self.labels), len(below))
         result.n_missing[:] = np.isnan(usable).sum(axis=1)
         result.predicted[:] = result.n_missing <= (1 - self.min_present) * usable.shape[1]
         if result.predicted.any():
-            self._fill(result, x, usable, below, tilt)
+            self._fill(result, x, moved, below, tilt)
         with np.errstate(invalid="ignore"):
             result.uncertain[:] = (result.upper95 - result.lower95 > self.wide).any(axis=1)
         result.limit(self.labels)
@@ -213,20 +222,21 @@ class Predictor:
         self,
         result: Prediction,
         x: FloatArray,
-        usable: FloatArray,
+        moved: FloatArray | None,
         below: tuple[Threshold, ...],
         tilt: Tilt | None,
     ) -> None:
         """Write the predictions of the stars that can be predicted into `result`."""
         rows = result.predicted
         inputs = self.preparation.apply(x[rows])
-        raw = self._raw(inputs, below, tilt)
+        elsewhere = None if moved is None else self.preparation.apply(moved[rows])
+        raw = raw_prediction(self.regressor, inputs, self._threshold(), below, tilt, elsewhere)
         if below:
             p_below = below_of(self.regressor, self.calibration, inputs, raw, below)
             result.p_below[rows] = calibrated_below(self.below, raw, p_below, below)
         ends = self.calibration.intervals(raw, self._threshold())
         result.value[rows], result.mean[rows] = raw.value, raw.mean
-        result.mean_of_few[rows] = raw.mean if raw.mean_of_few is None else raw.mean_of_few
+        result.change[rows] = 0 if raw.change is None else raw.change
         result.lower[rows], result.lower95[rows] = np.moveaxis(ends.lower, 2, 0)
         result.upper[rows], result.upper95[rows] = np.moveaxis(ends.upper, 2, 0)
         result.error[rows] = (result.upper[rows] - result.lower[rows]) / 2
@@ -236,16 +246,9 @@ class Predictor:
             result.correlation[rows] = raw.correlation
         if raw.solutions is not None:
             result.giant_solution[rows], result.dwarf_solution[rows] = np.moveaxis(raw.solutions, 1, 0)
-        result.domain_score[rows] = self.domain.score(usable[rows], inputs)
+        result.domain_score[rows] = self.domain.score(x[rows][:, self.preparation.usable], inputs)
         result.label_score[rows] = self.label_domain.score(raw.value)
         result.imputed[rows] = raw.imputed_stars(inputs)
-
-    def _raw(self, inputs: Inputs, below: tuple[Threshold, ...], tilt: Tilt | None) -> RawPrediction:
-        if isinstance(self.regressor, DensityRegressor):
-            return self.regressor.predict_density(inputs, self._threshold(), below, tilt)
-        if tilt is not None:
-            raise TypeError("a learner without a density has no other prior")
-        return self.regressor.predict(inputs, self._threshold())
 
     def _threshold(self) -> Threshold | None:
         return Threshold(self.labels.index(GRAVITY), self.giant_logg) if GRAVITY in self.labels else None
@@ -392,7 +395,7 @@ def fit_predictor(
             "the trained model predicts values that are not finite. "
             "Try a smaller learning_rate, and look for wild values in the features."
         )
-    every_group, y, star = _with_masked(regressor, raw, Observations(validation, preparation, measured), seed)
+    every_group, y, star = with_masked(regressor, raw, Observations(validation, preparation, measured), seed)
     calibration, notes = calibrate(every_group, y, labels, star)
     if len(validation.x) < FEW:
         notes.append(
@@ -424,26 +427,3 @@ def fit_predictor(
         below=fit_below(regressor, calibration, held_out, raw, validation.y),
         density=LabelDensity.fit(train.y) if isinstance(regressor, DensityRegressor) else None,
     )
-
-
-def _with_masked(
-    regressor: Regressor, raw: RawPrediction, validation: Observations, seed: int
-) -> tuple[RawPrediction, FloatArray, NDArray[np.intp]]:
-    """Predict the validation stars with every network group; return predictions, labels and row numbers.
-
-    Few validation stars lack a band. To calibrate the networks for such stars, the band is masked in the others.
-    """
-    x, y = validation.sample.x, validation.sample.y
-    every = np.arange(len(y))
-    if raw.member is None:
-        return raw, y, every
-    usable = np.flatnonzero(validation.preparation.usable)
-    predictions, star = [raw], [every]
-    for masked in regressor.masked_validations(np.isnan(x[:, usable])):
-        stars = x[masked.rows]
-        stars[:, usable] = np.where(masked.missing, np.nan, stars[:, usable])
-        predictions.append(regressor.predict(validation.preparation.apply(stars)))
-        star.append(every[masked.rows])
-    predictions.append(regressor.predict(validation.resampled((seed,), noise=False, gaps=True)))
-    numbers = np.concatenate([*star, every])
-    return RawPrediction.joined(predictions), y[numbers], numbers

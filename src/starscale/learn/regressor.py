@@ -64,8 +64,8 @@ class RawPrediction:
         one.
     imputed : ndarray of bool, shape (n,), optional
         Stars that were predicted from filled gaps; None: all stars with any gap.
-    mean_of_few : ndarray, shape (n, n_labels), optional
-        The mean by the first networks of an ensemble; None: the same as `mean`.
+    change : ndarray, shape (n, n_labels), optional
+        Change of the mean to first order, by the first networks of an ensemble, when the inputs move to others.
     below : ndarray, shape (n, n_thresholds), optional
         Probabilities that labels are below further thresholds; None from a learner without a density.
     """
@@ -79,7 +79,7 @@ class RawPrediction:
     solutions: FloatArray | None = None
     member: NDArray[np.intp] | None = None
     imputed: NDArray[np.bool_] | None = None
-    mean_of_few: FloatArray | None = None
+    change: FloatArray | None = None
     below: FloatArray | None = None
 
     def imputed_stars(self, inputs: Inputs) -> NDArray[np.bool_]:
@@ -167,11 +167,8 @@ class Regressor(Protocol):
         None from a learner that predicts a point.
         """
 
-    def means(self, inputs: Inputs, *, few: bool = False) -> FloatArray:
-        """Return only the mean of every label, shape (n, n_labels); cheaper than :meth:`predict`.
-
-        With `few` that of the first networks of an ensemble, for derivatives.
-        """
+    def means(self, inputs: Inputs) -> FloatArray:
+        """Return only the mean of every label, shape (n, n_labels); cheaper than :meth:`predict`."""
 
     def masked_validations(self, missing: NDArray[np.bool_]) -> Sequence[MaskedValidation]:
         """Return the validation stars, and their masked inputs, that calibrate each network group.
@@ -214,12 +211,34 @@ class DensityRegressor(Regressor, Protocol):
     """A learner that predicts a density."""
 
     def predict_density(
-        self, inputs: Inputs, threshold: Threshold | None, below: tuple[Threshold, ...], tilt: Tilt | None
+        self,
+        inputs: Inputs,
+        threshold: Threshold | None = None,
+        below: tuple[Threshold, ...] = (),
+        tilt: Tilt | None = None,
+        moved: Inputs | None = None,
     ) -> RawPrediction:
-        """Do what :meth:`predict` does, with the probabilities below further thresholds, under other priors.
+        """Do what :meth:`predict` does, and more.
 
-        Another prior of a label changes the value, the mean, the intervals and the probabilities of that label.
+        Parameters
+        ----------
+        inputs, threshold
+            As for :meth:`predict`.
+        below : tuple of Threshold
+            Further thresholds, below which the probabilities are wanted.
+        tilt : Tilt, optional
+            Another prior of a label changes its value, mean, intervals and probabilities.
+        moved : Inputs, optional
+            The same stars with slightly other inputs: the `change` is wanted.
         """
+
+
+@runtime_checkable
+class DifferentiableRegressor(Regressor, Protocol):
+    """A learner of points that follows a change of the inputs through its networks."""
+
+    def predict_change(self, inputs: Inputs, moved: Inputs) -> RawPrediction:
+        """Do what :meth:`predict` does, with the `change` towards slightly other inputs of the same stars."""
 
 
 class PointRegressor:
@@ -233,7 +252,7 @@ class PointRegressor:
         """Return None: this learner predicts a point."""
         return None
 
-    def means(self, inputs: Inputs, *, few: bool = False) -> FloatArray:  # noqa: ARG002
+    def means(self, inputs: Inputs) -> FloatArray:
         """Return the predicted means: shape (n, n_labels)."""
         return self.predict(inputs).mean
 

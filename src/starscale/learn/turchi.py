@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import cached_property, lru_cache, partial
 from types import TracebackType
 from typing import Any, ClassVar, NamedTuple
 
@@ -24,7 +24,7 @@ import numpy as np
 from starscale.io.threads import in_threads
 from starscale.learn.arrays import arrays_of, entry, filled
 from starscale.learn.checkpoint import Checkpoint
-from starscale.learn.compilation import full_precision, seeded
+from starscale.learn.compilation import changed, full_precision, seeded
 from starscale.learn.losses import absolute_error, smape
 from starscale.learn.networks import Dense, DiamondNetwork, Statistics, folded_forward, moving_average
 from starscale.learn.preparation import Inputs, Scaling
@@ -53,7 +53,8 @@ from starscale.learn.training import (
 from starscale.vocabulary.arrays import FloatArray
 from starscale.vocabulary.later import Later
 from starscale.vocabulary.progress import Task
-from starscale.vocabulary.settings.models import Turchi2024Config
+from starscale.vocabulary.settings.models import Precision, Turchi2024Config
+from starscale.vocabulary.strict import validate
 
 #: Needed in training alone.
 optax = Later("optax")
@@ -105,10 +106,18 @@ def _adam(learning_rate: float) -> Optimiser:
 
 @partial(jax.jit, static_argnames=("slope",))
 @full_precision
-def _predict(layers: tuple[Dense, ...], x: jax.Array, *, slope: float) -> jax.Array:
-    """Run the network of every label (leading axis of `layers`): shape (n, n_labels)."""
-    outputs: jax.Array = jax.lax.map(lambda chain: folded_forward(chain, x, slope), layers)
-    return outputs.T
+def _predict(
+    layers: tuple[Dense, ...], x: jax.Array, change: jax.Array | None, *, slope: float
+) -> tuple[jax.Array, jax.Array | None]:
+    """Run the network of every label (leading axis of `layers`); return labels, and how they change with `x`."""
+
+    def outputs(x: jax.Array) -> jax.Array:
+        found: jax.Array = jax.lax.map(lambda chain: folded_forward(chain, x, slope), layers)
+        return found.T
+
+    if change is None:
+        return outputs(x), None
+    return changed(outputs, x, change, rounded=layers[0].weight.dtype == jnp.bfloat16)
 
 
 @dataclass(frozen=True)
@@ -124,6 +133,7 @@ class Turchi2024(PointRegressor):
     n_inputs: int
     widths: tuple[int, ...]
     slope: float
+    precision: Precision
     labels: LabelScaler
     layers: tuple[Dense, ...]
 
@@ -151,15 +161,39 @@ class Turchi2024(PointRegressor):
             )
             trainings.append(_Training(config, label, DiamondNetwork(rng, n_inputs, config.widths)))
         _train(trainings, context)
-        return cls(n_inputs, config.widths, config.slope, scaler, stacked([t.layers() for t in trainings]))
+        layers = stacked([t.layers() for t in trainings])
+        return cls(n_inputs, config.widths, config.slope, config.precision, scaler, layers)
 
     def predict(self, inputs: Inputs, threshold: Threshold | None = None) -> RawPrediction:  # noqa: ARG002
         """Predict the labels; value and mean are the same, there are no intervals."""
-        blocks = np.split(inputs.values, range(BLOCK, len(inputs), BLOCK))
-        found = in_flight(_predict(self.layers, jnp.asarray(padded(block)), slope=self.slope) for block in blocks)
-        parts = [np.asarray(part)[: len(block)] for part, block in zip(found, blocks, strict=True)]
-        value: FloatArray = self.labels.restore(np.concatenate(parts))
-        return RawPrediction(value, value)
+        return self._predicted(inputs, None)
+
+    def predict_change(self, inputs: Inputs, moved: Inputs) -> RawPrediction:
+        """Predict the labels, and how they change towards slightly other inputs of the same stars."""
+        return self._predicted(inputs, moved)
+
+    def _predicted(self, inputs: Inputs, moved: Inputs | None) -> RawPrediction:
+        n_labels = len(self.labels.mean)
+        value, changed = np.empty((len(inputs), n_labels)), np.empty((len(inputs), n_labels))
+
+        def computed(rows: slice) -> tuple[slice, tuple[jax.Array, jax.Array | None]]:
+            x = inputs.values[rows]
+            change = None if moved is None else padded(moved.values[rows] - x)
+            return rows, _predict(self._rounded, padded(x), change, slope=self.slope)
+
+        blocks = (slice(start, min(start + BLOCK, len(inputs))) for start in range(0, len(inputs), BLOCK))
+        for rows, (outputs, change) in in_flight(map(computed, blocks)):
+            value[rows] = np.asarray(outputs)[: rows.stop - rows.start]
+            if change is not None:
+                changed[rows] = np.asarray(change)[: rows.stop - rows.start]
+        value = self.labels.restore(value)
+        return RawPrediction(value, value, change=None if moved is None else changed * self.labels.width)
+
+    @cached_property
+    def _rounded(self) -> tuple[Dense, ...]:
+        """The layers for predictions: the weights of all but the last are rounded."""
+        *hidden, head = self.layers
+        return (*(Dense(layer.weight.astype(self.precision), layer.bias) for layer in hidden), head)
 
     def settings(self) -> dict[str, Any]:
         """Return what :meth:`skeleton` needs, JSON-able."""
@@ -168,6 +202,8 @@ class Turchi2024(PointRegressor):
             "n_labels": len(self.labels.mean),
             "widths": list(self.widths),
             "slope": self.slope,
+            # As in the bundles of earlier builds, which knew only single precision.
+            **({} if self.precision == "float32" else {"precision": self.precision}),
         }
 
     @classmethod
@@ -178,7 +214,11 @@ class Turchi2024(PointRegressor):
         )
         network = DiamondNetwork(np.random.default_rng(), n_inputs, tuple(widths))
         one = _folded(network, network.initial_statistics())
-        return cls(n_inputs, tuple(widths), float(slope), LabelScaler.skeleton(), stacked_skeleton(one, n_labels))
+        config = validate(
+            Turchi2024Config, {"precision": document.get("precision", "float32")}, "stored model: regressor"
+        )
+        layers = stacked_skeleton(one, n_labels)
+        return cls(n_inputs, tuple(widths), float(slope), config.precision, LabelScaler.skeleton(), layers)
 
 
 @jax.jit

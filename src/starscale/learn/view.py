@@ -62,9 +62,10 @@ class View:
     def lens(self) -> Lens:
         """The view in single precision on the device, an argument of compiled functions."""
         center, whitening = (
-            None if array is None else jnp.asarray(array, jnp.float32) for array in (self.center, self.whitening)
+            None if array is None else array.astype(np.float32) for array in (self.center, self.whitening)
         )
-        return Lens(jnp.asarray(self.used), jnp.asarray(self.flagged), center, whitening)
+        lens: Lens = jax.device_put(Lens(self.used, self.flagged, center, whitening))
+        return lens
 
     @classmethod
     def skeleton(cls, *, whiten: bool) -> View:

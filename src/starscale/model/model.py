@@ -186,9 +186,10 @@ class Model(Summarised):
         x = evaluate_features(clean, self.features, where=where)
         observed = np.stack(measured(clean, self.measurements)) if self.predictor.consistency else None
         below, tilt = self.asked.thresholds(self.labels), tilt_of(self.predictor, self.asked)
-        prediction = self.predictor.predict(x, measured=observed, below=below, tilt=tilt)
+        moved = self._redder(clean, where)
+        prediction = self.predictor.predict(x, measured=observed, moved=moved, below=below, tilt=tilt)
         flags = catalogue_flags(prediction, clean, discarded.rows, self._limits, where)
-        return self._catalogue(clean, prediction, self._slopes(clean, prediction, where), flags)
+        return self._catalogue(clean, prediction, flags)
 
     def standardised(
         self,
@@ -214,21 +215,13 @@ class Model(Summarised):
         there = spelling(columns, self.inputs)
         return [name for name in array_lengths(self.inputs.spectra) if name not in there]
 
-    def _slopes(self, clean: pl.DataFrame, prediction: Prediction, where: str) -> FloatArray:
-        """Derivative of every mean label with respect to E(B-V), per mag. Shape (n_stars, n_labels)."""
-        slopes = np.full(prediction.mean.shape, np.nan)
-        rows = np.flatnonzero(prediction.predicted)
-        if self.reddening is None or not rows.size:
-            return slopes
-        redder = clean[rows].with_columns(pl.col(self.reddening) + _STEP)
-        changed = self.predictor.means(evaluate_features(redder, self.features, where=where), few=True)
-        slopes[rows] = (changed - prediction.mean_of_few[rows]) / _STEP
-        slopes[clean[self.reddening].is_null().to_numpy()] = np.nan
-        return slopes
+    def _redder(self, clean: pl.DataFrame, where: str) -> FloatArray | None:
+        """Return the inputs of stars that are redder by `_STEP`, shape (n_stars, n_features)."""
+        if self.reddening is None:
+            return None
+        return evaluate_features(clean.with_columns(pl.col(self.reddening) + _STEP), self.features, where=where)
 
-    def _catalogue(
-        self, clean: pl.DataFrame, prediction: Prediction, slopes: FloatArray, flags: NDArray[np.int32]
-    ) -> pl.DataFrame:
+    def _catalogue(self, clean: pl.DataFrame, prediction: Prediction, flags: NDArray[np.int32]) -> pl.DataFrame:
         position = self.inputs.position
         empty = pl.lit(None, dtype=pl.Float64)
         ra, dec = (
@@ -243,7 +236,9 @@ class Model(Summarised):
             values[f"{a}_{b}_corr"] = prediction.correlation[:, i, j]
         values["p_giant"] = prediction.p_giant
         values |= dict(zip(self.asked.columns(self.labels), prediction.p_below.T, strict=True))
-        possible_twice = ambiguous(prediction)
+        possible_twice, slopes = ambiguous(prediction), prediction.change / _STEP
+        if self.reddening is not None:
+            slopes[clean[self.reddening].is_null().to_numpy()] = np.nan
         for i, label in enumerate(self.labels):
             values[f"{label}_giant"] = np.where(possible_twice, prediction.giant_solution[:, i], np.nan)
             values[f"{label}_dwarf"] = np.where(possible_twice, prediction.dwarf_solution[:, i], np.nan)

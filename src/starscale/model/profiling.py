@@ -82,6 +82,7 @@ def _stages(model: Model) -> dict[CodeType, str]:
         ("features", evaluate_features),
         ("gaps and scales of the inputs", type(predictor.preparation).apply),
         ("learner", getattr(type(predictor.regressor), "predict_density", None)),
+        ("learner", getattr(type(predictor.regressor), "predict_change", None)),
         ("learner", type(predictor.regressor).predict),
         ("probabilities", learnt.below_of),
         ("probabilities", learnt.calibrated_below),
@@ -89,7 +90,7 @@ def _stages(model: Model) -> dict[CodeType, str]:
         ("distance from the training stars", type(predictor.domain).score),
         ("distance of the labels", type(predictor.label_domain).score),
         ("consistency", type(predictor.consistency).score if predictor.consistency else None),
-        ("slopes with E(B-V)", Model._slopes),
+        ("slopes with E(B-V)", Model._redder),
         ("flags", catalogue_flags),
         ("columns of the catalogue", Model._catalogue),
     ]

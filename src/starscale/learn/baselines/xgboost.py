@@ -96,7 +96,7 @@ class Xgboost(PointRegressor):
         """The boosters of the means and of the quantiles."""
         return _loaded(self.mean), _loaded(self.quantile)
 
-    def means(self, inputs: Inputs, *, few: bool = False) -> FloatArray:  # noqa: ARG002
+    def means(self, inputs: Inputs) -> FloatArray:
         """Return the mean of every label, shape (n, n_labels), without the trees of the quantiles."""
         return self.labels.restore(self._means(with_gaps(inputs)))
 

@@ -6,9 +6,18 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
+from starscale.learn.observations import Observations
 from starscale.learn.preparation import Inputs
-from starscale.learn.regressor import DensityRegressor, RawPrediction, Regressor, Threshold
+from starscale.learn.regressor import (
+    DensityRegressor,
+    DifferentiableRegressor,
+    RawPrediction,
+    Regressor,
+    Threshold,
+    Tilt,
+)
 from starscale.learn.sample import Sample
 from starscale.learn.uncertainty.calibration import IntervalCalibration, Intervals, ResidualConformal
 from starscale.learn.uncertainty.consistency import Consistency
@@ -65,6 +74,27 @@ def wide_limits(ends: Intervals) -> FloatArray:
     return np.asarray(limit * usual * (1 + 1e-9))
 
 
+def raw_prediction(
+    regressor: Regressor,
+    inputs: Inputs,
+    threshold: Threshold | None,
+    below: tuple[Threshold, ...],
+    tilt: Tilt | None,
+    moved: Inputs | None,
+) -> RawPrediction:
+    """Return what a learner of any kind predicts; parameters are those of :class:`.DensityRegressor`."""
+    if isinstance(regressor, DensityRegressor):
+        return regressor.predict_density(inputs, threshold, below, tilt, moved)
+    if tilt is not None:
+        raise TypeError("a learner without a density has no other prior")
+    if moved is None:
+        return regressor.predict(inputs, threshold)
+    if isinstance(regressor, DifferentiableRegressor):
+        return regressor.predict_change(inputs, moved)
+    raw = regressor.predict(inputs, threshold)
+    return replace(raw, change=regressor.means(moved) - raw.mean)
+
+
 def below_of(
     regressor: Regressor,
     calibration: IntervalCalibration,
@@ -103,8 +133,31 @@ def fit_below(
     def p_below(label: int, thresholds: FloatArray) -> FloatArray:
         below = tuple(Threshold(label, float(value)) for value in thresholds)
         if isinstance(regressor, DensityRegressor):
-            predicted = regressor.predict_density(inputs, None, below, None)
+            predicted = regressor.predict_density(inputs, below=below)
             return below_of(regressor, calibration, inputs, predicted, below)
         return below_of(regressor, calibration, inputs, raw, below)
 
     return BelowCalibration.fit(p_below, raw.value, y)
+
+
+def with_masked(
+    regressor: Regressor, raw: RawPrediction, validation: Observations, seed: int
+) -> tuple[RawPrediction, FloatArray, NDArray[np.intp]]:
+    """Predict the validation stars with every network group; return predictions, labels and row numbers.
+
+    Few validation stars lack a band. To calibrate the networks for such stars, the band is masked in the others.
+    """
+    x, y = validation.sample.x, validation.sample.y
+    every = np.arange(len(y))
+    if raw.member is None:
+        return raw, y, every
+    usable = np.flatnonzero(validation.preparation.usable)
+    predictions, star = [raw], [every]
+    for masked in regressor.masked_validations(np.isnan(x[:, usable])):
+        stars = x[masked.rows]
+        stars[:, usable] = np.where(masked.missing, np.nan, stars[:, usable])
+        predictions.append(regressor.predict(validation.preparation.apply(stars)))
+        star.append(every[masked.rows])
+    predictions.append(regressor.predict(validation.resampled((seed,), noise=False, gaps=True)))
+    numbers = np.concatenate([*star, every])
+    return RawPrediction.joined(predictions), y[numbers], numbers

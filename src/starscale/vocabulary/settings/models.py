@@ -15,6 +15,10 @@ Count = Annotated[int, Field(ge=1)]
 Positive = Annotated[float, Field(gt=0)]
 
 
+#: Factors of the matrix products of a prediction; sums have single precision.
+Precision = Literal["bfloat16", "float32"]
+
+
 class LearnerConfig(Frozen):
     """Settings of a learner."""
 
@@ -167,6 +171,8 @@ class Turchi2024Config(LearnerConfig):
     epochs_smape: int = Field(default=60, ge=0)
     #: Number of epochs without a better validation loss after which a phase ends.
     patience: int = Field(default=20, ge=1)
+    #: As for the mixture.
+    precision: Precision = "bfloat16"
 
     @model_validator(mode="after")
     def _some_training(self) -> Turchi2024Config:
@@ -209,6 +215,9 @@ class MixtureConfig(LearnerConfig):
     #: Training weight: density of the labels to the power of minus this; 0: equal weights, 0.5: favours rare
     #: stars.
     rare_power: float = Field(default=0.0, ge=0, le=1)
+    #: What the factors of products in hidden layers are rounded to in predictions: to eight digits (of two), which
+    #: moves a value by 1/400 of its error, or not.
+    precision: Precision = "bfloat16"
 
 
 class TabiclConfig(ComparedConfig):
