@@ -301,7 +301,8 @@ class Mixture:
         """The networks of every set of bands, folded, once: it takes as long as predicting thousands of stars."""
         # Cut by numpy: on the device every cut is a program to compile. Folded together: then all groups have
         # series of as many terms, and share programs.
-        folded = jax.tree.map(np.asarray, self.networks).folded(self.config.precision)
+        n_values = self.sets.used.shape[1] * (2 if self.config.whiten else 1)
+        folded = jax.tree.map(np.asarray, self.networks).folded(self.config.precision, n_values)
         return [
             jax.tree.map(lambda leaf, m=members: jax.device_put(leaf[m.start : m.stop]), folded)
             for members in member_numbers(self.config, len(self.sets.used))

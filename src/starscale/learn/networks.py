@@ -54,6 +54,16 @@ class Dense(eqx.Module):
         return cls(_uniform(rng, (n_in, n_out), limit), _uniform(rng, (n_out,), limit))
 
 
+#: Bits of the exponent and the mantissa of a bfloat16.
+_BFLOAT16 = (8, 7)
+
+
+def rounded_away(x: jax.Array) -> jax.Array:
+    """Return what rounding to eight digits takes from inputs; the first layer gets it as further inputs."""
+    rest: jax.Array = x - jax.lax.reduce_precision(x, *_BFLOAT16)
+    return rest
+
+
 def leaky_relu(x: jax.Array, slope: float) -> jax.Array:
     """Return x where positive, ``slope * x`` elsewhere."""
     return jnp.where(x >= 0, x, slope * x)
@@ -177,8 +187,20 @@ def moving_average(running: Statistics, batch: Statistics) -> Statistics:
     return moved
 
 
+def with_two_parts(layers: tuple[Dense, ...], precision: Precision) -> tuple[Dense, ...]:
+    """Round the weights of stacked layers but the last; the first gets what is rounded off its inputs as well."""
+    if precision == "float32":
+        return layers
+    weights: list[Any] = [np.asarray(layer.weight) for layer in layers[:-1]]
+    weights[0] = np.concatenate([weights[0], weights[0]], axis=1)
+    rounded = (Dense(w.astype(jnp.bfloat16), layer.bias) for w, layer in zip(weights, layers[:-1], strict=True))
+    return (*rounded, layers[-1])
+
+
 def folded_forward(layers: tuple[Dense, ...], x: jax.Array, slope: float) -> jax.Array:
     """Run a folded network: shape (n, n_inputs) to (n,)."""
+    if layers[0].weight.dtype != jnp.float32:
+        x = jnp.concatenate([x, rounded_away(x)], axis=1)
     for layer in layers[:-1]:
         x = leaky_relu(layer(x), slope)
     return layers[-1](x)[:, 0]
@@ -317,27 +339,28 @@ class MixtureNetwork(eqx.Module):
     def __call__(self, values: jax.Array, flags: jax.Array) -> jax.Array:
         """Map values (n, n_values) and flags (n, n_flags) to the raw head, (n, components * (1 + 2 n_labels))."""
         x = values if self.embedding is None else self.embedding(values)
-        x = jnp.concatenate([x, flags], axis=1)
+        rest = [] if self.layers[0].weight.dtype == jnp.float32 else [rounded_away(values)]
+        x = jnp.concatenate([x, flags, *rest], axis=1)
         for layer in self.layers:
             x = jax.nn.silu(layer(x))
         return self.head(x)
 
-    def folded(self, precision: Precision) -> MixtureNetwork:
+    def folded(self, precision: Precision, n_values: int) -> MixtureNetwork:
         """Return stacked networks (leading axis, arrays of numpy) for predictions: faster, and all but the same.
 
-        Waves become power series, and the factors of the products of hidden layers are rounded; in single
-        precision nothing changes.
+        Waves become power series, and the factors of the products of hidden layers are rounded, but for the
+        inputs; in single precision nothing changes.
         """
         if precision == "float32":
             return self
         embedding, weights = self.embedding, [np.asarray(layer.weight) for layer in self.layers]
+        # Each value stands before its own mixtures; flags are last.
+        order = np.arange(n_values * (1 if embedding is None else EMBEDDING)).reshape(n_values, -1)
+        plain, rows = order[:, 0], np.arange(weights[0].shape[1])
         if isinstance(embedding, PeriodicEmbedding) and (series := PowerSeries.of(embedding)) is not None:
-            n_inputs = embedding.frequency.shape[1]
-            # The series returns the inputs first, and not each before its own mixtures.
-            order = np.arange(n_inputs * EMBEDDING).reshape(n_inputs, EMBEDDING)
-            flags = np.arange(order.size, weights[0].shape[1])
-            weights[0] = weights[0][:, np.concatenate([order[:, 0], order[:, 1:].ravel(), flags])]
-            embedding = series
+            # A series returns all values first.
+            embedding, rows = series, np.concatenate([plain, order[:, 1:].ravel(), rows[order.size :]])
+        weights[0] = weights[0][:, np.concatenate([rows, plain])]
         rounded: list[Any] = [weight.astype(jnp.dtype(precision)) for weight in weights]
         layers = tuple(Dense(weight, layer.bias) for weight, layer in zip(rounded, self.layers, strict=True))
         folded: MixtureNetwork = eqx.tree_at(

@@ -227,7 +227,8 @@ class Predictor:
         tilt: Tilt | None,
     ) -> None:
         """Write the predictions of the stars that can be predicted into `result`."""
-        rows = result.predicted
+        # Rows are not copied where all stars can be predicted, as in most tables.
+        rows = slice(None) if result.predicted.all() else result.predicted
         inputs = self.preparation.apply(x[rows])
         elsewhere = None if moved is None else self.preparation.apply(moved[rows])
         raw = raw_prediction(self.regressor, inputs, self._threshold(), below, tilt, elsewhere)

@@ -26,7 +26,14 @@ from starscale.learn.arrays import arrays_of, entry, filled
 from starscale.learn.checkpoint import Checkpoint
 from starscale.learn.compilation import changed, full_precision, seeded
 from starscale.learn.losses import absolute_error, smape
-from starscale.learn.networks import Dense, DiamondNetwork, Statistics, folded_forward, moving_average
+from starscale.learn.networks import (
+    Dense,
+    DiamondNetwork,
+    Statistics,
+    folded_forward,
+    moving_average,
+    with_two_parts,
+)
 from starscale.learn.preparation import Inputs, Scaling
 from starscale.learn.regressor import (
     BLOCK,
@@ -191,9 +198,8 @@ class Turchi2024(PointRegressor):
 
     @cached_property
     def _rounded(self) -> tuple[Dense, ...]:
-        """The layers for predictions: the weights of all but the last are rounded."""
-        *hidden, head = self.layers
-        return (*(Dense(layer.weight.astype(self.precision), layer.bias) for layer in hidden), head)
+        """The layers for predictions."""
+        return with_two_parts(self.layers, self.precision)
 
     def settings(self) -> dict[str, Any]:
         """Return what :meth:`skeleton` needs, JSON-able."""
