@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 import starscale as ss
 from starscale import io
 from starscale.model.verify import verify_catalogue
+from starscale.tables.api import PROVENANCE_KEY
 from support.command import command
 from support.small_model import small_model, small_stars
 
@@ -72,6 +74,27 @@ def test_a_value_that_was_changed_is_found(
     io.write(changed, tmp_path / "c.parquet", columns=source.columns, metadata=source.metadata)
     with pytest.raises(ss.InputError, match=rf"column '{name}'.*differs in 1 of {ROWS} rows \(row 12 holds"):
         ss.check(tmp_path / "c.parquet", verify=True)
+
+
+@pytest.mark.parametrize(("share", "passes"), [(0.02, True), (0.2, False)])
+@pytest.mark.parametrize("name", ["teff", "teff_lower95", "teff_giant"])
+def test_on_another_processor_last_digits_may_differ(
+    made: Path, tmp_path: Path, name: str, share: float, passes: bool
+) -> None:
+    source = io.open_table(made / "c.parquet")
+    error = pl.col(f"{name.partition('_')[0]}_error")
+    changed = altered(source.read(), name, lambda x: x + share * error).cast(dict(source.schema))
+    record = json.loads(source.metadata[PROVENANCE_KEY])
+    metadata = dict(source.metadata) | {PROVENANCE_KEY: json.dumps(record | {"processor": "another"})}
+    io.write(changed, tmp_path / "c.parquet", columns=source.columns, metadata=metadata)
+    for file in ("model", "stars.parquet"):
+        (tmp_path / file).symlink_to(made / file)
+    if passes:
+        said = ss.check(tmp_path / "c.parquet", verify=True)
+        assert [text for text in said if "made on another processor (another)" in text]
+    else:
+        with pytest.raises(ss.InputError, match=rf"column '{name}'.*differs in 1 of {ROWS} rows"):
+            ss.check(tmp_path / "c.parquet", verify=True)
 
 
 def test_a_model_or_table_that_was_changed_or_is_gone_is_named(made: Path, tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,17 +18,21 @@ from starscale.model.asked import asked_again
 from starscale.model.model import Model
 from starscale.surveys.spelling import with_rename
 from starscale.tables.api import PROVENANCE_KEY
+from starscale.tables.arrays import as_floats
 from starscale.tables.opening import open_for
 from starscale.vocabulary.documents import parse_json
 from starscale.vocabulary.errors import InputError, Problem, Problems
 from starscale.vocabulary.paths import exists
-from starscale.vocabulary.provenance import versions
+from starscale.vocabulary.provenance import processor, versions
 
 #: Rows that are recomputed, and those that are read at a time.
 SAMPLE, CHUNK = 1000, 100_000
 #: Numbers may differ by this share of the value, and by this much: libraries of other versions round otherwise.
 #: With the same versions on the same machine they are the same.
 SHARE, LEAST = 1e-5, 1e-6
+#: What numbers may differ by on another processor, whose last digits decide how factors are rounded: this share of
+#: the error of their label; other numbers by this much.
+OF_ERROR, OTHERS = 0.05, 0.005
 
 
 def verify_catalogue(path: Path, *, rows: int = SAMPLE, seed: int | None = None) -> list[str]:
@@ -69,13 +73,17 @@ def verify_catalogue(path: Path, *, rows: int = SAMPLE, seed: int | None = None)
     stars = _rows_at(source, drawn, model.input_columns(list(source.schema)))
     again = model.predict(stars, where=str(table), found_columns=source.columns)
     known = _rows_at(catalogue, drawn, list(catalogue.schema))
-    largest = _compare(again, known, drawn, path)
+    made_on = record.get("processor", processor())
+    elsewhere = made_on != processor()
+    allowed = _rounding(again, model.labels) if elsewhere else {}
+    largest = _compare(again, known, drawn, path, allowed)
     other = _other_versions(record.get("versions", {}))
     return [
         f"verified: {len(drawn):,} of {source.n_rows:,} rows, drawn at random (seed {seed}), are predicted again "
         f"from {bundle} and {table}, whose checksums are those of the provenance",
         f"verified: {again.width} columns agree to {SHARE:g} of the value + {LEAST:g}; "
         f"the largest difference is {largest:.2g} of that",
+        *([f"note: made on another processor ({made_on}): last digits may differ"] if elsewhere else []),
         *([f"note: made with {other}"] if other else []),
     ]
 
@@ -117,14 +125,31 @@ def _rows_at(source: Source, numbers: NDArray[np.int64], columns: list[str]) -> 
     return pl.concat(found, rechunk=True)
 
 
-def _compare(again: pl.DataFrame, known: pl.DataFrame, numbers: NDArray[np.int64], path: Path) -> float:
+def _rounding(again: pl.DataFrame, labels: Sequence[str]) -> dict[str, NDArray[np.float64]]:
+    """Return what each column of predicted numbers may differ by on another processor, by its name."""
+    errors = {name: OF_ERROR * as_floats(again[f"{name}_error"]) for name in labels}
+    allowed = {}
+    for name in (name for name, dtype in again.schema.items() if dtype == pl.Float32):
+        label = next((label for label in labels if name == label or name.startswith(f"{label}_")), None)
+        of_label = label is not None and not name.endswith("_corr")
+        allowed[name] = errors[str(label)] if of_label else np.full(again.height, OTHERS)
+    return allowed
+
+
+def _compare(
+    again: pl.DataFrame,
+    known: pl.DataFrame,
+    numbers: NDArray[np.int64],
+    path: Path,
+    allowed: Mapping[str, NDArray[np.float64]],
+) -> float:
     """Return the largest difference, in units of what is allowed; raise where it is larger."""
     problems, largest = Problems(), 0.0
     for name in again.columns:
         if name not in known.columns:
             problems.add(f"{path}: column {name!r}", "is missing", "every column that the model predicts")
             continue
-        off = _difference(again[name], known[name])
+        off = _difference(again[name], known[name], allowed.get(name, 0.0))
         bad = np.flatnonzero(off > 1)
         largest = max(largest, float(off.max(initial=0.0)))
         if len(bad):
@@ -137,13 +162,13 @@ def _compare(again: pl.DataFrame, known: pl.DataFrame, numbers: NDArray[np.int64
     return largest
 
 
-def _difference(again: pl.Series, known: pl.Series) -> NDArray[np.float64]:
+def _difference(again: pl.Series, known: pl.Series, rounding: NDArray[np.float64] | float) -> NDArray[np.float64]:
     """Return how much values differ, in units of what is allowed; infinity where only one is missing."""
     if not again.dtype.is_float():
         same = again.eq_missing(known.cast(again.dtype, strict=False))
         return np.where(same.to_numpy(), 0.0, np.inf)
     a, b = (s.cast(pl.Float64, strict=False).fill_null(float("nan")).to_numpy() for s in (again, known))
-    off = np.abs(a - b) / (SHARE * np.abs(a) + LEAST)
+    off = np.abs(a - b) / (SHARE * np.abs(a) + LEAST + np.nan_to_num(rounding))
     one_missing = np.isnan(a) != np.isnan(b)
     return np.where(one_missing, np.inf, np.where(np.isnan(a), 0.0, off))
 

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from importlib import resources
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
 
 from starscale.version import __version__
@@ -61,6 +62,19 @@ def _installed() -> tuple[tuple[str, str], ...]:
 
 
 @lru_cache
+def processor() -> str:
+    """Return the name of the processor, on which last digits depend; empty where the system does not tell."""
+    try:
+        # Where Linux tells; `platform` asks no system for more than its family.
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+@lru_cache
 def program() -> str:
     """Return the SHA-256 of the program's files, which changes with every version and every edit of a checkout."""
     root = resources.files("starscale")
@@ -105,6 +119,7 @@ def record(
         "command": command,
         "mock": mock,
         "versions": versions(),
+        "processor": processor(),
         "settings": dict(settings or {}),
         "settings_sha256": fingerprint(settings or {}),
         "inputs": dict(inputs or {}),
