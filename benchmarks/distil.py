@@ -1,11 +1,11 @@
-"""What a small model of the default ensemble loses and saves, and what rounded factors do.
+"""What a small model of the default ensemble loses, and what it saves.
 
     python benchmarks/distil.py [TABLE ...]
 
 Tables are those of learners.py: ``splus`` (REAL), ``sdss`` (REAL), ``shared`` (MOCK); they need ../shared/data.
-The ensemble is trained once on each, distilled, and run in single precision as well. Figures are of the test part,
-which no model has seen; times are seconds of the processor for the test part, repeated to ROWS rows, in turns,
-medians. Models are kept in ``build/distil``.
+The ensemble is trained once on each, and distilled. Figures are of the test part, which neither has seen; times
+are seconds of the processor for the test part, repeated to ROWS rows, in turns, medians. Models are kept in
+``build/distil``.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ import argparse
 import os
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from statistics import median
 
@@ -47,6 +46,31 @@ def main() -> None:
 
 def measure(name: str) -> None:
     """Train, distil and compare on one table."""
+    ensemble, stars, labels = trained(name)
+    folder = OUT / name
+    if not (folder / "small").exists():
+        table = folder / "training.parquet"
+        settings = {"table": table, "output": folder / "small", "limit": 1, "progress": True}
+        ss.distil(folder / "run.toml", folder / "ensemble", **settings)
+    models = {"small": ss.load(folder / "small"), "ensemble": ensemble}
+    rows = stars.rows(0)["test"]
+    print(f"{name}: {len(rows):,} test stars")
+    for i, label in enumerate(labels):
+        mine, teachers = (figures(model, stars.x[rows], stars.y[rows, i], i) for model in models.values())
+        print(
+            f"  {label}: CRPS {mine[0] / teachers[0]:.4f} and RMSE {mine[1] / teachers[1]:.4f} times those of the "
+            f"ensemble; 68 % intervals hold {mine[2]:.1%} and {teachers[2]:.1%}"
+        )
+    repeated = stars.table[rows][np.arange(ROWS) % len(rows)]
+    cost = in_turns([lambda model=model: model.predict(repeated) for model in models.values()])
+    print(
+        f"  predict: {cost[0]:.1f} and {cost[1]:.1f} us of the processor a star: ratio {cost[0] / cost[1]:.2f}",
+        flush=True,
+    )
+
+
+def trained(name: str) -> tuple[Model, TrainingArrays, Sequence[str]]:
+    """Return the ensemble of a table, trained unless it is there, the stars of the table, and the labels."""
     if name == "sdss":
         learners.sdss_table()
     folder = OUT / name
@@ -55,44 +79,9 @@ def measure(name: str) -> None:
     the_plan, training = plan(config, base), folder / "training.parquet"
     if not training.exists():
         ss.write(prepare(the_plan, folder / "work", DisplayedProgress()), training)
-    ensemble, small = folder / "ensemble", folder / "small"
-    if not ensemble.exists():
-        ss.train(run_file, table=training, output=ensemble, progress=True)
-    if not small.exists():
-        ss.distil(run_file, ensemble, table=training, output=small, limit=1, progress=True)
-    models = {"small": ss.load(small), "ensemble": ss.load(ensemble)}
-    exact = in_single_precision(models["ensemble"])
-    stars = TrainingArrays.of(the_plan, pl.read_parquet(training))
-    rows = stars.rows(0)["test"]
-    print(f"{name}: {len(rows):,} test stars")
-    for i, label in enumerate(config.target):
-        mine, teachers = (figures(model, stars.x[rows], stars.y[rows, i], i) for model in models.values())
-        print(
-            f"  {label}: CRPS {mine[0] / teachers[0]:.4f} and RMSE {mine[1] / teachers[1]:.4f} times those of the "
-            f"ensemble; 68 % intervals hold {mine[2]:.1%} and {teachers[2]:.1%}"
-        )
-        exactly = figures(exact, stars.x[rows], stars.y[rows, i], i)
-        a, b = (model.predictor.predict(stars.x[rows]) for model in (models["ensemble"], exact))
-        off = np.abs(a.value[:, i] - b.value[:, i]) / b.error[:, i]
-        print(
-            f"  {label}: rounding moves the ensemble by {np.nanmedian(off):.5f} errors in the median, "
-            f"{np.nanquantile(off, 0.99):.4f} at 99 %, {np.nanmax(off):.4f} at most; CRPS "
-            f"{teachers[0] / exactly[0]:.5f} and RMSE {teachers[1] / exactly[1]:.5f} times those without"
-        )
-    repeated = stars.table[rows][np.arange(ROWS) % len(rows)]
-    cost = in_turns([lambda model=model: model.predict(repeated) for model in (*models.values(), exact)])
-    print(
-        f"  predict: {cost[0]:.1f} and {cost[1]:.1f} us of the processor a star: ratio {cost[0] / cost[1]:.2f}; "
-        f"without rounding {cost[2]:.1f}: rounded takes {cost[1] / cost[2]:.2f} of that",
-        flush=True,
-    )
-
-
-def in_single_precision(model: Model) -> Model:
-    """Return the same ensemble, predicting without rounding."""
-    regressor = model.predictor.regressor
-    config = regressor.config.model_copy(update={"precision": "float32"})
-    return replace(model, predictor=replace(model.predictor, regressor=replace(regressor, config=config)))
+    if not (folder / "ensemble").exists():
+        ss.train(run_file, table=training, output=folder / "ensemble", progress=True)
+    return ss.load(folder / "ensemble"), TrainingArrays.of(the_plan, pl.read_parquet(training)), config.target
 
 
 def single(run_file: Path, folder: Path) -> Path:

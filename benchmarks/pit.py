@@ -18,16 +18,11 @@ from __future__ import annotations
 import argparse
 
 import numpy as np
-import polars as pl
 
 import distil
-import starscale as ss
 from starscale.learn.regressor import LEVELS, RawPrediction
 from starscale.learn.uncertainty.calibration import ScaledConformal
 from starscale.model.conditional import excess_risk
-from starscale.pipeline.learnable import TrainingArrays
-from starscale.pipeline.planning import plan
-from starscale.pipeline.runfile import load_run
 
 SPLITS, FIFTHS = 20, 5
 #: Levels at which the quantiles of the mixture are known.
@@ -43,11 +38,9 @@ def main() -> None:
 
 
 def measure(name: str) -> None:
-    """Compare both ways on one table, whose model ``distil.py`` has trained."""
-    folder = distil.OUT / name
-    config, base = load_run(folder / "run.toml")
-    stars = TrainingArrays.of(plan(config, base), pl.read_parquet(folder / "training.parquet"))
-    predictor = ss.load(folder / "ensemble").predictor
+    """Compare both ways on one table."""
+    model, stars, labels = distil.trained(name)
+    predictor = model.predictor
     parts = stars.rows(0)
     rows = np.concatenate([parts["validation"], parts["test"]])
     x, y = stars.x[rows], stars.y[rows]
@@ -65,7 +58,7 @@ def measure(name: str) -> None:
         for way, kept in found.items():
             share, off, deviation, width = np.mean(kept, axis=0)
             print(
-                f"  {config.target[label]:5s} {LEVELS[level]:.1%} {way}: holds {share:.1%}, bins off by "
+                f"  {labels[label]:5s} {LEVELS[level]:.1%} {way}: holds {share:.1%}, bins off by "
                 f"{100 * np.sqrt(max(off, 0)):.1f} points, provable {100 * np.sqrt(max(deviation, 0)):.1f}, "
                 f"width {width:.4g}",
                 flush=True,

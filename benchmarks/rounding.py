@@ -1,0 +1,65 @@
+"""What rounded factors change in the predictions of the default, and what they save.
+
+    python benchmarks/rounding.py [TABLE ...]
+
+Tables and ensembles are those of ``distil.py``. Each ensemble predicts the test part, which it has not seen, with
+factors rounded to eight digits (``precision = "bfloat16"``) and without. A star that moves across the edge of a
+bin of the calibration gets the factor of the other bin. Times are seconds of the processor for the test part,
+repeated to ``distil.ROWS`` rows, in turns, medians.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+
+import numpy as np
+
+import distil
+from starscale.model.model import Model
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "tables", nargs="*", choices=[*distil.TABLES, []], default=distil.TABLES, help="some tables"
+    )
+    for name in parser.parse_args().tables:
+        measure(name)
+
+
+def measure(name: str) -> None:
+    """Compare both on one table."""
+    rounded, stars, labels = distil.trained(name)
+    exact = in_single_precision(rounded)
+    rows = stars.rows(0)["test"]
+    x, y = stars.x[rows], stars.y[rows]
+    a, b = (model.predictor.predict(x) for model in (rounded, exact))
+    print(f"{name}: {len(rows):,} test stars")
+    for i, label in enumerate(labels):
+        off = np.abs(a.value[:, i] - b.value[:, i]) / b.error[:, i]
+        width = np.abs(a.error[:, i] / b.error[:, i] - 1)
+        with_it, without = (distil.figures(model, x, y[:, i], i) for model in (rounded, exact))
+        print(
+            f"  {label}: values move by {np.nanmedian(off):.5f} errors in the median, "
+            f"{np.nanquantile(off, 0.99):.4f} at 99 %, {np.nanmax(off):.4f} at most; errors by "
+            f"{np.nanquantile(width, 0.99):.4f} of themselves at 99 %; "
+            f"CRPS {with_it[0] / without[0]:.5f} and RMSE {with_it[1] / without[1]:.5f} times those without"
+        )
+    repeated = stars.table[rows][np.arange(distil.ROWS) % len(rows)]
+    cost = distil.in_turns([lambda model=model: model.predict(repeated) for model in (rounded, exact)])
+    print(
+        f"  predict: {cost[0]:.1f} and {cost[1]:.1f} us of the processor a star: ratio {cost[0] / cost[1]:.2f}",
+        flush=True,
+    )
+
+
+def in_single_precision(model: Model) -> Model:
+    """Return the same ensemble, predicting without rounding."""
+    regressor = model.predictor.regressor
+    config = regressor.config.model_copy(update={"precision": "float32"})
+    return replace(model, predictor=replace(model.predictor, regressor=replace(regressor, config=config)))
+
+
+if __name__ == "__main__":
+    main()
