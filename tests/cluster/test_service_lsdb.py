@@ -234,6 +234,7 @@ def test_a_model_is_applied_on_partitions(
     assert found["killed"] == 1
     assert found["rows"] == ss.read(applied).height
     assert found["same"]
+    assert found["asked"], "slopes of what is computed on demand"
     assert 0 < found["near"] < found["rows"]
     assert found["partitions"] >= 20
 

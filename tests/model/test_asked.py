@@ -66,13 +66,24 @@ def test_what_makes_no_sense_is_refused(below: Any, prior: Any, words: str) -> N
     "prior",
     ["training", "flat", {"fe_h": pl.DataFrame({"fe_h": [-3.0, -1.0, 0.5], "density": [1.0, 0.0, 2.0]})}],
 )
-def test_what_was_asked_is_restored_from_its_document(below: Any, prior: Any) -> None:
-    wanted = asked(LABELS, below, prior)
+@pytest.mark.parametrize("slopes", [True, False])
+def test_what_was_asked_is_restored_from_its_document(below: Any, prior: Any, slopes: bool) -> None:
+    wanted = asked(LABELS, below, prior, slopes=slopes)
+    assert wanted.document() == wanted.values() | ({} if slopes else {"slopes": False})
     assert asked_again(LABELS, json.loads(json.dumps(wanted.document()))) == wanted
 
 
 @pytest.mark.parametrize(
-    "document", [[], {"below": [1]}, {"prior": 3}, {"prior": {"fe_h": {"value": [1.0]}}}, {"prior": {"fe_h": 3}}]
+    "document",
+    [
+        [],
+        {"below": [1]},
+        {"prior": 3},
+        {"prior": {"fe_h": {"value": [1.0]}}},
+        {"prior": {"fe_h": 3}},
+        {"slopes": "no"},
+        {"slopes": None},
+    ],
 )
 def test_a_damaged_document_is_refused(document: Any) -> None:
     with pytest.raises(InputError):

@@ -24,6 +24,9 @@ class Known:
     )
     seen: list[int] = field(default_factory=list)
 
+    def without_slopes(self) -> Known:
+        return self
+
     def predict(self, table: pl.DataFrame) -> pl.DataFrame:
         self.seen.append(table.height)
         value = 5500 + 300 * pl.col("a").fill_null(0.0)

@@ -163,6 +163,33 @@ def test_another_prior_and_other_thresholds(
         ss.apply(finished / "model", tables, below={"fe_h": [-80]})
 
 
+def test_slopes_are_a_choice(
+    finished: Path, tables: list[Path], sky: Path, cleaned: ss.Applied, tmp_path: Path
+) -> None:
+    found = ss.apply(finished / "model", tables, clean=True, slopes=False).table
+    assert found is not None
+    assert found.equals(ss.predict(finished / "model", finished / "matched.parquet", slopes=False).table)
+    slopes, usual = pl.selectors.ends_with("_ebv_slope"), io.read(Path(str(cleaned.output)))
+    assert found.select(slopes).null_count().row(0) == (found.height,) * 3
+    assert usual.select(slopes).null_count().row(0) < (found.height,) * 3
+    assert_frame_equal(found.drop(slopes), usual.drop(slopes), rel_tol=1e-3, abs_tol=2e-3)
+    run_file = sky / "apply_no_slopes.toml"
+    said = "[predict]\nslopes = false\n"
+    run_file.write_text('extends = "run.toml"\n[model]\nbundle = "run/model"\nclean = true\n' + said)
+    assert io.read(ss.run(run_file, tmp_path / "run").catalogue).equals(found)
+    given = [word for table in tables for word in ("--table", table)]
+    out = tmp_path / "out.parquet"
+    done = command("apply", finished / "model", *given, "-o", out, "--clean", "--no-slopes")
+    assert done.returncode == 0, done.stderr
+    assert io.read(out).equals(found)
+    assert "columns agree" in "\n".join(ss.check(out, verify=True))
+    # The same folder with slopes: they are predicted, and nothing else is done again.
+    progress: list[str] = []
+    ss.apply(finished / "model", tables, out, clean=True, progress=RecordedProgress(progress))
+    assert io.read(out).equals(usual)
+    assert [line for line in progress if line.endswith(" ...")] == ["predict ...", "report ..."]
+
+
 def test_a_survey_that_is_not_given(finished: Path, tables: list[Path]) -> None:
     """Its measurements are missing, and a warning says what that costs."""
     found = ss.apply(finished / "model", [tables[0], tables[2]])

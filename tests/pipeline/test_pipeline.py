@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+from polars.testing import assert_frame_equal
 
 import starscale as ss
 from starscale import io
@@ -188,6 +189,30 @@ def test_another_prior_is_that_of_the_catalogue_and_of_the_test_part(
     assert "teff &lt; 5000 K" in page
     assert "fe_h under a flat prior" not in (finished / "report.html").read_text()
     assert "verified" in "\n".join(ss.check(copy, verify=True))
+
+
+def test_a_run_without_slopes_repeats_the_prediction_alone(sky: Path, finished: Path, tmp_path: Path) -> None:
+    copy, run_file, said = tmp_path / "run", sky / "no_slopes.toml", list[str]()
+    shutil.copytree(finished, copy)
+    run_file.write_text((sky / "run.toml").read_text() + "[predict]\nslopes = false\n")
+    result = ss.run(run_file, copy, progress=RecordedProgress(said))
+    assert {"train: unchanged", "predict ...", "coverage: unchanged", "importance: unchanged"} <= set(said)
+    assert "test ..." not in said
+    catalogue, usual = (io.read(folder / "catalogue.parquet") for folder in (copy, finished))
+    slopes = pl.selectors.ends_with("_ebv_slope")
+    assert catalogue.select(slopes).null_count().row(0) == (catalogue.height,) * 3
+    assert usual.select(slopes).null_count().row(0) < (usual.height,) * 3
+    assert_frame_equal(catalogue.drop(slopes), usual.drop(slopes), rel_tol=1e-3, abs_tol=2e-3)
+    metrics = json.loads((finished / "metrics.json").read_text())
+    assert {**result.metrics, "compare": []} == {**metrics, "compare": []}
+    assert len(result.metrics["compare"]) == len(metrics["compare"])
+    assert "verified" in "\n".join(ss.check(copy, verify=True))
+    # With another prior, the test part is that of the catalogue.
+    run_file.write_text((sky / "run.toml").read_text() + '[predict]\nslopes = false\nprior = "flat"\n')
+    ss.run(run_file, copy)
+    for name in ("catalogue", "test_as_catalogue"):
+        found = io.read(copy / f"{name}.parquet")
+        assert found.select(slopes).null_count().row(0) == (found.height,) * 3
 
 
 def test_what_the_model_cannot_be_asked_is_told_before_the_work_starts(sky: Path, tmp_path: Path) -> None:

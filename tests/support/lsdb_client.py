@@ -98,13 +98,18 @@ def apply(bundle: str, output: str, *tables: str) -> None:
         applied = ss.apply(bundle, list(tables), output, clean=True, engine="lsdb", client=client)
         # The record of the folder says what its last call has done, so this one gets a copy.
         lazy = shutil.copytree(folder, f"{output}.lazy")
-        stars = ss.apply(bundle, list(tables), clean=True, lazy=True, folder=lazy, client=client)
+        asked = {"below": {"fe_h": [-1.5]}, "slopes": False}
+        stars = ss.apply(bundle, list(tables), clean=True, lazy=True, folder=lazy, client=client, **asked)
         first = ss.read(output).row(0, named=True)
         near = stars.cone_search(ra=first["ra"], dec=first["dec"], radius_arcsec=7200).compute(progress_bar=False)
-    written = ss.read(output).filter(pl.col("source_id").is_in(ss.read(near)["source_id"].implode()))
-    lazily = ss.read(near).select(written.columns[1:])
-    same = lazily.sort("source_id").equals(written.drop(written.columns[0]).sort("source_id"))
-    say(rows=applied.rows, killed=len(killed), near=lazily.height, same=same, partitions=stars.npartitions)
+    stars_of_run = Path(lazy) / "matched.hats"
+    expected = ss.predict(bundle, stars_of_run, **asked).table
+    lazily = ss.read(near).select(expected.columns).sort("source_id")
+    expected = expected.filter(pl.col("source_id").is_in(lazily["source_id"].implode())).sort("source_id")
+    same = lazily.equals(expected) and "p_fe_h_below_m1p5" in lazily.columns
+    null = set(lazily.select(pl.selectors.ends_with("_ebv_slope")).null_count().row(0))
+    about = {"near": lazily.height, "same": same, "partitions": stars.npartitions}
+    say(rows=applied.rows, killed=len(killed), asked=null == {lazily.height}, **about)
 
 
 def match(left: str, right: str, mode: str, folder: str) -> None:

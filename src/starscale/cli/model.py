@@ -15,6 +15,7 @@ from starscale.cli.options import (
     Below,
     Crosswalk,
     Engine,
+    NoSlopes,
     Output,
     Prior,
     Rename,
@@ -162,6 +163,7 @@ def predict(
     rename: Rename = None,
     below: Below = None,
     prior: Prior = None,
+    no_slopes: NoSlopes = False,
     profile: Annotated[
         bool, typer.Option("--profile", help="Measure afterwards where the time of a star goes, by stage.")
     ] = False,
@@ -189,6 +191,7 @@ def predict(
         rename=renamed(rename),
         below=thresholds(below),
         prior=prior_of(prior),
+        slopes=not no_slopes,
         progress=shown(),
         **cluster,
     )
@@ -198,7 +201,7 @@ def predict(
         text = f"{again.ids:,} identifiers occur more than once ({again.rows:,} rows; for example {again.example})"
         say(f"warning: {text}")
     if profile:
-        stages = ss.profile_prediction(bundle, stars)
+        stages = ss.profile_prediction(bundle.without_slopes() if no_slopes else bundle, stars)
         typer.echo(f"\nMicroseconds a star, one stage after the other:\n\n{profile_table(stages).text()}")
 
 
@@ -231,6 +234,7 @@ def apply(
     ] = None,
     below: Below = None,
     prior: Prior = None,
+    no_slopes: NoSlopes = False,
     engine: Engine = "local",
     scheduler: Scheduler = None,
     workers: Workers = None,
@@ -257,6 +261,7 @@ def apply(
         folder=folder,
         below=thresholds(below),
         prior=prior_of(prior),
+        slopes=not no_slopes,
         progress=shown(),
         **cluster,
     )

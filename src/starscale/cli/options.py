@@ -84,6 +84,12 @@ Prior = Annotated[
 ]
 
 
+NoSlopes = Annotated[
+    bool,
+    typer.Option("--no-slopes", help="Leave the slopes of the labels with E(B-V) null; takes less time."),
+]
+
+
 def closing_of_run(folder: Path) -> str:
     """Return the closing lines of a run or of an applied model."""
     report = _closing()

@@ -62,6 +62,7 @@ def predict(
     rename: Mapping[str, str] | None = None,
     below: Mapping[str, Sequence[float]] | None = None,
     prior: Prior = TRAINING,
+    slopes: bool = True,
     engine: str = "local",
     client: Any = None,
     scheduler: str | None = None,
@@ -99,6 +100,9 @@ def predict(
         the training. "flat": all labels in the range of the training are equally common, for unbiased samples of
         rare stars, at the price of more scatter. A table with a column of the label and one called `density`
         gives any other. A mapping says it for some of the labels: ``{"fe_h": "flat"}``.
+    slopes : bool
+        Whether the slopes of the labels with E(B-V) are computed (`teff_ebv_slope`, ...). False: these columns are
+        null, all others stay, and a model that uses E(B-V) takes less time.
     engine : {"local", "lsdb"}
         Where to compute: in this process, or by LSDB on a Dask cluster (extra ``lsdb``), from HATS to HATS, with
         the same rows and values. `table` may then also be a URL, or a catalogue that LSDB has opened.
@@ -131,10 +135,18 @@ def predict(
         if output is None:
             raise InputError(Problem("output", "is missing", "a HATS folder, which the engine 'lsdb' writes to"))
         return predict_on_cluster(
-            model, table, output, chunk=chunk, below=below, prior=prior, progress=display, **cluster
+            model,
+            table,
+            output,
+            chunk=chunk,
+            below=below,
+            prior=prior,
+            slopes=slopes,
+            progress=display,
+            **cluster,
         )
     loaded, bundle = opened_model(model)
-    loaded = asking(loaded, below, prior)
+    loaded = asking(loaded, below, prior, slopes=slopes)
     if rename:
         loaded = replace(loaded, inputs=with_rename(loaded.inputs, rename))
     if output is None:
@@ -162,7 +174,9 @@ def predict(
     return replace(found, table=None)
 
 
-def asking(model: Model, below: Mapping[str, Sequence[float]] | None, prior: Prior) -> Model:
+def asking(
+    model: Model, below: Mapping[str, Sequence[float]] | None, prior: Prior, *, slopes: bool = True
+) -> Model:
     """Return a model with what a user asks of it; the model itself if nothing is asked.
 
     Raises
@@ -170,9 +184,10 @@ def asking(model: Model, below: Mapping[str, Sequence[float]] | None, prior: Pri
     InputError
         What cannot be asked of it: see :func:`.asked.asked` and :func:`.asked.tilt_of`.
     """
-    if below is None and isinstance(prior, str) and prior == TRAINING:
-        return model
-    return asked_of(model, asked(model.labels, below, prior))
+    slopes = slopes and model.asked.slopes
+    if below is not None or not isinstance(prior, str) or prior != TRAINING:
+        return asked_of(model, asked(model.labels, below, prior, slopes=slopes))
+    return model if slopes else model.without_slopes()
 
 
 def asked_of(model: Model, wanted: Asked) -> Model:
@@ -212,6 +227,7 @@ def predict_on_cluster(
     progress: Progress,
     below: Mapping[str, Sequence[float]] | None = None,
     prior: Prior = TRAINING,
+    slopes: bool = True,
     made_from: Path | None = None,
     **cluster: Any,
 ) -> Predicted:
@@ -229,6 +245,7 @@ def predict_on_cluster(
     progress : Progress
     below : mapping of str to sequence of float, optional
     prior : str, path, table or mapping
+    slopes : bool
         See :func:`predict`.
     made_from : Path, optional
         The bundle of a model that is not as it was loaded, for the provenance.
@@ -246,7 +263,7 @@ def predict_on_cluster(
     refuse_other_than_hats(path)
     refuse_same(path, table)
     loaded, bundle = opened_model(model)
-    loaded = asking(loaded, below, prior)
+    loaded = asking(loaded, below, prior, slopes=slopes)
     sky = catalogue.open_hats(table)
     settings = {"engine": "lsdb", "chunk": chunk, **loaded.asked.document()}
     provenance = record(
@@ -417,13 +434,13 @@ def evaluation(
     progress: Progress | bool | None,
 ) -> Evaluation:
     """Predict the stars of a table that have labels, once for all that is computed of them."""
-    asked_of = asking(opened_model(model)[0], below, prior)
+    asked_model = asking(opened_model(model)[0], below, prior, slopes=False)
     stars = labelled_stars(
-        asked_of,
+        asked_model,
         table,
         include_training=include_training,
         other=OtherRelease(release, crosswalk),
         progress=progress_of(progress),
     )
-    catalogue = asked_of.predict(stars.table, where=stars.where, found_columns=stars.columns)
-    return Evaluation(asked_of, stars, catalogue)
+    catalogue = asked_model.predict(stars.table, where=stars.where, found_columns=stars.columns)
+    return Evaluation(asked_model, stars, catalogue)

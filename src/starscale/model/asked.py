@@ -1,4 +1,4 @@
-"""What is asked of a model beyond its labels: probabilities to be below thresholds, and other priors."""
+"""What is asked of a model beyond its labels: probabilities to be below thresholds, other priors, slopes."""
 
 from __future__ import annotations
 
@@ -55,10 +55,13 @@ class Asked:
         Thresholds by label.
     prior : mapping of str to LabelPrior
         Labels whose prior is not that of the training stars.
+    slopes : bool
+        Whether the slopes of the labels with E(B-V) are computed; otherwise they are null.
     """
 
     below: Mapping[str, tuple[float, ...]] = field(default_factory=lambda: dict(BELOW))
     prior: Mapping[str, LabelPrior] = field(default_factory=dict)
+    slopes: bool = True
 
     def thresholds(self, labels: Sequence[str]) -> list[Threshold]:
         """Return the thresholds for a model with these labels."""
@@ -71,6 +74,10 @@ class Asked:
 
     def document(self) -> dict[str, Any]:
         """Return it as plain data, for the provenance and for the name of a job; empty for what is usual."""
+        return {**self.values(), **({} if self.slopes else {"slopes": False})}
+
+    def values(self) -> dict[str, Any]:
+        """Return the part of :meth:`document` that figures of merit depend on."""
         usual = {name: list(values) for name, values in BELOW.items()}
         below = {name: list(values) for name, values in self.below.items()}
         priors = {
@@ -81,7 +88,11 @@ class Asked:
 
 
 def asked(
-    labels: Sequence[str], below: Mapping[str, Sequence[float]] | None = None, prior: Prior = TRAINING
+    labels: Sequence[str],
+    below: Mapping[str, Sequence[float]] | None = None,
+    prior: Prior = TRAINING,
+    *,
+    slopes: bool = True,
 ) -> Asked:
     """Check what a user asks of a model with these labels.
 
@@ -92,6 +103,7 @@ def asked(
     below : mapping of str to sequence of float, optional
         Thresholds by label; default: those of :data:`starscale.vocabulary.columns.BELOW`.
     prior : str, path, table or mapping
+    slopes : bool
         See :func:`starscale.predict`.
 
     Raises
@@ -104,7 +116,7 @@ def asked(
     priors = {name: _prior(name, given, problems) for name, given in _by_label(labels, prior, problems).items()}
     problems.raise_if_any()
     known = {name: values for name, values in BELOW.items() if below is None} | thresholds
-    return Asked(known, {name: found for name, found in priors.items() if found})
+    return Asked(known, {name: found for name, found in priors.items() if found}, slopes)
 
 
 def asked_in(settings: PredictConfig, labels: Sequence[str], base: Path) -> Asked:
@@ -121,7 +133,7 @@ def asked_in(settings: PredictConfig, labels: Sequence[str], base: Path) -> Aske
 
     prior = settings.prior
     found = {name: located(given) for name, given in prior.items()} if isinstance(prior, dict) else located(prior)
-    return asked(labels, _plain(settings.below), found)
+    return asked(labels, _plain(settings.below), found, slopes=settings.slopes)
 
 
 def _plain(below: Mapping[LabelName, tuple[float, ...]] | None) -> dict[str, Sequence[float]] | None:
@@ -137,7 +149,9 @@ def asked_again(labels: Sequence[str], document: Any) -> Asked:
         The settings are damaged, or are not for a model with these labels.
     """
     try:
-        prior = document.get("prior", TRAINING)
+        prior, slopes = document.get("prior", TRAINING), document.get("slopes", True)
+        if not isinstance(slopes, bool):
+            raise TypeError
         if not isinstance(prior, str):
             prior = {
                 name: pl.DataFrame({name: given["value"], DENSITY: given[DENSITY]})
@@ -145,7 +159,7 @@ def asked_again(labels: Sequence[str], document: Any) -> Asked:
                 else given
                 for name, given in prior.items()
             }
-        return asked(labels, document.get("below"), prior)
+        return asked(labels, document.get("below"), prior, slopes=slopes)
     except (AttributeError, KeyError, TypeError, pl.exceptions.PolarsError):
         raise InputError(Problem("provenance: settings", "are damaged", "those of a prediction")) from None
 

@@ -315,6 +315,7 @@ def importance_of(
     InputError
         See :func:`importance`.
     """
+    model = model.without_slopes()
     # One prediction refuses an unsuitable table before anything is shuffled, with the message of the model.
     model.predict(table.head(1), where=where, found_columns=found_columns)
     names = spelling(table.columns, model.inputs)

@@ -34,7 +34,7 @@ def cost_of_missing(model: Model, table: pl.DataFrame) -> pl.DataFrame:
         labels inside the 68 % interval) and `error` (median predicted error). Stars that cannot be predicted
         without the measurement count only in `n`.
     """
-    table = table.head(MOST)
+    table, model = table.head(MOST), model.without_slopes()
     whole = model.predict(table)
     rows: list[dict[str, object]] = []
     for name, columns in _left_out(model.measurements):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from itertools import combinations
 from pathlib import Path
@@ -86,7 +86,7 @@ class Model(Summarised):
     label_noise : LabelNoise or None
         The typical errors of its labels; None likewise.
     asked : Asked
-        Thresholds and priors of its catalogues; not part of the bundle.
+        Thresholds, priors and slopes of its catalogues; not part of the bundle.
     """
 
     predictor: Predictor
@@ -179,7 +179,8 @@ class Model(Summarised):
         """
         if not isinstance(table, pl.DataFrame) or any(kind.is_nested() for kind in table.dtypes):
             source = open_for(table, self.inputs, choose=self.input_columns, name=where)
-            where, found_columns = str(source.path), {**(found_columns or {}), **_with_unit(source.columns)}
+            stated = {name: column for name, column in source.columns.items() if column.unit}
+            where, found_columns = str(source.path), {**(found_columns or {}), **stated}
             table = source.read(self.input_columns(list(source.schema)))
         discarded = Discarded()
         clean = self.standardised(table, where=where, found_columns=found_columns, discarded=discarded)
@@ -188,8 +189,14 @@ class Model(Summarised):
         below, tilt = self.asked.thresholds(self.labels), tilt_of(self.predictor, self.asked)
         moved = self._redder(clean, where)
         prediction = self.predictor.predict(x, measured=observed, moved=moved, below=below, tilt=tilt)
+        if moved is None:
+            prediction.change[:] = np.nan
         flags = catalogue_flags(prediction, clean, discarded.rows, self._limits, where)
         return self._catalogue(clean, prediction, flags)
+
+    def without_slopes(self) -> Model:
+        """Return the model with catalogues in which the slopes with E(B-V) are null, which takes less time."""
+        return replace(self, asked=replace(self.asked, slopes=False))
 
     def standardised(
         self,
@@ -216,8 +223,8 @@ class Model(Summarised):
         return [name for name in array_lengths(self.inputs.spectra) if name not in there]
 
     def _redder(self, clean: pl.DataFrame, where: str) -> FloatArray | None:
-        """Return the inputs of stars that are redder by `_STEP`, shape (n_stars, n_features)."""
-        if self.reddening is None:
+        """Return the inputs of stars that are redder by `_STEP`, shape (n_stars, n_features); None: not needed."""
+        if self.reddening is None or not self.asked.slopes:
             return None
         return evaluate_features(clean.with_columns(pl.col(self.reddening) + _STEP), self.features, where=where)
 
@@ -439,7 +446,3 @@ def _same_names(document: Mapping[str, Any], predictor: Predictor) -> None:
 
 def _limits(low: float | None, high: float | None) -> tuple[float, float]:
     return -math.inf if low is None else low, math.inf if high is None else high
-
-
-def _with_unit(columns: Mapping[str, Column]) -> dict[str, Column]:
-    return {name: column for name, column in columns.items() if column.unit}

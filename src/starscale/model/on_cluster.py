@@ -156,18 +156,22 @@ def lazy_catalogue(model: Model, bundle: Path, stars: Path) -> Any:
     model.save(bundle, card="")
     chosen = sky.choose(list(dict.fromkeys([*columns, *sky.position]))).catalogue
     found = {name: sky.columns[name] for name in columns if name in sky.columns}
-    return chosen.map_partitions(_predicted_partition, Model.load(bundle), columns, found, sky.name, sky.position)
+    about = (model.asked, columns, found, sky.name, sky.position)
+    return chosen.map_partitions(_predicted_partition, Model.load(bundle), *about)
 
 
 def _predicted_partition(
     partition: Any,
     model: Model,
+    asked: Asked,
     columns: Sequence[str],
     found: Mapping[str, Column],
     where: str,
     position: tuple[str, str],
 ) -> Any:
     """Predict a partition; on a worker, and for the columns of the catalogue without rows."""
+    # The model travels as the path of its bundle, which does not hold what is asked of it.
+    model = replace(model, asked=asked)
     catalogue = model.predict(table_of(partition, columns), where=where, found_columns=found)
     # LSDB looks for the position under the names that it had.
     catalogue = catalogue.rename(dict(zip(("ra", "dec"), position, strict=True)))

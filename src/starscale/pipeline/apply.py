@@ -98,6 +98,7 @@ def apply(
     folder: str | Path | None = None,
     below: Mapping[str, Sequence[float]] | None = None,
     prior: Prior = TRAINING,
+    slopes: bool = True,
     engine: str = "local",
     client: Any = None,
     scheduler: str | None = None,
@@ -131,6 +132,8 @@ def apply(
         Thresholds of the labels, as for :func:`predict`.
     prior : str, path, table or mapping
         What is known of the labels before, as for :func:`predict`.
+    slopes : bool
+        Whether the slopes of the labels with E(B-V) are computed, as for :func:`predict`.
     engine : {"local", "lsdb"}
         Where to clean, match, join and predict: in this process, or by LSDB on a Dask cluster (extra ``lsdb``),
         with the same rows and values. Catalogues that are not HATS are put on partitions first. `output` is HATS.
@@ -160,7 +163,7 @@ def apply(
     given = [entry if isinstance(entry, tuple) else (entry, None) for entry in tables]
     _check_outputs(output, folder, given, lazy=lazy, hats=check_engine(engine, **cluster))
     loaded, bundle = opened_model(model)
-    loaded = asking(loaded, below, prior)
+    loaded = asking(loaded, below, prior, slopes=slopes)
     names = _checked_names(rename or {}, recipe_of_model(loaded, bundle))
     with ExitStack() as stack:
         place = _place(output, folder) or Path(

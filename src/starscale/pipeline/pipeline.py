@@ -164,7 +164,7 @@ class RunSteps:
         self.training_set()
         self._train()
         self._predict()
-        coverage_step(self.folder, self._model, self.asked.document(), MODEL, TRAINING)
+        coverage_step(self.folder, self._model, self.asked.values(), MODEL, TRAINING)
         if self.config.importance.apply:
             importance_step(self.folder, self.config, MODEL, TRAINING)
         metrics = self._metrics()
@@ -245,8 +245,8 @@ class RunSteps:
     def _metrics(self) -> dict[str, Any]:
         train_step = self.folder.record["steps"]["train"]["result"]
         figures, repeats = train_step["figures"], self.config.repeats
-        if asked := self.asked.document():
-            figures = asked_step(self.folder, self._model, asked, MODEL, TRAINING)
+        if asked := self.asked.values():
+            figures = asked_step(self.folder, self._model, self.asked.document(), MODEL, TRAINING)
             repeats = 1
 
         def work() -> dict[str, Any]:

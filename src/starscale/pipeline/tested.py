@@ -88,7 +88,7 @@ def coverage_step(
         stars = folder.read(training).filter(part="test")
         if stars.height < FEWEST or not possible:
             return {"rows": []}
-        loaded = load()
+        loaded = load().without_slopes()
         found = conditional_coverage(loaded, stars, loaded.predict(stars, where="test part"))
         return {"rows": found.to_dicts()}
 

@@ -183,7 +183,8 @@ def _derivative(label: Label) -> Column:
         # The unit of logg is a logarithm, which cannot be part of a compound unit.
         "K.mag**-1" if label.unit == "K" else "mag**-1",
         f"arith.grad;{label.ucd}",
-        f"change of the mean {label.name} per magnitude of E(B-V); null: the model does not use E(B-V)",
+        f"change of the mean {label.name} per magnitude of E(B-V); "
+        "null: the model does not use E(B-V), or slopes were not asked for",
     )
 
 

@@ -17,6 +17,8 @@ class PredictConfig(Frozen):
     prior: str | dict[LabelName, str] = TRAINING
     #: Thresholds, by label, for the probabilities to be below them; by default -1, -2 and -3 for `fe_h`.
     below: dict[LabelName, tuple[float, ...]] | None = None
+    #: Whether the slopes of the labels with E(B-V) are computed; otherwise they are null.
+    slopes: bool = True
 
     @property
     def tilts(self) -> bool:
