@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from starscale.learn.arrays import expected
+from starscale.learn.compilation import materialised
 from starscale.learn.preparation import Inputs
 from starscale.learn.scaling import SQUASH, whitening_matrix
 from starscale.vocabulary.arrays import FloatArray
@@ -102,5 +103,7 @@ def _values(lens: Lens, values: Any, module: Any) -> Any:
         return plain
     white = (plain - lens.center) @ lens.whitening
     # A star with one wrong band is far out here. w / sqrt(1 + (w / squash)^2) bounds it, as it bounds the inputs.
-    white = white / module.sqrt(1 + (white / SQUASH) ** 2)
+    root = module.sqrt(1 + (white / SQUASH) ** 2)
+    # The compiler makes one reciprocal root of division and root, unless a derivative reads the root as well.
+    white = white / (root if module is np else materialised(root))
     return module.concatenate([plain, white], axis=1)
