@@ -10,7 +10,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from starscale.io.units import as_cds, as_fits, as_generic, as_vounit, parse_unit, unit_text
-from starscale.vocabulary.columns import Column
+from starscale.io.units.printing import _VOUNIT, _printed
+from starscale.vocabulary.columns import Column, catalogue_columns
 from starscale.vocabulary.unit_notes import restored
 from support.often import OFTEN
 from support.units import UNITS, same
@@ -177,3 +178,10 @@ def test_a_unit_of_astropy_as_text(unit: u.UnitBase) -> None:
 @given(UNITS)
 def test_a_unit_of_astropy_as_text_many(unit: u.UnitBase) -> None:
     check_objects(unit)
+
+
+@pytest.mark.parametrize("unit", sorted({column.unit for column in catalogue_columns().values()}))
+def test_units_of_catalogues_are_vounit_as_they_stand(unit: str) -> None:
+    about = Column("x", unit=unit)
+    assert as_vounit(about) is about
+    assert _printed(about, _VOUNIT) == about

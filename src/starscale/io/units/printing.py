@@ -10,12 +10,15 @@ from functools import lru_cache
 from typing import Any
 
 from starscale.io.units.parsing import may_be_unit, parse_unit
-from starscale.vocabulary.columns import Column
+from starscale.vocabulary.columns import Column, catalogue_columns
 from starscale.vocabulary.later import Later
 from starscale.vocabulary.unit_notes import with_note
 
 u = Later("astropy.units")
 
+#: Units of the columns of catalogues, which are VOUnit as they stand. A prediction, which writes no others, starts
+#: without the library that reads units.
+_OWN = frozenset(column.unit for column in catalogue_columns().values())
 #: Largest relative difference of two scales that are the same.
 _ROUNDING = 1e-12
 
@@ -25,7 +28,7 @@ def as_vounit(about: Column) -> Column:
 
     A unit that the notation does not have (``electron/s``, ``mag(AB)``) goes into the description.
     """
-    return _printed(about, _VOUNIT)
+    return about if about.unit in _OWN else _printed(about, _VOUNIT)
 
 
 def as_cds(about: Column) -> Column:
