@@ -75,6 +75,13 @@ def test_slow_waves_need_fewer_terms_and_fast_ones_stay_waves() -> None:
     np.testing.assert_allclose(one(folded)(x, flags), one(fast)(x, flags), atol=0.05)
 
 
+def test_a_mixture_that_is_zero_is_a_series_too() -> None:
+    zero = jax.tree.map(np.zeros_like, networks())
+    series = PowerSeries.of(zero.embedding)
+    assert series is not None
+    assert not series.coefficients.any()
+
+
 def test_beyond_its_reach_a_series_stays_at_its_end() -> None:
     series = PowerSeries.of(networks().embedding)
     assert series is not None

@@ -297,7 +297,7 @@ class PowerSeries(eqx.Module):
         series = chebyshev.chebvander(nodes, n - 1).T @ exact * (2 / n)
         series[:, 0] /= 2
         rest = np.abs(series).max(axis=(0, 2))[::-1].cumsum()[::-1]
-        n_terms = -(-int((rest > _TOLERANCE / 10).sum()) // _TERMS) * _TERMS
+        n_terms = -(-max(int((rest > _TOLERANCE / 10).sum()), 1) // _TERMS) * _TERMS
         if n_terms > _MOST_TERMS:
             return None
         powers = np.stack([np.pad(chebyshev.cheb2poly(row), (0, n_terms))[:n_terms] for row in np.eye(n_terms)])
