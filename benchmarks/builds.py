@@ -1,13 +1,14 @@
 """What commands cost with this build, as ratios to another one, file to file.
 
     git worktree add ../before 89b6cc8
-    python benchmarks/builds.py ../before [--work predict small paper train] [--stars 500000] [--rounds 5]
+    python benchmarks/builds.py ../before [--work start predict small paper train] [--stars 500000] [--rounds 5]
 
 Each build trains models of its own from the same table of MOCK stars, and predicts the same table of MOCK stars
 with them; commands run in turns, each in a process of its own, after one that is not counted and compiles. Printed
 are medians of the seconds of the processor (user and system), of the peak memory, and of the ratio of each round.
-``small`` is the small model of this build (`starscale distil`) against the other build's ensemble. Models are kept
-in ``build/builds``. Only ratios mean anything, on a machine that has nothing else to do.
+``start`` predicts 1,000 stars with the default. ``small`` is the small model of this build (`starscale distil`)
+against the other build's ensemble. Models are kept in ``build/builds``. Only ratios mean anything, on a machine
+that has nothing else to do.
 """
 
 from __future__ import annotations
@@ -27,12 +28,14 @@ from predict_speed import RUN_FILE
 
 HERE = Path(__file__).resolve()
 FOLDER = HERE.parents[1] / "build" / "builds"
-WORKS = ("predict", "small", "paper", "train")
+WORKS = ("start", "predict", "small", "paper", "train")
 #: Settings of the models that predict: few epochs, on which the speed does not depend.
 PREDICTING = {
     "default": 'kind = "mixture"\nepochs = 3\n',
     "paper": 'kind = "turchi2024"\nepochs_mae = 2\nepochs_smape = 1\n',
 }
+#: Rows of the table of which hardly more than the start is to be seen.
+FEW = 1_000
 #: Rows of the training table of the timed training.
 ROWS = 20_000
 
@@ -58,7 +61,8 @@ def prepare(sources: dict[str, Path], stars: int) -> None:
         (FOLDER / f"{name}.toml").write_text(RUN_FILE.format(model=model))
     if not (FOLDER / "run" / "matched.parquet").exists():
         ss.run(FOLDER / "default.toml", FOLDER / "run")
-    repeated(FOLDER / "run" / "matched.parquet", stars).write_parquet(FOLDER / "stars.parquet")
+    for name, rows in (("stars", stars), ("few", FEW)):
+        repeated(FOLDER / "run" / "matched.parquet", rows).write_parquet(FOLDER / f"{name}.parquet")
     repeated(FOLDER / "run" / "training.parquet", ROWS).write_parquet(FOLDER / "training.parquet")
     for build, source in sources.items():
         for name in PREDICTING:
@@ -86,8 +90,9 @@ def command(work: str, build: str, output: Path) -> list[str]:
     if work == "train":
         table = str(FOLDER / "training.parquet")
         return ["train", str(FOLDER / "train.toml"), "--table", table, "-o", str(output)]
-    model = {"predict": "default", "small": "small" if build == "this" else "default", "paper": "paper"}[work]
-    return ["predict", str(FOLDER / build / model), str(FOLDER / "stars.parquet"), "-o", str(output)]
+    model = "paper" if work == "paper" else "small" if work == "small" and build == "this" else "default"
+    stars = FOLDER / ("few.parquet" if work == "start" else "stars.parquet")
+    return ["predict", str(FOLDER / build / model), str(stars), "-o", str(output)]
 
 
 def run(source: Path, *arguments: str) -> tuple[float, float]:

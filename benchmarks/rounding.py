@@ -3,9 +3,10 @@
     python benchmarks/rounding.py [TABLE ...]
 
 Tables and ensembles are those of ``distil.py``. Each ensemble predicts the test part, which it has not seen, with
-factors rounded to eight digits (``precision = "bfloat16"``) and without. A star that moves across the edge of a
-bin of the calibration gets the factor of the other bin. Times are seconds of the processor for the test part,
-repeated to ``distil.ROWS`` rows, in turns, medians.
+factors rounded to eight binary digits (``precision = "bfloat16"``) and without, and once more from inputs whose
+last digits are others, as those of sums are on another processor. A star that moves across the edge of a bin of the
+calibration gets the factor of the other bin. Times are seconds of the processor for the test part, repeated to
+``distil.ROWS`` rows, in turns, medians.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from dataclasses import replace
 import numpy as np
 
 import distil
+from starscale.learn.preparation import Inputs
 from starscale.model.model import Model
 
 
@@ -46,12 +48,28 @@ def measure(name: str) -> None:
             f"{np.nanquantile(width, 0.99):.4f} of themselves at 99 %; "
             f"CRPS {with_it[0] / without[0]:.5f} and RMSE {with_it[1] / without[1]:.5f} times those without"
         )
+    again = other_last_digits(rounded).predictor.predict(x)
+    off = np.abs(again.value - a.value) / a.error
+    print(f"  with other last digits: values move by {np.nanmax(off):.4f} errors at most")
     repeated = stars.table[rows][np.arange(distil.ROWS) % len(rows)]
     cost = distil.in_turns([lambda model=model: model.predict(repeated) for model in (rounded, exact)])
     print(
         f"  predict: {cost[0]:.1f} and {cost[1]:.1f} us of the processor a star: ratio {cost[0] / cost[1]:.2f}",
         flush=True,
     )
+
+
+def other_last_digits(model: Model) -> Model:
+    """Return a model whose prepared inputs end in other digits, as sums do on another processor."""
+
+    class Preparation(type(model.predictor.preparation)):
+        def apply(self, x: np.ndarray) -> Inputs:
+            inputs, rng = super().apply(x), np.random.default_rng(0)
+            off = rng.uniform(-1, 1, inputs.values.shape) * np.finfo(np.float32).eps
+            return replace(inputs, values=(inputs.values * (1 + off)).astype(np.float32))
+
+    preparation = Preparation(**vars(model.predictor.preparation))
+    return replace(model, predictor=replace(model.predictor, preparation=preparation))
 
 
 def in_single_precision(model: Model) -> Model:

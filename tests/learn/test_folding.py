@@ -99,7 +99,7 @@ def test_factors_are_rounded_and_sums_are_not(frequencies: int) -> None:
 
     def by_definition(network: MixtureNetwork) -> np.ndarray:
         seen = x if network.embedding is None else network.embedding(x)
-        # Values in two parts of eight digits.
+        # Values in two parts of eight binary digits.
         rest = np.asarray(x) - np.asarray(x).astype(jnp.bfloat16).astype(np.float32)
         h = np.concatenate([seen, flags, rest], axis=1)
         for layer in network.layers:
@@ -108,7 +108,7 @@ def test_factors_are_rounded_and_sums_are_not(frequencies: int) -> None:
             h = (z / (1 + np.exp(-z))).astype(np.float32)
         return np.asarray(h @ np.asarray(network.head.weight) + np.asarray(network.head.bias))
 
-    # A number that lies between two of eight digits can be rounded to the other one.
+    # A number that lies between two of eight binary digits can be rounded to the other one.
     np.testing.assert_allclose(folded(x, flags), by_definition(folded), atol=2e-3)
     off = np.abs(np.asarray(folded(x, flags) - one(stacked)(x, flags)))
     assert 1e-5 < off.mean() < 5e-3

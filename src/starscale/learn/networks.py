@@ -59,7 +59,7 @@ _BFLOAT16 = (8, 7)
 
 
 def rounded_away(x: jax.Array) -> jax.Array:
-    """Return what rounding to eight digits takes from inputs; the first layer gets it as further inputs."""
+    """Return what rounding to bfloat16 takes from inputs; the first layer gets it as further inputs."""
     rest: jax.Array = x - jax.lax.reduce_precision(x, *_BFLOAT16)
     return rest
 
@@ -261,7 +261,7 @@ _TOLERANCE = 1e-5
 
 
 class PowerSeries(eqx.Module):
-    """The mixtures of waves of a trained :class:`PeriodicEmbedding` as polynomials, in a third of the time.
+    """The mixtures of waves of a trained :class:`PeriodicEmbedding` as polynomials, which take less time.
 
     Parameters
     ----------

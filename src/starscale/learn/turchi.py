@@ -181,7 +181,7 @@ class Turchi2024(PointRegressor):
 
     def _predicted(self, inputs: Inputs, moved: Inputs | None) -> RawPrediction:
         n_labels = len(self.labels.mean)
-        value, changed = np.empty((len(inputs), n_labels)), np.empty((len(inputs), n_labels))
+        value, differences = np.empty((2, len(inputs), n_labels))
 
         def computed(rows: slice) -> tuple[slice, tuple[jax.Array, jax.Array | None]]:
             x = inputs.values[rows]
@@ -192,9 +192,9 @@ class Turchi2024(PointRegressor):
         for rows, (outputs, change) in in_flight(map(computed, blocks)):
             value[rows] = np.asarray(outputs)[: rows.stop - rows.start]
             if change is not None:
-                changed[rows] = np.asarray(change)[: rows.stop - rows.start]
+                differences[rows] = np.asarray(change)[: rows.stop - rows.start]
         value = self.labels.restore(value)
-        return RawPrediction(value, value, change=None if moved is None else changed * self.labels.width)
+        return RawPrediction(value, value, change=None if moved is None else differences * self.labels.width)
 
     @cached_property
     def _rounded(self) -> tuple[Dense, ...]:

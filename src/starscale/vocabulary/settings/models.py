@@ -215,8 +215,8 @@ class MixtureConfig(LearnerConfig):
     #: Training weight: density of the labels to the power of minus this; 0: equal weights, 0.5: favours rare
     #: stars.
     rare_power: float = Field(default=0.0, ge=0, le=1)
-    #: What the factors of products in hidden layers are rounded to in predictions: to eight digits (of two), which
-    #: moves a value by 1/400 of its error, or not.
+    #: What the factors of products in hidden layers are rounded to in predictions: eight binary digits, which
+    #: moves a value by a thousandth of its error, or single precision.
     precision: Precision = "bfloat16"
 
 
