@@ -42,7 +42,7 @@ LAYERS = (
     "",
     "cli",
 )
-LEARNING = {"jax", "jaxlib", "equinox", "optax", "sklearn", "xgboost"}
+LEARNING = {"jax", "jaxlib", "optax", "sklearn", "xgboost"}
 UNSAFE_MODULES = {"pickle", "cPickle", "joblib", "dill", "cloudpickle", "shelve", "marshal"}
 UNSAFE_CALLS = {"eval", "exec"}
 #: The mock sky is about concrete surveys, and the demonstration is about the mock sky.
@@ -179,7 +179,7 @@ def test_no_survey_is_named_in_code(module: str) -> None:
 
 
 def test_importing_the_package_loads_nothing_heavy() -> None:
-    heavy = ("jax", "equinox", "matplotlib", "astropy.io", "polars", "scipy", "pyarrow", "pydantic")
+    heavy = ("jax", "matplotlib", "astropy.io", "polars", "scipy", "pyarrow", "pydantic")
 
     def loaded(statement: str) -> set[str]:
         script = f"import sys, starscale; {statement}; print(*(n for n in {heavy!r} if n in sys.modules))"
@@ -190,11 +190,11 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
     # A verb loads what it needs (and so this check can fail), but cleaning a table needs no learning.
     cleaning = loaded("starscale.clean")
     assert "polars" in cleaning
-    assert not {"jax", "equinox", "matplotlib"} & cleaning
+    assert not {"jax", "matplotlib"} & cleaning
 
 
 def test_a_match_and_a_check_load_no_library_of_other_verbs() -> None:
-    heavy = ("jax", "equinox", "matplotlib", "jinja2", "scipy", "pandas", "astropy")
+    heavy = ("jax", "matplotlib", "jinja2", "scipy", "pandas", "astropy")
 
     def loaded(verb: str, module: str) -> set[str]:
         script = f"import sys, {module}; from starscale.cli.verbs import load; load({verb!r}); "

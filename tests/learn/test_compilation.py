@@ -1,13 +1,16 @@
-"""The folder of compiled programs is open to its user alone."""
+"""The folder of compiled programs, and products of rounded factors with their derivatives."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
 
+import jax
+import jax.numpy as jnp
+import numpy as np
 import pytest
 
-from starscale.learn.compilation import private_folder
+from starscale.learn.compilation import private_folder, rounded_product
 
 
 def test_the_folder_of_programs_is_private(tmp_path: Path) -> None:
@@ -30,3 +33,23 @@ def test_a_folder_that_is_not_ours_is_not_used(tmp_path: Path, monkeypatch: pyte
     assert not private_folder(tmp_path / "file" / "version")
     monkeypatch.setattr(os, "getuid", lambda: 12345)
     assert not private_folder(tmp_path / "own")
+
+
+def rounded(array: jax.Array) -> np.ndarray:
+    return np.asarray(array).astype(jnp.bfloat16).astype(np.float64)
+
+
+@pytest.mark.parametrize("n_in", [1, 2, 7, 64])
+def test_a_product_and_its_derivatives_have_rounded_factors(n_in: int) -> None:
+    rng = np.random.default_rng(n_in)
+    x, weight, slope = (
+        jnp.asarray(rng.normal(size=shape), jnp.float32) for shape in ((50, n_in), (n_in, 5), (50, 5))
+    )
+    found, backward = jax.vjp(rounded_product, x, weight)
+    of_x, of_weight = backward(slope)
+    exact = {"rtol": 1e-5, "atol": 1e-5}
+    np.testing.assert_allclose(found, rounded(x) @ rounded(weight), **exact)
+    np.testing.assert_allclose(of_x, rounded(slope) @ rounded(weight).T, **exact)
+    np.testing.assert_allclose(of_weight, rounded(x).T @ rounded(slope), **exact)
+    assert found.dtype == of_x.dtype == of_weight.dtype == jnp.float32
+    assert np.abs(found - np.asarray(x, np.float64) @ np.asarray(weight, np.float64)).max() > 1e-4

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import equinox as eqx
+from dataclasses import replace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -24,7 +25,7 @@ def networks(scale: float = 0.05, frequencies: int = 8) -> MixtureNetwork:
     """Untrained networks, stacked; `scale`: standard deviation of their frequencies."""
     rng = np.random.default_rng(3)
     each = [
-        MixtureNetwork(
+        MixtureNetwork.drawn(
             rng,
             n_values=N_VALUES,
             n_flags=N_FLAGS,
@@ -150,11 +151,27 @@ CONFIGS = [
 
 @pytest.fixture(scope="module", params=CONFIGS, ids=lambda config: config.kind)
 def both(request: pytest.FixtureRequest) -> tuple[Predictor, Predictor]:
-    """The same networks in both precisions."""
+    """The same networks, trained in single precision, in both."""
     train, validation = sample(1500, 0), sample(400, 1)
-    configs = [request.param.model_copy(update={"precision": name}) for name in ("bfloat16", "float32")]
-    rounded, exact = (fit_predictor(c, ("teff", "logg"), train, validation, seed=0) for c in configs)
-    return rounded, exact
+    config = request.param.model_copy(update={"precision": "float32"})
+    exact = fit_predictor(config, ("teff", "logg"), train, validation, seed=0)
+    if config.kind == "mixture":
+        precision = {"config": config.model_copy(update={"precision": "bfloat16"})}
+    else:
+        precision = {"precision": "bfloat16"}
+    return replace(exact, regressor=replace(exact.regressor, **precision)), exact
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda config: config.kind)
+def test_a_training_with_rounded_factors_is_as_good(config: MixtureConfig | Turchi2024Config) -> None:
+    train, validation, test = sample(1500, 0), sample(400, 1), sample(800, 2)
+    rmse = {}
+    for precision in ("bfloat16", "float32"):
+        chosen = config.model_copy(update={"precision": precision})
+        found = fit_predictor(chosen, ("teff", "logg"), train, validation, seed=0).predict(test.x).value
+        rmse[precision] = np.sqrt(((found - test.y) ** 2).mean(axis=0))
+    assert (rmse["bfloat16"] != rmse["float32"]).all()
+    np.testing.assert_allclose(rmse["bfloat16"], rmse["float32"], rtol=0.1)
 
 
 def test_rounding_is_far_below_the_errors(both: tuple[Predictor, Predictor]) -> None:
@@ -164,7 +181,8 @@ def test_rounding_is_far_below_the_errors(both: tuple[Predictor, Predictor]) -> 
     # The labels are known to a thirtieth of their spread, far better than those of stars.
     assert 0 < np.median(off) < 0.02
     assert off.max() < 0.2
-    np.testing.assert_allclose(rounded.error, exact.error, rtol=0.1)
+    # But for a star that moves across the edge of a bin of the calibration.
+    assert np.quantile(np.abs(rounded.error / exact.error - 1), 0.99) < 0.1
 
 
 def test_both_know_how_the_mean_changes(both: tuple[Predictor, Predictor]) -> None:
@@ -214,7 +232,7 @@ def test_the_smaller_tail_is_exact_and_the_larger_one_to_rounding() -> None:
 
 def test_folding_leaves_the_networks_as_they_are() -> None:
     stacked = networks()
-    before = [np.array(leaf) for leaf in jax.tree.leaves(eqx.filter(stacked, eqx.is_array))]
+    before = [np.array(leaf) for leaf in jax.tree.leaves(stacked)]
     stacked.folded("bfloat16", N_VALUES)
-    after = jax.tree.leaves(eqx.filter(stacked, eqx.is_array))
+    after = jax.tree.leaves(stacked)
     assert all((a == b).all() for a, b in zip(before, after, strict=True))

@@ -29,7 +29,7 @@ def x() -> np.ndarray:
 
 def diamond(seed: int = 0) -> DiamondNetwork:
     """A network whose biases, scales and shifts are not the trivial ones."""
-    network = DiamondNetwork(np.random.default_rng(seed), 3, WIDTHS)
+    network = DiamondNetwork.drawn(np.random.default_rng(seed), 3, WIDTHS)
     rng = np.random.default_rng(seed)
     return jax.tree.map(lambda a: a + jnp.asarray(0.3 * rng.normal(size=a.shape), jnp.float32), network)
 
@@ -47,7 +47,7 @@ def by_hand(network: DiamondNetwork, x: np.ndarray, statistics: list | None) -> 
 
 def test_training_pass_normalises_each_block_by_its_batch(x: np.ndarray) -> None:
     network = diamond()
-    output, statistics = network.train_forward(jnp.asarray(x), seeded(0), slope=0.3, rate=0.0)
+    output, statistics = network.train_forward(jnp.asarray(x), seeded(0), slope=0.3, rate=0.0, precision="float32")
     expected, seen = by_hand(network, x, None)
     np.testing.assert_allclose(output, expected, rtol=1e-4, atol=1e-4)
     for (mean, variance), (mean_by_hand, variance_by_hand) in zip(statistics, seen, strict=True):
@@ -105,7 +105,8 @@ def test_the_derivative_of_a_block_is_that_of_its_definition(rate: float) -> Non
         return (network.head(h)[:, 0] * weight).sum()
 
     def trained(network: DiamondNetwork) -> jax.Array:
-        return (network.train_forward(x, seeded(4), slope=0.3, rate=rate)[0] * weight).sum()
+        output, _ = network.train_forward(x, seeded(4), slope=0.3, rate=rate, precision="float32")
+        return (output * weight).sum()
 
     assert trained(network) == pytest.approx(float(defined(network)), rel=1e-4)
     found, expected = (jax.tree.leaves(jax.grad(f)(network)) for f in (trained, defined))
@@ -127,7 +128,7 @@ def test_dropout_masks_are_uncorrelated_between_keys_rows_and_columns() -> None:
 
 
 def test_periodic_embedding_keeps_the_input_and_adds_waves(x: np.ndarray) -> None:
-    embedding = PeriodicEmbedding(np.random.default_rng(2), 3, 5, 0.2)
+    embedding = PeriodicEmbedding.drawn(np.random.default_rng(2), 3, 5, 0.2)
     waves = np.cos(2 * np.pi * (x[:, :, None] * np.asarray(embedding.frequency) + np.asarray(embedding.phase)))
     expected = np.einsum("nif,ifk->nik", waves, np.asarray(embedding.weight)) + np.asarray(embedding.bias)
     got = np.asarray(embedding(jnp.asarray(x))).reshape(50, 3, EMBEDDING)
@@ -137,7 +138,7 @@ def test_periodic_embedding_keeps_the_input_and_adds_waves(x: np.ndarray) -> Non
 
 @pytest.mark.parametrize("frequencies", [0, 5])
 def test_mixture_network_is_a_plain_perceptron_on_its_embedding(x: np.ndarray, frequencies: int) -> None:
-    network = MixtureNetwork(
+    network = MixtureNetwork.drawn(
         np.random.default_rng(0),
         n_values=3,
         n_flags=2,

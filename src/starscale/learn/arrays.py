@@ -1,9 +1,9 @@
 """Fitted parts as named arrays, checked leaf by leaf when they are loaded.
 
-A fitted part is a frozen dataclass (or an equinox module) whose fields are arrays, further parts, tuples of these,
-or settings. Its arrays go into ``weights.safetensors`` under the path of their fields, such as ``domain.center``;
-its settings go into ``bundle.json``. To load a part, build its skeleton from the settings, with :func:`expected`
-in place of every array, and fill it with :func:`filled`.
+A fitted part is a frozen dataclass whose fields are arrays, further parts, tuples of these, or settings. Its
+arrays go into ``weights.safetensors`` under the path of their fields, such as ``domain.center``; its settings go
+into ``bundle.json``. To load a part, build its skeleton from the settings, with :func:`expected` in place of every
+array, and fill it with :func:`filled`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
-import equinox as eqx
 import jax
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -151,8 +150,8 @@ def _is_part(value: Any) -> bool:
 
 
 def _is_jax_tree(value: Any) -> bool:
-    """Whether jax knows the structure: networks, states of optimisers (named tuples), lists of them."""
-    return isinstance(value, (eqx.Module, list)) or hasattr(value, "_fields")
+    """Whether only jax knows the structure: states of optimisers (named tuples), lists."""
+    return isinstance(value, list) or hasattr(value, "_fields")
 
 
 def _joined(path: str, name: str) -> str:
@@ -192,7 +191,7 @@ def _check_values(part: Any, where: str) -> None:
     if isinstance(part, tuple):
         for number, item in enumerate(part):
             _check_values(item, f"{where}.{number}")
-    elif _is_part(part) and not _is_jax_tree(part):
+    elif _is_part(part):
         for f in fields(part):
             _check_values(getattr(part, f.name), f"{where}.{f.name}")
         if isinstance(part, Checked):

@@ -28,7 +28,7 @@ from starscale.learn.regressor import BLOCK, FitContext, padded
 from starscale.learn.training import n_steps
 from starscale.learn.view import Lens
 from starscale.vocabulary.arrays import FloatArray
-from starscale.vocabulary.settings.models import MixtureConfig
+from starscale.vocabulary.settings.models import MixtureConfig, Precision
 
 #: Size of the small network: its layers, and the frequencies of its embedding.
 WIDTH, FREQUENCIES = 128, 8
@@ -47,13 +47,15 @@ class _TaughtLoss:
     """
 
     components: int
+    precision: Precision
 
     def __call__(
         self, network: MixtureNetwork, statistics: None, constants: None, batch: Any, key: jax.Array
     ) -> tuple[jax.Array, None]:
         del statistics, constants, key
         values, flags, drawn, *measured = batch
-        density = MixtureDensity.from_head(network(values, flags), self.components)
+        head = network.train_forward(values, flags, precision=self.precision)
+        density = MixtureDensity.from_head(head, self.components)
         likelihood = jax.vmap(lambda t: density.log_density(t, jnp.ones_like(t)), in_axes=1)(drawn)
         taught = -likelihood.mean() / drawn.shape[2]
         return (1 - MEASURED) * taught + MEASURED * negative_log_likelihood(density, *measured), None
@@ -126,7 +128,7 @@ def distilled(teacher: Mixture, y: FloatArray, context: FitContext) -> Mixture:
         [new_network(rng, config, n_labels, len(teacher.views[0].used)) for _ in range(groups[-1].stop)],
         data,
         groups,
-        loss=_TaughtLoss(config.components),
+        loss=_TaughtLoss(config.components, config.precision),
         optimiser=one_cycle(config.learning_rate, config.weight_decay, epochs * n_steps(n_stars, config.batch)),
         batch=config.batch,
         epochs=epochs,

@@ -50,7 +50,7 @@ from starscale.learn.training import Optimiser, n_steps, stacked_skeleton
 from starscale.learn.view import Lens, View
 from starscale.vocabulary.arrays import FloatArray
 from starscale.vocabulary.later import Later
-from starscale.vocabulary.settings.models import MixtureConfig
+from starscale.vocabulary.settings.models import MixtureConfig, Precision
 from starscale.vocabulary.strict import validate
 
 #: Needed in training alone.
@@ -67,13 +67,15 @@ class _MixtureLoss:
     """Negative log-likelihood of a batch of (values, flags, standardised labels, present, weight)."""
 
     components: int
+    precision: Precision
 
     def __call__(
         self, network: MixtureNetwork, statistics: None, constants: None, batch: Any, key: jax.Array
     ) -> tuple[jax.Array, None]:
         del statistics, constants, key
         values, flags, t, present, weight = batch
-        density = MixtureDensity.from_head(network(values, flags), self.components)
+        head = network.train_forward(values, flags, precision=self.precision)
+        density = MixtureDensity.from_head(head, self.components)
         return negative_log_likelihood(density, t, present, weight), None
 
 
@@ -155,7 +157,7 @@ class Mixture:
             [new_network(rng, config, y.shape[1], len(views[0].used)) for _ in range(groups[-1].stop)],
             stars,
             groups,
-            loss=_MixtureLoss(config.components),
+            loss=_MixtureLoss(config.components, config.precision),
             optimiser=one_cycle(
                 config.learning_rate, config.weight_decay, epochs * n_steps(len(inputs), config.batch)
             ),
@@ -385,7 +387,7 @@ def _views(sets: BandSets, inputs: Inputs, *, whiten: bool) -> tuple[View, ...]:
 
 def new_network(rng: np.random.Generator, config: MixtureConfig, n_labels: int, n_inputs: int) -> MixtureNetwork:
     """Return an untrained network of these settings."""
-    return MixtureNetwork(
+    return MixtureNetwork.drawn(
         rng,
         n_values=2 * n_inputs if config.whiten else n_inputs,
         n_flags=n_inputs,

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
 from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from numpy.polynomial import Chebyshev, Polynomial, chebyshev
 
-from starscale.learn.compilation import dropout_mask, materialised
+from starscale.learn.compilation import dropout_mask, materialised, rounded_product
 from starscale.learn.scaling import SQUASH
 from starscale.vocabulary.settings.models import Precision
 
@@ -30,7 +30,9 @@ def _uniform(rng: np.random.Generator, shape: tuple[int, ...], limit: float) -> 
     return drawn
 
 
-class Dense(eqx.Module):
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True, eq=False)
+class Dense:
     """``x @ weight + bias``; both factors are rounded to the type of the weight, sums have single precision."""
 
     weight: jax.Array
@@ -40,6 +42,10 @@ class Dense(eqx.Module):
         """Map (n, n_in) to (n, n_out)."""
         product = jnp.matmul(x.astype(self.weight.dtype), self.weight, preferred_element_type=jnp.float32)
         return product + self.bias
+
+    def in_training(self, x: jax.Array, precision: Precision) -> jax.Array:
+        """Map (n, n_in) to (n, n_out) with weights of single precision that this product, too, may round."""
+        return self(x) if precision == "float32" else rounded_product(x, self.weight) + self.bias
 
     @classmethod
     def glorot(cls, rng: np.random.Generator, n_in: int, n_out: int) -> Dense:
@@ -69,7 +75,9 @@ def leaky_relu(x: jax.Array, slope: float) -> jax.Array:
     return jnp.where(x >= 0, x, slope * x)
 
 
-class DiamondBlock(eqx.Module):
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True, eq=False)
+class DiamondBlock:
     """Dense, then scale and shift of the batch normalisation."""
 
     dense: Dense
@@ -133,22 +141,26 @@ def _activated_backward(
 _activated.defvjp(_activated_forward, _activated_backward)
 
 
-class DiamondNetwork(eqx.Module):
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True, eq=False)
+class DiamondNetwork:
     """The network of Turchi et al. 2024 in training: Dense -> LeakyReLU -> BatchNorm -> Dropout, one output."""
 
     blocks: tuple[DiamondBlock, ...]
     head: Dense
 
-    def __init__(self, rng: np.random.Generator, n_inputs: int, widths: tuple[int, ...]) -> None:
+    @classmethod
+    def drawn(cls, rng: np.random.Generator, n_inputs: int, widths: tuple[int, ...]) -> DiamondNetwork:
+        """Return an untrained network."""
         sizes = (n_inputs, *widths)
-        self.blocks = tuple(
+        blocks = tuple(
             DiamondBlock(Dense.glorot(rng, a, b), jnp.ones(b, jnp.float32), jnp.zeros(b, jnp.float32))
             for a, b in pairwise(sizes)
         )
-        self.head = Dense.glorot(rng, sizes[-1], 1)
+        return cls(blocks, Dense.glorot(rng, sizes[-1], 1))
 
     def train_forward(
-        self, x: jax.Array, key: jax.Array, *, slope: float, rate: float
+        self, x: jax.Array, key: jax.Array, *, slope: float, rate: float, precision: Precision
     ) -> tuple[jax.Array, Statistics]:
         """Run a batch with its own statistics and with dropout.
 
@@ -161,7 +173,9 @@ class DiamondNetwork(eqx.Module):
         mask_keys = jax.random.bits(key, (len(self.blocks),), jnp.uint32)
         statistics = []
         for block, mask_key in zip(self.blocks, mask_keys, strict=True):
-            x, mean, variance = _activated(block.dense(x), block.scale, block.shift, mask_key, slope, rate)
+            x, mean, variance = _activated(
+                block.dense.in_training(x, precision), block.scale, block.shift, mask_key, slope, rate
+            )
             statistics.append((mean, variance))
         return self.head(x)[:, 0], jax.lax.stop_gradient(tuple(statistics))
 
@@ -224,7 +238,9 @@ def cosine_of_turns(turns: jax.Array) -> jax.Array:
     return result
 
 
-class PeriodicEmbedding(eqx.Module):
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True, eq=False)
+class PeriodicEmbedding:
     """Each input x becomes x and three mixtures of ``cos(2 pi (f x + phase))`` (PBLD; Holzmueller et al. 2024)."""
 
     frequency: jax.Array
@@ -232,12 +248,16 @@ class PeriodicEmbedding(eqx.Module):
     weight: jax.Array
     bias: jax.Array
 
-    def __init__(self, rng: np.random.Generator, n_inputs: int, n_frequencies: int, scale: float) -> None:
+    @classmethod
+    def drawn(cls, rng: np.random.Generator, n_inputs: int, n_frequencies: int, scale: float) -> PeriodicEmbedding:
+        """Return an untrained embedding, frequencies from a normal distribution of this `scale`."""
         shape, limit = (n_inputs, n_frequencies), n_frequencies**-0.5
-        self.frequency = jax.device_put((scale * rng.standard_normal(shape)).astype(np.float32))
-        self.phase = _uniform(rng, shape, 0.5)
-        self.weight = _uniform(rng, (*shape, EMBEDDING - 1), limit)
-        self.bias = _uniform(rng, (n_inputs, EMBEDDING - 1), limit)
+        return cls(
+            frequency=jax.device_put((scale * rng.standard_normal(shape)).astype(np.float32)),
+            phase=_uniform(rng, shape, 0.5),
+            weight=_uniform(rng, (*shape, EMBEDDING - 1), limit),
+            bias=_uniform(rng, (n_inputs, EMBEDDING - 1), limit),
+        )
 
     def __call__(self, x: jax.Array) -> jax.Array:
         """Map (n, n_inputs) to (n, n_inputs * EMBEDDING)."""
@@ -260,7 +280,9 @@ _TERMS, _MOST_TERMS = 4, 32
 _TOLERANCE = 1e-5
 
 
-class PowerSeries(eqx.Module):
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True, eq=False)
+class PowerSeries:
     """The mixtures of waves of a trained :class:`PeriodicEmbedding` as polynomials, which take less time.
 
     Parameters
@@ -310,15 +332,18 @@ class PowerSeries(eqx.Module):
         return cls(coefficients) if np.abs(found - exact).max() < _TOLERANCE else None
 
 
-class MixtureNetwork(eqx.Module):
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True, eq=False)
+class MixtureNetwork:
     """A multilayer perceptron (SiLU) whose output parametrises a mixture of diagonal Gaussians."""
 
     embedding: PeriodicEmbedding | PowerSeries | None
     layers: tuple[Dense, ...]
     head: Dense
 
-    def __init__(
-        self,
+    @classmethod
+    def drawn(
+        cls,
         rng: np.random.Generator,
         *,
         n_values: int,
@@ -329,12 +354,13 @@ class MixtureNetwork(eqx.Module):
         components: int,
         frequencies: int,
         frequency_scale: float,
-    ) -> None:
-        self.embedding = PeriodicEmbedding(rng, n_values, frequencies, frequency_scale) if frequencies else None
+    ) -> MixtureNetwork:
+        """Return an untrained network."""
+        embedding = PeriodicEmbedding.drawn(rng, n_values, frequencies, frequency_scale) if frequencies else None
         sizes = [n_values * (EMBEDDING if frequencies else 1) + n_flags, *(width,) * depth]
-        self.layers = tuple(Dense.fan_in(rng, a, b) for a, b in pairwise(sizes))
+        layers = tuple(Dense.fan_in(rng, a, b) for a, b in pairwise(sizes))
         # Small at first, so that training starts from one broad distribution for all stars.
-        self.head = Dense.fan_in(rng, width, components * (1 + 2 * n_labels), gain=0.5)
+        return cls(embedding, layers, Dense.fan_in(rng, width, components * (1 + 2 * n_labels), gain=0.5))
 
     def __call__(self, values: jax.Array, flags: jax.Array) -> jax.Array:
         """Map values (n, n_values) and flags (n, n_flags) to the raw head, (n, components * (1 + 2 n_labels))."""
@@ -343,6 +369,14 @@ class MixtureNetwork(eqx.Module):
         x = jnp.concatenate([x, flags, *rest], axis=1)
         for layer in self.layers:
             x = jax.nn.silu(layer(x))
+        return self.head(x)
+
+    def train_forward(self, values: jax.Array, flags: jax.Array, *, precision: Precision) -> jax.Array:
+        """Map a batch to the raw head, as a call does."""
+        x = values if self.embedding is None else self.embedding(values)
+        x = jnp.concatenate([x, flags], axis=1)
+        for layer in self.layers:
+            x = jax.nn.silu(layer.in_training(x, precision))
         return self.head(x)
 
     def folded(self, precision: Precision, n_values: int) -> MixtureNetwork:
@@ -363,10 +397,4 @@ class MixtureNetwork(eqx.Module):
         weights[0] = weights[0][:, np.concatenate([rows, plain])]
         rounded: list[Any] = [weight.astype(jnp.dtype(precision)) for weight in weights]
         layers = tuple(Dense(weight, layer.bias) for weight, layer in zip(rounded, self.layers, strict=True))
-        folded: MixtureNetwork = eqx.tree_at(
-            lambda network: (network.embedding, network.layers),
-            self,
-            (embedding, layers),
-            is_leaf=lambda leaf: leaf is None,
-        )
-        return folded
+        return replace(self, embedding=embedding, layers=layers)

@@ -77,6 +77,7 @@ class _PhaseLoss:
     smape: bool
     slope: float
     dropout: float
+    precision: Precision
 
     def value(self, output: jax.Array, t: jax.Array, constants: tuple[jax.Array, jax.Array]) -> jax.Array:
         mean, width = constants
@@ -93,7 +94,9 @@ class _PhaseLoss:
         key: jax.Array,
     ) -> tuple[jax.Array, Statistics]:
         x, t = batch
-        output, of_batch = network.train_forward(x, key, slope=self.slope, rate=self.dropout)
+        output, of_batch = network.train_forward(
+            x, key, slope=self.slope, rate=self.dropout, precision=self.precision
+        )
         return self.value(output, t, constants), moving_average(statistics, of_batch)
 
 
@@ -166,7 +169,7 @@ class Turchi2024(PointRegressor):
                 (jnp.float32(scaler.mean[column]), jnp.float32(scaler.width[column])),
                 keys[column],
             )
-            trainings.append(_Training(config, label, DiamondNetwork(rng, n_inputs, config.widths)))
+            trainings.append(_Training(config, label, DiamondNetwork.drawn(rng, n_inputs, config.widths)))
         _train(trainings, context)
         layers = stacked([t.layers() for t in trainings])
         return cls(n_inputs, config.widths, config.slope, config.precision, scaler, layers)
@@ -218,7 +221,7 @@ class Turchi2024(PointRegressor):
         n_inputs, n_labels, widths, slope = (
             entry(document, key, "regressor") for key in ("n_inputs", "n_labels", "widths", "slope")
         )
-        network = DiamondNetwork(np.random.default_rng(), n_inputs, tuple(widths))
+        network = DiamondNetwork.drawn(np.random.default_rng(), n_inputs, tuple(widths))
         one = _folded(network, network.initial_statistics())
         config = validate(
             Turchi2024Config, {"precision": document.get("precision", "float32")}, "stored model: regressor"
@@ -274,7 +277,7 @@ class _Training:
         self.label = label
         self._config = config
         self._phases = [
-            (_PhaseLoss(smape, config.slope, config.dropout), epochs, key)
+            (_PhaseLoss(smape, config.slope, config.dropout, config.precision), epochs, key)
             for (smape, epochs), key in zip(
                 ((False, config.epochs_mae), (True, config.epochs_smape)),
                 jax.random.split(label.key),

@@ -18,7 +18,7 @@ from typing import Any
 from starscale.version import __version__
 
 #: Packages whose version can change a result.
-_PACKAGES = ("astropy", "equinox", "jax", "numpy", "optax", "polars", "pyarrow", "scipy")
+_PACKAGES = ("astropy", "jax", "numpy", "optax", "polars", "pyarrow", "scipy")
 
 
 CITATION = (

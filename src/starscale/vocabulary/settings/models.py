@@ -15,7 +15,7 @@ Count = Annotated[int, Field(ge=1)]
 Positive = Annotated[float, Field(gt=0)]
 
 
-#: Factors of the matrix products of a prediction; sums have single precision.
+#: Factors of the matrix products in hidden layers; sums have single precision.
 Precision = Literal["bfloat16", "float32"]
 
 
@@ -188,11 +188,11 @@ class MixtureConfig(LearnerConfig):
 
     density: ClassVar[bool] = True
     kind: Literal["mixture"] = "mixture"
-    width: int = Field(default=256, ge=1)
+    width: int = Field(default=192, ge=1)
     layers: int = Field(default=3, ge=1)
     components: int = Field(default=3, ge=1)
     #: Periodic embedding of every input: number of frequencies (0: no embedding) and their standard deviation.
-    frequencies: int = Field(default=16, ge=0)
+    frequencies: int = Field(default=8, ge=0)
     frequency_scale: float = Field(default=0.05, gt=0)
     #: Append a whitened copy of the inputs.
     whiten: bool = True
@@ -215,8 +215,8 @@ class MixtureConfig(LearnerConfig):
     #: Training weight: density of the labels to the power of minus this; 0: equal weights, 0.5: favours rare
     #: stars.
     rare_power: float = Field(default=0.0, ge=0, le=1)
-    #: What the factors of products in hidden layers are rounded to in predictions: eight binary digits, which
-    #: moves a value by a thousandth of its error, or single precision.
+    #: What the factors of products in hidden layers are rounded to: eight binary digits, which moves a value by a
+    #: thousandth of its error, or single precision.
     precision: Precision = "bfloat16"
 
 
