@@ -6,7 +6,9 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from unittest.mock import patch
 
 import pytest
@@ -73,6 +75,28 @@ def test_an_error_of_the_items_is_raised() -> None:
 
     with pytest.raises(OSError, match="no more"):
         list(stream_in_threads(str, items()))
+
+
+def test_streams_that_overlap_limit_the_matrix_products_until_the_last_one_ends() -> None:
+    limits: list[str] = []
+
+    @contextmanager
+    def limit(number: int, of: str) -> Iterator[None]:
+        assert (number, of) == (1, "blas")
+        limits.append("set")
+        yield
+        limits.append("lifted")
+
+    with patch("starscale.io.threads.threadpoolctl", SimpleNamespace(threadpool_limits=limit)):
+        first, second = (stream_in_threads(str, range(5)) for _ in range(2))
+        assert (next(first), next(second)) == ("0", "0")
+        assert limits == ["set"]
+        assert list(first) == ["1", "2", "3", "4"]
+        assert limits == ["set"]
+        second.close()
+        assert limits == ["set", "lifted"]
+        assert list(stream_in_threads(str, range(1))) == ["0"]
+    assert limits == ["set", "lifted"] * 2
 
 
 SetLimits = Callable[..., None]

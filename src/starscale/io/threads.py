@@ -9,7 +9,9 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
+from threading import Lock
 from typing import TypeVar
 
 from starscale.vocabulary.later import Later
@@ -70,6 +72,32 @@ def in_threads(work: Callable[[Item], Result], items: Iterable[Item], most: int 
         return list(pool.map(work, items))
 
 
+class _OneThreadEach:
+    """Holds the matrix products of numpy to one thread while it is entered, any number of times at the same time.
+
+    The limit is that of the whole process: whoever leaves first may not lift it, and whoever enters second would
+    take it for what was there before.
+    """
+
+    def __init__(self) -> None:
+        self._lock, self._entered, self._held = Lock(), 0, ExitStack()
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if not self._entered:
+                self._held.enter_context(threadpoolctl.threadpool_limits(1, "blas"))
+            self._entered += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._entered -= 1
+            if not self._entered:
+                self._held.close()
+
+
+_LIMIT = _OneThreadEach()
+
+
 def stream_in_threads(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
     """Yield the results of `work` on every item, in order.
 
@@ -80,7 +108,7 @@ def stream_in_threads(work: Callable[[Item], Result], items: Iterable[Item]) -> 
     number = cores()
     pool = ThreadPoolExecutor(number, "stream in threads")
     waiting: deque[Future[Result]] = deque()
-    with threadpoolctl.threadpool_limits(1, "blas"):
+    with _LIMIT:
         try:
             for item in items:
                 waiting.append(pool.submit(work, item))
