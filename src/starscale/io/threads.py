@@ -9,7 +9,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ContextDecorator, ExitStack
 from pathlib import Path
 from threading import Lock
 from typing import TypeVar
@@ -72,7 +72,7 @@ def in_threads(work: Callable[[Item], Result], items: Iterable[Item], most: int 
         return list(pool.map(work, items))
 
 
-class _OneThreadEach:
+class _OneThreadEach(ContextDecorator):
     """Holds the matrix products of numpy to one thread while it is entered, any number of times at the same time.
 
     The limit is that of the whole process: whoever leaves first may not lift it, and whoever enters second would
@@ -95,7 +95,9 @@ class _OneThreadEach:
                 self._held.close()
 
 
-_LIMIT = _OneThreadEach()
+#: For blocks and functions (as a decorator) with small matrix products beside other work: further threads would
+#: wait for more in busy loops.
+one_thread_each = _OneThreadEach()
 
 
 def stream_in_threads(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
@@ -108,7 +110,7 @@ def stream_in_threads(work: Callable[[Item], Result], items: Iterable[Item]) -> 
     number = cores()
     pool = ThreadPoolExecutor(number, "stream in threads")
     waiting: deque[Future[Result]] = deque()
-    with _LIMIT:
+    with one_thread_each:
         try:
             for item in items:
                 waiting.append(pool.submit(work, item))

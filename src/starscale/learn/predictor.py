@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from starscale.io.threads import one_thread_each
 from starscale.learn.arrays import Arrays, arrays_of, entry, expected, filled
 from starscale.learn.checkpoint import Checkpoint
 from starscale.learn.compilation import keep_compiled
@@ -104,6 +105,7 @@ class Predictor:
     below: BelowCalibration | None = None
     density: LabelDensity | None = None
 
+    @one_thread_each
     def predict(
         self,
         x: FloatArray,
@@ -160,6 +162,7 @@ class Predictor:
             found.consistency_score[rows], found.oddest[rows] = disagreement.score, disagreement.worst
         return found
 
+    @one_thread_each
     def means(self, x: FloatArray) -> FloatArray:
         """Return only the mean of every label, shape (n, n_labels): the `mean` of :meth:`predict`, but cheaper.
 
@@ -181,6 +184,7 @@ class Predictor:
         check_finite_or_missing(x, "inputs", self.features)
         return x
 
+    @one_thread_each
     def quantiles(self, x: FloatArray, probabilities: FloatArray) -> FloatArray:
         """Return uncalibrated quantiles of every label, for scores of whole distributions.
 
@@ -312,6 +316,7 @@ class Predictor:
         )
 
 
+@one_thread_each
 def fit_predictor(
     config: ModelConfig,
     labels: Sequence[str],

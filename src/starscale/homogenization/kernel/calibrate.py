@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 from starscale.homogenization.kernel.basis import AXES, Basis
 from starscale.homogenization.kernel.calibration import Calibration
@@ -17,6 +16,7 @@ from starscale.homogenization.kernel.measured import Measured, pair_counts
 from starscale.homogenization.kernel.pairwise import pairwise
 from starscale.homogenization.kernel.solve import Solution, solve
 from starscale.homogenization.kernel.widths import POLYNOMIAL, Prior
+from starscale.io.threads import one_thread_each
 from starscale.vocabulary.arrays import FloatArray
 from starscale.vocabulary.errors import InputError, Problem
 from starscale.vocabulary.settings.homogenize import HomogenizeConfig
@@ -126,7 +126,7 @@ def calibrate(
         return _paper(measured, repeats, config, start, at, final)
     rng = np.random.default_rng([config.seed, 1])
     folds = rng.permutation(np.arange(len(measured)) % config.folds)
-    with threadpool_limits(1, "blas"):
+    with one_thread_each:
         return _joint(measured, repeats, config, start, at, folds, final)
 
 

@@ -8,13 +8,12 @@ from itertools import pairwise
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 from starscale.homogenization.kernel.basis import AXES
 from starscale.homogenization.kernel.calibration import Calibration
 from starscale.homogenization.kernel.merge import Merged, merge
 from starscale.homogenization.kernel.scale_error import scale_error
-from starscale.io.threads import in_threads
+from starscale.io.threads import in_threads, one_thread_each
 from starscale.vocabulary.arrays import FloatArray
 from starscale.vocabulary.columns import LABEL_TABLE_COLUMNS, MEASUREMENT_COLUMNS
 from starscale.vocabulary.flags import LabelFlag
@@ -48,7 +47,7 @@ def label_tables(
     measurements : polars.DataFrame
         One row for each of `rows`, columns of `MEASUREMENT_COLUMNS`.
     """
-    with threadpool_limits(1, "blas"):
+    with one_thread_each:
         chunks, measured = list(_chunks(per_survey)), _measured(per_survey, len(calibration.surveys))
         done = in_threads(lambda chunk: _chunk(calibration, rows, chunk, measured), chunks)
     labels, measurements = zip(*done, strict=True)
