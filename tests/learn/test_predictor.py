@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import fields, replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -69,6 +72,30 @@ def assert_same(first: Prediction, second: Prediction, tolerance: float = 0.0) -
             atol=tolerance,
             err_msg=field.name,
         )
+
+
+def test_small_matrix_products_have_one_thread(model: Predictor, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Others would wait in busy loops, in trainings and in predictions."""
+    held: list[bool] = []
+
+    @contextmanager
+    def limit(*_: object) -> Iterator[None]:
+        held.append(True)
+        yield
+        held.append(False)
+
+    monkeypatch.setattr("starscale.io.threads.threadpoolctl", SimpleNamespace(threadpool_limits=limit))
+    few = sample(300, 0)
+    config = CONFIGS["mixture"].model_copy(update={"epochs": 1})
+    for work in (
+        lambda: fit_predictor(config, LABELS, few, few, seed=0),
+        lambda: model.predict(few.x),
+        lambda: model.means(few.x),
+        lambda: model.quantiles(few.x, np.array([0.5])),
+    ):
+        held.clear()
+        work()
+        assert held == [True, False]
 
 
 def test_thresholds_add_probabilities_and_another_prior_changes_its_label_alone(model: Predictor) -> None:
