@@ -54,8 +54,7 @@ class _TaughtLoss:
     ) -> tuple[jax.Array, None]:
         del statistics, constants, key
         values, flags, drawn, *measured = batch
-        head = network.train_forward(values, flags, precision=self.precision)
-        density = MixtureDensity.from_head(head, self.components)
+        density = MixtureDensity.from_head(network(values, flags, self.precision), self.components)
         likelihood = jax.vmap(lambda t: density.log_density(t, jnp.ones_like(t)), in_axes=1)(drawn)
         taught = -likelihood.mean() / drawn.shape[2]
         return (1 - MEASURED) * taught + MEASURED * negative_log_likelihood(density, *measured), None

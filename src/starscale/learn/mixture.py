@@ -74,8 +74,7 @@ class _MixtureLoss:
     ) -> tuple[jax.Array, None]:
         del statistics, constants, key
         values, flags, t, present, weight = batch
-        head = network.train_forward(values, flags, precision=self.precision)
-        density = MixtureDensity.from_head(head, self.components)
+        density = MixtureDensity.from_head(network(values, flags, self.precision), self.components)
         return negative_log_likelihood(density, t, present, weight), None
 
 

@@ -362,21 +362,24 @@ class MixtureNetwork:
         # Small at first, so that training starts from one broad distribution for all stars.
         return cls(embedding, layers, Dense.fan_in(rng, width, components * (1 + 2 * n_labels), gain=0.5))
 
-    def __call__(self, values: jax.Array, flags: jax.Array) -> jax.Array:
-        """Map values (n, n_values) and flags (n, n_flags) to the raw head, (n, components * (1 + 2 n_labels))."""
+    def __call__(self, values: jax.Array, flags: jax.Array, training: Precision = "float32") -> jax.Array:
+        """Map values and flags to the raw head.
+
+        Parameters
+        ----------
+        values, flags : array, shape (n, n_values), (n, n_flags)
+        training : str
+            What a training rounds factors to.
+
+        Returns
+        -------
+        array, shape (n, components * (1 + 2 n_labels))
+        """
         x = values if self.embedding is None else self.embedding(values)
         rest = [] if self.layers[0].weight.dtype == jnp.float32 else [rounded_away(values)]
         x = jnp.concatenate([x, flags, *rest], axis=1)
         for layer in self.layers:
-            x = jax.nn.silu(layer(x))
-        return self.head(x)
-
-    def train_forward(self, values: jax.Array, flags: jax.Array, *, precision: Precision) -> jax.Array:
-        """Map a batch to the raw head, as a call does."""
-        x = values if self.embedding is None else self.embedding(values)
-        x = jnp.concatenate([x, flags], axis=1)
-        for layer in self.layers:
-            x = jax.nn.silu(layer.in_training(x, precision))
+            x = jax.nn.silu(layer.in_training(x, training))
         return self.head(x)
 
     def folded(self, precision: Precision, n_values: int) -> MixtureNetwork:
