@@ -9,7 +9,7 @@ import pytest
 
 from starscale.learn import Sample, fit_predictor, training
 from starscale.learn.compilation import seeded
-from starscale.learn.mixture import n_epochs
+from starscale.learn.mixture import n_epochs, n_frequencies
 from starscale.learn.observations import Measurements, Observations
 from starscale.learn.preparation import InputPreparation
 from starscale.learn.regressor import FitContext, LabelTargets
@@ -212,3 +212,16 @@ def test_the_papers_network_has_some_fifty_batches_in_an_epoch(n_stars: int, bat
 def test_small_samples_are_trained_on_for_longer(n_stars: int, epochs: int) -> None:
     assert n_epochs(MixtureConfig(), n_stars) == epochs
     assert n_epochs(MixtureConfig(epochs=7), n_stars) == 7
+
+
+@pytest.mark.parametrize(("n_inputs", "frequencies"), [(1, 16), (8, 16), (10, 12), (16, 8), (40, 8)])
+def test_few_inputs_have_more_frequencies(n_inputs: int, frequencies: int) -> None:
+    assert n_frequencies(MixtureConfig(), n_inputs) == frequencies
+    assert n_frequencies(MixtureConfig(frequencies=0), n_inputs) == 0
+
+
+def test_a_model_states_its_frequencies() -> None:
+    config = MixtureConfig(width=8, layers=1, epochs=1, members=1)
+    found = fit_predictor(config, ("teff", "logg"), sample(300, 0), sample(150, 1), seed=0)
+    n_inputs = found.regressor.views[0].used.size
+    assert found.regressor.settings()["config"]["frequencies"] == n_frequencies(config, n_inputs) > 8

@@ -30,8 +30,8 @@ from starscale.learn.view import Lens
 from starscale.vocabulary.arrays import FloatArray
 from starscale.vocabulary.settings.models import MixtureConfig, Precision
 
-#: Size of the small network: its layers, and the frequencies of its embedding.
-WIDTH, FREQUENCIES = 128, 8
+#: Size of the layers of the small network.
+WIDTH = 128
 #: Draws of the labels of a star in every epoch.
 DRAWS = 4
 #: Part of the loss that is of the labels of the stars, and epochs as a multiple of those of the ensemble.
@@ -82,7 +82,6 @@ def small(config: MixtureConfig) -> MixtureConfig:
             "set_members": min(config.set_members, 1),
             "rare_members": min(config.rare_members, 1),
             "width": min(config.width, WIDTH),
-            "frequencies": min(config.frequencies, FREQUENCIES),
         }
     )
 

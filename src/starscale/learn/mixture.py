@@ -58,6 +58,9 @@ optax = Later("optax")
 
 #: Fewest and most epochs, and the number of steps that is aimed at in between: small samples need more epochs.
 EPOCHS, STEPS = (20, 40), 2600
+#: Fewest and most frequencies of an input, and the number of all that is aimed at in between: labels depend on
+#: finer details of few inputs, whose waves cost little.
+FREQUENCIES, WAVES = (8, 16), 128
 WARM_UP = 0.15
 BETAS = (0.9, 0.98)
 
@@ -124,6 +127,8 @@ class Mixture:
     ) -> Mixture:
         """Train all networks in parallel; the validation part is not used."""
         seed, observations = context.seed, context.observations
+        # What a bundle states must not depend on a rule that another build may change.
+        config = config.model_copy(update={"frequencies": n_frequencies(config, train[0].values.shape[1])})
         # A star without any label has no loss.
         known = np.flatnonzero(~np.isnan(train[1].y).all(axis=1))
         inputs, y = train[0].rows(known), train[1].y[known]
@@ -359,6 +364,13 @@ class Mixture:
         )
 
 
+def n_frequencies(config: MixtureConfig, n_inputs: int) -> int:
+    """Number of frequencies of an input: as chosen, or `WAVES` in all, within the limits of `FREQUENCIES`."""
+    if config.frequencies is not None:
+        return config.frequencies
+    return int(np.clip(WAVES // n_inputs, *FREQUENCIES))
+
+
 def n_epochs(config: MixtureConfig, n_stars: int) -> int:
     """Number of epochs: as chosen, or as many as give `STEPS` steps, within the limits of `EPOCHS`."""
     if config.epochs is not None:
@@ -394,6 +406,6 @@ def new_network(rng: np.random.Generator, config: MixtureConfig, n_labels: int, 
         width=config.width,
         depth=config.layers,
         components=config.components,
-        frequencies=config.frequencies,
+        frequencies=n_frequencies(config, n_inputs),
         frequency_scale=config.frequency_scale,
     )

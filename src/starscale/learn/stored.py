@@ -130,9 +130,10 @@ class StoredMixture(StoredPart):
     def numbers(self) -> int:
         """Weights of all networks, at least."""
         config = validate(MixtureConfig, self.config, "regressor.config")
+        frequencies = config.frequencies or 0
         values = self.n_inputs * (2 if config.whiten else 1)
-        first = values * (4 if config.frequencies else 1) + self.n_inputs
-        one = first * config.width + (config.layers - 1) * config.width**2 + values * config.frequencies
+        first = values * (4 if frequencies else 1) + self.n_inputs
+        one = first * config.width + (config.layers - 1) * config.width**2 + values * frequencies
         one += config.width * config.components * (1 + 2 * self.n_labels)
         members = config.members + config.set_members * (self.n_sets - 1) + config.rare_members
         return one * members + self.n_sets * self.n_inputs

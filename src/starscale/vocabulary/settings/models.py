@@ -191,8 +191,9 @@ class MixtureConfig(LearnerConfig):
     width: int = Field(default=192, ge=1)
     layers: int = Field(default=3, ge=1)
     components: int = Field(default=3, ge=1)
-    #: Periodic embedding of every input: number of frequencies (0: no embedding) and their standard deviation.
-    frequencies: int = Field(default=8, ge=0)
+    #: Periodic embedding of every input: number of frequencies (0: no embedding; by default 8, with few inputs up
+    #: to 16, as long as that is at most 128 in all) and their standard deviation.
+    frequencies: int | None = Field(default=None, ge=0)
     frequency_scale: float = Field(default=0.05, gt=0)
     #: Append a whitened copy of the inputs.
     whiten: bool = True
