@@ -60,11 +60,9 @@ class GaussianImputer:
             unseen = np.zeros_like(covariance)
             filled = z.copy()
             precision = np.linalg.inv(covariance)
-            for rows, gaps in groups:
-                if gaps.any():
-                    inner = np.linalg.inv(precision[np.ix_(gaps, gaps)])
-                    filled[np.ix_(rows, gaps)] = _conditional(mean, precision, inner, z[rows], gaps)
-                    unseen[np.ix_(gaps, gaps)] += len(rows) * inner
+            for rows, missed in groups:
+                if missed.any():
+                    unseen[np.ix_(missed, missed)] += len(rows) * _fill(filled, rows, missed, mean, precision)
             previous, mean = mean, filled.mean(axis=0)
             deviation = filled - mean
             update = _shrunk((deviation.T @ deviation + unseen) / len(z))
@@ -82,10 +80,8 @@ class GaussianImputer:
         filled = z.copy()
         precision = np.linalg.inv(self.covariance)
         incomplete = np.flatnonzero(missing.any(axis=1))
-        for group, gaps in _groups(missing[incomplete]):
-            rows = incomplete[group]
-            inner = np.linalg.inv(precision[np.ix_(gaps, gaps)])
-            filled[np.ix_(rows, gaps)] = _conditional(self.mean, precision, inner, z[rows], gaps)
+        for group, missed in _groups(missing[incomplete]):
+            _fill(filled, incomplete[group], missed, self.mean, precision)
         return filled
 
     @classmethod
@@ -94,11 +90,16 @@ class GaussianImputer:
         return cls(expected("inputs"), expected("inputs", "inputs"))
 
 
-def _conditional(
-    mean: FloatArray, precision: NDArray[Any], inner: NDArray[Any], z: FloatArray, gaps: NDArray[np.bool_]
-) -> FloatArray:
-    seen = ~gaps
-    return np.asarray(mean[gaps] - (z[:, seen] - mean[seen]) @ (inner @ precision[np.ix_(gaps, seen)]).T)
+def _fill(
+    z: FloatArray, rows: NDArray[np.intp], missed: NDArray[np.bool_], mean: FloatArray, precision: NDArray[Any]
+) -> NDArray[Any]:
+    """Fill the same gaps of some rows of `z`; return the covariance of the gaps given everything else."""
+    # Numbers and not masks, of which np.ix_ would make numbers again and again.
+    gaps, seen, rows = np.flatnonzero(missed), np.flatnonzero(~missed), rows[:, None]
+    inner = np.linalg.inv(precision[gaps[:, None], gaps])
+    weight = inner @ precision[gaps[:, None], seen]
+    z[rows, gaps] = mean[gaps] - (z[rows, seen] - mean[seen]) @ weight.T
+    return inner
 
 
 def _shrunk(covariance: FloatArray) -> FloatArray:
