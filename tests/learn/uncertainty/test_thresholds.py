@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -18,7 +20,7 @@ def stars(n: int, seed: int) -> tuple[FloatArray, FloatArray]:
 
 
 def claimed(value: FloatArray, width: float) -> object:
-    return lambda _, thresholds: ndtr((thresholds - value) / width)
+    return lambda asked: np.concatenate([ndtr((cut - value[:, [label]]) / width) for label, cut in asked], axis=1)
 
 
 def fitted(width: float, n: int = 3000) -> BelowCalibration:
@@ -37,6 +39,23 @@ def test_too_bold_and_too_shy_probabilities_become_shares() -> None:
             for bin_ in np.array_split(np.argsort(better), 10):
                 assert abs(better[bin_].mean() - below[bin_].mean()) < 0.06, (width, threshold)
             assert ((better - below) ** 2).mean() < ((p[:, 0] - below) ** 2).mean() + 0.001
+
+
+def test_all_labels_are_asked_for_at_once_and_fitted_each_from_its_own() -> None:
+    one, y = stars(3000, 0)
+    few = np.where(np.arange(len(y))[:, None] < MIN_STARS - 1, y, np.nan)
+    value, y = np.tile(one, (1, 3)), np.concatenate([y, few, y], axis=1)
+    calls: list[int] = []
+
+    def p_below(asked: Sequence[tuple[int, float]]) -> FloatArray:
+        calls.append(len(asked))
+        return np.stack([ndtr((cut - value[:, i]) / (0.25 if i == 0 else 0.5)) for i, cut in asked], axis=1)
+
+    found = BelowCalibration.fit(p_below, value, y).coefficients
+    assert len(calls) == 1
+    np.testing.assert_allclose(found[0], fitted(0.25).coefficients[0], atol=1e-6)
+    assert (found[1] == 0).all()
+    np.testing.assert_allclose(found[2], fitted(0.5).coefficients[0], atol=1e-6)
 
 
 def test_few_stars_change_nothing() -> None:

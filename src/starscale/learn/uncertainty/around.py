@@ -130,8 +130,8 @@ def fit_below(
 ) -> BelowCalibration:
     """Calibrate the probabilities to be below thresholds, on held-out stars with labels `y`."""
 
-    def p_below(label: int, thresholds: FloatArray) -> FloatArray:
-        below = tuple(Threshold(label, float(value)) for value in thresholds)
+    def p_below(asked: Sequence[tuple[int, float]]) -> FloatArray:
+        below = tuple(Threshold(*item) for item in asked)
         if isinstance(regressor, DensityRegressor):
             predicted = regressor.predict_density(inputs, below=below)
             return below_of(regressor, calibration, inputs, predicted, below)

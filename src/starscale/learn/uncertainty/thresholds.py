@@ -10,7 +10,7 @@ over held-out stars and a grid of thresholds, drawn towards no change.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -54,28 +54,30 @@ class BelowCalibration:
 
     @classmethod
     def fit(
-        cls, p_below: Callable[[int, FloatArray], FloatArray], value: FloatArray, y: FloatArray
+        cls, p_below: Callable[[Sequence[tuple[int, float]]], FloatArray], value: FloatArray, y: FloatArray
     ) -> BelowCalibration:
         """Fit on held-out stars.
 
         Parameters
         ----------
         p_below : callable
-            Returns the uncalibrated probabilities, shape (n, n_thresholds), of a label by number, and thresholds.
+            Returns the uncalibrated probabilities, shape (n, n_thresholds), for numbers of labels and thresholds.
         value, y : ndarray, shape (n, n_labels)
             Predicted values, and labels (NaN: missing).
         """
         n_labels = y.shape[1]
         center, width = np.nanmean(y, axis=0), np.nanstd(y, axis=0)
         unfitted = cls(np.zeros((n_labels, N_COEFFICIENTS)), center, np.where(width > 0, width, 1.0))
-        for label in range(n_labels):
-            known = ~np.isnan(y[:, label])
-            if known.sum() < MIN_STARS:
-                continue
-            thresholds = np.unique(np.quantile(y[known, label], GRID))
-            below = y[known, label, None] < thresholds
-            odds, v = _log_odds(p_below(label, thresholds)[known]), unfitted._scaled(label, value[known, label])
-            unfitted.coefficients[label] = _fitted(odds, v, below)
+        known = ~np.isnan(y)
+        fitted = [label for label in range(n_labels) if known[:, label].sum() >= MIN_STARS]
+        grids = [np.unique(np.quantile(y[known[:, label], label], GRID)) for label in fitted]
+        asked = [(label, float(cut)) for label, grid in zip(fitted, grids, strict=True) for cut in grid]
+        # All at once: it is one prediction of all stars.
+        found = np.split(p_below(asked), np.cumsum([len(grid) for grid in grids])[:-1], axis=1) if asked else []
+        for label, grid, p in zip(fitted, grids, found, strict=True):
+            own = known[:, label]
+            odds, v = _log_odds(p[own]), unfitted._scaled(label, value[own, label])
+            unfitted.coefficients[label] = _fitted(odds, v, y[own, label, None] < grid)
         return unfitted
 
     def apply(self, label: int, p: FloatArray, value: FloatArray) -> FloatArray:
