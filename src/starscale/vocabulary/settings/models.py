@@ -200,7 +200,7 @@ class MixtureConfig(LearnerConfig):
     batch: int = Field(default=128, ge=2)
     #: By default 20; for small training sets up to 40, as long as that is at most 2,600 steps.
     epochs: int | None = Field(default=None, ge=1)
-    learning_rate: float = Field(default=2e-3, gt=0)
+    learning_rate: float = Field(default=2.7e-3, gt=0)
     weight_decay: float = Field(default=0.1, ge=0)
     #: Number of networks in the ensemble.
     members: int = Field(default=5, ge=1)
