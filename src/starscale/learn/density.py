@@ -19,8 +19,8 @@ BISECTIONS = 16
 #: ``log sigma = 3 tanh(s / 3) - 1`` keeps every width between exp(-4) and exp(2) standard deviations.
 LOG_SIGMA_RANGE = 3.0
 LOG_SIGMA_CENTER = -1.0
-#: Networks of a group whose mean is differentiated: it takes as long as to run them again.
-FEW = 2
+#: Networks of a group whose mean is differentiated: it takes longer than to run them.
+FEW = 1
 #: Median, then the lower and the upper ends of the intervals of LEVELS.
 PROBABILITIES = (0.5, *(0.5 - level / 2 for level in LEVELS), *(0.5 + level / 2 for level in LEVELS))
 
