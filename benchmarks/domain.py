@@ -131,22 +131,26 @@ def measured(model: Model, stars: pl.DataFrame) -> tuple[float, float, float, fl
 
 
 def levels(folder: Path, model: Model, stars: pl.DataFrame) -> ReportTable:
-    """Per cent of the predicted stars of the sky in every level, and of labels and true values in intervals."""
+    """Per cent of the predicted stars of the sky in every level, and of labels and true values in intervals.
+
+    The last row is of the stars without a flag.
+    """
     sky = model.predict(io.read(folder / "matched.parquet")).filter(pl.col(model.labels[0]).is_not_null())
     truth = sky.select("source_id").join(_truth(folder, model), on="source_id", how="left", maintain_order="left")
     tables = [(model.predict(stars), stars), (sky, truth)]
+    kinds = {quality: pl.col("quality") == quality for quality in QUALITIES} | {"no flag": pl.col("flags") == 0}
     rows = []
-    for quality in QUALITIES:
-        share = 100 * float((sky["quality"] == quality).mean())
+    for kind, chosen in kinds.items():
+        share = 100 * float(sky.select(chosen.mean()).item())
         cells = []
         for catalogue, known in tables:
-            mask = catalogue["quality"] == quality
+            mask = catalogue.select(chosen).to_series()
             cells.append(f"{int(mask.sum()):,}")
             for name in model.labels:
                 inside = known[f"{name}_label"].is_between(catalogue[f"{name}_lower"], catalogue[f"{name}_upper"])
                 held = inside.filter(mask).mean()
                 cells.append("-" if held is None else f"{100 * held:.1f}")
-        rows.append([quality, f"{share:.1f}", *cells])
+        rows.append([kind, f"{share:.1f}", *cells])
     found = [f"{name} {of}" for of in ("label", "truth") for name in model.labels]
     n = len(model.labels)
     return ReportTable(["quality", "of the sky, %", "test stars", *found[:n], "stars", *found[n:]], rows)

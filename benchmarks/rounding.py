@@ -5,9 +5,9 @@
 Tables and ensembles are those of ``distil.py``. Each ensemble predicts the test part, which it has not seen, with
 factors rounded to eight binary digits (``precision = "bfloat16"``) and without, and once more from inputs whose
 last digits are others, as those of sums are on another processor. Slopes with E(B-V), which are those of the first
-network, are compared with those of all. A star that moves across the edge of a bin of
-the calibration gets the factor of the other bin. Times are seconds of the processor for the test part, repeated to
-``distil.ROWS`` rows, in turns, medians.
+network, are compared with those of all. A star that moves across the edge of a bin of the calibration gets the
+factor of the other bin. Times are seconds of the processor for the test part, repeated to ``distil.ROWS`` rows, in
+turns, medians.
 """
 
 from __future__ import annotations

@@ -44,7 +44,7 @@ class Dense:
         return product + self.bias
 
     def in_training(self, x: jax.Array, precision: Precision) -> jax.Array:
-        """Map (n, n_in) to (n, n_out) with weights of single precision that this product, too, may round."""
+        """Do the same in a training, with weights of single precision; `precision` is that of the factors."""
         return self(x) if precision == "float32" else rounded_product(x, self.weight) + self.bias
 
     @classmethod
@@ -369,7 +369,7 @@ class MixtureNetwork:
         ----------
         values, flags : array, shape (n, n_values), (n, n_flags)
         training : str
-            What a training rounds factors to.
+            Precision of the factors in a training, whose weights have single precision.
 
         Returns
         -------
