@@ -6,6 +6,8 @@ a traceback.
 
 from __future__ import annotations
 
+import gc
+import os
 import signal
 import sys
 from typing import Annotated
@@ -16,6 +18,9 @@ import starscale as ss
 from starscale.cli.printing import printing, say
 from starscale.cli.verbs import STYLE, Log, Quiet, Verbose, Verbs
 from starscale.vocabulary.errors import StarscaleError
+
+#: Objects that are made before garbage is collected.
+_OBJECTS = 100_000
 
 app = typer.Typer(name="starscale", cls=Verbs, no_args_is_help=True, add_completion=True, **STYLE)
 
@@ -44,8 +49,17 @@ def _stop(number: int, _frame: object) -> None:
     raise _Stopped(128 + number)
 
 
+def _settle() -> None:
+    """Set what a process of its own may set, before libraries of numbers are loaded."""
+    # Threads for matrix products wait in busy loops, and nothing here multiplies matrices that need several.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    # Loading libraries makes a million objects, among which there is no garbage to be looked for every 700.
+    gc.set_threshold(_OBJECTS)
+
+
 def main() -> None:
     """Run the command; turn a user's mistake into one message and exit code 2."""
+    _settle()
     # An exception, so that everything half-written is cleared away first.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _stop)

@@ -303,7 +303,7 @@ def evaluate_features(table: pl.DataFrame, features: Sequence[Feature], *, where
     columns = feature_columns(features)
     _check_columns(table, columns, features, where)
     # One type for all: a float32 column in FITS and a float64 one in CSV must give the same features.
-    used = table.select(columns).with_columns(pl.col(pl.Float32).cast(pl.Float64))
+    used = table.select_seq(columns).with_columns_seq(pl.col(pl.Float32).cast(pl.Float64))
     schema, problems, expressions = used.schema, Problems(), []
     for i, feature in enumerate(features):
         with problems.collect():
@@ -312,10 +312,10 @@ def evaluate_features(table: pl.DataFrame, features: Sequence[Feature], *, where
                 problems.add(f"feature {feature.name!r}", f"{feature.expression} is {value.word}", "a number")
             expressions.append(value.expr.cast(pl.Float64).alias(str(i)))
     problems.raise_if_any()
-    values = used.select(expressions)
+    values = used.select_seq(expressions)
     result = np.empty((table.height, len(features)), order="C")
     for i, column in enumerate(values):
-        result[:, i] = column.fill_null(np.nan).to_numpy()
+        result[:, i] = column.to_numpy()
     result[~np.isfinite(result)] = np.nan
     return result
 

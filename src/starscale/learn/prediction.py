@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -101,6 +101,13 @@ class Prediction:
         arrays["p_below"] = missing(n_thresholds)
         arrays["oddest"] = np.full(n, -1, dtype=np.intp)
         return cls(correlation=missing(n_labels, n_labels), n_missing=np.zeros(n, dtype=np.int64), **arrays)
+
+    @classmethod
+    def joined(cls, parts: Sequence[Prediction]) -> Prediction:
+        """Concatenate the predictions of several samples."""
+        if len(parts) == 1:
+            return parts[0]
+        return cls(**{f.name: np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(cls)})
 
     def limit(self, labels: Sequence[str]) -> None:
         """Remove values outside the physical limits of their label, and clip the ends of intervals, in place.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -153,9 +153,7 @@ class Predictor:
             )
             for i in range(0, max(len(x), 1), batch)
         ]
-        found = Prediction(
-            **{f.name: np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(Prediction)}
-        )
+        found = Prediction.joined(parts)
         if self.consistency is not None and measured is not None and found.predicted.any():
             rows = np.flatnonzero(found.predicted)
             disagreement = self.consistency.score(measured[0][rows], measured[1][rows])
@@ -233,8 +231,10 @@ class Predictor:
         """Write the predictions of the stars that can be predicted into `result`."""
         # Rows are not copied where all stars can be predicted, as in most tables.
         rows = slice(None) if result.predicted.all() else result.predicted
-        inputs = self.preparation.apply(x[rows])
-        elsewhere = None if moved is None else self.preparation.apply(moved[rows])
+        if moved is None:
+            inputs, elsewhere = self.preparation.apply(x[rows]), None
+        else:
+            inputs, elsewhere = self.preparation.apply_both(x[rows], moved[rows])
         raw = raw_prediction(self.regressor, inputs, self._threshold(), below, tilt, elsewhere)
         if below:
             p_below = below_of(self.regressor, self.calibration, inputs, raw, below)

@@ -60,9 +60,25 @@ class InputPreparation:
 
     def apply(self, x: FloatArray) -> Inputs:
         """Prepare stars, shape (n, n_features)."""
-        kept = x[:, self.usable]
+        kept = self._usable(x)
         filled = self.imputer.transform(self.scaler.transform(kept))
         return Inputs(filled.astype(np.float32), np.isnan(kept))
+
+    def apply_both(self, x: FloatArray, moved: FloatArray) -> tuple[Inputs, Inputs]:
+        """Prepare stars, and the same stars with some other inputs: what is the same for both is done once."""
+        kept, other = self._usable(x), self._usable(moved)
+        missing = np.isnan(kept)
+        if not np.array_equal(missing, np.isnan(other)):
+            return self.apply(x), self.apply(moved)
+        z, change = self.scaler.transform(kept), np.zeros(kept.shape)
+        changed = np.flatnonzero(((kept != other) & ~missing).any(axis=0))
+        change[:, changed] = self.scaler.columns(changed).transform(other[:, changed]) - z[:, changed]
+        filled = self.imputer.transform(z, change)
+        change += filled
+        return Inputs(filled.astype(np.float32), missing), Inputs(change.astype(np.float32), missing)
+
+    def _usable(self, x: FloatArray) -> FloatArray:
+        return x if self.usable.all() else x[:, self.usable]
 
     def warnings(self, x: FloatArray, names: Sequence[str]) -> list[str]:
         """Say which features are not used, and why."""

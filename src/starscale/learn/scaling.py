@@ -46,8 +46,18 @@ class FeatureScaler:
 
     def transform(self, x: FloatArray) -> FloatArray:
         """Scale `x`, shape (n, n_features); NaN stays NaN."""
-        z = (x - self.center) / self.width
-        return z / np.sqrt(1 + (z / self.squash) ** 2) if self.squash else z
+        z = x - self.center
+        z /= self.width
+        if self.squash:
+            root = z / self.squash
+            root *= root
+            root += 1
+            z /= np.sqrt(root, out=root)
+        return z
+
+    def columns(self, chosen: NDArray[np.intp]) -> FeatureScaler:
+        """Return the scaler of some of the features."""
+        return FeatureScaler(self.center[chosen], self.width[chosen], self.squash)
 
     @classmethod
     def skeleton(cls, document: Mapping[str, Any]) -> FeatureScaler:

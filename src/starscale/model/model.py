@@ -16,7 +16,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from starscale.features.families import Feature
-from starscale.features.features import evaluate_features
+from starscale.features.features import columns_in, evaluate_features
 from starscale.features.measurements import Measurement, measured, measured_names
 from starscale.model.asked import Asked, tilt_of
 from starscale.model.flagging import Limits, ambiguous, catalogue_flags, odd_measurement, quality
@@ -187,7 +187,7 @@ class Model(Summarised):
         x = evaluate_features(clean, self.features, where=where)
         observed = np.stack(measured(clean, self.measurements)) if self.predictor.consistency else None
         below, tilt = self.asked.thresholds(self.labels), tilt_of(self.predictor, self.asked)
-        moved = self._redder(clean, where)
+        moved = self._redder(clean, x, where)
         prediction = self.predictor.predict(x, measured=observed, moved=moved, below=below, tilt=tilt)
         if moved is None:
             prediction.change[:] = np.nan
@@ -215,18 +215,26 @@ class Model(Summarised):
             table, self.inputs, where=where, found_columns=found_columns, whole=False, discarded=discarded
         )
         empty = pl.lit(None, dtype=pl.List(pl.Float32))
-        return clean.with_columns(empty.alias(name) for name in self.absent_spectra(clean.columns))
+        return clean.with_columns_seq(empty.alias(name) for name in self.absent_spectra(clean.columns))
 
     def absent_spectra(self, columns: Sequence[str]) -> list[str]:
         """Return the array columns of the inputs that a table with these columns lacks."""
         there = spelling(columns, self.inputs)
         return [name for name in array_lengths(self.inputs.spectra) if name not in there]
 
-    def _redder(self, clean: pl.DataFrame, where: str) -> FloatArray | None:
+    def _redder(self, clean: pl.DataFrame, x: FloatArray, where: str) -> FloatArray | None:
         """Return the inputs of stars that are redder by `_STEP`, shape (n_stars, n_features); None: not needed."""
         if self.reddening is None or not self.asked.slopes:
             return None
-        return evaluate_features(clean.with_columns(pl.col(self.reddening) + _STEP), self.features, where=where)
+        moved, columns = x.copy(), self._of_reddening
+        redder = clean.with_columns_seq(pl.col(self.reddening) + _STEP)
+        moved[:, columns] = evaluate_features(redder, [self.features[i] for i in columns], where=where)
+        return moved
+
+    @cached_property
+    def _of_reddening(self) -> list[int]:
+        """Numbers of the features that depend on E(B-V)."""
+        return [i for i, feature in enumerate(self.features) if self.reddening in columns_in(feature)]
 
     def _catalogue(self, clean: pl.DataFrame, prediction: Prediction, flags: NDArray[np.int32]) -> pl.DataFrame:
         position = self.inputs.position
@@ -235,7 +243,7 @@ class Model(Summarised):
             pl.col(name).cast(pl.Float64) if position and name in clean.columns else empty
             for name in ((position.ra, position.dec) if position else ("", ""))
         )
-        catalogue = clean.select(
+        catalogue = clean.select_seq(
             pl.col(self.inputs.id.column).alias("source_id"), ra.alias("ra"), dec.alias("dec")
         )
         values = self._label_values(prediction)
@@ -253,16 +261,15 @@ class Model(Summarised):
         values["domain_score"] = prediction.domain_score
         values["label_score"] = prediction.label_score
         values["consistency_score"] = prediction.consistency_score
-        series = [
-            pl.Series(name, np.asarray(value, dtype=np.float32)).fill_nan(None) for name, value in values.items()
-        ]
-        catalogue = catalogue.with_columns(series)
-        return catalogue.with_columns(
+        # Of the whole table at once: every query of polars has a price of its own.
+        found = pl.DataFrame({name: np.asarray(value, dtype=np.float32) for name, value in values.items()})
+        catalogue = pl.concat([catalogue, found.select_seq(pl.all().fill_nan(None))], how="horizontal")
+        return catalogue.with_columns_seq(
             odd_measurement(prediction, measured_names(self.measurements)),
             pl.Series("flags", flags, dtype=pl.Int32),
             quality(flags),
             self.part_of(catalogue["source_id"]),
-        ).select(*self.columns)
+        ).select_seq(*self.columns)
 
     @cached_property
     def _limits(self) -> Limits:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from starscale import io
@@ -96,8 +97,9 @@ class _Counter:
     def add(self, catalogue: pl.DataFrame) -> None:
         self.rows += catalogue.height
         self.predicted += catalogue.height - catalogue[self.label].null_count()
+        flags = catalogue["flags"].to_numpy()
         for bit in CatalogueFlag:
-            self.flags[bit] += int((catalogue["flags"] & int(bit) > 0).sum())
+            self.flags[bit] += int(np.count_nonzero(flags & int(bit)))
 
     def result(self, repeated: RepeatedStars | None, table: pl.DataFrame | None = None) -> Predicted:
         flags = {str(bit.name): n for bit, n in self.flags.items()}

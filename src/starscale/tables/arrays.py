@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 import polars as pl
 
 from starscale.vocabulary.arrays import FloatArray
@@ -10,4 +9,5 @@ from starscale.vocabulary.arrays import FloatArray
 
 def as_floats(values: pl.Series) -> FloatArray:
     """Return a column as float64, NaN where a value is missing. Shape (n,)."""
-    return values.cast(pl.Float64).fill_null(np.nan).to_numpy(writable=True)
+    # A null of numbers becomes NaN by itself.
+    return values.cast(pl.Float64).to_numpy(writable=True)

@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 
 from starscale.surveys.schema import Cut
-from starscale.tables.sql import RowExpression, row_expression, unclean_columns
+from starscale.tables.sql import RowExpression, masks_of, row_expression, unclean_columns
 from starscale.vocabulary.accounting import RowAccount
 from starscale.vocabulary.errors import Problems, did_you_mean
 from starscale.vocabulary.settings.run import Cuts
@@ -213,11 +213,7 @@ def apply_cuts(
             expressions.append(expression)
     problems.raise_if_any()
     used = {name for expression in expressions for name in expression.columns}
-    unclean, masks = unclean_columns(table, used - set(finite)), []
-    for expression in expressions:
-        with problems.collect():
-            masks.append(expression.mask(table, unclean))
-    problems.raise_if_any()
+    masks = masks_of(table, expressions, unclean_columns(table, used - set(finite)))
     mask: pl.Series | None = None
     after, rows = table.height, []
     for cut, own in zip(cuts, masks, strict=True):

@@ -114,10 +114,13 @@ class ScaledConformal:
         lower, upper = _ends(raw)
         stretch = np.ones(lower.shape)
         group = _group(raw)
-        for number, column, k in np.ndindex(self.factor.shape):
-            at, rows = (number, column, k), group == number
-            factors = Stretch(float(self.factor[at]), self.edges[at], self.bins[at])
-            stretch[rows, column, k] = factors.of(raw.value[rows])
+        for number, of_group in enumerate(self.factor):
+            rows = np.flatnonzero(group == number)
+            own = raw.value[rows]
+            for column, k in np.ndindex(of_group.shape):
+                at = (number, column, k)
+                factors = Stretch(float(self.factor[at]), self.edges[at], self.bins[at])
+                stretch[rows, column, k] = factors.of(own)
         median = raw.value[:, :, None]
         return _nested(median - stretch * (median - lower), median + stretch * (upper - median), raw.p_below)
 

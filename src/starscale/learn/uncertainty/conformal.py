@@ -99,9 +99,10 @@ class Stretch:
 
     def of(self, predicted: FloatArray) -> FloatArray:
         """Return the factor of each star, shape (n,)."""
-        place = _places(self.edges, predicted)
-        rows = np.arange(len(self.bins))
-        return np.asarray(self.factor * np.prod(self.bins[rows, place], axis=1))
+        found = np.ones(len(predicted))
+        for edges, factors, values in zip(self.edges, self.bins, predicted.T, strict=True):
+            found *= factors[np.searchsorted(edges, values)]
+        return self.factor * found
 
 
 def _no_bins(n_labels: int) -> tuple[FloatArray, FloatArray]:

@@ -24,15 +24,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from starscale.learn.arrays import expected
-from starscale.learn.imputation import GaussianImputer
+from starscale.learn.imputation import GaussianImputer, pattern_numbers
 from starscale.learn.uncertainty.domain import INSIDE
 from starscale.learn.uncertainty.quadratic import fit_quadratic
 from starscale.vocabulary.arrays import FloatArray
+
+_Single = NDArray[np.float32]
 
 #: Fewest training stars, and of them that have a measurement, for a fit.
 FEWEST = 100
 #: Fewest measurements: with two, neither could be called the wrong one.
 LEAST_MEASUREMENTS = 3
+#: Fewest measurements of a star that can disagree.
+LEAST_KNOWN = 2
 #: Largest number of measurements: the cost of a star grows with its cube.
 MOST_MEASUREMENTS = 40
 #: Largest number of training stars in the fit.
@@ -78,11 +82,16 @@ class _Gaps:
     `variance[i]` is what the gaps add to the variance of i.
     """
 
-    filled: FloatArray
-    alone: FloatArray
-    reply: FloatArray
-    slope: FloatArray
-    variance: FloatArray
+    filled: _Single
+    alone: _Single
+    reply: _Single
+    slope: _Single
+    variance: _Single
+
+    @classmethod
+    def single(cls, *arrays: FloatArray) -> _Gaps:
+        """Return the matrices in single precision."""
+        return cls(*(array.astype(np.float32) for array in arrays))
 
 
 @dataclass(frozen=True)
@@ -180,69 +189,92 @@ class Consistency:
         value, error : ndarray, shape (n, n_given)
             Measurements and their errors; NaN: missing, or an error that is not known.
         """
-        z = np.clip((value[:, self.used] - self.center) / self.width, -BOUND, BOUND)
-        residual, variance = self._residuals(z, self._scaled_errors(error[:, self.used]))
-        each = np.abs(residual) / np.sqrt(np.maximum(variance + self.variance, np.finfo(float).tiny)) / self.scale
-        enough = (~np.isnan(each)).sum(axis=1) > 1
-        score = np.where(enough, np.max(each, axis=1, where=~np.isnan(each), initial=0.0), np.nan)
-        whole = np.full((len(value), len(self.used)), np.nan)
+        z = value[:, self.used] - self.center
+        z /= self.width
+        residual, variance = self._residuals(
+            np.clip(z, -BOUND, BOUND, out=z), self._scaled_errors(error[:, self.used])
+        )
+        variance += self.variance
+        each = np.abs(residual, out=residual)
+        each /= np.sqrt(np.maximum(variance, np.finfo(variance.dtype).tiny, out=variance), out=variance)
+        each /= self.scale
+        score = np.fmax.reduce(each, axis=1)
+        score[(~np.isnan(each)).sum(axis=1) < LEAST_KNOWN] = np.nan
+        whole = np.full((len(value), len(self.used)), np.nan, each.dtype)
         whole[:, self.used] = each
         return Disagreement(score, whole)
 
     def _scaled_errors(self, error: FloatArray) -> FloatArray:
         """Return squared errors in units of the width; the usual one where none is known."""
-        return np.asarray((np.where(error > 0, error, self.usual_error) / self.width) ** 2)
+        scaled = np.where(error > 0, error, self.usual_error)
+        scaled /= self.width
+        return np.square(scaled, out=scaled)
 
-    def _residuals(self, z: FloatArray, squared_error: FloatArray) -> tuple[FloatArray, FloatArray]:
+    def _residuals(self, z: FloatArray, squared_error: FloatArray) -> tuple[_Single, _Single]:
         """Return differences from the predictions, and the variances of measurement errors and gaps: (n, k)."""
-        residual, variance = np.full(z.shape, np.nan), np.full(z.shape, np.nan)
-        gaps = np.asarray(np.isnan(z).any(axis=1))
-        for start in range(0, len(z), BLOCK):
-            block = slice(start, start + BLOCK)
-            for incomplete in (False, True):
-                rows = start + np.flatnonzero(gaps[block] == incomplete)
-                if rows.size:
-                    of = self._with_gaps if incomplete else self._without_gaps
-                    # One row a measurement: sums over measurements then run along the memory.
-                    found = of(np.ascontiguousarray(z[rows].T), np.ascontiguousarray(squared_error[rows].T))
-                    residual[rows], variance[rows] = found[0].T, found[1].T
+        residual, variance = np.full((2, *z.shape), np.nan, dtype=np.float32)
+        # Deviations from the median, in units of the scatter: single precision resolves them.
+        single, single_error = z.astype(np.float32), squared_error.astype(np.float32)
+        missing = np.isnan(z)
+        gaps = np.asarray(missing.any(axis=1))
+        complete, incomplete = np.flatnonzero(~gaps), np.flatnonzero(gaps)
+        # Stars with the same gaps one after the other: then a block has few patterns.
+        incomplete = incomplete[np.argsort(pattern_numbers(missing[incomplete]), kind="stable")]
+        for of, chosen in ((self._without_gaps, complete), (self._with_gaps, incomplete)):
+            for start in range(0, len(chosen), BLOCK):
+                rows = chosen[start : start + BLOCK]
+                # One row a measurement: sums over measurements then run along the memory.
+                found = of(np.ascontiguousarray(single[rows].T), np.ascontiguousarray(single_error[rows].T))
+                residual[rows], variance[rows] = found[0].T, found[1].T
         return residual, variance
 
-    def _without_gaps(self, z: FloatArray, squared_error: FloatArray) -> tuple[FloatArray, FloatArray]:
+    def _without_gaps(self, z: _Single, squared_error: _Single) -> tuple[_Single, _Single]:
         """Return residuals and variances, (k, n), of complete measurements and squared errors, (k, n)."""
-        predicted, variance = np.empty(z.shape), squared_error.copy()
+        predicted, variance = np.empty_like(z), squared_error.copy()
         for i in range(len(z)):
             slope, predicted[i] = self._predicted(i, z)
             variance[i] += np.einsum("jn,jn->n", np.square(slope, out=slope), squared_error)
-        return z - predicted, variance
+        return np.subtract(z, predicted, out=predicted), variance
 
-    def _with_gaps(self, z: FloatArray, squared_error: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Do the same for measurements with gaps."""
-        missing, mean = np.isnan(z), self.imputer.mean[:, None]
-        deviation = np.where(missing, 0.0, z - mean)
-        squared_error = np.where(missing, 0.0, squared_error)
-        _, first, number = np.unique(2.0 ** np.arange(len(z)) @ missing, return_index=True, return_inverse=True)
+    def _with_gaps(self, z: _Single, squared_error: _Single) -> tuple[_Single, _Single]:
+        """Do the same for measurements with gaps; stars with the same gaps stand together."""
+        missing, mean = np.isnan(z), self.imputer.mean.astype(np.float32)[:, None]
+        deviation = np.where(missing, np.float32(0), z - mean)
+        squared_error = np.where(missing, np.float32(0), squared_error)
+        first = np.flatnonzero(np.r_[True, (missing[:, 1:] != missing[:, :-1]).any(axis=0)])
+        counts = np.diff(np.r_[first, z.shape[1]])
         found = [self._gaps(missing[:, star]) for star in first]
-        filled, alone = np.empty(z.shape), np.empty(z.shape)
-        for n, gaps in enumerate(found):
-            rows = np.flatnonzero(number == n)
-            own = deviation[:, rows]
-            filled[:, rows], alone[:, rows] = gaps.filled @ own, gaps.alone @ own
+        filled, alone = np.empty_like(z), np.empty_like(z)
+        for start, count, gaps in zip(first, counts, found, strict=True):
+            own = slice(start, start + count)
+            filled[:, own], alone[:, own] = gaps.filled @ deviation[:, own], gaps.alone @ deviation[:, own]
         filled += mean
         reply, through = np.stack([g.reply for g in found], axis=-1), np.stack([g.slope for g in found], axis=-1)
-        predicted = np.empty(z.shape)
-        variance = squared_error + np.stack([g.variance for g in found], axis=1)[:, number]
+        predicted = np.empty_like(z)
+        variance = squared_error + np.repeat(np.stack([g.variance for g in found], axis=1), counts, axis=1)
         for i in range(len(z)):
-            slope, predicted[i] = self._predicted(i, filled - alone[i] * reply[i][:, number])
-            slope += through[i][:, number]
+            corrected = np.repeat(reply[i], counts, axis=1)
+            corrected *= -alone[i]
+            corrected += filled
+            slope, predicted[i] = self._predicted(i, corrected)
+            slope += np.repeat(through[i], counts, axis=1)
             variance[i] += np.einsum("jn,jn->n", np.square(slope, out=slope), squared_error)
-        return z - predicted, variance
+        return np.subtract(z, predicted, out=predicted), variance
 
-    def _predicted(self, i: int, z: FloatArray) -> tuple[FloatArray, FloatArray]:
+    def _predicted(self, i: int, z: _Single) -> tuple[_Single, _Single]:
         """Return df_i/dz, shape (k, n), and f_i, shape (n,), from complete measurements, shape (k, n)."""
-        slope = (2 * self.quadratic[i]) @ z
-        slope += self.linear[i][:, None]
-        return slope, self.constant[i] + 0.5 * (np.einsum("jn,jn->n", slope, z) + self.linear[i] @ z)
+        constant, linear, twice_quadratic = self._single
+        slope = twice_quadratic[i] @ z
+        slope += linear[i][:, None]
+        return slope, constant[i] + np.float32(0.5) * (np.einsum("jn,jn->n", slope, z) + linear[i] @ z)
+
+    @cached_property
+    def _single(self) -> tuple[_Single, _Single, _Single]:
+        """The function in single precision: constant, linear and twice the quadratic."""
+        constant, linear, quadratic = (
+            np.asarray(a, dtype=np.float32) for a in (self.constant, self.linear, 2 * self.quadratic)
+        )
+        return constant, linear, quadratic
 
     @cached_property
     def _known_gaps(self) -> dict[bytes, _Gaps]:
@@ -267,7 +299,7 @@ class Consistency:
         o, m = np.flatnonzero(~missing), np.flatnonzero(missing)
         filled, alone, reply, slope, variance = np.zeros((k, k)), *np.zeros((3, k, k)), np.zeros(k)
         if not o.size:
-            return _Gaps(filled, alone, reply, slope, variance)
+            return _Gaps.single(filled, alone, reply, slope, variance)
         precision = np.linalg.inv(covariance[np.ix_(o, o)])
         fill = covariance[np.ix_(m, o)] @ precision
         left = covariance[np.ix_(m, m)] - fill @ covariance[np.ix_(o, m)]
@@ -279,7 +311,7 @@ class Consistency:
         np.fill_diagonal(slope, 0.0)
         variance += np.einsum("ij,jk,ik->i", by_gaps, left, by_gaps)
         variance[o] += np.einsum("ij,ji->i", by_gaps[o], fill) ** 2 / np.diagonal(precision)
-        return _Gaps(filled, alone, reply, slope, variance)
+        return _Gaps.single(filled, alone, reply, slope, variance)
 
     @classmethod
     def skeleton(cls, n_given: int) -> Consistency:

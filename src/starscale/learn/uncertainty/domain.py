@@ -74,8 +74,11 @@ class Domain:
 
     def _distances(self, x: FloatArray, inputs: Inputs) -> FloatArray:
         white = (inputs.values - self.center) @ self.whitening
-        single = np.max(np.abs(x - self.median) / self.reach, axis=1, where=~inputs.missing, initial=0.0)
-        return np.stack([np.sqrt((white**2).sum(axis=1)), single], axis=1)
+        single = x - self.median
+        np.abs(single, out=single)
+        single /= self.reach
+        single[inputs.missing] = 0.0
+        return np.stack([np.sqrt(np.einsum("ni,ni->n", white, white)), single.max(axis=1, initial=0.0)], axis=1)
 
     @classmethod
     def skeleton(cls) -> Domain:

@@ -2,10 +2,11 @@
 
 from starscale.tables.sql.expression import (
     RowExpression,
+    masks_of,
     rename_columns,
     row_expression,
     shortened,
     unclean_columns,
 )
 
-__all__ = ["RowExpression", "rename_columns", "row_expression", "shortened", "unclean_columns"]
+__all__ = ["RowExpression", "masks_of", "rename_columns", "row_expression", "shortened", "unclean_columns"]

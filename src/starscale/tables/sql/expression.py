@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -11,13 +11,15 @@ import polars as pl
 
 from starscale.tables.sql.compile import compiled
 from starscale.tables.sql.values import Value, cleaned, condition
-from starscale.vocabulary.errors import InputError, Problem
+from starscale.vocabulary.errors import InputError, Problem, Problems
 from starscale.vocabulary.sql.grammar import parse
 from starscale.vocabulary.sql.tokens import NotSQLError
 from starscale.vocabulary.sql.tree import Node, columns_in
 
 _NUMPY: dict[pl.DataType, type] = {pl.Float32(): np.float32, pl.Float64(): np.float64}
 _PIECE = 65_536
+#: Begins the names of columns with results; no column of a survey has it.
+_VALUE = "\0value "
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +72,7 @@ class RowExpression:
     def on(self, table: pl.DataFrame) -> pl.Series:
         """Evaluate the expression on a table that has all its columns."""
         value = cleaned(self.value(table.schema, unclean_columns(table, self.columns)))
-        return _evaluated(table, value.expr)
+        return _evaluated(table, [value.expr])[0]
 
     def mask(self, table: pl.DataFrame, unclean: Collection[str] | None = None) -> pl.Series:
         """Return the rows for which the expression is true.
@@ -87,17 +89,53 @@ class RowExpression:
             The expression is no condition, or the types do not fit.
         """
         unclean = unclean_columns(table, self.columns) if unclean is None else unclean
-        value = self.value(table.schema, unclean)
+        return _evaluated(table, [self.condition(table.schema, unclean)])[0]
+
+    def condition(self, schema: Mapping[str, pl.DataType], unclean: Collection[str]) -> pl.Expr:
+        """Return the expression as a condition, false where it is null.
+
+        Raises
+        ------
+        InputError
+            The expression is no condition, or the types do not fit.
+        """
+        value = self.value(schema, unclean)
         if value.kind not in ("truth", "null"):
             found = f"{shortened(self.text)!r} is {value.word}"
             raise InputError(Problem(self.where, found, "a predicate, true or false"))
-        return _evaluated(table, condition(value).fill_null(value=False))
+        return condition(value).fill_null(value=False)
 
 
-def _evaluated(table: pl.DataFrame, expr: pl.Expr) -> pl.Series:
-    found = table.select(expr.alias("value")).to_series()
-    # The result of an expression without columns (TRUE) has one row.
-    return found if len(found) == table.height else found.new_from_index(0, table.height)
+def masks_of(
+    table: pl.DataFrame, expressions: Sequence[RowExpression], unclean: Collection[str]
+) -> list[pl.Series]:
+    """Return the rows for which each of several expressions is true, by one query.
+
+    Parameters
+    ----------
+    table : polars.DataFrame
+    expressions : sequence of RowExpression
+    unclean : collection of str
+        Columns that hold NaN or infinity.
+
+    Raises
+    ------
+    InputError
+        Names every expression that is no condition, or whose types do not fit.
+    """
+    problems, schema, conditions = Problems(), table.schema, []
+    for expression in expressions:
+        with problems.collect():
+            conditions.append(expression.condition(schema, unclean))
+    problems.raise_if_any()
+    return _evaluated(table, conditions)
+
+
+def _evaluated(table: pl.DataFrame, expressions: Sequence[pl.Expr]) -> list[pl.Series]:
+    # Added to the table: the result of an expression without columns (TRUE) would have one row.
+    names = [f"{_VALUE}{number}" for number in range(len(expressions))]
+    found = table.with_columns_seq(value.alias(name) for name, value in zip(names, expressions, strict=True))
+    return [found[name] for name in names]
 
 
 @lru_cache(maxsize=1024)
