@@ -6,6 +6,7 @@ a traceback.
 
 from __future__ import annotations
 
+import atexit
 import gc
 import os
 import signal
@@ -53,8 +54,10 @@ def _settle() -> None:
     """Set what a process of its own may set, before libraries of numbers are loaded."""
     # Threads for matrix products wait in busy loops, and nothing here multiplies matrices that need several.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    # Loading libraries makes a million objects, among which there is no garbage to be looked for every 700.
+    # Loading libraries makes a million objects, among which there is no garbage to be looked for every 700, and
+    # none at the end that the system would not take back faster.
     gc.set_threshold(_OBJECTS)
+    atexit.register(gc.freeze)
 
 
 def main() -> None:
