@@ -48,7 +48,11 @@ class ParquetSink(Sink):
         self._plan = plan
         self._schema = arrow_schema(plan.schema, plan.columns)
         self._file = plan.path.open("wb")
-        self._writer = pq.ParquetWriter(self._file, self._schema, compression="zstd", write_page_checksum=True)
+        # Measurements hardly ever repeat: dictionaries of them are made, found to be useless and thrown away.
+        repeating = [field.name for field in self._schema if not pa.types.is_floating(field.type)]
+        self._writer = pq.ParquetWriter(
+            self._file, self._schema, compression="zstd", use_dictionary=repeating, write_page_checksum=True
+        )
         self._held: list[pl.DataFrame] = []
         # astropy can join its empty table of the VOTable with the rows only where texts have a greatest length.
         self._widths = {name: 1 for name, dtype in plan.schema.items() if dtype == pl.String}

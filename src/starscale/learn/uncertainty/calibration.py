@@ -260,5 +260,8 @@ def calibration_skeleton(document: Mapping[str, Any]) -> IntervalCalibration:
 
 
 def _nested(lower: NDArray[Any], upper: NDArray[Any], p_below: FloatArray | None) -> Intervals:
-    """Widen the outer interval if the inner one was stretched beyond it."""
-    return Intervals(np.minimum.accumulate(lower, axis=2), np.maximum.accumulate(upper, axis=2), p_below)
+    """Widen the outer interval, in place, if the inner one was stretched beyond it."""
+    for k in range(1, len(LEVELS)):
+        np.minimum(lower[..., k], lower[..., k - 1], out=lower[..., k])
+        np.maximum(upper[..., k], upper[..., k - 1], out=upper[..., k])
+    return Intervals(lower, upper, p_below)
