@@ -105,13 +105,19 @@ def _rounded_forward(x: jax.Array, weight: jax.Array) -> tuple[jax.Array, tuple[
 def _rounded_backward(factors: tuple[jax.Array, jax.Array], slope: jax.Array) -> tuple[jax.Array, jax.Array]:
     x, weight = factors
     rounded = slope.astype(jnp.bfloat16)
-    # A transposed first factor is multiplied on a CPU as if it were not rounded (jax 0.10.2), twice as slowly, and
-    # a transposition before the product becomes such a factor. Joined from two parts it is a copy that stays one.
-    middle = x.shape[1] // 2
-    turned = jnp.concatenate([x[:, :middle].T, x[:, middle:].T])
-    of_weight = jnp.matmul(turned, rounded, preferred_element_type=jnp.float32)
-    of_x = jnp.matmul(rounded, weight.T, preferred_element_type=jnp.float32)
+    of_weight = jnp.matmul(_turned(x), rounded, preferred_element_type=jnp.float32)
+    of_x = jnp.matmul(rounded, _turned(weight), preferred_element_type=jnp.float32)
     return of_x, of_weight
+
+
+def _turned(factor: jax.Array) -> jax.Array:
+    """Transpose a rounded factor, by a copy.
+
+    A transposed factor is multiplied on a CPU as if it were not rounded (jax 0.10.2), twice as slowly, and a
+    transposition before the product becomes such a factor. Joined from two parts it is a copy that stays one.
+    """
+    middle = factor.shape[1] // 2
+    return jnp.concatenate([factor[:, :middle].T, factor[:, middle:].T])
 
 
 rounded_product.defvjp(_rounded_forward, _rounded_backward)
