@@ -13,7 +13,15 @@ from starscale.learn.mixture import n_epochs, n_frequencies
 from starscale.learn.observations import Measurements, Observations
 from starscale.learn.preparation import InputPreparation
 from starscale.learn.regressor import FitContext, LabelTargets
-from starscale.learn.training import EarlyStopping, TrainState, mean_loss, n_steps, run_epoch
+from starscale.learn.training import (
+    EarlyStopping,
+    Stars,
+    TrainState,
+    mean_loss,
+    n_steps,
+    run_epoch,
+    shuffled,
+)
 from starscale.learn.turchi import Turchi2024, batch_size
 from starscale.vocabulary.errors import StarscaleError
 from starscale.vocabulary.settings.models import MixtureConfig, Turchi2024Config
@@ -52,7 +60,7 @@ def test_an_epoch_visits_every_star_at_most_once_and_whole_batches_only(
     drawn = []
     for seed in range(2):
         done, losses = run_epoch(
-            state, stars, jnp.float32(1), seeded(seed), loss=visits, optimiser=OPTIMISER, batch=batch
+            state, Stars.of(stars), jnp.float32(1), seeded(seed), loss=visits, optimiser=OPTIMISER, batch=batch
         )
         count = -np.asarray(done.params)
         assert losses.shape == (steps,)
@@ -67,9 +75,26 @@ def test_samples_of_about_the_same_size_share_a_compiled_program() -> None:
     state = TrainState(jnp.zeros(2), jnp.float32(0), OPTIMISER.init(jnp.zeros(2)))
     before = training._trained._cache_size()
     for n in (1001, 1020):
-        run_epoch(state, jnp.ones((n, 2)), jnp.float32(1), seeded(0), loss=visits, optimiser=OPTIMISER, batch=100)
+        stars = Stars.of(jnp.ones((n, 2)))
+        run_epoch(state, stars, jnp.float32(1), seeded(0), loss=visits, optimiser=OPTIMISER, batch=100)
     assert training._trained._cache_size() == before + 1
-    assert all(n <= training._rounded(n) <= 1.125 * n for n in range(1, 3000))
+
+
+@pytest.mark.parametrize("n", [1, 2, 15, 16, 17, 31, 33, 100, 1001, 2999])
+def test_stars_are_followed_by_few_rows_of_zeros(n: int) -> None:
+    stars = Stars.of((jnp.ones((n, 2)), jnp.ones(n)))
+    assert stars.n == n
+    for array in stars.data:
+        assert n <= len(array) <= max(1.125 * n, n + 1)
+        np.testing.assert_array_equal(array[n:], 0)
+        np.testing.assert_array_equal(array[:n], 1)
+
+
+def test_the_order_of_the_stars_follows_from_the_key() -> None:
+    first, again, other = (shuffled(seeded(seed), 1000, 100) for seed in (1, 1, 2))
+    np.testing.assert_array_equal(first, again)
+    assert (first != other).mean() > 0.9
+    np.testing.assert_array_equal(np.sort(first.ravel()), np.arange(1000))
 
 
 def test_early_stopping_keeps_the_best_and_waits_for_patience() -> None:

@@ -106,7 +106,7 @@ def _fill(
     precision: NDArray[Any],
     change: FloatArray | None = None,
 ) -> NDArray[Any]:
-    """Fill the same gaps of some rows of `z`, and of its `change`; return the covariance of what fills the gaps."""
+    """Fill the same gaps of some rows of `z`, and of its `change`; return the covariance of what fills them."""
     # Numbers and not masks, of which np.ix_ would make numbers again and again.
     gaps, seen, rows = np.flatnonzero(missed), np.flatnonzero(~missed), rows[:, None]
     inner = np.linalg.inv(precision[gaps[:, None], gaps])

@@ -52,9 +52,51 @@ def n_steps(n_stars: int, batch: int) -> int:
     return max(n_stars // batch, 1)
 
 
+class Stars(NamedTuple):
+    """Stars to train on.
+
+    Parameters
+    ----------
+    data : tree of arrays
+        Each with the stars along its first axis, and rows of zeros after them.
+    n : int
+        Number of stars.
+    """
+
+    data: Any
+    n: int
+
+    @classmethod
+    def of(cls, data: Any) -> Stars:
+        """Append rows of zeros up to one of few numbers, at most an eighth above.
+
+        Repeats, and samples of about the same size, then share the program of an epoch, which takes seconds to
+        compile.
+        """
+        n = jax.tree.leaves(data)[0].shape[0]
+        step = 1 << max((n - 1).bit_length() - 4, 0)
+        return cls(_longer(data, length=-(-n // step) * step), n)
+
+
+@partial(jax.jit, static_argnames=("length",))
+def _longer(data: Any, *, length: int) -> Any:
+    def longer(array: jax.Array) -> jax.Array:
+        return jnp.pad(array, [(0, length - array.shape[0]), *[(0, 0)] * (array.ndim - 1)])
+
+    return jax.tree.map(longer, data)
+
+
+def shuffled(key: jax.Array, n_stars: int, batch: int) -> NDArray[np.int32]:
+    """Return the rows of every batch of an epoch, shape (n_steps, size); a batch is at most the whole sample."""
+    # Of numpy: to sort random numbers, as jax does, took a twentieth of the time of an epoch.
+    rng = np.random.default_rng(np.asarray(jax.random.key_data(key)))
+    size, steps = min(batch, n_stars), n_steps(n_stars, batch)
+    return rng.permutation(n_stars)[: steps * size].reshape(steps, size).astype(np.int32)
+
+
 def run_epoch(
     state: TrainState,
-    data: Any,
+    stars: Stars,
     constants: Any,
     key: jax.Array,
     *,
@@ -67,46 +109,24 @@ def run_epoch(
     Parameters
     ----------
     state : TrainState
-    data : tree of arrays
-        Each with the stars along its first axis.
+    stars : Stars
     constants : tree of arrays
         Handed to the loss as they are.
     key : array
         Of the random numbers of this epoch.
     loss, optimiser, batch
-        Compiled in; a batch is the whole sample where that is smaller.
+        Compiled in, but for the batch.
 
     Returns
     -------
     state : TrainState
     losses : array, shape (n_steps,)
     """
-    n_stars = jax.tree.leaves(data)[0].shape[0]
-    # Two programs, the small one of which depends on the number of stars: repeats and samples of about the same
-    # size share the other, which takes seconds to compile.
-    drawn = _drawn(data, key, n_stars=n_stars, batch=batch, length=_rounded(n_stars))
-    done: tuple[TrainState, jax.Array] = _trained(state, constants, *drawn, loss=loss, optimiser=optimiser)
-    return done
-
-
-def _rounded(n: int) -> int:
-    """Round up to one of few numbers, at most an eighth above."""
-    step = 1 << max((n - 1).bit_length() - 4, 0)
-    return -(-n // step) * step
-
-
-@partial(jax.jit, static_argnames=("n_stars", "batch", "length"))
-def _drawn(
-    data: Any, key: jax.Array, *, n_stars: int, batch: int, length: int
-) -> tuple[Any, jax.Array, jax.Array]:
-    """Return the stars, with rows of zeros up to `length`, the rows of every batch, and a key for each."""
-    size, steps = min(batch, n_stars), n_steps(n_stars, batch)
-    shuffle_key, step_key = jax.random.split(key)
-    order = jax.random.permutation(shuffle_key, n_stars)[: steps * size].reshape(steps, size)
-    longer = jax.tree.map(
-        lambda array: jnp.pad(array, [(0, length - n_stars), *[(0, 0)] * (array.ndim - 1)]), data
+    order = shuffled(key, stars.n, batch)
+    done: tuple[TrainState, jax.Array] = _trained(
+        state, constants, stars.data, order, key, loss=loss, optimiser=optimiser
     )
-    return longer, order, jax.random.split(step_key, steps)
+    return done
 
 
 @partial(jax.jit, static_argnames=("loss", "optimiser"))
@@ -115,7 +135,7 @@ def _trained(
     constants: Any,
     data: Any,
     order: jax.Array,
-    keys: jax.Array,
+    key: jax.Array,
     *,
     loss: BatchLoss,
     optimiser: Optimiser,
@@ -123,24 +143,23 @@ def _trained(
     """Take one step for each row of `order`."""
 
     def step(state: TrainState, item: tuple[jax.Array, jax.Array]) -> tuple[TrainState, jax.Array]:
-        rows, key = item
+        rows, number = item
         drawn = jax.tree.map(lambda array: array[rows], data)
         (value, statistics), gradient = jax.value_and_grad(loss, has_aux=True)(
-            state.params, state.statistics, constants, drawn, key
+            state.params, state.statistics, constants, drawn, jax.random.fold_in(key, number)
         )
         updates, inner = optimiser.update(gradient, state.optimiser, state.params)
         params = jax.tree.map(lambda p, u: p + u, state.params, updates)
         return TrainState(params, statistics, inner), value
 
-    return jax.lax.scan(step, state, (order, keys))
+    return jax.lax.scan(step, state, (order, jnp.arange(order.shape[0])))
 
 
-@partial(jax.jit, static_argnames=("loss", "optimiser", "batch"))
 def run_epoch_together(
     states: TrainState,
-    data: Any,
+    stars: Stars,
     constants: Any,
-    keys: jax.Array,
+    keys: Sequence[jax.Array],
     *,
     loss: BatchLoss,
     optimiser: Optimiser,
@@ -151,14 +170,19 @@ def run_epoch_together(
     Parameters are those of :func:`run_epoch`, with a leading axis of networks in `states` and `keys`. One
     network leaves most of an accelerator idle; on a CPU this is no faster than one after the other.
     """
+    orders = np.stack([shuffled(key, stars.n, batch) for key in keys])
+    together: tuple[TrainState, jax.Array] = _trained_together(
+        states, constants, stars.data, orders, jnp.stack(keys), loss=loss, optimiser=optimiser
+    )
+    return together
 
-    def one(state: TrainState, key: jax.Array) -> tuple[TrainState, jax.Array]:
-        done: tuple[TrainState, jax.Array] = run_epoch(
-            state, data, constants, key, loss=loss, optimiser=optimiser, batch=batch
-        )
-        return done
 
-    together: tuple[TrainState, jax.Array] = jax.vmap(one)(states, keys)
+@partial(jax.jit, static_argnames=("loss", "optimiser"))
+def _trained_together(
+    states: TrainState, constants: Any, data: Any, orders: jax.Array, keys: jax.Array, **compiled_in: Any
+) -> tuple[TrainState, jax.Array]:
+    along = jax.vmap(partial(_trained, **compiled_in), in_axes=(0, None, None, 0, 0))
+    together: tuple[TrainState, jax.Array] = along(states, constants, data, orders, keys)
     return together
 
 

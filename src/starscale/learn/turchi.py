@@ -50,6 +50,7 @@ from starscale.learn.scaling import LabelScaler
 from starscale.learn.training import (
     EarlyStopping,
     Optimiser,
+    Stars,
     TrainState,
     computed,
     mean_loss,
@@ -285,7 +286,8 @@ class _Training:
             )
             if epochs
         ]
-        self._optimiser, self._batch = _adam(config.learning_rate), batch_size(config, len(label.train[1]))
+        self._stars = Stars.of(label.train)
+        self._optimiser, self._batch = _adam(config.learning_rate), batch_size(config, self._stars.n)
         self._best = network, network.initial_statistics()
         self._task: Task | None = None
         self._begin(0)
@@ -308,7 +310,7 @@ class _Training:
         loss, _, key = self._phases[self._phase]
         state, losses = run_epoch(
             self._state,
-            self.label.train,
+            self._stars,
             self.label.constants,
             jax.random.fold_in(key, self._done + 1),
             loss=loss,
