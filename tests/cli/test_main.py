@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import os
 import shlex
 import shutil
 import subprocess
@@ -51,6 +52,30 @@ def stars(sky: Path, tmp_path: Path) -> Path:
 def clean(table: Path, out: Path, *more: str) -> subprocess.CompletedProcess[str]:
     join = f"bailer_jones_edr3={table.parent / 'bailer_jones_edr3.parquet'}"
     return starscale("clean", table, "--survey", "gaia_dr3", "--join", join, "-o", out, *more)
+
+
+@pytest.mark.parametrize(("chosen", "expected"), [({}, "1"), ({"OPENBLAS_NUM_THREADS": "3"}, "3")])
+def test_a_command_has_one_thread_for_products_unless_the_user_chose(
+    chosen: dict[str, str], expected: str, tmp_path: Path
+) -> None:
+    program = (
+        "import atexit, gc, os, sys\n"
+        "from starscale.cli.main import main\n"
+        "atexit.register(lambda: print(os.environ['OPENBLAS_NUM_THREADS'], gc.get_threshold()[0]))\n"
+        "assert 'numpy' not in sys.modules\n"
+        "main()\n"
+    )
+    environment = {name: value for name, value in os.environ.items() if name != "OPENBLAS_NUM_THREADS"} | chosen
+    done = subprocess.run(
+        [sys.executable, "-c", program, "info", str(tmp_path / "none.parquet")],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environment,
+    )
+    threads, threshold = done.stdout.split()
+    assert threads == expected
+    assert int(threshold) > 700
 
 
 def test_version() -> None:

@@ -20,6 +20,7 @@ from starscale.features.features import (
     feature_columns,
     feature_set_names,
     load_feature_set,
+    moved_features,
 )
 from starscale.surveys import Survey, load_survey
 from starscale.vocabulary.errors import InputError
@@ -94,6 +95,18 @@ def test_the_papers_features_by_hand() -> None:
     assert found.dtype == np.float64
     assert found.flags.c_contiguous
     np.testing.assert_allclose(found, np.stack([expected[name] for name in PAPER], axis=1), rtol=1e-12, atol=1e-12)
+
+
+def test_features_of_redder_stars_are_those_of_a_redder_table() -> None:
+    table = stars(50).with_columns(pl.when(pl.int_range(pl.len()) % 7 > 0).then("ebmv_sfd").alias("ebmv_sfd"))
+    for features in (TURCHI, DEFAULT):
+        x = evaluate_features(table, features)
+        redder = evaluate_features(table.with_columns(pl.col("ebmv_sfd") + 0.01), features)
+        found = moved_features(table, features, x, "ebmv_sfd", 0.01)
+        np.testing.assert_array_equal(found, redder)
+        same = ((x == redder) | np.isnan(x)).all(axis=0)
+        assert same.any()
+        assert not same.all()
 
 
 @pytest.mark.parametrize("missing", ["bailer_jones_edr3", "skymapper_dr2"])

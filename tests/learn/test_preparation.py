@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from starscale.learn.imputation import MAX_PATTERNS, GaussianImputer, _subsample
+from starscale.learn.imputation import MAX_PATTERNS, GaussianImputer, _subsample, pattern_numbers
 from starscale.learn.preparation import InputPreparation
 from starscale.learn.scaling import SQUASH, FeatureScaler, LabelScaler, whitening_matrix
 from starscale.learn.uncertainty.domain import Domain
@@ -89,6 +89,46 @@ def test_imputer_leaves_observed_values_and_its_input_alone() -> None:
     seen = ~np.isnan(z)
     np.testing.assert_array_equal(filled[seen], z[seen])
     np.testing.assert_allclose(filled[5], imputer.mean)
+
+
+@pytest.mark.parametrize("n_inputs", [3, 70])
+@pytest.mark.parametrize("squashed", [True, False])
+def test_a_star_and_the_same_star_elsewhere_are_prepared_as_each_by_itself(n_inputs: int, squashed: bool) -> None:
+    rng = np.random.default_rng(5)
+    mixing = rng.normal(size=(n_inputs, n_inputs)) / np.sqrt(n_inputs)
+    x = rng.normal(size=(400, n_inputs)) @ mixing
+    x[:, -1] = 7.0
+    preparation = InputPreparation.fit(x, "robust" if squashed else "standard", seed=0)
+    x[rng.random(x.shape) < 0.2] = np.nan
+    moved = x.copy()
+    moved[:, :2] += [0.3, -0.2]
+    inputs, elsewhere = preparation.apply_both(x, moved)
+    for found, alone in ((inputs, preparation.apply(x)), (elsewhere, preparation.apply(moved))):
+        np.testing.assert_allclose(found.values, alone.values, rtol=1e-5, atol=1e-5)
+        np.testing.assert_array_equal(found.missing, alone.missing)
+    gaps = inputs.missing.any(axis=1)
+    assert (np.abs(elsewhere.values - inputs.values)[gaps][inputs.missing[gaps]] > 1e-3).mean() > 0.3
+
+
+def test_a_star_that_loses_an_input_elsewhere_is_filled_there_by_itself() -> None:
+    x = gaussian(300)
+    preparation = InputPreparation.fit(x, "robust", seed=0)
+    moved = x + 0.1
+    moved[::4, 1] = np.nan
+    inputs, elsewhere = preparation.apply_both(x, moved)
+    np.testing.assert_array_equal(inputs.values, preparation.apply(x).values)
+    np.testing.assert_array_equal(elsewhere.values, preparation.apply(moved).values)
+    assert elsewhere.missing[::4, 1].all()
+
+
+@pytest.mark.parametrize("n_inputs", [1, 8, 9, 64, 65, 130])
+def test_rows_with_the_same_gaps_have_the_same_number(n_inputs: int) -> None:
+    rng = np.random.default_rng(0)
+    different = np.unique(rng.random((40, n_inputs)) < 0.5, axis=0)
+    chosen = rng.integers(len(different), size=300)
+    number = pattern_numbers(different[chosen])
+    assert ((number[:, None] == number) == (chosen[:, None] == chosen)).all()
+    assert set(number) == set(range(len(np.unique(chosen))))
 
 
 @given(order=st.permutations(range(12)))

@@ -15,7 +15,7 @@ from starscale.learn.preparation import InputPreparation
 from starscale.learn.regressor import FitContext, LabelTargets
 from starscale.learn.training import (
     EarlyStopping,
-    Stars,
+    EpochStars,
     TrainState,
     mean_loss,
     n_steps,
@@ -60,7 +60,13 @@ def test_an_epoch_visits_every_star_at_most_once_and_whole_batches_only(
     drawn = []
     for seed in range(2):
         done, losses = run_epoch(
-            state, Stars.of(stars), jnp.float32(1), seeded(seed), loss=visits, optimiser=OPTIMISER, batch=batch
+            state,
+            EpochStars.of(stars),
+            jnp.float32(1),
+            seeded(seed),
+            loss=visits,
+            optimiser=OPTIMISER,
+            batch=batch,
         )
         count = -np.asarray(done.params)
         assert losses.shape == (steps,)
@@ -75,14 +81,14 @@ def test_samples_of_about_the_same_size_share_a_compiled_program() -> None:
     state = TrainState(jnp.zeros(2), jnp.float32(0), OPTIMISER.init(jnp.zeros(2)))
     before = training._trained._cache_size()
     for n in (1001, 1020):
-        stars = Stars.of(jnp.ones((n, 2)))
+        stars = EpochStars.of(jnp.ones((n, 2)))
         run_epoch(state, stars, jnp.float32(1), seeded(0), loss=visits, optimiser=OPTIMISER, batch=100)
     assert training._trained._cache_size() == before + 1
 
 
 @pytest.mark.parametrize("n", [1, 2, 15, 16, 17, 31, 33, 100, 1001, 2999])
 def test_stars_are_followed_by_few_rows_of_zeros(n: int) -> None:
-    stars = Stars.of((jnp.ones((n, 2)), jnp.ones(n)))
+    stars = EpochStars.of((jnp.ones((n, 2)), jnp.ones(n)))
     assert stars.n == n
     for array in stars.data:
         assert n <= len(array) <= max(1.125 * n, n + 1)

@@ -320,6 +320,37 @@ def evaluate_features(table: pl.DataFrame, features: Sequence[Feature], *, where
     return result
 
 
+def moved_features(
+    table: pl.DataFrame,
+    features: Sequence[Feature],
+    x: FloatArray,
+    column: str,
+    step: float,
+    *,
+    where: str = "table",
+) -> FloatArray:
+    """Compute the inputs of a model for stars in which one column is larger by `step`.
+
+    Parameters
+    ----------
+    table, features, where
+        As for :func:`evaluate_features`.
+    x : ndarray, (n_stars, n_features)
+        The features of the table as it is; those that do not use the column are taken from it.
+    column : str
+    step : float
+        In the unit of the column.
+
+    Returns
+    -------
+    ndarray, (n_stars, n_features)
+    """
+    using = [i for i, feature in enumerate(features) if column in columns_in(feature)]
+    moved, larger = x.copy(), table.with_columns_seq(pl.col(column) + step)
+    moved[:, using] = evaluate_features(larger, [features[i] for i in using], where=where)
+    return moved
+
+
 def _check_columns(table: pl.DataFrame, columns: Sequence[str], features: Sequence[Feature], where: str) -> None:
     """Refuse a table in which a column is missing or does not hold numbers."""
     problems = Problems()

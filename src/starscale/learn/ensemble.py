@@ -16,8 +16,8 @@ from starscale.learn.compilation import seeded
 from starscale.learn.regressor import FitContext, note_of
 from starscale.learn.training import (
     BatchLoss,
+    EpochStars,
     Optimiser,
-    Stars,
     TrainState,
     computed,
     mean_loss,
@@ -81,7 +81,7 @@ def train_together(
             losses: list[Any] = []
             for number, members in enumerate(groups):
                 epoch_keys = [jax.random.fold_in(keys[i], epoch) for i in members]
-                losses += trainer.run(number, Stars.of(data(epoch, number)), epoch_keys, options)
+                losses += trainer.run(number, EpochStars.of(data(epoch, number)), epoch_keys, options)
             figures = {"training": float(np.mean([mean_loss(values, phase, epoch) for values in losses]))}
             task.advance(1, note_of(figures))
             context.checkpoint.save(phase, partial(_arrays, trainer, epoch), now=epoch == epochs)
@@ -95,7 +95,9 @@ class _Threaded:
         self._states, self._groups = list(states), groups
         self._begun: set[int] = set()
 
-    def run(self, number: int, stars: Stars, keys: Sequence[jax.Array], options: Mapping[str, Any]) -> list[Any]:
+    def run(
+        self, number: int, stars: EpochStars, keys: Sequence[jax.Array], options: Mapping[str, Any]
+    ) -> list[Any]:
         """Train a group for an epoch and return the losses of each of its networks."""
         members = self._groups[number]
 
@@ -126,7 +128,9 @@ class _Batched:
         self._groups, self._n = groups, len(states)
         self._joined = [stacked([states[i] for i in members]) for members in groups]
 
-    def run(self, number: int, stars: Stars, keys: Sequence[jax.Array], options: Mapping[str, Any]) -> list[Any]:
+    def run(
+        self, number: int, stars: EpochStars, keys: Sequence[jax.Array], options: Mapping[str, Any]
+    ) -> list[Any]:
         """Train a group for an epoch and return the losses of each of its networks."""
         self._joined[number], losses = run_epoch_together(self._joined[number], stars, None, keys, **options)
         return list(np.asarray(losses))

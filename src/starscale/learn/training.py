@@ -52,7 +52,7 @@ def n_steps(n_stars: int, batch: int) -> int:
     return max(n_stars // batch, 1)
 
 
-class Stars(NamedTuple):
+class EpochStars(NamedTuple):
     """Stars to train on.
 
     Parameters
@@ -67,7 +67,7 @@ class Stars(NamedTuple):
     n: int
 
     @classmethod
-    def of(cls, data: Any) -> Stars:
+    def of(cls, data: Any) -> EpochStars:
         """Append rows of zeros up to one of few numbers, at most an eighth above.
 
         Repeats, and samples of about the same size, then share the program of an epoch, which takes seconds to
@@ -96,7 +96,7 @@ def shuffled(key: jax.Array, n_stars: int, batch: int) -> NDArray[np.int32]:
 
 def run_epoch(
     state: TrainState,
-    stars: Stars,
+    stars: EpochStars,
     constants: Any,
     key: jax.Array,
     *,
@@ -109,7 +109,7 @@ def run_epoch(
     Parameters
     ----------
     state : TrainState
-    stars : Stars
+    stars : EpochStars
     constants : tree of arrays
         Handed to the loss as they are.
     key : array
@@ -157,7 +157,7 @@ def _trained(
 
 def run_epoch_together(
     states: TrainState,
-    stars: Stars,
+    stars: EpochStars,
     constants: Any,
     keys: Sequence[jax.Array],
     *,

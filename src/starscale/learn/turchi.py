@@ -49,8 +49,8 @@ from starscale.learn.regressor import (
 from starscale.learn.scaling import LabelScaler
 from starscale.learn.training import (
     EarlyStopping,
+    EpochStars,
     Optimiser,
-    Stars,
     TrainState,
     computed,
     mean_loss,
@@ -286,7 +286,7 @@ class _Training:
             )
             if epochs
         ]
-        self._stars = Stars.of(label.train)
+        self._stars = EpochStars.of(label.train)
         self._optimiser, self._batch = _adam(config.learning_rate), batch_size(config, self._stars.n)
         self._best = network, network.initial_statistics()
         self._task: Task | None = None

@@ -16,7 +16,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from starscale.features.families import Feature
-from starscale.features.features import columns_in, evaluate_features
+from starscale.features.features import evaluate_features, moved_features
 from starscale.features.measurements import Measurement, measured, measured_names
 from starscale.model.asked import Asked, tilt_of
 from starscale.model.flagging import Limits, ambiguous, catalogue_flags, odd_measurement, quality
@@ -226,15 +226,7 @@ class Model(Summarised):
         """Return the inputs of stars that are redder by `_STEP`, shape (n_stars, n_features); None: not needed."""
         if self.reddening is None or not self.asked.slopes:
             return None
-        moved, columns = x.copy(), self._of_reddening
-        redder = clean.with_columns_seq(pl.col(self.reddening) + _STEP)
-        moved[:, columns] = evaluate_features(redder, [self.features[i] for i in columns], where=where)
-        return moved
-
-    @cached_property
-    def _of_reddening(self) -> list[int]:
-        """Numbers of the features that depend on E(B-V)."""
-        return [i for i, feature in enumerate(self.features) if self.reddening in columns_in(feature)]
+        return moved_features(clean, self.features, x, self.reddening, _STEP, where=where)
 
     def _catalogue(self, clean: pl.DataFrame, prediction: Prediction, flags: NDArray[np.int32]) -> pl.DataFrame:
         position = self.inputs.position

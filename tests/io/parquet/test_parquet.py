@@ -38,6 +38,18 @@ def hats(folder: Path) -> Path:
     return folder
 
 
+def test_only_columns_that_repeat_have_dictionaries(tmp_path: Path) -> None:
+    table = part(0, 100).with_columns(name=pl.lit("a"), flag=pl.lit(1), parts=pl.lit([1.5, 2.5]))
+    io.write(table, tmp_path / "a.parquet")
+    group = pq.ParquetFile(tmp_path / "a.parquet").metadata.row_group(0)
+    of = {
+        group.column(i).path_in_schema.split(".")[0]: group.column(i).encodings for i in range(group.num_columns)
+    }
+    assert {name for name, encodings in of.items() if "RLE_DICTIONARY" in encodings} >= {"id", "name", "flag"}
+    assert "RLE_DICTIONARY" not in of["x"]
+    assert io.read(tmp_path / "a.parquet").equals(table)
+
+
 def test_a_directory_is_one_table(tmp_path: Path) -> None:
     io.write(part(3), tmp_path / "b.parquet")
     io.write(part(0), tmp_path / "a.parquet")

@@ -29,8 +29,6 @@ from starscale.learn.uncertainty.domain import INSIDE
 from starscale.learn.uncertainty.quadratic import fit_quadratic
 from starscale.vocabulary.arrays import FloatArray
 
-_Single = NDArray[np.float32]
-
 #: Fewest training stars, and of them that have a measurement, for a fit.
 FEWEST = 100
 #: Fewest measurements: with two, neither could be called the wrong one.
@@ -82,16 +80,11 @@ class _Gaps:
     `variance[i]` is what the gaps add to the variance of i.
     """
 
-    filled: _Single
-    alone: _Single
-    reply: _Single
-    slope: _Single
-    variance: _Single
-
-    @classmethod
-    def single(cls, *arrays: FloatArray) -> _Gaps:
-        """Return the matrices in single precision."""
-        return cls(*(array.astype(np.float32) for array in arrays))
+    filled: FloatArray
+    alone: FloatArray
+    reply: FloatArray
+    slope: FloatArray
+    variance: FloatArray
 
 
 @dataclass(frozen=True)
@@ -196,11 +189,11 @@ class Consistency:
         )
         variance += self.variance
         each = np.abs(residual, out=residual)
-        each /= np.sqrt(np.maximum(variance, np.finfo(variance.dtype).tiny, out=variance), out=variance)
+        each /= np.sqrt(np.maximum(variance, np.finfo(float).tiny, out=variance), out=variance)
         each /= self.scale
         score = np.fmax.reduce(each, axis=1)
         score[(~np.isnan(each)).sum(axis=1) < LEAST_KNOWN] = np.nan
-        whole = np.full((len(value), len(self.used)), np.nan, each.dtype)
+        whole = np.full((len(value), len(self.used)), np.nan)
         whole[:, self.used] = each
         return Disagreement(score, whole)
 
@@ -210,11 +203,9 @@ class Consistency:
         scaled /= self.width
         return np.square(scaled, out=scaled)
 
-    def _residuals(self, z: FloatArray, squared_error: FloatArray) -> tuple[_Single, _Single]:
+    def _residuals(self, z: FloatArray, squared_error: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return differences from the predictions, and the variances of measurement errors and gaps: (n, k)."""
-        residual, variance = np.full((2, *z.shape), np.nan, dtype=np.float32)
-        # Deviations from the median, in units of the scatter: single precision resolves them.
-        single, single_error = z.astype(np.float32), squared_error.astype(np.float32)
+        residual, variance = np.full((2, *z.shape), np.nan)
         missing = np.isnan(z)
         gaps = np.asarray(missing.any(axis=1))
         complete, incomplete = np.flatnonzero(~gaps), np.flatnonzero(gaps)
@@ -224,11 +215,11 @@ class Consistency:
             for start in range(0, len(chosen), BLOCK):
                 rows = chosen[start : start + BLOCK]
                 # One row a measurement: sums over measurements then run along the memory.
-                found = of(np.ascontiguousarray(single[rows].T), np.ascontiguousarray(single_error[rows].T))
+                found = of(np.ascontiguousarray(z[rows].T), np.ascontiguousarray(squared_error[rows].T))
                 residual[rows], variance[rows] = found[0].T, found[1].T
         return residual, variance
 
-    def _without_gaps(self, z: _Single, squared_error: _Single) -> tuple[_Single, _Single]:
+    def _without_gaps(self, z: FloatArray, squared_error: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return residuals and variances, (k, n), of complete measurements and squared errors, (k, n)."""
         predicted, variance = np.empty_like(z), squared_error.copy()
         for i in range(len(z)):
@@ -236,11 +227,11 @@ class Consistency:
             variance[i] += np.einsum("jn,jn->n", np.square(slope, out=slope), squared_error)
         return np.subtract(z, predicted, out=predicted), variance
 
-    def _with_gaps(self, z: _Single, squared_error: _Single) -> tuple[_Single, _Single]:
+    def _with_gaps(self, z: FloatArray, squared_error: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Do the same for measurements with gaps; stars with the same gaps stand together."""
-        missing, mean = np.isnan(z), self.imputer.mean.astype(np.float32)[:, None]
-        deviation = np.where(missing, np.float32(0), z - mean)
-        squared_error = np.where(missing, np.float32(0), squared_error)
+        missing, mean = np.isnan(z), self.imputer.mean[:, None]
+        deviation = np.where(missing, 0.0, z - mean)
+        squared_error = np.where(missing, 0.0, squared_error)
         first = np.flatnonzero(np.r_[True, (missing[:, 1:] != missing[:, :-1]).any(axis=0)])
         counts = np.diff(np.r_[first, z.shape[1]])
         found = [self._gaps(missing[:, star]) for star in first]
@@ -261,20 +252,11 @@ class Consistency:
             variance[i] += np.einsum("jn,jn->n", np.square(slope, out=slope), squared_error)
         return np.subtract(z, predicted, out=predicted), variance
 
-    def _predicted(self, i: int, z: _Single) -> tuple[_Single, _Single]:
+    def _predicted(self, i: int, z: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return df_i/dz, shape (k, n), and f_i, shape (n,), from complete measurements, shape (k, n)."""
-        constant, linear, twice_quadratic = self._single
-        slope = twice_quadratic[i] @ z
-        slope += linear[i][:, None]
-        return slope, constant[i] + np.float32(0.5) * (np.einsum("jn,jn->n", slope, z) + linear[i] @ z)
-
-    @cached_property
-    def _single(self) -> tuple[_Single, _Single, _Single]:
-        """The function in single precision: constant, linear and twice the quadratic."""
-        constant, linear, quadratic = (
-            np.asarray(a, dtype=np.float32) for a in (self.constant, self.linear, 2 * self.quadratic)
-        )
-        return constant, linear, quadratic
+        slope = (2 * self.quadratic[i]) @ z
+        slope += self.linear[i][:, None]
+        return slope, self.constant[i] + 0.5 * (np.einsum("jn,jn->n", slope, z) + self.linear[i] @ z)
 
     @cached_property
     def _known_gaps(self) -> dict[bytes, _Gaps]:
@@ -299,7 +281,7 @@ class Consistency:
         o, m = np.flatnonzero(~missing), np.flatnonzero(missing)
         filled, alone, reply, slope, variance = np.zeros((k, k)), *np.zeros((3, k, k)), np.zeros(k)
         if not o.size:
-            return _Gaps.single(filled, alone, reply, slope, variance)
+            return _Gaps(filled, alone, reply, slope, variance)
         precision = np.linalg.inv(covariance[np.ix_(o, o)])
         fill = covariance[np.ix_(m, o)] @ precision
         left = covariance[np.ix_(m, m)] - fill @ covariance[np.ix_(o, m)]
@@ -311,7 +293,7 @@ class Consistency:
         np.fill_diagonal(slope, 0.0)
         variance += np.einsum("ij,jk,ik->i", by_gaps, left, by_gaps)
         variance[o] += np.einsum("ij,ji->i", by_gaps[o], fill) ** 2 / np.diagonal(precision)
-        return _Gaps.single(filled, alone, reply, slope, variance)
+        return _Gaps(filled, alone, reply, slope, variance)
 
     @classmethod
     def skeleton(cls, n_given: int) -> Consistency:

@@ -73,9 +73,7 @@ class Domain:
         return np.asarray((self._distances(x, inputs) / self.scale).max(axis=1))
 
     def _distances(self, x: FloatArray, inputs: Inputs) -> FloatArray:
-        # In single precision, as the inputs are.
-        center, whitening = self.center.astype(np.float32), self.whitening.astype(np.float32)
-        white = (inputs.values - center) @ whitening
+        white = (inputs.values - self.center) @ self.whitening
         single = x - self.median
         np.abs(single, out=single)
         single /= self.reach
