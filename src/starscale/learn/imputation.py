@@ -72,8 +72,12 @@ class GaussianImputer:
                 break
         return cls(mean, covariance)
 
-    def transform(self, z: FloatArray, change: FloatArray | None = None) -> FloatArray:
-        """Return `z` with its gaps filled; observed values are untouched.
+    def transform(self, z: FloatArray) -> FloatArray:
+        """Return `z`, shape (n, n_features), with its gaps filled; observed values are untouched."""
+        return self.fill(z.copy())
+
+    def fill(self, z: FloatArray, change: FloatArray | None = None) -> FloatArray:
+        """Fill the gaps of `z`, and return it.
 
         Parameters
         ----------
@@ -83,14 +87,12 @@ class GaussianImputer:
             Changes of the observed values; those of the filled gaps are written into it.
         """
         missing = np.isnan(z)
-        if not missing.any():
-            return z
-        filled = z.copy()
-        precision = np.linalg.inv(self.covariance)
         incomplete = np.flatnonzero(missing.any(axis=1))
-        for group, missed in _groups(missing[incomplete]):
-            _fill(filled, incomplete[group], missed, self.mean, precision, change)
-        return filled
+        if incomplete.size:
+            precision = np.linalg.inv(self.covariance)
+            for group, missed in _groups(missing[incomplete]):
+                _fill(z, incomplete[group], missed, self.mean, precision, change)
+        return z
 
     @classmethod
     def skeleton(cls) -> GaussianImputer:

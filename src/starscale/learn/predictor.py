@@ -209,7 +209,7 @@ class Predictor:
     def _predict_batch(
         self, x: FloatArray, moved: FloatArray | None, below: tuple[Threshold, ...], tilt: Tilt | None
     ) -> Prediction:
-        usable = x[:, self.preparation.usable]
+        usable = self.preparation.used(x)
         result = Prediction.empty(len(x), len(self.labels), len(below))
         result.n_missing[:] = np.isnan(usable).sum(axis=1)
         result.predicted[:] = result.n_missing <= (1 - self.min_present) * usable.shape[1]
@@ -251,7 +251,7 @@ class Predictor:
             result.correlation[rows] = raw.correlation
         if raw.solutions is not None:
             result.giant_solution[rows], result.dwarf_solution[rows] = np.moveaxis(raw.solutions, 1, 0)
-        result.domain_score[rows] = self.domain.score(x[rows][:, self.preparation.usable], inputs)
+        result.domain_score[rows] = self.domain.score(self.preparation.used(x[rows]), inputs)
         result.label_score[rows] = self.label_domain.score(raw.value)
         result.imputed[rows] = raw.imputed_stars(inputs)
 

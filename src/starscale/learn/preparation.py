@@ -60,24 +60,25 @@ class InputPreparation:
 
     def apply(self, x: FloatArray) -> Inputs:
         """Prepare stars, shape (n, n_features)."""
-        kept = self._usable(x)
-        filled = self.imputer.transform(self.scaler.transform(kept))
+        kept = self.used(x)
+        filled = self.imputer.fill(self.scaler.transform(kept))
         return Inputs(filled.astype(np.float32), np.isnan(kept))
 
     def apply_both(self, x: FloatArray, moved: FloatArray) -> tuple[Inputs, Inputs]:
         """Prepare stars, and the same stars with some other inputs: what is the same for both is done once."""
-        kept, other = self._usable(x), self._usable(moved)
+        kept, other = self.used(x), self.used(moved)
         missing = np.isnan(kept)
         if not np.array_equal(missing, np.isnan(other)):
             return self.apply(x), self.apply(moved)
         z, change = self.scaler.transform(kept), np.zeros(kept.shape)
         changed = np.flatnonzero(((kept != other) & ~missing).any(axis=0))
         change[:, changed] = self.scaler.columns(changed).transform(other[:, changed]) - z[:, changed]
-        filled = self.imputer.transform(z, change)
+        filled = self.imputer.fill(z, change)
         change += filled
         return Inputs(filled.astype(np.float32), missing), Inputs(change.astype(np.float32), missing)
 
-    def _usable(self, x: FloatArray) -> FloatArray:
+    def used(self, x: FloatArray) -> FloatArray:
+        """Return the usable features, shape (n, n_usable); a copy only where there are others."""
         return x if self.usable.all() else x[:, self.usable]
 
     def warnings(self, x: FloatArray, names: Sequence[str]) -> list[str]:

@@ -35,7 +35,7 @@ learnt = Later("starscale.learn.regressor")
 #: that reading, computing and writing overlap for small tables too.
 CHUNK = 65_536
 #: Largest number of rows that one thread predicts at a time: enough slices for every core, and flat memory.
-SLICE = 16_384
+SLICE = 32_768
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,10 +74,8 @@ class TrainingStars:
         number = np.full(len(ids), -1, dtype=np.int8)
         for i, name in enumerate(PARTS):
             number[_in(hashes, self.hashes[name])] = i
-        part = pl.Series("part", number).replace_strict(
-            dict(enumerate(PARTS)), default=None, return_dtype=pl.String
-        )
-        return part.set(ids.is_null(), None)
+        number[ids.is_null().to_numpy()] = -1
+        return pl.Series("part", [*PARTS, None], dtype=pl.String)[np.where(number < 0, len(PARTS), number)]
 
 
 def _hashed(ids: pl.Series) -> NDArray[np.uint64]:

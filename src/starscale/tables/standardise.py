@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from starscale.io.units import convert, is_logarithm_of, parse_unit, same_unit
 from starscale.surveys import Survey
@@ -268,18 +270,26 @@ def _refuse_logarithms(
 def _is_missing(values: pl.Series, sentinels: Iterable[float | str]) -> pl.Series:
     """Whether a number is a sentinel or not finite; the result for null is arbitrary."""
     numbers = [float(s) for s in sentinels if not isinstance(s, str)]
+    # numpy is faster here: polars would run one query per column and comparison.
     if values.dtype.is_float():
+        given = values.to_numpy()
         # -9999.99 stored as float32 differs from the double -9999.99.
         doubles = {*numbers, *(float(np.float32(s)) for s in numbers)}
-        # numpy is faster here: polars would run one query per column and comparison.
-        given = values.cast(pl.Float64).to_numpy()
-        missing = ~np.isfinite(given)
-        for number in doubles:
-            missing |= given == number
-        return pl.Series(missing)
+        return pl.Series(_equals_any(given, doubles, ~np.isfinite(given)))
     whole = pl.Series([s for s in numbers if s.is_integer()], dtype=pl.Float64)
     candidates = whole.cast(values.dtype, strict=False).drop_nulls()
+    # With nulls numpy would make floating point numbers of them, which do not hold every identifier.
+    if values.dtype.is_integer() and not values.null_count():
+        given = values.to_numpy()
+        return pl.Series(_equals_any(given, candidates, np.zeros(given.shape, dtype=bool)))
     return values.is_in(candidates.implode()).fill_null(False)
+
+
+def _equals_any(given: NDArray[Any], numbers: Iterable[float], found: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Set `found`, and return it, where a value is one of some numbers."""
+    for number in numbers:
+        found |= given == number
+    return found
 
 
 def _is_missing_text(values: pl.Series, target: pl.DataType, sentinels: tuple[float | str, ...]) -> pl.Series:
