@@ -27,11 +27,13 @@ from starscale.learn.regressor import (
     Tilt,
 )
 from starscale.learn.sample import Sample, check_finite_or_missing, check_samples
+from starscale.learn.uncertainty.agreement import Agreement
 from starscale.learn.uncertainty.around import (
+    are_giants,
     below_of,
     calibrated_below,
+    fit_agreement,
     fit_below,
-    fit_consistency,
     raw_prediction,
     wide_limits,
     with_common_scale,
@@ -43,7 +45,6 @@ from starscale.learn.uncertainty.calibration import (
     calibrate,
     calibration_skeleton,
 )
-from starscale.learn.uncertainty.consistency import Consistency
 from starscale.learn.uncertainty.domain import Domain
 from starscale.learn.uncertainty.label_domain import LabelDomain
 from starscale.learn.uncertainty.prior import LabelDensity
@@ -80,7 +81,7 @@ class Predictor:
         Smallest share of the usable features that a star must have to be predicted.
     warnings : tuple of str
         Notes for the user: features that are not used, labels that could not be calibrated.
-    consistency : Consistency or None
+    consistency : Agreement or None
         Whether measurements agree; None in a bundle of an earlier build, or with too few stars or measurements.
     below : BelowCalibration or None
         Calibration of the probabilities to be below a threshold; None in a bundle of an earlier build.
@@ -101,7 +102,7 @@ class Predictor:
     giant_logg: float
     min_present: float
     warnings: tuple[str, ...]
-    consistency: Consistency | None = None
+    consistency: Agreement | None = None
     below: BelowCalibration | None = None
     density: LabelDensity | None = None
 
@@ -156,7 +157,8 @@ class Predictor:
         found = Prediction.joined(parts)
         if self.consistency is not None and measured is not None and found.predicted.any():
             rows = np.flatnonzero(found.predicted)
-            disagreement = self.consistency.score(measured[0][rows], measured[1][rows])
+            giant = are_giants(found.value[rows], self._threshold())
+            disagreement = self.consistency.score(measured[0][rows], measured[1][rows], giant)
             found.consistency_score[rows], found.oddest[rows] = disagreement.score, disagreement.worst
         return found
 
@@ -256,7 +258,7 @@ class Predictor:
         result.imputed[rows] = raw.imputed_stars(inputs)
 
     def _threshold(self) -> Threshold | None:
-        return Threshold(self.labels.index(GRAVITY), self.giant_logg) if GRAVITY in self.labels else None
+        return threshold_of(self.labels, self.giant_logg)
 
     def state(self) -> tuple[dict[str, Any], Arrays]:
         """Return the model as a JSON-able document of settings and named arrays."""
@@ -269,7 +271,7 @@ class Predictor:
             "preparation": self.preparation.settings(),
             "regressor": {"kind": self.regressor.kind, **self.regressor.settings()},
             "calibration": {"kind": self.calibration.kind},
-            **({"consistency": {"measurements": len(self.consistency.used)}} if self.consistency else {}),
+            **({"consistency": self.consistency.settings()} if self.consistency else {}),
             **({"below": {}} if self.below else {}),
             **({"density": {}} if self.density else {}),
         }
@@ -308,12 +310,15 @@ class Predictor:
             giant_logg=float(stored["giant_logg"]),
             min_present=float(stored["min_present"]),
             warnings=tuple(stored["warnings"]),
-            consistency=None
-            if agreement is None
-            else Consistency.skeleton(int(entry(agreement, "measurements", "consistency"))),
+            consistency=None if agreement is None else Agreement.skeleton(agreement),
             below=BelowCalibration.skeleton() if "below" in document else None,
             density=LabelDensity.skeleton() if "density" in document else None,
         )
+
+
+def threshold_of(labels: Sequence[str], giant_logg: float) -> Threshold | None:
+    """Return the limit between giants and dwarfs; None without the label `logg`."""
+    return Threshold(labels.index(GRAVITY), giant_logg) if GRAVITY in labels else None
 
 
 @one_thread_each
@@ -408,14 +413,15 @@ def fit_predictor(
             f"the edge of the domain was determined from {len(validation.x)} validation stars, fewer than {FEW}: "
             "domain_score and the flag OUT_OF_DOMAIN are rough",
         )
-    usable = preparation.usable
+    usable, threshold = preparation.usable, threshold_of(labels, giant_logg)
     domains = (
         Domain.fit(train.x[:, usable], inputs, validation.x[:, usable], held_out),
         LabelDomain.fit(train.y, raw.value, seed),
-        fit_consistency(train, validation, seed),
+        fit_agreement(train, validation, threshold, raw.value, seed),
     )
     scores = domains[0].score(validation.x[:, usable], held_out), domains[1].score(raw.value)
-    domain, label_domain, consistency = with_common_scale(domains, scores, validation)
+    giant = are_giants(raw.value, threshold)
+    domain, label_domain, consistency = with_common_scale(domains, scores, validation, giant)
     return Predictor(
         labels=labels,
         features=names,

@@ -156,6 +156,7 @@ class StoredConsistency(StoredPart):
     """Predictions of every measurement from the others; bundles of earlier builds have none."""
 
     measurements: Annotated[int, Field(ge=0, le=10_000)]
+    giants: bool = False
 
 
 class StoredKind(StoredPart):

@@ -19,8 +19,8 @@ from starscale.learn.regressor import (
     Tilt,
 )
 from starscale.learn.sample import Sample
+from starscale.learn.uncertainty.agreement import Agreement
 from starscale.learn.uncertainty.calibration import IntervalCalibration, Intervals, ResidualConformal
-from starscale.learn.uncertainty.consistency import Consistency
 from starscale.learn.uncertainty.domain import Domain
 from starscale.learn.uncertainty.label_domain import LabelDomain
 from starscale.learn.uncertainty.thresholds import BelowCalibration
@@ -32,31 +32,50 @@ UNCERTAIN = 0.05
 UNUSUAL = 0.015
 
 
-def fit_consistency(train: Sample, validation: Sample, seed: int) -> Consistency | None:
-    """Learn how measurements agree; None where the samples have none, or too few."""
+def are_giants(values: FloatArray, threshold: Threshold | None) -> NDArray[np.bool_]:
+    """Return which stars are giants by their labels, shape (n,); none in a model without a limit of gravity."""
+    if threshold is None:
+        return np.zeros(len(values), dtype=bool)
+    with np.errstate(invalid="ignore"):
+        return np.asarray(values[:, threshold.label] < threshold.value)
+
+
+def fit_agreement(
+    train: Sample, validation: Sample, threshold: Threshold | None, predicted: FloatArray, seed: int
+) -> Agreement | None:
+    """Learn how measurements agree; None where the samples have none, or too few.
+
+    Giants are those by label among the training stars, and those by the `predicted` labels of validation stars,
+    shape (n, n_labels), as in a catalogue.
+    """
     if train.measured is None or validation.measured is None:
         return None
-    return Consistency.fit(tuple(train.measured), tuple(validation.measured), seed)
+    giant, held_giant = are_giants(train.y, threshold), are_giants(predicted, threshold)
+    known = np.zeros(len(giant), dtype=bool) if threshold is None else ~np.isnan(train.y[:, threshold.label])
+    kinds = np.stack([known & ~giant, giant]), np.stack([~held_giant, held_giant])
+    return Agreement.fit(tuple(train.measured), tuple(validation.measured), kinds, seed)
 
 
 def with_common_scale(
-    domains: tuple[Domain, LabelDomain, Consistency | None],
+    domains: tuple[Domain, LabelDomain, Agreement | None],
     scores: tuple[FloatArray, FloatArray],
     validation: Sample,
-) -> tuple[Domain, LabelDomain, Consistency | None]:
+    giant: NDArray[np.bool_],
+) -> tuple[Domain, LabelDomain, Agreement | None]:
     """Widen all domains by one factor, so that together they call `UNUSUAL` of the validation stars unusual.
 
-    Each has 1 % of them outside, which makes up to 3 %.
+    Each has 1 % of them outside, which makes up to 3 %. `giant` says which stars are predicted to be giants.
     """
     domain, label_domain, consistency = domains
     if consistency is None or validation.measured is None:
         return domains
-    agreement = np.nan_to_num(consistency.score(*validation.measured).score)
+    value, error = validation.measured
+    agreement = np.nan_to_num(consistency.score(value, error, giant).score)
     factor = max(float(np.quantile(np.max([*scores, agreement], axis=0), 1 - UNUSUAL)), 1.0)
     return (
         replace(domain, scale=domain.scale * factor),
         replace(label_domain, scale=label_domain.scale * factor),
-        replace(consistency, scale=consistency.scale * factor),
+        consistency.widened(factor),
     )
 
 

@@ -197,6 +197,10 @@ class Consistency:
         whole[:, self.used] = each
         return Disagreement(score, whole)
 
+    def widened(self, factor: float) -> Consistency:
+        """Return relations whose scores are smaller by a factor."""
+        return replace(self, scale=self.scale * factor)
+
     def _scaled_errors(self, error: FloatArray) -> FloatArray:
         """Return squared errors in units of the width; the usual one where none is known."""
         scaled = np.where(error > 0, error, self.usual_error)
@@ -296,10 +300,9 @@ class Consistency:
         return _Gaps(filled, alone, reply, slope, variance)
 
     @classmethod
-    def skeleton(cls, n_given: int) -> Consistency:
-        """Return a part to be filled with stored arrays."""
-        k = expected("measurements")
-        square, cube = expected("measurements", "measurements"), expected(*["measurements"] * 3)
+    def skeleton(cls, n_given: int, axis: str = "measurements") -> Consistency:
+        """Return a part to be filled with stored arrays; `axis` names the number of used measurements."""
+        k, square, cube = (expected(*[axis] * n) for n in (1, 2, 3))
         imputer = GaussianImputer(k, square)
         return cls(expected(n_given, dtype=np.bool_), k, k, k, imputer, k, square, cube, k, k)
 
