@@ -88,7 +88,7 @@ def _longer(data: Any, *, length: int) -> Any:
 
 def shuffled(key: jax.Array, n_stars: int, batch: int) -> NDArray[np.int32]:
     """Return the rows of every batch of an epoch, shape (n_steps, size); a batch is at most the whole sample."""
-    # Of numpy: to sort random numbers, as jax does, took a twentieth of the time of an epoch.
+    # By numpy: jax sorts random numbers for it, twice, which takes many times as long.
     rng = np.random.default_rng(np.asarray(jax.random.key_data(key)))
     size, steps = min(batch, n_stars), n_steps(n_stars, batch)
     return rng.permutation(n_stars)[: steps * size].reshape(steps, size).astype(np.int32)
@@ -179,10 +179,18 @@ def run_epoch_together(
 
 @partial(jax.jit, static_argnames=("loss", "optimiser"))
 def _trained_together(
-    states: TrainState, constants: Any, data: Any, orders: jax.Array, keys: jax.Array, **compiled_in: Any
+    states: TrainState,
+    constants: Any,
+    data: Any,
+    orders: jax.Array,
+    keys: jax.Array,
+    *,
+    loss: BatchLoss,
+    optimiser: Optimiser,
 ) -> tuple[TrainState, jax.Array]:
-    along = jax.vmap(partial(_trained, **compiled_in), in_axes=(0, None, None, 0, 0))
-    together: tuple[TrainState, jax.Array] = along(states, constants, data, orders, keys)
+    """Do what :func:`_trained` does for several networks: the first axis of `states`, `orders` and `keys`."""
+    each = jax.vmap(partial(_trained, loss=loss, optimiser=optimiser), in_axes=(0, None, None, 0, 0))
+    together: tuple[TrainState, jax.Array] = each(states, constants, data, orders, keys)
     return together
 
 

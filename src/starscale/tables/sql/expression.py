@@ -135,7 +135,7 @@ def _evaluated(table: pl.DataFrame, expressions: Sequence[pl.Expr]) -> list[pl.S
     # Added to the table: the result of an expression without columns (TRUE) would have one row.
     names = [f"{_VALUE}{number}" for number in range(len(expressions))]
     found = table.with_columns_seq(value.alias(name) for name, value in zip(names, expressions, strict=True))
-    return [found[name] for name in names]
+    return [found[name].alias("value") for name in names]
 
 
 @lru_cache(maxsize=1024)
