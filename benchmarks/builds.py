@@ -1,14 +1,15 @@
 """What commands cost with this build, as ratios to another one, file to file.
 
     git worktree add ../before 89b6cc8
-    python benchmarks/builds.py ../before [--work start predict small paper train] [--stars 500000] [--rounds 5]
+    python benchmarks/builds.py ../before [--work help check again start ...] [--stars 500000] [--rounds 5]
 
 Each build trains models of its own from the same table of MOCK stars, and predicts the same table of MOCK stars
 with them; commands run in turns, each in a process of its own, after one that is not counted and compiles. Printed
 are medians of the seconds of the processor (user and system), of the peak memory, and of the ratio of each round.
-``start`` predicts 1,000 stars with the default. ``small`` is the small model of this build (`starscale distil`)
-against the other build's ensemble. Models are kept in ``build/builds``. Only ratios mean anything, on a machine
-that has nothing else to do.
+``help`` and ``check`` are `starscale --help` and `starscale check` of a run file; ``again`` is `starscale run`
+where nothing has changed, on 40,000 stars; ``start`` predicts 1,000 stars with the default; ``small`` is the small
+model of this build (`starscale distil`) against the other build's ensemble. Models are kept in ``build/builds``.
+Only ratios mean anything, on a machine that has nothing else to do.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from predict_speed import RUN_FILE
 
 HERE = Path(__file__).resolve()
 FOLDER = HERE.parents[1] / "build" / "builds"
-WORKS = ("start", "predict", "small", "paper", "train")
+WORKS = ("help", "check", "again", "start", "predict", "small", "paper", "train")
 #: Settings of the models that predict: few epochs, on which the speed does not depend.
 PREDICTING = {
     "default": 'kind = "mixture"\nepochs = 3\n',
@@ -50,6 +51,9 @@ def main() -> None:
     sources = {"this": HERE.parents[1] / "src", "other": options.other.resolve() / "src"}
     prepare(sources, options.stars)
     for work in options.work:
+        if work == "again":
+            for build, source in sources.items():
+                run(source, *command(work, build, FOLDER))
         compare(work, sources, options.rounds)
 
 
@@ -87,6 +91,14 @@ def repeated(path: Path, rows: int) -> pl.DataFrame:
 
 def command(work: str, build: str, output: Path) -> list[str]:
     """Return the arguments of a timed command."""
+    run_file = str(FOLDER / "default.toml")
+    match work:
+        case "help":
+            return ["--help"]
+        case "check":
+            return ["check", run_file]
+        case "again":
+            return ["run", run_file, "-o", str(FOLDER / build / "run")]
     if work == "train":
         table = str(FOLDER / "training.parquet")
         return ["train", str(FOLDER / "train.toml"), "--table", table, "-o", str(output)]
@@ -124,12 +136,12 @@ def compare(work: str, sources: dict[str, Path], rounds: int) -> None:
             if output.is_dir():
                 shutil.rmtree(output)
             else:
-                output.unlink()
+                output.unlink(missing_ok=True)
             if turn:
                 seen[build].append(found)
     for build, found in seen.items():
         seconds, memory = (statistics.median(values) for values in zip(*found, strict=True))
-        print(f"{work:>8} {build:>6}: {seconds:.1f} s of the processor, {memory:.0f} MB", flush=True)
+        print(f"{work:>8} {build:>6}: {seconds:.2f} s of the processor, {memory:.0f} MB", flush=True)
     ratios = [own[0] / its[0] for own, its in zip(*seen.values(), strict=True)]
     print(
         f"{work:>8}  ratio: {statistics.median(ratios):.3f} ({min(ratios):.3f} to {max(ratios):.3f})", flush=True
