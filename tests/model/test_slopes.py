@@ -142,6 +142,14 @@ def test_figures_do_without_slopes_and_are_the_same(finished: Path, followed: li
     assert not any(followed)
 
 
+def test_inputs_with_and_without_slopes_are_a_stage_of_a_profile(finished: Path, stars: Path) -> None:
+    model = ss.load(finished / "model")
+    for asked in (model, model.without_slopes()):
+        stages = ss.profile_prediction(asked, stars)["stage"].to_list()
+        assert "gaps and scales of the inputs" in stages
+        assert len(set(stages)) == len(stages)
+
+
 def test_a_model_without_reddening_has_none(followed: list[bool]) -> None:
     model, table = small_model(), small_stars(40)
     assert model.reddening is None

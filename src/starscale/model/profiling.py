@@ -81,6 +81,7 @@ def _stages(model: Model) -> dict[CodeType, str]:
         ("names, types, units", Model.standardised),
         ("features", evaluate_features),
         ("gaps and scales of the inputs", type(predictor.preparation).apply),
+        ("gaps and scales of the inputs", type(predictor.preparation).apply_both),
         ("learner", getattr(type(predictor.regressor), "predict_density", None)),
         ("learner", getattr(type(predictor.regressor), "predict_change", None)),
         ("learner", type(predictor.regressor).predict),
