@@ -2,8 +2,8 @@
 # Guess: a product of bfloat16 factors with sums in single precision is multiplied in bfloat16 whether or not one of
 # the factors is transposed, as the factors of derivatives are.
 # Truth: on a CPU a product with a transposed factor, the first or the second, converts both factors to single
-# precision before it multiplies, which takes about twice as long; without a transposition it does not. A transposed
-# copy that is joined from two parts is not seen through, and stays in bfloat16.
+# precision before it multiplies; without a transposition it does not. A transposed copy that is joined from two parts
+# is not seen through, and stays in bfloat16.
 # Version: jax and jaxlib 0.10.2. Seen on 2026-11-30 (x86-64 with AVX-512 BF16):
 # "factors: plain bf16, second transposed f32, first transposed f32, joined copy bf16".
 # Source: run below. starscale trains with rounded factors; half of the products of a training step had single

@@ -185,7 +185,10 @@ def test_rounding_is_far_below_the_errors(both: tuple[Predictor, Predictor]) -> 
     same = (bins_of(both[0], rounded.value) == bins_of(both[1], exact.value)).all(axis=1)
     assert same.mean() > 0.99
     np.testing.assert_allclose(rounded.error[same], exact.error[same], rtol=0.1)
+    # Its interval is that of the learner times that factor: both are held for all stars and bins.
     np.testing.assert_allclose(*(uncalibrated(model, x) for model in both), rtol=0.05)
+    for factors in ("factor", "bins"):
+        np.testing.assert_allclose(*(getattr(model.calibration, factors, np.ones(1)) for model in both), rtol=0.1)
 
 
 def bins_of(model: Predictor, predicted: np.ndarray) -> np.ndarray:

@@ -121,6 +121,17 @@ def test_a_fractional_sentinel_is_no_integer() -> None:
     assert standardise(pl.DataFrame({"id": [1, 2], "n": [-99, 5]}), survey)["n"].to_list() == [-99, 5]
 
 
+@pytest.mark.parametrize(
+    ("dtype", "last"), [(pl.Float32, np.finfo(np.float32).min), (pl.Float64, np.finfo(float).min)]
+)
+def test_a_sentinel_beyond_single_precision(dtype: Any, last: float) -> None:
+    survey = SURVEY.model_copy(update={"sentinels": (float(np.finfo(float).min),)})
+    table = pl.DataFrame({"id": [1, 2, 3], "pmra": pl.Series([1.5, float("nan"), float(last)], dtype=dtype)})
+    # The lowest number of single precision is another one.
+    expected = [1.5, None, None if dtype == pl.Float64 else float(last)]
+    assert standardise(table, survey)["pmra"].to_list() == expected
+
+
 def test_sentinels_in_texts() -> None:
     assert one("kind", ["STAR", " null", "", "-9999", None]).to_list() == ["STAR", None, None, "-9999", None]
     assert one("kind", pl.Series(["STAR", "null"], dtype=pl.Categorical)).to_list() == ["STAR", None]

@@ -273,9 +273,11 @@ def _is_missing(values: pl.Series, sentinels: Iterable[float | str]) -> pl.Serie
     # numpy is faster here: polars would run one query per column and comparison.
     if values.dtype.is_float():
         given = values.to_numpy()
-        # -9999.99 stored as float32 differs from the double -9999.99.
-        doubles = {*numbers, *(float(np.float32(s)) for s in numbers)}
-        return pl.Series(_equals_any(given, doubles, ~np.isfinite(given)))
+        # A sentinel may be beyond what single precision holds.
+        with np.errstate(over="ignore"):
+            # -9999.99 stored as float32 differs from the double -9999.99.
+            doubles = {*numbers, *(float(np.float32(s)) for s in numbers)}
+            return pl.Series(_equals_any(given, doubles, ~np.isfinite(given)))
     whole = pl.Series([s for s in numbers if s.is_integer()], dtype=pl.Float64)
     candidates = whole.cast(values.dtype, strict=False).drop_nulls()
     # With nulls numpy would make floating point numbers of them, which do not hold every identifier.
