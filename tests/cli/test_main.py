@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import inspect
 import json
 import os
@@ -76,6 +77,35 @@ def test_a_command_has_one_thread_for_products_unless_the_user_chose(
     threads, threshold = done.stdout.split()
     assert threads == expected
     assert int(threshold) > 700
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "malloc_info"), reason="a matter of the GNU C library")
+@pytest.mark.parametrize("chosen", [None, "5"])
+def test_threads_of_a_command_share_their_memory(chosen: str | None, tmp_path: Path) -> None:
+    program = (
+        "import atexit, ctypes, sys, threading\n"
+        "from starscale.cli.main import main\n"
+        "def report():\n"
+        "    libc, barrier = ctypes.CDLL(None), threading.Barrier(40)\n"
+        "    libc.malloc.restype = libc.fopen.restype = ctypes.c_void_p\n"
+        "    libc.malloc_info.argtypes = [ctypes.c_int, ctypes.c_void_p]\n"
+        "    libc.fclose.argtypes = [ctypes.c_void_p]\n"
+        "    threads = [threading.Thread(target=lambda: (libc.malloc(100), barrier.wait())) for _ in range(40)]\n"
+        "    [t.start() for t in threads], [t.join() for t in threads]\n"
+        "    file = libc.fopen(sys.argv[2].encode(), b'w')\n"
+        "    libc.malloc_info(0, file), libc.fclose(file)\n"
+        "atexit.register(report)\n"
+        "main()\n"
+    )
+    environment = {name: value for name, value in os.environ.items() if name != "MALLOC_ARENA_MAX"}
+    if chosen:
+        environment["MALLOC_ARENA_MAX"] = chosen
+    told = tmp_path / "memory.xml"
+    command = [sys.executable, "-c", program, "info", str(told)]
+    subprocess.run(command, capture_output=True, check=False, env=environment)
+    arenas = told.read_text(encoding="ascii").count("<heap nr=")
+    # Without a limit, 40 threads have 16 arenas on two cores.
+    assert 1 <= arenas <= int(chosen or max(os.cpu_count() or 1, 2))
 
 
 def test_version() -> None:

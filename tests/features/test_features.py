@@ -14,13 +14,14 @@ from hypothesis import strategies as st
 
 from starscale.features.families import Feature, SurveyColumns, quote
 from starscale.features.features import (
+    REDDER,
     FeatureSet,
     build_features,
     evaluate_features,
     feature_columns,
     feature_set_names,
     load_feature_set,
-    moved_features,
+    redder_features,
 )
 from starscale.surveys import Survey, load_survey
 from starscale.vocabulary.errors import InputError
@@ -101,8 +102,8 @@ def test_features_of_redder_stars_are_those_of_a_redder_table() -> None:
     table = stars(50).with_columns(pl.when(pl.int_range(pl.len()) % 7 > 0).then("ebmv_sfd").alias("ebmv_sfd"))
     for features in (TURCHI, DEFAULT):
         x = evaluate_features(table, features)
-        redder = evaluate_features(table.with_columns(pl.col("ebmv_sfd") + 0.01), features)
-        found = moved_features(table, features, x, "ebmv_sfd", 0.01)
+        redder = evaluate_features(table.with_columns(pl.col("ebmv_sfd") + REDDER), features)
+        found = redder_features(table, features, x, "ebmv_sfd")
         np.testing.assert_array_equal(found, redder)
         same = ((x == redder) | np.isnan(x)).all(axis=0)
         assert same.any()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 
@@ -31,7 +33,45 @@ def test_the_command_writes_a_model_that_predicts(sky: Path, finished: Path, tmp
     assert "CRPS over that of the ensemble" in (tmp_path / "small" / "MODEL_CARD.md").read_text()
     assert not list(tmp_path.glob(".*"))
     stars = pl.read_parquet(finished / "training.parquet").head(50)
-    assert small.predict(stars)["teff"].null_count() == 0
+    found = small.predict(stars)
+    assert found["teff"].null_count() == 0
+    # Its slopes are those that a small network has learnt; nobody else's are.
+    assert small.predictor.slopes is not None
+    assert ss.load(finished / "model").predictor.slopes is None
+    np.testing.assert_allclose(found["teff_ebv_slope"], slopes_by_derivative(small, stars), rtol=0.5, atol=300)
+    assert small.without_slopes().predict(stars)["teff_ebv_slope"].null_count() == 50
+    card = (tmp_path / "small" / "MODEL_CARD.md").read_text()
+    assert f"| teff | {small.predictor.slopes.difference[0]:.2f} |" in card
+    assert "learnt the derivative" in card
+    assert "learnt the derivative" not in (finished / "model" / "MODEL_CARD.md").read_text()
+    profile = ss.profile_prediction(small, stars)
+    assert "slopes with E(B-V)" in profile["stage"].to_list()
+    without = ss.profile_prediction(small.without_slopes(), stars)
+    assert "slopes with E(B-V)" not in without["stage"].to_list()
+
+
+def slopes_by_derivative(model: ss.Model, stars: pl.DataFrame) -> pl.Series:
+    """The slopes of the temperature without the network that has learnt them."""
+    return replace(model, predictor=replace(model.predictor, slopes=None)).predict(stars)["teff_ebv_slope"]
+
+
+def test_the_papers_networks_have_learnt_slopes_unless_not_wanted(
+    sky: Path, finished: Path, tmp_path: Path
+) -> None:
+    text = (sky / "run.toml").read_text().replace('"mock/', f'"{sky}/mock/').partition("[model]")[0]
+    kind = '[model]\nkind = "turchi2024"\nwidths = [16, 16]\nepochs_mae = 2\nepochs_smape = 1\n'
+    stars, found = pl.read_parquet(finished / "training.parquet"), {}
+    for choice in ("true", "false"):
+        run = tmp_path / "run.toml"
+        run.write_text(f"{text}{kind}learnt_slopes = {choice}\n")
+        model = ss.train(run, table=stars).model
+        assert (model.predictor.slopes is not None) == (choice == "true")
+        found[choice] = model.predict(stars.head(200))
+    values, derived = (each.drop(pl.selectors.ends_with("_ebv_slope")) for each in found.values())
+    assert values.equals(derived)
+    learnt, exact = (each["teff_ebv_slope"] for each in found.values())
+    assert learnt.null_count() == exact.null_count()
+    assert not learnt.equals(exact)
 
 
 def test_what_was_not_trained_alike_is_refused(sky: Path, finished: Path, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ a traceback.
 from __future__ import annotations
 
 import atexit
+import ctypes
 import gc
 import os
 import signal
@@ -22,6 +23,8 @@ from starscale.vocabulary.errors import StarscaleError
 
 #: Objects that are made before garbage is collected.
 _OBJECTS = 100_000
+#: Number of the parameter of ``mallopt`` (GNU C library) for the most arenas.
+_MOST_ARENAS = -8
 
 app = typer.Typer(name="starscale", cls=Verbs, no_args_is_help=True, add_completion=True, **STYLE)
 
@@ -58,6 +61,10 @@ def _settle() -> None:
     # none at the end that the system would not take back faster.
     gc.set_threshold(_OBJECTS)
     atexit.register(gc.freeze)
+    # Threads keep the memory that they have freed, in up to eight arenas for each core: a tenth of what is needed.
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None and "MALLOC_ARENA_MAX" not in os.environ:
+        mallopt(_MOST_ARENAS, max(os.cpu_count() or 1, 2))
 
 
 def main() -> None:

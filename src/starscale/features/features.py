@@ -34,6 +34,9 @@ from starscale.vocabulary.errors import InputError, Problem, Problems, did_you_m
 from starscale.vocabulary.settings.run import FeaturesConfig
 from starscale.vocabulary.strict import Frozen, load_toml, validate
 
+#: Step of E(B-V), mag, for the derivative of the labels: small compared with the scale of every feature, large
+#: compared with rounding errors.
+REDDER = 0.01
 #: Types of columns, besides numbers, from which a feature can be computed.
 _POSSIBLE = (pl.Boolean, pl.Null, pl.List, pl.Array)
 _FOLDER = resources.files("starscale.features.feature_sets")
@@ -320,16 +323,10 @@ def evaluate_features(table: pl.DataFrame, features: Sequence[Feature], *, where
     return result
 
 
-def moved_features(
-    table: pl.DataFrame,
-    features: Sequence[Feature],
-    x: FloatArray,
-    column: str,
-    step: float,
-    *,
-    where: str = "table",
+def redder_features(
+    table: pl.DataFrame, features: Sequence[Feature], x: FloatArray, column: str, *, where: str = "table"
 ) -> FloatArray:
-    """Compute the inputs of a model for stars in which one column is larger by `step`.
+    """Compute the inputs of a model for stars that are redder by `REDDER`.
 
     Parameters
     ----------
@@ -338,15 +335,14 @@ def moved_features(
     x : ndarray, (n_stars, n_features)
         The features of the table as it is; those that do not use the column are taken from it.
     column : str
-    step : float
-        In the unit of the column.
+        Of E(B-V).
 
     Returns
     -------
     ndarray, (n_stars, n_features)
     """
     using = [i for i, feature in enumerate(features) if column in columns_in(feature)]
-    moved, larger = x.copy(), table.with_columns_seq(pl.col(column) + step)
+    moved, larger = x.copy(), table.with_columns_seq(pl.col(column) + REDDER)
     moved[:, using] = evaluate_features(larger, [features[i] for i in using], where=where)
     return moved
 

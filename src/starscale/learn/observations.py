@@ -89,7 +89,11 @@ class Observations:
         return self.sample.noise is not None and bool(self.sample.noise.any())
 
     def resampled(self, seed: tuple[int, ...], *, noise: bool, gaps: bool) -> Inputs:
-        """Draw one copy of all stars.
+        """Draw one copy of all stars, prepared for a learner; parameters are those of :meth:`drawn`."""
+        return self.preparation.apply(self.drawn(seed, noise=noise, gaps=gaps))
+
+    def drawn(self, seed: tuple[int, ...], *, noise: bool, gaps: bool) -> FloatArray:
+        """Draw one copy of all stars: features, shape (n, n_features).
 
         Parameters
         ----------
@@ -110,7 +114,7 @@ class Observations:
             bare = (np.isnan(x) | hidden | ~self.preparation.usable).all(axis=1)
             hidden[bare] = False
             x = np.where(hidden, np.nan, x)
-        return self.preparation.apply(x)
+        return x
 
     def _noisier(self, x: FloatArray, draws: NDArray[np.float32], rng: np.random.Generator) -> FloatArray:
         n = len(x)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -12,7 +12,6 @@ from starscale.io.threads import one_thread_each
 from starscale.learn.arrays import Arrays, arrays_of, entry, expected, filled
 from starscale.learn.checkpoint import Checkpoint
 from starscale.learn.compilation import keep_compiled
-from starscale.learn.distillation import distilled
 from starscale.learn.learners import learner
 from starscale.learn.mixture import Mixture
 from starscale.learn.observations import Measurements, Observations
@@ -27,6 +26,8 @@ from starscale.learn.regressor import (
     Tilt,
 )
 from starscale.learn.sample import Sample, check_finite_or_missing, check_samples
+from starscale.learn.taught.distillation import distilled
+from starscale.learn.taught.slopes import SlopeNetwork
 from starscale.learn.uncertainty.agreement import Agreement
 from starscale.learn.uncertainty.around import (
     are_giants,
@@ -61,6 +62,14 @@ FEW = 100
 GRAVITY = "logg"
 
 
+class _Wanted(NamedTuple):
+    """What a prediction is asked for: the arguments of :meth:`Predictor.predict` of these names."""
+
+    below: tuple[Threshold, ...]
+    tilt: Tilt | None
+    learnt_change: bool
+
+
 @dataclass(frozen=True)
 class Predictor:
     """A trained model.
@@ -88,6 +97,8 @@ class Predictor:
     density : LabelDensity or None
         The prior of the training stars, to be exchanged for another one; None in a bundle of an earlier build, and
         for a learner that predicts no density.
+    slopes : SlopeNetwork or None
+        How the labels change with E(B-V), learnt; None: the learner says it.
     """
 
     labels: tuple[str, ...]
@@ -105,6 +116,7 @@ class Predictor:
     consistency: Agreement | None = None
     below: BelowCalibration | None = None
     density: LabelDensity | None = None
+    slopes: SlopeNetwork | None = None
 
     @one_thread_each
     def predict(
@@ -114,6 +126,7 @@ class Predictor:
         measured: FloatArray | None = None,
         *,
         moved: FloatArray | None = None,
+        learnt_change: bool = False,
         below: Sequence[Threshold] = (),
         tilt: Tilt | None = None,
     ) -> Prediction:
@@ -130,6 +143,8 @@ class Predictor:
             Measurements and errors, as :attr:`Sample.measured`; without them, `consistency_score` is not known.
         moved : ndarray, shape (n, n_features), optional
             Inputs of the same stars after a small change, whose effect on the mean is wanted.
+        learnt_change : bool
+            The effect of the change that the network of `slopes` has learnt is wanted instead.
         below : sequence of Threshold
             For which the probabilities to be below are wanted.
         tilt : Tilt, optional
@@ -148,10 +163,9 @@ class Predictor:
         x, moved = self._checked(x), None if moved is None else self._checked(moved)
         if batch < 1:
             raise InputError(Problem("batch", str(batch), "a positive number"))
+        wanted = _Wanted(tuple(below), tilt, learnt_change)
         parts = [
-            self._predict_batch(
-                x[i : i + batch], None if moved is None else moved[i : i + batch], tuple(below), tilt
-            )
+            self._predict_batch(x[i : i + batch], None if moved is None else moved[i : i + batch], wanted)
             for i in range(0, max(len(x), 1), batch)
         ]
         found = Prediction.joined(parts)
@@ -208,28 +222,19 @@ class Predictor:
             found = self.regressor.predict(inputs).value[:, :, None] + self.calibration.quantiles(probabilities)
         return found
 
-    def _predict_batch(
-        self, x: FloatArray, moved: FloatArray | None, below: tuple[Threshold, ...], tilt: Tilt | None
-    ) -> Prediction:
+    def _predict_batch(self, x: FloatArray, moved: FloatArray | None, wanted: _Wanted) -> Prediction:
         usable = self.preparation.used(x)
-        result = Prediction.empty(len(x), len(self.labels), len(below))
+        result = Prediction.empty(len(x), len(self.labels), len(wanted.below))
         result.n_missing[:] = np.isnan(usable).sum(axis=1)
         result.predicted[:] = result.n_missing <= (1 - self.min_present) * usable.shape[1]
         if result.predicted.any():
-            self._fill(result, x, moved, below, tilt)
+            self._fill(result, x, moved, wanted)
         with np.errstate(invalid="ignore"):
             result.uncertain[:] = (result.upper95 - result.lower95 > self.wide).any(axis=1)
         result.limit(self.labels)
         return result
 
-    def _fill(
-        self,
-        result: Prediction,
-        x: FloatArray,
-        moved: FloatArray | None,
-        below: tuple[Threshold, ...],
-        tilt: Tilt | None,
-    ) -> None:
+    def _fill(self, result: Prediction, x: FloatArray, moved: FloatArray | None, wanted: _Wanted) -> None:
         """Write the predictions of the stars that can be predicted into `result`."""
         # Rows are not copied where all stars can be predicted, as in most tables.
         rows = slice(None) if result.predicted.all() else result.predicted
@@ -237,10 +242,12 @@ class Predictor:
             inputs, elsewhere = self.preparation.apply(x[rows]), None
         else:
             inputs, elsewhere = self.preparation.apply_both(x[rows], moved[rows])
-        raw = raw_prediction(self.regressor, inputs, self._threshold(), below, tilt, elsewhere)
-        if below:
-            p_below = below_of(self.regressor, self.calibration, inputs, raw, below)
-            result.p_below[rows] = calibrated_below(self.below, raw, p_below, below)
+        raw = raw_prediction(self.regressor, inputs, self._threshold(), wanted.below, wanted.tilt, elsewhere)
+        if wanted.learnt_change and self.slopes is not None:
+            raw = replace(raw, change=self.slopes.changes(inputs))
+        if wanted.below:
+            p_below = below_of(self.regressor, self.calibration, inputs, raw, wanted.below)
+            result.p_below[rows] = calibrated_below(self.below, raw, p_below, wanted.below)
         ends = self.calibration.intervals(raw, self._threshold())
         result.value[rows], result.mean[rows] = raw.value, raw.mean
         result.change[rows] = 0 if raw.change is None else raw.change
@@ -274,6 +281,7 @@ class Predictor:
             **({"consistency": self.consistency.settings()} if self.consistency else {}),
             **({"below": {}} if self.below else {}),
             **({"density": {}} if self.density else {}),
+            **({"slopes": self.slopes.settings()} if self.slopes else {}),
         }
         return document, arrays_of(self)
 
@@ -313,6 +321,7 @@ class Predictor:
             consistency=None if agreement is None else Agreement.skeleton(agreement),
             below=BelowCalibration.skeleton() if "below" in document else None,
             density=LabelDensity.skeleton() if "density" in document else None,
+            slopes=SlopeNetwork.skeleton(document["slopes"]) if "slopes" in document else None,
         )
 
 
@@ -369,7 +378,7 @@ def fit_predictor(
     checkpoint : Checkpoint, optional
         Keeps the state of the training, so that an interrupted one can resume.
     teacher : Predictor, optional
-        A model of the same stars, an ensemble: train small networks on its predictions (:mod:`.distillation`).
+        A model of the same stars, an ensemble: small networks learn its predictions (:mod:`.taught.distillation`).
 
     Returns
     -------

@@ -159,6 +159,12 @@ class StoredConsistency(StoredPart):
     giants: bool = False
 
 
+class StoredSlopes(StoredPart):
+    """A network of slopes: lengths of its inputs and layers; most bundles have none."""
+
+    sizes: Annotated[list[Size], Field(min_length=1, max_length=100)]
+
+
 class StoredKind(StoredPart):
     """A part that is known by its kind."""
 
@@ -190,6 +196,7 @@ class StoredPredictor(StoredPart):
     regressor: Learner
     calibration: StoredKind
     consistency: StoredConsistency | None = None
+    slopes: StoredSlopes | None = None
 
     @model_validator(mode="after")
     def _fit(self) -> StoredPredictor:

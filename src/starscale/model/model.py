@@ -16,7 +16,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from starscale.features.families import Feature
-from starscale.features.features import evaluate_features, moved_features
+from starscale.features.features import REDDER, evaluate_features, redder_features
 from starscale.features.measurements import Measurement, measured, measured_names
 from starscale.model.asked import Asked, tilt_of
 from starscale.model.flagging import Limits, ambiguous, catalogue_flags, odd_measurement, quality
@@ -41,10 +41,6 @@ if TYPE_CHECKING:
 
 #: Loads the learning libraries, which a list or a check of models does not need.
 bundles, documents = Later("starscale.learn.bundle"), Later("starscale.learn.stored_document")
-
-#: Step of E(B-V), mag, for the derivative of the labels: small compared with the scale of every feature, large
-#: compared with rounding errors.
-_STEP = 0.01
 
 
 @dataclass(frozen=True, repr=False)
@@ -187,9 +183,9 @@ class Model(Summarised):
         x = evaluate_features(clean, self.features, where=where)
         observed = np.stack(measured(clean, self.measurements)) if self.predictor.consistency else None
         below, tilt = self.asked.thresholds(self.labels), tilt_of(self.predictor, self.asked)
-        moved = self._redder(clean, x, where)
-        prediction = self.predictor.predict(x, measured=observed, moved=moved, below=below, tilt=tilt)
-        if moved is None:
+        slopes = self._slopes(clean, x, where)
+        prediction = self.predictor.predict(x, measured=observed, below=below, tilt=tilt, **slopes)
+        if not slopes:
             prediction.change[:] = np.nan
         flags = catalogue_flags(prediction, clean, discarded.rows, self._limits, where)
         return self._catalogue(clean, prediction, flags)
@@ -222,11 +218,13 @@ class Model(Summarised):
         there = spelling(columns, self.inputs)
         return [name for name in array_lengths(self.inputs.spectra) if name not in there]
 
-    def _redder(self, clean: pl.DataFrame, x: FloatArray, where: str) -> FloatArray | None:
-        """Return the inputs of stars that are redder by `_STEP`, shape (n_stars, n_features); None: not needed."""
+    def _slopes(self, clean: pl.DataFrame, x: FloatArray, where: str) -> dict[str, Any]:
+        """Return the arguments by which a prediction has the slopes of the labels; none: they are not wanted."""
         if self.reddening is None or not self.asked.slopes:
-            return None
-        return moved_features(clean, self.features, x, self.reddening, _STEP, where=where)
+            return {}
+        if self.predictor.slopes is not None:
+            return {"learnt_change": True}
+        return {"moved": redder_features(clean, self.features, x, self.reddening, where=where)}
 
     def _catalogue(self, clean: pl.DataFrame, prediction: Prediction, flags: NDArray[np.int32]) -> pl.DataFrame:
         position = self.inputs.position
@@ -243,7 +241,7 @@ class Model(Summarised):
             values[f"{a}_{b}_corr"] = prediction.correlation[:, i, j]
         values["p_giant"] = prediction.p_giant
         values |= dict(zip(self.asked.columns(self.labels), prediction.p_below.T, strict=True))
-        possible_twice, slopes = ambiguous(prediction), prediction.change / _STEP
+        possible_twice, slopes = ambiguous(prediction), prediction.change / REDDER
         if self.reddening is not None:
             slopes[clean[self.reddening].is_null().to_numpy()] = np.nan
         for i, label in enumerate(self.labels):

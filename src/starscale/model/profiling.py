@@ -15,7 +15,7 @@ from typing import Any
 import polars as pl
 
 from starscale import io
-from starscale.features.features import evaluate_features
+from starscale.features.features import evaluate_features, redder_features
 from starscale.model.flagging import catalogue_flags
 from starscale.model.model import Model
 from starscale.model.predict import CHUNK
@@ -91,7 +91,8 @@ def _stages(model: Model) -> dict[CodeType, str]:
         ("distance from the training stars", type(predictor.domain).score),
         ("distance of the labels", type(predictor.label_domain).score),
         ("consistency", type(predictor.consistency).score if predictor.consistency else None),
-        ("slopes with E(B-V)", Model._redder),
+        ("slopes with E(B-V)", redder_features),
+        ("slopes with E(B-V)", type(predictor.slopes).changes if predictor.slopes else None),
         ("flags", catalogue_flags),
         ("columns of the catalogue", Model._catalogue),
     ]

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from starscale.features.families import Feature, SurveyColumns
-from starscale.features.features import evaluate_features
+from starscale.features.features import evaluate_features, redder_features
 from starscale.features.measurements import (
     Measurement,
     feature_noise,
     find_measurements,
     measured,
+    reddening_column,
     spectra_features,
     uses,
     without_noise,
@@ -30,11 +31,13 @@ from starscale.vocabulary.progress import SILENT, Progress
 
 if TYPE_CHECKING:
     from starscale.learn.checkpoint import Checkpoint
+    from starscale.learn.observations import Measurements
     from starscale.learn.predictor import Predictor
     from starscale.learn.sample import Sample
 
-observations, predictors = Later("starscale.learn.observations"), Later("starscale.learn.predictor")
-samples = Later("starscale.learn.sample")
+checkpoints, observations = Later("starscale.learn.checkpoint"), Later("starscale.learn.observations")
+predictors, regressors = Later("starscale.learn.predictor"), Later("starscale.learn.regressor")
+samples, slopes = Later("starscale.learn.sample"), Later("starscale.learn.taught.slopes")
 
 Rows = Mapping[str, NDArray[np.intp]]
 
@@ -107,27 +110,56 @@ class TrainingArrays:
         """
         config, stars = self.run.config, rows["train"]
         seed = config.seed + repeat
-        noise = feature_noise(self.table[stars], self.features, self.measurements, self.x[stars], seed)
         title = f"{title} {repeat + 1} of {config.repeats}" if config.repeats > 1 else title
+        context: dict[str, Any] = {
+            "seed": seed,
+            "progress": progress,
+            "title": title,
+            "checkpoint": checkpoint or checkpoints.Checkpoint(),
+        }
         predictor: Predictor = predictors.fit_predictor(
             config.model,
             config.target,
-            replace(self.sample(stars), noise=noise),
+            self._noisy_sample(stars, seed),
             self.sample(rows["validation"]),
-            seed=seed,
-            progress=progress,
-            title=title,
             features=[feature.name for feature in self.features],
-            measurements=observations.Measurements(
-                tuple(m.name for m in self.measurements),
-                uses(self.features, self.measurements),
-                np.array([feature.log_error for feature in self.features]),
-            ),
+            measurements=self._made_of,
             optional=spectra_features(self.features, self.members),
-            checkpoint=checkpoint,
             teacher=teacher,
+            **context,
         )
-        return predictor
+        taught = teacher is not None or config.model.teaches_slopes
+        return self._with_slopes(predictor, stars, context) if taught else predictor
+
+    def _with_slopes(self, predictor: Predictor, stars: NDArray[np.intp], context: Mapping[str, Any]) -> Predictor:
+        """Return a model with a network that has learnt its slopes with E(B-V), unless that is no input."""
+        reddening = reddening_column(self.features, self.members)
+        if reddening is None:
+            return predictor
+        stars = np.random.default_rng(context["seed"]).permutation(stars)[: slopes.MOST_STARS]
+        x, usable = self.x[stars], predictor.preparation.usable
+        redder = redder_features(self.table[stars], self.features, x, reddening, where="training table")
+        sample = self._noisy_sample(stars, context["seed"])
+        seen = observations.Observations(sample, predictor.preparation, self._made_of.of(usable))
+        learnt = slopes.SlopeNetwork.fit(
+            predictor.regressor, redder - x, regressors.FitContext(observations=seen, **context)
+        )
+        return replace(predictor, slopes=learnt)
+
+    @property
+    def _made_of(self) -> Measurements:
+        """The measurements, as a learner knows them."""
+        made_of: Measurements = observations.Measurements(
+            tuple(m.name for m in self.measurements),
+            uses(self.features, self.measurements),
+            np.array([feature.log_error for feature in self.features]),
+        )
+        return made_of
+
+    def _noisy_sample(self, rows: NDArray[np.intp], seed: int) -> Sample:
+        """Return the stars of some rows, and the noise of their inputs."""
+        noise = feature_noise(self.table[rows], self.features, self.measurements, self.x[rows], seed)
+        return replace(self.sample(rows), noise=noise)
 
 
 def _numbers(table: pl.DataFrame, names: Sequence[str]) -> FloatArray:

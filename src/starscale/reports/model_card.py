@@ -52,6 +52,7 @@ def model_card(model: Model, figures: pl.DataFrame, test: pl.DataFrame) -> str:
         f"{split.get('test', '?')} stars.\n\n"
         + ReportTable(["label", "unit", "lowest", "highest"], ranges).markdown(),
         *_distilled(model),
+        *_slopes(model),
         *scale_section(model),
         f"## Figures on the test part ({information.get('repeats', 1)} repeats; mean +- spread)\n"
         + figures_table(figures).markdown(),
@@ -95,6 +96,19 @@ def _distilled(model: Model) -> list[str]:
     text = f"Trained on the predictions of the ensemble {about['model'][:16]}, and calibrated by itself."
     table = ReportTable(["label", "CRPS over that of the ensemble, validation stars"], rows).markdown()
     return [f"## A small model of an ensemble\n{text}\n\n{table}"]
+
+
+def _slopes(model: Model) -> list[str]:
+    """Return the section about slopes that were learnt; nothing for a model that computes them."""
+    learnt = model.predictor.slopes
+    if learnt is None:
+        return []
+    rows = [[name, f"{value:.2f}"] for name, value in zip(model.labels, learnt.difference.tolist(), strict=True)]
+    text = (
+        "The slopes with E(B-V) come from a small network that learnt the derivative of the model. Root mean "
+        "square of the difference from it, over that of the derivative, for stars that it did not learn from:"
+    )
+    return [f"## Slopes with E(B-V)\n{text}\n\n{ReportTable(['label', 'difference'], rows).markdown()}"]
 
 
 def scale_section(model: Model) -> list[str]:
