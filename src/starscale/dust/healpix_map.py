@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import healpix as library
 import numpy as np
 import polars as pl
 from astropy import units as u
 from astropy.coordinates import SkyCoord
-from cdshealpix import from_ring
 from numpy.typing import NDArray
 
 from starscale import io
@@ -161,7 +161,7 @@ def _ranges(
         found = f"has {int(outside.sum())} numbers of cells that do not exist (first: {cells[outside][0]})"
         raise InputError(Problem(str(path), found, "numbers from 0 to 12 NSIDE^2 - 1"))
     if ordering == "ring":
-        cells = np.asarray(from_ring(cells.astype(np.uint64), int(order[0]))).astype(np.int64)
+        cells = np.asarray(library.ring2nest(1 << int(order[0]), cells), dtype=np.int64)
     first = cells << (2 * (_FINEST - order))
     last = (cells + 1) << (2 * (_FINEST - order))
     row = np.argsort(first, kind="stable")

@@ -17,12 +17,9 @@ from numpy.typing import NDArray
 
 from starscale.crossmatch.kernel.runs import runs
 from starscale.crossmatch.kernel.select import Mode
-from starscale.tables.healpix import FINEST, cell_area, cell_type, placed_cells
+from starscale.tables.healpix import FINEST, cell_area, cell_type, neighbourhoods, placed_cells, surrounding
 from starscale.tables.positions import Positions
 from starscale.vocabulary.arrays import FloatArray
-from starscale.vocabulary.later import Later
-
-nested = Later("cdshealpix.nested")
 
 #: Order of the cells by which sources are sorted.
 SORT_ORDER = FINEST
@@ -163,12 +160,10 @@ def ranges_around(tile: int, order: int, margin: float) -> NDArray[np.signedinte
     while fine > 0 and NARROWEST * np.sqrt(cell_area(fine)) < margin:
         fine -= 1
     if fine <= order:
-        own = np.array([tile >> (2 * (order - fine))], dtype=np.uint64)
-        around = np.asarray(nested.neighbours(own, fine)).ravel().astype(np.int64)
+        around = neighbourhoods(np.array([tile >> (2 * (order - fine))]), fine).ravel()
+        around = np.unique(around[around >= 0]).astype(np.int64)
     else:
-        borders, corners = nested.external_neighbours(np.array([tile], dtype=np.uint64), order, fine - order)
-        around = np.concatenate([np.ravel(borders), np.ravel(corners)]).astype(np.int64)
-    around = np.unique(around[around >= 0])
+        around = surrounding(tile, order, fine)
     shift = 2 * (SORT_ORDER - fine)
     ranges = np.stack([around << shift, (around + 1) << shift], axis=1)
     if fine > order:

@@ -16,14 +16,11 @@ import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+import healpix
 import numpy as np
 import polars as pl
 import pyarrow.parquet as pq
-from astropy import units as u
-from astropy.coordinates import Latitude, Longitude
-from cdshealpix import nested
 from numpy.typing import NDArray
 
 from starscale.io.hats.catalogue import HIGHEST_ORDER, INDEX, PROPERTIES, UNPLACED, properties_text
@@ -228,9 +225,8 @@ def index_of(ra: FloatArray, dec: FloatArray) -> NDArray[np.int64]:
     placed = np.isfinite(ra) & np.isfinite(dec) & (np.abs(np.nan_to_num(dec)) <= 90)
     index = np.full(len(ra), -1, np.int64)
     if placed.any():
-        longitude: Any = Longitude(ra[placed], u.deg)
-        latitude: Any = Latitude(dec[placed], u.deg)
-        index[placed] = np.asarray(nested.lonlat_to_healpix(longitude, latitude, HIGHEST_ORDER)).astype(np.int64)
+        # Within the circle: below -360 degrees healpix (2025.1) returns cells that do not exist.
+        index[placed] = healpix.ang2pix(1 << HIGHEST_ORDER, ra[placed] % 360, dec[placed], nest=True, lonlat=True)
     return index
 
 
