@@ -6,6 +6,7 @@
 Each build trains models of its own from the same table of MOCK stars, and predicts the same table of MOCK stars
 with them; commands run in turns, each in a process of its own, after one that is not counted and compiles. Printed
 are medians of the seconds of the processor (user and system), of the peak memory, and of the ratio of each round.
+``match`` matches two MADE-UP tables of a million rows each (those of ``end_to_end.py``), ``large_match`` two million.
 ``help`` and ``check`` are `starscale --help` and `starscale check` of a run file; ``again`` is `starscale run`
 where nothing has changed, on 40,000 stars; ``start`` predicts 1,000 stars with the default; ``small`` is the small
 model of this build (`starscale distil`) against the other build's ensemble. Models are kept in ``build/builds``.
@@ -25,11 +26,12 @@ from pathlib import Path
 import polars as pl
 
 import starscale as ss
+from end_to_end import tables
 from predict_speed import RUN_FILE
 
 HERE = Path(__file__).resolve()
 FOLDER = HERE.parents[1] / "build" / "builds"
-WORKS = ("help", "check", "again", "start", "predict", "small", "paper", "train")
+WORKS = ("help", "check", "again", "start", "predict", "small", "paper", "train", "match", "large_match")
 #: Settings of the models that predict: few epochs, on which the speed does not depend.
 PREDICTING = {
     "default": 'kind = "mixture"\nepochs = 3\n',
@@ -37,8 +39,9 @@ PREDICTING = {
 }
 #: Rows of the table of which hardly more than the start is to be seen.
 FEW = 1_000
-#: Rows of the training table of the timed training.
+#: Rows of the training table of the timed training, and of the tables of the timed matches.
 ROWS = 20_000
+MATCHED = {"match": 1_000_000, "large_match": 2_000_000}
 
 
 def main() -> None:
@@ -49,8 +52,12 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
     sources = {"this": HERE.parents[1] / "src", "other": options.other.resolve() / "src"}
-    prepare(sources, options.stars)
+    if set(options.work) - set(MATCHED):
+        prepare(sources, options.stars)
     for work in options.work:
+        if work in MATCHED and not (folder := FOLDER / work).exists():
+            folder.mkdir(parents=True)
+            tables(MATCHED[work], folder)
         if work == "again":
             for build, source in sources.items():
                 run(source, *command(work, build, FOLDER))
@@ -99,6 +106,9 @@ def command(work: str, build: str, output: Path) -> list[str]:
             return ["check", run_file]
         case "again":
             return ["run", run_file, "-o", str(FOLDER / build / "run")]
+    if work in MATCHED:
+        sides = [str(FOLDER / work / f"{side}.parquet") for side in ("gaia", "other")]
+        return ["match", *sides, "--left", "gaia_dr3", "--right", "skymapper_dr2", "-o", str(output)]
     if work == "train":
         table = str(FOLDER / "training.parquet")
         return ["train", str(FOLDER / "train.toml"), "--table", table, "-o", str(output)]

@@ -24,7 +24,7 @@ from starscale.tables.stream import pieces
 from starscale.vocabulary.errors import InputError, Problem
 
 #: Rows that are read at a time.
-CHUNK = 131_072
+CHUNK = 524_288
 
 
 def catalogue_in_memory(table: AnyTable, survey: Survey, *, curated: bool) -> CatalogueInMemory:
@@ -52,7 +52,7 @@ def catalogue_in_memory(table: AnyTable, survey: Survey, *, curated: bool) -> Ca
         sides.append(side_of(frame.with_columns(copied[survey.id.column]), survey, where, whole=False))
         tables.append(copied)
         del frame
-        give_back()
+    give_back()
     side, stars = sides.result(), pl.concat(tables)
     if not len(side):
         raise InputError(Problem(where, "has no rows", "one or more"))
@@ -90,10 +90,10 @@ class Stacked:
     def append(self, part: Any) -> None:
         """Add a dataclass, always of one class, of arrays, series, further such objects, or None."""
         self._kind = type(part)
-        for field in fields(part):
-            value = getattr(part, field.name)
+        for name in _columns(part):
+            value = getattr(part, name)
             if value is not None:
-                self._fields.setdefault(field.name, self._column(value)).append(value)
+                self._fields.setdefault(name, self._column(value)).append(value)
 
     def _column(self, value: Any) -> Any:
         if is_dataclass(value):
@@ -106,18 +106,28 @@ class Stacked:
             name: pl.concat(column, rechunk=True) if isinstance(column, list) else column.result()
             for name, column in self._fields.items()
         }
-        return self._kind(**{field.name: whole.get(field.name) for field in fields(self._kind)})
+        return self._kind(**{name: whole.get(name) for name in _columns(self._kind)})
+
+
+def _columns(kind: Any) -> list[str]:
+    """Fields of a dataclass that hold its rows, not what was found with them."""
+    return [field.name for field in fields(kind) if field.compare]
 
 
 class _Column:
-    """An array that grows; where all its parts are one repeated number, it stays one number."""
+    """An array that grows; as long as all its elements are one number, it is one number."""
 
     def __init__(self, rows: int, first: NDArray[Any]) -> None:
-        self._repeated = first.strides == (0,)
-        self._room = first[:1] if self._repeated else np.empty(rows, first.dtype)
-        self._filled = 0
+        self._rows, self._filled = rows, 0
+        self._room = first[:1].copy()
+        self._repeated = True
 
     def append(self, part: NDArray[Any]) -> None:
+        if self._repeated and not _is_all(part, self._room):
+            # Until now it needed no memory.
+            room = np.empty(max(self._rows, self._filled + len(part)), self._room.dtype)
+            room[: self._filled] = self._room
+            self._room, self._repeated = room, False
         end = self._filled + len(part)
         if not self._repeated:
             if end > len(self._room):
@@ -127,3 +137,14 @@ class _Column:
 
     def result(self) -> NDArray[Any]:
         return np.broadcast_to(self._room, self._filled) if self._repeated else self._room[: self._filled]
+
+
+def _is_all(part: NDArray[Any], one: NDArray[Any]) -> bool:
+    """Return whether an array holds nothing but one number, bit for bit (NaN is NaN, and 0 is not -0)."""
+    if not len(part):
+        return True
+    if not len(one):
+        return False
+    bits = f"u{part.dtype.itemsize}"
+    values, wanted = part.view(bits), one.view(bits)
+    return bool(values[0] == wanted[0] and values[-1] == wanted[0] and (values == wanted[0]).all())

@@ -17,6 +17,7 @@ from starscale.crossmatch.kernel.link import link_by_position
 from starscale.crossmatch.kernel.losses import REASONS
 from starscale.crossmatch.kernel.pieces import Side
 from starscale.crossmatch.kernel.select import choose_pairs, is_clean
+from starscale.crossmatch.kernel.zones import Zones
 from starscale.surveys import Survey
 from starscale.surveys.schema import Duplicates
 from starscale.tables.position_errors import PositionErrors
@@ -109,7 +110,12 @@ def test_repeated_rows_are_those_of_a_tree(
     seed: int, n: int, middle: tuple[float, float], size: float, radius: float
 ) -> None:
     where = scattered(seed, n, middle, size)
-    found = near_pairs(where, Duplicates(radius=radius))
+    rows = np.flatnonzero(where.valid)
+    # Whatever radius they were sorted for.
+    for usual in (radius, 5.0, 0.2):
+        zones = Zones.of(where.ra, where.dec, usual / 3600, rows)
+        found = near_pairs(where, Duplicates(radius=radius), zones)
+        assert {(min(pair), max(pair)) for pair in found.tolist()} == neighbours(where, radius)
     pairs = [(min(pair), max(pair)) for pair in found.tolist()]
     assert len(pairs) == len(set(pairs))
     assert set(pairs) == neighbours(where, radius)

@@ -287,7 +287,7 @@ def test_a_turn_of_the_whole_sky_leaves_pairs_and_errors(seed: int) -> None:
     moving.pmra[gone] = moving.pmdec[gone] = np.nan
 
     def chi2(a: Positions, b: Positions) -> dict[tuple[int, int], tuple[float, float]]:
-        pairs = SearchTargets.of(b, 3.0).candidates(a)
+        pairs = SearchTargets.of(Side.of(b, pl.Series(range(len(b)))), 3.0).candidates(a)
         c = PairEllipses.of(pairs, a, b, unknown_motion=50.0)
         xx, yy = c.moving.east + c.standing.east, c.moving.north + c.standing.north
         xy = c.moving.cross + c.standing.cross

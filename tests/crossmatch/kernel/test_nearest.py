@@ -102,7 +102,7 @@ def brute_force(lead: Positions, external: Positions, radius: float) -> Pairs:
 
 
 def as_pairs(lead: Positions, external: Positions, radius: float) -> Pairs:
-    found = SearchTargets.of(external, radius).candidates(lead)
+    found = SearchTargets.of(Side.of(external, pl.Series(range(len(external)))), radius).candidates(lead)
     return {
         (int(i), int(j)): float(d) for i, j, d in zip(found.moving, found.standing, found.distance, strict=True)
     }

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from starscale.crossmatch.kernel.pieces import Epochs, row_type
+from starscale.crossmatch.kernel.pieces import Epochs, Side, row_type
 from starscale.crossmatch.kernel.runs import runs
 from starscale.crossmatch.kernel.zones import ROW_BITS, Zones
 from starscale.io.threads import in_threads
@@ -127,10 +127,9 @@ class SearchTargets:
     epochs: Epochs
 
     @classmethod
-    def of(cls, positions: Positions, radius: float) -> SearchTargets:
+    def of(cls, side: Side, radius: float) -> SearchTargets:
         """Sort the sources that stand."""
-        zones = Zones.of(positions.ra, positions.dec, radius / 3600, np.flatnonzero(positions.valid))
-        return cls(positions, radius, zones, Epochs.of(positions))
+        return cls(side.positions, radius, side.zones(radius / 3600), Epochs.of(side.positions))
 
     def candidates(self, moving: Positions) -> Candidates:
         """Find every pair closer than the radius at the epoch of the standing source.

@@ -102,7 +102,8 @@ def curate(
     left = take_out(positions, imprecise)
     stands_for = np.arange(len(positions))
     if duplicates is not None:
-        links = near_pairs(left, duplicates)
+        reach = duplicates.radius / 3600
+        links = near_pairs(left, duplicates, Zones.of(left.ra, left.dec, reach, np.flatnonzero(left.valid)))
         links = links[alike(links, duplicates, evidence)]
         repeats = collapse(links, rank_keys(positions, ids, evidence, np.unique(links)))
         stands_for[repeats["row"].to_numpy()] = repeats["stands_for"].to_numpy()
@@ -117,13 +118,11 @@ def is_imprecise(positions: Positions, ceiling: float) -> NDArray[np.bool_]:
     return np.asarray(np.maximum(errors.east, errors.north) > ceiling**2)
 
 
-def near_pairs(positions: Positions, duplicates: Duplicates) -> NDArray[np.intp]:
-    """Pairs of rows that are near enough to be one source. Shape (n_pairs, 2)."""
-    rows = np.flatnonzero(positions.valid)
-    if not len(rows):
+def near_pairs(positions: Positions, duplicates: Duplicates, zones: Zones) -> NDArray[np.intp]:
+    """Pairs of sorted rows that are near enough to be one source. Shape (n_pairs, 2)."""
+    if not len(zones.rows):
         return np.empty((0, 2), dtype=np.intp)
-    reach = duplicates.radius / 3600
-    pairs = Zones.of(positions.ra, positions.dec, reach, rows).themselves(positions.ra, positions.dec, reach)
+    pairs = zones.themselves(positions.ra, positions.dec, duplicates.radius / 3600)
     apart = positions.directions(pairs[:, 0]) - positions.directions(pairs[:, 1])
     near: NDArray[np.bool_] = np.sum(apart**2, axis=1) <= (2 * np.sin(duplicates.radius * ARCSEC / 2)) ** 2
     return pairs[near]

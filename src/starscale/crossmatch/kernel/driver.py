@@ -144,7 +144,7 @@ class MatchJob:
         if catalogue.survey is None:
             raise TypeError("curation needs the survey of the catalogue")
         rule = catalogue.survey.duplicates
-        step = RepeatSearch(catalogue.survey)
+        step = RepeatSearch(catalogue.survey, self.config.search_radius / 3600)
         near, radius = (None, 0.0) if rule is None else (catalogue, rule.radius)
         links, keys = [], []
         for _, _, (imprecise, linked, ranked) in catalogue.each(step, near, lambda _: radius):

@@ -128,14 +128,24 @@ class Curation:
         repeated = among(side.rows, self.repeats)
         out = is_imprecise(side.positions, error_ceiling(survey)) | repeated
         several = among(side.rows, self.representatives)
-        return SkyRows(replace(side, positions=take_out(side.positions, out), several=several), repeated, table)
+        left = {reach: zones.without(out) for reach, zones in side.sorted_rows.items()}
+        kept = replace(side, positions=take_out(side.positions, out), several=several, sorted_rows=left)
+        return SkyRows(kept, repeated, table)
 
 
 @dataclass(frozen=True)
 class RepeatSearch:
-    """Step that searches a piece of an external catalogue for imprecise and repeated rows."""
+    """Step that searches a piece of an external catalogue for imprecise and repeated rows.
+
+    Parameters
+    ----------
+    survey : Survey
+    reach : float
+        Radius (deg) with which its sources will be searched for: they are sorted for it, once.
+    """
 
     survey: Survey
+    reach: float
 
     def __call__(
         self, own: SkyRows, near: SkyRows | None
@@ -146,7 +156,10 @@ class RepeatSearch:
         if rule is None or near is None or near.table is None:
             return imprecise, None, None
         side = near.side
-        pairs = near_pairs(take_out(side.positions, is_imprecise(side.positions, ceiling)), rule)
+        vague, zones = is_imprecise(side.positions, ceiling), side.zones(self.reach)
+        pairs = near_pairs(side.positions, rule, zones.without(vague))
+        # For the search, where the rows are still the same.
+        side.sorted_rows[self.reach] = zones
         # Few rows are near another one; only their other columns are looked at.
         rows = np.unique(pairs)
         pairs, side, known = np.searchsorted(rows, pairs), side.take(rows), evidence(near.table[rows], self.survey)

@@ -103,7 +103,7 @@ class Matcher:
         """All pairs of a piece within the search radius, run by run."""
         # Shared by all runs.
         targets, pixels = both(
-            lambda: SearchTargets.of(piece.standing.positions, self.config.search_radius),
+            lambda: SearchTargets.of(piece.standing, self.config.search_radius),
             lambda: self._prepared(piece),
         )
         found = targets.by_runs(self._moving(piece), whole=piece.mode == "sparse")

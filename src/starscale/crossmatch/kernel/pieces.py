@@ -8,7 +8,7 @@ result of a match does not depend on how it is divided.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from starscale.crossmatch.kernel.runs import runs
 from starscale.crossmatch.kernel.select import Mode
+from starscale.crossmatch.kernel.zones import Zones
 from starscale.tables.healpix import FINEST, cell_area, cell_type, neighbourhoods, placed_cells, surrounding
 from starscale.tables.positions import Positions
 from starscale.vocabulary.arrays import FloatArray
@@ -47,6 +48,8 @@ class Side:
         Rows that stand for several entries of their catalogue.
     brightness : ndarray, optional
         Magnitudes.
+    sorted_rows : mapping of float to Zones
+        Rows with a position, sorted for searches with a usual radius (deg), where that was done before.
     """
 
     positions: Positions
@@ -54,6 +57,7 @@ class Side:
     rows: NDArray[np.signedinteger]
     several: NDArray[np.bool_]
     brightness: FloatArray | None = None
+    sorted_rows: dict[float, Zones] = field(default_factory=dict, compare=False)
 
     @classmethod
     def of(cls, positions: Positions, ids: pl.Series, **more: NDArray[np.generic] | None) -> Side:
@@ -69,6 +73,13 @@ class Side:
     def pixels(self) -> NDArray[np.signedinteger]:
         """Nested cells of order :data:`SORT_ORDER`; -1 without a position. Shape (n,)."""
         return tiles_of(self.positions, SORT_ORDER)
+
+    def zones(self, reach: float) -> Zones:
+        """Rows with a position, sorted for searches with a usual radius (deg); given away where they were."""
+        found = self.sorted_rows.pop(reach, None)
+        if found is not None:
+            return found
+        return Zones.of(self.positions.ra, self.positions.dec, reach, np.flatnonzero(self.positions.valid))
 
     def take(self, rows: NDArray[np.signedinteger] | slice) -> Side:
         """Return some rows, in the order given; a slice is not copied."""

@@ -18,7 +18,7 @@ Result = TypeVar("Result")
 Columns = dict[str, NDArray[Any] | pl.Series]
 
 #: Sources of a run: the arrays of their pairs stay in the processor's caches.
-RUN = 32_768
+RUN = 65_536
 
 
 def runs(n: int) -> list[slice]:
@@ -58,5 +58,5 @@ def stacked(tables: Sequence[Columns]) -> pl.DataFrame:
         else:
             whole[name] = pl.Series(np.concatenate(parts))
         del parts
-        give_back()
+    give_back()
     return pl.DataFrame(whole)

@@ -57,6 +57,13 @@ class Zones:
         rows = rows[order]
         return cls(height, np.append(key[order], np.inf), dec[rows], rows)
 
+    def without(self, out: NDArray[np.bool_]) -> Zones:
+        """The same sources but for some rows of the catalogue, given by one value for each of its rows."""
+        kept = np.flatnonzero(~out[self.rows])
+        if len(kept) == len(self.rows):
+            return self
+        return Zones(self.height, np.append(self.key[kept], np.inf), self.dec[kept], self.rows[kept])
+
     def order(self, ra: FloatArray, dec: FloatArray, rows: NDArray[np.intp]) -> NDArray[np.intp]:
         """Rows of other sources (deg) in about the order of the keys, in which neighbours are searched.
 

@@ -48,8 +48,9 @@ class ParquetSink(Sink):
         self._plan = plan
         self._schema = arrow_schema(plan.schema, plan.columns)
         self._file = plan.path.open("wb")
-        # Measurements hardly ever repeat: dictionaries of them are made, found to be useless and thrown away.
-        repeating = [field.name for field in self._schema if not pa.types.is_floating(field.type)]
+        # Measurements and long numbers, most of which are identifiers, hardly ever repeat: dictionaries of them
+        # are made, found to be useless and thrown away.
+        repeating = [field.name for field in self._schema if not _hardly_repeats(field.type)]
         self._writer = pq.ParquetWriter(
             self._file, self._schema, compression="zstd", use_dictionary=repeating, write_page_checksum=True
         )
@@ -150,6 +151,10 @@ def _not_in_arrow(schema: pl.Schema) -> InputError:
         except pa.ArrowInvalid:
             problems.add(f"column {name!r}", f"is of type {dtype}, which Parquet lacks", fix="Cast it to text.")
     return InputError(problems.items)
+
+
+def _hardly_repeats(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_floating(kind) or pa.types.is_int64(kind) or pa.types.is_uint64(kind))
 
 
 def data_less_votable(

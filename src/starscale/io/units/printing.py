@@ -10,15 +10,15 @@ from functools import lru_cache
 from typing import Any
 
 from starscale.io.units.parsing import may_be_unit, parse_unit
-from starscale.vocabulary.columns import Column, catalogue_columns
+from starscale.vocabulary.columns import PAIR_COLUMNS, Column, catalogue_columns
 from starscale.vocabulary.later import Later
 from starscale.vocabulary.unit_notes import with_note
 
 u = Later("astropy.units")
 
-#: Units of the columns of catalogues, which are VOUnit as they stand. A prediction, which writes no others, starts
-#: without the library that reads units.
-_OWN = frozenset(column.unit for column in catalogue_columns().values())
+#: Units of the columns of catalogues and pairs, which are VOUnit as they stand. A prediction or a match, which
+#: writes no others, starts without the library that reads units.
+_OWN = frozenset(column.unit for column in (*catalogue_columns().values(), *PAIR_COLUMNS.values()))
 #: Largest relative difference of two scales that are the same.
 _ROUNDING = 1e-12
 
