@@ -6,10 +6,11 @@
 Each build trains models of its own from the same table of MOCK stars, and predicts the same table of MOCK stars
 with them; commands run in turns, each in a process of its own, after one that is not counted and compiles. Printed
 are medians of the seconds of the processor (user and system), of the peak memory, and of the ratio of each round.
-``match`` matches two MADE-UP tables of a million rows each (those of ``end_to_end.py``), ``large_match`` two million.
 ``help`` and ``check`` are `starscale --help` and `starscale check` of a run file; ``again`` is `starscale run`
 where nothing has changed, on 40,000 stars; ``start`` predicts 1,000 stars with the default; ``small`` is the small
-model of this build (`starscale distil`) against the other build's ensemble. Models are kept in ``build/builds``.
+model of this build (`starscale distil`) against the other build's ensemble; ``match`` matches two MADE-UP tables
+of a million rows each, as ``end_to_end.py`` makes them, and ``large_match`` two of two million. Models are kept in
+``build/builds``.
 Only ratios mean anything, on a machine that has nothing else to do.
 """
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import polars as pl
 
 from starscale.surveys import Survey
@@ -133,6 +135,9 @@ def _integer_problems(ids: pl.Series, survey: Survey, where: str) -> list[Proble
 
 def _range_problems(ids: pl.Series, survey: Survey, where: str) -> list[Problem]:
     low, high = survey.id.lower, survey.id.upper
+    first, last = _ends(ids)
+    if (low is None or first >= low) and (high is None or last <= high):
+        return []
     too_low = ids.filter(ids < low) if low is not None else ids.clear()
     too_high = ids.filter(ids > high) if high is not None else ids.clear()
     outside = too_low.append(too_high)
@@ -152,12 +157,18 @@ def _range_problems(ids: pl.Series, survey: Survey, where: str) -> list[Problem]
 def _rounding_problems(ids: pl.Series, where: str) -> list[Problem]:
     """Find integers that were rounded, to a few decimal digits or to doubles."""
     expected = "64-bit integers with all their digits"
+    # Most catalogues have shorter numbers, of which nothing need be copied.
+    largest = max(map(abs, _ends(ids)))
+    if largest <= _EXACT:
+        return []
     big = ids.filter(ids.abs() > _EXACT)
     rounded = int((big % 10**_ZEROS == 0).sum())
     # A handful may end in zeros by chance; one in ten cannot (chance: one in a thousand each).
     if rounded >= 3 and rounded > 0.1 * len(big):
         found = f"{rounded} of {len(big)} identifiers end in {_ZEROS} zeros: rounded by some program"
         return [Problem(where, found, expected, _RESAVE)]
+    if largest <= _COARSE:
+        return []
     coarse = ids.filter(ids.abs() > _COARSE)
     if len(coarse) >= _TOO_MANY and bool((coarse.cast(pl.Float64).cast(ids.dtype, strict=False) == coarse).all()):
         found = (
@@ -166,6 +177,11 @@ def _rounding_problems(ids: pl.Series, where: str) -> list[Problem]:
         )
         return [Problem(where, found, expected, _RESAVE)]
     return []
+
+
+def _ends(ids: pl.Series) -> tuple[int, int]:
+    """Smallest and largest of some integers, 0 without any."""
+    return cast("int", ids.min() or 0), cast("int", ids.max() or 0)
 
 
 def _duplicate_problems(ids: pl.Series, where: str) -> list[Problem]:
