@@ -11,3 +11,15 @@ def as_floats(values: pl.Series) -> FloatArray:
     """Return a column as float64, NaN where a value is missing. Shape (n,)."""
     # A null of numbers becomes NaN by itself.
     return values.cast(pl.Float64).to_numpy(writable=True)
+
+
+def all_within(values: pl.Series, low: float, high: float) -> bool:
+    """Return whether every row of a column of numbers has one, from `low` to `high`.
+
+    It takes a fraction of the time of a query that finds those outside, and no memory; False says nothing where
+    rows are null or NaN.
+    """
+    if not len(values) or values.null_count():
+        return False
+    numbers = values.to_numpy()
+    return bool(numbers.min() >= low and numbers.max() <= high)

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 import polars as pl
 
 from starscale.surveys import Survey
+from starscale.tables.arrays import all_within
 from starscale.vocabulary.errors import Problem
 
 
@@ -18,7 +19,7 @@ def off_the_sphere(columns: Iterable[pl.Series], survey: Survey, where: str) -> 
     role, table = survey.position, {column.name: column for column in columns}
     for name, low, high in ((role.ra, -360.0, 720.0), (role.dec, -90.0, 90.0)) if role is not None else ():
         values = table.get(name, pl.Series(dtype=pl.Float64))
-        if not values.dtype.is_numeric():
+        if not values.dtype.is_numeric() or all_within(values, low, high):
             continue
         found = values.cast(pl.Float64).fill_nan(None).drop_nulls().to_numpy()
         outside = int(((found < low) | (found > high)).sum())

@@ -16,7 +16,7 @@ from starscale.vocabulary.paths import missing_path
 class Frozen(BaseModel):
     """Base of settings classes: immutable, and unknown keys are errors."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(defer_build=True, frozen=True, extra="forbid")
 
 
 Model = TypeVar("Model", bound=BaseModel)

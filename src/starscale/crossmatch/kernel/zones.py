@@ -132,9 +132,12 @@ class Zones:
         ndarray of int, (n_pairs, 2)
             Rows, the smaller first; no pair twice.
         """
-        window, edge = _window(self.dec, np.full(len(self.dec), reach + _SLACK)), reach + _SLACK
-        place = self.key[:-1] % _STRIDE
-        upper = (_zone(self.dec, self.height) + 1) * self.height - 90
+        edge, zone = reach + _SLACK, (self.key[:-1] / _STRIDE).astype(np.int32)
+        # One window for a zone, where it is widest.
+        above = (np.arange(np.max(zone, initial=0) + 1) + 1) * self.height - 90
+        farthest = np.minimum(np.maximum(np.abs(above), np.abs(above - self.height)), 90)
+        window, upper = _window(farthest, np.full(len(above), edge))[zone], above[zone]
+        place = self.key[:-1] - zone * _STRIDE
         # Pairs across 0 or 360, in two zones, or near a pole: few of the sources can be one of these.
         special = (place + window >= 360) | (self.dec + edge >= upper) | (window >= 180)
         number = np.flatnonzero(special)

@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 
 from starscale.surveys.schema import ColumnSpec
+from starscale.tables.arrays import all_within
 from starscale.vocabulary.columns import DType
 from starscale.vocabulary.errors import Problems
 
@@ -72,6 +73,8 @@ def plausible(values: pl.Series, spec: ColumnSpec, discarded: Discarded | None) 
         return values
     lower = -np.inf if spec.lower is None else spec.lower
     upper = np.inf if spec.upper is None else spec.upper
+    if all_within(values, lower, upper):
+        return values
     wrong = ~values.is_between(lower, upper).fill_null(True)
     if discarded is not None and wrong.any():
         discarded.note(values.name, wrong)
