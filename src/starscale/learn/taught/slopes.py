@@ -7,7 +7,7 @@ percent of the size learns from copies of the training stars, whose derivatives 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from itertools import pairwise
 from typing import Any
@@ -15,6 +15,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from numpy.typing import NDArray
 
 from starscale.io.threads import one_thread_each
 from starscale.learn.arrays import entry, expected
@@ -143,13 +144,12 @@ class SlopeNetwork:
         network = cls(view, center, width, jax.tree.map(lambda leaf: leaf[0], trained), np.zeros(len(center)))
         return network._measured(first, np.flatnonzero(~learnt & first.known))
 
-    def _measured(self, copy: _Copy, rows: Any) -> SlopeNetwork:
+    def _measured(self, copy: _Copy, rows: NDArray[np.intp]) -> SlopeNetwork:
         """Return the network with its difference from the learner for some stars of a copy."""
         exact = copy.change[rows]
         size = np.sqrt((exact**2).mean(axis=0))
         difference = np.sqrt(((self.changes(copy.inputs.rows(rows)) - exact) ** 2).mean(axis=0))
-        found = difference / np.where(size > 0, size, 1.0)
-        return SlopeNetwork(self.view, self.center, self.width, self.layers, found)
+        return replace(self, difference=difference / np.where(size > 0, size, 1.0))
 
     def changes(self, inputs: Inputs) -> FloatArray:
         """Return the changes of the labels: shape (n, n_labels), in their units."""
@@ -194,7 +194,7 @@ class _Copy:
 
     inputs: Inputs
     change: FloatArray
-    known: Any
+    known: NDArray[np.bool_]
 
     @classmethod
     def of(cls, regressor: Regressor, change: FloatArray, context: FitContext, number: int) -> _Copy:
@@ -204,7 +204,9 @@ class _Copy:
         # A star with a gap in the place of the quantity, or of all that depends on it, has no slope.
         known = (inputs.values != moved.values).any(axis=1)
         found = raw_prediction(regressor, inputs, None, (), None, moved).change
-        return cls(inputs, np.zeros((len(x), 0)) if found is None else found, known)
+        if found is None:
+            raise TypeError("the learner does not say how labels change with its inputs")
+        return cls(inputs, found, known)
 
 
 def _expected(n_in: int, n_out: int | str) -> Dense:

@@ -1,0 +1,49 @@
+#!/usr/bin/env bash
+# Guess: XLA_FLAGS=--xla_cpu_multi_thread_eigen=false makes a computation of jax on a CPU use one thread.
+# Truth: it uses as many as without the flag. The variable NPROC, read when the CPU is first used, sets their number;
+#   then all computations of the process share it, also those that several threads of Python have begun.
+# Version: jax and jaxlib 0.10.2, Python 3.11, two cores or more. Seen on 2026-11-30 on two cores: "threads at work:
+#   usually 2, with the flag 2, with NPROC=1 1".
+# Source: run below.
+# starscale trains networks side by side in threads; NPROC=1 would let them wait for each other, so it is not set.
+set -euo pipefail
+work=$(mktemp -d); trap 'rm -rf "$work"' EXIT
+python3 -m venv "$work/venv"
+"$work/venv/bin/python" -m pip install --quiet --disable-pip-version-check 'jax==0.10.2' 'jaxlib==0.10.2' 'numpy==2.4.6'
+cat > "$work/count.py" <<'PY'
+import os
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+
+
+def spent():
+    """Seconds of the processor, in hundredths, of every thread that XLA computes with."""
+    found = {}
+    for folder in Path("/proc/self/task").iterdir():
+        name, _, rest = (folder / "stat").read_text().partition("(")[2].rpartition(")")
+        if "XLAEigen" in name:
+            found[folder.name] = sum(map(int, rest.split()[11:13]))
+    return found
+
+
+@jax.jit
+def work(x):
+    return jax.lax.fori_loop(0, 60, lambda _, y: jnp.tanh(y @ x), x)
+
+
+x = jnp.ones((1024, 1024)) / 1024
+work(x).block_until_ready()
+before = spent()
+for _ in range(5):
+    work(x).block_until_ready()
+after = spent()
+print(sum(after[thread] - before.get(thread, 0) >= 10 for thread in after))
+PY
+if [ "$(nproc)" -lt 2 ]; then echo "needs two cores"; exit 1; fi
+usually=$("$work/venv/bin/python" "$work/count.py")
+flag=$(XLA_FLAGS=--xla_cpu_multi_thread_eigen=false "$work/venv/bin/python" "$work/count.py")
+alone=$(NPROC=1 "$work/venv/bin/python" "$work/count.py")
+echo "threads at work: usually $usually, with the flag $flag, with NPROC=1 $alone"
+if [ "$usually" -lt 2 ] || [ "$flag" -lt 2 ] || [ "$alone" -ne 1 ]; then echo "this has changed: the finding is out of date"; exit 1; fi
