@@ -61,8 +61,8 @@ def _settle() -> None:
     # none at the end that the system would not take back faster.
     gc.set_threshold(_OBJECTS)
     atexit.register(gc.freeze)
-    # Threads keep the memory that they have freed, in up to eight arenas for each core: a tenth of what is needed.
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    # Threads keep the memory that they have freed, in up to eight arenas for each core.
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     if mallopt is not None and "MALLOC_ARENA_MAX" not in os.environ:
         mallopt(_MOST_ARENAS, max(os.cpu_count() or 1, 2))
 

@@ -16,6 +16,7 @@ from starscale.vocabulary.paths import missing_path
 class Frozen(BaseModel):
     """Base of settings classes: immutable, and unknown keys are errors."""
 
+    # Built when it is first used: a command needs few of all settings.
     model_config = ConfigDict(defer_build=True, frozen=True, extra="forbid")
 
 

@@ -31,6 +31,10 @@ from starscale.learn.uncertainty.around import raw_prediction
 from starscale.learn.view import Lens, View
 from starscale.vocabulary.arrays import FloatArray
 from starscale.vocabulary.errors import InputError, Problem
+from starscale.vocabulary.later import Later
+
+#: Needed in training alone.
+optax = Later("optax")
 
 #: Sizes of the hidden layers.
 WIDTHS = (128, 128, 128)
@@ -62,8 +66,7 @@ class _SlopeLoss:
     ) -> tuple[jax.Array, None]:
         del statistics, constants, key
         seen, slopes, known = batch
-        size = jnp.abs(_forward(layers, seen) - slopes)
-        loss = jnp.where(size < 1, 0.5 * size**2, size - 0.5).mean(axis=1)
+        loss = optax.huber_loss(_forward(layers, seen), slopes).mean(axis=1)
         return (loss * known).sum() / jnp.maximum(known.sum(), 1), None
 
 
@@ -106,10 +109,10 @@ class SlopeNetwork:
         SlopeNetwork or None
             None with fewer than `LEAST_STARS` stars whose inputs change.
         """
-        copies = [_Copy.of(regressor, change, context, number) for number in range(COPIES)]
-        first = copies[0]
+        first = _Copy.of(regressor, change, context, 0)
         if first.known.sum() < LEAST_STARS:
             return None
+        copies = [first, *(_Copy.of(regressor, change, context, number) for number in range(1, COPIES))]
         learnt = np.arange(len(change)) % HELD_OUT > 0
         rows, center = np.flatnonzero(learnt), np.median(first.change[first.known], axis=0)
         scatter = _MAD * np.median(np.abs(first.change[first.known] - center), axis=0)

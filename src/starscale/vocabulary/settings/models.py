@@ -179,7 +179,7 @@ class Turchi2024Config(LearnerConfig):
     #: As for the mixture.
     precision: Precision = "bfloat16"
     #: Whether the slopes of the labels with E(B-V) come from a small network that learnt them; false: from the
-    #: derivative of the networks, for which a star takes nearly twice as long.
+    #: derivative of the networks, for which a star takes half as long again.
     learnt_slopes: bool = True
 
     @property
