@@ -1,6 +1,6 @@
 """HEALPix cells of positions, in the nested scheme (Gorski et al. 2005, ApJ 622, 759), by healpix.
 
-Libraries that know the neighbours of a cell import the coordinates of astropy, with which every command would start
+Libraries that know the neighbours of a cell import the coordinates of astropy, with which every command starts
 later, or have a licence under which this package could not be given away. Neighbours are therefore computed here,
 from the plane in which cells are squares (Calabretta & Roukema 2007, MNRAS 381, 865).
 """
