@@ -27,7 +27,7 @@ import jax
 import numpy as np
 
 from starscale.learn import Predictor, Sample, fit_predictor, load_bundle, mixture, save_bundle
-from starscale.learn.ensemble import train_together
+from starscale.learn.training.ensemble import train_together
 from starscale.vocabulary.progress import SilentProgress, SilentTask
 from starscale.vocabulary.settings.models import MixtureConfig
 

@@ -5,7 +5,8 @@
 # Version: jax and jaxlib 0.10.2, Python 3.11, two cores or more. Seen on 2026-11-30 on two cores: "threads at work:
 #   usually 2, with the flag 2, with NPROC=1 1".
 # Source: run below.
-# starscale trains networks side by side in threads; NPROC=1 would let them wait for each other, so it is not set.
+# starscale trains networks side by side, each on a CPU client of its own that is made with NPROC=1
+#   (src/starscale/learn/training/lanes.py), and leaves that of jax as it is.
 set -euo pipefail
 work=$(mktemp -d); trap 'rm -rf "$work"' EXIT
 python3 -m venv "$work/venv"

@@ -20,7 +20,7 @@ from fuzz import changes, originals, structures
 from starscale.homogenization.api import load_calibration
 from starscale.io.job_folder import JobFolder
 from starscale.learn.bundle import INDEX, STARS, SUMS, WEIGHTS, sums_of
-from starscale.learn.checkpoint import Checkpoint
+from starscale.learn.training.checkpoint import Checkpoint
 from starscale.registry.packed import FOLDER
 from starscale.vocabulary.errors import StarscaleError
 from starscale.vocabulary.provenance import fingerprint

@@ -18,7 +18,7 @@ from starscale import io
 from starscale.homogenization.kernel.basis import Basis
 from starscale.homogenization.kernel.calibration import Calibration
 from starscale.homogenization.kernel.errors import Factor
-from starscale.learn.checkpoint import Checkpoint
+from starscale.learn.training.checkpoint import Checkpoint
 from starscale.registry.packed import pack
 from starscale.surveys import Survey
 from starscale.vocabulary.columns import Column

@@ -18,7 +18,7 @@ import pytest
 from starscale.archives.tap.manifest import Manifest
 from starscale.io import Unfinished, checksum
 from starscale.io.job_folder import FolderLock, JobFolder, unchanged
-from starscale.learn.checkpoint import Checkpoint
+from starscale.learn.training.checkpoint import Checkpoint
 from starscale.vocabulary.errors import InputError
 
 KEY = {"input": [1, 2], "program": "a"}

@@ -13,7 +13,7 @@ from unittest.mock import patch
 
 import pytest
 
-from starscale.io.threads import both, cores, in_threads, stream_in_threads
+from starscale.io.threads import both, cores, in_threads, in_turns, stream_in_threads
 
 
 def test_results_come_in_the_order_of_the_items() -> None:
@@ -202,3 +202,29 @@ def test_results_of_in_threads_are_in_order(limits: SetLimits) -> None:
     assert in_threads(lambda n: n * n, iter(range(20))) == [n * n for n in range(20)]
     assert in_threads(lambda n: n, range(5), most=2) == list(range(5))
     assert both(lambda: 1, lambda: "two") == (1, "two")
+
+
+def test_items_take_turns_until_they_are_finished(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STARSCALE_CORES", "1")
+    left = {"a": 2, "b": 3, "c": 0}
+    seen = []
+    for item, result in in_turns(str.upper, left, lambda item: left[item] == 0):
+        left[item] -= 1
+        seen.append((item, result))
+    assert [item for item, _ in seen] == ["a", "b", "a", "b", "b"]
+    assert all(result == item.upper() for item, result in seen)
+
+
+def test_turns_run_side_by_side_and_an_error_ends_them() -> None:
+    together = threading.Barrier(min(cores(), 2))
+    begun = []
+
+    def work(number: int) -> int:
+        begun.append(number)
+        together.wait(10)
+        return 1 // (number - 1)
+
+    with pytest.raises(ZeroDivisionError):
+        for _ in in_turns(work, range(2), lambda _: False):
+            pass
+    assert begun.count(1) == 1

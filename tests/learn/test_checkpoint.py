@@ -9,13 +9,14 @@ import numpy as np
 import optax
 import pytest
 
-from starscale.learn import Sample, ensemble, fit_predictor, turchi
-from starscale.learn import checkpoint as module
-from starscale.learn.checkpoint import Checkpoint
-from starscale.learn.ensemble import train_together
+from starscale.learn import Sample, fit_predictor
 from starscale.learn.observations import Measurements, Observations
 from starscale.learn.preparation import InputPreparation
 from starscale.learn.regressor import FitContext
+from starscale.learn.training import checkpoint as module
+from starscale.learn.training import lanes
+from starscale.learn.training.checkpoint import Checkpoint
+from starscale.learn.training.ensemble import train_together
 from starscale.vocabulary.errors import StarscaleError
 from starscale.vocabulary.progress import SILENT, Progress
 from starscale.vocabulary.settings.models import MixtureConfig, Turchi2024Config
@@ -128,15 +129,17 @@ def test_networks_trained_at_once_are_those_trained_one_after_the_other() -> Non
 
 
 @pytest.mark.parametrize("kind", CONFIGS)
-def test_threads_change_nothing_bit_for_bit(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_number_of_cores_changes_nothing_bit_for_bit(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     labels, parts = ("teff", "logg"), (sample(300, 0), sample(120, 1))
-    in_threads = fit_predictor(CONFIGS[kind], labels, *parts, seed=2).state()[1]
-    for module_of in (ensemble, turchi):
-        monkeypatch.setattr(module_of, "in_threads", lambda work, items: [work(item) for item in items])
-    in_turn = fit_predictor(CONFIGS[kind], labels, *parts, seed=2).state()[1]
-    assert in_threads.keys() == in_turn.keys()
-    for name, array in in_threads.items():
-        np.testing.assert_array_equal(array, in_turn[name], err_msg=name)
+    found = []
+    for cores in "1", "2":
+        monkeypatch.setenv("STARSCALE_CORES", cores)
+        lanes._lanes.cache_clear()
+        found.append(fit_predictor(CONFIGS[kind], labels, *parts, seed=2).state()[1])
+    lanes._lanes.cache_clear()
+    assert found[0].keys() == found[1].keys()
+    for name, array in found[0].items():
+        np.testing.assert_array_equal(array, found[1][name], err_msg=name)
 
 
 @pytest.mark.parametrize("together", [False, True])

@@ -9,7 +9,7 @@ import pytest
 
 import starscale as ss
 from starscale.io.job_folder import FolderLock
-from starscale.learn.checkpoint import Checkpoint
+from starscale.learn.training.checkpoint import Checkpoint
 from starscale.pipeline.learnable import TrainingArrays
 from starscale.vocabulary.errors import InputError
 from support.recorded_progress import RecordedProgress

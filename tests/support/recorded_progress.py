@@ -8,7 +8,8 @@ from types import TracebackType
 
 import pytest
 
-from starscale.learn import ensemble, turchi
+from starscale.learn import turchi
+from starscale.learn.training import ensemble
 from starscale.vocabulary.progress import SilentProgress, SilentTask
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import ContextDecorator, ExitStack
 from pathlib import Path
 from threading import Lock
@@ -70,6 +70,43 @@ def in_threads(work: Callable[[Item], Result], items: Iterable[Item], most: int 
         return [work(item) for item in items]
     with ThreadPoolExecutor(number) as pool:
         return list(pool.map(work, items))
+
+
+def in_turns(
+    work: Callable[[Item], Result], items: Iterable[Item], finished: Callable[[Item], bool]
+) -> Iterator[tuple[Item, Result]]:
+    """Work on every item again and again, in threads, until it is finished; items take turns.
+
+    Parameters
+    ----------
+    work : callable
+    items : iterable
+    finished : callable
+        Whether there is no more to do for an item; asked before each turn.
+
+    Yields
+    ------
+    item, result
+        As results come. The next turn of the item begins when the caller asks for the next result.
+    """
+    waiting: dict[Future[Result], Item] = {}
+    pool = ThreadPoolExecutor(cores(), "in turns")
+
+    def begin(item: Item) -> None:
+        if not finished(item):
+            waiting[pool.submit(work, item)] = item
+
+    try:
+        for item in items:
+            begin(item)
+        while waiting:
+            done = wait(waiting, return_when=FIRST_COMPLETED).done
+            for future in [future for future in waiting if future in done]:
+                item = waiting.pop(future)
+                yield item, future.result()
+                begin(item)
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
 
 
 class _OneThreadEach(ContextDecorator):

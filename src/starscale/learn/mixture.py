@@ -29,7 +29,6 @@ from starscale.learn.density import (
     quantiles_of_block,
     tilted_block,
 )
-from starscale.learn.ensemble import train_together
 from starscale.learn.losses import negative_log_likelihood, rarity_weights
 from starscale.learn.networks import MixtureNetwork
 from starscale.learn.preparation import Inputs, Scaling
@@ -46,7 +45,8 @@ from starscale.learn.regressor import (
     padded,
 )
 from starscale.learn.scaling import LabelScaler
-from starscale.learn.training import Optimiser, n_steps, stacked_skeleton
+from starscale.learn.training.ensemble import train_together
+from starscale.learn.training.epochs import Optimiser, n_steps, stacked_skeleton
 from starscale.learn.view import Lens, View
 from starscale.vocabulary.arrays import FloatArray
 from starscale.vocabulary.later import Later

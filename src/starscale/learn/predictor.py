@@ -10,7 +10,6 @@ import numpy as np
 
 from starscale.io.threads import one_thread_each
 from starscale.learn.arrays import Arrays, arrays_of, entry, expected, filled
-from starscale.learn.checkpoint import Checkpoint
 from starscale.learn.compilation import keep_compiled
 from starscale.learn.learners import learner
 from starscale.learn.mixture import Mixture
@@ -28,6 +27,7 @@ from starscale.learn.regressor import (
 from starscale.learn.sample import Sample, check_finite_or_missing, check_samples
 from starscale.learn.taught.distillation import distilled
 from starscale.learn.taught.slopes import SlopeNetwork
+from starscale.learn.training.checkpoint import Checkpoint
 from starscale.learn.uncertainty.agreement import Agreement
 from starscale.learn.uncertainty.around import (
     are_giants,

@@ -14,9 +14,9 @@ from typing import Any, ClassVar, Protocol, Self, TypeVar, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from starscale.learn.checkpoint import Checkpoint
 from starscale.learn.observations import Observations
 from starscale.learn.preparation import Inputs, Scaling
+from starscale.learn.training.checkpoint import Checkpoint
 from starscale.vocabulary.arrays import FloatArray
 from starscale.vocabulary.progress import SILENT, Progress, Task
 

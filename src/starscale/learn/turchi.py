@@ -20,10 +20,10 @@ from typing import Any, ClassVar, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from numpy.typing import NDArray
 
-from starscale.io.threads import in_threads
+from starscale.io.threads import in_turns
 from starscale.learn.arrays import arrays_of, entry, filled
-from starscale.learn.checkpoint import Checkpoint
 from starscale.learn.compilation import changed, full_precision, seeded
 from starscale.learn.losses import absolute_error, smape
 from starscale.learn.networks import (
@@ -47,17 +47,18 @@ from starscale.learn.regressor import (
     padded,
 )
 from starscale.learn.scaling import LabelScaler
-from starscale.learn.training import (
+from starscale.learn.training.checkpoint import Checkpoint
+from starscale.learn.training.epochs import (
     EarlyStopping,
     EpochStars,
     Optimiser,
     TrainState,
-    computed,
     mean_loss,
     run_epoch,
     stacked,
     stacked_skeleton,
 )
+from starscale.learn.training.lanes import on_lane
 from starscale.vocabulary.arrays import FloatArray
 from starscale.vocabulary.later import Later
 from starscale.vocabulary.progress import Task
@@ -260,6 +261,14 @@ class _Label(NamedTuple):
     key: jax.Array
 
 
+class _Epoch(NamedTuple):
+    """State after an epoch, the losses of its batches, and the validation loss."""
+
+    state: TrainState
+    losses: NDArray[np.float32]
+    held_out: NDArray[np.float32]
+
+
 class _Saved(NamedTuple):
     """State of the training of one label in a checkpoint.
 
@@ -297,13 +306,8 @@ class _Training:
         """Whether all phases are over."""
         return self._phase == len(self._phases)
 
-    @property
-    def program(self) -> _PhaseLoss:
-        """The loss of this phase: epochs with equal losses share a compiled program."""
-        return self._phases[self._phase][0]
-
-    def epoch(self) -> tuple[TrainState, jax.Array, jax.Array]:
-        """Run the next epoch and return the state after it, the losses of its batches and the validation loss.
+    def epoch(self) -> _Epoch:
+        """Run the next epoch.
 
         This changes nothing in the object, so epochs of several labels may run in threads.
         """
@@ -317,7 +321,7 @@ class _Training:
             optimiser=self._optimiser,
             batch=self._batch,
         )
-        return computed((state, losses, self._held_out(state.params, state.statistics)))
+        return _Epoch(state, losses, self._held_out(state.params, state.statistics))
 
     def open_task(self, context: FitContext) -> None:
         """Show the current phase as a task, unless it is shown already."""
@@ -338,7 +342,7 @@ class _Training:
             self._task.__exit__(kind, error, trace)
             self._task = None
 
-    def record(self, result: tuple[TrainState, jax.Array, jax.Array]) -> None:
+    def record(self, result: _Epoch) -> None:
         """Store the result of an epoch, and begin the next phase if it was the last epoch of this one."""
         self._state, losses, held_out = result
         self._done += 1
@@ -346,7 +350,7 @@ class _Training:
         phase = self._title(loss)
         figures = {
             "training": mean_loss(losses, phase, self._done),
-            "validation": mean_loss(held_out[None], f"{phase}, validation", self._done),
+            "validation": mean_loss(held_out, f"{phase}, validation", self._done),
         }
         if self._task is not None:
             self._task.advance(1, note_of(figures))
@@ -356,11 +360,11 @@ class _Training:
             self.close_task()
             self._begin(self._phase + 1)
 
-    def save(self, checkpoint: Checkpoint, *, now: bool) -> None:
+    def save(self, checkpoint: Checkpoint) -> None:
         """Save the state in the checkpoint."""
         counts = np.array([self._phase, self._done, self._stopping.best_loss, self._stopping.waited])
         kept = _Saved(self._state, self._stopping.best or self._best, counts)
-        checkpoint.save(self._part, partial(arrays_of, kept), now=now or self.finished)
+        checkpoint.save(self._part, partial(arrays_of, kept), now=True)
 
     def resume(self, checkpoint: Checkpoint) -> None:
         """Restore the state from the checkpoint, if it has one."""
@@ -401,42 +405,28 @@ class _Training:
         # The optimiser restarts with every phase, because the gradients of the two losses differ in size.
         self._state = TrainState(*self._best, jax.jit(self._optimiser.init)(self._best[0]))
 
-    def _held_out(self, network: DiamondNetwork, statistics: Statistics) -> jax.Array:
+    def _held_out(self, network: DiamondNetwork, statistics: Statistics) -> NDArray[np.float32]:
         """Return the loss of the validation part."""
-        label = self.label
-        loss: jax.Array = _validation_loss(
-            network, statistics, label.constants, label.validation, loss=self.program
+        loss, label = self._phases[self._phase][0], self.label
+        found: NDArray[np.float32] = on_lane(
+            _validation_loss, network, statistics, label.constants, label.validation, loss=loss
         )
-        return loss
+        return found
 
 
 def _train(trainings: Sequence[_Training], context: FitContext) -> None:
-    """Train all labels, one epoch of each at a time, in threads."""
+    """Train all labels side by side; where there are more than lanes, their epochs take turns."""
     for training in trainings:
         training.resume(context.checkpoint)
-    compiled: set[_PhaseLoss] = set()
     with ExitStack() as open_tasks:
         for training in trainings:
             open_tasks.push(training.close_task)
-        while active := [training for training in trainings if not training.finished]:
-            for training in active:
+            if not training.finished:
                 training.open_task(context)
-            results = _epochs(active, compiled)
-            due = context.checkpoint.due
-            for training in active:
-                training.record(results[training])
-                training.save(context.checkpoint, now=due)
-
-
-def _epochs(
-    active: Sequence[_Training], compiled: set[_PhaseLoss]
-) -> dict[_Training, tuple[TrainState, jax.Array, jax.Array]]:
-    """Run one epoch of every training; `compiled` are the programs of earlier epochs, and is extended."""
-    results = {}
-    # The first training that needs a program compiles it; the others then reuse it.
-    for training in active:
-        if training.program not in compiled:
-            compiled.add(training.program)
-            results[training] = training.epoch()
-    rest = [training for training in active if training not in results]
-    return results | dict(zip(rest, in_threads(_Training.epoch, rest), strict=True))
+        for training, result in in_turns(_Training.epoch, trainings, lambda training: training.finished):
+            training.record(result)
+            if not training.finished:
+                training.open_task(context)
+            if training.finished or context.checkpoint.due:
+                for each in trainings:
+                    each.save(context.checkpoint)

@@ -30,12 +30,12 @@ from starscale.vocabulary.later import Later
 from starscale.vocabulary.progress import SILENT, Progress
 
 if TYPE_CHECKING:
-    from starscale.learn.checkpoint import Checkpoint
     from starscale.learn.observations import Measurements
     from starscale.learn.predictor import Predictor
     from starscale.learn.sample import Sample
+    from starscale.learn.training.checkpoint import Checkpoint
 
-checkpoints, observations = Later("starscale.learn.checkpoint"), Later("starscale.learn.observations")
+checkpoints, observations = Later("starscale.learn.training.checkpoint"), Later("starscale.learn.observations")
 predictors, regressors = Later("starscale.learn.predictor"), Later("starscale.learn.regressor")
 samples, slopes = Later("starscale.learn.sample"), Later("starscale.learn.taught.slopes")
 

@@ -50,9 +50,9 @@ from starscale.vocabulary.progress import SILENT, Progress
 from starscale.vocabulary.provenance import fingerprint, program, record
 
 if TYPE_CHECKING:
-    from starscale.learn.checkpoint import Checkpoint
+    from starscale.learn.training.checkpoint import Checkpoint
 
-learnt = Later("starscale.learn.checkpoint")
+learnt = Later("starscale.learn.training.checkpoint")
 
 _ANOTHER_TRAINING = "holds the state of a training with other data, settings or another version of the program"
 

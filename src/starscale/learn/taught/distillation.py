@@ -19,13 +19,13 @@ import numpy as np
 
 from starscale.learn.compilation import seeded
 from starscale.learn.density import MixtureDensity, pooled
-from starscale.learn.ensemble import train_together
 from starscale.learn.losses import negative_log_likelihood, rarity_weights
 from starscale.learn.mixture import Mixture, member_numbers, n_epochs, new_network, one_cycle
 from starscale.learn.networks import MixtureNetwork
 from starscale.learn.preparation import Inputs
 from starscale.learn.regressor import BLOCK, FitContext, padded
-from starscale.learn.training import n_steps
+from starscale.learn.training.ensemble import train_together
+from starscale.learn.training.epochs import n_steps
 from starscale.learn.view import Lens
 from starscale.vocabulary.arrays import FloatArray
 from starscale.vocabulary.settings.models import MixtureConfig, Precision

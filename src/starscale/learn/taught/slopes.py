@@ -20,13 +20,13 @@ from numpy.typing import NDArray
 from starscale.io.threads import one_thread_each
 from starscale.learn.arrays import entry, expected
 from starscale.learn.compilation import full_precision
-from starscale.learn.ensemble import train_together
 from starscale.learn.mixture import one_cycle
 from starscale.learn.networks import Dense
 from starscale.learn.preparation import Inputs
 from starscale.learn.regressor import BLOCK, FitContext, Regressor, in_flight, padded
 from starscale.learn.scaling import SQUASH
-from starscale.learn.training import n_steps
+from starscale.learn.training.ensemble import train_together
+from starscale.learn.training.epochs import n_steps
 from starscale.learn.uncertainty.around import raw_prediction
 from starscale.learn.view import Lens, View
 from starscale.vocabulary.arrays import FloatArray

@@ -11,15 +11,14 @@ import numpy as np
 
 from starscale.io.threads import in_threads
 from starscale.learn.arrays import Arrays, arrays_of, filled
-from starscale.learn.checkpoint import Checkpoint
 from starscale.learn.compilation import seeded
 from starscale.learn.regressor import FitContext, note_of
-from starscale.learn.training import (
+from starscale.learn.training.checkpoint import Checkpoint
+from starscale.learn.training.epochs import (
     BatchLoss,
     EpochStars,
     Optimiser,
     TrainState,
-    computed,
     mean_loss,
     run_epoch,
     run_epoch_together,
@@ -93,7 +92,6 @@ class _Threaded:
 
     def __init__(self, states: Sequence[TrainState], groups: Sequence[Sequence[int]]) -> None:
         self._states, self._groups = list(states), groups
-        self._begun: set[int] = set()
 
     def run(
         self, number: int, stars: EpochStars, keys: Sequence[jax.Array], options: Mapping[str, Any]
@@ -102,13 +100,9 @@ class _Threaded:
         members = self._groups[number]
 
         def run(at: int) -> tuple[TrainState, Any]:
-            return computed(run_epoch(self._states[members[at]], stars, None, keys[at], **options))
+            return run_epoch(self._states[members[at]], stars, None, keys[at], **options)
 
-        numbers = range(len(members))
-        # In the first epoch one network compiles the program; the others then reuse it.
-        alone = 0 if number in self._begun else 1
-        self._begun.add(number)
-        done = [*map(run, numbers[:alone]), *in_threads(run, numbers[alone:])]
+        done = in_threads(run, range(len(members)))
         for i, (state, _) in zip(members, done, strict=True):
             self._states[i] = state
         return [losses for _, losses in done]

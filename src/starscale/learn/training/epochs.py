@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
+from starscale.learn.training.lanes import on_lane
 from starscale.vocabulary.errors import StarscaleError
-
-T = TypeVar("T")
 
 
 class TrainState(NamedTuple):
@@ -45,6 +44,8 @@ class Optimiser(Protocol):
     @property
     def update(self) -> Callable[..., Any]:
         """Turn gradients into updates."""
+
+    def __hash__(self) -> int: ...
 
 
 def n_steps(n_stars: int, batch: int) -> int:
@@ -103,8 +104,8 @@ def run_epoch(
     loss: BatchLoss,
     optimiser: Optimiser,
     batch: int,
-) -> tuple[TrainState, jax.Array]:
-    """Train for one epoch on shuffled batches.
+) -> tuple[TrainState, NDArray[np.float32]]:
+    """Train for one epoch on shuffled batches, on a lane (:mod:`.lanes`); return when it is done.
 
     Parameters
     ----------
@@ -123,8 +124,8 @@ def run_epoch(
     losses : array, shape (n_steps,)
     """
     order = shuffled(key, stars.n, batch)
-    done: tuple[TrainState, jax.Array] = _trained(
-        state, constants, stars.data, order, key, loss=loss, optimiser=optimiser
+    done: tuple[TrainState, NDArray[np.float32]] = on_lane(
+        _trained, state, constants, stars.data, order, key, loss=loss, optimiser=optimiser
     )
     return done
 
@@ -194,13 +195,7 @@ def _trained_together(
     return together
 
 
-def computed(tree: T) -> T:
-    """Return arrays when they are computed: what was asked for is handed out before it is."""
-    ready: T = jax.block_until_ready(tree)  # type: ignore[no-untyped-call]
-    return ready
-
-
-def mean_loss(losses: jax.Array, phase: str, epoch: int) -> float:
+def mean_loss(losses: ArrayLike, phase: str, epoch: int) -> float:
     """Average the losses of an epoch, or say at which step they stopped being numbers.
 
     Raises
@@ -208,7 +203,7 @@ def mean_loss(losses: jax.Array, phase: str, epoch: int) -> float:
     StarscaleError
         When a loss is not finite.
     """
-    host: NDArray[np.float32] = np.asarray(losses)
+    host: NDArray[np.float32] = np.atleast_1d(losses)
     bad = np.flatnonzero(~np.isfinite(host))
     if bad.size:
         raise StarscaleError(

@@ -1,0 +1,1 @@
+"""Training of networks: epochs, lanes of the processor, several networks together, checkpoints."""
