@@ -22,7 +22,7 @@ from starscale.crossmatch.kernel.link import link_by_position
 from starscale.crossmatch.kernel.quality import expected_quality
 from starscale.reports.table import ReportTable
 from starscale.surveys import Survey, load_survey
-from starscale.vocabulary.settings.run import MatchConfig
+from starscale.vocabulary.settings.match import MatchConfig
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples" / "surveys"
 MERIT = MatchConfig(pairs="best")

@@ -150,7 +150,7 @@ def by_starscale(data: dict[str, Any]) -> dict[str, float]:
     from starscale.crossmatch.kernel.pieces import Side
     from starscale.tables.position_errors import MotionErrors, PositionErrors
     from starscale.tables.positions import Positions
-    from starscale.vocabulary.settings.run import MatchConfig
+    from starscale.vocabulary.settings.match import MatchConfig
 
     n = len(data["ra"])
 

@@ -19,7 +19,7 @@ import polars as pl
 import starscale as ss
 from starscale.reports.table import ReportTable
 from starscale.reports.text import attrition_table, figures_table
-from starscale.vocabulary.settings.run import MatchConfig
+from starscale.vocabulary.settings.match import MatchConfig
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent

@@ -9,7 +9,7 @@ import pytest
 
 import starscale as ss
 from starscale.vocabulary.errors import InputError
-from starscale.vocabulary.settings.run import MatchConfig
+from starscale.vocabulary.settings.match import MatchConfig
 
 pytestmark = pytest.mark.shared
 

@@ -65,6 +65,8 @@ from .vocabulary.columns import Column
 from .vocabulary.settings.fetch import Selection
 from .vocabulary.settings.homogenize import ClusterTable, HomogenizeConfig, ReferenceList
 from .vocabulary.settings.labels import LabelsConfig
+from .vocabulary.settings.cuts import Cuts, ExtraCut
+from .vocabulary.settings.match import CrosswalkInput, CrosswalkLimits, MatchConfig
 from .vocabulary.settings.models import (
     KnnConfig,
     MeanConfig,
@@ -78,15 +80,10 @@ from .vocabulary.settings.models import (
 from .vocabulary.settings.predict import PredictConfig
 from .vocabulary.settings.run import (
     CatalogueInput,
-    CrosswalkInput,
-    CrosswalkLimits,
-    Cuts,
-    ExtraCut,
     FeaturesConfig,
     FetchSettings,
     ImportanceConfig,
     LabelsInput,
-    MatchConfig,
     ModelEntry,
     PhotometryInput,
     RunConfig,

@@ -10,7 +10,8 @@ import pytest
 
 import starscale as ss
 from starscale.archives.api import fetch
-from starscale.vocabulary.settings.run import Cuts, FetchSettings
+from starscale.vocabulary.settings.cuts import Cuts
+from starscale.vocabulary.settings.run import FetchSettings
 from support.fake_tap import FakeTap, serving
 
 SURVEY = """

@@ -26,7 +26,8 @@ from starscale.archives.tap.trouble import TruncatedError
 from starscale.surveys import load_survey
 from starscale.vocabulary.errors import InputError, StarscaleError
 from starscale.vocabulary.progress import SilentProgress
-from starscale.vocabulary.settings.run import Cuts, FetchSettings
+from starscale.vocabulary.settings.cuts import Cuts
+from starscale.vocabulary.settings.run import FetchSettings
 from support.faulty_proxy import Proxy, proxy
 from support.label_runs import short_run
 from support.places import ROOT

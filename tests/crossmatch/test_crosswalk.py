@@ -25,7 +25,8 @@ from starscale.surveys import Survey, load_survey
 from starscale.tables import stream
 from starscale.vocabulary.errors import InputError
 from starscale.vocabulary.settings.labels import LabelsConfig
-from starscale.vocabulary.settings.run import CrosswalkInput, CrosswalkLimits, MatchConfig, RunConfig
+from starscale.vocabulary.settings.match import CrosswalkInput, CrosswalkLimits, MatchConfig
+from starscale.vocabulary.settings.run import RunConfig
 from starscale.vocabulary.settings.split import SplitConfig
 from starscale.vocabulary.strict import validate
 from support.fake_tap import FakeTap, serving

@@ -16,7 +16,7 @@ from starscale.crossmatch.linking import LeadingTable
 from starscale.crossmatch.nearby import stars_near
 from starscale.tables import stream
 from starscale.tables.positions import positions
-from starscale.vocabulary.settings.run import MatchConfig
+from starscale.vocabulary.settings.match import MatchConfig
 
 
 @pytest.mark.parametrize("name", ["lamost_dr5", "rave_dr6", "galah_dr3"])

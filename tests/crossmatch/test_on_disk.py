@@ -19,7 +19,7 @@ from starscale.crossmatch import api, free_memory, on_disk, tiles
 from starscale.io.scatter import Scatter
 from starscale.pipeline.engines.engine import MATCH_MEMORY
 from starscale.vocabulary.errors import InputError, StarscaleError
-from starscale.vocabulary.settings.run import MatchConfig
+from starscale.vocabulary.settings.match import MatchConfig
 from support.recorded_progress import RecordedProgress
 
 TABLES = ("neighbours", "unmatched", "duplicates")

@@ -22,7 +22,7 @@ from starscale.pipeline.prepare_training import prepare
 from starscale.pipeline.runfile import load_run
 from starscale.vocabulary.errors import InputError
 from starscale.vocabulary.progress import SILENT
-from starscale.vocabulary.settings.run import CrosswalkInput
+from starscale.vocabulary.settings.match import CrosswalkInput
 from support.recorded_progress import RecordedProgress
 from support.renumbered import DROPPED, SPLIT, Renumbered, as_dr3_neighbourhood, renumber
 from support.small_model import small_model, small_stars

@@ -41,7 +41,7 @@ from starscale.learn.density import predict_block
 from starscale.model.model import Model
 from starscale.surveys import load_survey
 from starscale.tables.standardise import standardise
-from starscale.vocabulary.settings.run import MatchConfig
+from starscale.vocabulary.settings.match import MatchConfig
 
 
 def make(table: str, ra: str, dec: str, rows: str, folder: str) -> None:

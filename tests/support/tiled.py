@@ -13,7 +13,7 @@ from starscale.crossmatch.kernel.inputs import SkyRows
 from starscale.crossmatch.kernel.pieces import Side, in_ranges, ranges_around, tiles_of
 from starscale.crossmatch.kernel.select import Mode
 from starscale.crossmatch.kernel.stores import PieceResult, Results, Step, T
-from starscale.vocabulary.settings.run import MatchConfig
+from starscale.vocabulary.settings.match import MatchConfig
 
 
 class TiledInMemory(CatalogueInMemory):

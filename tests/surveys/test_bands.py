@@ -19,7 +19,7 @@ from starscale.tables.columns.typed import Discarded
 from starscale.tables.standardise import standardise
 from starscale.vocabulary.columns import Column
 from starscale.vocabulary.errors import InputError
-from starscale.vocabulary.settings.run import Cuts
+from starscale.vocabulary.settings.cuts import Cuts
 from starscale.vocabulary.strict import validate
 from support.recorded_progress import RecordedProgress
 

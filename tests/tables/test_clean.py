@@ -16,7 +16,7 @@ from starscale.io import joining
 from starscale.tables import stream
 from starscale.vocabulary.columns import Column
 from starscale.vocabulary.errors import InputError
-from starscale.vocabulary.settings.run import Cuts, ExtraCut
+from starscale.vocabulary.settings.cuts import Cuts, ExtraCut
 
 Damage = Callable[[pl.DataFrame], pl.DataFrame]
 CUTS = Cuts(without=("ruwe",), extra=(ExtraCut(name="near", keep="r_med_geo < 2000"),))

@@ -15,7 +15,7 @@ from starscale.surveys.schema import Cut
 from starscale.tables.cuts import Attrition, AttritionRow, apply_cuts, choose_cuts, cut_columns
 from starscale.vocabulary.accounting import RowAccount
 from starscale.vocabulary.errors import InputError
-from starscale.vocabulary.settings.run import Cuts, ExtraCut
+from starscale.vocabulary.settings.cuts import Cuts, ExtraCut
 
 TABLE = pl.DataFrame(
     {

@@ -20,8 +20,9 @@ from starscale.vocabulary.columns import LABEL_TABLE_COLUMNS, LABELS, PAIR_COLUM
 from starscale.vocabulary.errors import InputError, Problem, Problems, StarscaleError, did_you_mean
 from starscale.vocabulary.flags import MEANING, CatalogueFlag, LabelFlag, PairFlag, describe, explain
 from starscale.vocabulary.provenance import fingerprint, record, versions
+from starscale.vocabulary.settings.match import MatchConfig
 from starscale.vocabulary.settings.models import Turchi2024Config
-from starscale.vocabulary.settings.run import MatchConfig, RunConfig
+from starscale.vocabulary.settings.run import RunConfig
 from starscale.vocabulary.settings.split import SplitConfig
 from starscale.vocabulary.strict import Frozen, load_toml, validate
 

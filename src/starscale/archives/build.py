@@ -27,8 +27,9 @@ from starscale.tables.identifiers import identifier_problems
 from starscale.tables.standardise import spelling
 from starscale.vocabulary.columns import Column
 from starscale.vocabulary.errors import InputError, Problem, Problems, did_you_mean
+from starscale.vocabulary.settings.cuts import Cuts
 from starscale.vocabulary.settings.fetch import Selection
-from starscale.vocabulary.settings.run import Cuts, FetchSettings
+from starscale.vocabulary.settings.run import FetchSettings
 from starscale.vocabulary.strict import validate
 
 #: The archive's spelling of columns, by survey and by column of the survey file.

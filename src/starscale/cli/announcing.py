@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from starscale import io
 from starscale.cli.printing import say
-from starscale.pipeline.runfile import load_any_run
 from starscale.vocabulary.errors import StarscaleError
-from starscale.vocabulary.settings.run import InputTable, LabelsInput, RunConfig
+from starscale.vocabulary.later import Later
+
+if TYPE_CHECKING:
+    from starscale.vocabulary.settings.run import InputTable, LabelsInput
+
+#: Needed for a run alone.
+files, settings = Later("starscale.pipeline.runfile"), Later("starscale.vocabulary.settings.run")
 
 #: Microseconds a row on two cores, least and most seen (docs/large.md, docs/measurements.md); match: of both
 #: tables together, in memory and in tiles; predict: the paper's networks and the default's; run: of the leading
@@ -38,10 +43,10 @@ def announce_run(run_file: Path, output: Path) -> None:
     Says nothing of a run file with mistakes, which the run itself names, nor of tables that it will fetch.
     """
     try:
-        config, base = load_any_run(run_file)
+        config, base = files.load_any_run(run_file)
     except StarscaleError:
         return
-    labels = config.labels if isinstance(config, RunConfig) else ()
+    labels = config.labels if isinstance(config, settings.RunConfig) else ()
     inputs: list[InputTable | LabelsInput] = [config.catalogue, *config.photometry, *labels]
     rows = {table.path: n for table in inputs if table.path and (n := _rows(base / table.path))}
     time = expected("run", rows.get(config.catalogue.path or Path(), 0))

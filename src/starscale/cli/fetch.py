@@ -14,7 +14,8 @@ from starscale.cli.printing import progress as shown
 from starscale.cli.printing import say
 from starscale.reports.text import attrition_table
 from starscale.vocabulary.errors import InputError, Problem
-from starscale.vocabulary.settings.run import Cuts, ExtraCut, FetchSettings
+from starscale.vocabulary.settings.cuts import Cuts, ExtraCut
+from starscale.vocabulary.settings.run import FetchSettings
 from starscale.vocabulary.strict import validate
 
 

@@ -57,6 +57,8 @@ def _settle() -> None:
     """Set what a process of its own may set, before libraries of numbers are loaded."""
     # Threads for matrix products wait in busy loops, and nothing here multiplies matrices that need several.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    # Otherwise pydantic looks for plugins in the metadata of every installed package.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     # Loading libraries makes a million objects, among which there is no garbage to be looked for every 700, and
     # none at the end that the system would not take back faster.
     gc.set_threshold(_OBJECTS)

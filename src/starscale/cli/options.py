@@ -13,7 +13,7 @@ import typer
 from starscale.cli import completion
 from starscale.reports.text import figures_table
 from starscale.vocabulary.errors import Problems
-from starscale.vocabulary.settings.run import CrosswalkInput
+from starscale.vocabulary.settings.match import CrosswalkInput
 
 Output = Annotated[
     Path, typer.Option("--output", "-o", metavar="FILE", help="File to write; its suffix gives the format.")

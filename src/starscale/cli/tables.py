@@ -23,7 +23,8 @@ from starscale.cli.options import (
 from starscale.cli.printing import progress as shown
 from starscale.reports.match_text import losses_table, match_table
 from starscale.reports.text import attrition_table
-from starscale.vocabulary.settings.run import Cuts, ExtraCut, MatchConfig
+from starscale.vocabulary.settings.cuts import Cuts, ExtraCut
+from starscale.vocabulary.settings.match import MatchConfig
 from starscale.vocabulary.strict import validate
 
 

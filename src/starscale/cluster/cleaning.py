@@ -39,7 +39,7 @@ from starscale.tables.stream import checked_ids, columns_of, pieces, rows_of
 from starscale.vocabulary.columns import Column
 from starscale.vocabulary.errors import InputError, Problem
 from starscale.vocabulary.progress import Progress, Task
-from starscale.vocabulary.settings.run import Cuts
+from starscale.vocabulary.settings.cuts import Cuts
 
 
 @dataclass(frozen=True)

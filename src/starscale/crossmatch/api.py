@@ -38,7 +38,7 @@ from starscale.vocabulary.accounting import RowAccount
 from starscale.vocabulary.errors import InputError, Problem
 from starscale.vocabulary.progress import SILENT, Progress
 from starscale.vocabulary.provenance import record
-from starscale.vocabulary.settings.run import MatchConfig
+from starscale.vocabulary.settings.match import MatchConfig
 from starscale.vocabulary.summary import Figures, Summarised
 
 #: Rows of both tables in a tile, averaged over the whole sky: fewer take more time, more take more memory.

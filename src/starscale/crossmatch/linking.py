@@ -24,7 +24,7 @@ from starscale.tables.opening import open_for
 from starscale.tables.positions import positions
 from starscale.vocabulary.errors import InputError, Problem, Problems
 from starscale.vocabulary.paths import must_exist
-from starscale.vocabulary.settings.run import CrosswalkInput, MatchConfig
+from starscale.vocabulary.settings.match import CrosswalkInput, MatchConfig
 
 #: Rows up to which the leading catalogue is held in memory; of a larger one, only the stars that a row can reach.
 HELD = 2_000_000

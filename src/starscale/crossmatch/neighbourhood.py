@@ -20,7 +20,7 @@ from starscale.surveys.schema import Identifier
 from starscale.tables.standardise import require
 from starscale.tables.stream import columns_of, pieces
 from starscale.vocabulary.errors import InputError, Problem
-from starscale.vocabulary.settings.run import CrosswalkLimits
+from starscale.vocabulary.settings.match import CrosswalkLimits
 
 _PROBABLE = "probable"
 

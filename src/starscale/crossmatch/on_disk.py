@@ -25,7 +25,7 @@ from starscale.surveys import Survey
 from starscale.tables.api import PROVENANCE_KEY
 from starscale.vocabulary.columns import Column
 from starscale.vocabulary.progress import Task
-from starscale.vocabulary.settings.run import MatchConfig
+from starscale.vocabulary.settings.match import MatchConfig
 
 #: Leading rows that are written at a time.
 CHUNK = 1_000_000

@@ -39,9 +39,11 @@ from starscale.vocabulary.errors import InputError, Problem, Problems, did_you_m
 from starscale.vocabulary.paths import must_exist
 from starscale.vocabulary.progress import SILENT, Progress
 from starscale.vocabulary.provenance import record
+from starscale.vocabulary.settings.cuts import Cuts
 from starscale.vocabulary.settings.homogenize import ClusterTable, HomogenizeConfig, ReferenceList
 from starscale.vocabulary.settings.labels import LabelsConfig
-from starscale.vocabulary.settings.run import CrosswalkInput, Cuts, InputTable, LabelsInput, MatchConfig
+from starscale.vocabulary.settings.match import CrosswalkInput, MatchConfig
+from starscale.vocabulary.settings.run import InputTable, LabelsInput
 from starscale.vocabulary.strict import load_toml, validate
 
 #: Advice where stars cannot be found by their identifiers.

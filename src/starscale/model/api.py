@@ -27,8 +27,8 @@ from starscale.tables.opening import open_for
 from starscale.vocabulary.errors import InputError, Problem
 from starscale.vocabulary.progress import Progress
 from starscale.vocabulary.provenance import record
+from starscale.vocabulary.settings.match import CrosswalkInput
 from starscale.vocabulary.settings.predict import TRAINING
-from starscale.vocabulary.settings.run import CrosswalkInput
 
 
 def load(path: str | Path) -> Model:

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 
 from starscale.features.features import FeatureSet
 from starscale.surveys import Survey
-from starscale.vocabulary.settings.run import Cuts, FeaturesConfig, MatchConfig
+from starscale.vocabulary.settings.cuts import Cuts
+from starscale.vocabulary.settings.match import MatchConfig
+from starscale.vocabulary.settings.run import FeaturesConfig
 from starscale.vocabulary.strict import Frozen
 
 

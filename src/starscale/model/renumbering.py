@@ -16,7 +16,7 @@ from starscale.surveys import Survey, load_survey, survey_names
 from starscale.surveys.releases import release_names
 from starscale.tables.releases import release_problems
 from starscale.vocabulary.errors import InputError, Problem, did_you_mean
-from starscale.vocabulary.settings.run import CrosswalkInput
+from starscale.vocabulary.settings.match import CrosswalkInput
 
 _FIX = (
     "Say the release, and give the table of neighbours that links it: --release RELEASE --crosswalk SURVEY=FILE."

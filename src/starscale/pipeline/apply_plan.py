@@ -26,7 +26,8 @@ from starscale.tables.standardise import spelling
 from starscale.tables.stream import columns_of
 from starscale.vocabulary.errors import InputError, Problem, Problems, did_you_mean
 from starscale.vocabulary.paths import missing_path, present
-from starscale.vocabulary.settings.run import CatalogueInput, Cuts, InputTable, PhotometryInput, TablesConfig
+from starscale.vocabulary.settings.cuts import Cuts
+from starscale.vocabulary.settings.run import CatalogueInput, InputTable, PhotometryInput, TablesConfig
 
 
 @dataclass(frozen=True)

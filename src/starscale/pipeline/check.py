@@ -41,8 +41,9 @@ from starscale.vocabulary.errors import InputError, Problem, Problems
 from starscale.vocabulary.paths import exists
 from starscale.vocabulary.provenance import PROVENANCE_FILE
 from starscale.vocabulary.run_record import read_record
+from starscale.vocabulary.settings.cuts import Cuts
 from starscale.vocabulary.settings.labels import LabelsConfig
-from starscale.vocabulary.settings.run import ApplyConfig, Cuts
+from starscale.vocabulary.settings.run import ApplyConfig
 from starscale.vocabulary.strict import load_toml, validate
 
 #: Bytes of a table that is read whole to know its columns.

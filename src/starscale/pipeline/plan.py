@@ -25,9 +25,9 @@ from starscale.tables.joins import names_in
 from starscale.tables.sql import rename_columns
 from starscale.vocabulary.columns import DType
 from starscale.vocabulary.errors import InputError, Problem, Problems
+from starscale.vocabulary.settings.cuts import Cuts
 from starscale.vocabulary.settings.run import (
     CatalogueInput,
-    Cuts,
     InputTable,
     LabelsInput,
     PhotometryInput,

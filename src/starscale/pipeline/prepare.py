@@ -29,7 +29,7 @@ from starscale.tables.standardise import require
 from starscale.tables.stream import columns_of
 from starscale.vocabulary.accounting import RowAccount, removed_for
 from starscale.vocabulary.errors import InputError, Problem
-from starscale.vocabulary.settings.run import Cuts
+from starscale.vocabulary.settings.cuts import Cuts
 
 
 def table_checksums(

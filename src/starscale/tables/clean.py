@@ -44,7 +44,7 @@ from starscale.vocabulary.accounting import RowAccount
 from starscale.vocabulary.errors import InputError, Problem
 from starscale.vocabulary.progress import SILENT, Progress, Task
 from starscale.vocabulary.provenance import record
-from starscale.vocabulary.settings.run import Cuts
+from starscale.vocabulary.settings.cuts import Cuts
 
 #: Provenance of a cleaned table, computed when the attrition is known.
 Provenance = Callable[[Attrition], Mapping[str, Any]]

@@ -12,7 +12,7 @@ from starscale.surveys.schema import Cut
 from starscale.tables.sql import RowExpression, masks_of, row_expression, unclean_columns
 from starscale.vocabulary.accounting import RowAccount
 from starscale.vocabulary.errors import Problems, did_you_mean
-from starscale.vocabulary.settings.run import Cuts
+from starscale.vocabulary.settings.cuts import Cuts
 from starscale.vocabulary.summary import Figures, Summarised
 
 

@@ -19,7 +19,8 @@ from starscale.archives.tap.client import Patience
 from starscale.archives.tap.retry import Retry
 from starscale.surveys import Survey
 from starscale.vocabulary.errors import InputError, StarscaleError
-from starscale.vocabulary.settings.run import Cuts, ExtraCut, FetchSettings
+from starscale.vocabulary.settings.cuts import Cuts, ExtraCut
+from starscale.vocabulary.settings.run import FetchSettings
 from support.fake_tap import FakeTap, serving
 from support.recorded_progress import RecordedProgress
 

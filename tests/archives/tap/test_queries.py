@@ -16,8 +16,9 @@ from starscale.surveys import load_survey, survey_names
 from starscale.surveys.archive import Access, Copy
 from starscale.tables.sql import row_expression
 from starscale.vocabulary.errors import InputError
+from starscale.vocabulary.settings.cuts import Cuts, ExtraCut
 from starscale.vocabulary.settings.fetch import Selection
-from starscale.vocabulary.settings.run import Cuts, ExtraCut, FetchSettings
+from starscale.vocabulary.settings.run import FetchSettings
 from starscale.vocabulary.strict import validate
 
 CONE = Selection(cone=(132.8, 11.8, 0.5))

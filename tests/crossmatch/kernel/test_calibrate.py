@@ -22,7 +22,7 @@ from starscale.crossmatch.kernel.sample import OffsetSample, StarSample
 from starscale.tables.position_errors import PositionErrors
 from starscale.tables.positions import Positions
 from starscale.vocabulary.arrays import FloatArray
-from starscale.vocabulary.settings.run import MatchConfig
+from starscale.vocabulary.settings.match import MatchConfig
 from support.skies import field_of
 from support.tiled import tiled_match
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from starscale.crossmatch.kernel.crosswalk import CLAIMED, FAR, TIED, UNKNOWN, UNLIKE, one_to_one
-from starscale.vocabulary.settings.run import CrosswalkLimits
+from starscale.vocabulary.settings.match import CrosswalkLimits
 from support.often import OFTEN
 from support.renumbered import DROPPED, renumber
 

@@ -24,7 +24,7 @@ from starscale.tables.position_errors import PositionErrors
 from starscale.tables.positions import Positions
 from starscale.vocabulary.columns import NEIGHBOUR_COLUMNS, PAIR_COLUMNS, UNMATCHED_COLUMNS
 from starscale.vocabulary.flags import PairFlag
-from starscale.vocabulary.settings.run import MatchConfig
+from starscale.vocabulary.settings.match import MatchConfig
 from support.skies import field_of, random_sky, sides
 
 ARCSEC = 1 / 3600

@@ -15,7 +15,7 @@ from starscale.crossmatch.kernel.score import limit
 from starscale.crossmatch.kernel.select import Mode
 from starscale.tables.positions import Positions
 from starscale.vocabulary.arrays import FloatArray
-from starscale.vocabulary.settings.run import MatchConfig
+from starscale.vocabulary.settings.match import MatchConfig
 from support.often import OFTEN
 from support.skies import random_sky, sides
 from support.tiled import tiled_match

@@ -20,7 +20,7 @@ from starscale.tables.positions import Positions
 from starscale.vocabulary.arrays import FloatArray
 from starscale.vocabulary.columns import PAIR_COLUMNS
 from starscale.vocabulary.flags import PairFlag
-from starscale.vocabulary.settings.run import MatchConfig
+from starscale.vocabulary.settings.match import MatchConfig
 
 Pairs = dict[tuple[int, int], float]
 

@@ -21,7 +21,7 @@ from starscale.crossmatch.kernel.pieces import (
 from starscale.crossmatch.kernel.select import Mode
 from starscale.tables.healpix import cells
 from starscale.tables.positions import Positions
-from starscale.vocabulary.settings.run import MatchConfig
+from starscale.vocabulary.settings.match import MatchConfig
 from support.skies import field_of, random_sky, sides
 from support.tiled import pieces_of, tiled_match
 

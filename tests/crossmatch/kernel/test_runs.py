@@ -13,7 +13,7 @@ from starscale.crossmatch.kernel.sample import highest_hash, highest_keys
 from starscale.crossmatch.kernel.select import Mode, best_first, nearest_of
 from starscale.crossmatch.kernel.zones import Zones, _window
 from starscale.io.threads import in_threads
-from starscale.vocabulary.settings.run import MatchConfig
+from starscale.vocabulary.settings.match import MatchConfig
 from support.skies import field_of, random_sky, sides
 from support.tiled import tiled_match
 

@@ -15,7 +15,7 @@ import polars as pl
 import pytest
 
 import starscale as ss
-from starscale.vocabulary.settings.run import Cuts, ExtraCut
+from starscale.vocabulary.settings.cuts import Cuts, ExtraCut
 from support.places import SUPPORT
 
 pytestmark = pytest.mark.service

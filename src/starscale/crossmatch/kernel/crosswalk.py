@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from starscale.vocabulary.settings.run import CrosswalkLimits
+from starscale.vocabulary.settings.match import CrosswalkLimits
 
 #: Columns of rows of neighbours: identifiers of the release that is left and of the one that is wanted; mas; mag.
 OLD, NEW, DISTANCE, DIFFERENCE = "old", "new", "distance", "difference"

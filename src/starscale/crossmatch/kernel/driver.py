@@ -41,7 +41,7 @@ from starscale.crossmatch.kernel.tally import MatchedRows, MatchStatistics, Tall
 from starscale.vocabulary.accounting import RowAccount
 from starscale.vocabulary.columns import DUPLICATE_COLUMNS
 from starscale.vocabulary.progress import SilentTask, Task
-from starscale.vocabulary.settings.run import MatchConfig
+from starscale.vocabulary.settings.match import MatchConfig
 
 
 class MatchJob:

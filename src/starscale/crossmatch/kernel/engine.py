@@ -20,7 +20,7 @@ from starscale.crossmatch.kernel.tally import MatchedRows, MatchStatistics
 from starscale.surveys import Survey
 from starscale.vocabulary.accounting import RowAccount
 from starscale.vocabulary.progress import Task
-from starscale.vocabulary.settings.run import MatchConfig
+from starscale.vocabulary.settings.match import MatchConfig
 
 
 class CatalogueInMemory:

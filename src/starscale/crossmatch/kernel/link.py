@@ -12,7 +12,7 @@ from starscale.crossmatch.kernel.inputs import error_ceiling, side_of
 from starscale.crossmatch.kernel.pieces import Side
 from starscale.surveys import Survey
 from starscale.surveys.schema import Duplicates
-from starscale.vocabulary.settings.run import MatchConfig
+from starscale.vocabulary.settings.match import MatchConfig
 
 #: Rows of a spectroscopic catalogue closer than this (arcsec) are of the same fibre or slit position.
 SAME_STAR = Duplicates(radius=1.0)

@@ -33,7 +33,7 @@ from starscale.tables.hashes import stable_hash
 from starscale.tables.positions import Positions
 from starscale.vocabulary.arrays import FloatArray
 from starscale.vocabulary.flags import PairFlag
-from starscale.vocabulary.settings.run import MatchConfig
+from starscale.vocabulary.settings.match import MatchConfig
 
 #: Seed of the hash that chooses the stars for the fit of the model.
 _SAMPLE_SEED = 20190107

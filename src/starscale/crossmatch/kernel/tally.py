@@ -11,7 +11,7 @@ from starscale.crossmatch.kernel.select import (
     Mode,
     count_clean,
 )
-from starscale.vocabulary.settings.run import MatchConfig
+from starscale.vocabulary.settings.match import MatchConfig
 
 #: Bins per arcsecond of the histogram of separations.
 _BINS = 1e4

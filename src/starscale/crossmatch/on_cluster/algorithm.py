@@ -26,7 +26,7 @@ from starscale.crossmatch.tiles import side_with_rows
 from starscale.surveys import Survey
 from starscale.tables.standardise import standardise
 from starscale.vocabulary.columns import Column
-from starscale.vocabulary.settings.run import MatchConfig
+from starscale.vocabulary.settings.match import MatchConfig
 
 #: Column with the row number in the whole catalogue, which the engine adds to every partition.
 ROW = "__row"

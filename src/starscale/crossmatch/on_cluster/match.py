@@ -17,7 +17,7 @@ from starscale.io import work_folder
 from starscale.surveys import Survey
 from starscale.vocabulary.columns import Column
 from starscale.vocabulary.progress import Task
-from starscale.vocabulary.settings.run import MatchConfig
+from starscale.vocabulary.settings.match import MatchConfig
 
 
 def match_hats(

@@ -21,7 +21,7 @@ _SYSTEM_ID = "position_system"
 #: Names of frames in COOSYS, with the usual equinox.
 _FRAMES = {"FK4": ("eq_FK4", "B1950"), "FK5": ("eq_FK5", "J2000"), "GALACTIC": ("galactic", "")}
 #: Characters that XML 1.0 cannot hold, and line breaks, which become blanks in attributes.
-_NOT_IN_XML = re.compile("[^ -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_NOT_IN_XML = re.compile("[\x00-\x1f\ud800-\udfff\ufffe\uffff]")
 
 
 def attribute(text: str) -> str:

@@ -24,7 +24,8 @@ from starscale.tables.columns.typed import Discarded
 from starscale.tables.cuts import Attrition
 from starscale.vocabulary.columns import Column
 from starscale.vocabulary.progress import Progress
-from starscale.vocabulary.settings.run import Cuts, MatchConfig
+from starscale.vocabulary.settings.cuts import Cuts
+from starscale.vocabulary.settings.match import MatchConfig
 
 
 class Engine(Protocol):

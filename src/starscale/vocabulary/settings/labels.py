@@ -5,7 +5,8 @@ from __future__ import annotations
 from pydantic import Field, model_validator
 
 from starscale.vocabulary.settings.homogenize import HomogenizeConfig
-from starscale.vocabulary.settings.run import CrosswalkInput, InputTable, LabelsInput
+from starscale.vocabulary.settings.match import CrosswalkInput
+from starscale.vocabulary.settings.run import InputTable, LabelsInput
 from starscale.vocabulary.strict import Frozen
 
 
