@@ -36,7 +36,9 @@ from starscale.vocabulary.flags import CatalogueFlag, LabelFlag, PairFlag, descr
 from starscale.vocabulary.settings import models as baseline_config
 from starscale.vocabulary.settings import models as model_config
 from starscale.vocabulary.settings import run as config
+from starscale.vocabulary.settings.cuts import Cuts, ExtraCut
 from starscale.vocabulary.settings.homogenize import ClusterTable, HomogenizeConfig, ReferenceList
+from starscale.vocabulary.settings.match import CrosswalkInput, CrosswalkLimits, MatchConfig
 from starscale.vocabulary.settings.predict import PredictConfig
 from starscale.vocabulary.settings.run import ImportanceConfig
 from starscale.vocabulary.settings.sample import SampleConfig
@@ -58,15 +60,15 @@ SETTINGS: dict[str, type[BaseModel]] = {
     "photometry": config.PhotometryInput,
     "fetch": config.Fetch,
     "fetch for all tables": config.FetchDefaults,
-    "cuts": config.Cuts,
-    "cuts.extra": config.ExtraCut,
-    "match": config.MatchConfig,
+    "cuts": Cuts,
+    "cuts.extra": ExtraCut,
+    "match": MatchConfig,
     "labels": config.LabelsInput,
     "homogenize": HomogenizeConfig,
     "homogenize.reference": ReferenceList,
     "homogenize.clusters": ClusterTable,
-    "crosswalk": config.CrosswalkInput,
-    "crosswalk.limits": config.CrosswalkLimits,
+    "crosswalk": CrosswalkInput,
+    "crosswalk.limits": CrosswalkLimits,
     "features": config.FeaturesConfig,
     "sample": SampleConfig,
     "split": SplitConfig,

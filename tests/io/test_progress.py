@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import os
+import subprocess
 import sys
 from types import ModuleType
 from typing import Any
@@ -147,6 +149,7 @@ def test_a_notebook_shows_live_bars(monkeypatch: pytest.MonkeyPatch, capsys: pyt
     notebook, widgets = ModuleType("IPython.display"), ModuleType("ipywidgets")
     notebook.display = lambda *items, **_: displayed.extend(items)  # type: ignore[attr-defined]
     widgets.Output = Output  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "IPython", ModuleType("IPython"))
     monkeypatch.setitem(sys.modules, "IPython.display", notebook)
     monkeypatch.setitem(sys.modules, "ipywidgets", widgets)
     monkeypatch.setattr("rich.console._is_jupyter", lambda: True)
@@ -186,3 +189,25 @@ def test_true_is_a_display_and_an_object_is_kept() -> None:
     assert isinstance(progress_of(True), DisplayedProgress)
     mine = DisplayedProgress(io.StringIO())
     assert progress_of(mine) is mine
+
+
+def test_a_stream_that_shows_no_bars_does_not_load_rich() -> None:
+    script = """
+import sys
+from starscale.io.progress import DisplayedProgress
+with DisplayedProgress().task("predicting", 10) as task:
+    task.advance(10)
+print(any(name.startswith("rich") for name in sys.modules))
+"""
+    free = {name: value for name, value in os.environ.items() if name not in progress._TERMINAL}
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, env=free)
+    assert done.stdout.strip() == "False"
+    assert done.stderr.startswith("predicting: 10 of 10 rows (100 %)")
+
+
+def test_a_user_who_wants_colour_in_a_log_gets_what_rich_makes_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    stream = io.StringIO()
+    with DisplayedProgress(stream).task("predicting", 10) as task:
+        task.advance(10)
+    assert "predicting: 10 of 10 rows (100 %)" in stream.getvalue()

@@ -145,7 +145,7 @@ class _Several:
 
 def progress() -> Progress:
     """Return what shows the progress of this call: bars, lines with times, a log, or nothing."""
-    # Loads rich, which a short command does not need.
+    # Loads what a short command does not need.
     display = importlib.import_module("starscale.io.progress").DisplayedProgress
     parts: list[Any] = []
     if session.verbose:

@@ -2,38 +2,28 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 import time
 from types import TracebackType
-from typing import TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    ProgressColumn,
-    TaskID,
-    TextColumn,
-    TimeRemainingColumn,
-)
-from rich.progress import (
-    Progress as LiveDisplay,
-)
-from rich.progress import (
-    Task as LiveTask,
-)
-from rich.text import Text
-
+from starscale.vocabulary.later import Later
 from starscale.vocabulary.progress import SILENT, Progress
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress as LiveDisplay
+    from rich.progress import TaskID
+
+#: Needed where bars can be shown.
+consoles, displays, texts = Later("rich.console"), Later("rich.progress"), Later("rich.text")
 
 #: Seconds between two plain lines of the same task.
 _INTERVAL = 5.0
-
-
-class _Rate(ProgressColumn):
-    def render(self, task: LiveTask) -> Text:
-        return Text(f"{task.speed:,.0f}/s" if task.speed else "", style="progress.data.speed")
+#: Variables with which rich is told that a stream is a terminal.
+_TERMINAL = ("FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE")
 
 
 class DisplayedTask:
@@ -101,27 +91,28 @@ class DisplayedProgress:
     """
 
     def __init__(self, stream: TextIO | None = None) -> None:
-        self._console = Console(file=stream or sys.stderr) if stream is not None else _console()
+        self._stream = stream
         self._lock = threading.RLock()
         self._bars = 0
-        self.live = LiveDisplay(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            _Rate(),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[note]}"),
-            console=self._console,
-            transient=True,
-        )
+        console = _console(stream)
+        self._console = console if console is not None and (console.is_terminal or console.is_jupyter) else None
+        self._live = None if self._console is None else _live(self._console)
+
+    @property
+    def live(self) -> LiveDisplay:
+        """The bars, where they can be shown."""
+        if self._live is None:
+            raise TypeError("this stream gets plain lines")
+        return self._live
 
     def message(self, text: str) -> None:
         """Show one line of text, above the bars where there are any."""
-        if self._console.is_terminal or self._console.is_jupyter:
+        if self._console is not None:
             self._console.print(text, markup=False, highlight=False, soft_wrap=True)
             return
-        self._console.file.write(text + "\n")
-        self._console.file.flush()
+        stream = self._stream or sys.stderr
+        stream.write(text + "\n")
+        stream.flush()
 
     def task(self, title: str, total: int | None = None, unit: str = "rows") -> DisplayedTask:
         """Begin a piece of work."""
@@ -129,7 +120,7 @@ class DisplayedProgress:
 
     def open_bar(self, title: str, total: int | None) -> TaskID | None:
         """Show a bar, where bars can be shown, and return its number."""
-        if not (self._console.is_terminal or self._console.is_jupyter):
+        if self._live is None:
             return None
         with self._lock:
             if self._bars == 0:
@@ -146,10 +137,37 @@ class DisplayedProgress:
                 self.live.stop()
 
 
-def _console() -> Console:
-    """Return the notebook's console in Jupyter, one on standard error elsewhere."""
-    here = Console()
-    return here if here.is_jupyter else Console(stderr=True)
+def _console(stream: TextIO | None) -> Console | None:
+    """Return the console of a stream, by default the notebook's in Jupyter and else one on standard error.
+
+    None where it is certain that there can be no bars, so that rich is not loaded.
+    """
+    # Jupyter has loaded IPython.
+    certain = not any(name in os.environ for name in _TERMINAL) and "IPython" not in sys.modules
+    if certain and not (stream or sys.stderr).isatty():
+        return None
+    here: Console = consoles.Console(file=stream)
+    return here if stream is not None or here.is_jupyter else consoles.Console(stderr=True)
+
+
+def _speed(_: Any, task: Any) -> Any:
+    return texts.Text(f"{task.speed:,.0f}/s" if task.speed else "", style="progress.data.speed")
+
+
+def _live(console: Console) -> LiveDisplay:
+    # A class whose base is not imported before.
+    rate = type("Rate", (displays.ProgressColumn,), {"render": _speed})
+    display: LiveDisplay = displays.Progress(
+        displays.TextColumn("{task.description}"),
+        displays.BarColumn(),
+        displays.MofNCompleteColumn(),
+        rate(),
+        displays.TimeRemainingColumn(),
+        displays.TextColumn("{task.fields[note]}"),
+        console=console,
+        transient=True,
+    )
+    return display
 
 
 def progress_of(progress: Progress | bool | None) -> Progress:
