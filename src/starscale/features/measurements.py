@@ -210,7 +210,9 @@ def measured(table: pl.DataFrame, measurements: Sequence[Measurement]) -> tuple[
         natural logarithms, and their errors relative.
     """
     columns = [(m, column) for m in measurements for column in m.values.values()]
-    arrays = {name: _floats(table, name) for m, column in columns for name in (column, *m.errors.get(column, ()))}
+    arrays = {
+        name: floats_in(table, name) for m, column in columns for name in (column, *m.errors.get(column, ()))
+    }
     value, error = np.empty((2, table.height, len(columns)))
     with np.errstate(divide="ignore", invalid="ignore"):
         for i, (m, column) in enumerate(columns):
@@ -224,7 +226,7 @@ def measured(table: pl.DataFrame, measurements: Sequence[Measurement]) -> tuple[
     return value, error
 
 
-def _floats(table: pl.DataFrame, name: str) -> FloatArray:
+def floats_in(table: pl.DataFrame, name: str) -> FloatArray:
     """Return a column as numbers; NaN where it is null, not there or a spectrum."""
     if name not in table.columns or table.schema[name].is_nested():
         return np.full(table.height, np.nan)

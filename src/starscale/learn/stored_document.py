@@ -34,6 +34,15 @@ class StoredMeasurement(StoredPart):
     logarithmic: bool = False
 
 
+class StoredCheck(StoredPart):
+    """A measurement that says whether an input is right."""
+
+    name: Name
+    column: Name
+    error: Name
+    times: Name
+
+
 class StoredCurve(StoredPart):
     """The error of the scale of a label."""
 
@@ -133,6 +142,7 @@ class StoredDocument(StoredPart):
     mock: bool
     information: StoredInformation
     recipe: dict[str, Any] | None = None
+    checks: list[StoredCheck] = Field(default_factory=list)
     label_scale: StoredScale | None = None
     label_noise: list[StoredCurve] | None = None
 

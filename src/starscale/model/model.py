@@ -15,9 +15,10 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from starscale.features.checks import Check, observed, observed_names
 from starscale.features.families import Feature
 from starscale.features.features import REDDER, evaluate_features, redder_features
-from starscale.features.measurements import Measurement, measured, measured_names
+from starscale.features.measurements import Measurement
 from starscale.model.asked import Asked, tilt_of
 from starscale.model.flagging import Limits, ambiguous, catalogue_flags, odd_measurement, quality
 from starscale.model.label_scale import LabelNoise, LabelScale, curves_from
@@ -65,8 +66,8 @@ class Model(Summarised):
         Column of the apparent magnitude; a table may lack it.
     magnitude_range : (float, float)
         Magnitudes of the brightest and the faintest training star.
-    measurements : tuple of Measurement
-        Columns that are missing together.
+    measurements, checks : tuple of Measurement, tuple of Check
+        Columns that are missing together, and others that say whether they are right.
     reddening : str or None
         Column with E(B-V).
     mock : bool
@@ -94,6 +95,7 @@ class Model(Summarised):
     magnitude: str | None = None
     magnitude_range: tuple[float, float] = (-math.inf, math.inf)
     measurements: tuple[Measurement, ...] = ()
+    checks: tuple[Check, ...] = ()
     reddening: str | None = None
     mock: bool = False
     information: Mapping[str, Any] = field(default_factory=dict)
@@ -181,10 +183,10 @@ class Model(Summarised):
         discarded = Discarded()
         clean = self.standardised(table, where=where, found_columns=found_columns, discarded=discarded)
         x = evaluate_features(clean, self.features, where=where)
-        observed = np.stack(measured(clean, self.measurements)) if self.predictor.consistency else None
+        known = observed(clean, self.measurements, self.checks) if self.predictor.consistency else None
         below, tilt = self.asked.thresholds(self.labels), tilt_of(self.predictor, self.asked)
         slopes = self._slopes(clean, x, where)
-        prediction = self.predictor.predict(x, measured=observed, below=below, tilt=tilt, **slopes)
+        prediction = self.predictor.predict(x, measured=known, below=below, tilt=tilt, **slopes)
         if not slopes:
             prediction.change[:] = np.nan
         flags = catalogue_flags(prediction, clean, discarded.rows, self._limits, where)
@@ -255,7 +257,7 @@ class Model(Summarised):
         found = pl.DataFrame({name: np.asarray(value, dtype=np.float32) for name, value in values.items()})
         catalogue = pl.concat([catalogue, found.select_seq(pl.all().fill_nan(None))], how="horizontal")
         return catalogue.with_columns_seq(
-            odd_measurement(prediction, measured_names(self.measurements)),
+            odd_measurement(prediction, observed_names(self.measurements, self.checks)),
             pl.Series("flags", flags, dtype=pl.Int32),
             quality(flags),
             self.part_of(catalogue["source_id"]),
@@ -344,6 +346,7 @@ class Model(Summarised):
         """Return the parts of the document that earlier bundles lack."""
         noise, scale, recipe = self.label_noise, self.label_scale, self.recipe
         return {
+            **({"checks": [asdict(check) for check in self.checks]} if self.checks else {}),
             **({"label_noise": [asdict(curve) for curve in noise.curves]} if noise else {}),
             **({"label_scale": scale.document()} if scale else {}),
             **({"recipe": recipe.model_dump(mode="json", exclude_defaults=True)} if recipe else {}),
@@ -377,6 +380,7 @@ class Model(Summarised):
                 magnitude=document["magnitude"],
                 magnitude_range=_limits(*document["magnitude_range"]),
                 measurements=tuple(Measurement.from_document(item.model_dump()) for item in stored.measurements),
+                checks=tuple(Check(**item.model_dump()) for item in stored.checks),
                 reddening=document["reddening"],
                 mock=bool(document["mock"]),
                 information=document["information"],

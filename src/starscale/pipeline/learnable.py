@@ -10,13 +10,13 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from starscale.features.checks import Check, find_checks, observed
 from starscale.features.families import Feature, SurveyColumns
 from starscale.features.features import evaluate_features, redder_features
 from starscale.features.measurements import (
     Measurement,
     feature_noise,
     find_measurements,
-    measured,
     reddening_column,
     spectra_features,
     uses,
@@ -55,10 +55,12 @@ class TrainingArrays:
     features : tuple of Feature
     measurements : tuple of Measurement
         The measurements that the features are computed from.
+    checks : tuple of Check
+        What else says whether they are right.
     x, y, y_error : ndarray, (n, n_features) and (n, n_labels)
         Features, labels and their errors; NaN where missing.
-    measured : ndarray, (2, n, n_measured)
-        Values and errors of the measurements.
+    observed : ndarray, (2, n, n_observed)
+        Values and errors of measurements and checks.
     """
 
     run: RunPlan
@@ -66,10 +68,11 @@ class TrainingArrays:
     members: tuple[SurveyColumns, ...]
     features: tuple[Feature, ...]
     measurements: tuple[Measurement, ...]
+    checks: tuple[Check, ...]
     x: FloatArray
     y: FloatArray
     y_error: FloatArray
-    measured: FloatArray
+    observed: FloatArray
 
     @classmethod
     def of(cls, run: RunPlan, table: pl.DataFrame) -> TrainingArrays:
@@ -79,9 +82,9 @@ class TrainingArrays:
         x = evaluate_features(table, features, where="training table")
         labels = run.config.target
         y, y_error = _numbers(table, labels), _numbers(table, [f"{name}_error" for name in labels])
-        measurements = find_measurements(features, members)
-        values = np.stack(measured(table, measurements))
-        return cls(run, table, members, features, measurements, x, y, y_error, values)
+        measurements, checks = find_measurements(features, members), find_checks(features, members)
+        values = observed(table, measurements, checks)
+        return cls(run, table, members, features, measurements, checks, x, y, y_error, values)
 
     def rows(self, repeat: int) -> Rows:
         """Return the row numbers of each part, for one repeat of the training."""
@@ -91,7 +94,7 @@ class TrainingArrays:
     def sample(self, rows: NDArray[np.intp]) -> Sample:
         """Return the stars of some rows."""
         stars: Sample = samples.Sample(
-            self.x[rows], self.y[rows], self.y_error[rows], measured=self.measured[:, rows]
+            self.x[rows], self.y[rows], self.y_error[rows], measured=self.observed[:, rows]
         )
         return stars
 

@@ -10,6 +10,7 @@ import polars as pl
 
 from starscale.crossmatch.linking import LeadingTable
 from starscale.crossmatch.neighbourhood import Neighbourhood
+from starscale.features.checks import find_checks
 from starscale.features.families import Feature, SurveyColumns
 from starscale.features.features import FeatureSet, build_features, feature_columns
 from starscale.features.measurements import error_columns, find_measurements
@@ -197,7 +198,7 @@ def inputs_survey(
     """Describe the input table of the model as a survey, so that it is read like any other table."""
     required = [*feature_columns(features), *(c for m in members for c in _reference_magnitude(m))]
     required += [c for cut in cuts for c in cut_columns(cut, "cuts")]
-    required += _known_errors(members, features, table)
+    required += _telling(members, features, table)
     columns = _described(members, [*run.lead.columns, *required])
     for name in dict.fromkeys(required):
         columns.setdefault(name, ColumnSpec(dtype=_DTYPE.get(table.schema.get(name, pl.Float64()), "float64")))
@@ -227,13 +228,14 @@ def _like_lead(lead: Survey, columns: dict[str, ColumnSpec], spectra: dict[str, 
     )
 
 
-def _known_errors(members: Sequence[SurveyColumns], features: Sequence[Feature], table: pl.DataFrame) -> list[str]:
-    """Return the columns of errors: they need not be inputs, but tell whether measurements agree.
+def _telling(members: Sequence[SurveyColumns], features: Sequence[Feature], table: pl.DataFrame) -> list[str]:
+    """Return the columns of errors and of checks: they need not be inputs, but tell whether measurements agree.
 
-    Those of spectra do not: no element of a spectrum is compared with the others.
+    Errors of spectra do not: no element of a spectrum is compared with the others.
     """
-    errors = error_columns(find_measurements(features, members))
-    return [name for name in errors if name in table.columns and not table.schema[name].is_nested()]
+    known = error_columns(find_measurements(features, members))
+    known += [name for check in find_checks(features, members) for name in (check.column, check.error)]
+    return [name for name in known if name in table.columns and not table.schema[name].is_nested()]
 
 
 def _spectra(members: Sequence[SurveyColumns], needed: Sequence[str]) -> dict[str, Spectrum]:

@@ -126,6 +126,7 @@ def train_plan(
         "labels": config.target,
         "cuts": cuts,
         "measurements": stars.measurements,
+        "checks": stars.checks,
         "reddening": reddening_column(stars.features, stars.members),
         "mock": config.mock,
         "recipe": recipe_of(run, stars.members),
