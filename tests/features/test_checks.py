@@ -9,7 +9,6 @@ import pytest
 from starscale.features.checks import Check, find_checks, observed, observed_names
 from starscale.features.families import Feature, SurveyColumns
 from starscale.features.measurements import find_measurements
-from starscale.learn.uncertainty.agreement import Agreement
 from starscale.surveys import load_survey
 
 
@@ -63,32 +62,3 @@ def test_the_product_and_its_error_stand_after_the_measurements() -> None:
     without = observed(table.drop("plx"), measurements, (PARALLAX,))
     assert np.isnan(without[0][:, -1]).all(), "a table may lack the parallax"
     np.testing.assert_array_equal(without[0][:, :-1], values[:, :-1])
-
-
-def test_a_wrong_distance_contradicts_the_parallax_where_colours_allow_it() -> None:
-    # Stars of all brightnesses at every colour: nothing but the parallax knows the distance.
-    rng = np.random.default_rng(0)
-    n = 3000
-    r = np.exp(rng.normal(6.5, 0.7, n))
-    plx_error = np.full(n, 0.05)
-    table = pl.DataFrame(
-        {
-            "phot_g_mean_mag": rng.normal(14, 2, n),
-            "r": r * np.exp(rng.normal(0, 0.02, n)),
-            "plx": 1000 / r + rng.normal(0, 0.05, n),
-            "parallax_error": plx_error,
-        }
-    )
-    measurements = find_measurements((MAGNITUDE,), (GAIA, DISTANCES))
-    values = observed(table, measurements, (PARALLAX,))
-    half = np.array_split(np.arange(n), 2)
-    kinds = tuple(np.stack([np.ones(len(rows), bool), np.zeros(len(rows), bool)]) for rows in half)
-    agreement = Agreement.fit(*((values[0][rows], values[1][rows]) for rows in half), kinds, 0)
-    assert agreement is not None
-    wrong = observed(table.with_columns(pl.col("r") * 2), measurements, (PARALLAX,))
-    nobody = np.zeros(n, bool)
-    near = table["plx"].to_numpy() > 1
-    assert (agreement.score(*values, nobody).score > 1).mean() < 0.03
-    found = agreement.score(*wrong, nobody)
-    assert (found.score[near] > 1).mean() > 0.9
-    assert (found.worst[near] == values.shape[2] - 1).mean() > 0.9

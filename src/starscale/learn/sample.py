@@ -33,6 +33,8 @@ class Sample:
         Changes of the inputs when each measurement is drawn anew within its error; 0 where no error is known.
     measured : ndarray, shape (2, n_stars, n_measurements), optional
         The measurements behind the inputs, and their errors; NaN: missing, or an error that is not known.
+    n_checks : int
+        How many measurements, the last ones, are no inputs, but say whether others are right.
 
     Raises
     ------
@@ -45,6 +47,7 @@ class Sample:
     y_error: FloatArray | None = None
     noise: NDArray[np.float32] | None = None
     measured: FloatArray | None = None
+    n_checks: int = 0
 
     def __post_init__(self) -> None:
         for name in ("x", "y", "y_error"):

@@ -157,6 +157,7 @@ class StoredConsistency(StoredPart):
 
     measurements: Annotated[int, Field(ge=0, le=10_000)]
     giants: bool = False
+    checks: Annotated[int, Field(ge=0, le=10_000)] = 0
 
 
 class StoredSlopes(StoredPart):

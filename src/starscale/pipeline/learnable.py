@@ -94,7 +94,11 @@ class TrainingArrays:
     def sample(self, rows: NDArray[np.intp]) -> Sample:
         """Return the stars of some rows."""
         stars: Sample = samples.Sample(
-            self.x[rows], self.y[rows], self.y_error[rows], measured=self.observed[:, rows]
+            self.x[rows],
+            self.y[rows],
+            self.y_error[rows],
+            measured=self.observed[:, rows],
+            n_checks=len(self.checks),
         )
         return stars
 

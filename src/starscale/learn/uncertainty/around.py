@@ -29,7 +29,7 @@ from starscale.vocabulary.arrays import FloatArray
 #: Share of the validation stars whose intervals are flagged as uncertain.
 UNCERTAIN = 0.05
 #: Share of the validation stars that the three scores together may call unusual.
-UNUSUAL = 0.015
+UNUSUAL = 0.01
 
 
 def are_giants(values: FloatArray, threshold: Threshold | None) -> NDArray[np.bool_]:
@@ -53,7 +53,7 @@ def fit_agreement(
     giant, held_giant = are_giants(train.y, threshold), are_giants(predicted, threshold)
     known = np.zeros(len(giant), dtype=bool) if threshold is None else ~np.isnan(train.y[:, threshold.label])
     kinds = np.stack([known & ~giant, giant]), np.stack([~held_giant, held_giant])
-    return Agreement.fit(tuple(train.measured), tuple(validation.measured), kinds, seed)
+    return Agreement.fit(tuple(train.measured), tuple(validation.measured), kinds, seed, train.n_checks)
 
 
 def with_common_scale(

@@ -156,7 +156,7 @@ class Consistency:
         one = np.ones(len(center))
         unscaled = cls(used, center, width, usual, imputer, constant, linear, quadratic, 0 * one, one)
         residual, variance = unscaled._residuals(z, unscaled._scaled_errors(error))
-        scatter = np.array([_scatter(r, v) for r, v in zip(residual.T, variance.T, strict=True)])
+        scatter = np.array([scatter_about(r, v) for r, v in zip(residual.T, variance.T, strict=True)])
         return replace(unscaled, variance=scatter)._calibrated(training, held_out)
 
     def _calibrated(
@@ -319,7 +319,7 @@ def _varying(value: FloatArray) -> NDArray[np.bool_]:
     return np.asarray(enough & varies, dtype=bool)
 
 
-def _scatter(residual: FloatArray, variance: FloatArray) -> float:
+def scatter_about(residual: FloatArray, variance: FloatArray) -> float:
     """Return the variance that, added to those of the errors, gives the residuals the median of a Gaussian."""
     known = ~np.isnan(residual)
     r, v = np.abs(residual[known]), variance[known]

@@ -1,0 +1,68 @@
+"""Measurements that say whether others are right: the same for all stars, but for errors.
+
+With r the difference from the median of the training stars, s their scatter about it and e the error of the star,
+
+    t = |r| / sqrt(s^2 + e^2),
+
+divided by what nearly all stars of the training stay below. What a check finds is gross, so that it may call few
+ordinary stars unusual. It takes no part in the relations between measurements (:mod:`.consistency`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from starscale.learn.arrays import expected
+from starscale.learn.uncertainty.consistency import FEWEST, scatter_about
+from starscale.vocabulary.arrays import FloatArray
+
+#: Share of the stars that a check leaves inside.
+INSIDE = 0.998
+
+
+@dataclass(frozen=True)
+class Checks:
+    """The usual values of checks.
+
+    Parameters
+    ----------
+    center, variance, scale : ndarray, shape (n_checks,)
+        Median, squared scatter about it, and the t that corresponds to a score of 1; NaN for a check that too few
+        stars have.
+    """
+
+    center: FloatArray
+    variance: FloatArray
+    scale: FloatArray
+
+    @classmethod
+    def fit(cls, value: FloatArray, error: FloatArray) -> Checks:
+        """Learn from stars, shapes (n, n_checks); NaN: missing, or an error that is not known."""
+        known = ~np.isnan(value) & ~np.isnan(error)
+        found = cls(*np.full((3, value.shape[1]), np.nan))
+        for i in np.flatnonzero(known.sum(axis=0) >= FEWEST):
+            one, of_one = value[known[:, i], i], error[known[:, i], i] ** 2
+            found.center[i] = np.median(one)
+            found.variance[i] = scatter_about(one - found.center[i], of_one)
+            found.scale[i] = 1.0
+        each = found.score(value, error)
+        for i in np.flatnonzero(found.scale == 1):
+            # A sample without any scatter keeps 1.
+            found.scale[i] = np.nanquantile(each[:, i], INSIDE) or 1.0
+        return found
+
+    def score(self, value: FloatArray, error: FloatArray) -> FloatArray:
+        """Return how far each check is from its usual value; NaN: not known. Shape (n, n_checks)."""
+        width = np.sqrt(np.maximum(self.variance + error**2, np.finfo(float).tiny))
+        return np.asarray(np.abs(value - self.center) / width / self.scale)
+
+    def widened(self, factor: float) -> Checks:
+        """Return checks whose scores are smaller by a factor."""
+        return replace(self, scale=self.scale * factor)
+
+    @classmethod
+    def skeleton(cls, n_checks: int) -> Checks:
+        """Return a part to be filled with stored arrays."""
+        return cls(*[expected(n_checks)] * 3)
