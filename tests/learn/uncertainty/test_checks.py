@@ -61,6 +61,7 @@ def test_a_check_that_few_stars_have_says_nothing() -> None:
     each = found.score(np.full((3, 2), 50.0), np.ones((3, 2)))
     assert np.isnan(each[:, 0]).all()
     assert (each[:, 1] > 1).all(), "without any scatter, errors alone count"
+    assert all(np.isfinite(array).all() for array in (found.center, found.variance, found.scale)), "can be stored"
 
 
 @pytest.fixture(scope="module")
