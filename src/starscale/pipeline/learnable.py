@@ -135,7 +135,8 @@ class TrainingArrays:
             teacher=teacher,
             **context,
         )
-        taught = teacher is not None or config.model.teaches_slopes
+        # Models of further repeats are measured, no more.
+        taught = repeat == 0 and (teacher is not None or config.model.teaches_slopes)
         return self._with_slopes(predictor, stars, context) if taught else predictor
 
     def _with_slopes(self, predictor: Predictor, stars: NDArray[np.intp], context: Mapping[str, Any]) -> Predictor:
