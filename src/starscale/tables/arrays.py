@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from starscale.vocabulary.arrays import FloatArray
+
+Whole = TypeVar("Whole", bound=np.integer)
 
 
 def as_floats(values: pl.Series) -> FloatArray:
     """Return a column as float64, NaN where a value is missing. Shape (n,)."""
     # A null of numbers becomes NaN by itself.
     return values.cast(pl.Float64).to_numpy(writable=True)
+
+
+def in_order(numbers: NDArray[Whole]) -> NDArray[Whole]:
+    """Return integers in rising order: polars sorts many in half the time of numpy, or in as much. Shape (n,)."""
+    return pl.Series(numbers).sort().to_numpy(writable=True)
 
 
 def all_within(values: pl.Series, low: float, high: float) -> bool:

@@ -185,6 +185,9 @@ def _ends(ids: pl.Series) -> tuple[int, int]:
 
 
 def _duplicate_problems(ids: pl.Series, where: str) -> list[Problem]:
+    # Archives sort by identifier.
+    if ids.dtype.is_integer() and (ids[1:] > ids[:-1]).all():
+        return []
     distinct = ids.n_unique()
     if distinct == len(ids):
         return []

@@ -20,6 +20,7 @@ from starscale.crossmatch.kernel.pieces import Epochs, Side, row_type
 from starscale.crossmatch.kernel.runs import runs
 from starscale.crossmatch.kernel.zones import ROW_BITS, Zones
 from starscale.io.threads import in_threads
+from starscale.tables.arrays import in_order
 from starscale.tables.positions import MAS, Positions, Sines, dot, length, separation
 from starscale.vocabulary.arrays import FloatArray
 
@@ -185,9 +186,7 @@ class SearchTargets:
             first, right = self.zones.near(moving.ra[mine], moving.dec[mine], reach[mine])
             return (mine[first] << ROW_BITS) | right
 
-        pairs = np.concatenate(in_threads(near, runs(len(rows))))
-        pairs.sort()
-        return pairs
+        return in_order(np.concatenate(in_threads(near, runs(len(rows)))))
 
     def _reach(self, moving: Positions) -> FloatArray:
         """Radius (deg) about its catalogue position that holds the candidates of each moving source. Shape (n,).

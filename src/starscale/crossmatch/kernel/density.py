@@ -14,6 +14,7 @@ from operator import add
 import numpy as np
 from numpy.typing import NDArray
 
+from starscale.tables.arrays import in_order
 from starscale.tables.healpix import FINEST, cell_area, cell_type, neighbourhoods, placed_cells
 from starscale.tables.positions import Positions
 from starscale.vocabulary.arrays import FloatArray
@@ -73,7 +74,7 @@ class DensityMap:
     @classmethod
     def count(cls, pixels: NDArray[np.signedinteger]) -> DensityMap:
         """Count sources by their cells of order :data:`FINEST`; -1 is none."""
-        ordered = np.sort(pixels)
+        ordered = in_order(pixels)
         return cls(*_counted(ordered[np.searchsorted(ordered, 0) :]))
 
     def __add__(self, other: DensityMap) -> DensityMap:

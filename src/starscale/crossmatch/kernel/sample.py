@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from starscale.crossmatch.kernel.candidates import Candidates
 from starscale.crossmatch.kernel.ellipses import PairEllipses
 from starscale.crossmatch.kernel.model import OFFSET_ORDER, OFFSET_SHIFT
+from starscale.tables.arrays import in_order
 from starscale.tables.positions import Positions
 from starscale.vocabulary.arrays import FloatArray
 
@@ -178,7 +179,7 @@ def highest_keys(keys: Sequence[NDArray[np.uint64]]) -> NDArray[np.uint64]:
     ndarray of uint64, (n_cells,)
         Of all cells of the sphere.
     """
-    together = np.sort(np.concatenate(keys))
+    together = in_order(np.concatenate(keys))
     cell = together >> _KEY_SHIFT
     first = np.flatnonzero(np.diff(cell, prepend=~np.uint64(0)))
     last = np.append(first[1:], len(together)) - 1

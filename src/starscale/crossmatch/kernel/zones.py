@@ -13,6 +13,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from starscale.tables.arrays import in_order
 from starscale.vocabulary.arrays import FloatArray
 
 #: Separation of two zones in the key by which sources are sorted, degrees: more than 360 and the margins.
@@ -53,7 +54,7 @@ class Zones:
         """Sort some rows of a catalogue (deg) for searches with a usual radius (deg)."""
         height = max(_HEIGHT * reach, 1e-4)
         key = _key(ra[rows], dec[rows], height)
-        order = np.argsort(key)
+        order = _order(key)
         rows = rows[order]
         return cls(height, np.append(key[order], np.inf), dec[rows], rows)
 
@@ -65,19 +66,8 @@ class Zones:
         return Zones(self.height, np.append(self.key[kept], np.inf), self.dec[kept], self.rows[kept])
 
     def order(self, ra: FloatArray, dec: FloatArray, rows: NDArray[np.intp]) -> NDArray[np.intp]:
-        """Rows of other sources (deg) in about the order of the keys, in which neighbours are searched.
-
-        Key and row in one number, which has room for keys that are rounded, are sorted in a third of the time that
-        it takes to find the exact order.
-        """
-        key = _key(ra, dec, self.height)
-        fine = 2.0 ** np.floor(_KEY_BITS - np.log2(max(np.max(key, initial=1.0), 1.0)))
-        place: NDArray[np.intp] = (key * fine).astype(np.int64)
-        place <<= ROW_BITS
-        place |= rows
-        place.sort()
-        place &= (1 << ROW_BITS) - 1
-        return place
+        """Rows of other sources (deg) in about the order of the keys, in which neighbours are searched."""
+        return _by_rounded(_rounded(_key(ra, dec, self.height)), rows)
 
     def near(
         self, ra: FloatArray, dec: FloatArray, reach: FloatArray
@@ -220,6 +210,32 @@ def _window(dec: FloatArray, reach: FloatArray) -> FloatArray:
     near_pole = ratio > 0.5
     ratio = np.minimum(ratio, 0.5)
     return np.where(near_pole, 180.0, np.degrees(ratio * (1 + ratio**2)) + _SLACK)
+
+
+def _rounded(key: FloatArray) -> NDArray[np.int64]:
+    """Keys as integers of `_KEY_BITS`: their order is that of the keys, but some become equal."""
+    fine = 2.0 ** (_KEY_BITS - 1 - np.floor(np.log2(np.max(key, initial=1.0))))
+    return np.asarray((key * fine).astype(np.int64))
+
+
+def _by_rounded(rounded: NDArray[np.int64], rows: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Rows in the order of such integers, equal ones by row: as one number each, the fastest way."""
+    place = in_order((rounded << ROW_BITS) | rows)
+    place &= (1 << ROW_BITS) - 1
+    return place
+
+
+def _order(key: FloatArray) -> NDArray[np.intp]:
+    """Order of keys, equal ones by number. Shape (n,)."""
+    rounded = _rounded(key)
+    order = _by_rounded(rounded, np.arange(len(key)))
+    # Few keys share an integer with another one.
+    same = np.diff(rounded[order]) == 0
+    shared = np.flatnonzero(np.append(same, False) | np.append(False, same))
+    if len(shared):
+        among = order[shared]
+        order[shared] = among[np.lexsort((key[among], rounded[among]))]
+    return order
 
 
 def _expand(counts: NDArray[np.int64]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
