@@ -66,8 +66,8 @@ class Model(Summarised):
         Column of the apparent magnitude; a table may lack it.
     magnitude_range : (float, float)
         Magnitudes of the brightest and the faintest training star.
-    measurements, checks : tuple of Measurement, tuple of Check
-        Columns that are missing together, and others that say whether they are right.
+    measurements : tuple of Measurement
+        Columns that are missing together.
     reddening : str or None
         Column with E(B-V).
     mock : bool
@@ -78,10 +78,10 @@ class Model(Summarised):
         How its table of stars is made from catalogues; None for a model that was trained on a joined table.
     stars : TrainingStars or None
         The stars that it was trained, validated and tested on; None in a bundle of an earlier build.
-    label_scale : LabelScale or None
-        The scale of its labels and the error of it; None in a bundle of an earlier build.
-    label_noise : LabelNoise or None
-        The typical errors of its labels; None likewise.
+    label_scale, label_noise : LabelScale or None, LabelNoise or None
+        The scale of its labels and the error of it, and their typical errors; None in a bundle of an earlier build.
+    checks : tuple of Check
+        Columns that say whether measurements are right.
     asked : Asked
         Thresholds, priors and slopes of its catalogues; not part of the bundle.
     """
@@ -95,7 +95,6 @@ class Model(Summarised):
     magnitude: str | None = None
     magnitude_range: tuple[float, float] = (-math.inf, math.inf)
     measurements: tuple[Measurement, ...] = ()
-    checks: tuple[Check, ...] = ()
     reddening: str | None = None
     mock: bool = False
     information: Mapping[str, Any] = field(default_factory=dict)
@@ -103,6 +102,7 @@ class Model(Summarised):
     stars: TrainingStars | None = None
     label_scale: LabelScale | None = None
     label_noise: LabelNoise | None = None
+    checks: tuple[Check, ...] = ()
     asked: Asked = field(default_factory=Asked, repr=False)
     #: Bundle that the model was loaded from.
     _origin: str | None = field(default=None, init=False, repr=False, compare=False)
