@@ -79,7 +79,7 @@ class Model(Summarised):
     stars : TrainingStars or None
         The stars that it was trained, validated and tested on; None in a bundle of an earlier build.
     label_scale, label_noise : LabelScale or None, LabelNoise or None
-        The scale of its labels and the error of it, and their typical errors; None in a bundle of an earlier build.
+        The scale of its labels with its error, and their typical errors; None in a bundle of an earlier build.
     checks : tuple of Check
         Columns that say whether measurements are right.
     asked : Asked
