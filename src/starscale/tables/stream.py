@@ -59,7 +59,9 @@ def pieces(
     asked = None if columns is None else [*columns, survey.id.column]
     wanted = list(source.schema) if asked is None else to_read(source.schema, survey, asked)
     empty = pl.DataFrame(schema={name: source.schema[name] for name in wanted})
-    batches = read_ahead(source.batches(rows or CHUNK, wanted)) if source.n_rows else iter([empty])
+    # Without any of the columns there is nothing to read, and standardising says what is missing.
+    some = source.n_rows and wanted
+    batches = read_ahead(source.batches(rows or CHUNK, wanted)) if some else iter([empty])
     for batch in batches:
         frame = standardise(
             batch, survey, where=str(path), found_columns=source.columns, whole=False, discarded=discarded
