@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from starscale.learn.compilation import private_folder, rounded_product
+from starscale.learn.compilation import private_folder, rounded_dense
 
 
 def test_the_folder_of_programs_is_private(tmp_path: Path) -> None:
@@ -42,14 +42,15 @@ def rounded(array: jax.Array) -> np.ndarray:
 @pytest.mark.parametrize("n_in", [1, 2, 7, 64])
 def test_a_product_and_its_derivatives_have_rounded_factors(n_in: int) -> None:
     rng = np.random.default_rng(n_in)
-    x, weight, slope = (
-        jnp.asarray(rng.normal(size=shape), jnp.float32) for shape in ((50, n_in), (n_in, 5), (50, 5))
+    x, weight, bias, slope = (
+        jnp.asarray(rng.normal(size=shape), jnp.float32) for shape in ((50, n_in), (n_in, 5), (5,), (50, 5))
     )
-    found, backward = jax.vjp(rounded_product, x, weight)
-    of_x, of_weight = backward(slope)
+    found, backward = jax.vjp(rounded_dense, x, weight, bias)
+    of_x, of_weight, of_bias = backward(slope)
     exact = {"rtol": 1e-5, "atol": 1e-5}
-    np.testing.assert_allclose(found, rounded(x) @ rounded(weight), **exact)
+    np.testing.assert_allclose(found, rounded(x) @ rounded(weight) + np.asarray(bias), **exact)
     np.testing.assert_allclose(of_x, rounded(slope) @ rounded(weight).T, **exact)
     np.testing.assert_allclose(of_weight, rounded(x).T @ rounded(slope), **exact)
-    assert found.dtype == of_x.dtype == of_weight.dtype == jnp.float32
-    assert np.abs(found - np.asarray(x, np.float64) @ np.asarray(weight, np.float64)).max() > 1e-4
+    np.testing.assert_allclose(of_bias, rounded(slope).sum(axis=0), **exact)
+    assert found.dtype == of_x.dtype == of_weight.dtype == of_bias.dtype == jnp.float32
+    assert np.abs(found - bias - np.asarray(x, np.float64) @ np.asarray(weight, np.float64)).max() > 1e-4

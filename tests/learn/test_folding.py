@@ -154,7 +154,7 @@ def both(request: pytest.FixtureRequest) -> tuple[Predictor, Predictor]:
     train, validation = sample(1500, 0), sample(400, 1)
     configs = [request.param.model_copy(update={"precision": name}) for name in ("bfloat16", "float32")]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("starscale.learn.networks.rounded_product", jnp.matmul)
+        patch.setattr("starscale.learn.networks.rounded_dense", lambda x, weight, bias: x @ weight + bias)
         # Programs know the product with which they were compiled.
         jax.clear_caches()
         rounded, exact = (fit_predictor(c, ("teff", "logg"), train, validation, seed=0) for c in configs)
@@ -165,11 +165,14 @@ def both(request: pytest.FixtureRequest) -> tuple[Predictor, Predictor]:
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda config: config.kind)
 def test_a_training_with_rounded_factors_is_as_good(config: MixtureConfig | Turchi2024Config) -> None:
     train, validation, test = sample(1500, 0), sample(400, 1), sample(800, 2)
-    rmse = {}
-    for precision in ("bfloat16", "float32"):
+
+    def rmse_of(precision: str, seed: int) -> np.ndarray:
         chosen = config.model_copy(update={"precision": precision})
-        found = fit_predictor(chosen, ("teff", "logg"), train, validation, seed=0).predict(test.x).value
-        rmse[precision] = np.sqrt(((found - test.y) ** 2).mean(axis=0))
+        found = fit_predictor(chosen, ("teff", "logg"), train, validation, seed=seed).predict(test.x).value
+        return np.sqrt(((found - test.y) ** 2).mean(axis=0))
+
+    # One such training differs from one with another seed by more than a tenth.
+    rmse = {name: np.mean([rmse_of(name, seed) for seed in range(5)], axis=0) for name in ("bfloat16", "float32")}
     assert (rmse["bfloat16"] != rmse["float32"]).all()
     np.testing.assert_allclose(rmse["bfloat16"], rmse["float32"], rtol=0.1)
 

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from starscale.learn import turchi
 from starscale.learn.compilation import dropout_mask, hashed_bits, seeded
 from starscale.learn.networks import (
     EMBEDDING,
+    Dense,
     DiamondNetwork,
     MixtureNetwork,
     PeriodicEmbedding,
     cosine_of_turns,
     folded_forward,
     moving_average,
+    with_two_parts,
 )
-from starscale.vocabulary.settings.models import Turchi2024Config
+from starscale.vocabulary.settings.models import Precision, Turchi2024Config
 
 WIDTHS = (4, 6, 4)
 
@@ -86,6 +91,30 @@ def test_dropout_drops_its_share_and_keeps_the_mean() -> None:
     assert abs(dropped - 0.3) < 4 * np.sqrt(0.3 * 0.7 / h.size)
     np.testing.assert_allclose(h[h != 0], 1 / 0.7, rtol=1e-6)
     assert dropout_mask(jnp.uint32(7), (1000, 100), 0.0) == 1
+
+
+def test_a_unit_that_never_changes_has_no_variance(x: np.ndarray) -> None:
+    network = diamond()
+    first = network.blocks[0]
+    # 0.1 has no exact square: the mean of squares may come out below the square of the mean.
+    still = Dense(jnp.zeros_like(first.dense.weight), jnp.full_like(first.dense.bias, 1000.1))
+    network = replace(network, blocks=(replace(first, dense=still), *network.blocks[1:]))
+    output, statistics = network.train_forward(jnp.asarray(x), seeded(0), slope=0.3, rate=0.0, precision="float32")
+    assert np.isfinite(output).all()
+    assert (np.asarray(statistics[0][1]) >= 0).all()
+
+
+@pytest.mark.parametrize("n", [1, 1024, 2500])
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_the_validation_loss_is_that_of_predictions(n: int, precision: Precision) -> None:
+    network, rng = diamond(), np.random.default_rng(n)
+    statistics = tuple((block.shift, jnp.exp(block.scale)) for block in network.blocks)
+    x, t = (jnp.asarray(rng.normal(size=shape), jnp.float32) for shape in ((n, 3), n))
+    loss = turchi._PhaseLoss(False, 0.3, 0.0, precision)
+    found = turchi._validation_loss(network, statistics, (jnp.float32(0), jnp.float32(1)), (x, t), loss=loss)
+    layers = jax.tree.map(lambda leaf: np.asarray(leaf)[None], network.folded(statistics))
+    labels, _ = turchi._predict(with_two_parts(layers, precision), x, None, slope=0.3)
+    assert found == pytest.approx(np.abs(labels[:, 0] - t).mean(), rel=1e-5)
 
 
 @pytest.mark.parametrize("rate", [0.0, 0.3])

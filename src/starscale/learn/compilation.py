@@ -80,8 +80,8 @@ def full_precision(function: Callable[P, T]) -> Callable[P, T]:
 
 
 @jax.custom_vjp
-def rounded_product(x: jax.Array, weight: jax.Array) -> jax.Array:
-    """Return ``x @ weight`` for a training: factors are rounded to bfloat16, sums have single precision.
+def rounded_dense(x: jax.Array, weight: jax.Array, bias: jax.Array) -> jax.Array:
+    """Return ``x @ weight + bias`` for a training: factors are rounded to bfloat16, sums have single precision.
 
     So are those of the derivatives, which need a rule of their own for it.
 
@@ -89,38 +89,46 @@ def rounded_product(x: jax.Array, weight: jax.Array) -> jax.Array:
     ----------
     x : array, shape (n, n_in)
     weight : array, shape (n_in, n_out)
+    bias : array, shape (n_out,)
 
     Returns
     -------
     array, shape (n, n_out)
     """
-    return _rounded_forward(x, weight)[0]
+    return _rounded_forward(x, weight, bias)[0]
 
 
-def _rounded_forward(x: jax.Array, weight: jax.Array) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
+def _rounded_forward(
+    x: jax.Array, weight: jax.Array, bias: jax.Array
+) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
     factors = x.astype(jnp.bfloat16), weight.astype(jnp.bfloat16)
-    return jnp.matmul(*factors, preferred_element_type=jnp.float32), factors
+    return jnp.matmul(*factors, preferred_element_type=jnp.float32) + bias, factors
 
 
-def _rounded_backward(factors: tuple[jax.Array, jax.Array], slope: jax.Array) -> tuple[jax.Array, jax.Array]:
+def _rounded_backward(
+    factors: tuple[jax.Array, jax.Array], slope: jax.Array
+) -> tuple[jax.Array, jax.Array, jax.Array]:
     x, weight = factors
     rounded = slope.astype(jnp.bfloat16)
     of_weight = jnp.matmul(_turned(x), rounded, preferred_element_type=jnp.float32)
     of_x = jnp.matmul(rounded, _turned(weight), preferred_element_type=jnp.float32)
-    return of_x, of_weight
+    # Of the rounded slope, too: the other one need not be stored then.
+    return of_x, of_weight, rounded.astype(jnp.float32).sum(axis=0)
 
 
 def _turned(factor: jax.Array) -> jax.Array:
     """Transpose a rounded factor, by a copy.
 
     A transposed factor is multiplied on a CPU as if it were not rounded (jax 0.10.2), twice as slowly, and a
-    transposition before the product becomes such a factor. Joined from two parts it is a copy that stays one.
+    transposition before the product becomes such a factor. Joined from two parts it is a copy that stays one. As
+    integers the parts are copied as they are; numbers would be widened and rounded again on the way.
     """
-    middle = factor.shape[1] // 2
-    return jnp.concatenate([factor[:, :middle].T, factor[:, middle:].T])
+    bits, middle = jax.lax.bitcast_convert_type(factor, jnp.uint16), factor.shape[1] // 2
+    turned = jnp.concatenate([bits[:, :middle].T, bits[:, middle:].T])
+    return jax.lax.bitcast_convert_type(turned, factor.dtype)
 
 
-rounded_product.defvjp(_rounded_forward, _rounded_backward)
+rounded_dense.defvjp(_rounded_forward, _rounded_backward)
 
 
 def changed(function: Callable[[jax.Array], T], x: jax.Array, change: jax.Array, *, rounded: bool) -> tuple[T, T]:

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.polynomial import Chebyshev, Polynomial, chebyshev
 
-from starscale.learn.compilation import dropout_mask, materialised, rounded_product
+from starscale.learn.compilation import dropout_mask, materialised, rounded_dense
 from starscale.learn.scaling import SQUASH
 from starscale.vocabulary.settings.models import Precision
 
@@ -45,7 +45,7 @@ class Dense:
 
     def in_training(self, x: jax.Array, precision: Precision) -> jax.Array:
         """Do the same in a training, with weights of single precision; `precision` is that of the factors."""
-        return self(x) if precision == "float32" else rounded_product(x, self.weight) + self.bias
+        return self(x) if precision == "float32" else rounded_dense(x, self.weight, self.bias)
 
     @classmethod
     def glorot(cls, rng: np.random.Generator, n_in: int, n_out: int) -> Dense:
@@ -118,7 +118,8 @@ def _activated_forward(
     # Otherwise each of the reductions below would begin with it: a quarter faster on a CPU.
     a = materialised(leaky_relu(z, slope))
     mean = a.mean(axis=0)
-    variance = ((a - mean) ** 2).mean(axis=0)
+    # From the squares themselves, not from deviations, which would be a further array to store.
+    variance = jnp.maximum((a * a).mean(axis=0) - mean * mean, 0)
     inverse = jax.lax.rsqrt(variance + BATCH_NORM_EPSILON)
     mask = dropout_mask(key, z.shape, rate)
     output = (a * (scale * inverse) + (shift - mean * scale * inverse)) * mask
@@ -131,10 +132,11 @@ def _activated_backward(
     """Derivatives by `z`, `scale` and `shift` (Ioffe & Szegedy 2015, section 3)."""
     del rate
     a, mean, inverse, scale, mask = kept
-    normalised = (a - mean) * inverse
     of_output = materialised(slopes[0] * mask)
-    of_shift, of_scale = of_output.sum(axis=0), (of_output * normalised).sum(axis=0)
-    of_a = scale * inverse * (of_output - (of_shift + normalised * of_scale) / len(a))
+    of_shift = of_output.sum(axis=0)
+    # The sum of of_output times the normalised a, without an array of the latter.
+    of_scale = inverse * ((of_output * a).sum(axis=0) - mean * of_shift)
+    of_a = scale * inverse * (of_output - (of_shift + (a - mean) * inverse * of_scale) / len(a))
     return jnp.where(a >= 0, of_a, slope * of_a), of_scale, of_shift, None
 
 
@@ -202,13 +204,16 @@ def moving_average(running: Statistics, batch: Statistics) -> Statistics:
 
 
 def with_two_parts(layers: tuple[Dense, ...], precision: Precision) -> tuple[Dense, ...]:
-    """Round the weights of stacked layers but the last; the first gets what is rounded off its inputs as well."""
+    """Round the weights of layers but the last; the first gets what is rounded off its inputs as well.
+
+    The layers may be those of one network, or stacked along a leading axis.
+    """
     if precision == "float32":
         return layers
-    weights: list[Any] = [np.asarray(layer.weight) for layer in layers[:-1]]
-    weights[0] = np.concatenate([weights[0], weights[0]], axis=1)
-    rounded = (Dense(w.astype(jnp.bfloat16), layer.bias) for w, layer in zip(weights, layers[:-1], strict=True))
-    return (*rounded, layers[-1])
+    first = layers[0]
+    twice = np.tile(np.arange(first.weight.shape[-2]), 2)
+    rounded = (Dense(first.weight[..., twice, :], first.bias), *layers[1:-1])
+    return (*(Dense(layer.weight.astype(jnp.bfloat16), layer.bias) for layer in rounded), layers[-1])
 
 
 def folded_forward(layers: tuple[Dense, ...], x: jax.Array, slope: float) -> jax.Array:

@@ -106,8 +106,15 @@ class _PhaseLoss:
 def _validation_loss(
     network: DiamondNetwork, statistics: Statistics, constants: Any, data: Data, *, loss: _PhaseLoss
 ) -> jax.Array:
+    """Loss of the network that would be used for predictions."""
     x, t = data
-    return loss.value(folded_forward(network.folded(statistics), x, loss.slope), t, constants)
+    layers = with_two_parts(network.folded(statistics), loss.precision)
+    # A few stars at a time: their layers stay in the cache of the processor.
+    number = -(-len(x) // BLOCK)
+    size = -(-len(x) // number)
+    blocks = jnp.pad(x, ((0, number * size - len(x)), (0, 0))).reshape(number, size, -1)
+    outputs = jax.lax.map(lambda block: folded_forward(layers, block, loss.slope), blocks).ravel()[: len(x)]
+    return loss.value(outputs, t, constants)
 
 
 @lru_cache(maxsize=8)
@@ -204,7 +211,7 @@ class Turchi2024(PointRegressor):
     @cached_property
     def _rounded(self) -> tuple[Dense, ...]:
         """The layers for predictions."""
-        return with_two_parts(self.layers, self.precision)
+        return with_two_parts(jax.tree.map(np.asarray, self.layers), self.precision)
 
     def settings(self) -> dict[str, Any]:
         """Return what :meth:`skeleton` needs, JSON-able."""
