@@ -92,17 +92,12 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--largest", type=int, default=10_000_000, help="0: no growth")
     options = parser.parse_args()
-    sides = ["starscale", "astropy", "cKDTree"]
-    sides += ["DuckDB"] if importlib.util.find_spec("duckdb") is not None else []
     with tempfile.TemporaryDirectory() as folder:
         tables(options.stars, Path(folder))
-        compare(sides, Path(folder), options.rounds)
+        compare(commands(Path(folder)), options.rounds)
         for n in sorted({100_000, options.stars, options.largest} if options.largest else ()):
             tables(n, Path(folder))
-            seconds, wall, memory = run("starscale", Path(folder))
-            print(
-                f"{n:>12,} rows of each: {1e6 * seconds / n:.1f} us a star, {wall:.1f} s of wall, {memory:.0f} MB"
-            )
+            print_growth(n, commands(Path(folder))["starscale"], "rows of each")
 
 
 def tables(n: int, folder: Path) -> None:
@@ -127,13 +122,18 @@ def tables(n: int, folder: Path) -> None:
     ).write_parquet(folder / "other.parquet")
 
 
-def run(side: str, folder: Path) -> tuple[float, float, float]:
-    """Run one side; return its seconds of the processor and of the wall, and its peak memory in MB."""
+def commands(folder: Path) -> dict[str, list[str]]:
+    """Return the command of each side; the first is ours."""
     files = {name: str(folder / f"{name}.parquet") for name in ("gaia", "other", "output")}
-    if side == "starscale":
-        command = [sys.executable, "-m", "starscale", *(part.format(**files) for part in MATCH.split())]
-    else:
-        command = [sys.executable, "-c", SCRIPTS[side], *files.values()]
+    installed = [name for name in SCRIPTS if name != "DuckDB" or importlib.util.find_spec("duckdb") is not None]
+    return {
+        "starscale": [sys.executable, "-m", "starscale", *(part.format(**files) for part in MATCH.split())],
+        **{name: [sys.executable, "-c", SCRIPTS[name], *files.values()] for name in installed},
+    }
+
+
+def measured(command: list[str]) -> tuple[float, float, float]:
+    """Run a command; return its seconds of the processor and of the wall, and its peak memory in MB."""
     started = time.perf_counter()
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
         _, status, used = os.wait4(process.pid, 0)
@@ -143,19 +143,26 @@ def run(side: str, folder: Path) -> tuple[float, float, float]:
     return used.ru_utime + used.ru_stime, time.perf_counter() - started, used.ru_maxrss / 1024
 
 
-def compare(sides: list[str], folder: Path, rounds: int) -> None:
-    """Print the medians of all sides, and of the ratios of their seconds of the processor."""
+def compare(sides: dict[str, list[str]], rounds: int) -> None:
+    """Print the medians of all commands, and of the processor seconds of the first over theirs."""
     seen: dict[str, list[tuple[float, float, float]]] = {side: [] for side in sides}
     for _ in range(rounds):
-        for side in sides:
-            seen[side].append(run(side, folder))
-    for side in sides:
-        seconds, wall, memory = (statistics.median(values) for values in zip(*seen[side], strict=True))
-        ratio = statistics.median(own[0] / its[0] for own, its in zip(seen["starscale"], seen[side], strict=True))
+        for side, command in sides.items():
+            seen[side].append(measured(command))
+    first = next(iter(seen))
+    for side, values in seen.items():
+        seconds, wall, memory = (statistics.median(column) for column in zip(*values, strict=True))
+        ratio = statistics.median(own[0] / its[0] for own, its in zip(seen[first], values, strict=True))
         print(
-            f"{side:>10}: {seconds:.2f} s of the processor, {wall:.2f} s of wall, {memory:.0f} MB; "
-            f"starscale takes {ratio:.2f} times its work"
+            f"{side:>30}: {seconds:.2f} s of the processor, {wall:.2f} s of wall, {memory:.0f} MB; "
+            f"{first} takes {ratio:.2f} times its work"
         )
+
+
+def print_growth(n: int, command: list[str], what: str) -> None:
+    """Run a command once and print what a row costs."""
+    seconds, wall, memory = measured(command)
+    print(f"{n:>12,} {what}: {1e6 * seconds / n:.1f} us a star, {wall:.1f} s of wall, {memory:.0f} MB")
 
 
 if __name__ == "__main__":
