@@ -145,6 +145,8 @@ bench: $(VENV)/.dev       ## speed, as ratios to what one would use instead
 	$(BIN)/python benchmarks/train_paper_network.py
 	$(BIN)/python benchmarks/train_paper_bundle.py
 	$(BIN)/python benchmarks/predict_speed.py
+	$(BIN)/python benchmarks/end_to_end.py
+	$(BIN)/python benchmarks/end_to_end_predict.py
 	$(BIN)/python benchmarks/run_large.py
 	$(BIN)/python benchmarks/crossmatch_speed.py
 	$(BIN)/python benchmarks/homogenize_speed.py

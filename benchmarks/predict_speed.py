@@ -1,21 +1,18 @@
-"""How fast, and in how much memory, a catalogue of MOCK stars is predicted.
+"""How fast the networks alone predict MOCK stars, beside Keras and XGBoost.
 
-    python benchmarks/predict_speed.py [--keras-python PYTHON] [--rows N ...] [--networks-only]
+    python benchmarks/predict_speed.py [--keras-python PYTHON]
 
-First the networks alone, on the same array of stars and in turns: the paper's three networks here, and in Keras on
-TensorFlow; the default; XGBoost as the `xgboost` learner has it. Beside them, in the same run, the rate of bare
-matrix products. Then whole catalogues, Parquet to Parquet, each size in a process of its own: rows per second, the
-share of the whole that the networks take, the greatest memory. The stars are those of a small mock sky, one copy
-below the other with new identifiers; 11.4 million is the final sample of Turchi et al. 2024. The networks are
-trained for few epochs: their speed does not depend on that. Run it when the machine has nothing else to do; only
-ratios mean anything.
+On the same array of stars and in turns: the paper's three networks here, and in Keras on TensorFlow; the default;
+the means of XGBoost as the `xgboost` learner has it. Beside them, in the same run, the rate of bare matrix
+products. The stars are those of a small mock sky, one copy below the other. The networks are trained for few epochs: their
+speed does not depend on that. Whole catalogues, from file to file, are measured by `end_to_end_predict.py`. Run it
+when the machine has nothing else to do; only ratios mean anything.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import sys
 import time
 from collections.abc import Callable
 from itertools import pairwise
@@ -34,11 +31,7 @@ from train_paper_network import keras_environment, matrix_rates, run
 HERE = Path(__file__).resolve()
 BUILD = HERE.parents[1] / "build" / "predict"
 KERAS_SIDE = HERE.with_name("predict_paper_network_keras.py")
-#: The final sample of Turchi et al. 2024, and sizes to see whether the cost of a star stays the same.
-SIZES = (100_000, 1_000_000, 11_400_000)
-#: Tables up to this size are predicted several times.
-SMALL = 1_000_000
-#: Stars of the comparison of the networks alone, and how often it is made.
+#: Stars of the comparison, and how often it is made.
 STARS, ROUNDS = 200_000, 3
 #: Stars that Keras is given at a time; with its default of 32 it is several times slower.
 KERAS_BATCH = 8192
@@ -75,19 +68,9 @@ def main() -> None:
     parser.add_argument(
         "--keras-python", type=Path, help="interpreter of an environment with keras and tensorflow"
     )
-    parser.add_argument("--rows", type=int, nargs="*", default=SIZES)
-    parser.add_argument("--networks-only", action="store_true")
-    parser.add_argument("--model", default="turchi2024", choices=MODELS, help="whose catalogues")
-    parser.add_argument("--one", type=Path, nargs=3, help=argparse.SUPPRESS)  # one catalogue, in its own process
     options = parser.parse_args()
-    if options.one:
-        print(json.dumps(one_catalogue(*options.one)))
-        return
     prepare()
-    keras_python = options.keras_python or keras_environment(HERE.parents[1] / "build" / "keras")
-    alone = networks(keras_python)
-    if not options.networks_only:
-        catalogues(options.model, options.rows, alone)
+    networks(options.keras_python or keras_environment(HERE.parents[1] / "build" / "keras"))
 
 
 def prepare() -> None:
@@ -103,8 +86,8 @@ def prepare() -> None:
         ss.train(BUILD / f"{name}.toml", table=BUILD / "run" / "training.parquet").save(BUILD / name)
 
 
-def networks(keras_python: Path) -> float:
-    """Compare the learners alone; returns the seconds that the paper's networks need for a star."""
+def networks(keras_python: Path) -> None:
+    """Compare the learners, and the paper's networks with the rate of matrix products."""
     models = {name: ss.load(BUILD / name) for name in MODELS}
     inputs = {name: prepared(model) for name, model in models.items()}
     paper = models["turchi2024"].predictor.regressor
@@ -147,7 +130,6 @@ def networks(keras_python: Path) -> float:
         f"the paper's networks: {flops / 1e6:.2f} MFLOP a star; {100 * np.median(share):.0f} % of the rate of "
         f"matrix products, from {100 * share.min():.0f} to {100 * share.max():.0f} %   (at least 50 %)"
     )
-    return float(np.median(ours)) / STARS
 
 
 def prepared(model: Model) -> object:
@@ -163,63 +145,6 @@ def timed(work: Callable[[], object]) -> float:
     started = time.perf_counter()
     work()
     return time.perf_counter() - started
-
-
-def catalogues(name: str, sizes: list[int], networks_alone: float) -> None:
-    """Predict tables of growing size; small ones in turns and several times, since the machine's speed wanders."""
-    print(f"\nWhole catalogues, Parquet to Parquet, model {name}, MOCK stars; the median of the runs of a size")
-    small, large = ([rows for rows in sizes if (rows <= SMALL) is which] for which in (True, False))
-    # Before and after the large ones, which take minutes.
-    rounds = [small, small, large, small, small]
-    found: dict[int, list[dict[str, float]]] = {}
-    for rows in (rows for some in rounds for rows in some):
-        source, target = BUILD / f"stars_{rows}.parquet", BUILD / f"catalogue_{rows}.parquet"
-        if not source.exists():
-            tile(source, rows)
-        found.setdefault(rows, []).append(
-            run([sys.executable, str(HERE), "--one", str(BUILD / name), str(source), str(target)])
-        )
-        target.unlink()
-    print(
-        f"{'rows':>12} {'runs':>5} {'rows/s':>9} {'us/star':>8} {'of the runs':>13} {'networks':>9} {'memory':>9}"
-    )
-    costs = []
-    for rows, results in found.items():
-        cost = [1e6 * result["seconds"] / rows for result in results]
-        costs.append(float(np.median(cost)))
-        # The mean labels are made twice: once for themselves, once for their slope with E(B-V).
-        share = 2e6 * networks_alone / costs[-1] if name == "turchi2024" else float("nan")
-        memory = max(result["memory"] for result in results)
-        spread = f"{min(cost):.1f} to {max(cost):.1f}"
-        print(
-            f"{rows:12,} {len(results):5} {1e6 / costs[-1]:9,.0f} {costs[-1]:8.1f} {spread:>13} "
-            f"{100 * share:7.0f} % {memory:6,.0f} MB"
-        )
-        (BUILD / f"stars_{rows}.parquet").unlink()
-    print(f"dearest over cheapest star: {max(costs) / min(costs):.3f} (at most 1.15); memory below 2,000 MB")
-
-
-def tile(path: Path, rows: int) -> None:
-    """Write copies of the mock stars, one below the other, with identifiers of their own."""
-    table = io.read(BUILD / "run" / "matched.parquet")
-    with io.open_writer(path, table.schema, n_rows=rows) as writer:
-        for start in range(0, rows, table.height):
-            part = table.head(min(table.height, rows - start))
-            writer.append(part.with_columns((pl.int_range(pl.len()) + start + 1).alias("source_id")))
-
-
-def one_catalogue(model: Path, source: Path, target: Path) -> dict[str, float]:
-    """Predict a catalogue; compiling and loading are not counted, which small tables would be all about."""
-    warm = BUILD / "warm.parquet"
-    io.write(io.read(BUILD / "run" / "matched.parquet").head(20_000), warm)
-    loaded = ss.load(model)
-    ss.predict(loaded, warm, BUILD / "warm_catalogue.parquet")
-    started = time.perf_counter()
-    ss.predict(loaded, source, target)
-    seconds = time.perf_counter() - started
-    # Not `ru_maxrss`, which begins with the peak of the process that started this one.
-    status = Path("/proc/self/status").read_text()
-    return {"seconds": seconds, "memory": float(status.split("VmHWM:")[1].split()[0]) / 1024}
 
 
 if __name__ == "__main__":

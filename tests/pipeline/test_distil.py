@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import polars as pl
 import pytest
 
 import starscale as ss
+from starscale.learn.taught.slopes import SlopeNetwork
 from support.command import command
 
 
@@ -72,6 +74,22 @@ def test_the_papers_networks_have_learnt_slopes_unless_not_wanted(
     learnt, exact = (each["teff_ebv_slope"] for each in found.values())
     assert learnt.null_count() == exact.null_count()
     assert not learnt.equals(exact)
+
+
+def test_models_of_further_repeats_learn_no_slopes(
+    sky: Path, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are measured, no more, and their slopes are not."""
+    text = (sky / "run.toml").read_text().replace('"mock/', f'"{sky}/mock/').partition("[model]")[0]
+    kind = '[model]\nkind = "turchi2024"\nwidths = [16, 16]\nepochs_mae = 2\nepochs_smape = 1\n'
+    run = tmp_path / "run.toml"
+    run.write_text("repeats = 3\n" + re.sub(r"(?m)^repeats = .*\n", "", text) + kind)
+    taught = []
+    fit = SlopeNetwork.fit
+    monkeypatch.setattr(SlopeNetwork, "fit", lambda *given, **named: taught.append(1) or fit(*given, **named))
+    trained = ss.train(run, table=pl.read_parquet(finished / "training.parquet"))
+    assert trained.model.predictor.slopes is not None
+    assert len(taught) == 1
 
 
 def test_what_was_not_trained_alike_is_refused(sky: Path, finished: Path, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from starscale import io
 from starscale.io.table import require_columns
 from starscale.io.units import parse_unit
 from starscale.tables.api import AnyTable, name_of, says_mock
+from starscale.tables.arrays import as_floats
 from starscale.vocabulary.arrays import FloatArray
 from starscale.vocabulary.columns import LABELS, Column, catalogue_columns
 from starscale.vocabulary.errors import Problems
@@ -117,7 +118,7 @@ def numbers(table: pl.DataFrame, name: str) -> FloatArray:
     """A column as float64, NaN where it is not finite; all NaN where there is no such column. Shape (n_rows,)."""
     if name not in table.columns:
         return np.full(table.height, np.nan)
-    values = table[name].cast(pl.Float64).fill_null(np.nan).to_numpy()
+    values = as_floats(table[name])
     infinite = np.isinf(values)
     return np.where(infinite, np.nan, values) if infinite.any() else values
 

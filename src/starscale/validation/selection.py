@@ -21,6 +21,7 @@ from starscale import io
 from starscale.io.sky_columns import position_columns
 from starscale.io.table import Source, require_columns
 from starscale.tables.api import AnyTable, name_of, says_mock
+from starscale.tables.arrays import as_floats
 from starscale.tables.healpix import cells, placed_cells
 from starscale.tables.sql import RowExpression, row_expression
 from starscale.validation.moc import write_moc
@@ -227,7 +228,7 @@ def positions_of(source: Source, where: str) -> tuple[str, str]:
 
 def _cells(frame: pl.DataFrame, ra: str, dec: str, order: int) -> pl.Series:
     """Return the cell of every row; null without a position."""
-    a, d = (frame[name].cast(pl.Float64).fill_null(np.nan).to_numpy() for name in (ra, dec))
+    a, d = (as_floats(frame[name]) for name in (ra, dec))
     found = pl.Series(f"{CELL}_", placed_cells(a, d, order).astype(np.int64))
     return found.set(found < 0, None)
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from starscale.crossmatch.kernel.curate import Evidence, alike, is_imprecise, near_pairs, rank_keys, take_out
 from starscale.crossmatch.kernel.pieces import Side, among
 from starscale.surveys import Survey
+from starscale.tables.arrays import as_floats
 from starscale.tables.identifiers import missing_identifiers
 from starscale.tables.positions import positions
 from starscale.vocabulary.arrays import FloatArray
@@ -86,8 +87,7 @@ def evidence(table: pl.DataFrame, survey: Survey) -> Evidence | None:
 def _numbers(table: pl.DataFrame, name: str | None) -> FloatArray | None:
     if name is None or name not in table.columns:
         return None
-    values: FloatArray = table[name].cast(pl.Float64).fill_null(np.nan).to_numpy()
-    return values
+    return as_floats(table[name])
 
 
 @dataclass(frozen=True, slots=True)

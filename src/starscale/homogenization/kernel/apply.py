@@ -10,6 +10,7 @@ from starscale.homogenization.kernel.calibration import Calibration
 from starscale.homogenization.kernel.merge import merge
 from starscale.homogenization.kernel.rows import labels_in
 from starscale.surveys import Survey
+from starscale.tables.arrays import as_floats
 from starscale.vocabulary.errors import Problems
 from starscale.vocabulary.flags import LabelFlag
 
@@ -42,11 +43,7 @@ def on_scale(calibration: Calibration, table: pl.DataFrame, survey: Survey, wher
     number, problems = calibration.survey_number(survey.name), Problems()
     found = labels_in(table, survey, where, problems, whole=False)
     problems.raise_if_any()
-    snr = (
-        table[survey.snr].cast(pl.Float64).fill_null(np.nan).to_numpy()
-        if survey.snr in table.columns
-        else np.full(table.height, np.nan)
-    )
+    snr = as_floats(table[survey.snr]) if survey.snr in table.columns else np.full(table.height, np.nan)
     quoted = calibration.scaled_by_snr(np.stack([error for _, error, _ in found]), snr, number)
     value = np.stack([value for value, _, _ in found])
     flags = np.where(np.any([missing for _, _, missing in found], axis=0), int(LabelFlag.ERROR_MISSING), 0)

@@ -20,6 +20,7 @@ from starscale.homogenization.kernel.errors import RepeatStatistics
 from starscale.homogenization.kernel.measured import Measured, pair_counts
 from starscale.homogenization.kernel.rows import numbers
 from starscale.homogenization.kernel.scale import core_width, mad
+from starscale.tables.arrays import as_floats
 from starscale.vocabulary.arrays import FloatArray
 from starscale.vocabulary.errors import InputError
 from starscale.vocabulary.settings.homogenize import HomogenizeConfig
@@ -271,7 +272,7 @@ def scatter_in_clusters(labels: pl.DataFrame, per_survey: pl.DataFrame, clusters
     for cluster in named["cluster"].unique().sort():
         row: Record = {"cluster": str(cluster)}
         for key, table, column in (("raw", every, "raw"), ("mean", mean, label), ("merged", merged, label)):
-            x = table.filter(pl.col("cluster") == cluster)[column].cast(pl.Float64).fill_null(np.nan).to_numpy()
+            x = as_floats(table.filter(pl.col("cluster") == cluster)[column])
             x = x[np.isfinite(x)]
             row |= {
                 f"n_{key}": len(x),

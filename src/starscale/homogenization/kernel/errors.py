@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from starscale.homogenization.kernel.basis import AXES
 from starscale.homogenization.kernel.measured import Measured, pair_counts
 from starscale.homogenization.kernel.scale import core_width
+from starscale.tables.arrays import as_floats
 from starscale.vocabulary.arrays import FloatArray
 from starscale.vocabulary.later import Later
 
@@ -119,9 +120,7 @@ def snr_scaled(rows: pl.DataFrame, bins: Sequence[float], n_surveys: int) -> tup
     edges = np.array([-np.inf, *bins, np.inf])
     whole = RepeatStatistics.of(rows, n_surveys)
     factors = np.full((len(AXES), n_surveys, len(edges) - 1), np.nan)
-    inside = np.clip(
-        np.searchsorted(edges, rows["snr"].fill_null(np.nan).to_numpy(), side="right") - 1, 0, len(edges) - 2
-    )
+    inside = np.clip(np.searchsorted(edges, as_floats(rows["snr"]), side="right") - 1, 0, len(edges) - 2)
     known = rows["snr"].is_not_null().to_numpy()
     for b in range(len(edges) - 1):
         part = RepeatStatistics.of(rows.filter(pl.Series(known & (inside == b))), n_surveys)

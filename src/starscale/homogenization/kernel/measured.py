@@ -9,6 +9,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from starscale.homogenization.kernel.basis import AXES
+from starscale.tables.arrays import as_floats
 from starscale.vocabulary.arrays import FloatArray
 
 
@@ -79,7 +80,7 @@ def measured(per_survey: pl.DataFrame, surveys: tuple[str, ...], max_stars: int,
         error[i, place, column] = several[f"{name}_error"].to_numpy()
     value = np.where(np.isfinite(value) & (error > 0), value, np.nan)
     snr = np.full(shape[1:], np.nan)
-    snr[place, column] = several["snr"].cast(pl.Float64).fill_null(np.nan).to_numpy()
+    snr[place, column] = as_floats(several["snr"])
     found = Measured(surveys, value, np.where(np.isfinite(value), error, np.nan), snr)
     return found.take(_thinned(found, max_stars, seed))
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from starscale.homogenization.kernel.basis import AXES
 from starscale.surveys import Survey
+from starscale.tables.arrays import as_floats
 from starscale.tables.cuts import Attrition
 from starscale.vocabulary.arrays import FloatArray
 from starscale.vocabulary.columns import LABELS, Label, LabelName
@@ -219,7 +220,7 @@ def numbers(table: pl.DataFrame, column: str | None) -> FloatArray:
     """A column as float64, NaN where it is null, or everywhere if there is no such column; shape (n,)."""
     if column not in table.columns:
         return np.full(table.height, np.nan)
-    return table[column].cast(pl.Float64).fill_null(np.nan).to_numpy()
+    return as_floats(table[column])
 
 
 def _check_values(
