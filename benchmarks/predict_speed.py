@@ -4,9 +4,9 @@
 
 On the same array of stars and in turns: the paper's three networks here, and in Keras on TensorFlow; the default;
 the means of XGBoost as the `xgboost` learner has it. Beside them, in the same run, the rate of bare matrix
-products. The stars are those of a small mock sky, one copy below the other. The networks are trained for few epochs: their
-speed does not depend on that. Whole catalogues, from file to file, are measured by `end_to_end_predict.py`. Run it
-when the machine has nothing else to do; only ratios mean anything.
+products. The stars are those of a small mock sky, one copy below the other. The networks are trained for few
+epochs: their speed does not depend on that. Whole catalogues, from file to file, are measured by
+`end_to_end_predict.py`. Run it when the machine has nothing else to do; only ratios mean anything.
 """
 
 from __future__ import annotations
