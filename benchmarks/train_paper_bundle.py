@@ -5,8 +5,8 @@
 A training table of MOCK stars is repeated up to two sizes, each copy at a place of its own, and the command is run
 on both, with five and with 20 epochs, after a run that is not counted and compiles: a straight line in epochs
 gives the seconds of an epoch and of everything else, one in the number of stars takes both to 600,000. When a
-training stops early is not known beforehand, so printed are the cost of an epoch and that of all epochs. One of the
-three repeats of the paper's run is timed.
+training stops early is not known beforehand, so printed are the cost of an epoch and that of all epochs. One of
+the three repeats of the paper's run is timed.
 """
 
 from __future__ import annotations

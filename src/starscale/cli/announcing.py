@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 files, settings = Later("starscale.pipeline.runfile"), Later("starscale.vocabulary.settings.run")
 
 #: Microseconds a row on two cores, least and most seen (docs/large.md, docs/measurements.md); match: of both
-#: tables together, in memory and in tiles; predict: the paper's networks and the default's; run: of the leading
+#: tables together, in memory and in tiles; predict: a small model and the default; run: of the leading
 #: table, all steps, a third of its stars predicted by a small network and by the default's.
-MICROSECONDS = {"clean": (2.1, 7.6), "match": (0.7, 31.0), "predict": (41.9, 115.0), "run": (44.3, 91.0)}
+MICROSECONDS = {"clean": (2.1, 7.6), "match": (0.7, 31.0), "predict": (7.3, 15.9), "run": (44.3, 91.0)}
 #: Formats that state their number of rows.
 _COUNTED = (".parquet", ".fits")
 #: Seconds below which a time is not worth a word.
