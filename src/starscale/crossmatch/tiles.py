@@ -7,10 +7,19 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from starscale.crossmatch.kernel.density import DensityMap
 from starscale.crossmatch.kernel.inputs import Curation, SkyRows, match_columns, side_of
-from starscale.crossmatch.kernel.pieces import SORT_ORDER, Side, in_ranges, ranges_around, tiles_of
+from starscale.crossmatch.kernel.pieces import (
+    SORT_ORDER,
+    Side,
+    in_ranges,
+    margin_order,
+    on_border,
+    ranges_around,
+    tiles_of,
+)
 from starscale.crossmatch.kernel.stores import PieceResult, Step, T
 from starscale.io.scatter import Scatter
 from starscale.surveys import Survey
@@ -21,7 +30,7 @@ from starscale.vocabulary.progress import Task
 
 #: Rows that are read at a time.
 CHUNK = 250_000
-#: Rows of the most recently read tiles that are kept in memory.
+#: Rows of the most recently read tiles that are kept in memory, and of the most recently used borders of tiles.
 RECENT = 500_000
 _ROW, _PIXEL = "__row", "__pixel"
 
@@ -69,6 +78,8 @@ class TiledCatalogue:
         self._tiles = Scatter(folder)
         self._curation: Curation | None = None
         self._recent: dict[int, pl.DataFrame] = {}
+        # With the order of the margin that they are made for.
+        self._borders: dict[int, tuple[int, pl.DataFrame]] = {}
 
     def read(self, task: Task) -> None:
         """Read the table once and sort its rows into tiles."""
@@ -107,9 +118,9 @@ class TiledCatalogue:
         needed = {int(t) for low, high in ranges for t in range(low >> shift, ((high - 1) >> shift) + 1)}
         parts = []
         for other in sorted(needed):
-            table = self._tile(other)
+            table = self._tile(other) if other == tile else self._border(other, margin_order(margin))
             if other != tile:
-                table = table.filter(pl.Series(in_ranges(table[_PIXEL].to_numpy(), ranges), dtype=pl.Boolean))
+                table = _chosen(table, in_ranges(table[_PIXEL].to_numpy(), ranges))
             parts.append(table)
         return self._rows(pl.concat(parts).sort(_ROW))
 
@@ -122,13 +133,25 @@ class TiledCatalogue:
         return density
 
     def _tile(self, number: int) -> pl.DataFrame:
-        """Return the rows of a tile; recent tiles are kept, since every tile is read again for its neighbours."""
+        """Return the rows of a tile; recent tiles are kept, since several steps read them."""
         table = self._recent.pop(number, None)
         if table is None:
             table = self._tiles.read(number)
         self._recent[number] = table
         while len(self._recent) > 1 and sum(t.height for t in self._recent.values()) > RECENT:
             del self._recent[next(iter(self._recent))]
+        return table
+
+    def _border(self, number: int, fine: int) -> pl.DataFrame:
+        """Return the rows at the border of a tile, which are all that its neighbours need of it."""
+        made_for, table = self._borders.pop(number, (fine + 1, None))
+        # Cells of a coarser order reach farther into the tile.
+        if table is None or made_for > fine:
+            whole = self._tile(number)
+            made_for, table = fine, _chosen(whole, on_border(whole[_PIXEL].to_numpy(), self.order, fine))
+        self._borders[number] = made_for, table
+        while len(self._borders) > 1 and sum(t.height for _, t in self._borders.values()) > RECENT:
+            del self._borders[next(iter(self._borders))]
         return table
 
     def _rows(self, table: pl.DataFrame) -> SkyRows:
@@ -141,3 +164,7 @@ class TiledCatalogue:
             )
             raise InputError(Problem(name, found, "every one once"))
         return rows
+
+
+def _chosen(table: pl.DataFrame, rows: NDArray[np.bool_]) -> pl.DataFrame:
+    return table.filter(pl.Series(rows, dtype=pl.Boolean))

@@ -14,6 +14,8 @@ from starscale.crossmatch.kernel.pieces import (
     Side,
     among,
     in_ranges,
+    margin_order,
+    on_border,
     places,
     ranges_around,
     tiles_of,
@@ -48,6 +50,20 @@ def test_the_margin_holds_everything_within_it(order: int, margin: float) -> Non
         )
         for tile, pixel in zip(tiles_of(place, order), there, strict=True):
             assert in_ranges(np.array([pixel]), ranges_around(int(tile), order, margin))[0]
+
+
+@pytest.mark.parametrize("order", [0, 1, 3, 6])
+@pytest.mark.parametrize("margin", [5.0, 600.0, 8000.0])
+def test_what_is_near_another_tile_is_at_the_border_of_its_own(order: int, margin: float) -> None:
+    rng, shift, fine = np.random.default_rng(order), 2 * (SORT_ORDER - order), margin_order(margin)
+    for tile in rng.choice(12 * 4**order, 6, replace=False):
+        ranges = ranges_around(int(tile), order, margin)
+        near = np.concatenate([ranges[:, 0], ranges[:, 1] - 1, rng.integers(ranges[:, 0], ranges[:, 1])])
+        assert on_border(near[near >> shift != tile], order, fine).all()
+    anywhere = rng.integers(0, 12 * 4**SORT_ORDER, 100_000)
+    cells_along = 2.0 ** max(fine - order, 0)
+    inside = max(1 - 2 / cells_along, 0) ** 2
+    assert 1 - on_border(anywhere, order, fine).mean() == pytest.approx(inside, abs=0.01)
 
 
 def test_the_margin_is_no_more_than_it_must_be() -> None:

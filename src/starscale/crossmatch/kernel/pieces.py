@@ -167,9 +167,7 @@ def ranges_around(tile: int, order: int, margin: float) -> NDArray[np.signedinte
     ndarray of int, (n, 2)
         First cell and the one after the last, of ranges that do not overlap.
     """
-    fine = SORT_ORDER
-    while fine > 0 and NARROWEST * np.sqrt(cell_area(fine)) < margin:
-        fine -= 1
+    fine = margin_order(margin)
     if fine <= order:
         around = neighbourhoods(np.array([tile >> (2 * (order - fine))]), fine).ravel()
         around = np.unique(around[around >= 0]).astype(np.int64)
@@ -181,6 +179,29 @@ def ranges_around(tile: int, order: int, margin: float) -> NDArray[np.signedinte
         whole = 2 * (SORT_ORDER - order)
         ranges = np.concatenate([ranges, [[tile << whole, (tile + 1) << whole]]])
     return ranges[np.argsort(ranges[:, 0])].astype(cell_type(SORT_ORDER))
+
+
+def margin_order(margin: float) -> int:
+    """Finest order at which everything within a margin (arcsec) of a cell lies in it or in its neighbours."""
+    fine = SORT_ORDER
+    while fine > 0 and NARROWEST * np.sqrt(cell_area(fine)) < margin:
+        fine -= 1
+    return fine
+
+
+def on_border(pixels: NDArray[np.signedinteger], order: int, fine: int) -> NDArray[np.bool_]:
+    """Whether each cell of :data:`SORT_ORDER` lies in a cell of order `fine` at the border of a tile of `order`.
+
+    Nobody else in the tile can lie in the ranges around another tile whose margin has this order
+    (:func:`margin_order`). Shape (n,).
+    """
+    if fine <= order:
+        return np.ones(len(pixels), bool)
+    # Places along both edges of the tile are the even and the odd bits.
+    one = ((1 << 2 * (fine - order)) - 1) // 3
+    within = pixels >> (2 * (SORT_ORDER - fine))
+    x, y = within & one, (within >> 1) & one
+    return np.asarray((x == 0) | (x == one) | (y == 0) | (y == one))
 
 
 def in_ranges(pixels: NDArray[np.signedinteger], ranges: NDArray[np.signedinteger]) -> NDArray[np.bool_]:
