@@ -6,6 +6,7 @@ Two Parquet files go in and one comes out; imports, reading and writing are part
 process of its own:
 
 - starscale: the command, with all that it does (motions, errors, densities, repeated entries, mates);
+- starscale in tiles on disk, as where memory is short;
 - astropy: ``match_to_catalog_sky`` with the positions as they are, pairs within 5 arcsec;
 - cKDTree: scipy's tree on unit vectors, the same;
 - DuckDB, where it is installed: a join on zones of declination, every pair within 5 arcsec.
@@ -32,6 +33,8 @@ import polars as pl
 from crossmatch_speed import made_up
 
 MATCH = "match {gaia} {other} --left gaia_dr3 --right skymapper_dr2 -o {output}"
+#: HEALPix order of the tiles.
+TILES = 2
 READ = """
 import sys
 import polars as pl
@@ -126,8 +129,10 @@ def commands(folder: Path) -> dict[str, list[str]]:
     """Return the command of each side; the first is ours."""
     files = {name: str(folder / f"{name}.parquet") for name in ("gaia", "other", "output")}
     installed = [name for name in SCRIPTS if name != "DuckDB" or importlib.util.find_spec("duckdb") is not None]
+    ours = [sys.executable, "-m", "starscale", *(part.format(**files) for part in MATCH.split())]
     return {
-        "starscale": [sys.executable, "-m", "starscale", *(part.format(**files) for part in MATCH.split())],
+        "starscale": ours,
+        "starscale, in tiles": [*ours, "--tiles", str(TILES)],
         **{name: [sys.executable, "-c", SCRIPTS[name], *files.values()] for name in installed},
     }
 

@@ -78,6 +78,7 @@ class TiledCatalogue:
         self._tiles = Scatter(folder)
         self._curation: Curation | None = None
         self._recent: dict[int, pl.DataFrame] = {}
+        self._checked: set[tuple[int, str]] = set()
         # With the order of the margin that they are made for.
         self._borders: dict[int, tuple[int, pl.DataFrame]] = {}
 
@@ -105,7 +106,7 @@ class TiledCatalogue:
     ) -> Iterator[PieceResult[T]]:
         """Apply a step to one tile after the other."""
         for tile in self._tiles.groups:
-            own = self._rows(self._tile(tile))
+            own = self._rows(self._tile(tile), (tile, "own"))
             around = None
             if near is not None and tile >= 0:
                 around = near.around(tile, 0.0 if margin is None else margin(tile))
@@ -122,7 +123,7 @@ class TiledCatalogue:
             if other != tile:
                 table = _chosen(table, in_ranges(table[_PIXEL].to_numpy(), ranges))
             parts.append(table)
-        return self._rows(pl.concat(parts).sort(_ROW))
+        return self._rows(pl.concat(parts).sort(_ROW), (tile, "around"))
 
     def curate(self, curation: Curation) -> None:
         """Apply the curation to all rows passed to later steps."""
@@ -154,15 +155,18 @@ class TiledCatalogue:
             del self._borders[next(iter(self._borders))]
         return table
 
-    def _rows(self, table: pl.DataFrame) -> SkyRows:
+    def _rows(self, table: pl.DataFrame, place: tuple[int, str]) -> SkyRows:
+        """Return rows as a step receives them; those of a place are checked when they are read first."""
         where, column = str(self.path), self.survey.id
         rows = side_with_rows(table, self.survey, where, _ROW, self._curation)
-        if column.unique and (repeated := len(rows.side) - rows.side.ids.n_unique()):
+        unchecked = column.unique and place not in self._checked
+        if unchecked and (repeated := len(rows.side) - rows.side.ids.n_unique()):
             name, found = (
                 f"{where}: column {column.column!r}",
                 f"{repeated} rows repeat an identifier of another row",
             )
             raise InputError(Problem(name, found, "every one once"))
+        self._checked.add(place)
         return rows
 
 

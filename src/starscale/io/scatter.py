@@ -71,7 +71,8 @@ class Scatter:
         path = self._path(group)
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("ab") as file:
-            frame.write_ipc_stream(file, compression="lz4")
+            # Not compressed: the last digits of measurements are noise, and tiles are read several times.
+            frame.write_ipc_stream(file)
         self._groups.add(group)
 
     def _path(self, group: int) -> Path:
