@@ -24,11 +24,10 @@ import json
 import sys
 from pathlib import Path
 
-from scipy.special import ndtr
-
 from builds import FOLDER, prepare, repeated
 from end_to_end import compare, measured, print_growth
-from starscale.learn.baselines.xgboost import NODES
+from starscale.io.threads import cores
+from starscale.learn.baselines.xgboost import booster_settings
 from starscale.vocabulary.settings.models import XgboostConfig
 
 SOURCE = Path(__file__).resolve().parents[1] / "src"
@@ -109,23 +108,8 @@ def main() -> None:
 
 def settings() -> str:
     """Return the labels, and the parameters and rounds of the boosters of each kind, as JSON."""
-    config = XgboostConfig()
-    shared = {
-        "tree_method": "hist",
-        "max_depth": config.max_depth,
-        "min_child_weight": config.min_child_weight,
-        "subsample": config.subsample,
-        "colsample_bytree": config.colsample,
-        "reg_lambda": config.reg_lambda,
-    }
-    mean = {"objective": "reg:squarederror", "learning_rate": config.learning_rate}
-    quantile = {
-        "objective": "reg:quantileerror",
-        "quantile_alpha": ndtr(NODES).tolist(),
-        "learning_rate": config.quantile_learning_rate,
-    }
-    kinds = {"mean": (shared | mean, config.rounds), "quantile": (shared | quantile, config.quantile_rounds)}
-    return json.dumps({"labels": LABELS, "boosters": kinds})
+    quantile, mean = booster_settings(XgboostConfig(), seed=1, threads=cores())
+    return json.dumps({"labels": LABELS, "boosters": {"mean": mean, "quantile": quantile}})
 
 
 def commands(stars: Path) -> dict[str, list[str]]:

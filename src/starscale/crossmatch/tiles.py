@@ -117,12 +117,10 @@ class TiledCatalogue:
         ranges = ranges_around(tile, self.order, margin)
         shift = 2 * (SORT_ORDER - self.order)
         needed = {int(t) for low, high in ranges for t in range(low >> shift, ((high - 1) >> shift) + 1)}
-        parts = []
-        for other in sorted(needed):
-            table = self._tile(other) if other == tile else self._border(other, margin_order(margin))
-            if other != tile:
-                table = _chosen(table, in_ranges(table[_PIXEL].to_numpy(), ranges))
-            parts.append(table)
+        parts, fine = [self._tile(tile)], margin_order(margin)
+        for other in sorted(needed - {tile}):
+            border = self._border(other, fine)
+            parts.append(_chosen(border, in_ranges(border[_PIXEL].to_numpy(), ranges)))
         return self._rows(pl.concat(parts).sort(_ROW), (tile, "around"))
 
     def curate(self, curation: Curation) -> None:
@@ -145,15 +143,15 @@ class TiledCatalogue:
 
     def _border(self, number: int, fine: int) -> pl.DataFrame:
         """Return the rows at the border of a tile, which are all that its neighbours need of it."""
-        made_for, table = self._borders.pop(number, (fine + 1, None))
-        # Cells of a coarser order reach farther into the tile.
-        if table is None or made_for > fine:
+        held = self._borders.pop(number, None)
+        # One that was made for a coarser order reaches farther into the tile, and will do.
+        if held is None or held[0] > fine:
             whole = self._tile(number)
-            made_for, table = fine, _chosen(whole, on_border(whole[_PIXEL].to_numpy(), self.order, fine))
-        self._borders[number] = made_for, table
+            held = fine, _chosen(whole, on_border(whole[_PIXEL].to_numpy(), self.order, fine))
+        self._borders[number] = held
         while len(self._borders) > 1 and sum(t.height for _, t in self._borders.values()) > RECENT:
             del self._borders[next(iter(self._borders))]
-        return table
+        return held[1]
 
     def _rows(self, table: pl.DataFrame, place: tuple[int, str]) -> SkyRows:
         """Return rows as a step receives them; those of a place are checked when they are read first."""

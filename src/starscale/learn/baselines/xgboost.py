@@ -83,7 +83,7 @@ class Xgboost(PointRegressor):
             # The longer fits first.
             fits = [
                 [pool.submit(boost, settings, column, rounds) for column in range(n_labels)]
-                for settings, rounds in _settings(config, context.seed, threads)
+                for settings, rounds in booster_settings(config, context.seed, threads)
             ]
             for fit in chain(*fits):
                 fit.result()
@@ -168,7 +168,7 @@ class Xgboost(PointRegressor):
                     raise InputError(Problem(f"{where}.{name}{i}", found, str(self.n_inputs)))
 
 
-def _settings(config: XgboostConfig, seed: int, threads: int) -> tuple[tuple[dict[str, Any], int], ...]:
+def booster_settings(config: XgboostConfig, seed: int, threads: int) -> tuple[tuple[dict[str, Any], int], ...]:
     """Return settings of XGBoost and number of rounds, of the quantiles and of the means."""
     shared = {
         "tree_method": "hist",
