@@ -15,7 +15,8 @@ from polars.testing import assert_frame_equal
 
 import starscale as ss
 from starscale import io
-from starscale.crossmatch import api, free_memory, on_disk, tiles
+from starscale.crossmatch import api, free_memory, kept, on_disk, tiles
+from starscale.crossmatch.kernel.matcher import Matcher
 from starscale.io.scatter import Scatter
 from starscale.pipeline.engines.engine import MATCH_MEMORY
 from starscale.vocabulary.errors import InputError, StarscaleError
@@ -92,6 +93,24 @@ def test_tiles_give_the_rows_of_the_match_in_memory(
     assert sorted(path.name for path in (tmp_path / "tiled").iterdir()) == sorted(
         f"{name}.parquet" for name in ("pairs", *TABLES)
     )
+
+
+@pytest.mark.parametrize("mode", ["dense", "sparse"])
+def test_candidates_wait_on_disk_unless_there_are_too_many(
+    sky: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: str
+) -> None:
+    searches, search = [], Matcher.candidates
+    monkeypatch.setattr(Matcher, "candidates", lambda self, piece: searches.append(1) or search(self, piece))
+    config = MatchConfig.model_validate({"mode": mode})
+    run(sky, tmp_path / "once", settings=config, order=3)
+    once = len(searches)
+    monkeypatch.setattr(kept, "_WORTH", 0.01)
+    run(sky, tmp_path / "twice", settings=config, order=3)
+    # Pieces without any candidate are kept at any limit.
+    assert 1.2 * once < len(searches) - once <= 2 * once
+    for name in ("pairs", *TABLES):
+        one, two = (io.read(tmp_path / way / f"{name}.parquet") for way in ("once", "twice"))
+        assert_frame_equal(one, two, check_exact=True)
 
 
 def test_large_tables_go_through_tiles_by_themselves(
@@ -198,13 +217,15 @@ def test_outputs_must_differ_and_spare_the_inputs(sky: Path, tmp_path: Path) -> 
         run(sky, tmp_path, order=11)
 
 
-def test_scattered_rows_come_back_group_by_group(tmp_path: Path) -> None:
+@pytest.mark.parametrize("last", [1005, 50_000_000_000])
+def test_scattered_rows_come_back_group_by_group(tmp_path: Path, last: int) -> None:
     scatter = Scatter(tmp_path)
     first = pl.DataFrame({"x": [1, 2, 3, 4]})
-    scatter.append(first, np.array([7, -1, 7, 1005]))
+    scatter.append(first, np.array([7, -1, 7, last]))
     scatter.append(pl.DataFrame({"x": [5]}), 7)
     scatter.append(first.head(0), np.empty(0, dtype=np.int64))
-    assert scatter.groups == [-1, 7, 1005]
+    assert scatter.groups == [-1, 7, last]
+    assert scatter.read(last)["x"].to_list() == [4]
     assert scatter.read(7)["x"].to_list() == [1, 3, 5]
     assert scatter.read(-1)["x"].to_list() == [2]
     assert scatter.read(3).schema == first.schema

@@ -10,11 +10,12 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import polars as pl
 
+from starscale.crossmatch.kept import CandidatesOnDisk
 from starscale.crossmatch.kernel.driver import MatchJob
 from starscale.crossmatch.kernel.select import choose_pairs
 from starscale.crossmatch.kernel.stores import Results
@@ -67,7 +68,8 @@ class TableOnDisk:
 
 def results_on_disk(folder: Path) -> Results:
     """Return result tables below a folder."""
-    return Results(*(TableOnDisk(folder / name) for name in ("neighbours", "nearest", "sources")))
+    neighbours, nearest, sources = (TableOnDisk(folder / name) for name in ("neighbours", "nearest", "sources"))
+    return Results(neighbours, nearest, sources)
 
 
 def match_on_disk(
@@ -117,7 +119,7 @@ def match_on_disk(
             TiledCatalogue(right, right_survey, folder / "right", order),
             config,
             config.mode or right_survey.match_mode,
-            results_on_disk(folder),
+            replace(results_on_disk(folder), candidates=CandidatesOnDisk(folder / "candidates")),
             curate=config.curate,
             task=task,
         )

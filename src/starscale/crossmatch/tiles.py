@@ -18,6 +18,7 @@ from starscale.crossmatch.kernel.pieces import (
     margin_order,
     on_border,
     ranges_around,
+    tiles_in,
     tiles_of,
 )
 from starscale.crossmatch.kernel.stores import PieceResult, Step, T
@@ -53,7 +54,8 @@ def side_with_rows(
         Applied where it is known.
     """
     side = side_of(table, survey, where, whole=False)
-    side = Side(side.positions, side.ids, table[row].to_numpy(), side.several, side.brightness)
+    cells = table[_PIXEL].to_numpy() if _PIXEL in table.columns else None
+    side = Side(side.positions, side.ids, table[row].to_numpy(), side.several, side.brightness, cells=cells)
     return SkyRows(side, table=table) if curation is None else curation.applied(side, survey, table)
 
 
@@ -115,10 +117,8 @@ class TiledCatalogue:
     def around(self, tile: int, margin: float) -> SkyRows:
         """Return the rows of a tile and of a margin (arcsec) around it, in the order of the catalogue."""
         ranges = ranges_around(tile, self.order, margin)
-        shift = 2 * (SORT_ORDER - self.order)
-        needed = {int(t) for low, high in ranges for t in range(low >> shift, ((high - 1) >> shift) + 1)}
         parts, fine = [self._tile(tile)], margin_order(margin)
-        for other in sorted(needed - {tile}):
+        for other in sorted(tiles_in(ranges, self.order) - {tile}):
             border = self._border(other, fine)
             parts.append(_chosen(border, in_ranges(border[_PIXEL].to_numpy(), ranges)))
         return self._rows(pl.concat(parts).sort(_ROW), (tile, "around"))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import polars as pl
@@ -41,7 +40,9 @@ class Scatter:
         if isinstance(groups, int):
             self._write(frame, groups)
             return
-        order = np.argsort(groups, kind="stable")
+        # Short numbers are sorted by their digits.
+        short = np.abs(groups).max() <= np.iinfo(np.int16).max
+        order = np.argsort(groups.astype(np.int16) if short else groups, kind="stable")
         ordered, sorted_groups = frame[order], groups[order]
         starts = np.flatnonzero(np.diff(sorted_groups, prepend=sorted_groups[0] - 1))
         for start, end in zip(starts, [*starts[1:], len(order)], strict=True):
@@ -52,12 +53,13 @@ class Scatter:
         empty = pl.DataFrame(schema=self._schema)
         if group not in self._groups:
             return empty
-        parts: list[Any] = []
-        with pa.OSFile(str(self._path(group))) as file:
+        parts: list[pl.DataFrame] = []
+        # Mapped, so that the rows are copied once: to one place.
+        with pa.memory_map(str(self._path(group))) as file:
             # Every call of append() wrote one stream.
             while file.tell() < file.size():
-                parts.append(ipc.open_stream(file).read_all())
-        return pl.DataFrame(pa.concat_tables(parts)).cast(empty.schema)
+                parts.append(pl.DataFrame(pl.from_arrow(ipc.open_stream(file).read_all(), rechunk=False)))
+        return pl.concat(parts, rechunk=True).cast(empty.schema)
 
     def take(self, group: int) -> pl.DataFrame:
         """Return the rows of a group and delete its file."""

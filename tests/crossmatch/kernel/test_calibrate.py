@@ -12,13 +12,15 @@ from scipy.optimize import minimize
 from starscale.crossmatch.kernel import fit_errors
 from starscale.crossmatch.kernel.calibrate import FEWEST, fit_offsets
 from starscale.crossmatch.kernel.candidates import Candidates
+from starscale.crossmatch.kernel.density import DensityMap
 from starscale.crossmatch.kernel.ellipses import Ellipses, PairEllipses
 from starscale.crossmatch.kernel.engine import Match, crossmatch
 from starscale.crossmatch.kernel.fit_errors import Likelihood, most_likely
+from starscale.crossmatch.kernel.matcher import Matcher
 from starscale.crossmatch.kernel.model import NO_OFFSETS, OFFSET_ORDER, PairModel
-from starscale.crossmatch.kernel.pieces import Side
+from starscale.crossmatch.kernel.pieces import Side, SkyPiece
 from starscale.crossmatch.kernel.quality import expected_quality
-from starscale.crossmatch.kernel.sample import OffsetSample, StarSample
+from starscale.crossmatch.kernel.sample import OffsetSample, SampleSum, StarSample
 from starscale.tables.position_errors import PositionErrors
 from starscale.tables.positions import Positions
 from starscale.vocabulary.arrays import FloatArray
@@ -153,6 +155,21 @@ def test_the_learnt_model_does_not_depend_on_the_tiling(order: int) -> None:
     assert straight.model.summary() == tiled.model.summary()
     assert straight.best.equals(tiled.best)
     assert straight.neighbours.equals(tiled.neighbours)
+
+
+def test_samples_that_wait_are_gathered_in_the_end() -> None:
+    moving, standing = field_of(np.random.default_rng(9), 3000, unrelated=2000, size=3.0)
+    matcher = Matcher(CALIBRATED, "dense", DensityMap.of(standing.positions))
+    parts = np.array_split(np.arange(len(moving)), 23)
+    samples = [
+        matcher.sample(matcher.candidates(SkyPiece(moving.take(part), standing, "dense"))) for part in parts
+    ]
+    waiting = SampleSum()
+    for sample in samples:
+        waiting.add(sample)
+    # A few times, not once for each piece, and no more than a few wait.
+    assert len(waiting.parts) < len(parts) / 2
+    assert matcher.learn(waiting.parts).summary() == matcher.learn(samples).summary()
 
 
 def test_few_stars_of_a_cell_are_drawn_to_their_surroundings() -> None:

@@ -66,6 +66,17 @@ def test_the_counts_of_pieces_add_up(seed: int, pieces: int) -> None:
     )
 
 
+@settings(max_examples=25, deadline=None)
+@given(cells=st.lists(st.tuples(st.integers(0, 30), st.booleans()), max_size=80))
+def test_sources_that_are_taken_out_were_never_counted(cells: list[tuple[int, bool]]) -> None:
+    every, left = (np.array([c for c, out in cells if not (out and some)], np.int32) for some in (False, True))
+    out = np.array([c for c, out in cells if out], np.int32)
+    found, expected = DensityMap.count(every).without(out), DensityMap.count(left)
+    np.testing.assert_array_equal(found.pixels, expected.pixels)
+    np.testing.assert_array_equal(found.counts, expected.counts)
+    assert found.counts.dtype == expected.counts.dtype
+
+
 def test_where_the_catalogue_ends() -> None:
     field = uniform(np.random.default_rng(3), 50_000, (180.0, 0.0), 4.0)
     covered = DensityMap.of(field)

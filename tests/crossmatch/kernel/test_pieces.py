@@ -18,6 +18,7 @@ from starscale.crossmatch.kernel.pieces import (
     on_border,
     places,
     ranges_around,
+    tiles_in,
     tiles_of,
 )
 from starscale.crossmatch.kernel.select import Mode
@@ -64,6 +65,16 @@ def test_what_is_near_another_tile_is_at_the_border_of_its_own(order: int, margi
     cells_along = 2.0 ** max(fine - order, 0)
     inside = max(1 - 2 / cells_along, 0) ** 2
     assert 1 - on_border(anywhere, order, fine).mean() == pytest.approx(inside, abs=0.01)
+
+
+@pytest.mark.parametrize("order", [0, 2, 5])
+@pytest.mark.parametrize("margin", [5.0, 8000.0, 4e5])
+def test_tiles_with_a_part_of_a_margin(order: int, margin: float) -> None:
+    shift = 2 * (SORT_ORDER - order)
+    for tile in (0, 12 * 4**order - 1, 5 * 4**order):
+        ranges = ranges_around(tile, order, margin)
+        slowly = {t for low, high in ranges.tolist() for t in range(low >> shift, ((high - 1) >> shift) + 1)}
+        assert tiles_in(ranges, order) == slowly
 
 
 def test_the_margin_is_no_more_than_it_must_be() -> None:

@@ -85,6 +85,13 @@ class DensityMap:
         np.add.at(counts, inverse, np.concatenate([self.counts, other.counts]))
         return DensityMap(pixels, counts)
 
+    def without(self, pixels: NDArray[np.signedinteger]) -> DensityMap:
+        """Take out sources that were counted, by their cells, which are not -1."""
+        out = DensityMap.count(pixels)
+        counts = self.counts.copy()
+        counts[np.searchsorted(self.pixels, out.pixels)] -= out.counts
+        return DensityMap(self.pixels[counts > 0], counts[counts > 0])
+
     @property
     def total(self) -> int:
         """Number of sources."""

@@ -20,14 +20,14 @@ import polars as pl
 
 from starscale.crossmatch.kernel.curate import collapse
 from starscale.crossmatch.kernel.density import DensityMap, DensitySum
-from starscale.crossmatch.kernel.inputs import Curation, RepeatSearch
+from starscale.crossmatch.kernel.inputs import Curation
 from starscale.crossmatch.kernel.losses import unmatched
 from starscale.crossmatch.kernel.matcher import Matcher
 from starscale.crossmatch.kernel.model import PairModel
-from starscale.crossmatch.kernel.piece_steps import PieceExtent, PieceSteps
-from starscale.crossmatch.kernel.pieces import Epochs
+from starscale.crossmatch.kernel.piece_steps import PieceExtent, PieceSteps, RepeatSearch
+from starscale.crossmatch.kernel.pieces import NO_EPOCHS, Epochs
 from starscale.crossmatch.kernel.runs import give_back
-from starscale.crossmatch.kernel.sample import Sample, gather
+from starscale.crossmatch.kernel.sample import SampleSum
 from starscale.crossmatch.kernel.select import (
     Mode,
     add_mates,
@@ -91,6 +91,8 @@ class MatchJob:
         self._degree = self._chosen = np.empty(0, dtype=np.int32)
         self._imprecise = 0
         self._repeats: pl.DataFrame | None = None
+        # Density, if it is searched, and epochs of the external catalogue after curation.
+        self._standing: tuple[DensityMap, Epochs] | None = None
         self._id_type: pl.DataType | None = None
 
     def run(self) -> Iterator[MatchedRows]:
@@ -139,49 +141,59 @@ class MatchJob:
         )
 
     def _curate(self) -> None:
-        """Find imprecise and repeated rows of the external catalogue."""
+        """Find imprecise and repeated rows of the external catalogue, and its extent without them."""
         catalogue = self.standing
         if catalogue.survey is None:
             raise TypeError("curation needs the survey of the catalogue")
         rule = catalogue.survey.duplicates
-        step = RepeatSearch(catalogue.survey, self.config.search_radius / 3600)
+        step = RepeatSearch(catalogue.survey, self.config.search_radius / 3600, self._extent_of(catalogue))
         near, radius = (None, 0.0) if rule is None else (catalogue, rule.radius)
-        links, keys = [], []
-        for _, _, (imprecise, linked, ranked) in catalogue.each(step, near, lambda _: radius):
+        links, keys, counts, epochs = [], [], DensitySum(), NO_EPOCHS
+        for _, _, (imprecise, (density, here, _), linked, ranked) in catalogue.each(step, near, lambda _: radius):
             self._imprecise += imprecise
+            epochs |= here
+            if density is not None:
+                counts.add(density)
             if linked is not None and ranked is not None:
                 links.append(linked)
                 keys.append(ranked)
-        nothing = np.empty(0, dtype=np.int64)
-        curation = Curation(nothing, nothing)
+        curation, total = Curation.of_nothing(), counts.total()
         if links:
-            repeats = collapse(np.concatenate(links), pl.concat(keys).unique("row"))
+            known = pl.concat(keys).unique("row")
+            repeats = collapse(np.concatenate(links), known)
             self._repeats = repeats.select("id", "stands_for_id")
             curation = Curation(repeats["row"].to_numpy(), np.unique(repeats["stands_for"].to_numpy()))
+            if step.extent.count:
+                total = total.without(known.join(repeats, on="row", how="semi")["cell"].to_numpy())
         catalogue.curate(curation)
+        self._standing = total, epochs
 
     def _survey(self) -> DensityMap:
         """Find the density of the searched catalogue, and how far the stars of each piece move."""
-        counts = DensitySum()
+        standing, epochs = self._surveyed(self.standing) if self._standing is None else self._standing
         # The stars of Gaia are moved to the epochs of the external catalogue.
-        epochs = self._survey_one(self.standing, counts, None)
-        self._survey_one(self.moving, counts, epochs)
-        return counts.total() if self._density is None else self._density
+        moving, _ = self._surveyed(self.moving, epochs)
+        self._standing = None
+        if self._density is not None:
+            return self._density
+        return moving if self.searched is self.moving else standing
 
-    def _survey_one(self, catalogue: Catalogue, counts: DensitySum, between: Epochs | None) -> Epochs:
+    def _surveyed(self, catalogue: Catalogue, between: Epochs | None = None) -> tuple[DensityMap, Epochs]:
         """Count the density of a catalogue, and find its epochs or (with `between`) the motions of its pieces."""
-        epochs = Epochs(np.nan, np.nan)
+        step, counts, epochs = self._extent_of(catalogue, between), DensitySum(), NO_EPOCHS
+        if step.count or step.locate:
+            for piece, _, (density, here, motion) in catalogue.each(step):
+                if density is not None:
+                    counts.add(density)
+                epochs |= here
+                if between is not None and piece >= 0:
+                    self._motions[piece] = motion
+        return counts.total(), epochs
+
+    def _extent_of(self, catalogue: Catalogue, between: Epochs | None = None) -> PieceExtent:
+        """Return the step that finds what a match has to know of a catalogue beforehand."""
         count = catalogue is self.searched and self._density is None
-        step = PieceExtent(count, not catalogue.undivided, between)
-        if not (step.count or step.locate):
-            return epochs
-        for piece, _, (density, here, motion) in catalogue.each(step):
-            if density is not None:
-                counts.add(density)
-            epochs |= here
-            if between is not None and piece >= 0:
-                self._motions[piece] = motion
-        return epochs
+        return PieceExtent(count, not catalogue.undivided, between)
 
     def _margin(self) -> Callable[[int], float]:
         """Distance from a piece within which its leading sources can have counterparts, arcsec."""
@@ -195,7 +207,7 @@ class MatchJob:
         """Find the good neighbours of every piece, with the model of the pairs of all pieces."""
         matcher = Matcher(self.config, self.mode, self.leading.share(self._survey()))
         self._density = None
-        steps, margin = PieceSteps(matcher, keep=self.leading.undivided), self._margin()
+        steps, margin = PieceSteps(matcher, self.results.candidates, self.leading.undivided), self._margin()
         if matcher.by_merit:
             self.model = self._learn(steps, margin)
         step = partial(steps.match, model=self.model)
@@ -206,16 +218,14 @@ class MatchJob:
             self.task.advance(n, "matching")
 
     def _learn(self, steps: PieceSteps, margin: Callable[[int], float]) -> PairModel:
-        samples: list[Sample] = []
+        samples = SampleSum()
         for _, n, sample in self.leading.each(steps.sample, self.searched, margin):
             if sample is not None:
-                samples.append(sample)
-            if len(samples) > 1:
-                samples = [gather(samples)]
+                samples.add(sample)
             self.task.advance(n, "learning")
-        if steps.keep:
+        if steps.whole:
             give_back()
-        return steps.matcher.learn(samples)
+        return steps.matcher.learn(samples.parts)
 
     def _keep(self, good: pl.DataFrame, nearest: pl.DataFrame) -> None:
         """Keep the good neighbours of a piece, and count how often each searched source is one of them."""

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from starscale.crossmatch.kernel.density import DensityMap
 from starscale.crossmatch.kernel.driver import MatchJob
 from starscale.crossmatch.kernel.inputs import Curation, SkyRows
+from starscale.crossmatch.kernel.matcher import Found
 from starscale.crossmatch.kernel.model import PairModel
-from starscale.crossmatch.kernel.pieces import Side
+from starscale.crossmatch.kernel.pieces import Side, SkyPiece
 from starscale.crossmatch.kernel.select import Mode
 from starscale.crossmatch.kernel.stores import PieceResult, Results, Step, T
 from starscale.crossmatch.kernel.tally import MatchedRows, MatchStatistics
@@ -92,6 +93,22 @@ class TableInMemory:
         return frame
 
 
+class CandidatesInMemory:
+    """The candidates of the only piece."""
+
+    def __init__(self) -> None:
+        self._found: list[Found] | None = None
+
+    def put(self, piece: SkyPiece, found: list[Found]) -> None:  # noqa: ARG002
+        """Keep the candidates."""
+        self._found = found
+
+    def take(self, piece: SkyPiece) -> list[Found] | None:  # noqa: ARG002
+        """Return the candidates, and keep them no longer."""
+        found, self._found = self._found, None
+        return found
+
+
 @dataclass(frozen=True, slots=True)
 class Match:
     """Result of a match in memory.
@@ -135,7 +152,7 @@ def match_in_memory(
     task: Task | None = None,
 ) -> Match:
     """Match two catalogues in memory; the parameters are those of :class:`.driver.MatchJob`."""
-    results = Results(TableInMemory(), TableInMemory(), TableInMemory())
+    results = Results(TableInMemory(), TableInMemory(), TableInMemory(), CandidatesInMemory())
     job = MatchJob(moving, standing, config, mode, results, curate=curate, density=density, task=task)
     rows: MatchedRows
     (rows,) = job.run()

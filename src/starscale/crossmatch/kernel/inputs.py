@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from starscale.crossmatch.kernel.curate import Evidence, alike, is_imprecise, near_pairs, rank_keys, take_out
+from starscale.crossmatch.kernel.curate import Evidence, is_imprecise, take_out
 from starscale.crossmatch.kernel.pieces import Side, among
 from starscale.surveys import Survey
 from starscale.tables.arrays import as_floats
@@ -123,46 +123,18 @@ class Curation:
     repeats: NDArray[np.signedinteger]
     representatives: NDArray[np.signedinteger]
 
+    @classmethod
+    def of_nothing(cls) -> Curation:
+        """No row repeats another."""
+        return cls(np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64))
+
     def applied(self, side: Side, survey: Survey, table: pl.DataFrame | None = None) -> SkyRows:
         """Remove the positions of imprecise and repeated rows, and mark the representatives."""
         repeated = among(side.rows, self.repeats)
         out = is_imprecise(side.positions, error_ceiling(survey)) | repeated
         several = among(side.rows, self.representatives)
         left = {reach: zones.without(out) for reach, zones in side.sorted_rows.items()}
-        kept = replace(side, positions=take_out(side.positions, out), several=several, sorted_rows=left)
+        cells = np.where(out, -1, side.pixels) if out.any() else side.pixels
+        placed = take_out(side.positions, out)
+        kept = replace(side, positions=placed, several=several, sorted_rows=left, cells=cells)
         return SkyRows(kept, repeated, table)
-
-
-@dataclass(frozen=True)
-class RepeatSearch:
-    """Step that searches a piece of an external catalogue for imprecise and repeated rows.
-
-    Parameters
-    ----------
-    survey : Survey
-    reach : float
-        Radius (deg) with which its sources will be searched for: they are sorted for it, once.
-    """
-
-    survey: Survey
-    reach: float
-
-    def __call__(
-        self, own: SkyRows, near: SkyRows | None
-    ) -> tuple[int, NDArray[np.signedinteger] | None, pl.DataFrame | None]:
-        """Return the number of imprecise rows, pairs of row numbers of one source, and the keys that rank them."""
-        ceiling, rule = error_ceiling(self.survey), self.survey.duplicates
-        imprecise = int(is_imprecise(own.side.positions, ceiling).sum())
-        if rule is None or near is None or near.table is None:
-            return imprecise, None, None
-        side = near.side
-        vague, zones = is_imprecise(side.positions, ceiling), side.zones(self.reach)
-        pairs = near_pairs(side.positions, rule, zones.without(vague))
-        # For the search, where the rows are still the same.
-        side.sorted_rows[self.reach] = zones
-        # Few rows are near another one; only their other columns are looked at.
-        rows = np.unique(pairs)
-        pairs, side, known = np.searchsorted(rows, pairs), side.take(rows), evidence(near.table[rows], self.survey)
-        pairs = pairs[alike(pairs, rule, known)]
-        keys = rank_keys(side.positions, side.ids, known, np.unique(pairs))
-        return imprecise, side.rows[pairs], keys.with_columns(pl.Series("row", side.rows[keys["row"].to_numpy()]))

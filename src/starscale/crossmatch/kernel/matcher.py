@@ -14,7 +14,7 @@ from starscale.crossmatch.kernel.candidates import Candidates, SearchTargets
 from starscale.crossmatch.kernel.density import DensityMap
 from starscale.crossmatch.kernel.ellipses import PairEllipses
 from starscale.crossmatch.kernel.model import PairModel
-from starscale.crossmatch.kernel.pieces import SORT_ORDER, SkyPiece, tiles_of
+from starscale.crossmatch.kernel.pieces import SkyPiece
 from starscale.crossmatch.kernel.runs import Columns, drained, stacked
 from starscale.crossmatch.kernel.sample import (
     Sample,
@@ -118,7 +118,7 @@ class Matcher:
     def _prepared(self, piece: SkyPiece) -> NDArray[np.signedinteger]:
         """Cells of the leading sources, when the density and the cells of the searched ones are known too."""
         self.density.at(piece.searched.pixels[:0])
-        return tiles_of(piece.leading.positions, SORT_ORDER)
+        return piece.leading.pixels
 
     def _density(self, found: Found, which: NDArray[np.intp] | slice) -> FloatArray:
         """Density of the searched catalogue at some of the candidates, per arcsec^2. Shape (n,)."""

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from starscale.crossmatch.kernel.curate import alike, is_imprecise, near_pairs, rank_keys
 from starscale.crossmatch.kernel.density import DensityMap
-from starscale.crossmatch.kernel.inputs import SkyRows
+from starscale.crossmatch.kernel.inputs import Curation, SkyRows, error_ceiling, evidence
 from starscale.crossmatch.kernel.matcher import Found, Matcher
 from starscale.crossmatch.kernel.model import PairModel
-from starscale.crossmatch.kernel.pieces import Epochs, Side, SkyPiece
+from starscale.crossmatch.kernel.pieces import NO_EPOCHS, Epochs, Side, SkyPiece
 from starscale.crossmatch.kernel.runs import give_back
 from starscale.crossmatch.kernel.sample import Sample
+from starscale.crossmatch.kernel.stores import KeptCandidates
+from starscale.surveys import Survey
 
 
 @dataclass(frozen=True)
@@ -38,12 +42,72 @@ class PieceExtent:
     def __call__(self, own: SkyRows, near: SkyRows | None = None) -> tuple[DensityMap | None, Epochs, float]:  # noqa: ARG002
         """Return density, epochs, and motion in arcsec."""
         density = DensityMap.count(own.side.pixels) if self.count else None
-        epochs, motion = Epochs(np.nan, np.nan), 0.0
+        epochs, motion = NO_EPOCHS, 0.0
         if self.locate and self.between is None:
             epochs = Epochs.of(own.side.positions)
         elif self.locate and self.between is not None:
             motion = self.between.longest_way(own.side.positions)
         return density, epochs, motion
+
+
+class PieceRepeats(NamedTuple):
+    """Imprecise and repeated rows of a piece.
+
+    Parameters
+    ----------
+    imprecise : int
+        Number of imprecise rows.
+    extent : tuple
+        Of :class:`PieceExtent`, as if no row repeated another.
+    pairs : ndarray of int, (n_pairs, 2), or None
+        Row numbers that are one source.
+    keys : polars.DataFrame or None
+        What ranks these rows, and their cells (:func:`.curate.rank_keys`, `cell`).
+    """
+
+    imprecise: int
+    extent: tuple[DensityMap | None, Epochs, float]
+    pairs: NDArray[np.signedinteger] | None = None
+    keys: pl.DataFrame | None = None
+
+
+@dataclass(frozen=True)
+class RepeatSearch:
+    """Step that searches a piece of an external catalogue for imprecise and repeated rows.
+
+    Parameters
+    ----------
+    survey : Survey
+    reach : float
+        Radius (deg) with which its sources will be searched for: they are sorted for it, once.
+    extent : PieceExtent
+        Applied to all rows but the imprecise ones.
+    """
+
+    survey: Survey
+    reach: float
+    extent: PieceExtent
+
+    def __call__(self, own: SkyRows, near: SkyRows | None) -> PieceRepeats:
+        """Search the rows of a piece; they repeat others there or around it."""
+        ceiling, rule = error_ceiling(self.survey), self.survey.duplicates
+        imprecise = int(is_imprecise(own.side.positions, ceiling).sum())
+        extent = self.extent(Curation.of_nothing().applied(own.side, self.survey))
+        if rule is None or near is None or near.table is None:
+            return PieceRepeats(imprecise, extent)
+        side = near.side
+        vague, zones = is_imprecise(side.positions, ceiling), side.zones(self.reach)
+        pairs = near_pairs(side.positions, rule, zones.without(vague))
+        # For the search, where the rows are still the same.
+        side.sorted_rows[self.reach] = zones
+        # Few rows are near another one; only their other columns are looked at.
+        rows = np.unique(pairs)
+        pairs, side, known = np.searchsorted(rows, pairs), side.take(rows), evidence(near.table[rows], self.survey)
+        pairs = pairs[alike(pairs, rule, known)]
+        keys = rank_keys(side.positions, side.ids, known, np.unique(pairs))
+        rows = keys["row"].to_numpy()
+        keys = keys.with_columns(pl.Series("row", side.rows[rows]), pl.Series("cell", side.pixels[rows]))
+        return PieceRepeats(imprecise, extent, side.rows[pairs], keys)
 
 
 #: Leading sources of a piece, their good neighbours, and the nearest candidates of sources without any.
@@ -57,38 +121,46 @@ class PieceSteps:
     Parameters
     ----------
     matcher : Matcher
-    keep : bool
-        Keep the candidates between the two steps; for a catalogue of one piece.
+    kept : KeptCandidates, optional
+        Where candidates wait between the two steps; None: they are searched twice.
+    whole : bool
+        The only piece is a whole catalogue, after whose search much memory is not needed again.
     """
 
     matcher: Matcher
-    keep: bool
-    _kept: list[Found] = field(default_factory=list)
+    kept: KeptCandidates | None = None
+    whole: bool = False
 
     def sample(self, own: SkyRows, near: SkyRows | None) -> Sample | None:
         """Select candidates of a piece to which the model can be fitted."""
-        return None if near is None else self.matcher.sample(self._candidates(own, near))
+        if near is None:
+            return None
+        piece = self._piece(own, near)
+        found = self._search(piece)
+        if self.kept is not None:
+            self.kept.put(piece, found)
+        return self.matcher.sample(found)
 
     def match(self, own: SkyRows, near: SkyRows | None, *, model: PairModel) -> PieceMatch:
         """Find the good neighbours of the leading sources of a piece."""
         if near is None:
             return leading_sources(own, np.zeros(len(own.side), dtype=bool)), None, None
-        found = self._candidates(own, near)
-        self._kept = []
+        piece = self._piece(own, near)
+        kept = None if self.kept is None else self.kept.take(piece)
+        found = self._search(piece) if kept is None else kept
+        del kept
         covered = np.concatenate([run.covered for run in found])
-        if self.keep:
-            give_back()
         # The candidates are released one run after the other.
         good, nearest = self.matcher.neighbours(found, model)
         return leading_sources(own, covered), good, nearest
 
-    def _candidates(self, own: SkyRows, near: SkyRows) -> list[Found]:
-        if self._kept:
-            return self._kept
+    def _piece(self, own: SkyRows, near: SkyRows) -> SkyPiece:
         sides = (own.side, near.side) if self.matcher.mode == "dense" else (near.side, own.side)
-        found = self.matcher.candidates(SkyPiece(*sides, self.matcher.mode))
-        if self.keep:
-            self._kept = found
+        return SkyPiece(*sides, self.matcher.mode)
+
+    def _search(self, piece: SkyPiece) -> list[Found]:
+        found = self.matcher.candidates(piece)
+        if self.whole:
             give_back()
         return found
 

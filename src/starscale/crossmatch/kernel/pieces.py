@@ -50,6 +50,8 @@ class Side:
         Magnitudes.
     sorted_rows : mapping of float to Zones
         Rows with a position, sorted for searches with a usual radius (deg), where that was done before.
+    cells : ndarray of int, optional
+        What `pixels` returns, where it was found before.
     """
 
     positions: Positions
@@ -58,6 +60,7 @@ class Side:
     several: NDArray[np.bool_]
     brightness: FloatArray | None = None
     sorted_rows: dict[float, Zones] = field(default_factory=dict, compare=False)
+    cells: NDArray[np.signedinteger] | None = None
 
     @classmethod
     def of(cls, positions: Positions, ids: pl.Series, **more: NDArray[np.generic] | None) -> Side:
@@ -72,7 +75,7 @@ class Side:
     @cached_property
     def pixels(self) -> NDArray[np.signedinteger]:
         """Nested cells of order :data:`SORT_ORDER`; -1 without a position. Shape (n,)."""
-        return tiles_of(self.positions, SORT_ORDER)
+        return tiles_of(self.positions, SORT_ORDER) if self.cells is None else self.cells
 
     def zones(self, reach: float) -> Zones:
         """Rows with a position, sorted for searches with a usual radius (deg); given away where they were."""
@@ -84,7 +87,9 @@ class Side:
     def take(self, rows: NDArray[np.signedinteger] | slice) -> Side:
         """Return some rows, in the order given; a slice is not copied."""
         brightness = None if self.brightness is None else self.brightness[rows]
-        return Side(self.positions.take(rows), self.ids[rows], self.rows[rows], self.several[rows], brightness)
+        cells = None if self.cells is None else self.cells[rows]
+        several = self.several[rows]
+        return Side(self.positions.take(rows), self.ids[rows], self.rows[rows], several, brightness, cells=cells)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +146,10 @@ class Epochs:
         return float(1.1 * np.max(self.ways(moving), initial=0.0) / 1000)
 
 
+#: No epoch is known.
+NO_EPOCHS = Epochs(np.nan, np.nan)
+
+
 def tiles_of(positions: Positions, order: int) -> NDArray[np.signedinteger]:
     """Tile of every source at an order; -1 for one without position. Shape (n,)."""
     return placed_cells(positions.ra, positions.dec, order)
@@ -179,6 +188,15 @@ def ranges_around(tile: int, order: int, margin: float) -> NDArray[np.signedinte
         whole = 2 * (SORT_ORDER - order)
         ranges = np.concatenate([ranges, [[tile << whole, (tile + 1) << whole]]])
     return ranges[np.argsort(ranges[:, 0])].astype(cell_type(SORT_ORDER))
+
+
+def tiles_in(ranges: NDArray[np.signedinteger], order: int) -> set[int]:
+    """Tiles of an order that hold a cell of some ranges of :func:`ranges_around`."""
+    shift = 2 * (SORT_ORDER - order)
+    first, last = ranges[:, 0] >> shift, (ranges[:, 1] - 1) >> shift
+    # Ranges at the border of a tile are many, and each lies in one tile; few hold several.
+    several = np.flatnonzero(first < last)
+    return set(np.unique(first).tolist()).union(*(range(first[i], last[i] + 1) for i in several))
 
 
 def margin_order(margin: float) -> int:

@@ -21,6 +21,8 @@ from starscale.vocabulary.arrays import FloatArray
 
 #: Largest numbers of stars in the fit of the errors, and in each cell of the offsets.
 SAMPLE, CELL_SAMPLE = 10_000, 400
+#: Pairs of samples that wait to be gathered, at most: they take 30 bytes each.
+_WAITING = 2_000_000
 #: Bits of a key below the number of its cell.
 _KEY_SHIFT = np.uint64(48)
 #: Pairs of leading sources with one candidate only, and keys that sort them by cell and hash.
@@ -213,6 +215,24 @@ def gather(samples: Sequence[Sample]) -> Sample:
     """Put the samples of pieces together; the result is that of the undivided sky."""
     stars, offsets = concatenate(samples)
     return stars.lowest(), offsets.lowest()
+
+
+class SampleSum:
+    """Gathers the samples of many pieces.
+
+    A piece waits for others until together they are as large as what was gathered before, or :data:`_WAITING`: to
+    gather each at once would sort everything anew for every piece.
+    """
+
+    def __init__(self) -> None:
+        self.parts: list[Sample] = []
+
+    def add(self, sample: Sample) -> None:
+        """Add the sample of a piece."""
+        self.parts.append(sample)
+        sizes = [len(stars.pairs) + len(offsets.hashes) for stars, offsets in self.parts]
+        if len(self.parts) > 1 and sum(sizes[1:]) >= min(sizes[0], _WAITING):
+            self.parts = [gather(self.parts)]
 
 
 def concatenate(samples: Sequence[Sample]) -> Sample:

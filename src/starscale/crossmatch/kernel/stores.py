@@ -10,6 +10,8 @@ import polars as pl
 
 from starscale.crossmatch.kernel.density import DensityMap
 from starscale.crossmatch.kernel.inputs import Curation, SkyRows
+from starscale.crossmatch.kernel.matcher import Found
+from starscale.crossmatch.kernel.pieces import SkyPiece
 from starscale.surveys import Survey
 from starscale.vocabulary.progress import Task
 
@@ -102,10 +104,29 @@ class ResultTable(Protocol):
         """Return the rows of a group and remove them from the table."""
 
 
+class KeptCandidates(Protocol):
+    """Candidates of pieces, each given away once."""
+
+    def put(self, piece: SkyPiece, found: list[Found]) -> None:
+        """Keep the candidates of a piece, or not."""
+
+    def take(self, piece: SkyPiece) -> list[Found] | None:
+        """Return the candidates of a piece, and keep them no longer; None where they were not kept."""
+
+
 @dataclass(frozen=True, slots=True)
 class Results:
-    """Results of all pieces: good neighbours, nearest candidates of sources without any, leading sources."""
+    """Results of all pieces.
+
+    Parameters
+    ----------
+    found, nearest, sources : ResultTable
+        Good neighbours, nearest candidates of sources without any, and leading sources.
+    candidates : KeptCandidates, optional
+        Where candidates wait between two steps; None: they are searched twice.
+    """
 
     found: ResultTable
     nearest: ResultTable
     sources: ResultTable
+    candidates: KeptCandidates | None = None
