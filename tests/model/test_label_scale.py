@@ -14,7 +14,15 @@ from hypothesis import strategies as st
 
 import starscale as ss
 from starscale import io
-from starscale.model.label_scale import FLOOR, ErrorCurve, LabelNoise, LabelScale, curves_from
+from starscale.model.label_scale import (
+    FLOOR,
+    SMALLEST_SHARE,
+    ErrorCurve,
+    LabelNoise,
+    LabelScale,
+    Residuals,
+    curves_from,
+)
 from support.small_model import small_model, small_stars
 
 NAMES = ("one", "two", "three")
@@ -116,3 +124,61 @@ def test_errors_of_labels_differ_between_dwarfs_and_giants_and_may_be_unknown() 
     np.testing.assert_allclose(found["teff"], np.sqrt([100.0**2 - 30.0**2, 100.0**2 - 60.0**2]))
     # An error of 0 is no error that a survey states.
     assert np.isnan(found["logg"]).all()
+
+
+def residuals_of(n: int, *, followed: float = 0.0, gravity: float | None = None) -> tuple[Residuals, np.ndarray]:
+    """Stars with noisy labels; a model follows the labels of its training stars. Also its errors."""
+    rng = np.random.default_rng(5)
+    true = np.stack([rng.uniform(4000, 7000, n), np.where(rng.random(n) < 0.3, 2.0, 4.5)], axis=1)
+    if gravity is not None:
+        true[:, 1] = gravity
+    size = np.where(true[:, 1] < 3.5, 0.8, 0.4)[:, None]
+    error, held_out = np.tile([100.0, 0.2], (n, 1)), rng.random(n) < 0.5
+    noise = np.sqrt(1 - size**2) * error * rng.uniform(0.5, 1.4, (n, 1))
+    wing = np.where(rng.random((n, 2)) < 0.15, 2.0, 1.0)
+    wrong = size * error * wing * rng.normal(size=(n, 2)) / 1.13
+    value, label = true + wrong, true + noise * rng.normal(size=(n, 2))
+    value = np.where(held_out[:, None], value, value + followed * (label - value))
+    # Where a gravity is ambiguous the kinds would be mixed.
+    value[:, 1] = np.where(true[:, 1] < 3.5, np.minimum(value[:, 1], 3.4), np.maximum(value[:, 1], 3.6))
+    return Residuals(value, error, label, noise, held_out), true
+
+
+@pytest.mark.parametrize("followed", [0.0, 0.1])
+def test_residuals_show_which_part_of_an_error_is_the_models(followed: float) -> None:
+    stars, true = residuals_of(40_000, followed=followed)
+    noise = LabelNoise(()).with_residuals(["teff", "logg"], stars)
+    assert [(s.label, s.kind) for s in noise.shares] == [
+        ("teff", "dwarf"),
+        ("teff", "giant"),
+        ("logg", "dwarf"),
+        ("logg", "giant"),
+    ]
+    new = stars.held_out
+    values, errors = ({"teff": a[new, 0], "logg": a[new, 1]} for a in (stars.value, stars.error))
+    found = noise.errors(values, errors)
+    for i, name in enumerate(values):
+        for giant in (False, True):
+            rows = (values["logg"] < 3.5) == giant
+            within = np.abs(values[name] - true[new, i]) < found[name]
+            assert within[rows].mean() == pytest.approx(0.683, abs=0.05)
+    assert json.loads(json.dumps(noise.document()))["truth_shares"][0]["stars"] > 1000
+    assert LabelNoise.from_document(json.loads(json.dumps(noise.document()))) == noise
+
+
+def test_too_few_residuals_leave_the_typical_errors_of_the_labels() -> None:
+    curves = (ErrorCurve("teff", "any", (5000.0,), (60.0,)),)
+    few, _ = residuals_of(150)
+    assert LabelNoise(curves).with_residuals(["teff", "logg"], few) == LabelNoise(curves)
+    dwarfs, _ = residuals_of(400, gravity=4.5)
+    (teff, logg) = LabelNoise(curves).with_residuals(["teff", "logg"], dwarfs).shares
+    assert (teff.kind, teff.stars, logg.kind) == ("any", 400, "any")
+    # Without a label, or with none whose error is known, nothing is said; a model of one label has no gravity.
+    unknown = replace(few, label=np.full_like(few.label, np.nan))
+    assert LabelNoise(curves).with_residuals(["teff", "logg"], unknown).shares == ()
+    parts = (getattr(dwarfs, name)[:, :1] for name in ("value", "error", "label", "label_error"))
+    (alone,) = LabelNoise(curves).with_residuals(["teff"], Residuals(*parts, dwarfs.held_out)).shares
+    assert (alone.kind, alone.share) == ("any", teff.share)
+    # Labels that are met exactly leave no error to measure: the least share.
+    exact = replace(dwarfs, label=dwarfs.value)
+    assert {s.share for s in LabelNoise(curves).with_residuals(["teff", "logg"], exact).shares} == {SMALLEST_SHARE}

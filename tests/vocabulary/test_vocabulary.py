@@ -169,6 +169,7 @@ def test_bits_that_are_published_never_change() -> None:
         "CORRECTION_CLAMPED": 8,
         "CORRECTION_UNCERTAIN": 16,
         "OUTLIER_LEFT_OUT": 32,
+        "LABEL_IMPOSSIBLE": 64,
     }
 
 

@@ -58,6 +58,15 @@ class StoredCurve(StoredPart):
         return self
 
 
+class StoredShare(StoredPart):
+    """The error of a label against true values over that against labels."""
+
+    label: Name
+    kind: Literal["dwarf", "giant", "any"]
+    share: Annotated[float, Field(gt=0, le=1)]
+    stars: int
+
+
 class StoredScale(StoredPart):
     """The scale of the labels."""
 
@@ -145,6 +154,7 @@ class StoredDocument(StoredPart):
     checks: list[StoredCheck] = Field(default_factory=list)
     label_scale: StoredScale | None = None
     label_noise: list[StoredCurve] | None = None
+    truth_shares: list[StoredShare] = Field(default_factory=list)
 
     @model_validator(mode="after")
     def _fit(self) -> StoredDocument:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -16,14 +16,21 @@ from numpy.typing import NDArray
 from starscale.model.evaluate import BINS
 from starscale.tables.arrays import as_floats
 from starscale.vocabulary.arrays import FloatArray
+from starscale.vocabulary.later import Later
+
+truth = Later("starscale.learn.uncertainty.truth")
 
 #: Kinds of stars, and the surface gravity between them.
 KINDS = ("dwarf", "giant")
 GIANT_LOGG = 3.5
-#: Fewest stars of a bin.
-_FEWEST = 20
+#: Fewest stars of a bin, and of a kind of stars whose residuals are looked at.
+_FEWEST, _FEWEST_RESIDUALS = 20, 200
+#: How much wider they usually are where stars were held out than in the training.
+_OVERFIT = 0.05
 #: Least error against the truth, as a share of the error against labels: stated errors of labels are uncertain.
 FLOOR = 0.5
+#: The same where residuals show it.
+SMALLEST_SHARE = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,15 +109,49 @@ class LabelScale:
 
 
 @dataclass(frozen=True, slots=True)
+class TruthShare:
+    """Error of a label against true values over that against labels, of dwarfs, giants or ("any") all stars."""
+
+    label: str
+    kind: str
+    share: float
+    stars: int
+
+
+@dataclass(frozen=True, slots=True)
+class Residuals:
+    """What a model says of stars with known labels, that took part in its training or were held out.
+
+    Parameters
+    ----------
+    value, error : ndarray, (n, n_labels)
+        Predicted labels, and their errors against labels.
+    label, label_error : ndarray, (n, n_labels)
+        NaN where unknown.
+    held_out : ndarray of bool, (n,)
+    """
+
+    value: FloatArray
+    error: FloatArray
+    label: FloatArray
+    label_error: FloatArray
+    held_out: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
 class LabelNoise:
-    """The typical errors of the labels that a model was trained on, by label and kind of star.
+    """What the errors of labels leave of the errors of a model.
 
     Attributes
     ----------
     curves : tuple of ErrorCurve
+        Typical errors of the labels that it was trained on, by label and kind of star.
+    shares : tuple of TruthShare
+        From its residuals; of labels and kinds with enough stars.
     """
 
     curves: tuple[ErrorCurve, ...]
+    shares: tuple[TruthShare, ...] = ()
 
     @classmethod
     def of(cls, table: pl.DataFrame, labels: Sequence[str]) -> LabelNoise:
@@ -120,13 +161,34 @@ class LabelNoise:
         known = [name for name in labels if len(stars[f"{name}_error"].drop_nulls()) >= _FEWEST]
         return cls(tuple(curve for name in known for curve in error_curves(stars, name, f"{name}_error")))
 
+    def with_residuals(self, labels: Sequence[str], stars: Residuals) -> LabelNoise:
+        """Return it with the shares that the residuals of a model show (:func:`.truth.truth_share`).
+
+        A model follows the labels that it was trained on: residuals of its training stars are made as wide as
+        those of the stars that were held out, as far as their number says by how much these are wider.
+        """
+        gravity = stars.value[:, labels.index("logg")] if "logg" in labels else None
+        residuals, shares = stars.value - stars.label, []
+        for i, name in enumerate(labels):
+            known = np.isfinite(residuals[:, i]) & (stars.error[:, i] > 0) & (stars.label_error[:, i] > 0)
+            residual, error, noise = (v[known, i] for v in (residuals, stars.error, stars.label_error))
+            new = stars.held_out[known]
+            residual = np.where(new, residual, residual * _wider(residual / error, new))
+            kinds = _kinds(None if gravity is None else gravity[known], np.ones(len(new), bool), _FEWEST_RESIDUALS)
+            for kind, mine in kinds.items():
+                if (n := int(mine.sum())) >= _FEWEST_RESIDUALS:
+                    share = truth.truth_share(residual[mine], error[mine], noise[mine])
+                    shares.append(TruthShare(name, kind, float(np.clip(share, SMALLEST_SHARE, 1.0)), n))
+        return replace(self, shares=tuple(shares))
+
     def errors(
         self, values: Mapping[str, FloatArray], against_labels: Mapping[str, FloatArray]
     ) -> dict[str, FloatArray]:
         """Return the errors against the true values; NaN where the errors of the labels are not known.
 
-        With e the error against labels and n the typical error of a label, it is
-        ``sqrt(max(e^2 - n^2, (f e)^2))`` with the floor f = `FLOOR`: labels and predictions err independently.
+        The share of the kind of star, where residuals showed one. Otherwise, with e the error against labels and
+        n the typical error of a label, ``sqrt(max(e^2 - n^2, (f e)^2))`` with the floor f = `FLOOR`: labels and
+        predictions err independently.
 
         Parameters
         ----------
@@ -134,10 +196,28 @@ class LabelNoise:
             Predicted labels and their errors.
         """
         noise = interpolated(self.curves, values)
-        return {
+        found = {
             name: np.sqrt(np.maximum(error**2 - noise[name] ** 2, (FLOOR * error) ** 2))
             for name, error in against_labels.items()
         }
+        for known in self.shares:
+            error = against_labels[known.label]
+            rows = _of_kind(values.get("logg"), known.kind, len(error))
+            found[known.label] = np.where(rows, known.share * error, found[known.label])
+        return found
+
+    def document(self) -> dict[str, Any]:
+        """Return plain data, from which :meth:`from_document` restores it."""
+        shares = {"truth_shares": [asdict(share) for share in self.shares]} if self.shares else {}
+        return {"label_noise": [asdict(curve) for curve in self.curves], **shares}
+
+    @classmethod
+    def from_document(cls, document: Mapping[str, Any]) -> LabelNoise | None:
+        """Undo :meth:`document`; None for a bundle of an earlier build."""
+        if "label_noise" not in document:
+            return None
+        shares = (TruthShare(**share) for share in document.get("truth_shares", ()))
+        return cls(curves_from(document["label_noise"]), tuple(shares))
 
 
 @cache
@@ -173,9 +253,7 @@ def error_curves(table: pl.DataFrame, name: str, column: str) -> list[ErrorCurve
     value, error = as_floats(table[name]), as_floats(table[column])
     known = np.isfinite(value) & np.isfinite(error)
     gravity = as_floats(table["logg"]) if "logg" in table.columns else None
-    rows = {kind: known & _of_kind(gravity, kind, len(value)) for kind in KINDS}
-    if min(int(chosen.sum()) for chosen in rows.values()) < _FEWEST:
-        rows = {"any": known}
+    rows = _kinds(gravity, known, _FEWEST)
     return [ErrorCurve(name, kind, *_binned(name, value[chosen], error[chosen])) for kind, chosen in rows.items()]
 
 
@@ -186,6 +264,23 @@ def _binned(name: str, value: FloatArray, error: FloatArray) -> tuple[tuple[floa
     bins = bins or [np.ones(len(value), dtype=bool)]
     at = tuple(float(value[rows].mean()) for rows in bins)
     return at, tuple(float(np.sqrt((error[rows] ** 2).mean())) for rows in bins)
+
+
+def _kinds(gravity: FloatArray | None, known: NDArray[np.bool_], fewest: int) -> dict[str, NDArray[np.bool_]]:
+    """Which of the known stars are dwarfs and giants; all are one kind if there are too few of the two."""
+    rows = {kind: known & _of_kind(gravity, kind, len(known)) for kind in KINDS}
+    return {"any": known} if min(int(chosen.sum()) for chosen in rows.values()) < fewest else rows
+
+
+def _wider(deviations: FloatArray, held_out: NDArray[np.bool_]) -> float:
+    """How many times wider than those of training stars the deviations of stars are that were held out."""
+    new, seen = (np.abs(deviations[part]) for part in (held_out, ~held_out))
+    if not (len(new) and len(seen)):
+        return 1.0
+    wide, narrow = np.quantile(new, truth.WITHIN), np.quantile(seen, truth.WITHIN)
+    # The 68 % quantile of n deviations is uncertain by 1 / sqrt(n) of itself.
+    believed = _OVERFIT**2 / (_OVERFIT**2 + 1 / len(new))
+    return float((wide / narrow) ** believed) if min(wide, narrow) > 0 else 1.0
 
 
 def _of_kind(gravity: FloatArray | None, kind: str, n: int) -> NDArray[np.bool_]:

@@ -21,7 +21,7 @@ from starscale.features.features import REDDER, evaluate_features, redder_featur
 from starscale.features.measurements import Measurement
 from starscale.model.asked import Asked, tilt_of
 from starscale.model.flagging import Limits, ambiguous, catalogue_flags, odd_measurement, quality
-from starscale.model.label_scale import LabelNoise, LabelScale, curves_from
+from starscale.model.label_scale import LabelNoise, LabelScale
 from starscale.model.recipe import Recipe
 from starscale.model.training_stars import TrainingStars
 from starscale.surveys.schema import Cut, Survey
@@ -347,7 +347,7 @@ class Model(Summarised):
         noise, scale, recipe = self.label_noise, self.label_scale, self.recipe
         return {
             **({"checks": [asdict(check) for check in self.checks]} if self.checks else {}),
-            **({"label_noise": [asdict(curve) for curve in noise.curves]} if noise else {}),
+            **(noise.document() if noise else {}),
             **({"label_scale": scale.document()} if scale else {}),
             **({"recipe": recipe.model_dump(mode="json", exclude_defaults=True)} if recipe else {}),
         }
@@ -390,9 +390,7 @@ class Model(Summarised):
                 label_scale=LabelScale.from_document(document["label_scale"])
                 if document.get("label_scale") is not None
                 else None,
-                label_noise=LabelNoise(curves_from(document["label_noise"]))
-                if "label_noise" in document
-                else None,
+                label_noise=LabelNoise.from_document(document),
                 stars=None if hashes is None else TrainingStars.from_arrays(hashes, str(path)),
             )
         object.__setattr__(model, "_origin", str(Path(path).resolve()))

@@ -209,6 +209,7 @@ class RunSteps:
                 "figures": json.loads(trained.figures.write_json()),
                 "missing_bands": trained.model.information["missing_bands"],
                 "label_scale": trained.model.label_scale.document() if trained.model.label_scale else None,
+                "label_noise": trained.model.label_noise.document() if trained.model.label_noise else None,
             }
 
         self.folder.step(

@@ -20,7 +20,7 @@ from starscale.homogenization.kernel.whole import anchor_of
 from starscale.io.job_folder import FolderLock
 from starscale.io.progress import progress_of
 from starscale.model.evaluate import summarise
-from starscale.model.label_scale import LabelNoise, LabelScale
+from starscale.model.label_scale import LabelNoise, LabelScale, Residuals
 from starscale.model.missing import cost_of_missing
 from starscale.model.model import Model
 from starscale.model.training_stars import TrainingStars
@@ -54,6 +54,8 @@ if TYPE_CHECKING:
 
 learnt = Later("starscale.learn.training.checkpoint")
 
+#: Training stars whose residuals are looked at.
+_RESIDUALS = 20_000
 _ANOTHER_TRAINING = "holds the state of a training with other data, settings or another version of the program"
 
 
@@ -146,8 +148,28 @@ def train_plan(
         "warnings": list(first.model.predictor.warnings),
         "provenance": dict(provenance or record(command="train", mock=config.mock, settings=settings(run))),
     }
-    model = replace(first.model, information=information)
+    noise = _with_residuals(first.model, stars)
+    model = replace(first.model, information=information, label_noise=noise)
     return replace(first, model=model, figures=figures, trials=_all_trials(repeats))
+
+
+def _with_residuals(model: Model, stars: TrainingArrays) -> LabelNoise | None:
+    """Return what errors of labels leave of the errors of the first repeat's model, with its residuals."""
+    noise, parts = model.label_noise, stars.rows(0)
+    if noise is None:
+        return None
+    # Many are enough; those held out are never left out.
+    train = parts["train"][:: max(len(parts["train"]) // _RESIDUALS, 1)]
+    rows = np.concatenate([train, parts["validation"]])
+    found = model.predictor.predict(stars.x[rows], measured=stars.observed[:, rows])
+    residuals = Residuals(
+        value=found.value,
+        error=found.error,
+        label=stars.y[rows],
+        label_error=stars.y_error[rows],
+        held_out=np.arange(len(rows)) >= len(train),
+    )
+    return noise.with_residuals(model.labels, residuals)
 
 
 def _label_scale(run: RunPlan, table: pl.DataFrame) -> LabelScale:

@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from starscale.features.splits import PARTS
 from starscale.model.evaluate import BINS, FIGURES, evaluate
-from starscale.model.label_scale import LabelScale
+from starscale.model.label_scale import LabelNoise, LabelScale
 from starscale.plots.drawing import binomial_error
 from starscale.reports import plots
 from starscale.reports.answers import answers
@@ -23,12 +23,14 @@ from starscale.reports.probabilities import probability_section
 from starscale.reports.table import ReportTable
 from starscale.reports.text import (
     HEADINGS,
+    SHARES_TEXT,
     conditional_table,
     figures_table,
     missing_table,
     prior_text,
     scale_table,
     scale_text,
+    shares_table,
 )
 from starscale.vocabulary.columns import LABELS
 
@@ -223,6 +225,7 @@ def uncertainty_section(run: FinishedRun) -> Section:
             *_conditional(run),
             *([section] if (section := probability_section(run)) else []),
             *_scale(run),
+            *_shares(run),
         ],
     )
 
@@ -251,6 +254,18 @@ def _scale(run: FinishedRun) -> list[Block]:
     caption = "Scale error of every label at the values between which it is interpolated (columns _scale_error)."
     table = scale_table(scale).captioned(caption)
     return [Paragraph(scale_text(scale)), folded(table, "Errors of the scale of the labels")]
+
+
+def _shares(run: FinishedRun) -> list[Block]:
+    """Say which part of the errors is not the noise of the labels."""
+    noise = LabelNoise.from_document(mapping(run.result("train").get("label_noise")))
+    if noise is None or not noise.shares:
+        return []
+    caption = "Errors against true values as shares of those against labels (columns _error_truth)."
+    return [
+        Paragraph(SHARES_TEXT),
+        folded(shares_table(noise.shares).captioned(caption), "Errors against true values"),
+    ]
 
 
 def coverage_in_bins(test: pl.DataFrame, labels: Sequence[str]) -> pl.DataFrame:

@@ -9,11 +9,13 @@ from starscale.model.probabilities import score_probabilities
 from starscale.reports.table import ReportTable
 from starscale.reports.text import (
     EXPLAINED,
+    SHARES_TEXT,
     figures_table,
     missing_table,
     probability_table,
     scale_table,
     scale_text,
+    shares_table,
 )
 from starscale.vocabulary.columns import LABELS
 from starscale.vocabulary.provenance import CITATION
@@ -54,6 +56,7 @@ def model_card(model: Model, figures: pl.DataFrame, test: pl.DataFrame) -> str:
         *_distilled(model),
         *_slopes(model),
         *scale_section(model),
+        *_shares(model),
         f"## Figures on the test part ({information.get('repeats', 1)} repeats; mean +- spread)\n"
         + figures_table(figures).markdown(),
         "## Bias at fixed true value\nMean and other figures of prediction - label by the **known** label: what "
@@ -117,6 +120,12 @@ def scale_section(model: Model) -> list[str]:
     if scale is None:
         return []
     return [f"## Scale of the labels\n{scale_text(scale)}\n\n" + scale_table(scale).markdown()]
+
+
+def _shares(model: Model) -> list[str]:
+    """Return the section about errors against true values; nothing where residuals do not show them."""
+    shares = model.label_noise.shares if model.label_noise else ()
+    return [f"## Errors against true values\n{SHARES_TEXT}\n\n{shares_table(shares).markdown()}"] if shares else []
 
 
 def _cuts(model: Model) -> list[list[str]]:

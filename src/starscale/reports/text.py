@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 
-from starscale.model.label_scale import LabelScale
+from starscale.model.label_scale import LabelScale, TruthShare
 from starscale.reports.table import ReportTable
 from starscale.tables.cuts import Attrition
 from starscale.vocabulary.columns import LABELS
@@ -193,6 +193,20 @@ def scale_text(scale: LabelScale) -> str:
         f"differ from it by the scale error, which the intervals do not contain: add it to the error in "
         f"quadrature to compare with such labels. It comes from {scale.source}."
     )
+
+
+#: What the shares of :func:`shares_table` are.
+SHARES_TEXT = (
+    "The errors hold the stated share of labels, with the noise of the labels in them. The residuals and the "
+    "stated errors of the labels show how much of an error is that of the prediction: the error against true "
+    "values."
+)
+
+
+def shares_table(shares: Sequence[TruthShare]) -> ReportTable:
+    """Return the errors against true values as shares of those against labels."""
+    rows = [[one.label, one.kind, f"{one.stars:,}", f"{one.share:.2f}"] for one in shares]
+    return ReportTable(["label", "kind", "stars", "error_truth / error"], rows)
 
 
 def scale_table(scale: LabelScale) -> ReportTable:

@@ -50,6 +50,7 @@ ADVICE: dict[type[IntFlag], dict[str, str]] = {
         "CORRECTION_CLAMPED": "expect an offset of the survey's scale that grows with the distance from the range",
         "CORRECTION_UNCERTAIN": "usable with its error, which includes that of the correction",
         "OUTLIER_LEFT_OUT": "no action is needed; the table of measurements shows which one was rejected",
+        "LABEL_IMPOSSIBLE": "do not use the other labels of the star: its spectrum was probably misread",
     },
 }
 

@@ -73,6 +73,7 @@ class LabelFlag(IntFlag):
     CORRECTION_CLAMPED = 8
     CORRECTION_UNCERTAIN = 16
     OUTLIER_LEFT_OUT = 32
+    LABEL_IMPOSSIBLE = 64
 
 
 #: The kind of mask comes first: members of different kinds with the same number are equal and would be one key.
@@ -142,6 +143,10 @@ MEANING: dict[type[IntFlag], dict[IntFlag, str]] = {
             "the correction of the measurement with the largest weight has a larger error than the measurement"
         ),
         LabelFlag.OUTLIER_LEFT_OUT: "a measurement was rejected because two or more others agree and it does not",
+        LabelFlag.LABEL_IMPOSSIBLE: (
+            "a label on the common scale was outside its physical range, although the measurements were not, and "
+            "was removed"
+        ),
     },
 }
 

@@ -600,3 +600,27 @@ def test_labels_that_no_survey_has(tmp_path: Path, there: tuple[str, ...], confi
         # Without a correction the mean of both surveys would be off by one error.
         assert abs(np.median(found[label].to_numpy() - truth[label])) < 0.3 * size[label][2]
     assert (found["flags"] & int(LabelFlag.CORRECTION_CLAMPED) > 0).mean() < 0.2
+
+
+@pytest.mark.parametrize("mode", ["joint", "paper"])
+def test_a_label_that_a_correction_makes_impossible_is_removed_and_flagged(
+    parts: list[SurveyRows], mode: str
+) -> None:
+    """A survey that is too low by 0.5: its stars are moved up, one of them beyond what a gravity can be."""
+    alone = set(parts[1].table["gaia"]) - set(parts[0].table["gaia"]) - set(parts[2].table["gaia"])
+    star = min(alone)
+    low = pl.when(pl.col("gaia") == star).then(6.9).otherwise(pl.col("g") - 0.5).alias("g")
+    moved = replace(parts[1], table=parts[1].table.with_columns(low))
+    done = homogenize_tables([parts[0], moved, parts[2]], QUICK.model_copy(update={"mode": mode}))
+    impossible = done.labels.filter(pl.col("flags") & int(LabelFlag.LABEL_IMPOSSIBLE) > 0)
+    assert impossible["source_id"].to_list() == [star]
+    assert impossible.select("logg", "logg_error", "logg_scale_error").row(0) == (None, None, None)
+    assert impossible["teff"].null_count() == 0
+    assert done.labels["logg"].max() <= 7
+    (weight,) = done.measurements.filter(pl.col("source_id") == star)["logg_weight"].unique()
+    assert weight == 0
+    # The calibration says the same of new rows.
+    new = on_scale(done.calibration, moved.table, moved.survey).with_columns(source_id=moved.table["gaia"])
+    mine = new.filter(pl.col("source_id") == star)
+    assert (mine["flags"] & int(LabelFlag.LABEL_IMPOSSIBLE) > 0).all()
+    assert mine["logg"].null_count() == mine.height

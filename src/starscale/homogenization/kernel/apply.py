@@ -72,4 +72,5 @@ def _on_scale(
     outside = merged.consensus.correction.outside[:, number] & np.isfinite(value).any(axis=0)
     uncertain = (merged.correction_error > merged.consensus.error)[:, :, number].any(axis=0)
     flags = np.where(outside, int(LabelFlag.CORRECTION_CLAMPED), 0)
+    flags |= np.where(merged.impossible.any(axis=0), int(LabelFlag.LABEL_IMPOSSIBLE), 0)
     return merged.value, merged.error, flags | np.where(uncertain, int(LabelFlag.CORRECTION_UNCERTAIN), 0)

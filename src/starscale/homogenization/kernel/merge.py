@@ -7,9 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from starscale.homogenization.kernel.basis import AXES
 from starscale.homogenization.kernel.calibration import Calibration, Correction
 from starscale.homogenization.kernel.consensus import Consensus, consensus
 from starscale.vocabulary.arrays import FloatArray
+from starscale.vocabulary.columns import LABELS
 from starscale.vocabulary.later import Later
 
 stats = Later("scipy.stats")
@@ -28,7 +30,7 @@ class Merged:
     Parameters
     ----------
     value, error : ndarray, (3, n)
-        NaN where no survey has the label.
+        NaN where no survey has the label, or where it is impossible.
     chi2 : ndarray, (3, n)
         Spread about the mean, with the covariance of the corrections; 0 for one measurement.
     free : ndarray of int, (3, n)
@@ -43,6 +45,8 @@ class Merged:
         Share of every measurement in the mean.
     outlier : ndarray of bool, (3, n, S)
         Measurements that were left out.
+    impossible : ndarray of bool, (3, n)
+        The mean lies outside the physical range of the label, although the surveys' own values do not.
     """
 
     value: FloatArray
@@ -54,6 +58,7 @@ class Merged:
     correction_error: FloatArray
     weight: FloatArray
     outlier: NDArray[np.bool_]
+    impossible: NDArray[np.bool_]
 
 
 def merge(calibration: Calibration, value: FloatArray, error: FloatArray) -> Merged:
@@ -79,8 +84,17 @@ def merge(calibration: Calibration, value: FloatArray, error: FloatArray) -> Mer
     means = [_Means.of(place.calibrated[i], place.error[i], used[i]) for i in range(3)]
     for mean, own, full in zip(means, correction_error, covariance, strict=True):
         mean.add_corrections(own, several, full)
+    impossible = np.stack(
+        [
+            (mean.value < LABELS[name].lower) | (mean.value > LABELS[name].upper)
+            for name, mean in zip(AXES, means, strict=True)
+        ]
+    )
+    for mean, out in zip(means, impossible, strict=True):
+        mean.remove(out)
     names = ("value", "error", "chi2", "free", "disagree", "weight")
     return Merged(
+        impossible=impossible,
         consensus=place,
         correction_error=np.where(there, correction_error, np.nan),
         outlier=outlier,
@@ -219,3 +233,8 @@ class _Means:
         free = self.free[rows]
         self.disagree[rows] = stats.chi2.sf(self.chi2[rows], free) < DISAGREE
         self.error[rows] *= np.sqrt(np.where(self.disagree[rows], self.chi2[rows] / free, 1.0))
+
+    def remove(self, out: NDArray[np.bool_]) -> None:
+        """Remove the means of some stars."""
+        self.value[out] = self.error[out] = np.nan
+        self.weight[out] = 0.0

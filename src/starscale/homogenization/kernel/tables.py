@@ -121,6 +121,7 @@ def _flags(
         LabelFlag.CORRECTION_CLAMPED: (merged.consensus.correction.outside & used.any(axis=0)).any(axis=1),
         LabelFlag.CORRECTION_UNCERTAIN: uncertain.any(axis=(0, 2)),
         LabelFlag.OUTLIER_LEFT_OUT: merged.outlier.any(axis=(0, 2)),
+        LabelFlag.LABEL_IMPOSSIBLE: merged.impossible.any(axis=0),
     }.items():
         flags |= np.where(where, int(flag), 0).astype(np.int32)
     return flags

@@ -1,0 +1,39 @@
+"""Errors against true values, found from residuals against noisy labels of simulated stars."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from starscale.learn.uncertainty.truth import truth_share
+
+
+@pytest.mark.parametrize("share", [0.4, 0.6, 0.9])
+@pytest.mark.parametrize("wrong", [0.0, 0.03])
+def test_the_share_of_errors_that_noisy_labels_leave(share: float, wrong: float) -> None:
+    """Errors of labels as large as those against labels or small, and some labels wrong by eight errors."""
+    rng = np.random.default_rng(int(100 * share))
+    n = 4000
+    noise = 50 * rng.choice([0.3, 1.0, 2.0], n) * rng.uniform(0.7, 1.3, n)
+    # What a calibrated model states follows the errors of the labels of similar stars.
+    error = rng.uniform(0.8, 1.2, n) * np.hypot(share * 60, 50)
+    wing = np.where(rng.random(n) < 0.15, 2.0, 1.0)
+    core = share / np.quantile(np.abs(wing * rng.normal(size=n)), 0.6827)
+    prediction = core * wing * error * rng.normal(size=n)
+    label = noise * rng.normal(size=n) * np.where(rng.random(n) < wrong, 8.0, 1.0)
+    found = truth_share(prediction - label, error, noise)
+    assert np.mean(np.abs(prediction) < found * error) == pytest.approx(0.6827, abs=0.03)
+    # Without the errors of the labels it would be far too large.
+    assert np.mean(np.abs(prediction) < error) > 0.72
+
+
+def test_few_stars_say_little() -> None:
+    residual, error = np.array([0.0, 100.0]), np.array([60.0, 60.0])
+    assert 0.3 < truth_share(residual, error, np.array([50.0, 50.0])) < 1.3
+
+
+def test_precise_labels_show_the_errors_themselves() -> None:
+    rng = np.random.default_rng(1)
+    error = rng.uniform(0.1, 0.3, 5000)
+    residual = error * rng.normal(size=5000)
+    assert truth_share(residual, error, np.full(5000, 1e-4)) == pytest.approx(1.0, abs=0.03)
