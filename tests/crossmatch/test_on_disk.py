@@ -121,7 +121,7 @@ def test_large_tables_go_through_tiles_by_themselves(
     monkeypatch.setattr(api, "IN_MEMORY", 100)
     monkeypatch.setattr(api, "free_memory", lambda: 1000)
     # 192 tiles of the whole sky.
-    monkeypatch.setattr("starscale.crossmatch.api.TILE", 30)
+    monkeypatch.setattr("starscale.crossmatch.api.TILE", (30, 30))
     monkeypatch.setattr(
         "starscale.crossmatch.api.match_on_disk", lambda *a, **k: seen.append(k["order"]) or real(*a, **k)
     )
@@ -134,7 +134,8 @@ def test_large_tables_go_through_tiles_by_themselves(
     [
         (2_000_000, 0, None, []),
         (20_000_000, 16e9, None, ["match in memory: 20,000,000 rows need about 8.0 GB, and 16.0 GB are free"]),
-        (20_000_000, 15e9, 3, ["match in tiles of HEALPix order 3, on disk: 20,000,000 rows"]),
+        (20_000_000, 15e9, 2, ["match in tiles of HEALPix order 2, on disk: 20,000,000 rows"]),
+        (20_000_000, 0.7e9, 3, ["match in tiles of HEALPix order 3, on disk: 20,000,000 rows"]),
         (20_000_000, None, 3, ["what is free is not known"]),
     ],
 )
@@ -169,16 +170,22 @@ def test_a_run_bounds_the_memory_of_its_match(monkeypatch: pytest.MonkeyPatch) -
     heard: list[str] = []
     rows = int(MATCH_MEMORY / api.ROW_BYTES)
     assert api._tiles_of(rows, RecordedProgress(heard), MATCH_MEMORY) is None
-    assert api._tiles_of(rows + 1, RecordedProgress(heard), MATCH_MEMORY) == api.order_for(rows + 1)
+    assert api._tiles_of(rows + 1, RecordedProgress(heard), MATCH_MEMORY) == api.order_for(rows + 1, MATCH_MEMORY)
     assert heard[1].endswith("64.0 GB are free, of which it may take 1.5")
 
 
-@given(rows=st.integers(1, 10**10))
-def test_tiles_have_about_as_many_rows_as_they_should(rows: int) -> None:
-    order = api.order_for(rows)
+@given(rows=st.integers(1, 10**10), memory=st.floats(0, 1e11))
+def test_tiles_have_about_as_many_rows_as_they_should(rows: int, memory: float) -> None:
+    order = api.order_for(rows, memory)
     assert 0 <= order <= 10
     if order:
-        assert api.TILE / 2.1 < rows / (12 * 4**order) < api.TILE * 2.1
+        least, most = api.TILE
+        assert least / 2.1 < rows / (12 * 4**order) < most * 2.1
+        # With more memory no tile is smaller.
+        assert api.order_for(rows, 2 * memory) <= order
+    # One fifty times as full as the average fits, where tiles can be so small.
+    if order and memory > api.FULL * least * api.ROW_BYTES:
+        assert rows / (12 * 4**order) * api.FULL * api.ROW_BYTES < 2.1 * memory
 
 
 @pytest.mark.parametrize("order", [None, 3])

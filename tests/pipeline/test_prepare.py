@@ -57,7 +57,7 @@ def test_in_pieces_and_at_once(
     monkeypatch.setattr(joining, "HELD", 700)
     monkeypatch.setattr(api, "IN_MEMORY", 0)
     monkeypatch.setattr(api, "free_memory", lambda: 0)
-    monkeypatch.setattr(api, "TILE", 50)
+    monkeypatch.setattr(api, "TILE", (50, 50))
     monkeypatch.setattr(linking, "HELD", 0)
     pieces = prepared(run_file, tmp_path / "pieces")
     assert whole["training"].height > 50

@@ -41,8 +41,9 @@ from starscale.vocabulary.provenance import record
 from starscale.vocabulary.settings.match import MatchConfig
 from starscale.vocabulary.summary import Figures, Summarised
 
-#: Rows of both tables in a tile, averaged over the whole sky: fewer take more time, more take more memory.
-TILE = 20_000
+#: Fewest and most rows of both tables in a tile, averaged over the whole sky: fewer take more time, more take more
+#: memory. Between them, tiles are so large that one that is so many times as full as the average fits in memory.
+TILE, FULL = (20_000, 80_000), 50
 #: Rows of both tables together that are matched in memory whatever is free.
 IN_MEMORY = 2_000_000
 #: Memory that a row needs at most in a usual field, bytes, and the share of the free memory that a match takes.
@@ -248,7 +249,8 @@ def _tiles_of(rows: int, progress: Progress, most: float = math.inf) -> int | No
     if rows <= IN_MEMORY:
         return None
     needed, free = rows * ROW_BYTES, free_memory()
-    order = None if free is not None and needed <= min(SHARE * free, most) else order_for(rows)
+    memory = 0.0 if free is None else min(SHARE * free, most)
+    order = None if needed <= memory else order_for(rows, memory)
     how = "in memory" if order is None else f"in tiles of HEALPix order {order}, on disk"
     have = "what is free is not known" if free is None else f"{free / 1e9:.1f} GB are free"
     bound = f", of which it may take {most / 1e9:.1f}" if math.isfinite(most) else ""
@@ -256,9 +258,10 @@ def _tiles_of(rows: int, progress: Progress, most: float = math.inf) -> int | No
     return order
 
 
-def order_for(rows: int) -> int:
-    """Return the HEALPix order at which a tile of the sky has about :data:`TILE` of so many rows."""
-    return int(np.clip(round(math.log(rows / (12 * TILE), 4)), 0, 10))
+def order_for(rows: int, memory: float) -> int:
+    """Return the HEALPix order of tiles for so many rows of both tables and so much memory (bytes)."""
+    rows_of_tile = float(np.clip(memory / ROW_BYTES / FULL, *TILE))
+    return int(np.clip(round(math.log(rows / (12 * rows_of_tile), 4)), 0, 10))
 
 
 def _require_output(options: Mapping[str, Any]) -> None:

@@ -59,6 +59,25 @@ def side_with_rows(
     return SkyRows(side, table=table) if curation is None else curation.applied(side, survey, table)
 
 
+class _Recent:
+    """Tables that were used last, :data:`RECENT` rows of them."""
+
+    def __init__(self) -> None:
+        self._tables: dict[tuple[int, int], pl.DataFrame] = {}
+        self._rows = 0
+
+    def get(self, key: tuple[int, int], make: Callable[[], pl.DataFrame]) -> pl.DataFrame:
+        """Return a table; it is made where it is not kept."""
+        table = self._tables.pop(key, None)
+        if table is None:
+            table = make()
+            self._rows += table.height
+        self._tables[key] = table
+        while len(self._tables) > 1 and self._rows > RECENT:
+            self._rows -= self._tables.pop(next(iter(self._tables))).height
+        return table
+
+
 class TiledCatalogue:
     """One catalogue in tiles on disk.
 
@@ -79,10 +98,8 @@ class TiledCatalogue:
         self.rows = 0
         self._tiles = Scatter(folder)
         self._curation: Curation | None = None
-        self._recent: dict[int, pl.DataFrame] = {}
+        self._recent, self._borders = _Recent(), _Recent()
         self._checked: set[tuple[int, str]] = set()
-        # With the order of the margin that they are made for.
-        self._borders: dict[int, tuple[int, pl.DataFrame]] = {}
 
     def read(self, task: Task) -> None:
         """Read the table once and sort its rows into tiles."""
@@ -117,11 +134,14 @@ class TiledCatalogue:
     def around(self, tile: int, margin: float) -> SkyRows:
         """Return the rows of a tile and of a margin (arcsec) around it, in the order of the catalogue."""
         ranges = ranges_around(tile, self.order, margin)
-        parts, fine = [self._tile(tile)], margin_order(margin)
-        for other in sorted(tiles_in(ranges, self.order) - {tile}):
-            border = self._border(other, fine)
-            parts.append(_chosen(border, in_ranges(border[_PIXEL].to_numpy(), ranges)))
-        return self._rows(pl.concat(parts).sort(_ROW), (tile, "around"))
+        fine = margin_order(margin, self.order)
+        rows = self._tile(tile)
+        others = sorted(tiles_in(ranges, self.order) - {tile})
+        if others:
+            borders = pl.concat([self._border(other, fine) for other in others])
+            near = _chosen(borders, in_ranges(borders[_PIXEL].to_numpy(), ranges))
+            rows = pl.concat([rows, near]).sort(_ROW)
+        return self._rows(rows, (tile, "around"))
 
     def curate(self, curation: Curation) -> None:
         """Apply the curation to all rows passed to later steps."""
@@ -132,26 +152,17 @@ class TiledCatalogue:
         return density
 
     def _tile(self, number: int) -> pl.DataFrame:
-        """Return the rows of a tile; recent tiles are kept, since several steps read them."""
-        table = self._recent.pop(number, None)
-        if table is None:
-            table = self._tiles.read(number)
-        self._recent[number] = table
-        while len(self._recent) > 1 and sum(t.height for t in self._recent.values()) > RECENT:
-            del self._recent[next(iter(self._recent))]
-        return table
+        """Return the rows of a tile, which several steps read."""
+        return self._recent.get((number, 0), lambda: self._tiles.read(number))
 
     def _border(self, number: int, fine: int) -> pl.DataFrame:
         """Return the rows at the border of a tile, which are all that its neighbours need of it."""
-        held = self._borders.pop(number, None)
-        # One that was made for a coarser order reaches farther into the tile, and will do.
-        if held is None or held[0] > fine:
+
+        def border() -> pl.DataFrame:
             whole = self._tile(number)
-            held = fine, _chosen(whole, on_border(whole[_PIXEL].to_numpy(), self.order, fine))
-        self._borders[number] = held
-        while len(self._borders) > 1 and sum(t.height for _, t in self._borders.values()) > RECENT:
-            del self._borders[next(iter(self._borders))]
-        return held[1]
+            return _chosen(whole, on_border(whole[_PIXEL].to_numpy(), self.order, fine))
+
+        return self._borders.get((number, fine), border)
 
     def _rows(self, table: pl.DataFrame, place: tuple[int, str]) -> SkyRows:
         """Return rows as a step receives them; those of a place are checked when they are read first."""

@@ -56,7 +56,7 @@ def test_the_margin_holds_everything_within_it(order: int, margin: float) -> Non
 @pytest.mark.parametrize("order", [0, 1, 3, 6])
 @pytest.mark.parametrize("margin", [5.0, 600.0, 8000.0])
 def test_what_is_near_another_tile_is_at_the_border_of_its_own(order: int, margin: float) -> None:
-    rng, shift, fine = np.random.default_rng(order), 2 * (SORT_ORDER - order), margin_order(margin)
+    rng, shift, fine = np.random.default_rng(order), 2 * (SORT_ORDER - order), margin_order(margin, order)
     for tile in rng.choice(12 * 4**order, 6, replace=False):
         ranges = ranges_around(int(tile), order, margin)
         near = np.concatenate([ranges[:, 0], ranges[:, 1] - 1, rng.integers(ranges[:, 0], ranges[:, 1])])

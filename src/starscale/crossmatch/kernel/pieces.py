@@ -24,6 +24,9 @@ from starscale.vocabulary.arrays import FloatArray
 
 #: Order of the cells by which sources are sorted.
 SORT_ORDER = FINEST
+#: Orders by which the cells of a margin are finer than its tile, at most: 128 along an edge. More cells take more
+#: time to find than the rows that they leave out.
+EDGE_ORDERS = 7
 #: Smallest distance between a point of a cell and cells that are not its neighbours, over the root of its area.
 NARROWEST = 0.25
 
@@ -176,7 +179,7 @@ def ranges_around(tile: int, order: int, margin: float) -> NDArray[np.signedinte
     ndarray of int, (n, 2)
         First cell and the one after the last, of ranges that do not overlap.
     """
-    fine = margin_order(margin)
+    fine = margin_order(margin, order)
     if fine <= order:
         around = neighbourhoods(np.array([tile >> (2 * (order - fine))]), fine).ravel()
         around = np.unique(around[around >= 0]).astype(np.int64)
@@ -199,9 +202,12 @@ def tiles_in(ranges: NDArray[np.signedinteger], order: int) -> set[int]:
     return set(np.unique(first).tolist()).union(*(range(first[i], last[i] + 1) for i in several))
 
 
-def margin_order(margin: float) -> int:
-    """Finest order at which everything within a margin (arcsec) of a cell lies in it or in its neighbours."""
-    fine = SORT_ORDER
+def margin_order(margin: float, order: int) -> int:
+    """Order at which everything within a margin (arcsec) of a cell lies in it or in its neighbours.
+
+    The finest one, up to :data:`EDGE_ORDERS` above that of the tile.
+    """
+    fine = min(SORT_ORDER, order + EDGE_ORDERS)
     while fine > 0 and NARROWEST * np.sqrt(cell_area(fine)) < margin:
         fine -= 1
     return fine
