@@ -160,6 +160,8 @@ class StoredDocument(StoredPart):
     def _fit(self) -> StoredDocument:
         if unknown := sorted(set(self.label_ranges) - set(self.labels)):
             raise ValueError(f"label_ranges has {unknown[0]!r}, which is not predicted")
+        if unknown := sorted({share.label for share in self.truth_shares} - set(self.labels)):
+            raise ValueError(f"truth_shares has {unknown[0]!r}, which is not predicted")
         columns = self.inputs.get("columns")
         if self.reddening is not None and not (isinstance(columns, dict) and self.reddening in columns):
             raise ValueError(f"reddening is {self.reddening!r}, which is not among the inputs")
