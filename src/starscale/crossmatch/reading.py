@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from starscale.crossmatch.kernel.engine import CatalogueInMemory
 from starscale.crossmatch.kernel.inputs import SkyRows, evidence_columns, match_columns, side_of
 from starscale.crossmatch.kernel.pieces import Side
-from starscale.crossmatch.kernel.runs import give_back
+from starscale.io.threads import give_back
 from starscale.surveys import Survey
 from starscale.tables.api import AnyTable, name_of, read
 from starscale.tables.identifiers import identifier_problems

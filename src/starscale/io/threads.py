@@ -1,11 +1,13 @@
-"""Threads: how many cores this process may use, and work on many items at the same time.
+"""Threads: how many cores this process may use, work on many items at the same time, memory that they have freed.
 
 numpy, polars and compiled networks release the interpreter while they work, so threads are enough.
 """
 
 from __future__ import annotations
 
+import ctypes
 import os
+import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -168,3 +170,18 @@ def both(first: Callable[[], Item], second: Callable[[], Result]) -> tuple[Item,
         other = pool.submit(second)
         mine = first()
         return mine, other.result()
+
+
+def give_back() -> None:
+    """Give memory that was freed back to the system.
+
+    The allocator of the GNU C library keeps what threads have freed for their next requests, which do not come
+    after the last run; other systems have no such call, and nothing is done there. pyarrow keeps as much as it
+    needed to read a table.
+    """
+    if "pyarrow" in sys.modules:
+        sys.modules["pyarrow"].default_memory_pool().release_unused()
+    if sys.platform == "linux":
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+        if trim is not None:
+            trim(0)

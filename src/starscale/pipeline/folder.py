@@ -14,6 +14,7 @@ import polars as pl
 
 from starscale.io import KnownSums, atomic_text, read
 from starscale.io.job_folder import FolderLock
+from starscale.io.threads import give_back
 from starscale.surveys import Survey
 from starscale.tables.api import PROVENANCE_KEY, described, write
 from starscale.vocabulary.errors import InputError
@@ -124,6 +125,8 @@ class RunFolder:
         started = time.monotonic()
         self.progress.message(f"{name} ...")
         result = json.loads(json.dumps(work(), default=str))
+        # What this step needed is not the next one's.
+        give_back()
         seconds = time.monotonic() - started
         self.record["steps"][name] = {
             "key": key,

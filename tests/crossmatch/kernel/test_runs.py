@@ -8,7 +8,7 @@ import pytest
 
 from starscale.crossmatch.kernel import runs as runs_module
 from starscale.crossmatch.kernel import sample
-from starscale.crossmatch.kernel.runs import drained, give_back, runs, stacked
+from starscale.crossmatch.kernel.runs import drained, runs, stacked
 from starscale.crossmatch.kernel.sample import highest_hash, highest_keys
 from starscale.crossmatch.kernel.select import Mode, best_first, nearest_of
 from starscale.crossmatch.kernel.zones import Zones, _window
@@ -145,7 +145,3 @@ def test_windows_hold_their_circles() -> None:
     beyond = np.abs(dec) + reach >= 90
     assert (window[beyond] == 180).all()
     assert (window[~beyond] >= np.degrees(np.arcsin(np.minimum(ratio[~beyond], 1.0)))).all()
-
-
-def test_freed_memory_is_given_back() -> None:
-    give_back()

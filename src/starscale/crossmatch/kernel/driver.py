@@ -26,7 +26,6 @@ from starscale.crossmatch.kernel.matcher import Matcher
 from starscale.crossmatch.kernel.model import PairModel
 from starscale.crossmatch.kernel.piece_steps import PieceExtent, PieceSteps, RepeatSearch
 from starscale.crossmatch.kernel.pieces import NO_EPOCHS, Epochs
-from starscale.crossmatch.kernel.runs import give_back
 from starscale.crossmatch.kernel.sample import SampleSum
 from starscale.crossmatch.kernel.select import (
     Mode,
@@ -38,6 +37,7 @@ from starscale.crossmatch.kernel.select import (
 )
 from starscale.crossmatch.kernel.stores import Catalogue, Results
 from starscale.crossmatch.kernel.tally import MatchedRows, MatchStatistics, Tally
+from starscale.io.threads import give_back
 from starscale.vocabulary.accounting import RowAccount
 from starscale.vocabulary.columns import DUPLICATE_COLUMNS
 from starscale.vocabulary.progress import SilentTask, Task

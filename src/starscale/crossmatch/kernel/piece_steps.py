@@ -15,9 +15,9 @@ from starscale.crossmatch.kernel.inputs import Curation, SkyRows, error_ceiling,
 from starscale.crossmatch.kernel.matcher import Found, Matcher
 from starscale.crossmatch.kernel.model import PairModel
 from starscale.crossmatch.kernel.pieces import NO_EPOCHS, Epochs, Side, SkyPiece
-from starscale.crossmatch.kernel.runs import give_back
 from starscale.crossmatch.kernel.sample import Sample
 from starscale.crossmatch.kernel.stores import KeptCandidates
+from starscale.io.threads import give_back
 from starscale.surveys import Survey
 
 

@@ -1,15 +1,15 @@
-"""Runs of consecutive sources, which threads work on, and the memory that they hold."""
+"""Runs of consecutive sources, which threads work on."""
 
 from __future__ import annotations
 
-import ctypes
-import sys
 from collections.abc import Iterator, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
+
+from starscale.io.threads import give_back
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -31,21 +31,6 @@ def drained(items: list[Item]) -> Iterator[Item]:
     items.reverse()
     while items:
         yield items.pop()
-
-
-def give_back() -> None:
-    """Give memory that was freed back to the system.
-
-    The allocator of the GNU C library keeps what threads have freed for their next requests, which do not come
-    after the last run; other systems have no such call, and nothing is done there. pyarrow keeps as much as it
-    needed to read a table.
-    """
-    if "pyarrow" in sys.modules:
-        sys.modules["pyarrow"].default_memory_pool().release_unused()
-    if sys.platform == "linux":
-        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-        if trim is not None:
-            trim(0)
 
 
 def stacked(tables: Sequence[Columns]) -> pl.DataFrame:
