@@ -113,7 +113,7 @@ def test_names_are_completed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
 def test_a_time_is_said_where_it_is_long_and_was_measured(tmp_path: Path, sky: Path) -> None:
     assert expected("predict", 10_000_000) == "; 73 s to 3 minutes by rates measured on two cores"
     assert expected("predict", 1_000) == expected("convert", 10**9) == ""
-    assert expected("run", 10_000_000) == "; 2 minutes to 6 minutes by rates measured on two cores"
+    assert expected("run", 10_000_000) == "; 2 minutes to 7 minutes by rates measured on two cores"
     table = io.read(sky / "mock/skymapper_dr2.parquet").head(7)
     io.write(table, tmp_path / "few.csv")
     # The rows of a text table would have to be counted.

@@ -20,7 +20,7 @@ files, settings = Later("starscale.pipeline.runfile"), Later("starscale.vocabula
 #: Microseconds a row on two cores, least and most seen (docs/large.md, docs/measurements.md); match: of both
 #: tables together, in memory and in tiles; predict: a small model and the default; run: of the leading
 #: table, all steps, a third of its stars predicted by a small network and by the default's.
-MICROSECONDS = {"clean": (0.6, 5.8), "match": (1.0, 2.5), "predict": (7.3, 15.9), "run": (12.5, 38.6)}
+MICROSECONDS = {"clean": (0.7, 8.7), "match": (1.0, 2.8), "predict": (7.3, 15.9), "run": (13.2, 44.5)}
 #: Formats that state their number of rows.
 _COUNTED = (".parquet", ".fits")
 #: Seconds below which a time is not worth a word.
