@@ -239,6 +239,19 @@ def test_scattered_rows_come_back_group_by_group(tmp_path: Path, last: int) -> N
     assert scatter.read(3).is_empty()
 
 
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="only Linux says what is mapped")
+@pytest.mark.parametrize("parts", [1, 2])
+def test_tables_do_not_hold_on_to_their_files(tmp_path: Path, parts: int) -> None:
+    """A file system over a network keeps a removed file that is in use, and its folder cannot be removed."""
+    scatter = Scatter(tmp_path)
+    frame = pl.DataFrame({"x": np.arange(9.0), "id": [f"an identifier of some length {i}" for i in range(9)]})
+    for _ in range(parts):
+        scatter.append(frame, 3)
+    found = scatter.take(3)
+    assert str(tmp_path) not in Path("/proc/self/maps").read_text()
+    assert_frame_equal(found, pl.concat([frame] * parts))
+
+
 @pytest.mark.parametrize("order", [None, 3])
 def test_an_output_that_cannot_be_written_is_said(sky: Path, tmp_path: Path, order: int | None) -> None:
     (tmp_path / "file").write_text("in the way")

@@ -42,8 +42,10 @@ from starscale.vocabulary.settings.match import MatchConfig
 from starscale.vocabulary.summary import Figures, Summarised
 
 #: Fewest and most rows of both tables in a tile, averaged over the whole sky: fewer take more time, more take more
-#: memory. Between them, tiles are so large that one that is so many times as full as the average fits in memory.
-TILE, FULL = (20_000, 80_000), 50
+#: memory.
+TILE = (20_000, 80_000)
+#: How many times fuller than the average a tile can be that still fits in memory: in a crowd, or in a small field.
+FULL = 50
 #: Rows of both tables together that are matched in memory whatever is free.
 IN_MEMORY = 2_000_000
 #: Memory that a row needs at most in a usual field, bytes, and the share of the free memory that a match takes.

@@ -63,10 +63,10 @@ class _Recent:
     """Tables that were used last, :data:`RECENT` rows of them."""
 
     def __init__(self) -> None:
-        self._tables: dict[tuple[int, int], pl.DataFrame] = {}
+        self._tables: dict[tuple[int, ...], pl.DataFrame] = {}
         self._rows = 0
 
-    def get(self, key: tuple[int, int], make: Callable[[], pl.DataFrame]) -> pl.DataFrame:
+    def get(self, key: tuple[int, ...], make: Callable[[], pl.DataFrame]) -> pl.DataFrame:
         """Return a table; it is made where it is not kept."""
         table = self._tables.pop(key, None)
         if table is None:
@@ -153,7 +153,7 @@ class TiledCatalogue:
 
     def _tile(self, number: int) -> pl.DataFrame:
         """Return the rows of a tile, which several steps read."""
-        return self._recent.get((number, 0), lambda: self._tiles.read(number))
+        return self._recent.get((number,), lambda: self._tiles.read(number))
 
     def _border(self, number: int, fine: int) -> pl.DataFrame:
         """Return the rows at the border of a tile, which are all that its neighbours need of it."""

@@ -54,8 +54,8 @@ class Scatter:
         if group not in self._groups:
             return empty
         parts: list[pl.DataFrame] = []
-        # Mapped, so that the rows are copied once: to one place.
-        with pa.memory_map(str(self._path(group))) as file:
+        # Not mapped: a table would hold on to its file, which is removed while the table is in use.
+        with pa.BufferReader(self._path(group).read_bytes()) as file:
             # Every call of append() wrote one stream.
             while file.tell() < file.size():
                 parts.append(pl.DataFrame(pl.from_arrow(ipc.open_stream(file).read_all(), rechunk=False)))

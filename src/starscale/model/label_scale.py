@@ -25,11 +25,9 @@ KINDS = ("dwarf", "giant")
 GIANT_LOGG = 3.5
 #: Fewest stars of a bin, and of a kind of stars whose residuals are looked at.
 _FEWEST, _FEWEST_RESIDUALS = 20, 200
-#: How much wider they usually are where stars were held out than in the training.
-_OVERFIT = 0.05
 #: Least error against the truth, as a share of the error against labels: stated errors of labels are uncertain.
 FLOOR = 0.5
-#: The same where residuals show it.
+#: Least share that residuals can show.
 SMALLEST_SHARE = 0.2
 
 
@@ -173,7 +171,7 @@ class LabelNoise:
             known = np.isfinite(residuals[:, i]) & (stars.error[:, i] > 0) & (stars.label_error[:, i] > 0)
             residual, error, noise = (v[known, i] for v in (residuals, stars.error, stars.label_error))
             new = stars.held_out[known]
-            residual = np.where(new, residual, residual * _wider(residual / error, new))
+            residual = np.where(new, residual, residual * truth.wider(residual / error, new))
             kinds = _kinds(None if gravity is None else gravity[known], np.ones(len(new), bool), _FEWEST_RESIDUALS)
             for kind, mine in kinds.items():
                 if (n := int(mine.sum())) >= _FEWEST_RESIDUALS:
@@ -270,17 +268,6 @@ def _kinds(gravity: FloatArray | None, known: NDArray[np.bool_], fewest: int) ->
     """Which of the known stars are dwarfs and giants; all are one kind if there are too few of the two."""
     rows = {kind: known & _of_kind(gravity, kind, len(known)) for kind in KINDS}
     return {"any": known} if min(int(chosen.sum()) for chosen in rows.values()) < fewest else rows
-
-
-def _wider(deviations: FloatArray, held_out: NDArray[np.bool_]) -> float:
-    """How many times wider than those of training stars the deviations of stars are that were held out."""
-    new, seen = (np.abs(deviations[part]) for part in (held_out, ~held_out))
-    if not (len(new) and len(seen)):
-        return 1.0
-    wide, narrow = np.quantile(new, truth.WITHIN), np.quantile(seen, truth.WITHIN)
-    # The 68 % quantile of n deviations is uncertain by 1 / sqrt(n) of itself.
-    believed = _OVERFIT**2 / (_OVERFIT**2 + 1 / len(new))
-    return float((wide / narrow) ** believed) if min(wide, narrow) > 0 else 1.0
 
 
 def _of_kind(gravity: FloatArray | None, kind: str, n: int) -> NDArray[np.bool_]:

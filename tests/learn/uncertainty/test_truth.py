@@ -32,6 +32,14 @@ def test_few_stars_say_little() -> None:
     assert 0.3 < truth_share(residual, error, np.array([50.0, 50.0])) < 1.3
 
 
+@pytest.mark.parametrize("label_error", [1e-200, 1e-30, 1e12])
+@pytest.mark.parametrize("residual", [0.0, 1.0, 1e9])
+def test_absurd_errors_of_labels_give_a_number(label_error: float, residual: float) -> None:
+    error = np.linspace(0.5, 1.5, 300)
+    with np.errstate(all="raise", under="ignore"):
+        assert truth_share(np.full(300, residual), error, np.full(300, label_error)) > 0
+
+
 def test_precise_labels_show_the_errors_themselves() -> None:
     rng = np.random.default_rng(1)
     error = rng.uniform(0.1, 0.3, 5000)

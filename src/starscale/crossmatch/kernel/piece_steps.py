@@ -20,6 +20,9 @@ from starscale.crossmatch.kernel.stores import KeptCandidates
 from starscale.io.threads import give_back
 from starscale.surveys import Survey
 
+#: Density of a piece, its epochs, and the largest motion of its stars, arcsec.
+Extent = tuple[DensityMap | None, Epochs, float]
+
 
 @dataclass(frozen=True)
 class PieceExtent:
@@ -39,7 +42,7 @@ class PieceExtent:
     locate: bool
     between: Epochs | None
 
-    def __call__(self, own: SkyRows, near: SkyRows | None = None) -> tuple[DensityMap | None, Epochs, float]:  # noqa: ARG002
+    def __call__(self, own: SkyRows, near: SkyRows | None = None) -> Extent:  # noqa: ARG002
         """Return density, epochs, and motion in arcsec."""
         density = DensityMap.count(own.side.pixels) if self.count else None
         epochs, motion = NO_EPOCHS, 0.0
@@ -57,8 +60,8 @@ class PieceRepeats(NamedTuple):
     ----------
     imprecise : int
         Number of imprecise rows.
-    extent : tuple
-        Of :class:`PieceExtent`, as if no row repeated another.
+    extent : Extent
+        As if no row repeated another.
     pairs : ndarray of int, (n_pairs, 2), or None
         Row numbers that are one source.
     keys : polars.DataFrame or None
@@ -66,7 +69,7 @@ class PieceRepeats(NamedTuple):
     """
 
     imprecise: int
-    extent: tuple[DensityMap | None, Epochs, float]
+    extent: Extent
     pairs: NDArray[np.signedinteger] | None = None
     keys: pl.DataFrame | None = None
 

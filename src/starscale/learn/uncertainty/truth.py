@@ -9,14 +9,14 @@ ones show the error of the prediction almost alone, noisy ones what they add to 
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
+from starscale.learn.regressor import LEVELS
 from starscale.vocabulary.arrays import FloatArray
 from starscale.vocabulary.later import Later
 
 optimize, special = Later("scipy.optimize"), Later("scipy.special")
 
-#: Share of stars within one error.
-WITHIN = 0.6826894921
 #: Width of the wing over that of the core, and most of the stars that are in it.
 _WING, _MOST_WING = 2.0, 0.4
 #: The same of the labels that are wrong.
@@ -24,6 +24,8 @@ _WRONG, _MOST_WRONG = 8.0, 0.1
 #: Expected logarithm of the width of the core, and logits of the two shares, with their standard deviations: they
 #: decide where the stars do not.
 _EXPECTED, _UNCERTAIN = np.array([np.log(0.6), -1.0, -2.0]), np.array([1.0, 2.0, 2.0])
+#: By how much of themselves residuals of held-out stars are usually wider than those of training stars.
+_OVERFIT = 0.05
 
 
 def truth_share(residual: FloatArray, error: FloatArray, label_error: FloatArray) -> float:
@@ -32,7 +34,7 @@ def truth_share(residual: FloatArray, error: FloatArray, label_error: FloatArray
     Parameters
     ----------
     residual : ndarray, (n,)
-        Predicted value less label, of stars that the model was not trained on.
+        Predicted value less label, as wide as for stars that the model was not trained on (:func:`wider`).
     error : ndarray, (n,)
         Predicted errors: 68.3 % of the residuals are smaller. Positive.
     label_error : ndarray, (n,)
@@ -44,10 +46,12 @@ def truth_share(residual: FloatArray, error: FloatArray, label_error: FloatArray
         68.3 % of the errors of predictions are smaller than this share of `error`.
     """
 
+    # A label that is a thousand times better is as good as the truth, and no width is zero.
+    noise = np.maximum(label_error, 1e-3 * error) ** 2
+
     def unlikely(at: FloatArray) -> float:
         core, wing, wrong = _widths(at)
         narrow, broad = (core * error) ** 2, (core * _WING * error) ** 2
-        noise = label_error**2
         density = (1 - wrong) * (
             (1 - wing) * _gaussian(residual, narrow + noise) + wing * _gaussian(residual, broad + noise)
         ) + wrong * _gaussian(residual, broad + _WRONG**2 * noise)
@@ -59,9 +63,29 @@ def truth_share(residual: FloatArray, error: FloatArray, label_error: FloatArray
 
     def beyond(share: float) -> float:
         within = special.erf(np.array([share, share / _WING]) / core / np.sqrt(2))
-        return float((1 - wing) * within[0] + wing * within[1] - WITHIN)
+        return float((1 - wing) * within[0] + wing * within[1] - LEVELS[0])
 
     return float(optimize.brentq(beyond, 0.0, 2 * _WING * core))
+
+
+def wider(deviations: FloatArray, held_out: NDArray[np.bool_]) -> float:
+    """Return how many times wider the residuals of held-out stars are than those of training stars.
+
+    The ratio that is seen is drawn to 1 the more, the fewer stars were held out.
+
+    Parameters
+    ----------
+    deviations : ndarray, (n,)
+        Residuals over the predicted errors.
+    held_out : ndarray of bool, (n,)
+    """
+    new, seen = (np.abs(deviations[part]) for part in (held_out, ~held_out))
+    if not (len(new) and len(seen)):
+        return 1.0
+    wide, narrow = np.quantile(new, LEVELS[0]), np.quantile(seen, LEVELS[0])
+    # The 68 % quantile of n deviations is uncertain by 1 / sqrt(n) of itself.
+    believed = _OVERFIT**2 / (_OVERFIT**2 + 1 / len(new))
+    return float((wide / narrow) ** believed) if min(wide, narrow) > 0 else 1.0
 
 
 def _widths(at: FloatArray) -> tuple[float, float, float]:
