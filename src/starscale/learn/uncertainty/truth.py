@@ -45,7 +45,6 @@ def truth_share(residual: FloatArray, error: FloatArray, label_error: FloatArray
     float
         68.3 % of the errors of predictions are smaller than this share of `error`.
     """
-
     # A label that is a thousand times better is as good as the truth, and no width is zero.
     noise = np.maximum(label_error, 1e-3 * error) ** 2
 
