@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from starscale.learn import Prediction, Predictor, Sample, fit_predictor, load_bundle, save_bundle
+from starscale.learn.baselines.knn import Knn
 from starscale.vocabulary.errors import InputError
 from starscale.vocabulary.settings.models import (
     KnnConfig,
@@ -42,7 +43,9 @@ def sample(n: int, seed: int) -> Sample:
     rng = np.random.default_rng(seed)
     x = rng.normal(size=(n, 4))
     x[rng.random(x.shape) < 0.05] = np.nan
-    return Sample(x, np.column_stack([5500 + 500 * rng.normal(size=n), 4 + 0.5 * rng.normal(size=n)]))
+    y = np.column_stack([5500 + 500 * rng.normal(size=n), 4 + 0.5 * rng.normal(size=n)])
+    y[rng.random(y.shape) < 0.05] = np.nan
+    return Sample(x, y)
 
 
 @pytest.fixture(scope="module", params=list(CONFIGS))
@@ -183,3 +186,12 @@ def test_layout_of_the_index_does_not_matter_without_a_manifest(bundle: Path) ->
     (bundle / "SHA256SUMS").unlink()
     rewrite(lambda index: None)(bundle)
     assert load_bundle(bundle)[1] == DOCUMENT
+
+
+def test_labels_of_neighbours_are_numbers_or_missing(tmp_path: Path) -> None:
+    neighbours = fit_predictor(CONFIGS["knn"], ("teff", "logg"), sample(200, 0), sample(120, 1), seed=0)
+    assert isinstance(neighbours.regressor, Knn)
+    neighbours.regressor.t[5, 0] = np.inf
+    save_bundle(tmp_path / "model", neighbours, DOCUMENT, "")
+    with pytest.raises(InputError, match=r"regressor\.t: holds 1 numbers that are NaN or infinite"):
+        load_bundle(tmp_path / "model")

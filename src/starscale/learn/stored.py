@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import pairwise
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,8 @@ class StoredPart(BaseModel):
     """Base of what is read from a document of a stranger; keys that a later build adds are left alone."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", strict=True, allow_inf_nan=False)
+    #: Arrays in which NaN means missing.
+    with_gaps: ClassVar[frozenset[str]] = frozenset()
 
 
 class StoredMean(StoredPart):
@@ -49,6 +51,8 @@ class StoredRidge(StoredPart):
 class StoredKnn(StoredPart):
     """Nearest neighbours."""
 
+    #: The labels of the training stars.
+    with_gaps: ClassVar[frozenset[str]] = frozenset({"regressor.t"})
     kind: Literal["knn"]
     n_stars: Size
     n_inputs: Size
@@ -231,15 +235,18 @@ def check_stored(model: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], w
     inputs = getattr(stored.regressor, "n_inputs", None)
     if scaled is not None and inputs is not None and scaled.size != inputs:
         problems.add(f"{where}.regressor", f"has {inputs} inputs, and {scaled.size} are scaled", "", _NO_FIT)
-    problems.items += not_finite(arrays)
+    problems.items += not_finite(arrays, stored.regressor.with_gaps)
     problems.raise_if_any()
 
 
-def not_finite(arrays: Mapping[str, NDArray[Any]]) -> list[Problem]:
-    """Return a problem for every array that holds NaN or infinity."""
+def not_finite(arrays: Mapping[str, NDArray[Any]], with_gaps: frozenset[str]) -> list[Problem]:
+    """Return a problem for every array that holds infinity, or NaN where that does not mean missing."""
     found = []
     for name, array in arrays.items():
-        if array.dtype.kind == "f" and (bad := int((~np.isfinite(array)).sum())):
+        if array.dtype.kind != "f":
+            continue
+        wrong = np.isinf(array) if name in with_gaps else ~np.isfinite(array)
+        if bad := int(wrong.sum()):
             held = f"holds {bad} numbers that are NaN or infinite"
             found.append(Problem(f"array {name}", held, "finite numbers", _NO_FIT))
     return found
