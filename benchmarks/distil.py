@@ -71,17 +71,23 @@ def measure(name: str) -> None:
 
 def trained(name: str) -> tuple[Model, TrainingArrays, Sequence[str]]:
     """Return the ensemble of a table, trained unless it is there, the stars of the table, and the labels."""
+    stars, folder = prepared(name), OUT / name
+    if not (folder / "ensemble").exists():
+        table = folder / "training.parquet"
+        ss.train(folder / "run.toml", table=table, output=folder / "ensemble", progress=True)
+    return ss.load(folder / "ensemble"), stars, stars.run.config.target
+
+
+def prepared(name: str) -> TrainingArrays:
+    """Return the stars of a table, whose training table is written unless it is there."""
     if name == "sdss":
         learners.sdss_table()
     folder = OUT / name
-    run_file = single(HERE / "runs" / f"learners_{name}.toml", folder)
-    config, base = load_run(run_file)
+    config, base = load_run(single(HERE / "runs" / f"learners_{name}.toml", folder))
     the_plan, training = plan(config, base), folder / "training.parquet"
     if not training.exists():
         ss.write(prepare(the_plan, folder / "work", DisplayedProgress()), training)
-    if not (folder / "ensemble").exists():
-        ss.train(run_file, table=training, output=folder / "ensemble", progress=True)
-    return ss.load(folder / "ensemble"), TrainingArrays.of(the_plan, pl.read_parquet(training)), config.target
+    return TrainingArrays.of(the_plan, pl.read_parquet(training))
 
 
 def single(run_file: Path, folder: Path) -> Path:

@@ -127,7 +127,7 @@ def test_errors_of_labels_differ_between_dwarfs_and_giants_and_may_be_unknown() 
 
 
 def residuals_of(n: int, *, followed: float = 0.0, gravity: float | None = None) -> tuple[Residuals, np.ndarray]:
-    """Stars with noisy labels; a model follows the labels of its training stars. Also its errors."""
+    """Stars with noisy labels, which a model follows where it was trained on them (1: repeats). Also the truth."""
     rng = np.random.default_rng(5)
     true = np.stack([rng.uniform(4000, 7000, n), np.where(rng.random(n) < 0.3, 2.0, 4.5)], axis=1)
     if gravity is not None:
@@ -144,7 +144,7 @@ def residuals_of(n: int, *, followed: float = 0.0, gravity: float | None = None)
     return Residuals(value, error, label, noise, held_out), true
 
 
-@pytest.mark.parametrize("followed", [0.0, 0.1])
+@pytest.mark.parametrize("followed", [0.0, 0.1, 0.9, 1.0])
 def test_residuals_show_which_part_of_an_error_is_the_models(followed: float) -> None:
     stars, true = residuals_of(40_000, followed=followed)
     noise = LabelNoise(()).with_residuals(["teff", "logg"], stars)

@@ -29,6 +29,8 @@ _FEWEST, _FEWEST_RESIDUALS = 20, 200
 FLOOR = 0.5
 #: Least share that residuals can show.
 SMALLEST_SHARE = 0.2
+#: A model whose residuals of held-out stars are so many times wider than those of training stars remembers labels.
+REMEMBERED = 1.4
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +165,8 @@ class LabelNoise:
         """Return it with the shares that the residuals of a model show (:func:`.truth.truth_share`).
 
         A model follows the labels that it was trained on: residuals of its training stars are made as wide as
-        those of the stars that were held out, as far as their number says by how much these are wider.
+        those of the stars that were held out, as far as their number says by how much these are wider. Of a model
+        that remembers labels, only those of the stars that were held out are looked at.
         """
         gravity = stars.value[:, labels.index("logg")] if "logg" in labels else None
         residuals, shares = stars.value - stars.label, []
@@ -171,8 +174,10 @@ class LabelNoise:
             known = np.isfinite(residuals[:, i]) & (stars.error[:, i] > 0) & (stars.label_error[:, i] > 0)
             residual, error, noise = (v[known, i] for v in (residuals, stars.error, stars.label_error))
             new = stars.held_out[known]
-            residual = np.where(new, residual, residual * truth.wider(residual / error, new))
-            kinds = _kinds(None if gravity is None else gravity[known], np.ones(len(new), bool), _FEWEST_RESIDUALS)
+            factor = truth.wider(residual / error, new)
+            usable = new if factor > REMEMBERED else np.ones(len(new), bool)
+            residual[~new & usable] *= factor
+            kinds = _kinds(None if gravity is None else gravity[known], usable, _FEWEST_RESIDUALS)
             for kind, mine in kinds.items():
                 if (n := int(mine.sum())) >= _FEWEST_RESIDUALS:
                     share = truth.truth_share(residual[mine], error[mine], noise[mine])

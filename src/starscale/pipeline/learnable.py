@@ -127,10 +127,10 @@ class TrainingArrays:
         predictor: Predictor = predictors.fit_predictor(
             config.model,
             config.target,
-            self._noisy_sample(stars, seed),
+            self.noisy_sample(stars, seed),
             self.sample(rows["validation"]),
             features=[feature.name for feature in self.features],
-            measurements=self._made_of,
+            measurements=self.made_of,
             optional=spectra_features(self.features, self.members),
             teacher=teacher,
             **context,
@@ -147,15 +147,15 @@ class TrainingArrays:
         stars = np.random.default_rng(context["seed"]).permutation(stars)[: slopes.MOST_STARS]
         x, usable = self.x[stars], predictor.preparation.usable
         redder = redder_features(self.table[stars], self.features, x, reddening, where="training table")
-        sample = self._noisy_sample(stars, context["seed"])
-        seen = observations.Observations(sample, predictor.preparation, self._made_of.of(usable))
+        sample = self.noisy_sample(stars, context["seed"])
+        seen = observations.Observations(sample, predictor.preparation, self.made_of.of(usable))
         learnt = slopes.SlopeNetwork.fit(
             predictor.regressor, redder - x, regressors.FitContext(observations=seen, **context)
         )
         return replace(predictor, slopes=learnt)
 
     @property
-    def _made_of(self) -> Measurements:
+    def made_of(self) -> Measurements:
         """The measurements, as a learner knows them."""
         made_of: Measurements = observations.Measurements(
             tuple(m.name for m in self.measurements),
@@ -164,7 +164,7 @@ class TrainingArrays:
         )
         return made_of
 
-    def _noisy_sample(self, rows: NDArray[np.intp], seed: int) -> Sample:
+    def noisy_sample(self, rows: NDArray[np.intp], seed: int) -> Sample:
         """Return the stars of some rows, and the noise of their inputs."""
         noise = feature_noise(self.table[rows], self.features, self.measurements, self.x[rows], seed)
         return replace(self.sample(rows), noise=noise)

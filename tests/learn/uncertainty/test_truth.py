@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from starscale.learn.uncertainty.truth import truth_share
+from starscale.learn.uncertainty.truth import truth_share, wider
 
 
 @pytest.mark.parametrize("share", [0.4, 0.6, 0.9])
@@ -45,3 +45,19 @@ def test_precise_labels_show_the_errors_themselves() -> None:
     error = rng.uniform(0.1, 0.3, 5000)
     residual = error * rng.normal(size=5000)
     assert truth_share(residual, error, np.full(5000, 1e-4)) == pytest.approx(1.0, abs=0.03)
+
+
+def test_how_much_wider_residuals_of_held_out_stars_are() -> None:
+    rng = np.random.default_rng(2)
+    deviations, held_out = rng.normal(size=20_000), np.arange(20_000) < 10_000
+    assert wider(deviations, held_out) == pytest.approx(1, abs=0.03)
+    assert wider(np.where(held_out, 1.1, 1.0) * deviations, held_out) == pytest.approx(1.1, abs=0.03)
+    # Chance makes as much among few stars; what it cannot make is believed.
+    few = np.arange(4400) < 400
+    assert wider(np.where(few, 1.1, 1.0) * deviations[:4400], few) == pytest.approx(1.05, abs=0.05)
+    assert wider(np.where(few, 3.0, 1.0) * deviations[:4400], few) == pytest.approx(3, rel=0.1)
+    # A model that repeats its labels, one that meets all of them, and samples without one of the two kinds.
+    assert wider(np.where(held_out, deviations, 0), held_out) == np.inf
+    assert wider(np.where(held_out, 0, deviations), held_out) == 1
+    assert wider(deviations, np.ones(20_000, bool)) == 1
+    assert wider(deviations, np.zeros(20_000, bool)) == 1

@@ -70,7 +70,8 @@ def truth_share(residual: FloatArray, error: FloatArray, label_error: FloatArray
 def wider(deviations: FloatArray, held_out: NDArray[np.bool_]) -> float:
     """Return how many times wider the residuals of held-out stars are than those of training stars.
 
-    The ratio that is seen is drawn to 1 the more, the fewer stars were held out.
+    The ratio that is seen is drawn to 1 the more, the fewer stars were held out, unless it is far beyond what is
+    usual: a forest remembers the labels of its training stars, and nearest neighbours repeat them (infinite).
 
     Parameters
     ----------
@@ -82,9 +83,13 @@ def wider(deviations: FloatArray, held_out: NDArray[np.bool_]) -> float:
     if not (len(new) and len(seen)):
         return 1.0
     wide, narrow = np.quantile(new, LEVELS[0]), np.quantile(seen, LEVELS[0])
-    # The 68 % quantile of n deviations is uncertain by 1 / sqrt(n) of itself.
-    believed = _OVERFIT**2 / (_OVERFIT**2 + 1 / len(new))
-    return float((wide / narrow) ** believed) if min(wide, narrow) > 0 else 1.0
+    if wide <= 0 or narrow <= 0:
+        return np.inf if wide > narrow else 1.0
+    # The 68 % quantile of n deviations is uncertain by 1 / sqrt(n) of itself. What is usual and chance together
+    # explain twice their width.
+    usual, chance = _OVERFIT**2, 1 / len(new)
+    usual += max(np.log(wide / narrow) ** 2 - 4 * (usual + chance), 0.0)
+    return float((wide / narrow) ** (usual / (usual + chance)))
 
 
 def _widths(at: FloatArray) -> tuple[float, float, float]:
