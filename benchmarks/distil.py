@@ -39,9 +39,15 @@ PATH = re.compile(r'"([^"]+\.(?:toml|parquet|csv))"')
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("tables", nargs="*", choices=[*TABLES, []], default=TABLES, help="some tables")
-    for name in parser.parse_args().tables:
+    add_tables(parser)
+    for name in parser.parse_args().tables or TABLES:
         measure(name)
+
+
+def add_tables(parser: argparse.ArgumentParser) -> None:
+    """Let a benchmark be run for some tables; an empty list means all."""
+    # Python 3.11 looks for the value of no argument among the choices.
+    parser.add_argument("tables", nargs="*", choices=[*TABLES, []], metavar="TABLE", help="default: all")
 
 
 def measure(name: str) -> None:

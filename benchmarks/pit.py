@@ -32,8 +32,8 @@ Ends = tuple[np.ndarray, np.ndarray]
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("tables", nargs="*", choices=[*distil.TABLES, []], default=distil.TABLES)
-    for name in parser.parse_args().tables:
+    distil.add_tables(parser)
+    for name in parser.parse_args().tables or distil.TABLES:
         measure(name)
 
 

@@ -27,10 +27,8 @@ from starscale.model.model import Model
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "tables", nargs="*", choices=[*distil.TABLES, []], default=distil.TABLES, help="some tables"
-    )
-    for name in parser.parse_args().tables:
+    distil.add_tables(parser)
+    for name in parser.parse_args().tables or distil.TABLES:
         measure(name)
 
 

@@ -201,13 +201,11 @@ VARIANTS: dict[str, Callable[[Task], mixture.Mixture]] = {
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "tables", nargs="*", choices=[*distil.TABLES, []], default=distil.TABLES, help="some tables"
-    )
+    distil.add_tables(parser)
     parser.add_argument("--only", nargs="+", choices=VARIANTS, default=list(VARIANTS), metavar="NAME")
     parser.add_argument("--seeds", nargs="+", type=int, default=[901, 902])
     asked = parser.parse_args()
-    for table in asked.tables:
+    for table in asked.tables or distil.TABLES:
         stars = distil.prepared(table)
         found = {
             name: [measured(stars, seed, VARIANTS[name]) for seed in asked.seeds]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import ast
 import importlib
 from pathlib import Path
@@ -21,3 +22,13 @@ def test_every_imported_name_exists(path: Path) -> None:
         for alias in node.names:
             if not hasattr(module, alias.name):
                 importlib.import_module(f"{node.module}.{alias.name}")
+
+
+def test_a_benchmark_of_tables_measures_all_unless_it_is_told_which(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(BENCHMARKS[0].parent))
+    parser = argparse.ArgumentParser()
+    importlib.import_module("distil").add_tables(parser)
+    assert parser.parse_args([]).tables == []
+    assert parser.parse_args(["sdss", "splus"]).tables == ["sdss", "splus"]
+    with pytest.raises(SystemExit):
+        parser.parse_args(["nothing"])
