@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, replace
 from pathlib import Path
+from statistics import NormalDist
 
 import numpy as np
 import polars as pl
@@ -21,8 +22,10 @@ from starscale.model.label_scale import (
     LabelNoise,
     LabelScale,
     Residuals,
+    TruthShare,
     curves_from,
 )
+from starscale.vocabulary.flags import CatalogueFlag
 from support.small_model import small_model, small_stars
 
 NAMES = ("one", "two", "three")
@@ -182,3 +185,32 @@ def test_too_few_residuals_leave_the_typical_errors_of_the_labels() -> None:
     # Labels that are met exactly leave no error to measure: the least share.
     exact = replace(dwarfs, label=dwarfs.value)
     assert {s.share for s in LabelNoise(curves).with_residuals(["teff", "logg"], exact).shares} == {SMALLEST_SHARE}
+
+
+def test_probabilities_are_sharper_without_the_noise_of_the_labels() -> None:
+    shares = (TruthShare("logg", "dwarf", 0.4, 300), TruthShare("logg", "giant", 0.6, 300))
+    noise = LabelNoise((), (*shares, TruthShare("teff", "any", 0.2, 300)))
+    z = np.linspace(-4, 4, 9)
+    # A Gaussian that is 0.6 times as wide: the larger of the shares of this label.
+    found = noise.true_below("logg", np.array([*map(NormalDist().cdf, z), 0.0, 1.0, np.nan]))
+    np.testing.assert_allclose(found[:9], [*map(NormalDist().cdf, z / 0.6)], rtol=1e-6)
+    np.testing.assert_array_equal(found[9:], [0, 1, np.nan])
+    np.testing.assert_array_equal(noise.true_below("fe_h", found), found)
+
+
+def test_a_model_that_knows_the_noise_of_its_labels_is_surer_of_giants(finished: Path) -> None:
+    model, stars = (
+        replace(ss.load(finished / "model"), label_noise=None),
+        io.read(finished / "matched.parquet")[:500],
+    )
+    noise = LabelNoise((), (TruthShare("logg", "any", 0.5, 300),))
+    after = replace(model, label_noise=noise).predict(stars)
+    before = after["source_id"].to_frame().join(model.predict(stars), on="source_id", how="left")["p_giant"]
+    # Printed with the digits of single precision: of the smallest, z has too few.
+    sure = (before > 1e-3) & (before < 0.999)
+    expected = [NormalDist().cdf(NormalDist().inv_cdf(p) / 0.5) for p in before.filter(sure)]
+    assert len(expected) > 20
+    assert after["p_giant"].filter(sure).to_list() == pytest.approx(expected, abs=1e-4)
+    ambiguous = after["flags"] & int(CatalogueFlag.DWARF_OR_GIANT) > 0
+    assert (ambiguous == after["p_giant"].is_between(0.1, 0.9).fill_null(False)).all()
+    assert (after["teff_giant"].is_not_null() == ambiguous).all()

@@ -18,7 +18,7 @@ from starscale.tables.arrays import as_floats
 from starscale.vocabulary.arrays import FloatArray
 from starscale.vocabulary.later import Later
 
-truth = Later("starscale.learn.uncertainty.truth")
+special, truth = Later("scipy.special"), Later("starscale.learn.uncertainty.truth")
 
 #: Kinds of stars, and the surface gravity between them.
 KINDS = ("dwarf", "giant")
@@ -208,6 +208,22 @@ class LabelNoise:
             rows = _of_kind(values.get("logg"), known.kind, len(error))
             found[known.label] = np.where(rows, known.share * error, found[known.label])
         return found
+
+    def true_below(self, label: str, p: FloatArray) -> FloatArray:
+        """Return the probabilities that true values are below a limit, from those of labels, which are noisy.
+
+        With s the larger share of the two kinds of stars and P the probability of a label, ``Phi(Phi^-1(P) / s)``:
+        exact where the distribution is a Gaussian, whose width is s times as large without the noise. Without a
+        share, the probabilities stay as they are.
+
+        Parameters
+        ----------
+        label : str
+        p : ndarray, (n,)
+            NaN where not predicted.
+        """
+        shares = [known.share for known in self.shares if known.label == label]
+        return np.asarray(special.ndtr(special.ndtri(p) / max(shares))) if shares else p
 
     def document(self) -> dict[str, Any]:
         """Return plain data, from which :meth:`from_document` restores it."""

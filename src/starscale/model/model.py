@@ -189,6 +189,8 @@ class Model(Summarised):
         prediction = self.predictor.predict(x, measured=known, below=below, tilt=tilt, **slopes)
         if not slopes:
             prediction.change[:] = np.nan
+        if self.label_noise is not None:
+            prediction.p_giant[:] = self.label_noise.true_below("logg", prediction.p_giant)
         flags = catalogue_flags(prediction, clean, discarded.rows, self._limits, where)
         return self._catalogue(clean, prediction, flags)
 
