@@ -9,7 +9,7 @@ same seed, mean and spread over the seeds; and the fewest seconds of the process
 default's.
 
 ========= =============================================================================================
-student   components of Student's t with 10 degrees of freedom in place of Gaussians
+student   components of Student's t with 10 degrees of freedom (in predictions, Gaussians of their widths)
 robust    1 % of the labels come from a broad Gaussian, whatever the inputs
 weighted  a star's weight is the predicted width to the power 1 (Seitzer et al. 2022, with beta = 0.5)
 squared   the squared error of the mean is added to the loss
